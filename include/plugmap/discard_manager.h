@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * PmDiscardManager: which blocks of one PmRam are populated, and who must be told before that
+ * changes.
+ *
+ * The owner (a virtio-mem device) populates and discards; everybody who keeps references to the
+ * memory (a mapper that pins it) registers a listener and follows. The order is fixed: populate:
+ * every listener is asked, then told in the order of registration, then the blocks count as
+ * populated; discard:  every listener is told in the order of registration, then the memory goes
+ * back to the host, then the blocks count as discarded. Telling comes first because a page that is
+ * still pinned is not freed, and a device would go on writing into memory that nobody sees. If a
+ * listener objects or fails, those already told are told the opposite, in reverse order, and
+ * everything is as before. A listener that can be neither undone nor redone puts the blocks in
+ * question into quarantine: they are reported, and every populate or discard of them fails until
+ * pm_discard_manager_discard_all() has succeeded.
+ *
+ * Threads: one at a time. A listener must not call back into the manager, except for the questions
+ * (is_populated, next_populated, next_discarded). All ranges are byte offsets into the PmRam,
+ * multiples of the granularity.
+ */
+#ifndef PLUGMAP_DISCARD_MANAGER_H
+#define PLUGMAP_DISCARD_MANAGER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <plugmap/ram.h>
+
+G_BEGIN_DECLS
+
+typedef struct PmDiscardManager PmDiscardManager;
+typedef struct PmDiscardListener PmDiscardListener;
+
+/**
+ * PmDiscardListenerOps: what a listener does. Ranges are multiples of the granularity and clipped
+ * to the range that the listener registered for; they may be cut differently when discarded than
+ * when populated.
+ * @can_populate: optional. Whether @populate of this range could succeed, without side effects
+ * (budgets).
+ * @populate: the range is about to be used: map it. Or object: false with an error, and nothing of
+ * it left behind; if something cannot be removed again, the code has to be PM_ERROR_QUARANTINED.
+ * @discard: the range is about to go: unmap it. On failure false with an error, and the range as
+ * populated as before; if that cannot be said, the code has to be PM_ERROR_QUARANTINED or
+ * PM_ERROR_UNMAP_MISMATCH.
+ * @discard_all: optional. Everything in the registered range is about to go, also what is in
+ * quarantine. Without it
+ *     @discard is called for every run of blocks that are populated or in quarantine.
+ */
+typedef struct {
+    bool (*can_populate)(void *user_data, uint64_t offset, uint64_t size, GError **error);
+    bool (*populate)(void *user_data, uint64_t offset, uint64_t size, GError **error);
+    bool (*discard)(void *user_data, uint64_t offset, uint64_t size, GError **error);
+    bool (*discard_all)(void *user_data, GError **error);
+} PmDiscardListenerOps;
+
+/**
+ * Makes a manager for @ram with nothing populated. A PmRam can have one manager at a time.
+ * @ram: a reference is taken.
+ * @granularity: bytes of a block: a power of two, at least the RAM's page size; the RAM's size must
+ * be a multiple.
+ *
+ * Returns: a new reference, or NULL. Errors: PM_ERROR_INVALID_ARGUMENT, PM_ERROR_UNALIGNED,
+ * PM_ERROR_BUSY (@ram has a manager), PM_ERROR_MEMORY (no room for the bitmap).
+ */
+PM_EXPORT PmDiscardManager *pm_discard_manager_new(PmRam *ram, uint64_t granularity,
+                                                   GError **error);
+
+/** Takes a reference. Returns @manager. */
+PM_EXPORT PmDiscardManager *pm_discard_manager_ref(PmDiscardManager *manager);
+
+/** Drops a reference. With the last one the RAM is free for another manager. No listener may be
+ * registered then. */
+PM_EXPORT void pm_discard_manager_unref(PmDiscardManager *manager);
+
+/** The RAM it manages; owned by the manager. */
+PM_EXPORT PmRam *pm_discard_manager_get_ram(const PmDiscardManager *manager);
+
+/** Bytes of a block: the smallest piece that is ever populated or discarded. */
+PM_EXPORT uint64_t pm_discard_manager_get_granularity(const PmDiscardManager *manager);
+
+/** Bytes that are populated now. */
+PM_EXPORT uint64_t pm_discard_manager_get_populated(const PmDiscardManager *manager);
+
+/**
+ * Whether every byte of a range is populated. Any alignment: the range is widened to whole blocks.
+ * False for an empty range and for one that leaves the RAM.
+ */
+PM_EXPORT bool pm_discard_manager_is_populated(const PmDiscardManager *manager, uint64_t offset,
+                                               uint64_t size);
+
+/** Whether every byte of a range is discarded; like pm_discard_manager_is_populated(). */
+PM_EXPORT bool pm_discard_manager_is_discarded(const PmDiscardManager *manager, uint64_t offset,
+                                               uint64_t size);
+
+/**
+ * Finds the first maximal run of populated blocks in [@offset, @end), clipped to it.
+ * @offset, @end: multiples of the granularity; an @end beyond the RAM means the end of the RAM.
+ * Returns: false if there is none; else @run_offset and @run_size are set. Go on from their sum.
+ */
+PM_EXPORT bool pm_discard_manager_next_populated(const PmDiscardManager *manager, uint64_t offset,
+                                                 uint64_t end, uint64_t *run_offset,
+                                                 uint64_t *run_size);
+
+/** The same for runs of discarded blocks. */
+PM_EXPORT bool pm_discard_manager_next_discarded(const PmDiscardManager *manager, uint64_t offset,
+                                                 uint64_t end, uint64_t *run_offset,
+                                                 uint64_t *run_size);
+
+/**
+ * Registers a listener for [@offset, @offset + @size) and tells it at once what is populated there.
+ * If it objects, what it was told is undone, and it is not registered.
+ * @ops, @user_data: must stay valid until the listener is unregistered.
+ * @name: for messages; copied.
+ *
+ * Returns: a handle for pm_discard_manager_unregister(), or NULL. Errors: PM_ERROR_INVALID_ARGUMENT
+ * (range), PM_ERROR_UNALIGNED, what the listener set; PM_ERROR_QUARANTINED (it could not be undone;
+ * it is not registered, and the message says what it may still hold).
+ */
+PM_EXPORT PmDiscardListener *pm_discard_manager_register(PmDiscardManager *manager,
+                                                         const PmDiscardListenerOps *ops,
+                                                         void *user_data, const char *name,
+                                                         uint64_t offset, uint64_t size,
+                                                         GError **error);
+
+/**
+ * Tells a listener to drop everything and forgets it.
+ * On failure (what the listener set) it stays registered, as it was before the call if it says so.
+ */
+PM_EXPORT bool pm_discard_manager_unregister(PmDiscardManager *manager, PmDiscardListener *listener,
+                                             GError **error);
+
+/**
+ * For the owner: populates a range that is wholly discarded. Listeners are asked, then told; blocks
+ * count as populated afterwards. On failure the memory of the range is given back to the host.
+ * @prefault: fault the memory in before the listeners are told.
+ * Errors: PM_ERROR_INVALID_ARGUMENT (range, or not wholly discarded), PM_ERROR_UNALIGNED,
+ * PM_ERROR_QUARANTINED (the range is, or has just come, into quarantine), PM_ERROR_MEMORY
+ * (prefault), what a listener set.
+ */
+PM_EXPORT bool pm_discard_manager_populate(PmDiscardManager *manager, uint64_t offset,
+                                           uint64_t size, bool prefault, GError **error);
+
+/**
+ * For the owner: discards a range that is wholly populated.
+ * Errors: as pm_discard_manager_populate(); PM_ERROR_MEMORY if the host does not take the memory
+ * back (listeners are then told to populate again).
+ */
+PM_EXPORT bool pm_discard_manager_discard(PmDiscardManager *manager, uint64_t offset, uint64_t size,
+                                          GError **error);
+
+/**
+ * For the owner: discards everything, and gives the whole RAM back to the host. Ends every
+ * quarantine if it succeeds. Errors: what a listener set, PM_ERROR_MEMORY, PM_ERROR_QUARANTINED.
+ */
+PM_EXPORT bool pm_discard_manager_discard_all(PmDiscardManager *manager, GError **error);
+
+/** Bytes in quarantine. */
+PM_EXPORT uint64_t pm_discard_manager_get_quarantined(const PmDiscardManager *manager);
+
+/**
+ * Finds the first run of blocks in quarantine at or behind @offset.
+ * @listener, @reason: who could be neither undone nor redone, and its error; either may be NULL.
+ * Owned by the manager, valid until the next change. Returns: false if there is none.
+ */
+PM_EXPORT bool pm_discard_manager_next_quarantined(const PmDiscardManager *manager, uint64_t offset,
+                                                   uint64_t *run_offset, uint64_t *run_size,
+                                                   const char **listener, const char **reason);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(PmDiscardManager, pm_discard_manager_unref)
+
+G_END_DECLS
+
+#endif

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Errors of plugmap.
+ *
+ * Every function that can fail returns false (or NULL) and sets a GError of the domain PM_ERROR,
+ * with one code for each cause that a caller would treat differently. The message names the object,
+ * the numbers and what to do. On success the GError is left alone. After a failure everything is as
+ * it was before the call, unless the code is PM_ERROR_QUARANTINED or PM_ERROR_UNMAP_MISMATCH: those
+ * say that it could not be brought back, and what is known.
+ */
+#ifndef PLUGMAP_ERROR_H
+#define PLUGMAP_ERROR_H
+
+#include <glib.h>
+#include <plugmap/macros.h>
+
+G_BEGIN_DECLS
+
+/** The error domain of all plugmap functions. */
+#define PM_ERROR (pm_error_quark())
+
+/**
+ * PmError: what went wrong, by cause.
+ * @PM_ERROR_INVALID_ARGUMENT: a parameter of the caller is out of its documented range.
+ * @PM_ERROR_UNALIGNED: an address or size is not a multiple of the block or page size it has to be.
+ * @PM_ERROR_LIMIT: no mapping is left in the container (type1's dma_entry_limit; ENOSPC from the
+ * kernel).
+ * @PM_ERROR_LOCKED_MEMORY: RLIMIT_MEMLOCK would be exceeded (ENOMEM from the kernel).
+ * @PM_ERROR_OVERLAP: the range overlaps an existing mapping or region (EEXIST from the kernel).
+ * @PM_ERROR_IOVA_RANGE: the range is not inside one of the IOMMU's valid I/O address ranges.
+ * @PM_ERROR_NO_MAPPING: unmap of a range that is not, or not wholly, mapped.
+ * @PM_ERROR_CUTS_MAPPING: unmap of a range that would cut a mapping in two; the kernel refuses
+ * that.
+ * @PM_ERROR_UNMAP_MISMATCH: the kernel removed another number of bytes than was asked: what is
+ * mapped is not known.
+ * @PM_ERROR_BAD_ADDRESS: the kernel cannot pin the host memory (EFAULT): not mapped, or not with
+ * that permission.
+ * @PM_ERROR_MEMORY: host memory could not be had, given back or asked about.
+ * @PM_ERROR_BUSY: the object is in use by somebody else, or already has its one owner.
+ * @PM_ERROR_NOT_FOUND: no such file, device, group or listener.
+ * @PM_ERROR_PERMISSION: the file exists, but this process may not use it.
+ * @PM_ERROR_NOT_VIABLE: another device of the IOMMU group has a host driver.
+ * @PM_ERROR_UNSUPPORTED: this kernel or IOMMU cannot do it.
+ * @PM_ERROR_BAD_REQUEST: a guest's request breaks the protocol; there is no answer to it.
+ * @PM_ERROR_BAD_INPUT: a file or a text cannot be read as what it should be.
+ * @PM_ERROR_QUARANTINED: a range could be neither undone nor redone, or is still out of use because
+ * of that.
+ * @PM_ERROR_AUDIT: two views that must be equal differ.
+ * @PM_ERROR_KERNEL: the kernel refused for a reason that has no code of its own; the message has
+ * its errno.
+ */
+typedef enum {
+    PM_ERROR_INVALID_ARGUMENT,
+    PM_ERROR_UNALIGNED,
+    PM_ERROR_LIMIT,
+    PM_ERROR_LOCKED_MEMORY,
+    PM_ERROR_OVERLAP,
+    PM_ERROR_IOVA_RANGE,
+    PM_ERROR_NO_MAPPING,
+    PM_ERROR_CUTS_MAPPING,
+    PM_ERROR_UNMAP_MISMATCH,
+    PM_ERROR_BAD_ADDRESS,
+    PM_ERROR_MEMORY,
+    PM_ERROR_BUSY,
+    PM_ERROR_NOT_FOUND,
+    PM_ERROR_PERMISSION,
+    PM_ERROR_NOT_VIABLE,
+    PM_ERROR_UNSUPPORTED,
+    PM_ERROR_BAD_REQUEST,
+    PM_ERROR_BAD_INPUT,
+    PM_ERROR_QUARANTINED,
+    PM_ERROR_AUDIT,
+    PM_ERROR_KERNEL,
+} PmError;
+
+/** The quark behind PM_ERROR. Any thread. */
+PM_EXPORT GQuark pm_error_quark(void);
+
+G_END_DECLS
+
+#endif

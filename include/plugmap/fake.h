@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The fake kernel: VFIO without hardware, in this process, for tests.
+ *
+ * It takes the system calls of PmKernel on /dev/vfio/vfio (the container, with type1 and type1v2
+ * IOMMUs), /dev/vfio/N (the groups) and device descriptors, and gives a real kernel's results,
+ * errno for errno (Linux 6.1 or 6.12, drivers/vfio). Behind each vfio-pci device is a PCI device
+ * that does DMA through the page table, like QEMU's «edu».
+ *
+ * A fresh fake kernel has one device, 0000:00:04.0 in group 1, bound to vfio-pci.
+ *
+ * What differs from a real kernel: device regions offer no mmap (a mapping cannot trap here); pages
+ * are not really pinned, so memory that is given back under a mapping is really gone; user memory
+ * is checked when it is mapped by asking the host kernel for its mappings (PROCMAP_QUERY, or
+ * /proc/self/maps before Linux 6.11, which is slower).
+ *
+ * Threads: every function is safe from several threads at once.
+ */
+#ifndef PLUGMAP_FAKE_H
+#define PLUGMAP_FAKE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <plugmap/iommu.h>
+#include <plugmap/kernel.h>
+
+G_BEGIN_DECLS
+
+/** PmFakeLinux: whose behaviour, where kernels differ. */
+typedef enum {
+    PM_FAKE_LINUX_6_1,
+    PM_FAKE_LINUX_6_12,
+} PmFakeLinux;
+
+/**
+ * PmFakePin: what mapping does to the memory.
+ * @PM_FAKE_PIN_ACCOUNT: it is only counted, so that a region of 16 TiB can be tested.
+ * @PM_FAKE_PIN_POPULATE: it is faulted in, too, as pinning does.
+ */
+typedef enum {
+    PM_FAKE_PIN_ACCOUNT,
+    PM_FAKE_PIN_POPULATE,
+} PmFakePin;
+
+/**
+ * PmFakeConfig: how to make a fake kernel. Set up with pm_fake_config_init(), then change what
+ * differs.
+ * @linux_version: PM_FAKE_LINUX_6_12.
+ * @pin: PM_FAKE_PIN_ACCOUNT.
+ * @page_sizes: bit n set: the IOMMU has pages of 2^n bytes: 0x40201000. The lowest is at least 4
+ * KiB.
+ * @iova_ranges, @n_iova_ranges: ascending, apart: 0–0xfedfffff and 0xfef00000–0x7fffffffff. Copied.
+ * @entry_limit: mappings a container can hold (vfio_iommu_type1.dma_entry_limit): 65535.
+ * @memlock_limit: RLIMIT_MEMLOCK in bytes, UINT64_MAX for none: UINT64_MAX.
+ * @cap_ipc_lock: the process has CAP_IPC_LOCK: false.
+ */
+typedef struct {
+    PmFakeLinux linux_version;
+    PmFakePin pin;
+    uint64_t page_sizes;
+    const PmIovaRange *iova_ranges;
+    size_t n_iova_ranges;
+    uint32_t entry_limit;
+    uint64_t memlock_limit;
+    bool cap_ipc_lock;
+} PmFakeConfig;
+
+/** Sets the defaults above. */
+PM_EXPORT void pm_fake_config_init(PmFakeConfig *config);
+
+/**
+ * Makes a fake kernel. @config: NULL is the defaults.
+ * Returns: a new reference, or NULL; drop it with pm_kernel_unref() (descriptors still open are
+ * closed then). Errors: PM_ERROR_INVALID_ARGUMENT.
+ */
+PM_EXPORT PmKernel *pm_fake_kernel_new(const PmFakeConfig *config, GError **error);
+
+/**
+ * Adds a PCI device to an IOMMU group, which is made if it does not exist.
+ * @address: «0000:00:05.0». @driver: «vfio-pci», NULL for none, or any other name: a host driver,
+ * with which the group is not viable. Errors: PM_ERROR_INVALID_ARGUMENT (not a PCI address),
+ * PM_ERROR_BUSY (the address is taken, or the group is in use).
+ */
+PM_EXPORT bool pm_fake_kernel_add_device(PmKernel *fake, unsigned group, const char *address,
+                                         const char *driver, GError **error);
+
+/** Changes dma_entry_limit; containers whose IOMMU is set keep theirs, as in the kernel. */
+PM_EXPORT void pm_fake_kernel_set_entry_limit(PmKernel *fake, uint32_t limit);
+
+/** Changes RLIMIT_MEMLOCK (bytes) and CAP_IPC_LOCK from now on. */
+PM_EXPORT void pm_fake_kernel_set_memlock(PmKernel *fake, uint64_t limit, bool cap_ipc_lock);
+
+/** PmFakeCall: kinds of system calls, for the fault plan and the counters. */
+typedef enum {
+    PM_FAKE_CALL_ANY,
+    PM_FAKE_CALL_OPEN,
+    PM_FAKE_CALL_CLOSE,
+    PM_FAKE_CALL_IOCTL,
+    PM_FAKE_CALL_MAP,
+    PM_FAKE_CALL_UNMAP,
+    PM_FAKE_CALL_MMAP,
+    PM_FAKE_CALL_MUNMAP,
+    PM_FAKE_CALL_PREAD,
+    PM_FAKE_CALL_PWRITE,
+    PM_FAKE_N_CALLS,
+} PmFakeCall;
+
+/**
+ * Fault plan: the @nth call of a kind from now on (1 is the next) fails with @error_number and does
+ * nothing else. IOCTL counts every ioctl; MAP and UNMAP are VFIO_IOMMU_MAP_DMA and
+ * VFIO_IOMMU_UNMAP_DMA alone. Faults add up; each happens once. A close that fails has closed, as
+ * in Linux.
+ */
+PM_EXPORT void pm_fake_kernel_fail(PmKernel *fake, PmFakeCall call, uint64_t nth, int error_number);
+
+/**
+ * Fault plan: the @nth UNMAP from now on removes only the first half (rounded down) of the mappings
+ * in its range, and returns their size as success.
+ */
+PM_EXPORT void pm_fake_kernel_shorten_unmap(PmKernel *fake, uint64_t nth);
+
+/** Drops faults that have not happened yet. */
+PM_EXPORT void pm_fake_kernel_clear_faults(PmKernel *fake);
+
+/** Inspector: calls of a kind so far, failed ones included. */
+PM_EXPORT uint64_t pm_fake_kernel_get_n_calls(PmKernel *fake, PmFakeCall call);
+
+/** Inspector: bytes charged to the process as locked, over all containers. */
+PM_EXPORT uint64_t pm_fake_kernel_get_locked(PmKernel *fake);
+
+/** Inspector: descriptors that are open. */
+PM_EXPORT uint64_t pm_fake_kernel_get_n_open(PmKernel *fake);
+
+/** Inspector: mappings of the container that a group is in; 0 if it is in none. */
+PM_EXPORT uint64_t pm_fake_kernel_get_n_mappings(PmKernel *fake, unsigned group);
+
+/** PmFakeMappingFunc: one mapping as type1 has it. Return false to stop. Must not call the fake
+ * kernel. */
+typedef bool (*PmFakeMappingFunc)(uint64_t iova, uint64_t size, const void *host,
+                                  PmIommuAccess access, void *user_data);
+
+/** Inspector: the mappings of the container that a group is in, ascending. Returns false if
+ * stopped. */
+PM_EXPORT bool pm_fake_kernel_foreach_mapping(PmKernel *fake, unsigned group,
+                                              PmFakeMappingFunc func, void *user_data);
+
+/**
+ * Inspector: walks the page table that the group's devices do DMA through, which is apart from
+ * type1's own list, and finds the first run of I/O addresses at or behind @iova that are translated
+ * (whatever to). Returns: false if there is none; else @run_iova and @run_size are set.
+ */
+PM_EXPORT bool pm_fake_kernel_next_translated(PmKernel *fake, unsigned group, uint64_t iova,
+                                              uint64_t *run_iova, uint64_t *run_size);
+
+/** PmFakeDmaFault: DMA that the IOMMU refused: the first address, and what was tried. */
+typedef struct {
+    uint64_t iova;
+    bool write;
+} PmFakeDmaFault;
+
+/** Inspector: how many accesses (of a page at most, each) the IOMMU has refused so far. */
+PM_EXPORT uint64_t pm_fake_kernel_get_n_dma_faults(PmKernel *fake);
+
+/** Inspector: the newest refused access. Returns false if there was none. */
+PM_EXPORT bool pm_fake_kernel_last_dma_fault(PmKernel *fake, PmFakeDmaFault *fault);
+
+G_END_DECLS
+
+#endif

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * PmKernel: the system calls on VFIO and iommufd files, behind one small interface.
+ *
+ * The host kernel (pm_kernel_host_new()) calls the system. The fake kernel (fake.h) is a kernel in
+ * this process that takes the same calls with the same structs and gives the same results. Others
+ * can be written by embedding PmKernel as the first member of a struct and filling in PmKernelOps
+ * (a recorder that forwards every call, for example).
+ *
+ * Results are those of the system calls, with -errno in place of -1 and errno.
+ */
+#ifndef PLUGMAP_KERNEL_H
+#define PLUGMAP_KERNEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include <plugmap/error.h>
+
+G_BEGIN_DECLS
+
+typedef struct PmKernel PmKernel;
+
+/**
+ * PmLockedMemory: what this process may lock, as the kernel counts it.
+ * @limit: RLIMIT_MEMLOCK in bytes, rounded down to pages; UINT64_MAX for none.
+ * @used: bytes locked now (VmLck of /proc/self/status: pinned and mlock()ed memory together).
+ * @waived: CAP_IPC_LOCK is effective: the limit is not enforced, though memory is counted.
+ */
+typedef struct {
+    uint64_t limit;
+    uint64_t used;
+    bool waived;
+} PmLockedMemory;
+
+/**
+ * PmKernelOps: one function a system call. All must be set, and all must be safe from several
+ * threads.
+ * @open: open(2); @path is absolute, @flags are O_RDWR and O_CLOEXEC. Returns a descriptor.
+ * @close: close(2).
+ * @ioctl: ioctl(2). @argument is the pointer, or the integer cast to one, that the request takes.
+ * @mmap: mmap(2) of @size bytes at file offset @offset, anywhere; the address goes to @address.
+ * Returns 0.
+ * @munmap: munmap(2) of something @mmap returned.
+ * @pread: pread(2). Returns the bytes read.
+ * @pwrite: pwrite(2). Returns the bytes written.
+ * @locked_memory: getrlimit(2), capget(2) and /proc/self/status in one. Not a call on a VFIO file;
+ * it is here because a kernel that is not this process's own keeps its own count. Returns 0.
+ * @free: gives back what the implementation holds, and itself; called when the last reference goes.
+ */
+typedef struct {
+    int (*open)(PmKernel *kernel, const char *path, int flags);
+    int (*close)(PmKernel *kernel, int fd);
+    int (*ioctl)(PmKernel *kernel, int fd, unsigned long request, void *argument);
+    int (*mmap)(PmKernel *kernel, int fd, size_t size, int protection, int flags, uint64_t offset,
+                void **address);
+    int (*munmap)(PmKernel *kernel, void *address, size_t size);
+    ssize_t (*pread)(PmKernel *kernel, int fd, void *buffer, size_t size, uint64_t offset);
+    ssize_t (*pwrite)(PmKernel *kernel, int fd, const void *buffer, size_t size, uint64_t offset);
+    int (*locked_memory)(PmKernel *kernel, PmLockedMemory *locked);
+    void (*free)(PmKernel *kernel);
+} PmKernelOps;
+
+/** PmKernel: embed as the first member of an implementation and set up with pm_kernel_init(). */
+struct PmKernel {
+    const PmKernelOps *ops;
+    gatomicrefcount references;
+};
+
+/** Sets up @kernel with @ops (which must live as long) and one reference. Cannot fail. */
+PM_EXPORT void pm_kernel_init(PmKernel *kernel, const PmKernelOps *ops);
+
+/** The host's kernel. Returns a new reference; drop it with pm_kernel_unref(). Cannot fail. Any
+ * thread. */
+PM_EXPORT PmKernel *pm_kernel_host_new(void);
+
+/** Takes a reference. Any thread. Returns @kernel. */
+PM_EXPORT PmKernel *pm_kernel_ref(PmKernel *kernel);
+
+/** Drops a reference; the last one frees. Any thread. */
+PM_EXPORT void pm_kernel_unref(PmKernel *kernel);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(PmKernel, pm_kernel_unref)
+
+G_END_DECLS
+
+#endif

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+/* What plugmap would like to say without failing. The library itself never prints. */
+#ifndef PLUGMAP_LOG_H
+#define PLUGMAP_LOG_H
+
+#include <plugmap/error.h>
+
+G_BEGIN_DECLS
+
+/**
+ * PmLogFunc: takes one message.
+ * @level: G_LOG_LEVEL_WARNING (somebody should look) or G_LOG_LEVEL_INFO.
+ * @message: one line without a newline; valid during the call only.
+ *
+ * Called in the thread that caused the message. Must not call back into the object that is being
+ * worked on.
+ */
+typedef void (*PmLogFunc)(GLogLevelFlags level, const char *message, void *user_data);
+
+/**
+ * Sets who gets the library's messages, for the whole process; NULL (the default) drops them.
+ * Set it before other threads use the library. @user_data must stay valid until another function is
+ * set.
+ */
+PM_EXPORT void pm_log_set_func(PmLogFunc func, void *user_data);
+
+G_END_DECLS
+
+#endif

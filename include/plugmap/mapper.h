@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * PmMapper: keeps the mappings of a PmIommu equal to the populated memory of a guest.
+ *
+ * Plain RAM is mapped whole, once. RAM under a PmDiscardManager is mapped block by block, because
+ * the kernel unmaps only what was mapped as one piece; a run of blocks is unmapped with one call.
+ * At every return of a public function of the device, the manager or the mapper, the mapped blocks
+ * are the populated blocks; pm_mapper_audit() proves it.
+ *
+ * Threads: one at a time, together with the managers whose regions it has.
+ */
+#ifndef PLUGMAP_MAPPER_H
+#define PLUGMAP_MAPPER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <plugmap/discard_manager.h>
+#include <plugmap/iommu.h>
+
+G_BEGIN_DECLS
+
+typedef struct PmMapper PmMapper;
+
+/**
+ * PmMapperFlags: how a region is added.
+ * @PM_MAPPER_STRICT: refuse a region that could not be mapped if all of it were populated: mapping
+ * limit and locked-memory limit must have room for the worst case of all regions together.
+ * @PM_MAPPER_OVERCOMMIT: take it if what is populated now fits; a later PLUG beyond the limits is
+ * answered BUSY.
+ */
+typedef enum {
+    PM_MAPPER_STRICT = 0,
+    PM_MAPPER_OVERCOMMIT = 1 << 0,
+} PmMapperFlags;
+
+/**
+ * PmMapperAudit: what pm_mapper_audit() compared, over all regions with a manager.
+ * @n_populated: blocks that the managers have populated.
+ * @n_mapped: blocks that the address space's ledger has mapped in the regions, one mapping each.
+ * @n_mismatches: blocks that are one but not the other, or mapped in another size.
+ */
+typedef struct {
+    uint64_t n_populated;
+    uint64_t n_mapped;
+    uint64_t n_mismatches;
+} PmMapperAudit;
+
+/** Makes a mapper without regions. Takes a reference to @iommu. Cannot fail. Free with
+ * pm_mapper_free(). */
+PM_EXPORT PmMapper *pm_mapper_new(PmIommu *iommu);
+
+/** Unmaps all regions and lets go of them. What cannot be unmapped goes to the log, and away with
+ * the PmIommu. */
+PM_EXPORT void pm_mapper_free(PmMapper *mapper);
+
+/**
+ * Maps plain RAM whole at guest physical address @address, with one mapping.
+ * @ram: a reference is taken.
+ * Errors: those of pm_iommu_check_range(), pm_iommu_check_budget() and pm_iommu_map();
+ * PM_ERROR_OVERLAP (with another region).
+ */
+PM_EXPORT bool pm_mapper_add_ram(PmMapper *mapper, uint64_t address, PmRam *ram, GError **error);
+
+/**
+ * Follows RAM under a manager, which lies at guest physical address @address: what is populated is
+ * mapped now, and what becomes populated later is mapped then. Checked before the first call: the
+ * whole region is inside the IOVA ranges, blocks are multiples of an IOMMU page, and the budgets
+ * have room (see PmMapperFlags).
+ * @manager: a reference is taken.
+ * Errors: PM_ERROR_UNALIGNED, PM_ERROR_IOVA_RANGE, PM_ERROR_OVERLAP, PM_ERROR_LIMIT,
+ * PM_ERROR_LOCKED_MEMORY, those of pm_iommu_map(). On failure nothing is mapped and the region is
+ * not added.
+ */
+PM_EXPORT bool pm_mapper_add_managed(PmMapper *mapper, uint64_t address, PmDiscardManager *manager,
+                                     PmMapperFlags flags, GError **error);
+
+/**
+ * Unmaps the region that begins at @address and lets go of it.
+ * Errors: PM_ERROR_NOT_FOUND, those of pm_iommu_unmap(); the region stays then.
+ */
+PM_EXPORT bool pm_mapper_remove(PmMapper *mapper, uint64_t address, GError **error);
+
+/**
+ * Compares, block by block, what the managers have populated with what the address space has
+ * mapped.
+ * @audit: filled in either way; may be NULL.
+ * Errors: PM_ERROR_AUDIT (the message names the first block that differs, and how).
+ */
+PM_EXPORT bool pm_mapper_audit(PmMapper *mapper, PmMapperAudit *audit, GError **error);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(PmMapper, pm_mapper_free)
+
+G_END_DECLS
+
+#endif

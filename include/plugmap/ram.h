@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * PmRam: a piece of guest RAM. It reserves address space; memory is consumed only where it is
+ * touched or pinned, and can be given back to the host range by range.
+ *
+ * Threads: one at a time, except that pm_ram_get_*() and populate, discard and resident of disjoint
+ * ranges may run in parallel. Offsets and sizes are bytes from the start of the region.
+ */
+#ifndef PLUGMAP_RAM_H
+#define PLUGMAP_RAM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <plugmap/error.h>
+
+G_BEGIN_DECLS
+
+typedef struct PmRam PmRam;
+
+/**
+ * PmRamKind: what backs the memory.
+ * @PM_RAM_ANONYMOUS: private anonymous memory of base pages (transparent huge pages as the host is
+ * set up).
+ * @PM_RAM_MEMFD: shared memory of a memfd.
+ * @PM_RAM_HUGETLB_2M: shared memory of a hugetlb memfd with 2 MiB pages, which must be in the
+ * host's pool when touched.
+ * @PM_RAM_HUGETLB_1G: the same with 1 GiB pages.
+ * @PM_RAM_ADOPTED: the caller's own memory.
+ */
+typedef enum {
+    PM_RAM_ANONYMOUS,
+    PM_RAM_MEMFD,
+    PM_RAM_HUGETLB_2M,
+    PM_RAM_HUGETLB_1G,
+    PM_RAM_ADOPTED,
+} PmRamKind;
+
+/**
+ * PmRamAdoption: memory that the caller has mapped and goes on owning. Zero-initialise, then set.
+ * @host: first byte. @size: bytes. Both multiples of @page_size.
+ * @page_size: of the backing; 0 is the host's base page.
+ * @has_fd: the memory is mapped from @fd, beginning at @fd_offset; @fd stays the caller's.
+ * @shared: mapped with MAP_SHARED.
+ * The memory and @fd must stay valid until the last reference to the PmRam is gone.
+ */
+typedef struct {
+    void *host;
+    uint64_t size;
+    uint64_t page_size;
+    bool has_fd;
+    int fd;
+    uint64_t fd_offset;
+    bool shared;
+} PmRamAdoption;
+
+/**
+ * Reserves @size bytes of guest RAM.
+ * @kind: any but PM_RAM_ADOPTED.
+ * @size: bytes, a multiple of the backing's page size, at least one page.
+ * @alignment: the host address is a multiple of it; a power of two, at least the page size; 0 is
+ * the page size. Give the block size of the device that will manage the memory.
+ *
+ * Returns: a new reference, or NULL. Errors: PM_ERROR_INVALID_ARGUMENT (kind, size or alignment),
+ * PM_ERROR_MEMORY (the host refuses; the message has its errno and what to change).
+ */
+PM_EXPORT PmRam *pm_ram_new(PmRamKind kind, uint64_t size, uint64_t alignment, GError **error);
+
+/** Makes a PmRam of memory that the caller has. Errors: PM_ERROR_INVALID_ARGUMENT,
+ * PM_ERROR_UNALIGNED. */
+PM_EXPORT PmRam *pm_ram_adopt(const PmRamAdoption *adoption, GError **error);
+
+/** Takes a reference. Any thread. Returns @ram. */
+PM_EXPORT PmRam *pm_ram_ref(PmRam *ram);
+
+/** Drops a reference; the last one unmaps the memory, unless it was adopted. Any thread. */
+PM_EXPORT void pm_ram_unref(PmRam *ram);
+
+/** The host address of the first byte. */
+PM_EXPORT void *pm_ram_get_host(const PmRam *ram);
+
+/** Bytes. */
+PM_EXPORT uint64_t pm_ram_get_size(const PmRam *ram);
+
+/** Page size of the backing, in bytes: the smallest piece that can be given back. */
+PM_EXPORT uint64_t pm_ram_get_page_size(const PmRam *ram);
+
+/** The kind it was made as. */
+PM_EXPORT PmRamKind pm_ram_get_kind(const PmRam *ram);
+
+/** The file behind the memory and the offset in it; -1 if there is none. The descriptor stays the
+ * PmRam's. */
+PM_EXPORT int pm_ram_get_fd(const PmRam *ram, uint64_t *offset);
+
+/**
+ * Gives the memory of a range back to the host; it reads as zeros afterwards (adopted private file
+ * mappings: as the file). By madvise(MADV_DONTNEED) for private memory, MADV_REMOVE for shared
+ * memory without a file, fallocate(FALLOC_FL_PUNCH_HOLE) for files. A page that is pinned by a
+ * device is not freed before it is unpinned.
+ * @offset, @size: multiples of the page size, inside the region.
+ * Errors: PM_ERROR_UNALIGNED, PM_ERROR_INVALID_ARGUMENT (outside the region), PM_ERROR_MEMORY.
+ */
+PM_EXPORT bool pm_ram_discard(PmRam *ram, uint64_t offset, uint64_t size, GError **error);
+
+/**
+ * Faults the memory of a range in, writable, without changing what it holds
+ * (madvise(MADV_POPULATE_WRITE), or by touching it where the kernel lacks that). After a failure
+ * what this call may have brought in is still there: discard it if the range was empty before.
+ * Errors: as pm_ram_discard(); PM_ERROR_MEMORY also if the host, a cgroup or the hugetlb pool has
+ * no memory left.
+ */
+PM_EXPORT bool pm_ram_populate(PmRam *ram, uint64_t offset, uint64_t size, GError **error);
+
+/**
+ * How many bytes of a range the host holds: pages in memory (private memory), allocated blocks of
+ * the file (whole file, if the range is the whole region and the file is the region's own; else
+ * pages in memory). Errors: as pm_ram_discard().
+ */
+PM_EXPORT bool pm_ram_resident(PmRam *ram, uint64_t offset, uint64_t size, uint64_t *bytes,
+                               GError **error);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(PmRam, pm_ram_unref)
+
+G_END_DECLS
+
+#endif

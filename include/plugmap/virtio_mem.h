@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * PmVirtioMem: the virtio-mem device (virtio 1.3, section 5.15), device side: configuration space,
+ * requests in wire format, and the plugged blocks, kept in a PmDiscardManager.
+ *
+ * Answers, and the order of the checks that lead to them, are QEMU's (hw/virtio/virtio-mem.c), with
+ * these differences, chosen on purpose: listeners unmap before the memory is discarded; an UNPLUG
+ * that a listener or the host cannot carry out is answered BUSY with everything as before; every
+ * refusal has a cause that the host can read.
+ *
+ * Threads: one at a time. Callbacks run in the thread that caused them and must not call back into
+ * the device, except for pm_virtio_mem_get_*() and pm_virtio_mem_config_read().
+ */
+#ifndef PLUGMAP_VIRTIO_MEM_H
+#define PLUGMAP_VIRTIO_MEM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <plugmap/discard_manager.h>
+
+G_BEGIN_DECLS
+
+typedef struct PmVirtioMem PmVirtioMem;
+
+/**
+ * PmRefusal: why the last request was not answered ACK, or the last reset failed.
+ * @PM_REFUSAL_NONE: it was.
+ * @PM_REFUSAL_BAD_RANGE: ERROR: unaligned, empty, wraps, or outside the usable region.
+ * @PM_REFUSAL_BLOCK_STATE: ERROR: a block already has (PLUG) or does not have (UNPLUG) the state
+ * asked for.
+ * @PM_REFUSAL_REQUESTED_SIZE: NACK: plugging would go beyond the requested size.
+ * @PM_REFUSAL_LIMIT: BUSY: no mapping left (PM_ERROR_LIMIT).
+ * @PM_REFUSAL_LOCKED_MEMORY: BUSY: locked-memory limit (PM_ERROR_LOCKED_MEMORY).
+ * @PM_REFUSAL_LISTENER: BUSY: a listener objected or failed for another reason.
+ * @PM_REFUSAL_MEMORY: BUSY: host memory could not be had or given back (PM_ERROR_MEMORY).
+ * @PM_REFUSAL_MIGRATION: BUSY: pm_virtio_mem_set_migrating() is on.
+ * @PM_REFUSAL_QUARANTINE: BUSY: a block is in quarantine (PM_ERROR_QUARANTINED,
+ * PM_ERROR_UNMAP_MISMATCH).
+ * @PM_REFUSAL_PROTOCOL: no answer: the request broke the protocol, or did so earlier.
+ */
+typedef enum {
+    PM_REFUSAL_NONE,
+    PM_REFUSAL_BAD_RANGE,
+    PM_REFUSAL_BLOCK_STATE,
+    PM_REFUSAL_REQUESTED_SIZE,
+    PM_REFUSAL_LIMIT,
+    PM_REFUSAL_LOCKED_MEMORY,
+    PM_REFUSAL_LISTENER,
+    PM_REFUSAL_MEMORY,
+    PM_REFUSAL_MIGRATION,
+    PM_REFUSAL_QUARANTINE,
+    PM_REFUSAL_PROTOCOL,
+} PmRefusal;
+
+/** PmVirtioMemSizeFunc: a size has changed to @size bytes. */
+typedef void (*PmVirtioMemSizeFunc)(PmVirtioMem *device, uint64_t size, void *user_data);
+
+/**
+ * PmVirtioMemConfig: how to make a device. Zero-initialise, then set what differs.
+ * @ram: the memory; its size is the region size. A reference is taken. It must not have a manager
+ * yet.
+ * @address: guest physical address of the region, a multiple of the block size.
+ * @block_size: bytes, a power of two, at least the RAM's page size; below 1 MiB with a warning to
+ * the log. 0: the larger of the page size and the host's transparent huge page size (base pages) or
+ * 1 MiB.
+ * @requested_size: bytes that the guest should plug at first, a multiple of the block size.
+ * @usable_extent: bytes that the usable region reaches beyond the requested size; 0: 256 MiB (x86).
+ * @has_node, @node: NUMA node of the memory; offers VIRTIO_MEM_F_ACPI_PXM.
+ * @no_unplugged_inaccessible: do not offer VIRTIO_MEM_F_UNPLUGGED_INACCESSIBLE (old guests that
+ * read unplugged memory).
+ * @persistent_suspend: offer VIRTIO_MEM_F_PERSISTENT_SUSPEND.
+ * @prefault: fault memory in before a PLUG is answered; BUSY if the host has none.
+ * @plugged_size_changed: optional: the plugged size changed.
+ * @config_changed: optional: the requested size was set: send the guest a configuration interrupt.
+ * @user_data: for both.
+ */
+typedef struct {
+    PmRam *ram;
+    uint64_t address;
+    uint64_t block_size;
+    uint64_t requested_size;
+    uint64_t usable_extent;
+    bool has_node;
+    uint16_t node;
+    bool no_unplugged_inaccessible;
+    bool persistent_suspend;
+    bool prefault;
+    PmVirtioMemSizeFunc plugged_size_changed;
+    PmVirtioMemSizeFunc config_changed;
+    void *user_data;
+} PmVirtioMemConfig;
+
+/**
+ * Makes a device with nothing plugged; the memory of the whole RAM is given back to the host.
+ * Returns: the device, or NULL; free with pm_virtio_mem_free(). Errors: PM_ERROR_INVALID_ARGUMENT,
+ * PM_ERROR_UNALIGNED (the message names the property and the numbers), PM_ERROR_BUSY (@ram has a
+ * manager), PM_ERROR_MEMORY.
+ */
+PM_EXPORT PmVirtioMem *pm_virtio_mem_new(const PmVirtioMemConfig *config, GError **error);
+
+/**
+ * Takes the device away: listeners are told to discard everything, and the memory goes back to the
+ * host. What a listener cannot drop goes to the log.
+ */
+PM_EXPORT void pm_virtio_mem_free(PmVirtioMem *device);
+
+/** The manager of the device's memory, for listeners to register with; owned by the device (take a
+ * reference to keep). */
+PM_EXPORT PmDiscardManager *pm_virtio_mem_get_manager(const PmVirtioMem *device);
+
+/** Guest physical address of the region. */
+PM_EXPORT uint64_t pm_virtio_mem_get_address(const PmVirtioMem *device);
+
+/** Bytes of a block. */
+PM_EXPORT uint64_t pm_virtio_mem_get_block_size(const PmVirtioMem *device);
+
+/** Bytes of the region. */
+PM_EXPORT uint64_t pm_virtio_mem_get_region_size(const PmVirtioMem *device);
+
+/** Bytes, from the start of the region, in which the guest may plug. */
+PM_EXPORT uint64_t pm_virtio_mem_get_usable_size(const PmVirtioMem *device);
+
+/** Bytes that are plugged. */
+PM_EXPORT uint64_t pm_virtio_mem_get_plugged_size(const PmVirtioMem *device);
+
+/** Bytes that the guest should plug. */
+PM_EXPORT uint64_t pm_virtio_mem_get_requested_size(const PmVirtioMem *device);
+
+/** Feature bits on offer: 1 << VIRTIO_MEM_F_*. */
+PM_EXPORT uint64_t pm_virtio_mem_get_features(const PmVirtioMem *device);
+
+/**
+ * The driver accepts features. Errors: PM_ERROR_BAD_REQUEST (bits that were not offered, or
+ * UNPLUGGED_INACCESSIBLE was offered and is not among them; the driver must not set FEATURES_OK
+ * then).
+ */
+PM_EXPORT bool pm_virtio_mem_set_features(PmVirtioMem *device, uint64_t features, GError **error);
+
+/**
+ * Copies @size bytes from @offset of the configuration space (struct virtio_mem_config, little
+ * endian). Bytes beyond its 56 are read as zero. Never fails.
+ */
+PM_EXPORT void pm_virtio_mem_config_read(const PmVirtioMem *device, uint64_t offset, void *buffer,
+                                         size_t size);
+
+/**
+ * Sets how much the guest should plug. The usable region grows with it, and never shrinks here.
+ * config_changed is called even if the value is what it was.
+ * @size: bytes, a multiple of the block size, at most the region size.
+ * Errors: PM_ERROR_UNALIGNED, PM_ERROR_INVALID_ARGUMENT.
+ */
+PM_EXPORT bool pm_virtio_mem_set_requested_size(PmVirtioMem *device, uint64_t size, GError **error);
+
+/** While on, PLUG, UNPLUG and (if anything is plugged) UNPLUG_ALL and resets are refused: the state
+ * is on its way. */
+PM_EXPORT void pm_virtio_mem_set_migrating(PmVirtioMem *device, bool migrating);
+
+/**
+ * Carries out one request of the guest.
+ * @request, @request_size: struct virtio_mem_req as in the descriptor, little endian; more bytes
+ * are ignored.
+ * @response, @response_size: room for struct virtio_mem_resp, at least 10 bytes; set if true is
+ * returned. May overlap
+ *     @request.
+ *
+ * Returns: true if there is an answer (of any type: see pm_virtio_mem_last_refusal()). False for a
+ * request that breaks the protocol (unknown type, too short, response buffer too small):
+ * PM_ERROR_BAD_REQUEST; nothing is changed, the device is broken, and every later request fails in
+ * the same way until pm_virtio_mem_device_reset().
+ */
+PM_EXPORT bool pm_virtio_mem_handle(PmVirtioMem *device, const void *request, size_t request_size,
+                                    void *response, size_t response_size, GError **error);
+
+/**
+ * Why the last request or system reset was refused.
+ * @message: set to a sentence with the numbers, or to NULL if it was not refused; owned by the
+ * device, valid until the next request or reset. May be NULL.
+ */
+PM_EXPORT PmRefusal pm_virtio_mem_last_refusal(const PmVirtioMem *device, const char **message);
+
+/** The virtio device is reset by its driver: features are forgotten, a broken device works again,
+ * no block changes. */
+PM_EXPORT void pm_virtio_mem_device_reset(PmVirtioMem *device);
+
+/**
+ * The machine is reset: everything is unplugged, and the usable region shrinks to what the
+ * requested size needs. Not to be called for a wake-up from suspend. Errors: what made it
+ * impossible (the code of the cause; PM_ERROR_BUSY while migrating). Everything stays plugged then.
+ */
+PM_EXPORT bool pm_virtio_mem_system_reset(PmVirtioMem *device, GError **error);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(PmVirtioMem, pm_virtio_mem_free)
+
+G_END_DECLS
+
+#endif

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+/* Small helpers for writing error messages. */
+#ifndef PLUGMAP_BASE_ERROR_TEXT_H
+#define PLUGMAP_BASE_ERROR_TEXT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <plugmap/error.h>
+
+/* Sets @error and returns false, so that a check can end with «return pm_fail(…)». */
+bool pm_fail(GError **error, PmError code, const char *format, ...) G_GNUC_PRINTF(3, 4);
+
+/* «ENOSPC (No space left on device)»; a new string. @error_number is positive. */
+char *pm_errno_text(int error_number);
+
+#endif

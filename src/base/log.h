@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef PLUGMAP_BASE_LOG_H
+#define PLUGMAP_BASE_LOG_H
+
+#include <plugmap/log.h>
+
+/* Hands one message to the function set with pm_log_set_func(), if there is one. */
+void pm_log(GLogLevelFlags level, const char *format, ...) G_GNUC_PRINTF(2, 3);
+
+#endif

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/* The IOMMU's page table: I/O address to host address and permissions, with pages of 4 KiB, 2 MiB
+ * and 1 GiB. */
+#ifndef PLUGMAP_FAKE_PAGE_TABLE_H
+#define PLUGMAP_FAKE_PAGE_TABLE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <plugmap/iommu.h>
+
+typedef struct PmPageTable PmPageTable;
+
+PmPageTable *pm_page_table_new(void);
+void pm_page_table_free(PmPageTable *table);
+
+/* All multiples of 4 KiB; nothing may be mapped there. False if there is no memory: nothing is
+ * mapped then. */
+bool pm_page_table_map(PmPageTable *table, uint64_t iova, uint64_t host, uint64_t size,
+                       PmIommuAccess access);
+
+/* Removes what was mapped with whole pm_page_table_map() calls inside the range; holes are fine. */
+void pm_page_table_unmap(PmPageTable *table, uint64_t iova, uint64_t size);
+
+/* False if nothing is mapped at @iova. @left: bytes from @iova to the end of the page-table entry's
+ * page. */
+bool pm_page_table_translate(const PmPageTable *table, uint64_t iova, uint64_t *host,
+                             PmIommuAccess *access, uint64_t *left);
+
+/* The first run of translated addresses at or behind @iova; false if there is none. */
+bool pm_page_table_next_run(const PmPageTable *table, uint64_t iova, uint64_t *run_iova,
+                            uint64_t *run_size);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(PmPageTable, pm_page_table_free)
+
+#endif
