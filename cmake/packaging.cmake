@@ -1,0 +1,10 @@
+# SPDX-License-Identifier: MIT
+# What others need to find an installed plugmap: a pkg-config file and a CMake package.
+include(CMakePackageConfigHelpers)
+configure_file(${PROJECT_SOURCE_DIR}/cmake/plugmap.pc.in ${PROJECT_BINARY_DIR}/plugmap.pc @ONLY)
+install(FILES ${PROJECT_BINARY_DIR}/plugmap.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+write_basic_package_version_file(${PROJECT_BINARY_DIR}/plugmap-config-version.cmake
+    COMPATIBILITY SameMinorVersion)
+install(FILES ${PROJECT_SOURCE_DIR}/cmake/plugmap-config.cmake
+    ${PROJECT_BINARY_DIR}/plugmap-config-version.cmake
+    DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/plugmap)

@@ -1,0 +1,6 @@
+# SPDX-License-Identifier: MIT
+include(CMakeFindDependencyMacro)
+find_dependency(PkgConfig)
+pkg_check_modules(GLIB REQUIRED IMPORTED_TARGET glib-2.0>=2.74)
+pkg_check_modules(CAP_NG REQUIRED IMPORTED_TARGET libcap-ng)
+include(${CMAKE_CURRENT_LIST_DIR}/plugmap-targets.cmake)

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: MIT */
+#include "trace/recorder.h"
+
+#include "kernel-uapi/vfio.h"
+
+typedef struct {
+    PmKernel kernel;
+    PmKernel *inner;
+    uint64_t first;
+    uint64_t last;
+    PmDmaFunc func;
+    void *user_data;
+    GMutex lock; /* of n_calls, and of the order in which func sees the calls */
+    uint64_t n_calls[PM_DMA_N_CALLS];
+} PmRecorder;
+
+static PmRecorder *recorder_of(PmKernel *kernel)
+{
+    return (PmRecorder *)kernel;
+}
+
+static PmKernel *inner_of(PmKernel *kernel)
+{
+    return recorder_of(kernel)->inner;
+}
+
+static int recorder_open(PmKernel *kernel, const char *path, int flags)
+{
+    PmKernel *inner = inner_of(kernel);
+
+    return inner->ops->open(inner, path, flags);
+}
+
+static int recorder_close(PmKernel *kernel, int fd)
+{
+    PmKernel *inner = inner_of(kernel);
+
+    return inner->ops->close(inner, fd);
+}
+
+/* Whether the request is a DMA call, and for which addresses; read before the kernel writes its answer into it. */
+static bool dma_call(unsigned long request, const void *argument, PmDmaCall *call, uint64_t *iova,
+                     uint64_t *size)
+{
+    if (request == VFIO_IOMMU_MAP_DMA) {
+        const struct vfio_iommu_type1_dma_map *map = argument;
+
+        *call = PM_DMA_MAP;
+        *iova = map->iova;
+        *size = map->size;
+        return true;
+    }
+    if (request == VFIO_IOMMU_UNMAP_DMA) {
+        const struct vfio_iommu_type1_dma_unmap *unmap = argument;
+
+        *call = PM_DMA_UNMAP;
+        *iova = unmap->iova;
+        *size = unmap->size;
+        return true;
+    }
+    return false;
+}
+
+static int recorder_ioctl(PmKernel *kernel, int fd, unsigned long request, void *argument)
+{
+    PmRecorder *recorder = recorder_of(kernel);
+    PmKernel *inner = recorder->inner;
+    PmDmaCall call;
+    uint64_t iova;
+    uint64_t size;
+    int result;
+
+    if (!dma_call(request, argument, &call, &iova, &size) || size == 0 || iova > recorder->last ||
+        iova + (size - 1) < recorder->first)
+        return inner->ops->ioctl(inner, fd, request, argument);
+    g_mutex_lock(&recorder->lock);
+    result = inner->ops->ioctl(inner, fd, request, argument);
+    recorder->n_calls[call]++;
+    if (result >= 0 && recorder->func != NULL)
+        recorder->func(call, iova, size, recorder->user_data);
+    g_mutex_unlock(&recorder->lock);
+    return result;
+}
+
+static int recorder_mmap(PmKernel *kernel, int fd, size_t size, int protection, int flags,
+                         uint64_t offset, void **address)
+{
+    PmKernel *inner = inner_of(kernel);
+
+    return inner->ops->mmap(inner, fd, size, protection, flags, offset, address);
+}
+
+static int recorder_munmap(PmKernel *kernel, void *address, size_t size)
+{
+    PmKernel *inner = inner_of(kernel);
+
+    return inner->ops->munmap(inner, address, size);
+}
+
+static ssize_t recorder_pread(PmKernel *kernel, int fd, void *buffer, size_t size, uint64_t offset)
+{
+    PmKernel *inner = inner_of(kernel);
+
+    return inner->ops->pread(inner, fd, buffer, size, offset);
+}
+
+static ssize_t recorder_pwrite(PmKernel *kernel, int fd, const void *buffer, size_t size,
+                               uint64_t offset)
+{
+    PmKernel *inner = inner_of(kernel);
+
+    return inner->ops->pwrite(inner, fd, buffer, size, offset);
+}
+
+static int recorder_locked_memory(PmKernel *kernel, PmLockedMemory *locked)
+{
+    PmKernel *inner = inner_of(kernel);
+
+    return inner->ops->locked_memory(inner, locked);
+}
+
+static void recorder_free(PmKernel *kernel)
+{
+    PmRecorder *recorder = recorder_of(kernel);
+
+    pm_kernel_unref(recorder->inner);
+    g_mutex_clear(&recorder->lock);
+    g_free(recorder);
+}
+
+static const PmKernelOps recorder_ops = {
+    .open = recorder_open,
+    .close = recorder_close,
+    .ioctl = recorder_ioctl,
+    .mmap = recorder_mmap,
+    .munmap = recorder_munmap,
+    .pread = recorder_pread,
+    .pwrite = recorder_pwrite,
+    .locked_memory = recorder_locked_memory,
+    .free = recorder_free,
+};
+
+PmKernel *pm_recorder_new(PmKernel *inner, uint64_t address, uint64_t size, PmDmaFunc func,
+                          void *user_data)
+{
+    PmRecorder *recorder = g_new0(PmRecorder, 1);
+
+    pm_kernel_init(&recorder->kernel, &recorder_ops);
+    recorder->inner = pm_kernel_ref(inner);
+    recorder->first = address;
+    recorder->last = address + (size - 1);
+    recorder->func = func;
+    recorder->user_data = user_data;
+    g_mutex_init(&recorder->lock);
+    return &recorder->kernel;
+}
+
+uint64_t pm_recorder_get_n_calls(PmKernel *kernel, PmDmaCall call)
+{
+    PmRecorder *recorder = recorder_of(kernel);
+    uint64_t n_calls;
+
+    g_mutex_lock(&recorder->lock);
+    n_calls = recorder->n_calls[call];
+    g_mutex_unlock(&recorder->lock);
+    return n_calls;
+}

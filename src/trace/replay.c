@@ -1,0 +1,357 @@
+/* SPDX-License-Identifier: MIT */
+#include "trace/replay.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/error_text.h"
+#include "kernel-uapi/virtio_mem.h"
+#include "trace/replay_audit.h"
+
+/* One replay under way: the whole stack, from the device down. */
+typedef struct {
+    const PmTrace *trace;
+    const PmReplayConfig *config;
+    PmReplayResult *result;
+    PmKernel *recorder;
+    PmIommu *iommu;
+    PmVirtioMem *device;
+    PmMapper *mapper;
+} PmReplay;
+
+static const char *const response_names[] = {
+    [VIRTIO_MEM_RESP_ACK] = "ack",
+    [VIRTIO_MEM_RESP_NACK] = "nack",
+    [VIRTIO_MEM_RESP_BUSY] = "busy",
+    [VIRTIO_MEM_RESP_ERROR] = "error",
+};
+
+static const char *const state_names[] = {
+    [VIRTIO_MEM_STATE_PLUGGED] = "plugged",
+    [VIRTIO_MEM_STATE_UNPLUGGED] = "unplugged",
+    [VIRTIO_MEM_STATE_MIXED] = "mixed",
+};
+
+static void divergence_free(void *data)
+{
+    PmReplayDivergence *divergence = data;
+
+    g_free(divergence->request);
+    g_free(divergence->expected);
+    g_free(divergence->got);
+    g_free(divergence);
+}
+
+static PmReplayResult *result_new(void)
+{
+    PmReplayResult *result = g_new0(PmReplayResult, 1);
+
+    result->mismatches = g_ptr_array_new_with_free_func(divergence_free);
+    result->divergences = g_ptr_array_new_with_free_func(divergence_free);
+    result->plug_ns = g_array_new(FALSE, FALSE, sizeof(uint64_t));
+    result->unplug_ns = g_array_new(FALSE, FALSE, sizeof(uint64_t));
+    result->final_runs = g_array_new(FALSE, FALSE, sizeof(PmReplayRun));
+    return result;
+}
+
+void pm_replay_result_free(PmReplayResult *result)
+{
+    if (result == NULL)
+        return;
+    g_ptr_array_unref(result->mismatches);
+    g_ptr_array_unref(result->divergences);
+    g_array_unref(result->plug_ns);
+    g_array_unref(result->unplug_ns);
+    g_array_unref(result->final_runs);
+    g_free(result);
+}
+
+bool pm_replay_is_right(const PmReplayResult *result)
+{
+    return result->divergences->len == 0 && result->n_mismatches == 0;
+}
+
+uint64_t pm_percentile(const GArray *ascending, unsigned percent)
+{
+    if (ascending->len == 0)
+        return 0;
+    return g_array_index(ascending, uint64_t, (uint64_t)(ascending->len - 1) * percent / 100);
+}
+
+static uint64_t now_ns(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+static char *describe_event(const PmTraceEvent *event)
+{
+    const char *name = pm_event_type_name(event->type);
+    g_autofree char *size = NULL;
+
+    switch (event->type) {
+    case PM_EVENT_PLUG:
+    case PM_EVENT_UNPLUG:
+    case PM_EVENT_STATE:
+        return g_strdup_printf("%s of %u blocks at 0x%" PRIx64, name, event->n_blocks,
+                               event->address);
+    case PM_EVENT_RESIZE:
+        size = pm_size_format(event->size);
+        return g_strdup_printf("%s to %s", name, size);
+    case PM_EVENT_UNPLUG_ALL:
+    case PM_EVENT_RESET:
+    default:
+        return g_strdup(name);
+    }
+}
+
+static void diverge(PmReplay *replay, const PmTraceEvent *event, const char *expected,
+                    const char *got, const char *reason)
+{
+    PmReplayDivergence *divergence = g_new0(PmReplayDivergence, 1);
+
+    divergence->line = event->line;
+    divergence->request = describe_event(event);
+    divergence->expected = g_strdup(expected);
+    divergence->got = reason != NULL ? g_strdup_printf("%s (%s)", got, reason) : g_strdup(got);
+    g_ptr_array_add(replay->result->divergences, divergence);
+}
+
+static void compare_answer(PmReplay *replay, const PmTraceEvent *event,
+                           const struct virtio_mem_resp *response)
+{
+    int type = GUINT16_FROM_LE(response->type);
+    int state = GUINT16_FROM_LE(response->u.state.state);
+    const char *reason;
+
+    if (event->response >= 0 && event->response != type) {
+        pm_virtio_mem_last_refusal(replay->device, &reason);
+        diverge(replay, event, response_names[event->response], response_names[type], reason);
+    } else if (event->type == PM_EVENT_STATE && type == VIRTIO_MEM_RESP_ACK && event->state >= 0 &&
+               event->state != state) {
+        diverge(replay, event, state_names[event->state], state_names[state], NULL);
+    }
+}
+
+static uint16_t wire_type(PmEventType type)
+{
+    switch (type) {
+    case PM_EVENT_PLUG:
+        return VIRTIO_MEM_REQ_PLUG;
+    case PM_EVENT_UNPLUG:
+        return VIRTIO_MEM_REQ_UNPLUG;
+    case PM_EVENT_STATE:
+        return VIRTIO_MEM_REQ_STATE;
+    default:
+        return VIRTIO_MEM_REQ_UNPLUG_ALL;
+    }
+}
+
+/* The three requests with a range have the same layout. */
+static bool play_request(PmReplay *replay, const PmTraceEvent *event, GError **error)
+{
+    PmReplayResult *result = replay->result;
+    struct virtio_mem_req request = {
+        .type = GUINT16_TO_LE(wire_type(event->type)),
+        .u.plug = {.addr = GUINT64_TO_LE(event->address),
+                   .nb_blocks = GUINT16_TO_LE(event->n_blocks)},
+    };
+    struct virtio_mem_resp response = {0};
+    uint64_t start = now_ns();
+    uint64_t elapsed;
+
+    if (!pm_virtio_mem_handle(replay->device, &request, sizeof(request), &response,
+                              sizeof(response), error))
+        return false;
+    elapsed = now_ns() - start;
+    if (event->type == PM_EVENT_PLUG)
+        g_array_append_val(result->plug_ns, elapsed);
+    if (event->type == PM_EVENT_UNPLUG)
+        g_array_append_val(result->unplug_ns, elapsed);
+    result->n_responses[GUINT16_FROM_LE(response.type)]++;
+    compare_answer(replay, event, &response);
+    return true;
+}
+
+static bool play_event(PmReplay *replay, const PmTraceEvent *event, GError **error)
+{
+    g_autoptr(GError) reset_error = NULL;
+
+    switch (event->type) {
+    case PM_EVENT_RESIZE:
+        if (pm_virtio_mem_set_requested_size(replay->device, event->size, error))
+            return true;
+        g_prefix_error(error, "%s:%u: ", replay->trace->file, event->line);
+        if (error != NULL)
+            (*error)->code = PM_ERROR_BAD_INPUT;
+        return false;
+    case PM_EVENT_RESET:
+        if (!pm_virtio_mem_system_reset(replay->device, &reset_error))
+            diverge(replay, event, "done", "refused", reset_error->message);
+        return true;
+    case PM_EVENT_PLUG:
+    case PM_EVENT_UNPLUG:
+    case PM_EVENT_UNPLUG_ALL:
+    case PM_EVENT_STATE:
+    default:
+        return play_request(replay, event, error);
+    }
+}
+
+static void add_mismatch(PmReplay *replay, const PmTraceEvent *event, const GError *error)
+{
+    PmReplayDivergence *mismatch;
+
+    replay->result->n_mismatches++;
+    if (replay->result->mismatches->len >= PM_REPLAY_MAX_MISMATCHES)
+        return;
+    mismatch = g_new0(PmReplayDivergence, 1);
+    mismatch->line = event->line;
+    mismatch->request = describe_event(event);
+    mismatch->expected = g_strdup("plugged = mapped");
+    mismatch->got = g_strdup(error->message);
+    g_ptr_array_add(replay->result->mismatches, mismatch);
+}
+
+static void audit(PmReplay *replay, const PmTraceEvent *event)
+{
+    const PmReplayAuditSubject subject = {
+        .device = replay->device,
+        .mapper = replay->mapper,
+        .fake = replay->config->fake,
+        .group = replay->config->group,
+    };
+
+    for (size_t i = 0; i < PM_REPLAY_N_AUDITS; i++) {
+        g_autoptr(GError) error = NULL;
+
+        if (pm_replay_audits[i].needs_fake && subject.fake == NULL)
+            continue;
+        replay->result->n_checks++;
+        if (!pm_replay_audits[i].check(&subject, &error))
+            add_mismatch(replay, event, error);
+    }
+}
+
+/* Keeps the counts that only the difference over an event tells. */
+static void count_event(PmReplay *replay, const PmTraceEvent *event, uint64_t plugged_before)
+{
+    PmReplayResult *result = replay->result;
+    uint64_t block_size = replay->trace->block_size;
+    uint64_t plugged = pm_virtio_mem_get_plugged_size(replay->device);
+    uint64_t n_mappings = pm_iommu_get_n_mappings(replay->iommu);
+    uint64_t pinned = pm_iommu_get_pinned_bytes(replay->iommu);
+
+    result->n_requests[event->type]++;
+    if (plugged > plugged_before)
+        result->n_blocks_plugged += (plugged - plugged_before) / block_size;
+    else
+        result->n_blocks_unplugged += (plugged_before - plugged) / block_size;
+    result->peak_mappings = MAX(result->peak_mappings, n_mappings);
+    result->peak_pinned_bytes = MAX(result->peak_pinned_bytes, pinned);
+}
+
+static bool play_events(PmReplay *replay, GError **error)
+{
+    const PmReplayConfig *config = replay->config;
+    const GArray *events = replay->trace->events;
+
+    for (guint i = 0; i < events->len; i++) {
+        const PmTraceEvent *event = &g_array_index(events, PmTraceEvent, i);
+        uint64_t plugged_before = pm_virtio_mem_get_plugged_size(replay->device);
+
+        if (!play_event(replay, event, error))
+            return false;
+        count_event(replay, event, plugged_before);
+        if (config->audit)
+            audit(replay, event);
+        if (config->progress != NULL)
+            config->progress(i + 1, events->len, config->user_data);
+    }
+    return true;
+}
+
+static int compare_ns(const void *a, const void *b)
+{
+    uint64_t first = *(const uint64_t *)a;
+    uint64_t second = *(const uint64_t *)b;
+
+    return (first > second) - (first < second);
+}
+
+static void finish_result(PmReplay *replay)
+{
+    PmReplayResult *result = replay->result;
+    PmDiscardManager *manager = pm_virtio_mem_get_manager(replay->device);
+    uint64_t size = replay->trace->region_size;
+    PmReplayRun run = {0};
+
+    result->n_blocks_final =
+        pm_virtio_mem_get_plugged_size(replay->device) / replay->trace->block_size;
+    result->mapping_limit = pm_iommu_get_mapping_limit(replay->iommu);
+    result->final_mappings = pm_iommu_get_n_mappings(replay->iommu);
+    result->final_pinned_bytes = pm_iommu_get_pinned_bytes(replay->iommu);
+    for (int call = 0; call < PM_DMA_N_CALLS; call++)
+        result->n_calls[call] = pm_recorder_get_n_calls(replay->recorder, (PmDmaCall)call);
+    g_array_sort(result->plug_ns, compare_ns);
+    g_array_sort(result->unplug_ns, compare_ns);
+    while (pm_discard_manager_next_populated(manager, run.offset + run.size, size, &run.offset,
+                                             &run.size))
+        g_array_append_val(result->final_runs, run);
+}
+
+/* Builds the stack from the bottom up. */
+static bool set_up(PmReplay *replay, GError **error)
+{
+    const PmTrace *trace = replay->trace;
+    const PmReplayConfig *config = replay->config;
+    g_autoptr(PmRam) ram = NULL;
+    PmVirtioMemConfig device_config = {
+        .address = trace->region_address,
+        .block_size = trace->block_size,
+        .requested_size = trace->requested_size,
+    };
+    PmType1Config type1_config = {.device = config->device, .group = config->group};
+
+    replay->recorder = pm_recorder_new(config->kernel, trace->region_address, trace->region_size,
+                                       config->dma_func, config->user_data);
+    type1_config.kernel = replay->recorder;
+    replay->iommu = pm_iommu_type1_new(&type1_config, error);
+    if (replay->iommu == NULL)
+        return false;
+    ram = pm_ram_new(config->memory, trace->region_size, trace->block_size, error);
+    if (ram == NULL)
+        return false;
+    device_config.ram = ram;
+    replay->device = pm_virtio_mem_new(&device_config, error);
+    if (replay->device == NULL)
+        return false;
+    replay->mapper = pm_mapper_new(replay->iommu);
+    return pm_mapper_add_managed(replay->mapper, trace->region_address,
+                                 pm_virtio_mem_get_manager(replay->device), PM_MAPPER_STRICT,
+                                 error);
+}
+
+static void tear_down(PmReplay *replay)
+{
+    g_clear_pointer(&replay->mapper, pm_mapper_free);
+    g_clear_pointer(&replay->device, pm_virtio_mem_free);
+    g_clear_pointer(&replay->iommu, pm_iommu_unref);
+    g_clear_pointer(&replay->recorder, pm_kernel_unref);
+}
+
+PmReplayResult *pm_replay(const PmTrace *trace, const PmReplayConfig *config, GError **error)
+{
+    g_autoptr(PmReplayResult) result = result_new();
+    PmReplay replay = {.trace = trace, .config = config, .result = result};
+    uint64_t start = now_ns();
+    bool played = set_up(&replay, error) && play_events(&replay, error);
+
+    if (played)
+        finish_result(&replay);
+    tear_down(&replay);
+    result->elapsed_ns = now_ns() - start;
+    return played ? g_steal_pointer(&result) : NULL;
+}

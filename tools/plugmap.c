@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+/* The command: picks the sub-command. */
+#include <locale.h>
+#include <stdio.h>
+
+#include <glib.h>
+
+#include "tools/commands.h"
+
+static const struct {
+    const char *name;
+    int (*main)(int argc, char **argv);
+    const char *what;
+} commands[] = {
+    {"replay", pm_replay_main, "play a trace of plug and unplug requests, and check every mapping"},
+    {"convert", pm_convert_main, "turn a trace into plugmap's own format"},
+};
+
+static void print_usage(FILE *stream)
+{
+    fprintf(stream, "Usage: plugmap COMMAND [OPTIONS]\n\n"
+                    "Keeps a device's DMA mappings equal to the plugged blocks of a virtio-mem "
+                    "device.\n\nCommands:\n");
+    for (size_t i = 0; i < G_N_ELEMENTS(commands); i++)
+        fprintf(stream, "  %-10s %s\n", commands[i].name, commands[i].what);
+    fprintf(stream, "\n«plugmap COMMAND --help» tells more. Version %s.\n", PLUGMAP_VERSION);
+}
+
+int main(int argc, char **argv)
+{
+    setlocale(LC_ALL, "");
+    if (argc < 2) {
+        print_usage(stderr);
+        return PM_EXIT_USAGE;
+    }
+    if (g_str_equal(argv[1], "--help") || g_str_equal(argv[1], "-h")) {
+        print_usage(stdout);
+        return PM_EXIT_OK;
+    }
+    if (g_str_equal(argv[1], "--version")) {
+        printf("plugmap %s\n", PLUGMAP_VERSION);
+        return PM_EXIT_OK;
+    }
+    for (size_t i = 0; i < G_N_ELEMENTS(commands); i++) {
+        if (g_str_equal(argv[1], commands[i].name)) {
+            g_autofree char *name = g_strdup_printf("plugmap %s", commands[i].name);
+
+            g_set_prgname(name);
+            return commands[i].main(argc - 1, argv + 1);
+        }
+    }
+    fprintf(stderr, "plugmap: «%s» is not a command; «plugmap --help» lists them\n", argv[1]);
+    return PM_EXIT_USAGE;
+}

@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: MIT */
+/* plugmap replay: plays a trace against the fake kernel or a real device. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "tools/commands.h"
+#include "trace/replay.h"
+#include "trace/report.h"
+
+typedef struct {
+    char *backend;
+    char *device;
+    char *format;
+    char *region_address;
+    char *region_size;
+    char *block_size;
+    char *memory;
+    char *pin;
+    char *dma_log;
+    gboolean json;
+    gboolean no_audit;
+    char **rest;
+} Options;
+
+/* What the callbacks of a replay work on. */
+typedef struct {
+    FILE *dma_log;
+    bool show_progress;
+    gint64 start_us;
+    gint64 shown_us;
+    bool shown;
+} Output;
+
+static void options_clear(Options *options)
+{
+    g_free(options->backend);
+    g_free(options->device);
+    g_free(options->format);
+    g_free(options->region_address);
+    g_free(options->region_size);
+    g_free(options->block_size);
+    g_free(options->memory);
+    g_free(options->pin);
+    g_free(options->dma_log);
+    g_strfreev(options->rest);
+}
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Options, options_clear)
+
+static bool parse_options(int argc, char **argv, Options *options, GError **error)
+{
+    const GOptionEntry entries[] = {
+        {"backend", 0, 0, G_OPTION_ARG_STRING, &options->backend,
+         "where to map: fake (default) or type1 (a real device)", "BACKEND"},
+        {"device", 0, 0, G_OPTION_ARG_STRING, &options->device,
+         "PCI address of the device, bound to vfio-pci (type1)", "BDF"},
+        PM_TRACE_OPTION_ENTRIES(options),
+        {"memory", 0, 0, G_OPTION_ARG_STRING, &options->memory,
+         "what backs the region: anon (default), memfd or hugetlb (2M pages)", "KIND"},
+        {"pin", 0, 0, G_OPTION_ARG_STRING, &options->pin,
+         "fake kernel: account (default) counts pinned memory, populate faults it in", "HOW"},
+        {"dma-log", 0, 0, G_OPTION_ARG_FILENAME, &options->dma_log,
+         "write the DMA calls inside the region to FILE", "FILE"},
+        {"json", 0, 0, G_OPTION_ARG_NONE, &options->json, "report as one JSON object", NULL},
+        {"no-audit", 0, 0, G_OPTION_ARG_NONE, &options->no_audit,
+         "do not compare plugged, mapped and resident memory after every request", NULL},
+        {G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &options->rest, NULL, "TRACE"},
+        G_OPTION_ENTRY_NULL,
+    };
+    g_autoptr(GOptionContext) context = g_option_context_new(NULL);
+
+    g_option_context_set_summary(
+        context, "Plays the requests of a trace (QEMU's trace log or plugmap's own format) against "
+                 "a virtio-mem device,\nmaps what is plugged, and compares answers, mappings and "
+                 "memory after every request.\n\n"
+                 "Exit status: 0 right, 1 an answer or a mapping differs, 2 bad input or usage.");
+    g_option_context_add_main_entries(context, entries, NULL);
+    return g_option_context_parse(context, &argc, &argv, error);
+}
+
+/* Picks the value that belongs to @text; @text NULL is the first. */
+static bool choose(const char *option, const char *text, const char *const *names, int *chosen,
+                   GError **error)
+{
+    g_autofree char *list = NULL;
+
+    *chosen = 0;
+    if (text == NULL)
+        return true;
+    for (int i = 0; names[i] != NULL; i++) {
+        if (g_str_equal(text, names[i])) {
+            *chosen = i;
+            return true;
+        }
+    }
+    list = g_strjoinv(", ", (char **)names);
+    g_set_error(error, PM_ERROR, PM_ERROR_INVALID_ARGUMENT, "%s %s: choose one of %s", option, text,
+                list);
+    return false;
+}
+
+/* Flags that would do nothing are refused, so that nobody believes they did. */
+static bool check_options(const Options *options, bool fake, GError **error)
+{
+    const char *complaint = NULL;
+
+    if (options->rest == NULL || options->rest[1] != NULL)
+        complaint = "name one trace file (see --help)";
+    else if (fake && options->device != NULL)
+        complaint = "--device is for a real device: add --backend type1";
+    else if (!fake && options->device == NULL)
+        complaint = "--backend type1 needs --device BDF, a device bound to vfio-pci";
+    else if (!fake && options->pin != NULL)
+        complaint = "--pin is for the fake kernel: a real one always pins";
+    if (complaint == NULL)
+        return true;
+    g_set_error_literal(error, PM_ERROR, PM_ERROR_INVALID_ARGUMENT, complaint);
+    return false;
+}
+
+static void log_dma(PmDmaCall call, uint64_t iova, uint64_t size, void *user_data)
+{
+    Output *output = user_data;
+
+    if (output->dma_log != NULL)
+        fprintf(output->dma_log, "%s iova=0x%" PRIx64 " size=0x%" PRIx64 "\n",
+                call == PM_DMA_MAP ? "map" : "unmap", iova, size);
+}
+
+/* A bar only for replays that take more than a second, ten times a second at most. */
+static void show_progress(guint n_done, guint n_events, void *user_data)
+{
+    static const char full[] = "##############################";
+    static const char empty[] = "..............................";
+    Output *output = user_data;
+    gint64 now_us = g_get_monotonic_time();
+    int filled = (int)((uint64_t)n_done * 30 / n_events);
+
+    if (!output->show_progress || now_us - output->start_us < G_USEC_PER_SEC ||
+        now_us - output->shown_us < G_USEC_PER_SEC / 10)
+        return;
+    output->shown_us = now_us;
+    output->shown = true;
+    fprintf(stderr, "\r[%.*s%.*s] %u of %u events", filled, full, 30 - filled, empty, n_done,
+            n_events);
+}
+
+static unsigned terminal_width(void)
+{
+    struct winsize size;
+    const char *columns = g_getenv("COLUMNS");
+
+    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
+        return size.ws_col;
+    if (columns != NULL)
+        return (unsigned)g_ascii_strtoull(columns, NULL, 10);
+    return 80;
+}
+
+static bool use_colours(void)
+{
+    const char *no_color = g_getenv("NO_COLOR");
+
+    return isatty(STDOUT_FILENO) && (no_color == NULL || *no_color == '\0');
+}
+
+static PmKernel *make_fake(int pin, GError **error)
+{
+    PmFakeConfig config;
+
+    pm_fake_config_init(&config);
+    config.pin = pin == 1 ? PM_FAKE_PIN_POPULATE : PM_FAKE_PIN_ACCOUNT;
+    return pm_fake_kernel_new(&config, error);
+}
+
+static void print_report(const Options *options, const char *backend, const PmTrace *trace,
+                         const PmReplayResult *result)
+{
+    const PmReportStyle style = {
+        .backend = backend,
+        .width = terminal_width(),
+        .colours = use_colours(),
+    };
+    g_autofree char *report = options->json ? pm_report_json(result, backend)
+                                            : pm_report_text(trace, result, &style);
+
+    fputs(report, stdout);
+}
+
+static bool close_dma_log(Output *output, const char *path, GError **error)
+{
+    bool written;
+
+    if (output->dma_log == NULL)
+        return true;
+    written = ferror(output->dma_log) == 0;
+    written = fclose(output->dma_log) == 0 && written;
+    output->dma_log = NULL;
+    if (!written)
+        g_set_error(error, PM_ERROR, PM_ERROR_BAD_INPUT, "%s: could not be written whole: %s", path,
+                    g_strerror(errno));
+    return written;
+}
+
+/* Returns the exit status, or -1 with an error. */
+static int replay(const Options *options, GError **error)
+{
+    static const char *const backends[] = {"fake", "type1", NULL};
+    static const char *const memories[] = {"anon", "memfd", "hugetlb", NULL};
+    static const char *const pins[] = {"account", "populate", NULL};
+    static const PmRamKind kinds[] = {PM_RAM_ANONYMOUS, PM_RAM_MEMFD, PM_RAM_HUGETLB_2M};
+    Output output = {.start_us = g_get_monotonic_time(),
+                     .show_progress = isatty(STDERR_FILENO) && !options->json};
+    PmReplayConfig config = {
+        .device = options->device,
+        .group = 1,
+        .audit = !options->no_audit,
+        .dma_func = log_dma,
+        .progress = show_progress,
+        .user_data = &output,
+    };
+    g_autoptr(PmTrace) trace = NULL;
+    g_autoptr(PmKernel) kernel = NULL;
+    g_autoptr(PmReplayResult) result = NULL;
+    int backend;
+    int memory;
+    int pin;
+
+    if (!choose("--backend", options->backend, backends, &backend, error) ||
+        !choose("--memory", options->memory, memories, &memory, error) ||
+        !choose("--pin", options->pin, pins, &pin, error) ||
+        !check_options(options, backend == 0, error))
+        return -1;
+    trace = pm_trace_load_with_options(options->rest[0], options->format, options->region_address,
+                                       options->region_size, options->block_size, error);
+    if (trace == NULL)
+        return -1;
+    kernel = backend == 0 ? make_fake(pin, error) : pm_kernel_host_new();
+    if (kernel == NULL)
+        return -1;
+    config.kernel = kernel;
+    config.fake = backend == 0 ? kernel : NULL;
+    config.memory = kinds[memory];
+    if (options->dma_log != NULL) {
+        output.dma_log = fopen(options->dma_log, "we");
+        if (output.dma_log == NULL) {
+            g_set_error(error, PM_ERROR, PM_ERROR_BAD_INPUT, "%s: %s", options->dma_log,
+                        g_strerror(errno));
+            return -1;
+        }
+    }
+    result = pm_replay(trace, &config, error);
+    if (output.shown)
+        fputs("\r\033[K", stderr);
+    if (!close_dma_log(&output, options->dma_log, result != NULL ? error : NULL) || result == NULL)
+        return -1;
+    print_report(options, backends[backend], trace, result);
+    return pm_replay_is_right(result) ? PM_EXIT_OK : PM_EXIT_WRONG;
+}
+
+static void print_warning(GLogLevelFlags level, const char *message, void *user_data)
+{
+    (void)user_data;
+    if (level == G_LOG_LEVEL_WARNING)
+        fprintf(stderr, "plugmap: %s\n", message);
+}
+
+int pm_replay_main(int argc, char **argv)
+{
+    g_auto(Options) options = {0};
+    g_autoptr(GError) error = NULL;
+    int status = -1;
+
+    pm_log_set_func(print_warning, NULL);
+    if (parse_options(argc, argv, &options, &error))
+        status = replay(&options, &error);
+    if (status < 0) {
+        fprintf(stderr, "plugmap replay: %s\n", error->message);
+        return PM_EXIT_USAGE;
+    }
+    return status;
+}
