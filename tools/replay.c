@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* plugmap replay: plays a trace against the fake kernel or a real device. */
+#include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
+
+#include <glib/gstdio.h>
 
 #include "tools/commands.h"
 #include "trace/replay.h"
@@ -27,7 +31,8 @@ typedef struct {
 
 /* What the callbacks of a replay work on. */
 typedef struct {
-    FILE *dma_log;
+    FILE *dma_log; /* NULL: not asked for */
+    bool dma_log_is_new;
     bool show_progress;
     gint64 start_us;
     gint64 shown_us;
@@ -184,10 +189,37 @@ static void print_report(const Options *options, const char *backend, const PmTr
         .width = terminal_width(),
         .colours = use_colours(),
     };
-    g_autofree char *report = options->json ? pm_report_json(result, backend)
-                                            : pm_report_text(trace, result, &style);
+    g_autofree char *report =
+        options->json ? pm_report_json(result, backend) : pm_report_text(trace, result, &style);
 
     fputs(report, stdout);
+}
+
+/* Opened before anything is mapped, but what the file holds goes only when the replay is done. */
+static bool open_dma_log(Output *output, const char *path, GError **error)
+{
+    int fd;
+
+    if (path == NULL)
+        return true;
+    output->dma_log_is_new = !g_file_test(path, G_FILE_TEST_EXISTS);
+    fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+    if (fd >= 0)
+        output->dma_log = fdopen(fd, "w");
+    if (output->dma_log != NULL)
+        return true;
+    g_set_error(error, PM_ERROR, PM_ERROR_BAD_INPUT, "%s: %s", path, g_strerror(errno));
+    return false;
+}
+
+/* A replay that could not be done leaves no file that was not there before. */
+static void drop_dma_log(Output *output, const char *path)
+{
+    if (output->dma_log == NULL)
+        return;
+    fclose(output->dma_log);
+    if (output->dma_log_is_new)
+        g_unlink(path);
 }
 
 static bool close_dma_log(Output *output, const char *path, GError **error)
@@ -196,9 +228,11 @@ static bool close_dma_log(Output *output, const char *path, GError **error)
 
     if (output->dma_log == NULL)
         return true;
-    written = ferror(output->dma_log) == 0;
+    written = fflush(output->dma_log) == 0 && ferror(output->dma_log) == 0;
+    /* Cuts off what an older log has more; a pipe or a terminal cannot be cut, and need not be. */
+    if (ftruncate(fileno(output->dma_log), ftello(output->dma_log)) < 0)
+        errno = 0;
     written = fclose(output->dma_log) == 0 && written;
-    output->dma_log = NULL;
     if (!written)
         g_set_error(error, PM_ERROR, PM_ERROR_BAD_INPUT, "%s: could not be written whole: %s", path,
                     g_strerror(errno));
@@ -244,18 +278,16 @@ static int replay(const Options *options, GError **error)
     config.kernel = kernel;
     config.fake = backend == 0 ? kernel : NULL;
     config.memory = kinds[memory];
-    if (options->dma_log != NULL) {
-        output.dma_log = fopen(options->dma_log, "we");
-        if (output.dma_log == NULL) {
-            g_set_error(error, PM_ERROR, PM_ERROR_BAD_INPUT, "%s: %s", options->dma_log,
-                        g_strerror(errno));
-            return -1;
-        }
-    }
+    if (!open_dma_log(&output, options->dma_log, error))
+        return -1;
     result = pm_replay(trace, &config, error);
     if (output.shown)
         fputs("\r\033[K", stderr);
-    if (!close_dma_log(&output, options->dma_log, result != NULL ? error : NULL) || result == NULL)
+    if (result == NULL) {
+        drop_dma_log(&output, options->dma_log);
+        return -1;
+    }
+    if (!close_dma_log(&output, options->dma_log, error))
         return -1;
     print_report(options, backends[backend], trace, result);
     return pm_replay_is_right(result) ? PM_EXIT_OK : PM_EXIT_WRONG;

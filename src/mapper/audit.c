@@ -71,11 +71,12 @@ void pm_audit_region(PmIommu *iommu, const PmRegion *region, PmMapperAudit *audi
         if (state != (populated ? MAPPED : NOT_MAPPED)) {
             audit->n_mismatches += n_blocks;
             if (*error == NULL)
-                pm_fail(error, PM_ERROR_AUDIT,
-                        "%" PRIu64 " blocks from 0x%" PRIx64
-                        " up are %s and %s: reset the device, and look for an error before this one",
-                        n_blocks, region->address + offset,
-                        populated ? "plugged" : "not plugged", state_texts[state]);
+                pm_fail(
+                    error, PM_ERROR_AUDIT,
+                    "%" PRIu64 " blocks from 0x%" PRIx64
+                    " up are %s and %s: reset the device, and look for an error before this one",
+                    n_blocks, region->address + offset, populated ? "plugged" : "not plugged",
+                    state_texts[state]);
         }
         offset = end;
     }

@@ -127,14 +127,12 @@ static bool check_overlap(const PmMapper *mapper, uint64_t address, uint64_t siz
     for (guint i = 0; i < mapper->regions->len; i++) {
         const PmRegion *other = g_ptr_array_index(mapper->regions, i);
 
-        if (address <= other->address + (other->size - 1) &&
-            other->address <= address + (size - 1))
-            return pm_fail(error, PM_ERROR_OVERLAP,
-                           "the region at 0x%" PRIx64 "–0x%" PRIx64
-                           " overlaps the region at 0x%" PRIx64 "–0x%" PRIx64
-                           ": choose another guest address",
-                           address, address + (size - 1), other->address,
-                           other->address + (other->size - 1));
+        if (address <= other->address + (other->size - 1) && other->address <= address + (size - 1))
+            return pm_fail(
+                error, PM_ERROR_OVERLAP,
+                "the region at 0x%" PRIx64 "–0x%" PRIx64 " overlaps the region at 0x%" PRIx64
+                "–0x%" PRIx64 ": choose another guest address",
+                address, address + (size - 1), other->address, other->address + (other->size - 1));
     }
     return true;
 }
@@ -168,11 +166,12 @@ static bool check_blocks(const PmMapper *mapper, uint64_t address, uint64_t bloc
         g_autofree char *block = pm_size_format(block_size);
         g_autofree char *page = pm_size_format(smallest_page);
 
-        return pm_fail(error, PM_ERROR_UNALIGNED,
-                       "the region at 0x%" PRIx64
-                       " with blocks of %s cannot be mapped: blocks have to be at least the IOMMU's "
-                       "page of %s, and the address a multiple of the block",
-                       address, block, page);
+        return pm_fail(
+            error, PM_ERROR_UNALIGNED,
+            "the region at 0x%" PRIx64
+            " with blocks of %s cannot be mapped: blocks have to be at least the IOMMU's "
+            "page of %s, and the address a multiple of the block",
+            address, block, page);
     }
     return true;
 }
@@ -193,8 +192,8 @@ bool pm_mapper_add_managed(PmMapper *mapper, uint64_t address, PmDiscardManager 
                     flags & PM_MAPPER_OVERCOMMIT ? pm_discard_manager_get_populated(manager) : size,
                     error))
         return false;
-    region->listener = pm_discard_manager_register(manager, &listener_ops, region, region->name, 0,
-                                                   size, error);
+    region->listener =
+        pm_discard_manager_register(manager, &listener_ops, region, region->name, 0, size, error);
     if (region->listener == NULL)
         return false;
     g_ptr_array_add(mapper->regions, g_steal_pointer(&region));

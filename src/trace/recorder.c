@@ -38,7 +38,8 @@ static int recorder_close(PmKernel *kernel, int fd)
     return inner->ops->close(inner, fd);
 }
 
-/* Whether the request is a DMA call, and for which addresses; read before the kernel writes its answer into it. */
+/* Whether the request is a DMA call, and for which addresses; read before the kernel writes its
+ * answer into it. */
 static bool dma_call(unsigned long request, const void *argument, PmDmaCall *call, uint64_t *iova,
                      uint64_t *size)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A PmKernel that forwards every call to another one, and counts and reports the DMA calls inside a window. */
+/* A PmKernel that forwards every call to another one, and counts and reports the DMA calls inside a
+ * window. */
 #ifndef PLUGMAP_TRACE_RECORDER_H
 #define PLUGMAP_TRACE_RECORDER_H
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Plays a trace: every recorded request goes to a virtio-mem device in wire format, and the answers are compared. */
+/* Plays a trace: every recorded request goes to a virtio-mem device in wire format, and the answers
+ * are compared. */
 #ifndef PLUGMAP_TRACE_REPLAY_H
 #define PLUGMAP_TRACE_REPLAY_H
 
@@ -68,9 +69,9 @@ typedef struct {
 #define PM_REPLAY_MAX_MISMATCHES 20
 
 /*
- * Returns a result, right or not (pm_replay_is_right()), or NULL if the trace could not be played at all: errors of
- * opening the IOMMU, of reserving memory, of a region that the limits have no room for; PM_ERROR_BAD_INPUT for an event
- * that no host could carry out.
+ * Returns a result, right or not (pm_replay_is_right()), or NULL if the trace could not be played
+ * at all: errors of opening the IOMMU, of reserving memory, of a region that the limits have no
+ * room for; PM_ERROR_BAD_INPUT for an event that no host could carry out.
  */
 PmReplayResult *pm_replay(const PmTrace *trace, const PmReplayConfig *config, GError **error);
 void pm_replay_result_free(PmReplayResult *result);

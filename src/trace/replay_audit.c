@@ -10,7 +10,8 @@ static bool check_mapper(const PmReplayAuditSubject *subject, GError **error)
     return pm_mapper_audit(subject->mapper, NULL, error);
 }
 
-/* What the device can reach, from the page table, is what is plugged; type1 has one mapping a block. */
+/* What the device can reach, from the page table, is what is plugged; type1 has one mapping a
+ * block. */
 static bool check_page_table(const PmReplayAuditSubject *subject, GError **error)
 {
     PmDiscardManager *manager = pm_virtio_mem_get_manager(subject->device);
@@ -31,8 +32,8 @@ static bool check_page_table(const PmReplayAuditSubject *subject, GError **error
 
         translated = pm_fake_kernel_next_translated(subject->fake, subject->group, iova, &run_iova,
                                                     &run_size);
-        plugged = pm_discard_manager_next_populated(manager, offset + size, region_size, &offset,
-                                                    &size);
+        plugged =
+            pm_discard_manager_next_populated(manager, offset + size, region_size, &offset, &size);
         if (translated != plugged ||
             (plugged && (run_iova != address + offset || run_size != size)))
             return pm_fail(error, PM_ERROR_AUDIT,

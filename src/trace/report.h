@@ -17,7 +17,8 @@ typedef struct {
 } PmReportStyle;
 
 /* Both return a new string that ends with a newline; free with g_free(). */
-char *pm_report_text(const PmTrace *trace, const PmReplayResult *result, const PmReportStyle *style);
+char *pm_report_text(const PmTrace *trace, const PmReplayResult *result,
+                     const PmReportStyle *style);
 char *pm_report_json(const PmReplayResult *result, const char *backend);
 
 #endif

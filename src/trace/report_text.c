@@ -4,8 +4,8 @@
 #include "kernel-uapi/virtio_mem.h"
 #include "trace/report.h"
 
-#define BOLD "\033[1m"
-#define RED "\033[31m"
+#define BOLD  "\033[1m"
+#define RED   "\033[31m"
 #define GREEN "\033[32m"
 #define RESET "\033[0m"
 
@@ -39,8 +39,7 @@ static char *duration(uint64_t ns)
 }
 
 /* Ends the line: no reader wants to count columns. */
-static void add_line(GString *text, const char *label, const char *format, ...)
-    G_GNUC_PRINTF(3, 4);
+static void add_line(GString *text, const char *label, const char *format, ...) G_GNUC_PRINTF(3, 4);
 
 static void add_line(GString *text, const char *label, const char *format, ...)
 {
@@ -116,7 +115,8 @@ static void add_dma(GString *text, const PmTrace *trace, const PmReplayResult *r
              peak_pinned);
 }
 
-/* How full each of @n_cells equal parts of the region is, from 0 to 8 eighths; more than nothing is at least one. */
+/* How full each of @n_cells equal parts of the region is, from 0 to 8 eighths; more than nothing is
+ * at least one. */
 static void fill_cells(uint8_t *eighths, unsigned n_cells, const PmTrace *trace, const GArray *runs)
 {
     guint next = 0;

@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: MIT */
+/* Bad input: exit status 2, one clear sentence on standard error, nothing on standard output,
+ * nothing left behind. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <glib/gstdio.h>
+
+#include "command_util.h"
+
+#define HEADER "plugmap-trace 1\nregion addr=0x100000000 size=64M block=2M requested=64M\n"
+
+static void check_refused(const Run *run, const char *hint)
+{
+    if (run->status != 2 || strstr(run->err, hint) == NULL)
+        fail_msg("exit status %d, expected «%s» in: %s", run->status, hint, run->err);
+    assert_string_equal(run->out, "");
+    /* One line, from us and not from a crash or from GLib. */
+    assert_true(g_str_has_prefix(run->err, "plugmap"));
+    assert_ptr_equal(strchr(run->err, '\n'), run->err + strlen(run->err) - 1);
+}
+
+static void refuse_content(const char *content, gssize size, const char *hint)
+{
+    g_autofree char *folder = scratch_new();
+    g_autofree char *path = scratch_file(folder, "bad.trace", content, size);
+    g_autofree char *log = g_build_filename(folder, "dma.log", NULL);
+    g_autofree char *converted = g_build_filename(folder, "converted", NULL);
+    g_autoptr(Run) run = run_plugmap("replay", "--dma-log", log, path, NULL);
+    g_autoptr(Run) convert = run_plugmap("convert", path, converted, NULL);
+    bool left_behind =
+        g_file_test(log, G_FILE_TEST_EXISTS) || g_file_test(converted, G_FILE_TEST_EXISTS);
+
+    scratch_remove(folder);
+    assert_false(g_file_test(folder, G_FILE_TEST_EXISTS));
+    assert_false(left_behind);
+    check_refused(run, hint);
+    check_refused(convert, hint);
+    assert_non_null(strstr(run->err, "bad.trace"));
+}
+
+static void an_empty_file(void **state)
+{
+    (void)state;
+    refuse_content("", 0, "empty");
+}
+
+static void a_binary_file(void **state)
+{
+    static const char content[] = "\x7f"
+                                  "ELF\0\1\2\3\0\0\0\n\0\0";
+
+    (void)state;
+    refuse_content(content, sizeof(content), "binary");
+}
+
+static void a_line_of_a_mebibyte(void **state)
+{
+    g_autofree char *line = g_strnfill(1 << 20, 'x');
+    g_autofree char *content = g_strconcat(HEADER, line, "\n", NULL);
+
+    (void)state;
+    refuse_content(content, -1, ":3:");
+}
+
+static void numbers_that_overflow(void **state)
+{
+    (void)state;
+    refuse_content(HEADER "plug addr=0x10000000000000000 blocks=1\n", -1, ":3:");
+    refuse_content(HEADER "plug addr=0x100000000 blocks=65536\n", -1, ":3:");
+    refuse_content("plugmap-trace 1\nregion addr=0x100000000 size=16E block=2M\n", -1, ":2:");
+    refuse_content("plugmap-trace 1\nregion addr=0xffffffffffe00000 size=64M block=2M\n", -1,
+                   ":2:");
+}
+
+static void blocks_outside_the_region(void **state)
+{
+    (void)state;
+    refuse_content(HEADER "plug addr=0x104000000 blocks=1 -> ack\n", -1, ":3:");
+    refuse_content(HEADER "plug addr=0x103e00000 blocks=2 -> ack\n", -1, ":3:");
+}
+
+static void a_block_size_that_is_no_power_of_two(void **state)
+{
+    (void)state;
+    refuse_content("plugmap-trace 1\nregion addr=0x100000000 size=60M block=3M\n", -1,
+                   "power of two");
+}
+
+static void an_unknown_event(void **state)
+{
+    (void)state;
+    refuse_content(HEADER "explode addr=0x100000000 blocks=1\n", -1, "explode");
+}
+
+static void a_missing_header(void **state)
+{
+    (void)state;
+    refuse_content("plug addr=0x100000000 blocks=1\n", -1, "bad.trace");
+}
+
+static void a_log_that_does_not_say_the_block_size(void **state)
+{
+    g_autofree char *folder = scratch_new();
+    g_autofree char *path = scratch_file(
+        folder, "bad.log",
+        "ram_block_discard_range @0x7f0000000000 + 0x4000000: madvise: 1 fallocate: 0 ret: 0\n"
+        "virtio_mem_plug_request addr=0x100000000 nb_blocks=1\n"
+        "virtio_mem_send_response type=0\n",
+        -1);
+    g_autoptr(Run) without = run_plugmap("replay", path, NULL);
+    g_autoptr(Run) with =
+        run_plugmap("replay", "--block-size", "2M", "--region-addr", "0x100000000", path, NULL);
+
+    (void)state;
+    scratch_remove(folder);
+    check_refused(without, "--block-size");
+    assert_string_equal(with->err, "");
+    assert_int_equal(with->status, 0);
+}
+
+static void a_directory_instead_of_a_file(void **state)
+{
+    g_autoptr(Run) run = run_plugmap("replay", "tests/traces", NULL);
+
+    (void)state;
+    check_refused(run, "directory");
+}
+
+static void a_file_that_does_not_exist(void **state)
+{
+    g_autoptr(Run) run = run_plugmap("replay", "tests/traces/none.log", NULL);
+
+    (void)state;
+    check_refused(run, "tests/traces/none.log");
+}
+
+static void a_device_that_does_not_exist(void **state)
+{
+    g_autoptr(Run) run = run_plugmap("replay", "--backend", "type1", "--device", "ffff:1f:1f.7",
+                                     "tests/traces/qemu-vfio-4m.log", NULL);
+
+    (void)state;
+    check_refused(run, "ffff:1f:1f.7");
+}
+
+static void flags_that_make_no_sense(void **state)
+{
+    static const struct {
+        const char *flag;
+        const char *value;
+        const char *hint;
+    } cases[] = {
+        {"--backend", "vdpa", "fake, type1"},
+        {"--memory", "ssd", "anon, memfd, hugetlb"},
+        {"--pin", "hard", "account, populate"},
+        {"--block-size", "2X", "2X"},
+        {"--block-size", "3M", "power of two"},
+        {"--region-addr", "-1", "-1"},
+        {"--format", "vcr", "vcr"},
+        {"--device", "0000:00:04.0", "--backend type1"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autoptr(Run) run = run_plugmap("replay", cases[i].flag, cases[i].value,
+                                         "tests/traces/qemu-vfio-4m.log", NULL);
+
+        check_refused(run, cases[i].hint);
+    }
+}
+
+static void a_flag_that_contradicts_the_log(void **state)
+{
+    g_autoptr(Run) run =
+        run_plugmap("replay", "--block-size", "2M", "tests/traces/qemu-vfio-4m.log", NULL);
+
+    (void)state;
+    check_refused(run, "qemu-vfio-4m.log:");
+}
+
+static void more_blocks_than_the_limit_are_refused_before_the_first_call(void **state)
+{
+    g_autofree char *folder = scratch_new();
+    g_autofree char *path =
+        scratch_file(folder, "trace",
+                     "plugmap-trace 1\nregion addr=0x100000000 size=1G block=4K requested=1G\n"
+                     "plug addr=0x100000000 blocks=1 -> ack\n",
+                     -1);
+    g_autofree char *log = g_build_filename(folder, "dma.log", NULL);
+    g_autoptr(Run) run = run_plugmap("replay", "--dma-log", log, path, NULL);
+
+    (void)state;
+    scratch_remove(folder);
+    assert_int_equal(run->status, 2);
+    assert_string_equal(run->out, "");
+    assert_non_null(strstr(run->err, "65,535"));
+    assert_non_null(strstr(run->err, "262,144"));
+    assert_non_null(strstr(run->err, "32K"));
+}
+
+static void no_command_and_no_file(void **state)
+{
+    g_autoptr(Run) nothing = run_plugmap(NULL, NULL);
+    g_autoptr(Run) unknown = run_plugmap("fly", NULL);
+    g_autoptr(Run) no_file = run_plugmap("replay", NULL);
+
+    (void)state;
+    assert_int_equal(nothing->status, 2);
+    assert_non_null(strstr(nothing->err, "Usage"));
+    check_refused(unknown, "fly");
+    check_refused(no_file, "trace file");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_empty_file),
+        cmocka_unit_test(a_binary_file),
+        cmocka_unit_test(a_line_of_a_mebibyte),
+        cmocka_unit_test(numbers_that_overflow),
+        cmocka_unit_test(blocks_outside_the_region),
+        cmocka_unit_test(a_block_size_that_is_no_power_of_two),
+        cmocka_unit_test(an_unknown_event),
+        cmocka_unit_test(a_missing_header),
+        cmocka_unit_test(a_log_that_does_not_say_the_block_size),
+        cmocka_unit_test(a_directory_instead_of_a_file),
+        cmocka_unit_test(a_file_that_does_not_exist),
+        cmocka_unit_test(a_device_that_does_not_exist),
+        cmocka_unit_test(flags_that_make_no_sense),
+        cmocka_unit_test(a_flag_that_contradicts_the_log),
+        cmocka_unit_test(more_blocks_than_the_limit_are_refused_before_the_first_call),
+        cmocka_unit_test(no_command_and_no_file),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: MIT */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "command_util.h"
+
+/* Counted from the logs with awk, apart from plugmap. */
+typedef struct {
+    const char *path;
+    gint64 block_size;
+    gint64 plug;
+    gint64 unplug;
+    gint64 reset;
+    gint64 blocks_plugged;
+    gint64 blocks_unplugged;
+    gint64 blocks_final;
+    gint64 peak;
+} Totals;
+
+static const Totals all_totals[] = {
+    {"tests/traces/big-block-256m.log", 256 << 20, 92, 92, 1, 92, 92, 0, 64},
+    {"tests/traces/busy-2m.log", 2 << 20, 8, 39, 1, 512, 480, 32, 512},
+    {"tests/traces/fragmented-2m.log", 2 << 20, 26, 147, 1, 1408, 1344, 64, 1024},
+    {"tests/traces/grow-shrink-2m.log", 2 << 20, 20, 20, 1, 1280, 1280, 0, 1024},
+    {"tests/traces/qemu-vfio-4m.log", 4 << 20, 21, 16, 1, 672, 512, 160, 512},
+    {"tests/traces/reboot-4m.log", 4 << 20, 40, 16, 7, 1280, 1280, 0, 512},
+    {"tests/traces/small-steps-8m.log", 8 << 20, 46, 70, 1, 640, 640, 0, 512},
+};
+
+static JsonParser *parse(const Run *run)
+{
+    JsonParser *parser = json_parser_new();
+
+    assert_true(json_parser_load_from_data(parser, run->out, -1, NULL));
+    return parser;
+}
+
+static void check_totals(const Totals *totals, const char *memory, const char *pin)
+{
+    g_autoptr(Run) run =
+        run_plugmap("replay", "--json", "--memory", memory, "--pin", pin, totals->path, NULL);
+    g_autoptr(JsonParser) json = NULL;
+
+    assert_string_equal(run->err, "");
+    assert_int_equal(run->status, 0);
+    json = parse(run);
+    assert_int_equal(json_number(json, "requests.plug"), totals->plug);
+    assert_int_equal(json_number(json, "requests.unplug"), totals->unplug);
+    assert_int_equal(json_number(json, "requests.unplug_all"), 0);
+    assert_int_equal(json_number(json, "requests.state"), 0);
+    assert_int_equal(json_number(json, "requests.resize"), 0);
+    assert_int_equal(json_number(json, "requests.reset"), totals->reset);
+    assert_int_equal(json_number(json, "responses.ack"), totals->plug + totals->unplug);
+    assert_int_equal(json_number(json, "responses.nack"), 0);
+    assert_int_equal(json_number(json, "responses.busy"), 0);
+    assert_int_equal(json_number(json, "responses.error"), 0);
+    assert_int_equal(json_number(json, "blocks.plugged"), totals->blocks_plugged);
+    assert_int_equal(json_number(json, "blocks.unplugged"), totals->blocks_unplugged);
+    assert_int_equal(json_number(json, "blocks.final"), totals->blocks_final);
+    assert_int_equal(json_number(json, "dma.map_calls"), totals->blocks_plugged);
+    assert_int_equal(json_number(json, "dma.peak_mappings"), totals->peak);
+    assert_int_equal(json_number(json, "dma.mapping_limit"), 65535);
+    assert_int_equal(json_number(json, "dma.final_mappings"), totals->blocks_final);
+    assert_int_equal(json_number(json, "dma.peak_pinned_bytes"), totals->peak * totals->block_size);
+    assert_int_equal(json_number(json, "dma.final_pinned_bytes"),
+                     totals->blocks_final * totals->block_size);
+    assert_int_equal(json_number(json, "audit.mismatches"), 0);
+    /* Three comparisons after each event. */
+    assert_int_equal(json_number(json, "audit.checks"),
+                     3 * (totals->plug + totals->unplug + totals->reset));
+    assert_true(json_number(json, "latency_ns.plug.p50") > 0);
+    assert_true(json_number(json, "latency_ns.unplug.max") >=
+                json_number(json, "latency_ns.unplug.p99"));
+    assert_true(json_number(json, "elapsed_ns") > 0);
+    assert_string_equal(
+        json_object_get_string_member(json_node_get_object(json_parser_get_root(json)), "backend"),
+        "fake");
+    assert_int_equal(json_array_get_length(json_object_get_array_member(
+                         json_node_get_object(json_parser_get_root(json)), "divergences")),
+                     0);
+}
+
+static void all_recorded_traces_replay_with_known_totals(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < G_N_ELEMENTS(all_totals); i++)
+        check_totals(&all_totals[i], "anon", "account");
+}
+
+static void a_memfd_replays_like_anonymous_memory(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < G_N_ELEMENTS(all_totals); i++)
+        check_totals(&all_totals[i], "memfd", "account");
+}
+
+static void pinned_memory_that_is_faulted_in_goes_back_on_unplug(void **state)
+{
+    (void)state;
+    check_totals(&all_totals[4], "anon", "populate");
+    check_totals(&all_totals[4], "memfd", "populate");
+}
+
+static void the_dma_log_is_what_qemu_did_on_a_real_kernel(void **state)
+{
+    g_autofree char *folder = scratch_new();
+    g_autofree char *log = g_build_filename(folder, "dma", NULL);
+    g_autoptr(Run) run =
+        run_plugmap("replay", "--dma-log", log, "tests/traces/qemu-vfio-4m.log", NULL);
+    g_autofree char *ours = NULL;
+    g_autofree char *theirs = NULL;
+
+    (void)state;
+    assert_int_equal(run->status, 0);
+    assert_true(g_file_get_contents(log, &ours, NULL, NULL));
+    assert_true(g_file_get_contents(PLUGMAP_SOURCE_DIR "/tests/traces/qemu-vfio-4m.dma", &theirs,
+                                    NULL, NULL));
+    scratch_remove(folder);
+    assert_string_equal(ours, theirs);
+}
+
+static void a_converted_trace_replays_the_same(void **state)
+{
+    g_autofree char *folder = scratch_new();
+
+    (void)state;
+    for (size_t i = 0; i < G_N_ELEMENTS(all_totals); i++) {
+        g_autofree char *path = g_build_filename(folder, "trace", NULL);
+        g_autoptr(Run) run = run_plugmap("convert", all_totals[i].path, path, NULL);
+        Totals totals = all_totals[i];
+
+        assert_string_equal(run->err, "");
+        assert_int_equal(run->status, 0);
+        totals.path = path;
+        check_totals(&totals, "anon", "account");
+    }
+    scratch_remove(folder);
+}
+
+static void a_wrong_recorded_answer_is_listed_and_exits_1(void **state)
+{
+    static const char trace[] = "plugmap-trace 1\n"
+                                "region addr=0x100000000 size=64M block=2M requested=64M\n"
+                                "plug addr=0x100000000 blocks=2 -> ack\n"
+                                "plug addr=0x100200000 blocks=1 -> ack\n"
+                                "state addr=0x100000000 blocks=3 -> plugged\n";
+    g_autofree char *folder = scratch_new();
+    g_autofree char *path = scratch_file(folder, "trace", trace, -1);
+    g_autoptr(Run) text = run_plugmap("replay", path, NULL);
+    g_autoptr(Run) run = run_plugmap("replay", "--json", path, NULL);
+    g_autoptr(JsonParser) json = NULL;
+    JsonArray *divergences;
+    JsonObject *first;
+
+    (void)state;
+    scratch_remove(folder);
+    assert_int_equal(text->status, 1);
+    assert_non_null(strstr(text->out, "WRONG"));
+    assert_non_null(strstr(text->out, "line 4: plug of 1 blocks at 0x100200000"));
+    assert_int_equal(run->status, 1);
+    json = parse(run);
+    divergences = json_object_get_array_member(json_node_get_object(json_parser_get_root(json)),
+                                               "divergences");
+    assert_int_equal(json_array_get_length(divergences), 2);
+    first = json_array_get_object_element(divergences, 0);
+    assert_int_equal(json_object_get_int_member(first, "line"), 4);
+    assert_string_equal(json_object_get_string_member(first, "expected"), "ack");
+    assert_true(g_str_has_prefix(json_object_get_string_member(first, "got"), "error ("));
+}
+
+static void every_kind_of_event_is_counted(void **state)
+{
+    static const char trace[] = "plugmap-trace 1\n"
+                                "region addr=0x100000000 size=64M block=2M requested=4M\n"
+                                "plug addr=0x100000000 blocks=2 -> ack\n"
+                                "plug addr=0x100400000 blocks=1 -> nack\n"
+                                "resize size=8M\n"
+                                "plug addr=0x100400000 blocks=1 -> ack\n"
+                                "state addr=0x100000000 blocks=4 -> mixed\n"
+                                "unplug addr=0x100000000 blocks=1 -> ack\n"
+                                "unplug-all -> ack\n"
+                                "unplug addr=0x100000000 blocks=1 -> error\n"
+                                "reset\n";
+    g_autofree char *folder = scratch_new();
+    g_autofree char *path = scratch_file(folder, "trace", trace, -1);
+    g_autoptr(Run) run = run_plugmap("replay", "--json", path, NULL);
+    g_autoptr(JsonParser) json = NULL;
+
+    (void)state;
+    scratch_remove(folder);
+    assert_string_equal(run->err, "");
+    assert_int_equal(run->status, 0);
+    json = parse(run);
+    assert_int_equal(json_number(json, "requests.plug"), 3);
+    assert_int_equal(json_number(json, "requests.unplug"), 2);
+    assert_int_equal(json_number(json, "requests.unplug_all"), 1);
+    assert_int_equal(json_number(json, "requests.state"), 1);
+    assert_int_equal(json_number(json, "requests.resize"), 1);
+    assert_int_equal(json_number(json, "requests.reset"), 1);
+    assert_int_equal(json_number(json, "responses.ack"), 5);
+    assert_int_equal(json_number(json, "responses.nack"), 1);
+    assert_int_equal(json_number(json, "responses.error"), 1);
+    assert_int_equal(json_number(json, "blocks.plugged"), 3);
+    assert_int_equal(json_number(json, "blocks.unplugged"), 3);
+}
+
+static void no_audit_makes_no_checks(void **state)
+{
+    g_autoptr(Run) run =
+        run_plugmap("replay", "--json", "--no-audit", "tests/traces/qemu-vfio-4m.log", NULL);
+    g_autoptr(JsonParser) json = NULL;
+
+    (void)state;
+    assert_int_equal(run->status, 0);
+    json = parse(run);
+    assert_int_equal(json_number(json, "audit.checks"), 0);
+}
+
+static void what_is_not_a_terminal_gets_no_colours_and_no_bar(void **state)
+{
+    g_autoptr(Run) run = run_plugmap("replay", "tests/traces/fragmented-2m.log", NULL);
+
+    (void)state;
+    assert_int_equal(run->status, 0);
+    assert_null(strchr(run->out, '\033'));
+    assert_string_equal(run->err, "");
+    assert_non_null(strstr(run->out, "verdict   right"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(all_recorded_traces_replay_with_known_totals),
+        cmocka_unit_test(a_memfd_replays_like_anonymous_memory),
+        cmocka_unit_test(pinned_memory_that_is_faulted_in_goes_back_on_unplug),
+        cmocka_unit_test(the_dma_log_is_what_qemu_did_on_a_real_kernel),
+        cmocka_unit_test(a_converted_trace_replays_the_same),
+        cmocka_unit_test(a_wrong_recorded_answer_is_listed_and_exits_1),
+        cmocka_unit_test(every_kind_of_event_is_counted),
+        cmocka_unit_test(no_audit_makes_no_checks),
+        cmocka_unit_test(what_is_not_a_terminal_gets_no_colours_and_no_bar),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,343 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <plugmap/plugmap.h>
+
+#define BLOCK   PM_MIB
+#define ADDRESS (4 * PM_GIB)
+
+typedef struct {
+    PmKernel *fake;
+    PmIommu *iommu;
+    PmMapper *mapper;
+} Fixture;
+
+static Fixture make(uint32_t entry_limit, uint64_t memlock_limit)
+{
+    PmFakeConfig config;
+    Fixture fixture;
+    PmType1Config type1 = {.group = 1};
+
+    pm_fake_config_init(&config);
+    config.entry_limit = entry_limit;
+    config.memlock_limit = memlock_limit;
+    fixture.fake = pm_fake_kernel_new(&config, NULL);
+    type1.kernel = fixture.fake;
+    fixture.iommu = pm_iommu_type1_new(&type1, NULL);
+    assert_non_null(fixture.iommu);
+    fixture.mapper = pm_mapper_new(fixture.iommu);
+    return fixture;
+}
+
+static void clear(Fixture *fixture)
+{
+    pm_mapper_free(fixture->mapper);
+    assert_int_equal(pm_iommu_get_n_mappings(fixture->iommu), 0);
+    assert_int_equal(pm_fake_kernel_get_n_mappings(fixture->fake, 1), 0);
+    pm_iommu_unref(fixture->iommu);
+    pm_kernel_unref(fixture->fake);
+}
+
+static PmRam *make_ram(uint64_t size)
+{
+    PmRam *ram = pm_ram_new(PM_RAM_ANONYMOUS, size, BLOCK, NULL);
+
+    assert_non_null(ram);
+    return ram;
+}
+
+static PmDiscardManager *make_manager(uint64_t size, uint64_t block_size)
+{
+    g_autoptr(PmRam) ram = make_ram(size);
+    PmDiscardManager *manager = pm_discard_manager_new(ram, block_size, NULL);
+
+    assert_non_null(manager);
+    return manager;
+}
+
+static void assert_code(GError *error, PmError code)
+{
+    assert_non_null(error);
+    assert_int_equal(error->code, code);
+    g_error_free(error);
+}
+
+static void plain_ram_is_mapped_whole_with_one_call(void **state)
+{
+    Fixture fixture = make(10, UINT64_MAX);
+    g_autoptr(PmRam) ram = make_ram(64 * BLOCK);
+    PmIommuRun run;
+
+    (void)state;
+    assert_true(pm_mapper_add_ram(fixture.mapper, 0, ram, NULL));
+    assert_int_equal(pm_fake_kernel_get_n_calls(fixture.fake, PM_FAKE_CALL_MAP), 1);
+    assert_true(pm_iommu_next_run(fixture.iommu, 0, &run));
+    assert_int_equal(run.block_size, 64 * BLOCK);
+    assert_int_equal(run.n_blocks, 1);
+    assert_true(pm_mapper_remove(fixture.mapper, 0, NULL));
+    assert_int_equal(pm_iommu_get_n_mappings(fixture.iommu), 0);
+    clear(&fixture);
+}
+
+static void a_hundred_mebibytes_are_a_hundred_maps_and_one_unmap(void **state)
+{
+    Fixture fixture = make(65535, UINT64_MAX);
+    g_autoptr(PmDiscardManager) manager = make_manager(128 * BLOCK, BLOCK);
+
+    (void)state;
+    assert_true(pm_mapper_add_managed(fixture.mapper, ADDRESS, manager, PM_MAPPER_STRICT, NULL));
+    assert_true(pm_discard_manager_populate(manager, 0, 100 * BLOCK, false, NULL));
+    assert_int_equal(pm_fake_kernel_get_n_calls(fixture.fake, PM_FAKE_CALL_MAP), 100);
+    assert_true(pm_discard_manager_discard(manager, 0, 100 * BLOCK, NULL));
+    assert_int_equal(pm_fake_kernel_get_n_calls(fixture.fake, PM_FAKE_CALL_UNMAP), 1);
+    clear(&fixture);
+}
+
+static void a_region_that_comes_late_gets_what_is_populated(void **state)
+{
+    Fixture fixture = make(65535, UINT64_MAX);
+    g_autoptr(PmDiscardManager) manager = make_manager(16 * BLOCK, BLOCK);
+    PmMapperAudit audit;
+
+    (void)state;
+    assert_true(pm_discard_manager_populate(manager, 2 * BLOCK, 3 * BLOCK, false, NULL));
+    assert_true(pm_discard_manager_populate(manager, 8 * BLOCK, BLOCK, false, NULL));
+    assert_true(pm_mapper_add_managed(fixture.mapper, ADDRESS, manager, PM_MAPPER_STRICT, NULL));
+    assert_true(pm_mapper_audit(fixture.mapper, &audit, NULL));
+    assert_int_equal(audit.n_populated, 4);
+    assert_int_equal(audit.n_mapped, 4);
+    assert_true(pm_mapper_remove(fixture.mapper, ADDRESS, NULL));
+    assert_int_equal(pm_fake_kernel_get_n_mappings(fixture.fake, 1), 0);
+    clear(&fixture);
+}
+
+static void regions_may_not_overlap(void **state)
+{
+    Fixture fixture = make(65535, UINT64_MAX);
+    g_autoptr(PmRam) ram = make_ram(16 * BLOCK);
+    g_autoptr(PmDiscardManager) manager = make_manager(16 * BLOCK, BLOCK);
+    GError *error = NULL;
+
+    (void)state;
+    assert_true(pm_mapper_add_ram(fixture.mapper, ADDRESS, ram, NULL));
+    assert_false(pm_mapper_add_managed(fixture.mapper, ADDRESS + 15 * BLOCK, manager,
+                                       PM_MAPPER_STRICT, &error));
+    assert_code(error, PM_ERROR_OVERLAP);
+    assert_true(pm_mapper_add_managed(fixture.mapper, ADDRESS + 16 * BLOCK, manager,
+                                      PM_MAPPER_STRICT, NULL));
+    clear(&fixture);
+}
+
+static void a_region_across_a_reserved_window_is_refused_before_the_first_call(void **state)
+{
+    Fixture fixture = make(65535, UINT64_MAX);
+    g_autoptr(PmDiscardManager) manager = make_manager(16 * BLOCK, BLOCK);
+    GError *error = NULL;
+
+    (void)state;
+    assert_false(
+        pm_mapper_add_managed(fixture.mapper, 0xfe800000, manager, PM_MAPPER_STRICT, &error));
+    assert_non_null(strstr(error->message, "0xfedfffff"));
+    assert_code(error, PM_ERROR_IOVA_RANGE);
+    assert_int_equal(pm_fake_kernel_get_n_calls(fixture.fake, PM_FAKE_CALL_MAP), 0);
+    clear(&fixture);
+}
+
+static void an_address_off_the_block_is_refused(void **state)
+{
+    Fixture fixture = make(65535, UINT64_MAX);
+    g_autoptr(PmDiscardManager) manager = make_manager(16 * BLOCK, BLOCK);
+    GError *error = NULL;
+
+    (void)state;
+    assert_false(
+        pm_mapper_add_managed(fixture.mapper, ADDRESS + 4096, manager, PM_MAPPER_STRICT, &error));
+    assert_code(error, PM_ERROR_UNALIGNED);
+    clear(&fixture);
+}
+
+static void a_strict_region_beyond_the_limit_is_refused_with_the_block_size_that_fits(void **state)
+{
+    Fixture fixture = make(7, UINT64_MAX);
+    g_autoptr(PmDiscardManager) manager = make_manager(16 * BLOCK, BLOCK);
+    GError *error = NULL;
+
+    (void)state;
+    assert_false(pm_mapper_add_managed(fixture.mapper, ADDRESS, manager, PM_MAPPER_STRICT, &error));
+    assert_non_null(strstr(error->message, "4M"));
+    assert_code(error, PM_ERROR_LIMIT);
+    assert_int_equal(pm_fake_kernel_get_n_calls(fixture.fake, PM_FAKE_CALL_MAP), 0);
+    clear(&fixture);
+}
+
+static void an_overcommitted_region_is_refused_only_when_the_limit_is_met(void **state)
+{
+    Fixture fixture = make(7, UINT64_MAX);
+    g_autoptr(PmDiscardManager) manager = make_manager(16 * BLOCK, BLOCK);
+    GError *error = NULL;
+
+    (void)state;
+    assert_true(
+        pm_mapper_add_managed(fixture.mapper, ADDRESS, manager, PM_MAPPER_OVERCOMMIT, NULL));
+    assert_true(pm_discard_manager_populate(manager, 0, 7 * BLOCK, false, NULL));
+    assert_false(pm_discard_manager_populate(manager, 7 * BLOCK, BLOCK, false, &error));
+    assert_code(error, PM_ERROR_LIMIT);
+    assert_int_equal(pm_fake_kernel_get_n_calls(fixture.fake, PM_FAKE_CALL_MAP), 7);
+    assert_true(pm_discard_manager_discard(manager, 0, BLOCK, NULL));
+    assert_true(pm_discard_manager_populate(manager, 7 * BLOCK, BLOCK, false, NULL));
+    clear(&fixture);
+}
+
+static void the_room_of_a_strict_region_is_kept_free(void **state)
+{
+    Fixture fixture = make(20, UINT64_MAX);
+    g_autoptr(PmDiscardManager) strict = make_manager(16 * BLOCK, BLOCK);
+    g_autoptr(PmDiscardManager) other = make_manager(16 * BLOCK, BLOCK);
+    GError *error = NULL;
+
+    (void)state;
+    assert_true(pm_mapper_add_managed(fixture.mapper, ADDRESS, strict, PM_MAPPER_STRICT, NULL));
+    assert_true(
+        pm_mapper_add_managed(fixture.mapper, 2 * ADDRESS, other, PM_MAPPER_OVERCOMMIT, NULL));
+    assert_true(pm_discard_manager_populate(other, 0, 4 * BLOCK, false, NULL));
+    assert_false(pm_discard_manager_populate(other, 4 * BLOCK, BLOCK, false, &error));
+    assert_code(error, PM_ERROR_LIMIT);
+    assert_true(pm_discard_manager_populate(strict, 0, 16 * BLOCK, false, NULL));
+    clear(&fixture);
+}
+
+static void locked_memory_is_checked_before_the_first_call(void **state)
+{
+    Fixture fixture = make(65535, 15 * BLOCK);
+    g_autoptr(PmDiscardManager) manager = make_manager(16 * BLOCK, BLOCK);
+    GError *error = NULL;
+
+    (void)state;
+    assert_false(pm_mapper_add_managed(fixture.mapper, ADDRESS, manager, PM_MAPPER_STRICT, &error));
+    assert_code(error, PM_ERROR_LOCKED_MEMORY);
+    assert_int_equal(pm_fake_kernel_get_n_calls(fixture.fake, PM_FAKE_CALL_MAP), 0);
+    pm_fake_kernel_set_memlock(fixture.fake, 15 * BLOCK, true);
+    assert_true(pm_mapper_add_managed(fixture.mapper, ADDRESS, manager, PM_MAPPER_STRICT, NULL));
+    clear(&fixture);
+}
+
+static void an_audit_finds_a_block_that_was_unmapped_behind_its_back(void **state)
+{
+    Fixture fixture = make(65535, UINT64_MAX);
+    g_autoptr(PmDiscardManager) manager = make_manager(16 * BLOCK, BLOCK);
+    PmMapperAudit audit;
+    GError *error = NULL;
+
+    (void)state;
+    assert_true(pm_mapper_add_managed(fixture.mapper, ADDRESS, manager, PM_MAPPER_STRICT, NULL));
+    assert_true(pm_discard_manager_populate(manager, 0, 8 * BLOCK, false, NULL));
+    assert_true(pm_iommu_unmap(fixture.iommu, ADDRESS + 3 * BLOCK, 2 * BLOCK, NULL));
+    assert_false(pm_mapper_audit(fixture.mapper, &audit, &error));
+    assert_non_null(strstr(error->message, "0x100300000"));
+    assert_code(error, PM_ERROR_AUDIT);
+    assert_int_equal(audit.n_populated, 8);
+    assert_int_equal(audit.n_mapped, 6);
+    assert_int_equal(audit.n_mismatches, 2);
+    assert_true(
+        pm_iommu_map(fixture.iommu, ADDRESS + 3 * BLOCK,
+                     (char *)pm_ram_get_host(pm_discard_manager_get_ram(manager)) + 3 * BLOCK,
+                     BLOCK, 2, PM_IOMMU_READ_WRITE, NULL));
+    assert_true(pm_mapper_audit(fixture.mapper, NULL, NULL));
+    clear(&fixture);
+}
+
+static void an_audit_finds_what_is_mapped_but_not_populated(void **state)
+{
+    Fixture fixture = make(65535, UINT64_MAX);
+    g_autoptr(PmDiscardManager) manager = make_manager(16 * BLOCK, BLOCK);
+    char *host = pm_ram_get_host(pm_discard_manager_get_ram(manager));
+    PmMapperAudit audit;
+
+    (void)state;
+    assert_true(pm_mapper_add_managed(fixture.mapper, ADDRESS, manager, PM_MAPPER_STRICT, NULL));
+    assert_true(pm_iommu_map(fixture.iommu, ADDRESS + 5 * BLOCK, host + 5 * BLOCK, BLOCK, 1,
+                             PM_IOMMU_READ_WRITE, NULL));
+    assert_true(pm_iommu_map(fixture.iommu, ADDRESS + 8 * BLOCK, host + 8 * BLOCK, 2 * BLOCK, 1,
+                             PM_IOMMU_READ_WRITE, NULL));
+    assert_false(pm_mapper_audit(fixture.mapper, &audit, NULL));
+    assert_int_equal(audit.n_populated, 0);
+    assert_int_equal(audit.n_mapped, 1);
+    assert_int_equal(audit.n_mismatches, 3);
+    clear(&fixture);
+}
+
+static void an_audit_finds_blocks_that_are_mapped_as_one(void **state)
+{
+    Fixture fixture = make(65535, UINT64_MAX);
+    g_autoptr(PmDiscardManager) manager = make_manager(16 * BLOCK, BLOCK);
+    char *host = pm_ram_get_host(pm_discard_manager_get_ram(manager));
+    PmMapperAudit audit;
+
+    (void)state;
+    assert_true(pm_mapper_add_managed(fixture.mapper, ADDRESS, manager, PM_MAPPER_STRICT, NULL));
+    assert_true(pm_discard_manager_populate(manager, 0, 4 * BLOCK, false, NULL));
+    assert_true(pm_iommu_unmap(fixture.iommu, ADDRESS, 4 * BLOCK, NULL));
+    assert_true(
+        pm_iommu_map(fixture.iommu, ADDRESS, host, 4 * BLOCK, 1, PM_IOMMU_READ_WRITE, NULL));
+    assert_false(pm_mapper_audit(fixture.mapper, &audit, NULL));
+    assert_int_equal(audit.n_mismatches, 4);
+    clear(&fixture);
+}
+
+static void removing_what_is_not_there_says_so(void **state)
+{
+    Fixture fixture = make(65535, UINT64_MAX);
+    GError *error = NULL;
+
+    (void)state;
+    assert_false(pm_mapper_remove(fixture.mapper, ADDRESS, &error));
+    assert_code(error, PM_ERROR_NOT_FOUND);
+    clear(&fixture);
+}
+
+static void a_mapper_whose_unmap_fails_can_still_be_freed(void **state)
+{
+    Fixture fixture = make(65535, UINT64_MAX);
+    g_autoptr(PmDiscardManager) manager = make_manager(16 * BLOCK, BLOCK);
+
+    (void)state;
+    assert_true(pm_mapper_add_managed(fixture.mapper, ADDRESS, manager, PM_MAPPER_STRICT, NULL));
+    assert_true(pm_discard_manager_populate(manager, 0, 8 * BLOCK, false, NULL));
+    pm_fake_kernel_fail(fixture.fake, PM_FAKE_CALL_UNMAP, 1, EIO);
+    pm_mapper_free(fixture.mapper);
+    /* The manager does not tell a mapper that is gone. */
+    assert_true(pm_discard_manager_discard(manager, 0, 8 * BLOCK, NULL));
+    pm_iommu_unref(fixture.iommu);
+    assert_int_equal(pm_fake_kernel_get_locked(fixture.fake), 0);
+    pm_kernel_unref(fixture.fake);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(plain_ram_is_mapped_whole_with_one_call),
+        cmocka_unit_test(a_hundred_mebibytes_are_a_hundred_maps_and_one_unmap),
+        cmocka_unit_test(a_region_that_comes_late_gets_what_is_populated),
+        cmocka_unit_test(regions_may_not_overlap),
+        cmocka_unit_test(a_region_across_a_reserved_window_is_refused_before_the_first_call),
+        cmocka_unit_test(an_address_off_the_block_is_refused),
+        cmocka_unit_test(a_strict_region_beyond_the_limit_is_refused_with_the_block_size_that_fits),
+        cmocka_unit_test(an_overcommitted_region_is_refused_only_when_the_limit_is_met),
+        cmocka_unit_test(the_room_of_a_strict_region_is_kept_free),
+        cmocka_unit_test(locked_memory_is_checked_before_the_first_call),
+        cmocka_unit_test(an_audit_finds_a_block_that_was_unmapped_behind_its_back),
+        cmocka_unit_test(an_audit_finds_what_is_mapped_but_not_populated),
+        cmocka_unit_test(an_audit_finds_blocks_that_are_mapped_as_one),
+        cmocka_unit_test(removing_what_is_not_there_says_so),
+        cmocka_unit_test(a_mapper_whose_unmap_fails_can_still_be_freed),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
