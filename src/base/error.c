@@ -1,4 +1,4 @@
 /* SPDX-License-Identifier: MIT */
 #include <plugmap/error.h>
 
-G_DEFINE_QUARK(pm-error-quark, pm_error)
+G_DEFINE_QUARK(pm - error - quark, pm_error)

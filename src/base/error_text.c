@@ -18,5 +18,6 @@ char *pm_errno_text(int error_number)
 {
     const char *name = strerrorname_np(error_number);
 
-    return g_strdup_printf("%s (%s)", name != NULL ? name : "unknown error", g_strerror(error_number));
+    return g_strdup_printf("%s (%s)", name != NULL ? name : "unknown error",
+                           g_strerror(error_number));
 }

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+#include "fake/dma.h"
+
+#include <string.h>
+
+#include "fake/user_memory.h"
+
+#define PAGE UINT64_C(4096)
+
+/* Intel's page tables cannot refuse reads of what is mapped at all: only writes need their
+ * permission. */
+static bool translate(const PmPageTable *table, uint64_t iova, bool write, uint64_t *host)
+{
+    PmIommuAccess access;
+    uint64_t left;
+
+    return table != NULL && pm_page_table_translate(table, iova, host, &access, &left) &&
+           (!write || access & PM_IOMMU_WRITE);
+}
+
+static void record_fault(PmDmaFaultLog *log, uint64_t iova, bool write)
+{
+    log->n_faults++;
+    log->last = (PmFakeDmaFault){.iova = iova, .write = write};
+}
+
+/* Page by page, because each may be translated elsewhere, or not at all. */
+void pm_dma_read(const PmPageTable *table, PmDmaFaultLog *log, uint64_t iova, void *buffer,
+                 uint64_t size)
+{
+    for (uint64_t done = 0; done < size;) {
+        uint64_t piece = MIN(size - done, PAGE - (iova + done) % PAGE);
+        uint8_t *into = (uint8_t *)buffer + done;
+        uint64_t host;
+
+        if (!translate(table, iova + done, false, &host) ||
+            pm_user_read(into, (const void *)(uintptr_t)host, piece) < 0) {
+            memset(into, 0, piece);
+            record_fault(log, iova + done, false);
+        }
+        done += piece;
+    }
+}
+
+void pm_dma_write(const PmPageTable *table, PmDmaFaultLog *log, uint64_t iova, const void *buffer,
+                  uint64_t size)
+{
+    for (uint64_t done = 0; done < size;) {
+        uint64_t piece = MIN(size - done, PAGE - (iova + done) % PAGE);
+        uint64_t host;
+
+        if (!translate(table, iova + done, true, &host) ||
+            pm_user_write((void *)(uintptr_t)host, (const uint8_t *)buffer + done, piece) < 0)
+            record_fault(log, iova + done, true);
+        done += piece;
+    }
+}

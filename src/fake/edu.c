@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: MIT */
+#include "fake/edu.h"
+
+#include <stdbool.h>
+
+
+/* Configuration space: a plain type 0 header (PCI 3.0, section 6.1), without capabilities. */
+#define CONFIG_SIZE           256
+#define CONFIG_COMMAND        0x04
+#define CONFIG_BAR0           0x10
+#define CONFIG_INTERRUPT_LINE 0x3c
+#define COMMAND_MEMORY        0x0002
+#define COMMAND_BUS_MASTER    0x0004
+#define COMMAND_WRITABLE      0x0547 /* I/O, memory, bus master, parity, SERR, interrupt disable */
+#define COMMAND_AFTER_OPEN    0x0103
+
+/* BAR0 (QEMU docs/specs/edu). Below 0x80 accesses are of 4 bytes, from there on of 4 or 8. */
+#define BAR0_SIZE           0x100000
+#define REG_ID              0x00
+#define REG_LIVENESS        0x04
+#define REG_FACTORIAL       0x08
+#define REG_STATUS          0x20
+#define REG_IRQ_STATUS      0x24
+#define REG_IRQ_RAISE       0x60
+#define REG_IRQ_ACK         0x64
+#define REG_DMA_SOURCE      0x80
+#define REG_DMA_DESTINATION 0x88
+#define REG_DMA_COUNT       0x90
+#define REG_DMA_COMMAND     0x98
+
+#define ID                   0x010000edU
+#define STATUS_IRQ_FACTORIAL 0x80U
+#define IRQ_FACTORIAL        0x001U
+#define IRQ_DMA              0x100U
+#define DMA_START            0x1U
+#define DMA_FROM_DEVICE      0x2U
+#define DMA_IRQ              0x4U
+
+/* The device's memory, where one end of every transfer has to be. */
+#define BUFFER_ADDRESS 0x40000U
+#define BUFFER_SIZE    4096U
+
+struct PmEdu {
+    const PmEduDma *dma;
+    void *user_data;
+    uint8_t config[CONFIG_SIZE];
+    uint8_t buffer[BUFFER_SIZE];
+    uint32_t liveness;
+    uint32_t factorial;
+    uint32_t status;
+    uint32_t irq_status;
+    uint64_t dma_source;
+    uint64_t dma_destination;
+    uint64_t dma_count;
+    uint64_t dma_command;
+};
+
+static uint64_t get_le(const uint8_t *bytes, unsigned size)
+{
+    uint64_t value = 0;
+
+    for (unsigned i = 0; i < size; i++)
+        value |= (uint64_t)bytes[i] << (8 * i);
+    return value;
+}
+
+static void put_le(uint8_t *bytes, unsigned size, uint64_t value)
+{
+    for (unsigned i = 0; i < size; i++)
+        bytes[i] = (uint8_t)(value >> (8 * i));
+}
+
+PmEdu *pm_edu_new(const PmEduDma *dma, void *user_data)
+{
+    PmEdu *edu = g_new0(PmEdu, 1);
+
+    edu->dma = dma;
+    edu->user_data = user_data;
+    put_le(edu->config + 0x00, 2, 0x1234);
+    put_le(edu->config + 0x02, 2, 0x11e8);
+    edu->config[0x08] = 0x10;              /* revision */
+    put_le(edu->config + 0x0a, 2, 0x00ff); /* class: none of the known ones */
+    put_le(edu->config + 0x2c, 2, 0x1af4);
+    put_le(edu->config + 0x2e, 2, 0x1100);
+    edu->config[0x3d] = 1; /* interrupt pin A */
+    return edu;
+}
+
+void pm_edu_free(PmEdu *edu)
+{
+    g_free(edu);
+}
+
+void pm_edu_enable(PmEdu *edu)
+{
+    put_le(edu->config + CONFIG_COMMAND, 2, COMMAND_AFTER_OPEN);
+}
+
+void pm_edu_disable(PmEdu *edu)
+{
+    put_le(edu->config + CONFIG_COMMAND, 2, 0);
+}
+
+uint64_t pm_edu_config_read(PmEdu *edu, uint32_t offset, unsigned size)
+{
+    return get_le(edu->config + offset, size);
+}
+
+/* Only what a driver may write changes: the command's bits, BAR0's address and the interrupt line.
+ */
+void pm_edu_config_write(PmEdu *edu, uint32_t offset, uint64_t value, unsigned size)
+{
+    uint8_t writable[CONFIG_SIZE] = {0};
+
+    put_le(writable + CONFIG_COMMAND, 2, COMMAND_WRITABLE);
+    put_le(writable + CONFIG_BAR0, 4, ~(uint64_t)(BAR0_SIZE - 1));
+    writable[CONFIG_INTERRUPT_LINE] = 0xff;
+    for (unsigned i = 0; i < size; i++) {
+        uint8_t mask = writable[offset + i];
+        uint8_t byte = (uint8_t)(value >> (8 * i));
+
+        edu->config[offset + i] = (uint8_t)((edu->config[offset + i] & ~mask) | (byte & mask));
+    }
+}
+
+/* Whether the device's end of a transfer is inside its buffer. QEMU 7.2 aborts if it is not; this
+ * device ignores it. */
+static bool in_buffer(uint64_t address, uint64_t count)
+{
+    return address >= BUFFER_ADDRESS && count <= BUFFER_SIZE &&
+           address - BUFFER_ADDRESS <= BUFFER_SIZE - count;
+}
+
+static void transfer(PmEdu *edu)
+{
+    bool from_device = edu->dma_command & DMA_FROM_DEVICE;
+    uint64_t device_address = from_device ? edu->dma_source : edu->dma_destination;
+    uint64_t command = get_le(edu->config + CONFIG_COMMAND, 2);
+
+    if ((command & COMMAND_BUS_MASTER) && edu->dma_count > 0 &&
+        in_buffer(device_address, edu->dma_count)) {
+        uint8_t *place = edu->buffer + (device_address - BUFFER_ADDRESS);
+
+        if (from_device)
+            edu->dma->write(edu->user_data, edu->dma_destination, place, edu->dma_count);
+        else
+            edu->dma->read(edu->user_data, edu->dma_source, place, edu->dma_count);
+    }
+    edu->dma_command &= ~(uint64_t)DMA_START;
+    if (edu->dma_command & DMA_IRQ)
+        edu->irq_status |= IRQ_DMA;
+}
+
+static uint32_t factorial(uint32_t n)
+{
+    uint32_t result = 1;
+
+    /* From 34! on every factorial is 0 modulo 2^32: so a guest's number needs no longer loop. */
+    for (uint32_t i = 2; i <= MIN(n, 34); i++)
+        result *= i;
+    return result;
+}
+
+static uint64_t *dma_register(PmEdu *edu, uint32_t offset)
+{
+    switch (offset) {
+    case REG_DMA_SOURCE:
+        return &edu->dma_source;
+    case REG_DMA_DESTINATION:
+        return &edu->dma_destination;
+    case REG_DMA_COUNT:
+        return &edu->dma_count;
+    case REG_DMA_COMMAND:
+        return &edu->dma_command;
+    default:
+        return NULL;
+    }
+}
+
+static bool bar_access_is_decoded(const PmEdu *edu, uint32_t offset, unsigned size)
+{
+    return (get_le(edu->config + CONFIG_COMMAND, 2) & COMMAND_MEMORY) != 0 &&
+           (size == 4 || (size == 8 && offset >= REG_DMA_SOURCE));
+}
+
+uint64_t pm_edu_bar_read(PmEdu *edu, uint32_t offset, unsigned size)
+{
+    uint64_t all_ones = UINT64_MAX >> (64 - 8 * size);
+    const uint64_t *dma = dma_register(edu, offset);
+
+    if (!bar_access_is_decoded(edu, offset, size))
+        return all_ones;
+    if (dma != NULL)
+        return *dma & all_ones;
+    switch (offset) {
+    case REG_ID:
+        return ID;
+    case REG_LIVENESS:
+        return edu->liveness;
+    case REG_FACTORIAL:
+        return edu->factorial;
+    case REG_STATUS:
+        return edu->status;
+    case REG_IRQ_STATUS:
+        return edu->irq_status;
+    default:
+        return all_ones;
+    }
+}
+
+void pm_edu_bar_write(PmEdu *edu, uint32_t offset, uint64_t value, unsigned size)
+{
+    uint64_t *dma = dma_register(edu, offset);
+
+    if (!bar_access_is_decoded(edu, offset, size))
+        return;
+    if (dma != NULL) {
+        *dma = value;
+        if (offset == REG_DMA_COMMAND && value & DMA_START)
+            transfer(edu);
+        return;
+    }
+    switch (offset) {
+    case REG_LIVENESS:
+        edu->liveness = ~(uint32_t)value;
+        break;
+    case REG_FACTORIAL:
+        edu->factorial = factorial((uint32_t)value);
+        if (edu->status & STATUS_IRQ_FACTORIAL)
+            edu->irq_status |= IRQ_FACTORIAL;
+        break;
+    case REG_STATUS:
+        edu->status = (uint32_t)value & STATUS_IRQ_FACTORIAL;
+        break;
+    case REG_IRQ_RAISE:
+        edu->irq_status |= (uint32_t)value;
+        break;
+    case REG_IRQ_ACK:
+        edu->irq_status &= ~(uint32_t)value;
+        break;
+    default:
+        break;
+    }
+}
