@@ -220,7 +220,7 @@ static void many_ranges_are_not_all_told(void **state)
 
     (void)state;
     for (i = 0; i < G_N_ELEMENTS(ranges); i++)
-        ranges[i] = (PmIovaRange){i * 0x100000, i * 0x100000 + 0xffff};
+        ranges[i] = (PmIovaRange){i * UINT64_C(0x100000), i * UINT64_C(0x100000) + 0xffff};
     pm_fake_config_init(&config);
     config.iova_ranges = ranges;
     config.n_iova_ranges = G_N_ELEMENTS(ranges);

@@ -365,7 +365,7 @@ static void threads_map_side_by_side(void **state)
     unsigned i;
 
     for (i = 0; i < N_THREADS; i++) {
-        workers[i] = (Worker){.fixture = fixture, .first = i * PER_THREAD};
+        workers[i] = (Worker){.fixture = fixture, .first = (uint64_t)i * PER_THREAD};
         threads[i] = g_thread_new("worker", map_and_unmap, &workers[i]);
     }
     for (i = 0; i < N_THREADS; i++) {

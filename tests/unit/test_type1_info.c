@@ -276,7 +276,7 @@ static void iommu_without_page_sizes_is_refused(void **state)
 
 /* --- asking --- */
 
-#define N_RANGES 100
+#define N_RANGES UINT64_C(100)
 
 /* A kernel with many ranges, which grow in number as long as @n_growths says. */
 typedef struct {
@@ -310,7 +310,7 @@ static int asked_ioctl(PmKernel *kernel, int fd, unsigned long request, void *ar
         return 0;
     }
     for (i = 0; i < N_RANGES; i++)
-        ranges[i] = (struct vfio_iova_range){i * 0x10000, i * 0x10000 + 0xfff};
+        ranges[i] = (struct vfio_iova_range){i * UINT64_C(0x10000), i * UINT64_C(0x10000) + 0xfff};
     put_fixed(argument, size, VFIO_IOMMU_INFO_PGSIZES | VFIO_IOMMU_INFO_CAPS, FIXED_SIZE);
     put_header(argument, FIXED_SIZE, VFIO_IOMMU_TYPE1_INFO_CAP_IOVA_RANGE, 0);
     put_ranges(argument, FIXED_SIZE, (size - FIXED_SIZE - 16) / 16 < N_RANGES ? 1 : N_RANGES,
