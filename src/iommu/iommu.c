@@ -13,7 +13,7 @@ void pm_iommu_init(PmIommu *iommu, const PmIommuOps *ops, PmKernel *kernel)
     iommu->ops = ops;
     iommu->kernel = pm_kernel_ref(kernel);
     iommu->ledger = pm_ledger_new();
-    g_mutex_init(&iommu->lock);
+    pthread_mutex_init(&iommu->lock, NULL);
     g_atomic_ref_count_init(&iommu->references);
 }
 
@@ -30,7 +30,7 @@ void pm_iommu_unref(PmIommu *iommu)
     iommu->ops->free(iommu);
     pm_kernel_unref(iommu->kernel);
     pm_ledger_free(iommu->ledger);
-    g_mutex_clear(&iommu->lock);
+    pthread_mutex_destroy(&iommu->lock);
     g_free(iommu->ranges);
     g_free(iommu);
 }
@@ -55,9 +55,9 @@ uint64_t pm_iommu_get_n_mappings(PmIommu *iommu)
 {
     uint64_t n_mappings;
 
-    g_mutex_lock(&iommu->lock);
+    pthread_mutex_lock(&iommu->lock);
     n_mappings = pm_ledger_n_mappings(iommu->ledger);
-    g_mutex_unlock(&iommu->lock);
+    pthread_mutex_unlock(&iommu->lock);
     return n_mappings;
 }
 
@@ -65,9 +65,9 @@ uint64_t pm_iommu_get_pinned_bytes(PmIommu *iommu)
 {
     uint64_t n_bytes;
 
-    g_mutex_lock(&iommu->lock);
+    pthread_mutex_lock(&iommu->lock);
     n_bytes = pm_ledger_n_bytes(iommu->ledger);
-    g_mutex_unlock(&iommu->lock);
+    pthread_mutex_unlock(&iommu->lock);
     return n_bytes;
 }
 
@@ -142,9 +142,9 @@ bool pm_iommu_check_budget(PmIommu *iommu, uint64_t n_mappings, uint64_t n_bytes
     PmLockedMemory locked;
     bool fits;
 
-    g_mutex_lock(&iommu->lock);
+    pthread_mutex_lock(&iommu->lock);
     fits = pm_iommu_check_limit(iommu, n_mappings, n_bytes, block_size, error);
-    g_mutex_unlock(&iommu->lock);
+    pthread_mutex_unlock(&iommu->lock);
     if (!fits || !pm_iommu_query_locked_memory(iommu, &locked, error))
         return false;
     if (locked.waived || locked.limit == UINT64_MAX)
@@ -158,8 +158,8 @@ bool pm_iommu_next_run(PmIommu *iommu, uint64_t iova, PmIommuRun *run)
 {
     bool found;
 
-    g_mutex_lock(&iommu->lock);
+    pthread_mutex_lock(&iommu->lock);
     found = pm_ledger_next_run(iommu->ledger, iova, run);
-    g_mutex_unlock(&iommu->lock);
+    pthread_mutex_unlock(&iommu->lock);
     return found;
 }

@@ -130,9 +130,9 @@ bool pm_iommu_map(PmIommu *iommu, uint64_t iova, void *host, uint64_t block_size
 
     if (!check_request(iommu, &request, error))
         return false;
-    g_mutex_lock(&iommu->lock);
+    pthread_mutex_lock(&iommu->lock);
     mapped = map_blocks(iommu, &request, error);
-    g_mutex_unlock(&iommu->lock);
+    pthread_mutex_unlock(&iommu->lock);
     return mapped;
 }
 
@@ -197,12 +197,12 @@ bool pm_iommu_unmap(PmIommu *iommu, uint64_t iova, uint64_t size, GError **error
 
     if (!check_unmap(iommu, iova, size, error))
         return false;
-    g_mutex_lock(&iommu->lock);
+    pthread_mutex_lock(&iommu->lock);
     if (prepare_unmap(iommu, iova, size, false, error)) {
         unmapped = unmap_exactly(iommu, iova, size, error);
         finish_unmap(iommu, iova, size, unmapped);
     }
-    g_mutex_unlock(&iommu->lock);
+    pthread_mutex_unlock(&iommu->lock);
     return unmapped;
 }
 
@@ -232,11 +232,11 @@ bool pm_iommu_purge(PmIommu *iommu, uint64_t iova, uint64_t size, GError **error
 
     if (!check_unmap(iommu, iova, size, error))
         return false;
-    g_mutex_lock(&iommu->lock);
+    pthread_mutex_lock(&iommu->lock);
     if (prepare_unmap(iommu, iova, size, true, error)) {
         purged = unmap_until_empty(iommu, iova, size, error);
         finish_unmap(iommu, iova, size, purged);
     }
-    g_mutex_unlock(&iommu->lock);
+    pthread_mutex_unlock(&iommu->lock);
     return purged;
 }
