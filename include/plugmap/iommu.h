@@ -73,9 +73,9 @@ typedef struct {
  *
  * Returns: a new reference, or NULL. Errors: PM_ERROR_INVALID_ARGUMENT (@device is not a PCI
  * address), PM_ERROR_NOT_FOUND (no such device, group or /dev/vfio/vfio), PM_ERROR_PERMISSION,
- * PM_ERROR_BUSY (group in use), PM_ERROR_NOT_VIABLE, PM_ERROR_UNSUPPORTED (other API version, no
- * type1v2, no interrupt remapping), PM_ERROR_BAD_INPUT (capability chain of the kernel that cannot
- * be), PM_ERROR_KERNEL.
+ * PM_ERROR_BUSY (group in use, or @device has another driver), PM_ERROR_NOT_VIABLE,
+ * PM_ERROR_UNSUPPORTED (other API version, no type1v2, no interrupt remapping), PM_ERROR_BAD_INPUT
+ * (capability chain of the kernel that cannot be), PM_ERROR_MEMORY, PM_ERROR_KERNEL.
  */
 PM_EXPORT PmIommu *pm_iommu_type1_new(const PmType1Config *config, GError **error);
 
@@ -89,7 +89,10 @@ PM_EXPORT void pm_iommu_unref(PmIommu *iommu);
  */
 PM_EXPORT uint64_t pm_iommu_get_page_sizes(const PmIommu *iommu);
 
-/** The valid I/O address ranges, ascending; owned by @iommu, @n_ranges of them. */
+/**
+ * The valid I/O address ranges, ascending; owned by @iommu, @n_ranges of them. The last page below
+ * 2^64 is never among them: type1 maps it, but does not unmap it again (Linux before 6.18).
+ */
 PM_EXPORT const PmIovaRange *pm_iommu_get_iova_ranges(const PmIommu *iommu, size_t *n_ranges);
 
 /** How many mappings the address space can hold at once; UINT64_MAX: no limit known. */
@@ -103,7 +106,7 @@ PM_EXPORT uint64_t pm_iommu_get_pinned_bytes(PmIommu *iommu);
 
 /**
  * Asks the kernel how many more mappings it takes (type1: capability dma_avail); UINT64_MAX: it
- * does not say. Errors: PM_ERROR_KERNEL, PM_ERROR_BAD_INPUT (capability chain).
+ * does not say. Errors: PM_ERROR_KERNEL, PM_ERROR_BAD_INPUT (capability chain), PM_ERROR_MEMORY.
  */
 PM_EXPORT bool pm_iommu_query_available(PmIommu *iommu, uint64_t *n_mappings, GError **error);
 
@@ -113,15 +116,15 @@ PM_EXPORT bool pm_iommu_query_locked_memory(PmIommu *iommu, PmLockedMemory *lock
 /**
  * Tells whether a range can be an I/O address range here: aligned to the smallest page size, not
  * empty, and inside one valid IOVA range. No side effects, no system call. Errors:
- * PM_ERROR_UNALIGNED, PM_ERROR_IOVA_RANGE (the message has the ranges and the nearest address that
- * fits).
+ * PM_ERROR_INVALID_ARGUMENT (empty), PM_ERROR_UNALIGNED, PM_ERROR_IOVA_RANGE (the message has the
+ * ranges and the nearest address that fits).
  */
 PM_EXPORT bool pm_iommu_check_range(const PmIommu *iommu, uint64_t iova, uint64_t size,
                                     GError **error);
 
 /**
  * Tells whether the budgets have room for @n_mappings more mappings of @n_bytes together. No side
- * effects; the locked memory is read from the kernel only if there is a limit.
+ * effects; one question to the kernel, for the locked memory.
  * @block_size: the size of each mapping, for the message's advice; 0 if they differ.
  * Errors: PM_ERROR_LIMIT (has, needs, smallest block size that fits), PM_ERROR_LOCKED_MEMORY (has,
  * needs, how to raise it), PM_ERROR_KERNEL.
@@ -138,8 +141,10 @@ PM_EXPORT bool pm_iommu_check_budget(PmIommu *iommu, uint64_t n_mappings, uint64
  * Kernel: VFIO_IOMMU_MAP_DMA (vfio_iommu_type1.c, vfio_dma_do_map). The host memory is pinned until
  * the unmap. Errors: PM_ERROR_INVALID_ARGUMENT (no access, no block), PM_ERROR_UNALIGNED,
  * PM_ERROR_IOVA_RANGE, PM_ERROR_OVERLAP, PM_ERROR_LIMIT, PM_ERROR_LOCKED_MEMORY,
- * PM_ERROR_BAD_ADDRESS, PM_ERROR_KERNEL; PM_ERROR_QUARANTINED (a block failed, and those before it
- * could not be removed: use pm_iommu_purge()).
+ * PM_ERROR_BAD_ADDRESS, PM_ERROR_MEMORY (for the ledger), PM_ERROR_PERMISSION, PM_ERROR_BUSY,
+ * PM_ERROR_NOT_FOUND (EPERM, EBUSY and ENODEV from the kernel), PM_ERROR_KERNEL;
+ * PM_ERROR_QUARANTINED (a block failed, and those before it could not be removed: use
+ * pm_iommu_purge()).
  */
 PM_EXPORT bool pm_iommu_map(PmIommu *iommu, uint64_t iova, void *host, uint64_t block_size,
                             uint64_t n_blocks, PmIommuAccess access, GError **error);
@@ -149,18 +154,21 @@ PM_EXPORT bool pm_iommu_map(PmIommu *iommu, uint64_t iova, void *host, uint64_t 
  * a hole.
  *
  * Kernel: VFIO_IOMMU_UNMAP_DMA (vfio_iommu_type1.c, vfio_dma_do_unmap); the size it returns is
- * compared with @size. Errors: PM_ERROR_UNALIGNED, PM_ERROR_NO_MAPPING, PM_ERROR_CUTS_MAPPING
- * (these three before the kernel is asked), PM_ERROR_KERNEL (nothing unmapped);
- * PM_ERROR_UNMAP_MISMATCH (something, but not all, is unmapped: use pm_iommu_purge()). After a
- * mismatch the ledger still has the range as mapped.
+ * compared with @size. Errors: PM_ERROR_INVALID_ARGUMENT (empty, or beyond 2^64-1),
+ * PM_ERROR_UNALIGNED, PM_ERROR_NO_MAPPING, PM_ERROR_CUTS_MAPPING (these before the kernel is
+ * asked); PM_ERROR_MEMORY, PM_ERROR_PERMISSION, PM_ERROR_BUSY, PM_ERROR_NOT_FOUND (ENOMEM, EPERM,
+ * EBUSY and ENODEV from the kernel), PM_ERROR_KERNEL (nothing unmapped); PM_ERROR_UNMAP_MISMATCH
+ * (something, but not all, is unmapped: use pm_iommu_purge()). After a mismatch the ledger still
+ * has the range as mapped.
  */
 PM_EXPORT bool pm_iommu_unmap(PmIommu *iommu, uint64_t iova, uint64_t size, GError **error);
 
 /**
  * Makes sure that nothing is mapped in [@iova, @iova + @size), whatever was known of it: unmaps,
  * then asks again until the kernel finds nothing left. The way out after PM_ERROR_QUARANTINED or
- * PM_ERROR_UNMAP_MISMATCH. Errors: PM_ERROR_UNALIGNED, PM_ERROR_CUTS_MAPPING, PM_ERROR_KERNEL,
- * PM_ERROR_UNMAP_MISMATCH (the kernel goes on finding mappings).
+ * PM_ERROR_UNMAP_MISMATCH. Errors: those of pm_iommu_unmap() but for PM_ERROR_NO_MAPPING;
+ * PM_ERROR_UNMAP_MISMATCH (the kernel goes on finding mappings). After an error the ledger has the
+ * range as before.
  */
 PM_EXPORT bool pm_iommu_purge(PmIommu *iommu, uint64_t iova, uint64_t size, GError **error);
 

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: MIT */
+#include "iommu/iommu.h"
+
+#include <inttypes.h>
+
+#include <plugmap/size.h>
+
+#include "base/error_text.h"
+#include "iommu/iommu_error.h"
+
+void pm_iommu_init(PmIommu *iommu, const PmIommuOps *ops, PmKernel *kernel)
+{
+    iommu->ops = ops;
+    iommu->kernel = pm_kernel_ref(kernel);
+    iommu->ledger = pm_ledger_new();
+    pthread_mutex_init(&iommu->lock, NULL);
+    g_atomic_ref_count_init(&iommu->references);
+}
+
+PmIommu *pm_iommu_ref(PmIommu *iommu)
+{
+    g_atomic_ref_count_inc(&iommu->references);
+    return iommu;
+}
+
+void pm_iommu_unref(PmIommu *iommu)
+{
+    if (!g_atomic_ref_count_dec(&iommu->references))
+        return;
+    iommu->ops->free(iommu);
+    pm_kernel_unref(iommu->kernel);
+    pm_ledger_free(iommu->ledger);
+    pthread_mutex_destroy(&iommu->lock);
+    g_free(iommu->ranges);
+    g_free(iommu);
+}
+
+uint64_t pm_iommu_get_page_sizes(const PmIommu *iommu)
+{
+    return iommu->page_sizes;
+}
+
+const PmIovaRange *pm_iommu_get_iova_ranges(const PmIommu *iommu, size_t *n_ranges)
+{
+    *n_ranges = iommu->n_ranges;
+    return iommu->ranges;
+}
+
+uint64_t pm_iommu_get_mapping_limit(const PmIommu *iommu)
+{
+    return iommu->mapping_limit;
+}
+
+uint64_t pm_iommu_get_n_mappings(PmIommu *iommu)
+{
+    uint64_t n_mappings;
+
+    pthread_mutex_lock(&iommu->lock);
+    n_mappings = pm_ledger_n_mappings(iommu->ledger);
+    pthread_mutex_unlock(&iommu->lock);
+    return n_mappings;
+}
+
+uint64_t pm_iommu_get_pinned_bytes(PmIommu *iommu)
+{
+    uint64_t n_bytes;
+
+    pthread_mutex_lock(&iommu->lock);
+    n_bytes = pm_ledger_n_bytes(iommu->ledger);
+    pthread_mutex_unlock(&iommu->lock);
+    return n_bytes;
+}
+
+bool pm_iommu_query_available(PmIommu *iommu, uint64_t *n_mappings, GError **error)
+{
+    return iommu->ops->query_available(iommu, n_mappings, error);
+}
+
+bool pm_iommu_query_locked_memory(PmIommu *iommu, PmLockedMemory *locked, GError **error)
+{
+    int result = iommu->kernel->ops->locked_memory(iommu->kernel, locked);
+    g_autofree char *name = NULL;
+
+    if (result == 0)
+        return true;
+    name = pm_errno_text(-result);
+    return pm_fail(error, PM_ERROR_KERNEL,
+                   "the locked-memory limit cannot be read: %s; check that /proc is mounted", name);
+}
+
+bool pm_iommu_check_aligned(const PmIommu *iommu, const char *what, uint64_t value, GError **error)
+{
+    uint64_t page_size = iommu->page_sizes & -iommu->page_sizes;
+    g_autofree char *page_text = NULL;
+
+    if (value % page_size == 0)
+        return true;
+    page_text = pm_size_format(page_size);
+    return pm_fail(error, PM_ERROR_UNALIGNED,
+                   "%s 0x%" PRIx64 " is not a multiple of the IOMMU's page size, %s", what, value,
+                   page_text);
+}
+
+bool pm_iommu_check_size(const PmIommu *iommu, uint64_t iova, uint64_t size, GError **error)
+{
+    if (size == 0)
+        return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
+                       "the range at I/O address 0x%" PRIx64 " is empty", iova);
+    return pm_iommu_check_aligned(iommu, "I/O address", iova, error) &&
+           pm_iommu_check_aligned(iommu, "size", size, error);
+}
+
+bool pm_iommu_check_range(const PmIommu *iommu, uint64_t iova, uint64_t size, GError **error)
+{
+    size_t i;
+
+    if (!pm_iommu_check_size(iommu, iova, size, error))
+        return false;
+    for (i = 0; i < iommu->n_ranges; i++) {
+        const PmIovaRange *range = &iommu->ranges[i];
+
+        if (iova >= range->start && iova <= range->last && size - 1 <= range->last - iova)
+            return true;
+    }
+    return pm_iommu_fail_range(iommu, iova, size, error);
+}
+
+bool pm_iommu_check_limit(PmIommu *iommu, uint64_t n_mappings, uint64_t n_bytes,
+                          uint64_t block_size, GError **error)
+{
+    uint64_t n_used = pm_ledger_n_mappings(iommu->ledger);
+
+    if (n_used <= iommu->mapping_limit && n_mappings <= iommu->mapping_limit - n_used)
+        return true;
+    return pm_iommu_fail_limit(iommu, n_mappings, n_bytes, block_size, n_used,
+                               pm_ledger_n_bytes(iommu->ledger), error);
+}
+
+bool pm_iommu_check_budget(PmIommu *iommu, uint64_t n_mappings, uint64_t n_bytes,
+                           uint64_t block_size, GError **error)
+{
+    PmLockedMemory locked;
+    bool fits;
+
+    pthread_mutex_lock(&iommu->lock);
+    fits = pm_iommu_check_limit(iommu, n_mappings, n_bytes, block_size, error);
+    pthread_mutex_unlock(&iommu->lock);
+    if (!fits || !pm_iommu_query_locked_memory(iommu, &locked, error))
+        return false;
+    if (locked.waived || locked.limit == UINT64_MAX)
+        return true;
+    if (locked.used <= locked.limit && n_bytes <= locked.limit - locked.used)
+        return true;
+    return pm_iommu_fail_locked(&locked, n_bytes, error);
+}
+
+bool pm_iommu_next_run(PmIommu *iommu, uint64_t iova, PmIommuRun *run)
+{
+    bool found;
+
+    pthread_mutex_lock(&iommu->lock);
+    found = pm_ledger_next_run(iommu->ledger, iova, run);
+    pthread_mutex_unlock(&iommu->lock);
+    return found;
+}

@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: MIT */
+#include "iommu/iommu_error.h"
+
+#include <errno.h>
+#include <inttypes.h>
+
+#include <plugmap/size.h>
+
+#include "base/error_text.h"
+
+#define RAISE_LOCKED                                                                               \
+    "raise the limit (ulimit -l, LimitMEMLOCK= of the systemd unit) or give the process "          \
+    "CAP_IPC_LOCK (setcap cap_ipc_lock+ep, AmbientCapabilities=)"
+
+/* More are told by «and N more»: a message is read by people. */
+#define MAX_RANGES_TOLD 8
+
+typedef struct {
+    int error_number;
+    PmError code;
+    const char *sentence;
+} Cause;
+
+static const Cause map_causes[] = {
+    {EEXIST, PM_ERROR_OVERLAP,
+     "the container has a mapping there that was not made through this object: find who else has "
+     "the container's descriptor"},
+    {ENOSPC, PM_ERROR_LIMIT,
+     "the container holds as many mappings as it may: raise vfio_iommu_type1.dma_entry_limit "
+     "before the container is opened, or use larger blocks"},
+    {EFAULT, PM_ERROR_BAD_ADDRESS,
+     "the host memory cannot be pinned: check that all of it is mapped, readable for a device that "
+     "reads and writable for one that writes, and not behind the end of its file"},
+    {EINVAL, PM_ERROR_KERNEL,
+     "the kernel finds the request invalid, though it was right for the container as it was "
+     "opened: "
+     "the valid I/O addresses are fewer now (another group has joined), or the group has left"},
+    {EPERM, PM_ERROR_PERMISSION,
+     "this process may not map here: map from the process that opened the container"},
+    {EBUSY, PM_ERROR_BUSY,
+     "the container is being handed over (host addresses are invalid): try again when that is "
+     "done"},
+    {ENODEV, PM_ERROR_NOT_FOUND, "the device or its IOMMU is gone: open it again"},
+    {EINTR, PM_ERROR_KERNEL, "a signal came in between: try again"},
+    {0, PM_ERROR_KERNEL, "see the kernel's log (dmesg)"},
+};
+
+static const Cause unmap_causes[] = {
+    {EINVAL, PM_ERROR_KERNEL,
+     "the kernel has other mappings there than were made through this object: find who else has "
+     "the container's descriptor"},
+    {EFAULT, PM_ERROR_KERNEL, "the kernel could not read the request"},
+    {ENOMEM, PM_ERROR_MEMORY, "the kernel is out of memory: free some and try again"},
+    {EPERM, PM_ERROR_PERMISSION,
+     "this process may not unmap here: unmap from the process that opened the container"},
+    {EBUSY, PM_ERROR_BUSY, "a device holds on to the memory: stop its driver and try again"},
+    {ENODEV, PM_ERROR_NOT_FOUND, "the device or its IOMMU is gone: close the address space"},
+    {EINTR, PM_ERROR_KERNEL, "a signal came in between: try again"},
+    {0, PM_ERROR_KERNEL, "see the kernel's log (dmesg)"},
+};
+
+static const Cause *find_cause(const Cause *causes, int error_number)
+{
+    while (causes->error_number != 0 && causes->error_number != error_number)
+        causes++;
+    return causes;
+}
+
+/* ENOMEM has two causes that the kernel does not tell apart; the numbers do. */
+static char *describe_no_memory(PmIommu *iommu, uint64_t block_size)
+{
+    PmLockedMemory locked;
+    g_autofree char *limit = NULL;
+    g_autofree char *used = NULL;
+    g_autofree char *needed = NULL;
+
+    if (iommu->kernel->ops->locked_memory(iommu->kernel, &locked) != 0)
+        return g_strdup("the locked-memory limit is reached: " RAISE_LOCKED);
+    if (locked.limit == UINT64_MAX)
+        return g_strdup("the kernel is out of memory; there is no locked-memory limit");
+    if (locked.waived)
+        return g_strdup("the kernel is out of memory, or CAP_IPC_LOCK does not count because the "
+                        "process is in a user namespace: raise the limit there (ulimit -l)");
+    limit = pm_size_format(locked.limit);
+    if (locked.used <= locked.limit && block_size <= locked.limit - locked.used)
+        return g_strdup_printf("the kernel is out of memory: the locked-memory limit of %s is not "
+                               "the cause, it has room",
+                               limit);
+    used = pm_size_format(locked.used);
+    needed = pm_size_format(block_size);
+    return g_strdup_printf("the mapping needs %s of locked memory, and %s of the limit of %s are "
+                           "in use: " RAISE_LOCKED,
+                           needed, used, limit);
+}
+
+bool pm_iommu_fail_map(PmIommu *iommu, uint64_t iova, uint64_t host, uint64_t block_size,
+                       int error_number, GError **error)
+{
+    const Cause *cause = find_cause(map_causes, error_number);
+    PmError code = error_number == ENOMEM ? PM_ERROR_LOCKED_MEMORY : cause->code;
+    g_autofree char *no_memory =
+        error_number == ENOMEM ? describe_no_memory(iommu, block_size) : NULL;
+    g_autofree char *size = pm_size_format(block_size);
+    g_autofree char *name = pm_errno_text(error_number);
+
+    return pm_fail(error, code,
+                   "mapping %s at I/O address 0x%" PRIx64 " (host address 0x%" PRIx64
+                   ") failed with %s: %s",
+                   size, iova, host, name, no_memory != NULL ? no_memory : cause->sentence);
+}
+
+bool pm_iommu_fail_unmap(uint64_t iova, uint64_t size, int error_number, GError **error)
+{
+    const Cause *cause = find_cause(unmap_causes, error_number);
+    g_autofree char *size_text = pm_size_format(size);
+    g_autofree char *name = pm_errno_text(error_number);
+
+    return pm_fail(error, cause->code,
+                   "unmapping %s at I/O address 0x%" PRIx64 " failed with %s: %s", size_text, iova,
+                   name, cause->sentence);
+}
+
+static char *list_ranges(const PmIommu *iommu)
+{
+    GString *text = g_string_new(NULL);
+    size_t n_told = MIN(iommu->n_ranges, MAX_RANGES_TOLD);
+    size_t i;
+
+    for (i = 0; i < n_told; i++)
+        g_string_append_printf(text, "%s0x%" PRIx64 "–0x%" PRIx64, i > 0 ? ", " : "",
+                               iommu->ranges[i].start, iommu->ranges[i].last);
+    if (iommu->n_ranges > n_told)
+        g_string_append_printf(text, " and %zu more", iommu->n_ranges - n_told);
+    return g_string_free(text, FALSE);
+}
+
+/* The address in the range that is nearest to iova and has room for size bytes; false if none. */
+static bool nearest_in_range(const PmIovaRange *range, uint64_t page_size, uint64_t iova,
+                             uint64_t size, uint64_t *nearest)
+{
+    uint64_t lowest = range->start + (page_size - 1);
+    uint64_t highest;
+
+    lowest -= lowest % page_size;
+    if (lowest < range->start || range->last < lowest || range->last - lowest < size - 1)
+        return false;
+    highest = range->last - (size - 1);
+    highest -= highest % page_size;
+    *nearest = CLAMP(iova, lowest, highest);
+    *nearest -= *nearest % page_size;
+    return true;
+}
+
+static bool nearest_fit(const PmIommu *iommu, uint64_t iova, uint64_t size, uint64_t *nearest)
+{
+    uint64_t page_size = iommu->page_sizes & -iommu->page_sizes;
+    uint64_t smallest_distance = UINT64_MAX;
+    bool found = false;
+    size_t i;
+
+    for (i = 0; i < iommu->n_ranges; i++) {
+        uint64_t candidate;
+        uint64_t distance;
+
+        if (!nearest_in_range(&iommu->ranges[i], page_size, iova, size, &candidate))
+            continue;
+        distance = candidate > iova ? candidate - iova : iova - candidate;
+        if (found && distance >= smallest_distance)
+            continue;
+        found = true;
+        smallest_distance = distance;
+        *nearest = candidate;
+    }
+    return found;
+}
+
+bool pm_iommu_fail_range(const PmIommu *iommu, uint64_t iova, uint64_t size, GError **error)
+{
+    g_autofree char *size_text = pm_size_format(size);
+    g_autofree char *ranges = list_ranges(iommu);
+    g_autofree char *advice = NULL;
+    uint64_t nearest = 0;
+
+    if (nearest_fit(iommu, iova, size, &nearest))
+        advice = g_strdup_printf("the nearest address with room for it is 0x%" PRIx64, nearest);
+    else
+        advice = g_strdup("none of them is that large");
+    return pm_fail(error, PM_ERROR_IOVA_RANGE,
+                   "%s at I/O address 0x%" PRIx64
+                   " are not inside one of the IOMMU's valid ranges (%s): %s",
+                   size_text, iova, ranges, advice);
+}
+
+/* The smallest power of two from block_size up that makes at most max_blocks of n_bytes; 0: none.
+ */
+static uint64_t smallest_block(uint64_t n_bytes, uint64_t block_size, uint64_t max_blocks)
+{
+    uint64_t block = 1;
+
+    if (max_blocks == 0 || n_bytes == 0)
+        return 0;
+    while (block < block_size || (n_bytes - 1) / block + 1 > max_blocks) {
+        if (block > UINT64_MAX / 2)
+            return 0;
+        block *= 2;
+    }
+    return block;
+}
+
+bool pm_iommu_fail_limit(const PmIommu *iommu, uint64_t n_mappings, uint64_t n_bytes,
+                         uint64_t block_size, uint64_t n_used, uint64_t bytes_used, GError **error)
+{
+    uint64_t limit = iommu->mapping_limit;
+    uint64_t room = limit - MIN(n_used, limit);
+    uint64_t fits = 0;
+    g_autofree char *fits_text = NULL;
+
+    if (block_size > 0)
+        fits = smallest_block(n_bytes, block_size, room);
+    /* With no room at all, what is mapped has to be of larger blocks, too. */
+    if (block_size > 0 && room == 0 && bytes_used <= UINT64_MAX - n_bytes)
+        fits = smallest_block(bytes_used + n_bytes, block_size, limit);
+    fits_text = pm_size_format(fits);
+    return pm_fail(error, PM_ERROR_LIMIT,
+                   "%" PRIu64 " more mapping%s would exceed the container's limit of %" PRIu64
+                   " (%" PRIu64 " in use, room for %" PRIu64
+                   "): raise vfio_iommu_type1.dma_entry_limit before the container is opened%s%s",
+                   n_mappings, n_mappings == 1 ? "" : "s", limit, n_used, room,
+                   fits > 0 ? ", or use blocks of at least " : "", fits > 0 ? fits_text : "");
+}
+
+bool pm_iommu_fail_locked(const PmLockedMemory *locked, uint64_t n_bytes, GError **error)
+{
+    g_autofree char *needed = pm_size_format(n_bytes);
+    g_autofree char *used = pm_size_format(locked->used);
+    g_autofree char *limit = pm_size_format(locked->limit);
+
+    return pm_fail(
+        error, PM_ERROR_LOCKED_MEMORY,
+        "%s more of locked memory are needed, and %s of the limit of %s are in use: " RAISE_LOCKED,
+        needed, used, limit);
+}

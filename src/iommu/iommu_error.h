@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+/* The sentences of PmIommu's errors. Each function sets @error and returns false. */
+#ifndef PLUGMAP_IOMMU_IOMMU_ERROR_H
+#define PLUGMAP_IOMMU_IOMMU_ERROR_H
+
+#include "iommu/iommu.h"
+
+/* The kernel refused to map the block of @block_size bytes at @iova, host address @host. */
+bool pm_iommu_fail_map(PmIommu *iommu, uint64_t iova, uint64_t host, uint64_t block_size,
+                       int error_number, GError **error);
+
+bool pm_iommu_fail_unmap(uint64_t iova, uint64_t size, int error_number, GError **error);
+
+/* The range is in no valid one: which there are, and the nearest address that fits. */
+bool pm_iommu_fail_range(const PmIommu *iommu, uint64_t iova, uint64_t size, GError **error);
+
+/* @n_mappings more (of @block_size each, or 0) do not fit beside the @n_used that are there. */
+bool pm_iommu_fail_limit(const PmIommu *iommu, uint64_t n_mappings, uint64_t n_bytes,
+                         uint64_t block_size, uint64_t n_used, uint64_t bytes_used, GError **error);
+
+bool pm_iommu_fail_locked(const PmLockedMemory *locked, uint64_t n_bytes, GError **error);
+
+#endif

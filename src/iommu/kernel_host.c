@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <cap-ng.h>
+
+#include <plugmap/kernel.h>
+#include <plugmap/size.h>
+
+static int or_errno(int result)
+{
+    return result < 0 ? -errno : result;
+}
+
+static int host_open(PmKernel *kernel G_GNUC_UNUSED, const char *path, int flags)
+{
+    return or_errno(open(path, flags));
+}
+
+static int host_close(PmKernel *kernel G_GNUC_UNUSED, int fd)
+{
+    return or_errno(close(fd));
+}
+
+static int host_ioctl(PmKernel *kernel G_GNUC_UNUSED, int fd, unsigned long request, void *argument)
+{
+    return or_errno(ioctl(fd, request, argument));
+}
+
+static int host_mmap(PmKernel *kernel G_GNUC_UNUSED, int fd, size_t size, int protection, int flags,
+                     uint64_t offset, void **address)
+{
+    void *mapped = mmap(NULL, size, protection, flags, fd, (off_t)offset);
+
+    if (mapped == MAP_FAILED)
+        return -errno;
+    *address = mapped;
+    return 0;
+}
+
+static int host_munmap(PmKernel *kernel G_GNUC_UNUSED, void *address, size_t size)
+{
+    return or_errno(munmap(address, size));
+}
+
+static ssize_t host_pread(PmKernel *kernel G_GNUC_UNUSED, int fd, void *buffer, size_t size,
+                          uint64_t offset)
+{
+    ssize_t result = pread(fd, buffer, size, (off_t)offset);
+
+    return result < 0 ? -errno : result;
+}
+
+static ssize_t host_pwrite(PmKernel *kernel G_GNUC_UNUSED, int fd, const void *buffer, size_t size,
+                           uint64_t offset)
+{
+    ssize_t result = pwrite(fd, buffer, size, (off_t)offset);
+
+    return result < 0 ? -errno : result;
+}
+
+/* libcap-ng keeps one state a thread, which may be in the caller's use. */
+static bool has_ipc_lock(void)
+{
+    void *callers_state = capng_save_state();
+    bool has;
+
+    capng_clear(CAPNG_SELECT_BOTH);
+    has =
+        capng_get_caps_process() == 0 && capng_have_capability(CAPNG_EFFECTIVE, CAP_IPC_LOCK) == 1;
+    capng_restore_state(&callers_state);
+    return has;
+}
+
+static int read_used(uint64_t *used)
+{
+    FILE *status = fopen("/proc/self/status", "re");
+    char line[256];
+    uint64_t kib;
+    int result = -ENODATA;
+
+    if (status == NULL)
+        return -errno;
+    while (result != 0 && fgets(line, sizeof line, status) != NULL) {
+        if (!g_str_has_prefix(line, "VmLck:"))
+            continue;
+        kib = g_ascii_strtoull(line + sizeof "VmLck:" - 1, NULL, 10);
+        *used = kib * PM_KIB;
+        result = 0;
+    }
+    (void)fclose(status);
+    return result;
+}
+
+static int host_locked_memory(PmKernel *kernel G_GNUC_UNUSED, PmLockedMemory *locked)
+{
+    uint64_t page_size = (uint64_t)sysconf(_SC_PAGESIZE);
+    struct rlimit limit;
+    uint64_t used = 0;
+    int result;
+
+    if (getrlimit(RLIMIT_MEMLOCK, &limit) != 0)
+        return -errno;
+    result = read_used(&used);
+    if (result != 0)
+        return result;
+    locked->limit = UINT64_MAX;
+    if (limit.rlim_cur != RLIM_INFINITY)
+        locked->limit = limit.rlim_cur - limit.rlim_cur % page_size;
+    locked->used = used;
+    locked->waived = has_ipc_lock();
+    return 0;
+}
+
+static void host_free(PmKernel *kernel)
+{
+    g_free(kernel);
+}
+
+static const PmKernelOps host_ops = {
+    .open = host_open,
+    .close = host_close,
+    .ioctl = host_ioctl,
+    .mmap = host_mmap,
+    .munmap = host_munmap,
+    .pread = host_pread,
+    .pwrite = host_pwrite,
+    .locked_memory = host_locked_memory,
+    .free = host_free,
+};
+
+PmKernel *pm_kernel_host_new(void)
+{
+    PmKernel *kernel = g_new0(PmKernel, 1);
+
+    pm_kernel_init(kernel, &host_ops);
+    return kernel;
+}

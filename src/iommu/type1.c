@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: MIT */
+/* PmIommu's back end type1: a VFIO container with one group in it. */
+#include <errno.h>
+#include <inttypes.h>
+
+#include "base/error_text.h"
+#include "iommu/iommu.h"
+#include "iommu/type1_info.h"
+#include "kernel-uapi/vfio.h"
+#include "vfio/device_node.h"
+#include "vfio/group.h"
+#include "vfio/sysfs.h"
+
+#define CONTAINER_PATH "/dev/vfio/vfio"
+
+typedef struct {
+    PmIommu parent;
+    int container; /* -1 until it is open */
+    int group;     /* -1 until it is open */
+} PmType1;
+
+static int type1_map(PmIommu *iommu, const PmIommuRequest *request, uint64_t *n_mapped)
+{
+    const PmType1 *type1 = (const PmType1 *)iommu;
+    PmKernel *kernel = iommu->kernel;
+    struct vfio_iommu_type1_dma_map map = {
+        .argsz = sizeof map,
+        .vaddr = request->host,
+        .iova = request->iova,
+        .size = request->block_size,
+    };
+    uint64_t i;
+
+    if (request->access & PM_IOMMU_READ)
+        map.flags |= VFIO_DMA_MAP_FLAG_READ;
+    if (request->access & PM_IOMMU_WRITE)
+        map.flags |= VFIO_DMA_MAP_FLAG_WRITE;
+    for (i = 0; i < request->n_blocks; i++) {
+        int result = kernel->ops->ioctl(kernel, type1->container, VFIO_IOMMU_MAP_DMA, &map);
+
+        if (result < 0) {
+            *n_mapped = i;
+            return result;
+        }
+        map.vaddr += request->block_size;
+        map.iova += request->block_size;
+    }
+    *n_mapped = request->n_blocks;
+    return 0;
+}
+
+static int type1_unmap(PmIommu *iommu, uint64_t iova, uint64_t size, uint64_t *n_bytes)
+{
+    const PmType1 *type1 = (const PmType1 *)iommu;
+    struct vfio_iommu_type1_dma_unmap unmap = {.argsz = sizeof unmap, .iova = iova, .size = size};
+    int result =
+        iommu->kernel->ops->ioctl(iommu->kernel, type1->container, VFIO_IOMMU_UNMAP_DMA, &unmap);
+
+    *n_bytes = unmap.size;
+    return MIN(result, 0);
+}
+
+static bool type1_query_available(PmIommu *iommu, uint64_t *n_mappings, GError **error)
+{
+    const PmType1 *type1 = (const PmType1 *)iommu;
+    g_auto(PmType1Info) info = {0};
+
+    if (!pm_type1_info_query(iommu->kernel, type1->container, &info, error))
+        return false;
+    *n_mappings = info.n_available;
+    return true;
+}
+
+static void type1_free(PmIommu *iommu)
+{
+    const PmType1 *type1 = (const PmType1 *)iommu;
+
+    /* The group first: a container without groups has no mappings left. */
+    if (type1->group >= 0)
+        (void)iommu->kernel->ops->close(iommu->kernel, type1->group);
+    if (type1->container >= 0)
+        (void)iommu->kernel->ops->close(iommu->kernel, type1->container);
+}
+
+static const PmIommuOps type1_ops = {
+    .map = type1_map,
+    .unmap = type1_unmap,
+    .query_available = type1_query_available,
+    .free = type1_free,
+};
+
+static int container_ioctl(const PmType1 *type1, unsigned long request, unsigned long argument)
+{
+    PmKernel *kernel = type1->parent.kernel;
+
+    return kernel->ops->ioctl(kernel, type1->container, request, (void *)(uintptr_t)argument);
+}
+
+static bool open_container(PmType1 *type1, GError **error)
+{
+    int result;
+
+    type1->container =
+        pm_vfio_open_node(type1->parent.kernel, CONTAINER_PATH,
+                          "VFIO is not loaded: modprobe -a vfio-pci vfio_iommu_type1", error);
+    if (type1->container < 0)
+        return false;
+    result = container_ioctl(type1, VFIO_GET_API_VERSION, 0);
+    if (result < 0)
+        return pm_vfio_fail_ioctl(error, CONTAINER_PATH ": asking for the API version", -result);
+    if (result != VFIO_API_VERSION)
+        return pm_fail(error, PM_ERROR_UNSUPPORTED,
+                       CONTAINER_PATH " speaks version %d of the VFIO interface, not %d", result,
+                       VFIO_API_VERSION);
+    result = container_ioctl(type1, VFIO_CHECK_EXTENSION, VFIO_TYPE1v2_IOMMU);
+    if (result < 0)
+        return pm_vfio_fail_ioctl(error, CONTAINER_PATH ": asking for type1v2", -result);
+    if (result == 0)
+        return pm_fail(error, PM_ERROR_UNSUPPORTED,
+                       CONTAINER_PATH " offers no type1v2 IOMMU: modprobe vfio_iommu_type1");
+    return true;
+}
+
+static bool fail_set_iommu(GError **error, int error_number)
+{
+    g_autofree char *name = pm_errno_text(error_number);
+
+    if (error_number == EPERM)
+        return pm_fail(
+            error, PM_ERROR_UNSUPPORTED,
+            "the IOMMU cannot be set (%s): there is no interrupt remapping. Enable it in "
+            "the firmware (VT-d, x2APIC), or, if you trust the devices, load the module "
+            "with «modprobe vfio_iommu_type1 allow_unsafe_interrupts=1»",
+            name);
+    if (error_number == ENODEV)
+        return pm_fail(error, PM_ERROR_UNSUPPORTED,
+                       "the IOMMU cannot be set (%s): modprobe vfio_iommu_type1", name);
+    if (error_number == EBUSY)
+        return pm_fail(error, PM_ERROR_BUSY,
+                       "the IOMMU cannot be set (%s): somebody else has the devices of the group",
+                       name);
+    return pm_vfio_fail_ioctl(error, "setting the IOMMU type1v2", error_number);
+}
+
+/* An unmap that ends at 2^64 succeeds and does nothing in kernels before 6.18, so that the last
+ * page could be mapped, but never unmapped again. */
+static bool leave_out_last_page(PmIommu *iommu, GError **error)
+{
+    uint64_t page_size = iommu->page_sizes & -iommu->page_sizes;
+    PmIovaRange *last = &iommu->ranges[iommu->n_ranges - 1];
+
+    if (last->last > UINT64_MAX - page_size) {
+        if (last->start > UINT64_MAX - page_size)
+            iommu->n_ranges--;
+        else
+            last->last = UINT64_MAX - page_size;
+    }
+    if (iommu->n_ranges == 0)
+        return pm_fail(error, PM_ERROR_BAD_INPUT, "the IOMMU has no valid I/O addresses");
+    return true;
+}
+
+static bool read_info(PmType1 *type1, GError **error)
+{
+    PmIommu *iommu = &type1->parent;
+    g_auto(PmType1Info) info = {0};
+
+    if (!pm_type1_info_query(iommu->kernel, type1->container, &info, error))
+        return false;
+    iommu->page_sizes = info.page_sizes;
+    iommu->mapping_limit = info.n_available;
+    iommu->n_ranges = info.n_ranges;
+    iommu->ranges = g_steal_pointer(&info.ranges);
+    if (iommu->ranges == NULL) {
+        iommu->n_ranges = 1;
+        iommu->ranges = g_new(PmIovaRange, 1);
+        iommu->ranges[0] = (PmIovaRange){0, UINT64_MAX};
+    }
+    return leave_out_last_page(iommu, error);
+}
+
+static bool open_group(PmType1 *type1, const PmType1Config *config, GError **error)
+{
+    const char *sysfs_root = config->sysfs_root != NULL ? config->sysfs_root : "/sys";
+    PmKernel *kernel = type1->parent.kernel;
+    unsigned group = config->group;
+
+    if (config->device != NULL && !pm_sysfs_find_group(sysfs_root, config->device, &group, error))
+        return false;
+    type1->group = pm_vfio_group_open(kernel, group, sysfs_root, error);
+    return type1->group >= 0 && pm_vfio_group_set_container(kernel, type1->group, group, sysfs_root,
+                                                            type1->container, error);
+}
+
+static bool open_all(PmType1 *type1, const PmType1Config *config, GError **error)
+{
+    int result;
+
+    if (!open_container(type1, error) || !open_group(type1, config, error))
+        return false;
+    result = container_ioctl(type1, VFIO_SET_IOMMU, VFIO_TYPE1v2_IOMMU);
+    if (result < 0)
+        return fail_set_iommu(error, -result);
+    return read_info(type1, error);
+}
+
+PmIommu *pm_iommu_type1_new(const PmType1Config *config, GError **error)
+{
+    g_autoptr(PmKernel) kernel =
+        config->kernel != NULL ? pm_kernel_ref(config->kernel) : pm_kernel_host_new();
+    PmType1 *type1 = g_new0(PmType1, 1);
+
+    pm_iommu_init(&type1->parent, &type1_ops, kernel);
+    type1->container = -1;
+    type1->group = -1;
+    if (open_all(type1, config, error))
+        return &type1->parent;
+    pm_iommu_unref(&type1->parent);
+    return NULL;
+}

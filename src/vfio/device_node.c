@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: MIT */
+#include "vfio/device_node.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
+#include <sys/stat.h>
+
+#include "base/error_text.h"
+
+bool pm_vfio_fail_ioctl(GError **error, const char *what, int error_number)
+{
+    g_autofree char *name = pm_errno_text(error_number);
+
+    return pm_fail(error, PM_ERROR_KERNEL, "%s failed: %s", what, name);
+}
+
+static char *user_name(uid_t uid)
+{
+    struct passwd entry;
+    struct passwd *found = NULL;
+    char buffer[4096];
+
+    if (getpwuid_r(uid, &entry, buffer, sizeof buffer, &found) == 0 && found != NULL)
+        return g_strdup(found->pw_name);
+    return g_strdup_printf("%u", (unsigned)uid);
+}
+
+static char *group_name(gid_t gid)
+{
+    struct group entry;
+    struct group *found = NULL;
+    char buffer[4096];
+
+    if (getgrgid_r(gid, &entry, buffer, sizeof buffer, &found) == 0 && found != NULL)
+        return g_strdup(found->gr_name);
+    return g_strdup_printf("%u", (unsigned)gid);
+}
+
+/* «it belongs to root:vfio, mode 0660»; the file of a kernel that is not the host's has no owner.
+ */
+static char *describe_owner(const char *path)
+{
+    struct stat status;
+    g_autofree char *user = NULL;
+    g_autofree char *group = NULL;
+
+    if (stat(path, &status) != 0)
+        return g_strdup("it belongs to somebody else");
+    user = user_name(status.st_uid);
+    group = group_name(status.st_gid);
+    return g_strdup_printf("it belongs to %s:%s, mode %04o", user, group,
+                           (unsigned)status.st_mode & 07777);
+}
+
+static bool fail_permission(GError **error, const char *path, const char *name)
+{
+    g_autofree char *owner = describe_owner(path);
+
+    return pm_fail(error, PM_ERROR_PERMISSION,
+                   "%s: %s; %s. Make it yours (chown $USER %s), or your group's with a udev rule "
+                   "for SUBSYSTEM==\"vfio\"",
+                   path, name, owner, path);
+}
+
+static bool fail_open(GError **error, const char *path, const char *if_missing, int error_number)
+{
+    g_autofree char *name = pm_errno_text(error_number);
+
+    switch (error_number) {
+    case ENOENT:
+    case ENODEV:
+    case ENXIO:
+        return pm_fail(error, PM_ERROR_NOT_FOUND, "%s: %s; %s", path, name, if_missing);
+    case EACCES:
+    case EPERM:
+        return fail_permission(error, path, name);
+    case EBUSY:
+        return pm_fail(error, PM_ERROR_BUSY,
+                       "%s: %s; another process has it open: «fuser -v %s» tells which", path, name,
+                       path);
+    default:
+        return pm_fail(error, PM_ERROR_KERNEL, "%s cannot be opened: %s", path, name);
+    }
+}
+
+int pm_vfio_open_node(PmKernel *kernel, const char *path, const char *if_missing, GError **error)
+{
+    int fd = kernel->ops->open(kernel, path, O_RDWR | O_CLOEXEC);
+
+    if (fd >= 0)
+        return fd;
+    (void)fail_open(error, path, if_missing, -fd);
+    return -1;
+}

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: MIT */
+#include "vfio/sysfs.h"
+
+#include <string.h>
+
+#include <glib/gstdio.h>
+
+#include "base/error_text.h"
+
+/* More are told by «and N more»: a message is read by people. */
+#define MAX_DEVICES_TOLD 16
+
+#define MIN_DOMAIN_DIGITS 4
+#define MAX_DOMAIN_DIGITS 8
+
+static bool is_lower_hex(char c)
+{
+    return g_ascii_isxdigit(c) && !g_ascii_isupper(c);
+}
+
+bool pm_sysfs_is_pci_address(const char *text)
+{
+    size_t n_domain = 0;
+    const char *rest;
+
+    while (is_lower_hex(text[n_domain]))
+        n_domain++;
+    if (n_domain < MIN_DOMAIN_DIGITS || n_domain > MAX_DOMAIN_DIGITS)
+        return false;
+    rest = text + n_domain; /* «:00:1f.7» */
+    return strlen(rest) == strlen(":00:1f.7") && rest[0] == ':' && is_lower_hex(rest[1]) &&
+           is_lower_hex(rest[2]) && rest[3] == ':' && (rest[4] == '0' || rest[4] == '1') &&
+           is_lower_hex(rest[5]) && rest[6] == '.' && rest[7] >= '0' && rest[7] <= '7';
+}
+
+/* Where a link of sysfs leads to, its last part alone; NULL if there is no such link. */
+static char *link_name(const char *folder, const char *name)
+{
+    g_autofree char *path = g_build_filename(folder, name, NULL);
+    g_autofree char *target = g_file_read_link(path, NULL);
+
+    return target != NULL ? g_path_get_basename(target) : NULL;
+}
+
+static bool fail_driver(GError **error, const char *device, const char *driver)
+{
+    if (driver == NULL)
+        return pm_fail(error, PM_ERROR_NOT_FOUND,
+                       "%s has no driver. Bind it to vfio-pci: «driverctl set-override %s "
+                       "vfio-pci», or by hand, as root: «modprobe vfio-pci; echo vfio-pci > "
+                       "/sys/bus/pci/devices/%s/driver_override; echo %s > "
+                       "/sys/bus/pci/drivers_probe»",
+                       device, device, device, device);
+    return pm_fail(error, PM_ERROR_BUSY,
+                   "%s is bound to the driver %s. Bind it to vfio-pci: «driverctl set-override %s "
+                   "vfio-pci», or by hand, as root: «modprobe vfio-pci; echo vfio-pci > "
+                   "/sys/bus/pci/devices/%s/driver_override; echo %s > "
+                   "/sys/bus/pci/devices/%s/driver/unbind; echo %s > /sys/bus/pci/drivers_probe»",
+                   device, driver, device, device, device, device, device);
+}
+
+/* There are others than vfio-pci itself (mlx5_vfio_pci, for example). */
+static bool is_vfio_driver(const char *driver)
+{
+    return driver != NULL && strstr(driver, "vfio") != NULL;
+}
+
+bool pm_sysfs_find_group(const char *root, const char *device, unsigned *group, GError **error)
+{
+    g_autofree char *folder = NULL;
+    g_autofree char *driver = NULL;
+    g_autofree char *name = NULL;
+    guint64 number;
+
+    if (!pm_sysfs_is_pci_address(device))
+        return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
+                       "«%s» is not a PCI address like «0000:00:04.0» (domain, bus, device, "
+                       "function; lspci -D shows them)",
+                       device);
+    folder = g_build_filename(root, "bus/pci/devices", device, NULL);
+    if (!g_file_test(folder, G_FILE_TEST_IS_DIR))
+        return pm_fail(error, PM_ERROR_NOT_FOUND,
+                       "there is no PCI device %s: lspci -D shows which there are", device);
+    name = link_name(folder, "iommu_group");
+    if (name == NULL)
+        return pm_fail(error, PM_ERROR_NOT_FOUND,
+                       "%s is behind no IOMMU: enable it in the firmware (VT-d or AMD-Vi) and on "
+                       "the kernel command line (intel_iommu=on or amd_iommu=on)",
+                       device);
+    if (!g_ascii_string_to_unsigned(name, 10, 0, G_MAXUINT, &number, NULL))
+        return pm_fail(error, PM_ERROR_BAD_INPUT, "%s/iommu_group leads to «%s», not to a group",
+                       folder, name);
+    driver = link_name(folder, "driver");
+    if (!is_vfio_driver(driver))
+        return fail_driver(error, device, driver);
+    *group = (unsigned)number;
+    return true;
+}
+
+static int compare_names(gconstpointer a, gconstpointer b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* The names in a folder, ascending; empty if it cannot be read. */
+static GPtrArray *list_folder(const char *path)
+{
+    GPtrArray *names = g_ptr_array_new_with_free_func(g_free);
+    g_autoptr(GDir) folder = g_dir_open(path, 0, NULL);
+    const char *name;
+
+    while (folder != NULL && (name = g_dir_read_name(folder)) != NULL)
+        g_ptr_array_add(names, g_strdup(name));
+    g_ptr_array_sort(names, compare_names);
+    return names;
+}
+
+char *pm_sysfs_describe_group(const char *root, unsigned group)
+{
+    g_autofree char *number = g_strdup_printf("%u", group);
+    g_autofree char *path = g_build_filename(root, "kernel/iommu_groups", number, "devices", NULL);
+    g_autoptr(GPtrArray) names = list_folder(path);
+    unsigned n_told = MIN(names->len, MAX_DEVICES_TOLD);
+    GString *text = g_string_new(NULL);
+    unsigned i;
+
+    for (i = 0; i < n_told; i++) {
+        const char *name = names->pdata[i];
+        g_autofree char *folder = g_build_filename(path, name, NULL);
+        g_autofree char *driver = link_name(folder, "driver");
+
+        g_string_append_printf(text, "%s%s: %s", i > 0 ? ", " : "", name,
+                               driver != NULL ? driver : "no driver");
+    }
+    if (names->len > n_told)
+        g_string_append_printf(text, " and %u more", names->len - n_told);
+    if (names->len == 0)
+        g_string_append_printf(text, "%s lists no device", path);
+    return g_string_free(text, FALSE);
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+/* What sysfs knows of PCI devices and IOMMU groups. @root is where sysfs is mounted. */
+#ifndef PLUGMAP_VFIO_SYSFS_H
+#define PLUGMAP_VFIO_SYSFS_H
+
+#include <stdbool.h>
+
+#include <plugmap/error.h>
+
+/* «0000:00:04.0»: 4 to 8 digits of domain, then bus, device and function, in lower case. */
+bool pm_sysfs_is_pci_address(const char *text);
+
+/*
+ * The IOMMU group of a PCI device that is ready for VFIO. Errors: PM_ERROR_INVALID_ARGUMENT (not a
+ * PCI address), PM_ERROR_NOT_FOUND (no such device; no IOMMU; no driver), PM_ERROR_BUSY (another
+ * driver has it).
+ */
+bool pm_sysfs_find_group(const char *root, const char *device, unsigned *group, GError **error);
+
+/* The devices of a group and their drivers: «0000:00:07.0: vfio-pci, 0000:00:07.1: serial»; a new
+ * string. */
+char *pm_sysfs_describe_group(const char *root, unsigned group);
+
+#endif

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: MIT */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <sys/mman.h>
+
+#include "iommu_fixture.h"
+#include "kernel-uapi/vfio.h"
+
+static PmKernel *next_of(PmKernel *kernel)
+{
+    return ((HookedKernel *)kernel)->next;
+}
+
+static int hooked_open(PmKernel *kernel, const char *path, int flags)
+{
+    const HookedKernel *hooked = (const HookedKernel *)kernel;
+
+    if (hooked->path != NULL && strcmp(path, hooked->path) == 0)
+        return hooked->open_result;
+    return hooked->next->ops->open(hooked->next, path, flags);
+}
+
+static int hooked_close(PmKernel *kernel, int fd)
+{
+    return next_of(kernel)->ops->close(next_of(kernel), fd);
+}
+
+static int hooked_ioctl(PmKernel *kernel, int fd, unsigned long request, void *argument)
+{
+    const HookedKernel *hooked = (const HookedKernel *)kernel;
+    int result;
+
+    if (hooked->request == request)
+        return hooked->result;
+    result = hooked->next->ops->ioctl(hooked->next, fd, request, argument);
+    if (request == VFIO_IOMMU_UNMAP_DMA)
+        ((struct vfio_iommu_type1_dma_unmap *)argument)->size += hooked->unmap_size_added;
+    if (request == VFIO_IOMMU_GET_INFO && hooked->hide_capabilities)
+        ((struct vfio_iommu_type1_info *)argument)->flags &= ~(uint32_t)VFIO_IOMMU_INFO_CAPS;
+    return result;
+}
+
+static int hooked_locked_memory(PmKernel *kernel, PmLockedMemory *locked)
+{
+    return next_of(kernel)->ops->locked_memory(next_of(kernel), locked);
+}
+
+static void hooked_free(PmKernel *kernel G_GNUC_UNUSED)
+{
+}
+
+/* The others are not used by an address space. */
+static const PmKernelOps hooked_ops = {
+    .open = hooked_open,
+    .close = hooked_close,
+    .ioctl = hooked_ioctl,
+    .locked_memory = hooked_locked_memory,
+    .free = hooked_free,
+};
+
+void hooked_kernel_init(HookedKernel *hooked, PmKernel *next)
+{
+    *hooked = (HookedKernel){.next = next};
+    pm_kernel_init(&hooked->parent, &hooked_ops);
+}
+
+IommuFixture *iommu_fixture_new(const PmFakeConfig *config)
+{
+    IommuFixture *fixture = g_new0(IommuFixture, 1);
+    PmType1Config type1 = {.kernel = &fixture->hooked.parent, .group = GROUP};
+    GError *error = NULL;
+
+    fixture->kernel = pm_fake_kernel_new(config, &error);
+    assert_null(error);
+    hooked_kernel_init(&fixture->hooked, fixture->kernel);
+    fixture->iommu = pm_iommu_type1_new(&type1, &error);
+    assert_null(error);
+    fixture->memory = mmap(NULL, FIXTURE_MEMORY_SIZE, PROT_READ | PROT_WRITE,
+                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    assert_ptr_not_equal(fixture->memory, MAP_FAILED);
+    return fixture;
+}
+
+void iommu_fixture_free(IommuFixture *fixture)
+{
+    pm_iommu_unref(fixture->iommu);
+    assert_int_equal(pm_fake_kernel_get_n_open(fixture->kernel), 0);
+    pm_kernel_unref(fixture->kernel);
+    (void)munmap(fixture->memory, FIXTURE_MEMORY_SIZE);
+    g_free(fixture);
+}
+
+int iommu_fixture_setup(void **state)
+{
+    *state = iommu_fixture_new(NULL);
+    return 0;
+}
+
+int iommu_fixture_teardown(void **state)
+{
+    iommu_fixture_free(*state);
+    return 0;
+}
+
+bool fixture_map(IommuFixture *fixture, uint64_t first, uint64_t count, GError **error)
+{
+    return pm_iommu_map(fixture->iommu, BASE + first * BLOCK, fixture->memory + first * BLOCK,
+                        BLOCK, count, PM_IOMMU_READ_WRITE, error);
+}
+
+bool fixture_unmap(IommuFixture *fixture, uint64_t first, uint64_t count, GError **error)
+{
+    return pm_iommu_unmap(fixture->iommu, BASE + first * BLOCK, count * BLOCK, error);
+}
+
+void assert_mapped(IommuFixture *fixture, uint64_t count)
+{
+    assert_int_equal(pm_iommu_get_n_mappings(fixture->iommu), count);
+    assert_int_equal(pm_iommu_get_pinned_bytes(fixture->iommu), count * BLOCK);
+    assert_int_equal(pm_fake_kernel_get_n_mappings(fixture->kernel, GROUP), count);
+    assert_int_equal(pm_fake_kernel_get_locked(fixture->kernel), count * BLOCK);
+}
+
+void assert_run(IommuFixture *fixture, uint64_t from, uint64_t first, uint64_t count)
+{
+    PmIommuRun run;
+
+    assert_true(pm_iommu_next_run(fixture->iommu, BASE + from * BLOCK, &run));
+    assert_int_equal(run.iova, BASE + first * BLOCK);
+    assert_int_equal(run.block_size, BLOCK);
+    assert_int_equal(run.n_blocks, count);
+}
+
+void assert_error(GError **error, PmError code, const char *words)
+{
+    assert_non_null(*error);
+    if (!g_error_matches(*error, PM_ERROR, (gint)code) || strstr((*error)->message, words) == NULL)
+        fail_msg("code %d, «%s»; expected code %d, «%s»", (*error)->code, (*error)->message,
+                 (int)code, words);
+    g_clear_error(error);
+}

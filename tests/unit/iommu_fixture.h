@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+/* An address space over a fake kernel, with memory to map, and a kernel that answers wrongly. */
+#ifndef PLUGMAP_TESTS_IOMMU_FIXTURE_H
+#define PLUGMAP_TESTS_IOMMU_FIXTURE_H
+
+#include <plugmap/fake.h>
+#include <plugmap/iommu.h>
+#include <plugmap/size.h>
+
+#define BLOCK (2 * PM_MIB)
+#define BASE  UINT64_C(0x100000000)
+#define GROUP 1
+
+#define FIXTURE_MEMORY_SIZE (128 * PM_MIB)
+
+/* HookedKernel: hands every call on, but answers some itself. */
+typedef struct {
+    PmKernel parent;
+    PmKernel *next;
+    unsigned long request;     /* an ioctl that is not handed on; 0: none */
+    int result;                /* its result */
+    const char *path;          /* a file that cannot be opened; NULL: none */
+    int open_result;           /* what opening it gives instead */
+    uint64_t unmap_size_added; /* to what UNMAP returns as size */
+    bool hide_capabilities;    /* GET_INFO has none, as before Linux 5.4 */
+} HookedKernel;
+
+/* On the stack; takes no reference. */
+void hooked_kernel_init(HookedKernel *hooked, PmKernel *next);
+
+typedef struct {
+    PmKernel *kernel;
+    HookedKernel hooked;
+    PmIommu *iommu;
+    char *memory;
+} IommuFixture;
+
+/* @config: NULL is the defaults. */
+IommuFixture *iommu_fixture_new(const PmFakeConfig *config);
+void iommu_fixture_free(IommuFixture *fixture);
+
+/* For cmocka, with the defaults. */
+int iommu_fixture_setup(void **state);
+int iommu_fixture_teardown(void **state);
+
+/* Maps blocks of BLOCK bytes, where block number n is at BASE + n * BLOCK, and its memory at the
+ * same distance. */
+bool fixture_map(IommuFixture *fixture, uint64_t first, uint64_t count, GError **error);
+bool fixture_unmap(IommuFixture *fixture, uint64_t first, uint64_t count, GError **error);
+
+/* Kernel and ledger both have so many mappings of BLOCK bytes. */
+void assert_mapped(IommuFixture *fixture, uint64_t count);
+
+/* The ledger's run at or behind block @from. */
+void assert_run(IommuFixture *fixture, uint64_t from, uint64_t first, uint64_t count);
+
+/* @error has this code, and its message these words; cleared. */
+void assert_error(GError **error, PmError code, const char *words);
+
+#endif

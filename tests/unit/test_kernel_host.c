@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: MIT */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <cap-ng.h>
+
+#include <plugmap/kernel.h>
+
+static int make(void **state)
+{
+    *state = pm_kernel_host_new();
+    return 0;
+}
+
+static int drop(void **state)
+{
+    pm_kernel_unref(*state);
+    return 0;
+}
+
+/* Open, and nameless already. */
+static int open_file(PmKernel *kernel)
+{
+    char path[] = "/tmp/plugmap-kernel-host-XXXXXX";
+    int made = mkstemp(path);
+    int fd;
+
+    assert_true(made >= 0);
+    fd = kernel->ops->open(kernel, path, O_RDWR | O_CLOEXEC);
+    assert_true(fd >= 0);
+    assert_int_equal(close(made), 0);
+    assert_int_equal(unlink(path), 0);
+    return fd;
+}
+
+static void missing_file_is_enoent(void **state)
+{
+    PmKernel *kernel = *state;
+
+    assert_int_equal(kernel->ops->open(kernel, "/no/such/file", O_RDWR | O_CLOEXEC), -ENOENT);
+}
+
+static void flags_reach_open(void **state)
+{
+    PmKernel *kernel = *state;
+    int fd = open_file(kernel);
+
+    assert_int_equal(fcntl(fd, F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
+    assert_int_equal(kernel->ops->close(kernel, fd), 0);
+}
+
+static void closed_descriptor_is_ebadf_for_all(void **state)
+{
+    PmKernel *kernel = *state;
+    int fd = open_file(kernel);
+    char byte = 0;
+    void *address = NULL;
+
+    assert_int_equal(kernel->ops->close(kernel, fd), 0);
+    assert_int_equal(kernel->ops->close(kernel, fd), -EBADF);
+    assert_int_equal(kernel->ops->ioctl(kernel, fd, FIONREAD, &byte), -EBADF);
+    assert_int_equal(kernel->ops->pread(kernel, fd, &byte, 1, 0), -EBADF);
+    assert_int_equal(kernel->ops->pwrite(kernel, fd, &byte, 1, 0), -EBADF);
+    assert_int_equal(kernel->ops->mmap(kernel, fd, 4096, PROT_READ, MAP_SHARED, 0, &address),
+                     -EBADF);
+    assert_null(address);
+}
+
+static void what_is_written_is_read_and_seen_through_a_mapping(void **state)
+{
+    PmKernel *kernel = *state;
+    int fd = open_file(kernel);
+    char text[6] = {0};
+    void *address = NULL;
+
+    assert_int_equal(ftruncate(fd, 8192), 0);
+    assert_int_equal(kernel->ops->pwrite(kernel, fd, "block", 5, 5000), 5);
+    assert_int_equal(kernel->ops->pread(kernel, fd, text, 5, 5000), 5);
+    assert_string_equal(text, "block");
+    assert_int_equal(kernel->ops->mmap(kernel, fd, 4096, PROT_READ, MAP_SHARED, 4096, &address), 0);
+    assert_memory_equal((const char *)address + (5000 - 4096), "block", 5);
+    assert_int_equal(kernel->ops->munmap(kernel, address, 4096), 0);
+    assert_int_equal(kernel->ops->munmap(kernel, (char *)address + 1, 4096), -EINVAL);
+    assert_int_equal(kernel->ops->close(kernel, fd), 0);
+}
+
+static void ioctl_gives_its_result_or_errno(void **state)
+{
+    PmKernel *kernel = *state;
+    int fd = open_file(kernel);
+    int n_bytes = -1;
+
+    assert_int_equal(kernel->ops->pwrite(kernel, fd, "abc", 3, 0), 3);
+    assert_int_equal(kernel->ops->ioctl(kernel, fd, FIONREAD, &n_bytes), 0);
+    assert_int_equal(n_bytes, 3);
+    assert_int_equal(kernel->ops->ioctl(kernel, fd, 0x3b64, NULL), -ENOTTY);
+    assert_int_equal(kernel->ops->close(kernel, fd), 0);
+}
+
+static PmLockedMemory query(PmKernel *kernel)
+{
+    PmLockedMemory locked = {0};
+
+    assert_int_equal(kernel->ops->locked_memory(kernel, &locked), 0);
+    return locked;
+}
+
+static void limit_is_rlimit_memlock_rounded_down_to_pages(void **state)
+{
+    struct rlimit before;
+    struct rlimit lowered;
+
+    assert_int_equal(getrlimit(RLIMIT_MEMLOCK, &before), 0);
+    lowered = before;
+    lowered.rlim_cur = 5 * 4096 + 123;
+    if (setrlimit(RLIMIT_MEMLOCK, &lowered) != 0)
+        skip();
+    assert_int_equal(query(*state).limit, 5 * 4096);
+    assert_int_equal(setrlimit(RLIMIT_MEMLOCK, &before), 0);
+}
+
+static void no_limit_is_the_largest_number(void **state)
+{
+    struct rlimit before;
+    struct rlimit unlimited = {RLIM_INFINITY, RLIM_INFINITY};
+
+    assert_int_equal(getrlimit(RLIMIT_MEMLOCK, &before), 0);
+    if (setrlimit(RLIMIT_MEMLOCK, &unlimited) != 0)
+        skip();
+    assert_true(query(*state).limit == UINT64_MAX);
+    assert_int_equal(setrlimit(RLIMIT_MEMLOCK, &before), 0);
+}
+
+static void used_rises_by_what_is_locked_and_falls_again(void **state)
+{
+    size_t size = (size_t)sysconf(_SC_PAGESIZE) * 4;
+    void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    uint64_t used = query(*state).used;
+
+    assert_ptr_not_equal(memory, MAP_FAILED);
+    if (mlock(memory, size) != 0)
+        skip();
+    /* Sanitizers make mlock() do nothing. */
+    if (query(*state).used != used)
+        assert_int_equal(query(*state).used, used + size);
+    assert_int_equal(munlock(memory, size), 0);
+    assert_int_equal(query(*state).used, used);
+    assert_int_equal(munmap(memory, size), 0);
+}
+
+static void waived_is_the_effective_capability(void **state)
+{
+    bool has;
+
+    assert_int_equal(capng_get_caps_process(), 0);
+    has = capng_have_capability(CAPNG_EFFECTIVE, CAP_IPC_LOCK) == 1;
+    assert_int_equal(query(*state).waived, has);
+    if (!has)
+        return;
+    assert_int_equal(capng_update(CAPNG_DROP, CAPNG_EFFECTIVE, CAP_IPC_LOCK), 0);
+    assert_int_equal(capng_apply(CAPNG_SELECT_CAPS), 0);
+    assert_false(query(*state).waived);
+    assert_int_equal(capng_update(CAPNG_ADD, CAPNG_EFFECTIVE, CAP_IPC_LOCK), 0);
+    assert_int_equal(capng_apply(CAPNG_SELECT_CAPS), 0);
+    assert_true(query(*state).waived);
+}
+
+static void callers_capability_state_is_left_alone(void **state)
+{
+    capng_clear(CAPNG_SELECT_BOTH);
+    assert_int_equal(capng_update(CAPNG_ADD, CAPNG_EFFECTIVE, CAP_SYS_TIME), 0);
+    (void)query(*state);
+    assert_int_equal(capng_have_capability(CAPNG_EFFECTIVE, CAP_SYS_TIME), 1);
+    assert_int_equal(capng_have_capability(CAPNG_EFFECTIVE, CAP_CHOWN), 0);
+}
+
+#define HOST_TEST(name) cmocka_unit_test_setup_teardown(name, make, drop)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        HOST_TEST(missing_file_is_enoent),
+        HOST_TEST(flags_reach_open),
+        HOST_TEST(closed_descriptor_is_ebadf_for_all),
+        HOST_TEST(what_is_written_is_read_and_seen_through_a_mapping),
+        HOST_TEST(ioctl_gives_its_result_or_errno),
+        HOST_TEST(limit_is_rlimit_memlock_rounded_down_to_pages),
+        HOST_TEST(no_limit_is_the_largest_number),
+        HOST_TEST(used_rises_by_what_is_locked_and_falls_again),
+        HOST_TEST(waived_is_the_effective_capability),
+        HOST_TEST(callers_capability_state_is_left_alone),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
