@@ -11,16 +11,14 @@
 #include <glib/gstdio.h>
 
 #include "tools/commands.h"
+#include "tools/trace_options.h"
 #include "trace/replay.h"
 #include "trace/report.h"
 
 typedef struct {
     char *backend;
     char *device;
-    char *format;
-    char *region_address;
-    char *region_size;
-    char *block_size;
+    PmTraceOptions trace;
     char *memory;
     char *pin;
     char *dma_log;
@@ -43,10 +41,7 @@ static void options_clear(Options *options)
 {
     g_free(options->backend);
     g_free(options->device);
-    g_free(options->format);
-    g_free(options->region_address);
-    g_free(options->region_size);
-    g_free(options->block_size);
+    pm_trace_options_clear(&options->trace);
     g_free(options->memory);
     g_free(options->pin);
     g_free(options->dma_log);
@@ -62,7 +57,6 @@ static bool parse_options(int argc, char **argv, Options *options, GError **erro
          "where to map: fake (default) or type1 (a real device)", "BACKEND"},
         {"device", 0, 0, G_OPTION_ARG_STRING, &options->device,
          "PCI address of the device, bound to vfio-pci (type1)", "BDF"},
-        PM_TRACE_OPTION_ENTRIES(options),
         {"memory", 0, 0, G_OPTION_ARG_STRING, &options->memory,
          "what backs the region: anon (default), memfd or hugetlb (2M pages)", "KIND"},
         {"pin", 0, 0, G_OPTION_ARG_STRING, &options->pin,
@@ -83,28 +77,8 @@ static bool parse_options(int argc, char **argv, Options *options, GError **erro
                  "memory after every request.\n\n"
                  "Exit status: 0 right, 1 an answer or a mapping differs, 2 bad input or usage.");
     g_option_context_add_main_entries(context, entries, NULL);
+    pm_trace_options_add(&options->trace, context);
     return g_option_context_parse(context, &argc, &argv, error);
-}
-
-/* Picks the value that belongs to @text; @text NULL is the first. */
-static bool choose(const char *option, const char *text, const char *const *names, int *chosen,
-                   GError **error)
-{
-    g_autofree char *list = NULL;
-
-    *chosen = 0;
-    if (text == NULL)
-        return true;
-    for (int i = 0; names[i] != NULL; i++) {
-        if (g_str_equal(text, names[i])) {
-            *chosen = i;
-            return true;
-        }
-    }
-    list = g_strjoinv(", ", (char **)names);
-    g_set_error(error, PM_ERROR, PM_ERROR_INVALID_ARGUMENT, "%s %s: choose one of %s", option, text,
-                list);
-    return false;
 }
 
 /* Flags that would do nothing are refused, so that nobody believes they did. */
@@ -263,13 +237,12 @@ static int replay(const Options *options, GError **error)
     int memory;
     int pin;
 
-    if (!choose("--backend", options->backend, backends, &backend, error) ||
-        !choose("--memory", options->memory, memories, &memory, error) ||
-        !choose("--pin", options->pin, pins, &pin, error) ||
+    if (!pm_option_choose("--backend", options->backend, backends, &backend, error) ||
+        !pm_option_choose("--memory", options->memory, memories, &memory, error) ||
+        !pm_option_choose("--pin", options->pin, pins, &pin, error) ||
         !check_options(options, backend == 0, error))
         return -1;
-    trace = pm_trace_load_with_options(options->rest[0], options->format, options->region_address,
-                                       options->region_size, options->block_size, error);
+    trace = pm_trace_options_load(&options->trace, options->rest[0], error);
     if (trace == NULL)
         return -1;
     kernel = backend == 0 ? make_fake(pin, error) : pm_kernel_host_new();

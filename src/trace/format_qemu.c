@@ -1,0 +1,368 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * QEMU's trace log (-trace 'virtio_mem_*' -trace ram_block_discard_range, log back end): an event a
+ * line, with one of two time stamps in front, or none. Names and arguments are those of QEMU's
+ * hw/virtio/trace-events and system/trace-events. Lines of other events are skipped.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include <plugmap/size.h>
+
+#include "kernel-uapi/virtio_mem.h"
+#include "trace/format.h"
+
+/* A discard of host memory. */
+typedef struct {
+    unsigned line; /* 0: none seen */
+    uint64_t host;
+    uint64_t size;
+} Discard;
+
+typedef struct {
+    PmLineReader *reader;
+    PmTrace *trace;
+    int64_t first_time_ns;  /* -1: none yet */
+    int64_t time_ns;        /* of the line */
+    bool answer_pending;    /* the newest event is a request without its answer yet */
+    bool in_unplug_all;     /* … an UNPLUG_ALL */
+    Discard whole;          /* the first discard before any request: the whole region */
+    Discard newest;         /* since the newest request */
+    unsigned geometry_line; /* of the UNPLUG that told address and block size; 0: none */
+} Log;
+
+/* --- time stamps --- */
+
+/* «PID@SECONDS.MICROSECONDS:» up to QEMU 10.0 */
+static const char *skip_pid_stamp(const char *text, int64_t *time_ns)
+{
+    char *end;
+    guint64 seconds;
+    guint64 microseconds;
+
+    (void)g_ascii_strtoull(text, &end, 10);
+    if (end == text || *end != '@')
+        return NULL;
+    seconds = g_ascii_strtoull(end + 1, &end, 10);
+    if (*end != '.' || seconds > INT64_MAX / 2000000000)
+        return NULL;
+    microseconds = g_ascii_strtoull(end + 1, &end, 10);
+    if (*end != ':' || microseconds > 999999)
+        return NULL;
+    *time_ns = (int64_t)(seconds * 1000000000 + microseconds * 1000);
+    return end + 1;
+}
+
+/* «2026-03-01T12:34:56.789012Z » from QEMU 10.2 on */
+static const char *skip_iso_stamp(const char *text, int64_t *time_ns)
+{
+    const char *space = strchr(text, ' ');
+    g_autofree char *stamp = NULL;
+    g_autoptr(GDateTime) time = NULL;
+
+    if (space == NULL || !g_ascii_isdigit(*text))
+        return NULL;
+    stamp = g_strndup(text, (size_t)(space - text));
+    time = g_date_time_new_from_iso8601(stamp, NULL);
+    if (time == NULL)
+        return NULL;
+    *time_ns = (g_date_time_to_unix(time) * 1000000 + g_date_time_get_microsecond(time)) * 1000;
+    return space + 1;
+}
+
+/* The event's text behind a stamp; its time, from the log's first stamp on, goes to the log. */
+static const char *skip_stamp(Log *log, const char *text)
+{
+    int64_t time_ns;
+    const char *rest = skip_pid_stamp(text, &time_ns);
+
+    if (rest == NULL)
+        rest = skip_iso_stamp(text, &time_ns);
+    log->time_ns = -1;
+    if (rest == NULL)
+        return text;
+    if (log->first_time_ns < 0)
+        log->first_time_ns = time_ns;
+    log->time_ns = MAX(time_ns - log->first_time_ns, 0);
+    return rest;
+}
+
+/* --- arguments --- */
+
+/* The number behind @name, wherever in the line; the names of one event are no parts of each other.
+ */
+static bool get_number(const Log *log, const char *text, const char *name, uint64_t max,
+                       uint64_t *value, GError **error)
+{
+    const char *at = strstr(text, name);
+    const char *digits = at != NULL ? at + strlen(name) : "";
+    bool is_hex = g_str_has_prefix(digits, "0x");
+    char *end;
+
+    errno = 0;
+    *value = g_ascii_strtoull(digits, &end, is_hex ? 16 : 10);
+    if (!g_ascii_isxdigit(is_hex ? digits[2] : digits[0]) || end == digits || errno != 0 ||
+        *value > max)
+        return pm_line_fail(log->reader, error,
+                            "the number behind «%s» is missing or more than 0x%" PRIx64, name, max);
+    return true;
+}
+
+/* --- events --- */
+
+static bool add(Log *log, PmEventType type, uint64_t address, uint64_t n_blocks, GError **error)
+{
+    const PmTraceEvent event = {
+        .type = type,
+        .n_blocks = (uint16_t)n_blocks,
+        .response = -1,
+        .state = -1,
+        .address = address,
+        .time_ns = log->time_ns,
+    };
+
+    return pm_trace_add(log->trace, log->reader, event, error);
+}
+
+static PmTraceEvent *newest_event(const Log *log)
+{
+    return &g_array_index(log->trace->events, PmTraceEvent, log->trace->events->len - 1);
+}
+
+static bool begin_request(Log *log, PmEventType type, const char *text, GError **error)
+{
+    uint64_t address = 0;
+    uint64_t n_blocks = 0;
+
+    if (log->answer_pending)
+        return pm_line_fail(log->reader, error,
+                            "a request before line %u got its answer: the log is damaged, or has "
+                            "several virtio-mem devices; record one at a time",
+                            newest_event(log)->line);
+    if (type != PM_EVENT_UNPLUG_ALL &&
+        (!get_number(log, text, "addr=", UINT64_MAX, &address, error) ||
+         !get_number(log, text, "nb_blocks=", UINT16_MAX, &n_blocks, error)))
+        return false;
+    log->answer_pending = true;
+    log->in_unplug_all = type == PM_EVENT_UNPLUG_ALL;
+    log->newest.line = 0;
+    return add(log, type, address, n_blocks, error);
+}
+
+static bool on_plug(Log *log, const char *text, GError **error)
+{
+    return begin_request(log, PM_EVENT_PLUG, text, error);
+}
+
+static bool on_unplug(Log *log, const char *text, GError **error)
+{
+    return begin_request(log, PM_EVENT_UNPLUG, text, error);
+}
+
+static bool on_state(Log *log, const char *text, GError **error)
+{
+    return begin_request(log, PM_EVENT_STATE, text, error);
+}
+
+static bool on_unplug_all(Log *log, const char *text, GError **error)
+{
+    return begin_request(log, PM_EVENT_UNPLUG_ALL, text, error);
+}
+
+/* Behind an UNPLUG_ALL it only tells that it was done; else the machine was reset. */
+static bool on_unplugged_all(Log *log, const char *text, GError **error)
+{
+    (void)text;
+    if (log->answer_pending && log->in_unplug_all)
+        return true;
+    return add(log, PM_EVENT_RESET, 0, 0, error);
+}
+
+static bool on_state_response(Log *log, const char *text, GError **error)
+{
+    uint64_t state;
+
+    if (!get_number(log, text, "state=", VIRTIO_MEM_STATE_MIXED, &state, error))
+        return false;
+    if (!log->answer_pending || newest_event(log)->type != PM_EVENT_STATE)
+        return pm_line_fail(log->reader, error, "answers a STATE request that is not in the log");
+    newest_event(log)->state = (int8_t)state;
+    return true;
+}
+
+static bool on_discard(Log *log, const char *text, GError **error)
+{
+    const char *host = strchr(text, '@');
+    Discard discard = {.line = log->reader->line};
+
+    if (host == NULL)
+        return pm_line_fail(log->reader, error, "the host address of the discard is missing");
+    if (!get_number(log, host, "@", UINT64_MAX, &discard.host, error) ||
+        !get_number(log, host, " + ", UINT64_MAX, &discard.size, error))
+        return false;
+    log->newest = discard;
+    if (log->whole.line == 0 && !log->answer_pending)
+        log->whole = discard;
+    return true;
+}
+
+/* What an UNPLUG and its discard tell for certain: where the region lies, and how large its blocks
+ * are. */
+static bool learn_geometry(Log *log, GError **error)
+{
+    const PmTraceEvent *event = newest_event(log);
+    const Discard *discard = &log->newest;
+    PmTrace *trace = log->trace;
+    uint64_t block_size;
+    uint64_t region_address;
+
+    if (log->whole.line == 0 || discard->line == 0 || event->n_blocks == 0 ||
+        discard->size % event->n_blocks != 0)
+        return true;
+    block_size = discard->size / event->n_blocks;
+    region_address = event->address - (discard->host - log->whole.host);
+    if (log->geometry_line != 0 &&
+        (block_size != trace->block_size || region_address != trace->region_address))
+        return pm_line_fail(log->reader, error,
+                            "tells another region or block size than line %u: the log is damaged, "
+                            "or has several virtio-mem devices",
+                            log->geometry_line);
+    trace->block_size = block_size;
+    trace->region_address = region_address;
+    log->geometry_line = event->line;
+    return true;
+}
+
+static bool on_response(Log *log, const char *text, GError **error)
+{
+    uint64_t type;
+
+    if (!get_number(log, text, "type=", VIRTIO_MEM_RESP_ERROR, &type, error))
+        return false;
+    if (!log->answer_pending)
+        return pm_line_fail(log->reader, error, "answers a request that is not in the log");
+    log->answer_pending = false;
+    newest_event(log)->response = (int8_t)type;
+    if (newest_event(log)->type == PM_EVENT_UNPLUG && type == VIRTIO_MEM_RESP_ACK)
+        return learn_geometry(log, error);
+    return true;
+}
+
+static const struct {
+    const char *name; /* with the space behind it, because some names begin with others */
+    bool (*read)(Log *log, const char *text, GError **error);
+} log_events[] = {
+    {"virtio_mem_plug_request ", on_plug},
+    {"virtio_mem_unplug_request ", on_unplug},
+    {"virtio_mem_unplug_all_request ", on_unplug_all},
+    {"virtio_mem_unplugged_all ", on_unplugged_all},
+    {"virtio_mem_state_request ", on_state},
+    {"virtio_mem_state_response ", on_state_response},
+    {"virtio_mem_send_response ", on_response},
+    {"ram_block_discard_range ", on_discard},
+};
+
+static bool read_line(Log *log, GError **error)
+{
+    /* Events without arguments may have lost the space at the end to an editor. */
+    g_autofree char *line = g_strconcat(skip_stamp(log, log->reader->text), " ", NULL);
+
+    for (size_t i = 0; i < G_N_ELEMENTS(log_events); i++)
+        if (g_str_has_prefix(line, log_events[i].name))
+            return log_events[i].read(log, line, error);
+    return true;
+}
+
+/* --- geometry --- */
+
+/* Takes what was given, if the log does not say otherwise. @line: of where the log says it; 0: it
+ * does not. */
+static bool settle(Log *log, const char *flag, bool is_given, uint64_t given, unsigned line,
+                   uint64_t *value, GError **error)
+{
+    g_autofree char *given_text = pm_size_format(given);
+    g_autofree char *value_text = pm_size_format(*value);
+
+    if (is_given && line != 0 && given != *value) {
+        log->reader->line = line;
+        return pm_line_fail(log->reader, error, "says %s, and %s says %s: leave the flag out",
+                            value_text, flag, given_text);
+    }
+    if (!is_given && line == 0) {
+        g_set_error(error, PM_ERROR, PM_ERROR_BAD_INPUT,
+                    "%s: does not say it (no %s is in it): pass %s", log->reader->path,
+                    log->whole.line == 0 ? "discard of the whole region at the start"
+                                         : "UNPLUG that was done",
+                    flag);
+        return false;
+    }
+    if (is_given)
+        *value = given;
+    return true;
+}
+
+static bool settle_geometry(Log *log, const PmTraceGeometry *given, GError **error)
+{
+    PmTrace *trace = log->trace;
+    g_autoptr(GError) wrong = NULL;
+
+    trace->region_size = log->whole.size;
+    if (!settle(log, "--region-size", given->region_size != 0, given->region_size, log->whole.line,
+                &trace->region_size, error) ||
+        !settle(log, "--block-size", given->block_size != 0, given->block_size, log->geometry_line,
+                &trace->block_size, error) ||
+        !settle(log, "--region-addr", given->has_region_address, given->region_address,
+                log->geometry_line, &trace->region_address, error))
+        return false;
+    /* The log does not name the requested size; the whole region refuses nothing that was done. */
+    trace->requested_size = trace->region_size;
+    if (pm_trace_check_geometry(trace, &wrong))
+        return true;
+    g_set_error(error, PM_ERROR, PM_ERROR_BAD_INPUT, "%s: %s", log->reader->path, wrong->message);
+    return false;
+}
+
+static bool check_ranges(Log *log, GError **error)
+{
+    const GArray *events = log->trace->events;
+
+    for (guint i = 0; i < events->len; i++) {
+        const PmTraceEvent *event = &g_array_index(events, PmTraceEvent, i);
+        g_autoptr(GError) wrong = NULL;
+
+        if (event->type != PM_EVENT_PLUG && event->type != PM_EVENT_UNPLUG &&
+            event->type != PM_EVENT_STATE)
+            continue;
+        if (pm_trace_check_range(log->trace, event, &wrong))
+            continue;
+        log->reader->line = event->line;
+        return pm_line_fail(log->reader, error, "%s", wrong->message);
+    }
+    return true;
+}
+
+bool pm_format_qemu_read(PmLineReader *reader, const PmTraceGeometry *given, PmTrace *trace,
+                         GError **error)
+{
+    Log log = {.reader = reader, .trace = trace, .first_time_ns = -1};
+    bool end;
+
+    for (;;) {
+        if (!pm_line_reader_next(reader, &end, error))
+            return false;
+        if (end)
+            break;
+        if (!read_line(&log, error))
+            return false;
+    }
+    if (trace->events->len == 0) {
+        g_set_error(error, PM_ERROR, PM_ERROR_BAD_INPUT,
+                    "%s: has neither a virtio-mem event of QEMU's trace log (-trace "
+                    "'virtio_mem_*' -trace ram_block_discard_range) nor the header of plugmap's "
+                    "own format, «" PM_TRACE_MAGIC " 1»",
+                    reader->path);
+        return false;
+    }
+    return settle_geometry(&log, given, error) && check_ranges(&log, error);
+}

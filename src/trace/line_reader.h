@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/* A text file line by line, with a bound for each line, and messages that name the place. */
+#ifndef PLUGMAP_TRACE_LINE_READER_H
+#define PLUGMAP_TRACE_LINE_READER_H
+
+#include <stdbool.h>
+#include <stdio.h>
+
+#include <plugmap/error.h>
+
+#define PM_MAX_LINE 4096
+
+typedef struct {
+    const char *path;
+    FILE *file;
+    unsigned line; /* of the last line read, from 1 */
+    char text[PM_MAX_LINE + 2];
+} PmLineReader;
+
+/* @path must stay valid. Errors: PM_ERROR_BAD_INPUT (missing, a directory, not readable). */
+bool pm_line_reader_open(PmLineReader *reader, const char *path, GError **error);
+void pm_line_reader_close(PmLineReader *reader);
+
+/*
+ * Reads the next line into text, without its end. At the end of the file *end is set and true
+ * returned. Errors: PM_ERROR_BAD_INPUT (too long, binary, not readable).
+ */
+bool pm_line_reader_next(PmLineReader *reader, bool *end, GError **error);
+
+/* Sets an error of PM_ERROR_BAD_INPUT that begins with file and line; returns false. */
+bool pm_line_fail(const PmLineReader *reader, GError **error, const char *format, ...)
+    G_GNUC_PRINTF(3, 4);
+
+#endif

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT */
+#include "tools/trace_options.h"
+
+#include <plugmap/size.h>
+
+void pm_trace_options_add(PmTraceOptions *options, GOptionContext *context)
+{
+    const GOptionEntry entries[] = {
+        {"format", 0, 0, G_OPTION_ARG_STRING, &options->format,
+         "what TRACE is: auto (default), plugmap or qemu-log", "FORMAT"},
+        {"region-addr", 0, 0, G_OPTION_ARG_STRING, &options->region_address,
+         "guest address of the region, where the log does not say it", "A"},
+        {"region-size", 0, 0, G_OPTION_ARG_STRING, &options->region_size,
+         "size of the region, where the log does not say it", "S"},
+        {"block-size", 0, 0, G_OPTION_ARG_STRING, &options->block_size,
+         "size of a block, where the log does not say it", "S"},
+        G_OPTION_ENTRY_NULL,
+    };
+
+    g_option_context_add_main_entries(context, entries, NULL);
+}
+
+void pm_trace_options_clear(PmTraceOptions *options)
+{
+    g_free(options->format);
+    g_free(options->region_address);
+    g_free(options->region_size);
+    g_free(options->block_size);
+}
+
+bool pm_option_choose(const char *option, const char *text, const char *const *names, int *chosen,
+                      GError **error)
+{
+    g_autofree char *list = NULL;
+
+    *chosen = 0;
+    if (text == NULL)
+        return true;
+    for (int i = 0; names[i] != NULL; i++) {
+        if (g_str_equal(text, names[i])) {
+            *chosen = i;
+            return true;
+        }
+    }
+    list = g_strjoinv(", ", (char **)names);
+    g_set_error(error, PM_ERROR, PM_ERROR_INVALID_ARGUMENT, "%s %s: choose one of %s", option, text,
+                list);
+    return false;
+}
+
+static bool parse_size(const char *option, const char *text, uint64_t *value, GError **error)
+{
+    if (text == NULL || pm_size_parse(text, value, error))
+        return true;
+    g_prefix_error(error, "%s: ", option);
+    return false;
+}
+
+/* 0 means «not given», so a size of 0 has to be refused here. */
+static bool check_not_zero(const char *option, const char *text, uint64_t value, GError **error)
+{
+    if (text == NULL || value != 0)
+        return true;
+    g_set_error(error, PM_ERROR, PM_ERROR_INVALID_ARGUMENT, "%s %s: must be more than nothing",
+                option, text);
+    return false;
+}
+
+PmTrace *pm_trace_options_load(const PmTraceOptions *options, const char *path, GError **error)
+{
+    static const char *const formats[] = {"auto", "plugmap", "qemu-log", NULL};
+    PmTraceGeometry given = {.has_region_address = options->region_address != NULL};
+    int format;
+
+    if (!pm_option_choose("--format", options->format, formats, &format, error) ||
+        !parse_size("--region-addr", options->region_address, &given.region_address, error) ||
+        !parse_size("--region-size", options->region_size, &given.region_size, error) ||
+        !parse_size("--block-size", options->block_size, &given.block_size, error) ||
+        !check_not_zero("--region-size", options->region_size, given.region_size, error) ||
+        !check_not_zero("--block-size", options->block_size, given.block_size, error))
+        return NULL;
+    return pm_trace_load(path, (PmTraceFormat)format, &given, error);
+}
