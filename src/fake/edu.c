@@ -3,7 +3,6 @@
 
 #include <stdbool.h>
 
-
 /* Configuration space: a plain type 0 header (PCI 3.0, section 6.1), without capabilities. */
 #define CONFIG_SIZE           256
 #define CONFIG_COMMAND        0x04

@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: MIT */
+#include "fake/fake_kernel.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/error_text.h"
+#include "fake/container.h"
+#include "kernel-uapi/vfio.h"
+
+#define GROUP_PREFIX "/dev/vfio/"
+
+static const PmIovaRange default_ranges[] = {
+    {0, 0xfedfffff},
+    {0xfef00000, 0x7fffffffff},
+};
+
+PmFakeKernel *pm_fake_kernel_of(PmKernel *kernel)
+{
+    return (PmFakeKernel *)kernel;
+}
+
+PmGroup *pm_fake_kernel_find_group(const PmFakeKernel *fake, unsigned number)
+{
+    for (guint i = 0; i < fake->groups->len; i++) {
+        PmGroup *group = g_ptr_array_index(fake->groups, i);
+
+        if (group->number == number)
+            return group;
+    }
+    return NULL;
+}
+
+static int open_group(PmFakeKernel *fake, const char *number_text, int flags)
+{
+    char *end;
+    guint64 number = g_ascii_strtoull(number_text, &end, 10);
+    PmGroup *group = NULL;
+
+    if (g_ascii_isdigit(*number_text) && *end == '\0' && number <= UINT_MAX)
+        group = pm_fake_kernel_find_group(fake, (unsigned)number);
+    return group != NULL ? pm_group_open(group, flags) : -ENOENT;
+}
+
+static int do_open(PmFakeKernel *fake, const char *path, int flags)
+{
+    if (strcmp(path, "/dev/vfio/vfio") == 0)
+        return pm_container_open(fake, flags);
+    if (g_str_has_prefix(path, GROUP_PREFIX))
+        return open_group(fake, path + strlen(GROUP_PREFIX), flags);
+    return -ENOENT;
+}
+
+static int fake_open(PmKernel *kernel, const char *path, int flags)
+{
+    PmFakeKernel *fake = pm_fake_kernel_of(kernel);
+    int result;
+
+    pthread_mutex_lock(&fake->lock);
+    result = pm_fault_plan_enter(&fake->plan, PM_FAKE_CALL_OPEN);
+    if (result == 0)
+        result = do_open(fake, path, flags);
+    pthread_mutex_unlock(&fake->lock);
+    return result;
+}
+
+/* Like Linux, a close that reports an error has closed all the same. */
+static int fake_close(PmKernel *kernel, int fd)
+{
+    PmFakeKernel *fake = pm_fake_kernel_of(kernel);
+    int planned;
+    int result;
+
+    pthread_mutex_lock(&fake->lock);
+    planned = pm_fault_plan_enter(&fake->plan, PM_FAKE_CALL_CLOSE);
+    result = pm_file_table_close(&fake->files, fd);
+    pthread_mutex_unlock(&fake->lock);
+    return result < 0 ? result : planned;
+}
+
+/* The same number means another request on a device, so the file decides. */
+static PmFakeCall ioctl_kind(const PmFile *file, unsigned long request)
+{
+    if (file == NULL || file->ops != &pm_container_file_ops)
+        return PM_FAKE_CALL_IOCTL;
+    if (request == VFIO_IOMMU_MAP_DMA)
+        return PM_FAKE_CALL_MAP;
+    return request == VFIO_IOMMU_UNMAP_DMA ? PM_FAKE_CALL_UNMAP : PM_FAKE_CALL_IOCTL;
+}
+
+static int fake_ioctl(PmKernel *kernel, int fd, unsigned long request, void *argument)
+{
+    PmFakeKernel *fake = pm_fake_kernel_of(kernel);
+    const PmFile *file;
+    int result;
+
+    pthread_mutex_lock(&fake->lock);
+    file = pm_file_table_find(&fake->files, fd);
+    result = pm_fault_plan_enter(&fake->plan, ioctl_kind(file, request));
+    if (result == 0)
+        result = file != NULL ? file->ops->ioctl(file->object, request, argument) : -EBADF;
+    pthread_mutex_unlock(&fake->lock);
+    return result;
+}
+
+static int fake_mmap(PmKernel *kernel, int fd, size_t size, int protection, int flags,
+                     uint64_t offset, void **address)
+{
+    PmFakeKernel *fake = pm_fake_kernel_of(kernel);
+    const PmFile *file;
+    int result;
+
+    (void)size;
+    (void)protection;
+    (void)flags;
+    (void)offset;
+    (void)address;
+    pthread_mutex_lock(&fake->lock);
+    file = pm_file_table_find(&fake->files, fd);
+    result = pm_fault_plan_enter(&fake->plan, PM_FAKE_CALL_MMAP);
+    if (result == 0)
+        result = file != NULL ? -file->ops->mmap_error : -EBADF;
+    pthread_mutex_unlock(&fake->lock);
+    return result;
+}
+
+/* Nothing was ever mapped. */
+static int fake_munmap(PmKernel *kernel, void *address, size_t size)
+{
+    PmFakeKernel *fake = pm_fake_kernel_of(kernel);
+    int result;
+
+    (void)address;
+    (void)size;
+    pthread_mutex_lock(&fake->lock);
+    result = pm_fault_plan_enter(&fake->plan, PM_FAKE_CALL_MUNMAP);
+    pthread_mutex_unlock(&fake->lock);
+    return result < 0 ? result : -EINVAL;
+}
+
+static ssize_t fake_pread(PmKernel *kernel, int fd, void *buffer, size_t size, uint64_t offset)
+{
+    PmFakeKernel *fake = pm_fake_kernel_of(kernel);
+    const PmFile *file;
+    ssize_t result;
+
+    pthread_mutex_lock(&fake->lock);
+    file = pm_file_table_find(&fake->files, fd);
+    result = pm_fault_plan_enter(&fake->plan, PM_FAKE_CALL_PREAD);
+    if (result == 0 && file == NULL)
+        result = -EBADF;
+    else if (result == 0)
+        result = file->ops->pread != NULL ? file->ops->pread(file->object, buffer, size, offset)
+                                          : -EINVAL;
+    pthread_mutex_unlock(&fake->lock);
+    return result;
+}
+
+static ssize_t fake_pwrite(PmKernel *kernel, int fd, const void *buffer, size_t size,
+                           uint64_t offset)
+{
+    PmFakeKernel *fake = pm_fake_kernel_of(kernel);
+    const PmFile *file;
+    ssize_t result;
+
+    pthread_mutex_lock(&fake->lock);
+    file = pm_file_table_find(&fake->files, fd);
+    result = pm_fault_plan_enter(&fake->plan, PM_FAKE_CALL_PWRITE);
+    if (result == 0 && file == NULL)
+        result = -EBADF;
+    else if (result == 0)
+        result = file->ops->pwrite != NULL ? file->ops->pwrite(file->object, buffer, size, offset)
+                                           : -EINVAL;
+    pthread_mutex_unlock(&fake->lock);
+    return result;
+}
+
+static int fake_locked_memory(PmKernel *kernel, PmLockedMemory *locked)
+{
+    PmFakeKernel *fake = pm_fake_kernel_of(kernel);
+
+    pthread_mutex_lock(&fake->lock);
+    locked->limit = fake->config.memlock_limit == UINT64_MAX
+                        ? UINT64_MAX
+                        : fake->config.memlock_limit & -PM_FAKE_PAGE;
+    locked->used = fake->locked_bytes;
+    locked->waived = fake->config.cap_ipc_lock;
+    pthread_mutex_unlock(&fake->lock);
+    return 0;
+}
+
+static void fake_free(PmKernel *kernel)
+{
+    PmFakeKernel *fake = pm_fake_kernel_of(kernel);
+
+    pm_file_table_clear(&fake->files);
+    g_ptr_array_unref(fake->groups);
+    pm_fault_plan_clear(&fake->plan);
+    pthread_mutex_destroy(&fake->lock);
+    g_free((PmIovaRange *)fake->config.iova_ranges);
+    g_free(fake);
+}
+
+static const PmKernelOps fake_ops = {
+    .open = fake_open,
+    .close = fake_close,
+    .ioctl = fake_ioctl,
+    .mmap = fake_mmap,
+    .munmap = fake_munmap,
+    .pread = fake_pread,
+    .pwrite = fake_pwrite,
+    .locked_memory = fake_locked_memory,
+    .free = fake_free,
+};
+
+void pm_fake_config_init(PmFakeConfig *config)
+{
+    *config = (PmFakeConfig){
+        .linux_version = PM_FAKE_LINUX_6_12,
+        .pin = PM_FAKE_PIN_ACCOUNT,
+        .page_sizes = 0x40201000,
+        .iova_ranges = default_ranges,
+        .n_iova_ranges = G_N_ELEMENTS(default_ranges),
+        .entry_limit = 65535,
+        .memlock_limit = UINT64_MAX,
+    };
+}
+
+static bool check_config(const PmFakeConfig *config, GError **error)
+{
+    if (config->page_sizes == 0 || config->page_sizes % PM_FAKE_PAGE != 0)
+        return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
+                       "page_sizes: the smallest page is at least 4 KiB");
+    if (config->n_iova_ranges == 0 || config->n_iova_ranges > 1024)
+        return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
+                       "n_iova_ranges: %zu, but there are 1 to 1024 ranges", config->n_iova_ranges);
+    for (size_t i = 0; i < config->n_iova_ranges; i++) {
+        const PmIovaRange *range = &config->iova_ranges[i];
+
+        if (range->start > range->last || (i > 0 && range->start <= range[-1].last))
+            return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
+                           "iova_ranges[%zu]: ranges are ascending and apart", i);
+    }
+    return true;
+}
+
+PmKernel *pm_fake_kernel_new(const PmFakeConfig *config, GError **error)
+{
+    PmFakeConfig defaults;
+    PmFakeKernel *fake;
+
+    pm_fake_config_init(&defaults);
+    if (config == NULL)
+        config = &defaults;
+    if (!check_config(config, error))
+        return NULL;
+    fake = g_new0(PmFakeKernel, 1);
+    pm_kernel_init(&fake->kernel, &fake_ops);
+    (void)pthread_mutex_init(&fake->lock, NULL);
+    fake->config = *config;
+    fake->config.iova_ranges =
+        g_memdup2(config->iova_ranges, config->n_iova_ranges * sizeof(PmIovaRange));
+    pm_fault_plan_init(&fake->plan);
+    fake->groups = g_ptr_array_new_with_free_func(pm_group_free);
+    (void)pm_fake_kernel_add_device(&fake->kernel, 1, "0000:00:04.0", "vfio-pci", NULL);
+    return &fake->kernel;
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/* The fake kernel as its parts see it: one lock, the open files, the groups, and what is counted.
+ */
+#ifndef PLUGMAP_FAKE_FAKE_KERNEL_H
+#define PLUGMAP_FAKE_FAKE_KERNEL_H
+
+#include <pthread.h>
+
+#include <plugmap/fake.h>
+
+#include "fake/dma.h"
+#include "fake/fault_plan.h"
+#include "fake/file_table.h"
+#include "fake/group.h"
+
+#define PM_FAKE_PAGE UINT64_C(4096)
+
+typedef struct PmFakeKernel {
+    PmKernel kernel;
+    pthread_mutex_t
+        lock; /* of everything below; not GLib's, which the thread sanitizer cannot see */
+    PmFakeConfig config;
+    PmFileTable files;
+    PmFaultPlan plan;
+    GPtrArray *groups; /* of PmGroup */
+    uint64_t locked_bytes;
+    PmDmaFaultLog dma_faults;
+} PmFakeKernel;
+
+PmFakeKernel *pm_fake_kernel_of(PmKernel *kernel);
+
+/* NULL if there is no such group. */
+PmGroup *pm_fake_kernel_find_group(const PmFakeKernel *fake, unsigned number);
+
+#endif

@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: MIT */
+/* What tests set and ask: devices, limits, the fault plan, counters, mappings, page table. */
+#include <inttypes.h>
+
+#include "base/error_text.h"
+#include "fake/container.h"
+#include "fake/fake_kernel.h"
+
+/* Locks the fake kernel for a scope. */
+static PmFakeKernel *enter(PmKernel *kernel)
+{
+    PmFakeKernel *fake = pm_fake_kernel_of(kernel);
+
+    pthread_mutex_lock(&fake->lock);
+    return fake;
+}
+
+static void leave(PmFakeKernel *fake)
+{
+    pthread_mutex_unlock(&fake->lock);
+}
+
+static bool is_pci_address(const char *text)
+{
+    return g_regex_match_simple("^[0-9a-f]{4,8}:[0-9a-f]{2}:[01][0-9a-f]\\.[0-7]$", text, 0, 0);
+}
+
+static bool address_is_taken(const PmFakeKernel *fake, const char *address)
+{
+    for (guint i = 0; i < fake->groups->len; i++) {
+        const PmGroup *group = g_ptr_array_index(fake->groups, i);
+
+        for (guint j = 0; j < group->devices->len; j++) {
+            const PmPciDevice *device = g_ptr_array_index(group->devices, j);
+
+            if (g_str_equal(device->address, address))
+                return true;
+        }
+    }
+    return false;
+}
+
+static bool add_device(PmFakeKernel *fake, unsigned number, const char *address, const char *driver,
+                       GError **error)
+{
+    PmGroup *group = pm_fake_kernel_find_group(fake, number);
+
+    if (address_is_taken(fake, address))
+        return pm_fail(error, PM_ERROR_BUSY, "the fake kernel has a device %s already", address);
+    if (group != NULL && pm_group_in_use(group))
+        return pm_fail(error, PM_ERROR_BUSY,
+                       "group %u is in use: add devices before its files are opened", number);
+    if (group == NULL) {
+        group = pm_group_new(fake, number);
+        g_ptr_array_add(fake->groups, group);
+    }
+    pm_group_add_device(group, address, driver);
+    return true;
+}
+
+bool pm_fake_kernel_add_device(PmKernel *kernel, unsigned group, const char *address,
+                               const char *driver, GError **error)
+{
+    PmFakeKernel *fake;
+    bool added;
+
+    if (!is_pci_address(address))
+        return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
+                       "«%s» is not a PCI address: it is like 0000:00:04.0", address);
+    fake = enter(kernel);
+    added = add_device(fake, group, address, driver, error);
+    leave(fake);
+    return added;
+}
+
+void pm_fake_kernel_set_entry_limit(PmKernel *kernel, uint32_t limit)
+{
+    PmFakeKernel *fake = enter(kernel);
+
+    fake->config.entry_limit = limit;
+    leave(fake);
+}
+
+void pm_fake_kernel_set_memlock(PmKernel *kernel, uint64_t limit, bool cap_ipc_lock)
+{
+    PmFakeKernel *fake = enter(kernel);
+
+    fake->config.memlock_limit = limit;
+    fake->config.cap_ipc_lock = cap_ipc_lock;
+    leave(fake);
+}
+
+void pm_fake_kernel_fail(PmKernel *kernel, PmFakeCall call, uint64_t nth, int error_number)
+{
+    PmFakeKernel *fake = enter(kernel);
+
+    pm_fault_plan_add(&fake->plan, call, nth, error_number);
+    leave(fake);
+}
+
+void pm_fake_kernel_shorten_unmap(PmKernel *kernel, uint64_t nth)
+{
+    PmFakeKernel *fake = enter(kernel);
+
+    pm_fault_plan_add(&fake->plan, PM_FAKE_CALL_UNMAP, nth, 0);
+    leave(fake);
+}
+
+void pm_fake_kernel_clear_faults(PmKernel *kernel)
+{
+    PmFakeKernel *fake = enter(kernel);
+
+    pm_fault_plan_drop_all(&fake->plan);
+    leave(fake);
+}
+
+uint64_t pm_fake_kernel_get_n_calls(PmKernel *kernel, PmFakeCall call)
+{
+    PmFakeKernel *fake = enter(kernel);
+    uint64_t n_calls = call < PM_FAKE_N_CALLS ? fake->plan.n_calls[call] : 0;
+
+    leave(fake);
+    return n_calls;
+}
+
+uint64_t pm_fake_kernel_get_locked(PmKernel *kernel)
+{
+    PmFakeKernel *fake = enter(kernel);
+    uint64_t locked = fake->locked_bytes;
+
+    leave(fake);
+    return locked;
+}
+
+uint64_t pm_fake_kernel_get_n_open(PmKernel *kernel)
+{
+    PmFakeKernel *fake = enter(kernel);
+    uint64_t n_open = fake->files.n_open;
+
+    leave(fake);
+    return n_open;
+}
+
+/* The IOMMU of the container that a group is in, or NULL. */
+static PmType1 *iommu_of(const PmFakeKernel *fake, unsigned number)
+{
+    const PmGroup *group = pm_fake_kernel_find_group(fake, number);
+
+    return group != NULL && group->container != NULL ? group->container->iommu : NULL;
+}
+
+uint64_t pm_fake_kernel_get_n_mappings(PmKernel *kernel, unsigned group)
+{
+    PmFakeKernel *fake = enter(kernel);
+    const PmType1 *type1 = iommu_of(fake, group);
+    uint64_t n_mappings = type1 != NULL ? pm_range_map_n_records(type1->mappings) : 0;
+
+    leave(fake);
+    return n_mappings;
+}
+
+static bool walk_mappings(const PmType1 *type1, PmFakeMappingFunc func, void *user_data)
+{
+    const PmMapping *mapping = pm_range_map_find(type1->mappings, 0);
+
+    while (mapping != NULL) {
+        if (!func(mapping->key.first, pm_mapping_size(mapping),
+                  (const void *)(uintptr_t)mapping->host, (PmIommuAccess)mapping->access,
+                  user_data))
+            return false;
+        if (mapping->key.last == UINT64_MAX)
+            break;
+        mapping = pm_range_map_find(type1->mappings, mapping->key.last + 1);
+    }
+    return true;
+}
+
+bool pm_fake_kernel_foreach_mapping(PmKernel *kernel, unsigned group, PmFakeMappingFunc func,
+                                    void *user_data)
+{
+    PmFakeKernel *fake = enter(kernel);
+    const PmType1 *type1 = iommu_of(fake, group);
+    bool finished = type1 == NULL || walk_mappings(type1, func, user_data);
+
+    leave(fake);
+    return finished;
+}
+
+bool pm_fake_kernel_next_translated(PmKernel *kernel, unsigned group, uint64_t iova,
+                                    uint64_t *run_iova, uint64_t *run_size)
+{
+    PmFakeKernel *fake = enter(kernel);
+    const PmType1 *type1 = iommu_of(fake, group);
+    bool found = type1 != NULL && pm_page_table_next_run(type1->table, iova, run_iova, run_size);
+
+    leave(fake);
+    return found;
+}
+
+uint64_t pm_fake_kernel_get_n_dma_faults(PmKernel *kernel)
+{
+    PmFakeKernel *fake = enter(kernel);
+    uint64_t n_faults = fake->dma_faults.n_faults;
+
+    leave(fake);
+    return n_faults;
+}
+
+bool pm_fake_kernel_last_dma_fault(PmKernel *kernel, PmFakeDmaFault *fault)
+{
+    PmFakeKernel *fake = enter(kernel);
+    bool found = fake->dma_faults.n_faults > 0;
+
+    if (found)
+        *fault = fake->dma_faults.last;
+    leave(fake);
+    return found;
+}

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT */
+#include <plugmap/kernel.h>
+
+void pm_kernel_init(PmKernel *kernel, const PmKernelOps *ops)
+{
+    kernel->ops = ops;
+    g_atomic_ref_count_init(&kernel->references);
+}
+
+PmKernel *pm_kernel_ref(PmKernel *kernel)
+{
+    g_atomic_ref_count_inc(&kernel->references);
+    return kernel;
+}
+
+void pm_kernel_unref(PmKernel *kernel)
+{
+    if (g_atomic_ref_count_dec(&kernel->references)) {
+        kernel->ops->free(kernel);
+    }
+}
