@@ -61,12 +61,14 @@ typedef void (*PmVirtioMemSizeFunc)(PmVirtioMem *device, uint64_t size, void *us
  * PmVirtioMemConfig: how to make a device. Zero-initialise, then set what differs.
  * @ram: the memory; its size is the region size. A reference is taken. It must not have a manager
  * yet.
- * @address: guest physical address of the region, a multiple of the block size.
+ * @address: guest physical address of the region, a multiple of the block size; the region must end
+ * below 2^64.
  * @block_size: bytes, a power of two, at least the RAM's page size; below 1 MiB with a warning to
  * the log. 0: the larger of the page size and the host's transparent huge page size (base pages) or
  * 1 MiB.
  * @requested_size: bytes that the guest should plug at first, a multiple of the block size.
- * @usable_extent: bytes that the usable region reaches beyond the requested size; 0: 256 MiB (x86).
+ * @usable_extent: bytes that the usable region reaches beyond the requested size; 0: 256 MiB (arm:
+ * 1 GiB).
  * @has_node, @node: NUMA node of the memory; offers VIRTIO_MEM_F_ACPI_PXM.
  * @no_unplugged_inaccessible: do not offer VIRTIO_MEM_F_UNPLUGGED_INACCESSIBLE (old guests that
  * read unplugged memory).
@@ -131,10 +133,14 @@ PM_EXPORT uint64_t pm_virtio_mem_get_requested_size(const PmVirtioMem *device);
 /** Feature bits on offer: 1 << VIRTIO_MEM_F_*. */
 PM_EXPORT uint64_t pm_virtio_mem_get_features(const PmVirtioMem *device);
 
+/** Feature bits that the driver has accepted; 0 before that and after a device reset. */
+PM_EXPORT uint64_t pm_virtio_mem_get_accepted_features(const PmVirtioMem *device);
+
 /**
- * The driver accepts features. Errors: PM_ERROR_BAD_REQUEST (bits that were not offered, or
- * UNPLUGGED_INACCESSIBLE was offered and is not among them; the driver must not set FEATURES_OK
- * then).
+ * The driver accepts features.
+ * @features: those of the device type (bits 0 to 23); the transport's own are not known here.
+ * Errors: PM_ERROR_BAD_REQUEST (bits that were not offered, or UNPLUGGED_INACCESSIBLE was offered
+ * and is not among them): do not let the driver set FEATURES_OK then.
  */
 PM_EXPORT bool pm_virtio_mem_set_features(PmVirtioMem *device, uint64_t features, GError **error);
 
@@ -161,9 +167,8 @@ PM_EXPORT void pm_virtio_mem_set_migrating(PmVirtioMem *device, bool migrating);
  * Carries out one request of the guest.
  * @request, @request_size: struct virtio_mem_req as in the descriptor, little endian; more bytes
  * are ignored.
- * @response, @response_size: room for struct virtio_mem_resp, at least 10 bytes; set if true is
- * returned. May overlap
- *     @request.
+ * @response, @response_size: room for struct virtio_mem_resp; its 10 bytes are set if true is
+ * returned. May overlap @request.
  *
  * Returns: true if there is an answer (of any type: see pm_virtio_mem_last_refusal()). False for a
  * request that breaks the protocol (unknown type, too short, response buffer too small):
@@ -186,8 +191,10 @@ PM_EXPORT void pm_virtio_mem_device_reset(PmVirtioMem *device);
 
 /**
  * The machine is reset: everything is unplugged, and the usable region shrinks to what the
- * requested size needs. Not to be called for a wake-up from suspend. Errors: what made it
- * impossible (the code of the cause; PM_ERROR_BUSY while migrating). Everything stays plugged then.
+ * requested size needs. No configuration interrupt: no driver listens. Not to be called for a
+ * wake-up from suspend. The virtio device itself is reset by pm_virtio_mem_device_reset().
+ * Errors: what made it impossible (the code of the cause; PM_ERROR_BUSY while migrating).
+ * Everything stays plugged then.
  */
 PM_EXPORT bool pm_virtio_mem_system_reset(PmVirtioMem *device, GError **error);
 

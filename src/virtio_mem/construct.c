@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: MIT */
+#include <inttypes.h>
+#include <unistd.h>
+
+#include <plugmap/size.h>
+
+#include "base/error_text.h"
+#include "base/log.h"
+#include "kernel-uapi/virtio_mem.h"
+#include "virtio_mem/block_size.h"
+#include "virtio_mem/device.h"
+
+/* Linux guests online memory in blocks of 128 MiB (x86) or up to 512 MiB (arm64 with large pages).
+ * Two of them beyond the requested size let a guest fill up behind a block that it cannot use. */
+#if defined(__aarch64__) || defined(__arm__)
+#define DEFAULT_USABLE_EXTENT (2 * (UINT64_C(512) << 20))
+#else
+#define DEFAULT_USABLE_EXTENT (2 * (UINT64_C(128) << 20))
+#endif
+
+static uint64_t choose_block_size(const PmVirtioMemConfig *config)
+{
+    if (config->block_size != 0)
+        return config->block_size;
+    return pm_default_block_size(pm_ram_get_page_size(config->ram), (uint64_t)sysconf(_SC_PAGESIZE),
+                                 PM_THP_SIZE_PATH);
+}
+
+static bool check_block_size(const PmVirtioMemConfig *config, uint64_t block_size, GError **error)
+{
+    uint64_t page_size = pm_ram_get_page_size(config->ram);
+    g_autofree char *block_text = pm_size_format(block_size);
+    g_autofree char *page_text = pm_size_format(page_size);
+
+    if ((block_size & (block_size - 1)) != 0)
+        return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
+                       "virtio-mem: block_size %s is not a power of two", block_text);
+    if (block_size < page_size)
+        return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
+                       "virtio-mem: block_size %s is smaller than the page size of ram, %s: "
+                       "use at least that",
+                       block_text, page_text);
+    return true;
+}
+
+static bool check_alignment(const char *property, uint64_t value, uint64_t block_size,
+                            GError **error)
+{
+    g_autofree char *block_text = pm_size_format(block_size);
+
+    if (value % block_size == 0)
+        return true;
+    return pm_fail(error, PM_ERROR_UNALIGNED,
+                   "virtio-mem: %s 0x%" PRIx64 " is not a multiple of block_size %s", property,
+                   value, block_text);
+}
+
+static bool check_sizes(const PmVirtioMemConfig *config, uint64_t block_size, GError **error)
+{
+    uint64_t region_size = pm_ram_get_size(config->ram);
+    g_autofree char *requested_text = pm_size_format(config->requested_size);
+    g_autofree char *region_text = pm_size_format(region_size);
+    uint64_t end;
+
+    if (!check_alignment("requested_size", config->requested_size, block_size, error) ||
+        !check_alignment("address", config->address, block_size, error) ||
+        !check_alignment("the size of ram", region_size, block_size, error))
+        return false;
+    if (config->requested_size > region_size)
+        return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
+                       "virtio-mem: requested_size %s is larger than ram, which has %s",
+                       requested_text, region_text);
+    if (__builtin_add_overflow(config->address, region_size, &end))
+        return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
+                       "virtio-mem: address 0x%" PRIx64 " is too high for a region of %s: its end "
+                       "does not fit in 64 bits",
+                       config->address, region_text);
+    return true;
+}
+
+static void warn_of_small_blocks(uint64_t block_size)
+{
+    g_autofree char *block_text = pm_size_format(block_size);
+    g_autofree char *floor_text = pm_size_format(PM_BLOCK_SIZE_FLOOR);
+
+    if (block_size < PM_BLOCK_SIZE_FLOOR)
+        pm_log(G_LOG_LEVEL_WARNING,
+               "virtio-mem: block_size %s is below %s: QEMU does not offer that, and every block "
+               "takes a mapping of its own",
+               block_text, floor_text);
+}
+
+static uint64_t features_on_offer(const PmVirtioMemConfig *config)
+{
+    uint64_t features = 0;
+
+    if (config->has_node)
+        features |= UINT64_C(1) << VIRTIO_MEM_F_ACPI_PXM;
+    if (!config->no_unplugged_inaccessible)
+        features |= UINT64_C(1) << VIRTIO_MEM_F_UNPLUGGED_INACCESSIBLE;
+    if (config->persistent_suspend)
+        features |= UINT64_C(1) << VIRTIO_MEM_F_PERSISTENT_SUSPEND;
+    return features;
+}
+
+PmVirtioMem *pm_virtio_mem_new(const PmVirtioMemConfig *config, GError **error)
+{
+    g_autoptr(PmDiscardManager) manager = NULL;
+    PmVirtioMem *device;
+    uint64_t block_size;
+
+    if (config == NULL || config->ram == NULL) {
+        pm_fail(error, PM_ERROR_INVALID_ARGUMENT, "virtio-mem: ram is not set");
+        return NULL;
+    }
+    block_size = choose_block_size(config);
+    if (!check_block_size(config, block_size, error) || !check_sizes(config, block_size, error))
+        return NULL;
+    /* Become the one manager first: until then the memory may be somebody else's to discard. */
+    manager = pm_discard_manager_new(config->ram, block_size, error);
+    if (manager == NULL || !pm_ram_discard(config->ram, 0, pm_ram_get_size(config->ram), error))
+        return NULL;
+    warn_of_small_blocks(block_size);
+
+    device = g_new0(PmVirtioMem, 1);
+    device->manager = g_steal_pointer(&manager);
+    device->address = config->address;
+    device->block_size = block_size;
+    device->region_size = pm_ram_get_size(config->ram);
+    device->usable_extent =
+        config->usable_extent != 0 ? config->usable_extent : DEFAULT_USABLE_EXTENT;
+    device->requested_size = config->requested_size;
+    device->usable_size = pm_virtio_mem_wanted_usable_size(device);
+    device->offered_features = features_on_offer(config);
+    device->node = config->has_node ? config->node : 0;
+    device->prefault = config->prefault;
+    device->plugged_size_changed = config->plugged_size_changed;
+    device->config_changed = config->config_changed;
+    device->user_data = config->user_data;
+    return device;
+}
+
+void pm_virtio_mem_free(PmVirtioMem *device)
+{
+    g_autoptr(GError) error = NULL;
+
+    if (device == NULL)
+        return;
+    if (!pm_discard_manager_discard_all(device->manager, &error))
+        pm_log(G_LOG_LEVEL_WARNING,
+               "virtio-mem: the device at 0x%" PRIx64 " goes away, but not everything could be "
+               "discarded: %s",
+               device->address, error->message);
+    pm_discard_manager_unref(device->manager);
+    g_free(device->refusal_message);
+    g_free(device);
+}

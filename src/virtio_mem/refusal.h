@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+/* Why the device said no: kept for the host, because the guest's answer cannot say it. */
+#ifndef PLUGMAP_VIRTIO_MEM_REFUSAL_H
+#define PLUGMAP_VIRTIO_MEM_REFUSAL_H
+
+#include "virtio_mem/device.h"
+
+void pm_refusal_clear(PmVirtioMem *device);
+
+/* Takes @message. */
+void pm_refusal_set(PmVirtioMem *device, PmRefusal cause, char *message);
+
+/* The cause that stands behind a failed populate or discard. */
+PmRefusal pm_refusal_of_error(const GError *error);
+
+#endif

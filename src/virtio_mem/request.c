@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: MIT */
+/* The guest's requests. Each handler is the list of its checks, in the order that decides the
+ * answer. */
+#include <inttypes.h>
+#include <string.h>
+
+#include <plugmap/size.h>
+
+#include "base/error_text.h"
+#include "kernel-uapi/virtio_mem.h"
+#include "virtio_mem/device.h"
+#include "virtio_mem/refusal.h"
+
+/* A request in the host's byte order. Its padding is not looked at. */
+typedef struct {
+    uint16_t type;
+    uint16_t n_blocks;
+    uint64_t address;
+    /* In the region; set by range_is_valid(). */
+    uint64_t offset;
+    uint64_t size;
+} Request;
+
+static const char *const type_names[] = {
+    [VIRTIO_MEM_REQ_PLUG] = "PLUG",
+    [VIRTIO_MEM_REQ_UNPLUG] = "UNPLUG",
+    [VIRTIO_MEM_REQ_UNPLUG_ALL] = "UNPLUG_ALL",
+    [VIRTIO_MEM_REQ_STATE] = "STATE",
+};
+
+/* Notes why a request is refused. Returns false, so that a check can end with it. */
+G_GNUC_PRINTF(4, 5)
+static bool refuse(PmVirtioMem *device, const Request *request, PmRefusal cause, const char *format,
+                   ...)
+{
+    g_autofree char *reason = NULL;
+    const char *name = type_names[request->type];
+    va_list arguments;
+
+    va_start(arguments, format);
+    reason = g_strdup_vprintf(format, arguments);
+    va_end(arguments);
+    if (request->type == VIRTIO_MEM_REQ_UNPLUG_ALL)
+        pm_refusal_set(device, cause, g_strdup_printf("%s refused: %s", name, reason));
+    else
+        pm_refusal_set(device, cause,
+                       g_strdup_printf("%s of %u block%s at 0x%" PRIx64 " refused: %s", name,
+                                       request->n_blocks, request->n_blocks == 1 ? "" : "s",
+                                       request->address, reason));
+    return false;
+}
+
+/* The usable part of the region is the bound, not the whole. */
+static bool range_is_valid(PmVirtioMem *device, Request *request)
+{
+    uint64_t usable_end = device->address + device->usable_size;
+    uint64_t size;
+    uint64_t end;
+
+    if (request->address % device->block_size != 0) {
+        g_autofree char *block_text = pm_size_format(device->block_size);
+
+        return refuse(device, request, PM_REFUSAL_BAD_RANGE,
+                      "the address is not a multiple of the block size, %s", block_text);
+    }
+    if (request->n_blocks == 0)
+        return refuse(device, request, PM_REFUSAL_BAD_RANGE, "it names no block");
+    if (__builtin_mul_overflow(request->n_blocks, device->block_size, &size) ||
+        __builtin_add_overflow(request->address, size, &end))
+        return refuse(device, request, PM_REFUSAL_BAD_RANGE,
+                      "the range wraps around the end of the address space");
+    if (request->address < device->address || request->address >= usable_end || end > usable_end)
+        return refuse(device, request, PM_REFUSAL_BAD_RANGE,
+                      "the range, up to 0x%" PRIx64 ", is not inside the usable region, 0x%" PRIx64
+                      " to 0x%" PRIx64,
+                      end, device->address, usable_end);
+    request->offset = request->address - device->address;
+    request->size = size;
+    return true;
+}
+
+static bool fits_requested_size(PmVirtioMem *device, const Request *request)
+{
+    uint64_t plugged = pm_virtio_mem_get_plugged_size(device);
+    g_autofree char *plugged_text = NULL;
+    g_autofree char *size_text = NULL;
+    g_autofree char *requested_text = NULL;
+    uint64_t wanted;
+
+    if (!__builtin_add_overflow(plugged, request->size, &wanted) &&
+        wanted <= device->requested_size)
+        return true;
+    plugged_text = pm_size_format(plugged);
+    size_text = pm_size_format(request->size);
+    requested_text = pm_size_format(device->requested_size);
+    return refuse(device, request, PM_REFUSAL_REQUESTED_SIZE,
+                  "%s are plugged, and %s more would exceed the requested size, %s", plugged_text,
+                  size_text, requested_text);
+}
+
+/* Names the first block that stands in the way: it tells where guest and host disagree. */
+static bool refuse_for_block(PmVirtioMem *device, const Request *request, uint64_t offset,
+                             const char *state)
+{
+    return refuse(device, request, PM_REFUSAL_BLOCK_STATE,
+                  "the block at 0x%" PRIx64 " is %s already", device->address + offset, state);
+}
+
+static bool is_unplugged(PmVirtioMem *device, const Request *request)
+{
+    uint64_t run_offset = request->offset;
+    uint64_t run_size;
+
+    if (pm_discard_manager_is_discarded(device->manager, request->offset, request->size))
+        return true;
+    pm_discard_manager_next_populated(device->manager, request->offset,
+                                      request->offset + request->size, &run_offset, &run_size);
+    return refuse_for_block(device, request, run_offset, "plugged");
+}
+
+static bool is_plugged(PmVirtioMem *device, const Request *request)
+{
+    uint64_t run_offset = request->offset;
+    uint64_t run_size;
+
+    if (pm_discard_manager_is_populated(device->manager, request->offset, request->size))
+        return true;
+    pm_discard_manager_next_discarded(device->manager, request->offset,
+                                      request->offset + request->size, &run_offset, &run_size);
+    return refuse_for_block(device, request, run_offset, "unplugged");
+}
+
+/* The other side already has, or is being sent, the state of the blocks. */
+static bool may_change(PmVirtioMem *device, const Request *request)
+{
+    if (!device->migrating)
+        return true;
+    return refuse(device, request, PM_REFUSAL_MIGRATION,
+                  "migration is running: try again when it is over");
+}
+
+static bool populate(PmVirtioMem *device, const Request *request)
+{
+    g_autoptr(GError) error = NULL;
+
+    if (pm_discard_manager_populate(device->manager, request->offset, request->size,
+                                    device->prefault, &error))
+        return true;
+    return refuse(device, request, pm_refusal_of_error(error), "%s", error->message);
+}
+
+static bool discard(PmVirtioMem *device, const Request *request)
+{
+    g_autoptr(GError) error = NULL;
+
+    if (pm_discard_manager_discard(device->manager, request->offset, request->size, &error))
+        return true;
+    return refuse(device, request, pm_refusal_of_error(error), "%s", error->message);
+}
+
+static uint16_t handle_plug(PmVirtioMem *device, Request *request)
+{
+    if (!range_is_valid(device, request))
+        return VIRTIO_MEM_RESP_ERROR;
+    /* Before the block states: a driver that has not seen a lower requested size yet is told to
+     * look, not that it is wrong. */
+    if (!fits_requested_size(device, request))
+        return VIRTIO_MEM_RESP_NACK;
+    if (!is_unplugged(device, request))
+        return VIRTIO_MEM_RESP_ERROR;
+    if (!may_change(device, request) || !populate(device, request))
+        return VIRTIO_MEM_RESP_BUSY;
+    return VIRTIO_MEM_RESP_ACK;
+}
+
+/* Never NACK: a guest may unplug whatever it likes to. */
+static uint16_t handle_unplug(PmVirtioMem *device, Request *request)
+{
+    if (!range_is_valid(device, request))
+        return VIRTIO_MEM_RESP_ERROR;
+    if (!is_plugged(device, request))
+        return VIRTIO_MEM_RESP_ERROR;
+    if (!may_change(device, request) || !discard(device, request))
+        return VIRTIO_MEM_RESP_BUSY;
+    return VIRTIO_MEM_RESP_ACK;
+}
+
+static uint16_t handle_unplug_all(PmVirtioMem *device, const Request *request)
+{
+    g_autoptr(GError) error = NULL;
+    PmRefusal cause = pm_virtio_mem_unplug_all(device, &error);
+
+    if (cause == PM_REFUSAL_NONE)
+        return VIRTIO_MEM_RESP_ACK;
+    refuse(device, request, cause, "%s", error->message);
+    return VIRTIO_MEM_RESP_BUSY;
+}
+
+/* Changes nothing, so it is never busy. */
+static uint16_t handle_state(PmVirtioMem *device, Request *request, uint16_t *state)
+{
+    if (!range_is_valid(device, request))
+        return VIRTIO_MEM_RESP_ERROR;
+    if (pm_discard_manager_is_populated(device->manager, request->offset, request->size))
+        *state = VIRTIO_MEM_STATE_PLUGGED;
+    else if (pm_discard_manager_is_discarded(device->manager, request->offset, request->size))
+        *state = VIRTIO_MEM_STATE_UNPLUGGED;
+    else
+        *state = VIRTIO_MEM_STATE_MIXED;
+    return VIRTIO_MEM_RESP_ACK;
+}
+
+static uint16_t dispatch(PmVirtioMem *device, Request *request, uint16_t *state)
+{
+    switch (request->type) {
+    case VIRTIO_MEM_REQ_PLUG:
+        return handle_plug(device, request);
+    case VIRTIO_MEM_REQ_UNPLUG:
+        return handle_unplug(device, request);
+    case VIRTIO_MEM_REQ_UNPLUG_ALL:
+        return handle_unplug_all(device, request);
+    default:
+        return handle_state(device, request, state);
+    }
+}
+
+/* PLUG, UNPLUG and STATE have the same layout. */
+static Request decode(const void *bytes)
+{
+    struct virtio_mem_req wire;
+
+    memcpy(&wire, bytes, sizeof(wire));
+    return (Request){
+        .type = GUINT16_FROM_LE(wire.type),
+        .n_blocks = GUINT16_FROM_LE(wire.u.plug.nb_blocks),
+        .address = GUINT64_FROM_LE(wire.u.plug.addr),
+    };
+}
+
+static void encode(uint16_t type, uint16_t state, void *bytes)
+{
+    const struct virtio_mem_resp wire = {
+        .type = GUINT16_TO_LE(type),
+        .u.state.state = GUINT16_TO_LE(state),
+    };
+
+    memcpy(bytes, &wire, sizeof(wire));
+}
+
+/* The guest broke the protocol: there is no answer that it could understand. */
+G_GNUC_PRINTF(3, 4)
+static bool violated(PmVirtioMem *device, GError **error, const char *format, ...)
+{
+    g_autofree char *reason = NULL;
+    va_list arguments;
+
+    va_start(arguments, format);
+    reason = g_strdup_vprintf(format, arguments);
+    va_end(arguments);
+    device->broken = true;
+    pm_refusal_set(
+        device, PM_REFUSAL_PROTOCOL,
+        g_strdup_printf("virtio-mem: %s: the device is broken until its driver resets it", reason));
+    return pm_fail(error, PM_ERROR_BAD_REQUEST, "%s", device->refusal_message);
+}
+
+bool pm_virtio_mem_handle(PmVirtioMem *device, const void *request, size_t request_size,
+                          void *response, size_t response_size, GError **error)
+{
+    uint64_t before = pm_virtio_mem_get_plugged_size(device);
+    uint16_t state = 0;
+    uint16_t answer;
+    Request decoded;
+
+    pm_refusal_clear(device);
+    if (device->broken)
+        return violated(device, error, "an earlier request broke the protocol");
+    if (request_size < sizeof(struct virtio_mem_req))
+        return violated(device, error, "a request of %zu bytes is too short, it needs %zu",
+                        request_size, sizeof(struct virtio_mem_req));
+    if (response_size < sizeof(struct virtio_mem_resp))
+        return violated(device, error,
+                        "room for a response of %zu bytes is too small, it needs %zu",
+                        response_size, sizeof(struct virtio_mem_resp));
+    decoded = decode(request);
+    if (decoded.type >= G_N_ELEMENTS(type_names))
+        return violated(device, error, "request type %u is unknown", decoded.type);
+
+    answer = dispatch(device, &decoded, &state);
+    pm_virtio_mem_notify_plugged(device, before);
+    encode(answer, state, response);
+    return true;
+}

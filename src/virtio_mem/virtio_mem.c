@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: MIT */
+#include <inttypes.h>
+#include <string.h>
+
+#include <plugmap/size.h>
+
+#include "base/error_text.h"
+#include "kernel-uapi/virtio_mem.h"
+#include "virtio_mem/device.h"
+#include "virtio_mem/refusal.h"
+
+PmDiscardManager *pm_virtio_mem_get_manager(const PmVirtioMem *device)
+{
+    return device->manager;
+}
+
+uint64_t pm_virtio_mem_get_address(const PmVirtioMem *device)
+{
+    return device->address;
+}
+
+uint64_t pm_virtio_mem_get_block_size(const PmVirtioMem *device)
+{
+    return device->block_size;
+}
+
+uint64_t pm_virtio_mem_get_region_size(const PmVirtioMem *device)
+{
+    return device->region_size;
+}
+
+uint64_t pm_virtio_mem_get_usable_size(const PmVirtioMem *device)
+{
+    return device->usable_size;
+}
+
+uint64_t pm_virtio_mem_get_plugged_size(const PmVirtioMem *device)
+{
+    return pm_discard_manager_get_populated(device->manager);
+}
+
+uint64_t pm_virtio_mem_get_requested_size(const PmVirtioMem *device)
+{
+    return device->requested_size;
+}
+
+uint64_t pm_virtio_mem_get_features(const PmVirtioMem *device)
+{
+    return device->offered_features;
+}
+
+uint64_t pm_virtio_mem_get_accepted_features(const PmVirtioMem *device)
+{
+    return device->accepted_features;
+}
+
+bool pm_virtio_mem_set_features(PmVirtioMem *device, uint64_t features, GError **error)
+{
+    uint64_t inaccessible = UINT64_C(1) << VIRTIO_MEM_F_UNPLUGGED_INACCESSIBLE;
+
+    if ((features & ~device->offered_features) != 0)
+        return pm_fail(error, PM_ERROR_BAD_REQUEST,
+                       "virtio-mem: the driver accepts features 0x%" PRIx64 ", but only 0x%" PRIx64
+                       " are on offer",
+                       features, device->offered_features);
+    if ((device->offered_features & ~features & inaccessible) != 0)
+        return pm_fail(error, PM_ERROR_BAD_REQUEST,
+                       "virtio-mem: the driver accepts features 0x%" PRIx64
+                       " without UNPLUGGED_INACCESSIBLE (0x%" PRIx64
+                       "): for such a driver set no_unplugged_inaccessible",
+                       features, inaccessible);
+    device->accepted_features = features;
+    return true;
+}
+
+void pm_virtio_mem_config_read(const PmVirtioMem *device, uint64_t offset, void *buffer,
+                               size_t size)
+{
+    const struct virtio_mem_config config = {
+        .block_size = GUINT64_TO_LE(device->block_size),
+        .node_id = GUINT16_TO_LE(device->node),
+        .addr = GUINT64_TO_LE(device->address),
+        .region_size = GUINT64_TO_LE(device->region_size),
+        .usable_region_size = GUINT64_TO_LE(device->usable_size),
+        .plugged_size = GUINT64_TO_LE(pm_virtio_mem_get_plugged_size(device)),
+        .requested_size = GUINT64_TO_LE(device->requested_size),
+    };
+
+    if (size == 0)
+        return;
+    memset(buffer, 0, size);
+    if (offset < sizeof(config))
+        memcpy(buffer, (const char *)&config + offset, MIN(size, sizeof(config) - offset));
+}
+
+uint64_t pm_virtio_mem_wanted_usable_size(const PmVirtioMem *device)
+{
+    uint64_t size;
+    uint64_t beyond_block;
+
+    if (device->requested_size == 0)
+        return 0;
+    if (__builtin_add_overflow(device->requested_size, device->usable_extent, &size) ||
+        size > device->region_size)
+        return device->region_size;
+    /* Cannot leave the region, whose size is a multiple of the block size. */
+    beyond_block = size % device->block_size;
+    return beyond_block == 0 ? size : size - beyond_block + device->block_size;
+}
+
+bool pm_virtio_mem_set_requested_size(PmVirtioMem *device, uint64_t size, GError **error)
+{
+    g_autofree char *block_text = pm_size_format(device->block_size);
+    g_autofree char *region_text = pm_size_format(device->region_size);
+
+    if (size % device->block_size != 0)
+        return pm_fail(error, PM_ERROR_UNALIGNED,
+                       "virtio-mem: requested_size 0x%" PRIx64
+                       " is not a multiple of block_size %s",
+                       size, block_text);
+    if (size > device->region_size)
+        return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
+                       "virtio-mem: requested_size 0x%" PRIx64
+                       " is larger than the region, which has %s",
+                       size, region_text);
+    device->requested_size = size;
+    /* Never shrinks here: the guest may be using what lies beyond. */
+    device->usable_size = MAX(device->usable_size, pm_virtio_mem_wanted_usable_size(device));
+    if (device->config_changed != NULL)
+        device->config_changed(device, size, device->user_data);
+    return true;
+}
+
+void pm_virtio_mem_set_migrating(PmVirtioMem *device, bool migrating)
+{
+    device->migrating = migrating;
+}
+
+void pm_virtio_mem_notify_plugged(PmVirtioMem *device, uint64_t before)
+{
+    uint64_t now = pm_virtio_mem_get_plugged_size(device);
+
+    if (now != before && device->plugged_size_changed != NULL)
+        device->plugged_size_changed(device, now, device->user_data);
+}
+
+PmRefusal pm_virtio_mem_unplug_all(PmVirtioMem *device, GError **error)
+{
+    g_autoptr(GError) failure = NULL;
+    bool something = pm_virtio_mem_get_plugged_size(device) != 0 ||
+                     pm_discard_manager_get_quarantined(device->manager) != 0;
+
+    if (something && device->migrating) {
+        pm_fail(error, PM_ERROR_BUSY, "migration is running: try again when it is over");
+        return PM_REFUSAL_MIGRATION;
+    }
+    if (something && !pm_discard_manager_discard_all(device->manager, &failure)) {
+        PmRefusal cause = pm_refusal_of_error(failure);
+
+        g_propagate_error(error, g_steal_pointer(&failure));
+        return cause;
+    }
+    device->usable_size = pm_virtio_mem_wanted_usable_size(device);
+    return PM_REFUSAL_NONE;
+}
+
+void pm_virtio_mem_device_reset(PmVirtioMem *device)
+{
+    pm_refusal_clear(device);
+    device->accepted_features = 0;
+    device->broken = false;
+}
+
+bool pm_virtio_mem_system_reset(PmVirtioMem *device, GError **error)
+{
+    g_autoptr(GError) failure = NULL;
+    uint64_t before = pm_virtio_mem_get_plugged_size(device);
+    PmRefusal cause;
+
+    pm_refusal_clear(device);
+    cause = pm_virtio_mem_unplug_all(device, &failure);
+    pm_virtio_mem_notify_plugged(device, before);
+    if (cause == PM_REFUSAL_NONE)
+        return true;
+    g_prefix_error(&failure, "system reset of the virtio-mem device at 0x%" PRIx64 " refused: ",
+                   device->address);
+    pm_refusal_set(device, cause, g_strdup(failure->message));
+    g_propagate_error(error, g_steal_pointer(&failure));
+    return false;
+}
