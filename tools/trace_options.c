@@ -56,14 +56,21 @@ static bool parse_size(const char *option, const char *text, uint64_t *value, GE
     return false;
 }
 
-/* 0 means «not given», so a size of 0 has to be refused here. */
-static bool check_not_zero(const char *option, const char *text, uint64_t value, GError **error)
+/* Wrong whatever the trace says; and 0 means «not given» to the reader. */
+static bool check_sizes(const PmTraceOptions *options, const PmTraceGeometry *given, GError **error)
 {
-    if (text == NULL || value != 0)
-        return true;
-    g_set_error(error, PM_ERROR, PM_ERROR_INVALID_ARGUMENT, "%s %s: must be more than nothing",
-                option, text);
-    return false;
+    if (options->region_size != NULL && given->region_size == 0) {
+        g_set_error_literal(error, PM_ERROR, PM_ERROR_INVALID_ARGUMENT,
+                            "--region-size: must be more than nothing");
+        return false;
+    }
+    if (options->block_size != NULL &&
+        (given->block_size == 0 || (given->block_size & (given->block_size - 1)) != 0)) {
+        g_set_error(error, PM_ERROR, PM_ERROR_INVALID_ARGUMENT,
+                    "--block-size %s: must be a power of two", options->block_size);
+        return false;
+    }
+    return true;
 }
 
 PmTrace *pm_trace_options_load(const PmTraceOptions *options, const char *path, GError **error)
@@ -76,8 +83,7 @@ PmTrace *pm_trace_options_load(const PmTraceOptions *options, const char *path, 
         !parse_size("--region-addr", options->region_address, &given.region_address, error) ||
         !parse_size("--region-size", options->region_size, &given.region_size, error) ||
         !parse_size("--block-size", options->block_size, &given.block_size, error) ||
-        !check_not_zero("--region-size", options->region_size, given.region_size, error) ||
-        !check_not_zero("--block-size", options->block_size, given.block_size, error))
+        !check_sizes(options, &given, error))
         return NULL;
     return pm_trace_load(path, (PmTraceFormat)format, &given, error);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/error_text.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 bool pm_fail(GError **error, PmError code, const char *format, ...)
@@ -20,4 +21,19 @@ char *pm_errno_text(int error_number)
 
     return g_strdup_printf("%s (%s)", name != NULL ? name : "unknown error",
                            g_strerror(error_number));
+}
+
+char *pm_count_text(uint64_t count)
+{
+    g_autofree char *digits = g_strdup_printf("%" PRIu64, count);
+    GString *text = g_string_new(NULL);
+
+    for (const char *digit = digits; *digit != '\0'; digit++) {
+        size_t left = strlen(digit);
+
+        g_string_append_c(text, *digit);
+        if (left > 1 && left % 3 == 1)
+            g_string_append_c(text, ',');
+    }
+    return g_string_free(text, FALSE);
 }

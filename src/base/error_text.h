@@ -14,4 +14,7 @@ bool pm_fail(GError **error, PmError code, const char *format, ...) G_GNUC_PRINT
 /* «ENOSPC (No space left on device)»; a new string. @error_number is positive. */
 char *pm_errno_text(int error_number);
 
+/* «65,535»: counts are easier to read in groups; a new string. */
+char *pm_count_text(uint64_t count);
+
 #endif

@@ -14,7 +14,8 @@
 #define N_LEAF_LEVELS 3
 #define N_ENTRIES     (1U << LEVEL_BITS)
 
-#define LEAF        (UINT64_C(1) << 11)
+/* Tables lie at multiples of 16. */
+#define LEAF        (UINT64_C(1) << 3)
 #define ACCESS_MASK ((uint64_t)PM_IOMMU_READ_WRITE)
 #define HOST_MASK   (~UINT64_C(0xfff))
 
@@ -194,34 +195,48 @@ bool pm_page_table_translate(const PmPageTable *table, uint64_t iova, uint64_t *
     return true;
 }
 
-/* From @iova on to the first address where being translated is not @translated; false: there is
- * none up to 2^64. */
-static bool skip(const PmPageTable *table, uint64_t *iova, bool translated)
+/* The first address of a leaf at or behind *@iova below @table, whose first address is @base; no
+ * table is empty. */
+static bool find_leaf(const Table *table, unsigned level, uint64_t base, uint64_t *iova)
 {
-    for (;;) {
-        unsigned level;
-        uint64_t entry = find_entry(table, *iova, &level);
-        uint64_t next = (*iova & -size_of(level)) + size_of(level);
+    unsigned begin = *iova > base ? index_of(*iova, level) : 0;
+    unsigned end = level == N_LEVELS - 1 ? 1U << (64 - shift_of(level)) : N_ENTRIES;
 
-        if ((entry != 0) != translated)
+    for (unsigned i = begin; i < end; i++) {
+        uint64_t entry = table->entries[i];
+        uint64_t entry_base = base + i * size_of(level);
+
+        if (entry == 0)
+            continue;
+        if (is_leaf(entry)) {
+            *iova = MAX(*iova, entry_base);
             return true;
-        if (next < *iova || next == 0)
-            return false;
-        *iova = next;
+        }
+        if (find_leaf(table_of(entry), level - 1, entry_base, iova))
+            return true;
     }
+    return false;
+}
+
+/* The first address behind @iova that is not translated; 0 is 2^64. */
+static uint64_t find_hole(const PmPageTable *table, uint64_t iova)
+{
+    unsigned level;
+
+    while (find_entry(table, iova, &level) != 0) {
+        iova = (iova & -size_of(level)) + size_of(level);
+        if (iova == 0)
+            break;
+    }
+    return iova;
 }
 
 bool pm_page_table_next_run(const PmPageTable *table, uint64_t iova, uint64_t *run_iova,
                             uint64_t *run_size)
 {
-    uint64_t end;
-
-    if (!skip(table, &iova, false))
+    if (!find_leaf(table->root, N_LEVELS - 1, 0, &iova))
         return false;
-    end = iova;
-    if (!skip(table, &end, true))
-        end = 0; /* 2^64 */
     *run_iova = iova;
-    *run_size = end - iova;
+    *run_size = find_hole(table, iova) - iova;
     return true;
 }

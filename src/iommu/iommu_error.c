@@ -214,6 +214,10 @@ bool pm_iommu_fail_limit(const PmIommu *iommu, uint64_t n_mappings, uint64_t n_b
     uint64_t room = limit - MIN(n_used, limit);
     uint64_t fits = 0;
     g_autofree char *fits_text = NULL;
+    g_autofree char *needed_text = NULL;
+    g_autofree char *limit_text = NULL;
+    g_autofree char *used_text = NULL;
+    g_autofree char *room_text = NULL;
 
     if (block_size > 0)
         fits = smallest_block(n_bytes, block_size, room);
@@ -221,12 +225,16 @@ bool pm_iommu_fail_limit(const PmIommu *iommu, uint64_t n_mappings, uint64_t n_b
     if (block_size > 0 && room == 0 && bytes_used <= UINT64_MAX - n_bytes)
         fits = smallest_block(bytes_used + n_bytes, block_size, limit);
     fits_text = pm_size_format(fits);
-    return pm_fail(error, PM_ERROR_LIMIT,
-                   "%" PRIu64 " more mapping%s would exceed the container's limit of %" PRIu64
-                   " (%" PRIu64 " in use, room for %" PRIu64
-                   "): raise vfio_iommu_type1.dma_entry_limit before the container is opened%s%s",
-                   n_mappings, n_mappings == 1 ? "" : "s", limit, n_used, room,
-                   fits > 0 ? ", or use blocks of at least " : "", fits > 0 ? fits_text : "");
+    needed_text = pm_count_text(n_mappings);
+    limit_text = pm_count_text(limit);
+    used_text = pm_count_text(n_used);
+    room_text = pm_count_text(room);
+    return pm_fail(
+        error, PM_ERROR_LIMIT,
+        "%s more mapping%s would exceed the container's limit of %s (%s in use, room "
+        "for %s): raise vfio_iommu_type1.dma_entry_limit before the container is opened%s%s",
+        needed_text, n_mappings == 1 ? "" : "s", limit_text, used_text, room_text,
+        fits > 0 ? ", or use blocks of at least " : "", fits > 0 ? fits_text : "");
 }
 
 bool pm_iommu_fail_locked(const PmLockedMemory *locked, uint64_t n_bytes, GError **error)

@@ -7,6 +7,7 @@
 #include <plugmap/size.h>
 
 #include "base/error_text.h"
+#include "base/log.h"
 #include "iommu/iommu_error.h"
 
 /* How often purge asks again before it believes that somebody else goes on mapping. */
@@ -206,18 +207,49 @@ bool pm_iommu_unmap(PmIommu *iommu, uint64_t iova, uint64_t size, GError **error
     return unmapped;
 }
 
+/* What the ledger has mapped in [first, last], which cuts no mapping. */
+static uint64_t mapped_bytes(PmIommu *iommu, uint64_t first, uint64_t last)
+{
+    uint64_t n_bytes = 0;
+    PmIommuRun run;
+
+    while (pm_ledger_next_run(iommu->ledger, first, &run) && run.iova <= last) {
+        uint64_t run_last = MIN(run.iova + (run.n_blocks * run.block_size - 1), last);
+
+        n_bytes += run_last - run.iova + 1;
+        if (run_last == last)
+            break;
+        first = run_last + 1;
+    }
+    return n_bytes;
+}
+
+/* Unmaps once, and again until the kernel finds nothing, if it did not remove just what the ledger
+ * has. */
 static bool unmap_until_empty(PmIommu *iommu, uint64_t iova, uint64_t size, GError **error)
 {
+    uint64_t expected = mapped_bytes(iommu, iova, iova + (size - 1));
     uint64_t n_bytes = 0;
     unsigned i;
 
     for (i = 0; i < MAX_PURGE_TRIES; i++) {
         int result = iommu->ops->unmap(iommu, iova, size, &n_bytes);
 
-        if (result != 0)
-            return pm_iommu_fail_unmap(iova, size, -result, error);
-        if (n_bytes == 0)
+        if (result != 0) {
+            bool failed = pm_iommu_fail_unmap(iova, size, -result, error);
+
+            /* Something is gone already, so it is not as before. */
+            if (i > 0 && error != NULL)
+                (*error)->code = PM_ERROR_UNMAP_MISMATCH;
+            return failed;
+        }
+        if (n_bytes == 0 || (i == 0 && n_bytes == expected))
             return true;
+        if (i == 0)
+            pm_log(G_LOG_LEVEL_WARNING,
+                   "purging 0x%" PRIx64 " bytes at I/O address 0x%" PRIx64 " removed 0x%" PRIx64
+                   " bytes where 0x%" PRIx64 " bytes were known to be mapped",
+                   size, iova, n_bytes, expected);
     }
     return pm_fail(error, PM_ERROR_UNMAP_MISMATCH,
                    "the kernel still found 0x%" PRIx64 " bytes mapped in 0x%" PRIx64

@@ -179,24 +179,25 @@ static bool read_info(PmType1 *type1, GError **error)
     return leave_out_last_page(iommu, error);
 }
 
-static bool open_group(PmType1 *type1, const PmType1Config *config, GError **error)
+static bool open_group(PmType1 *type1, unsigned group, const char *sysfs_root, GError **error)
 {
-    const char *sysfs_root = config->sysfs_root != NULL ? config->sysfs_root : "/sys";
     PmKernel *kernel = type1->parent.kernel;
-    unsigned group = config->group;
 
-    if (config->device != NULL && !pm_sysfs_find_group(sysfs_root, config->device, &group, error))
-        return false;
     type1->group = pm_vfio_group_open(kernel, group, sysfs_root, error);
     return type1->group >= 0 && pm_vfio_group_set_container(kernel, type1->group, group, sysfs_root,
                                                             type1->container, error);
 }
 
+/* The device first: a wrong address should not be hidden behind a module that is not loaded. */
 static bool open_all(PmType1 *type1, const PmType1Config *config, GError **error)
 {
+    const char *sysfs_root = config->sysfs_root != NULL ? config->sysfs_root : "/sys";
+    unsigned group = config->group;
     int result;
 
-    if (!open_container(type1, error) || !open_group(type1, config, error))
+    if (config->device != NULL && !pm_sysfs_find_group(sysfs_root, config->device, &group, error))
+        return false;
+    if (!open_container(type1, error) || !open_group(type1, group, sysfs_root, error))
         return false;
     result = container_ioctl(type1, VFIO_SET_IOMMU, VFIO_TYPE1v2_IOMMU);
     if (result < 0)

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "trace/recorder.h"
 
+#include <pthread.h>
+
 #include "kernel-uapi/vfio.h"
 
 typedef struct {
@@ -10,7 +12,8 @@ typedef struct {
     uint64_t last;
     PmDmaFunc func;
     void *user_data;
-    GMutex lock; /* of n_calls, and of the order in which func sees the calls */
+    pthread_mutex_t lock; /* of what is below, and of the order in which func sees the calls */
+    bool stopped;
     uint64_t n_calls[PM_DMA_N_CALLS];
 } PmRecorder;
 
@@ -74,12 +77,12 @@ static int recorder_ioctl(PmKernel *kernel, int fd, unsigned long request, void 
     if (!dma_call(request, argument, &call, &iova, &size) || size == 0 || iova > recorder->last ||
         iova + (size - 1) < recorder->first)
         return inner->ops->ioctl(inner, fd, request, argument);
-    g_mutex_lock(&recorder->lock);
+    pthread_mutex_lock(&recorder->lock);
     result = inner->ops->ioctl(inner, fd, request, argument);
-    recorder->n_calls[call]++;
-    if (result >= 0 && recorder->func != NULL)
+    recorder->n_calls[call] += !recorder->stopped;
+    if (result >= 0 && recorder->func != NULL && !recorder->stopped)
         recorder->func(call, iova, size, recorder->user_data);
-    g_mutex_unlock(&recorder->lock);
+    pthread_mutex_unlock(&recorder->lock);
     return result;
 }
 
@@ -125,7 +128,7 @@ static void recorder_free(PmKernel *kernel)
     PmRecorder *recorder = recorder_of(kernel);
 
     pm_kernel_unref(recorder->inner);
-    g_mutex_clear(&recorder->lock);
+    pthread_mutex_destroy(&recorder->lock);
     g_free(recorder);
 }
 
@@ -152,7 +155,7 @@ PmKernel *pm_recorder_new(PmKernel *inner, uint64_t address, uint64_t size, PmDm
     recorder->last = address + (size - 1);
     recorder->func = func;
     recorder->user_data = user_data;
-    g_mutex_init(&recorder->lock);
+    (void)pthread_mutex_init(&recorder->lock, NULL);
     return &recorder->kernel;
 }
 
@@ -161,8 +164,17 @@ uint64_t pm_recorder_get_n_calls(PmKernel *kernel, PmDmaCall call)
     PmRecorder *recorder = recorder_of(kernel);
     uint64_t n_calls;
 
-    g_mutex_lock(&recorder->lock);
+    pthread_mutex_lock(&recorder->lock);
     n_calls = recorder->n_calls[call];
-    g_mutex_unlock(&recorder->lock);
+    pthread_mutex_unlock(&recorder->lock);
     return n_calls;
+}
+
+void pm_recorder_stop(PmKernel *kernel)
+{
+    PmRecorder *recorder = recorder_of(kernel);
+
+    pthread_mutex_lock(&recorder->lock);
+    recorder->stopped = true;
+    pthread_mutex_unlock(&recorder->lock);
 }

@@ -334,8 +334,11 @@ static bool set_up(PmReplay *replay, GError **error)
                                  error);
 }
 
+/* What the end of the replay unmaps was not in the trace. */
 static void tear_down(PmReplay *replay)
 {
+    if (replay->recorder != NULL)
+        pm_recorder_stop(replay->recorder);
     g_clear_pointer(&replay->mapper, pm_mapper_free);
     g_clear_pointer(&replay->device, pm_virtio_mem_free);
     g_clear_pointer(&replay->iommu, pm_iommu_unref);

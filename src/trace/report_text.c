@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <inttypes.h>
 
+#include "base/error_text.h"
 #include "kernel-uapi/virtio_mem.h"
 #include "trace/report.h"
 
@@ -10,22 +11,6 @@
 #define RESET "\033[0m"
 
 #define MAX_LISTED 10
-
-/* 65,535: counts are easier to read in groups. */
-static char *grouped(uint64_t value)
-{
-    g_autofree char *digits = g_strdup_printf("%" PRIu64, value);
-    GString *text = g_string_new(NULL);
-
-    for (const char *digit = digits; *digit != '\0'; digit++) {
-        size_t left = strlen(digit);
-
-        g_string_append_c(text, *digit);
-        if (left > 1 && left % 3 == 1)
-            g_string_append_c(text, ',');
-    }
-    return g_string_free(text, FALSE);
-}
 
 static char *duration(uint64_t ns)
 {
@@ -93,13 +78,13 @@ static void add_requests(GString *text, const PmReplayResult *result)
 
 static void add_dma(GString *text, const PmTrace *trace, const PmReplayResult *result)
 {
-    g_autofree char *plugged = grouped(result->n_blocks_plugged);
-    g_autofree char *unplugged = grouped(result->n_blocks_unplugged);
-    g_autofree char *map_calls = grouped(result->n_calls[PM_DMA_MAP]);
-    g_autofree char *unmap_calls = grouped(result->n_calls[PM_DMA_UNMAP]);
-    g_autofree char *peak = grouped(result->peak_mappings);
+    g_autofree char *plugged = pm_count_text(result->n_blocks_plugged);
+    g_autofree char *unplugged = pm_count_text(result->n_blocks_unplugged);
+    g_autofree char *map_calls = pm_count_text(result->n_calls[PM_DMA_MAP]);
+    g_autofree char *unmap_calls = pm_count_text(result->n_calls[PM_DMA_UNMAP]);
+    g_autofree char *peak = pm_count_text(result->peak_mappings);
     g_autofree char *limit =
-        result->mapping_limit == UINT64_MAX ? NULL : grouped(result->mapping_limit);
+        result->mapping_limit == UINT64_MAX ? NULL : pm_count_text(result->mapping_limit);
     g_autofree char *pinned = pm_size_format(result->final_pinned_bytes);
     g_autofree char *peak_pinned = pm_size_format(result->peak_pinned_bytes);
     g_autofree char *final = pm_size_format(result->n_blocks_final * trace->block_size);
@@ -179,8 +164,8 @@ static void add_list(GString *text, const GPtrArray *divergences, uint64_t n_tot
 static void add_verdict(GString *text, const PmReplayResult *result, const PmReportStyle *style)
 {
     bool right = pm_replay_is_right(result);
-    g_autofree char *checks = grouped(result->n_checks);
-    g_autofree char *mismatches = grouped(result->n_mismatches);
+    g_autofree char *checks = pm_count_text(result->n_checks);
+    g_autofree char *mismatches = pm_count_text(result->n_mismatches);
 
     g_string_append_printf(text, "%-9s %s%s%s: ", "verdict",
                            style->colours ? (right ? BOLD GREEN : BOLD RED) : "",

@@ -17,7 +17,7 @@ Run *run_plugmap(const char *first, ...)
     va_list arguments;
     gint wait_status;
 
-    g_ptr_array_add(words, PLUGMAP_COMMAND);
+    g_ptr_array_add(words, (char *)PLUGMAP_COMMAND);
     va_start(arguments, first);
     for (const char *word = first; word != NULL; word = va_arg(arguments, const char *))
         g_ptr_array_add(words, (char *)word);

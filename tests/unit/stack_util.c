@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "trace/replay_audit.h"
+
 static PmKernel *fake_with_two_groups(const PmFakeConfig *config)
 {
     PmFakeConfig populating;
@@ -75,39 +77,25 @@ int stack_request(Stack *stack, uint16_t type, uint64_t first, uint16_t n_blocks
     return GUINT16_FROM_LE(response.type);
 }
 
-/* The page table of a group against the manager, run by run. */
-static void check_page_table(Stack *stack, unsigned group)
-{
-    PmDiscardManager *manager = pm_virtio_mem_get_manager(stack->device);
-    uint64_t iova = 0;
-
-    for (uint64_t block = 0; block < STACK_N_BLOCKS; block++) {
-        uint64_t run_iova;
-        uint64_t run_size;
-        bool translated;
-
-        iova = STACK_ADDRESS + block * STACK_BLOCK;
-        translated =
-            pm_fake_kernel_next_translated(stack->fake, group, iova, &run_iova, &run_size) &&
-            run_iova == iova;
-        assert_true(!translated || run_size >= STACK_BLOCK);
-        assert_int_equal(
-            translated, pm_discard_manager_is_populated(manager, block * STACK_BLOCK, STACK_BLOCK));
-    }
-}
-
 void stack_check(Stack *stack)
 {
     uint64_t plugged = pm_virtio_mem_get_plugged_size(stack->device);
     uint64_t resident;
 
     for (unsigned i = 0; i < STACK_N_MAPPERS; i++) {
-        PmMapperAudit audit;
+        const PmReplayAuditSubject subject = {
+            .device = stack->device,
+            .mapper = stack->mappers[i],
+            .fake = stack->fake,
+            .group = i + 1,
+        };
 
-        assert_true(pm_mapper_audit(stack->mappers[i], &audit, NULL));
-        assert_int_equal(audit.n_mapped, plugged / STACK_BLOCK);
-        assert_int_equal(pm_fake_kernel_get_n_mappings(stack->fake, i + 1), plugged / STACK_BLOCK);
-        check_page_table(stack, i + 1);
+        for (size_t j = 0; j < PM_REPLAY_N_AUDITS; j++) {
+            g_autoptr(GError) error = NULL;
+
+            if (!pm_replay_audits[j].check(&subject, &error))
+                fail_msg("%s", error->message);
+        }
     }
     assert_int_equal(pm_fake_kernel_get_locked(stack->fake), STACK_N_MAPPERS * plugged);
     assert_true(pm_ram_resident(stack->ram, 0, STACK_N_BLOCKS * STACK_BLOCK, &resident, NULL));

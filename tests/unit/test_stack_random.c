@@ -30,6 +30,15 @@ static void set_all(bool *blocks, bool value, uint64_t first, uint64_t n_blocks)
         blocks[i] = value;
 }
 
+static unsigned n_plugged(const Life *life)
+{
+    unsigned n_blocks = 0;
+
+    for (unsigned i = 0; i < STACK_N_BLOCKS; i++)
+        n_blocks += life->plugged[i];
+    return n_blocks;
+}
+
 /* One request in four meets a kernel that refuses something. */
 static bool plan_a_fault(Life *life)
 {
@@ -74,9 +83,12 @@ static void read_quarantine(Life *life, bool may_grow, uint64_t first, uint64_t 
     memcpy(life->quarantined, now, sizeof(now));
 }
 
-static void check_answer(Life *life, int answer, bool legal, bool faulty, bool quarantined)
+static void check_answer(Life *life, int answer, bool legal, bool too_much, bool faulty,
+                         bool quarantined)
 {
-    if (!legal) {
+    if (too_much) {
+        assert_int_equal(answer, VIRTIO_MEM_RESP_NACK);
+    } else if (!legal) {
         assert_int_equal(answer, VIRTIO_MEM_RESP_ERROR);
     } else if (quarantined) {
         assert_int_equal(answer, VIRTIO_MEM_RESP_BUSY);
@@ -97,10 +109,11 @@ static void plug_or_unplug(Life *life, bool plug)
     bool faulty = plan_a_fault(life);
     bool legal = all_are(life->plugged, !plug, first, n_blocks);
     bool quarantined = !all_are(life->quarantined, false, first, n_blocks);
+    bool too_much = plug && n_plugged(life) + n_blocks > STACK_N_BLOCKS;
     int answer = stack_request(life->stack, plug ? VIRTIO_MEM_REQ_PLUG : VIRTIO_MEM_REQ_UNPLUG,
                                first, n_blocks);
 
-    check_answer(life, answer, legal, faulty, quarantined);
+    check_answer(life, answer, legal, too_much, faulty, quarantined);
     if (answer == VIRTIO_MEM_RESP_ACK)
         set_all(life->plugged, plug, first, n_blocks);
     read_quarantine(life, faulty, first, n_blocks);

@@ -104,7 +104,10 @@ static void every_failure_of_a_system_reset_has_its_code_and_cause(void **state)
         assert_int_equal(request(fixture, PLUG, BLOCK_AT(4), 2), ACK);
         fixture->listener.discard_error = causes[i].code;
         assert_false(pm_virtio_mem_system_reset(fixture->device, &error));
-        assert_true(g_error_matches(error, PM_ERROR, causes[i].code));
+        /* A listener that lost its way puts blocks into quarantine, whatever it called that. */
+        assert_int_equal(error->code, causes[i].code == PM_ERROR_UNMAP_MISMATCH
+                                          ? PM_ERROR_QUARANTINED
+                                          : causes[i].code);
         assert_refusal(fixture, causes[i].cause, error->message);
         fixture->listener.discard_error = NO_OBJECTION;
         assert_true(pm_virtio_mem_system_reset(fixture->device, NULL));

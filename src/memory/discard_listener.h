@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One listener of a discard manager: what it is told, clipped to its range, and what follows when
+ * it cannot do that. A function that fails has brought its listener back to where it was before, or
+ * has put what could not be brought back into quarantine.
+ */
+#ifndef PLUGMAP_MEMORY_DISCARD_LISTENER_H
+#define PLUGMAP_MEMORY_DISCARD_LISTENER_H
+
+#include <plugmap/discard_manager.h>
+
+#include "base/bitmap.h"
+#include "memory/quarantine.h"
+
+/* Which blocks are what. */
+typedef struct {
+    uint64_t size;
+    uint64_t granularity;
+    PmBitmap *populated;
+    PmQuarantine *quarantine;
+} PmBlocks;
+
+struct PmDiscardListener {
+    const PmDiscardListenerOps *ops;
+    void *user_data;
+    char *name;
+    uint64_t offset;
+    uint64_t end;
+};
+
+PmDiscardListener *pm_discard_listener_new(const PmDiscardListenerOps *ops, void *user_data,
+                                           const char *name, uint64_t offset, uint64_t size);
+void pm_discard_listener_free(PmDiscardListener *listener);
+
+bool pm_discard_listener_may_populate(const PmDiscardListener *listener, uint64_t offset,
+                                      uint64_t size, GError **error);
+bool pm_discard_listener_populate(const PmDiscardListener *listener, PmBlocks *blocks,
+                                  uint64_t offset, uint64_t size, GError **error);
+bool pm_discard_listener_discard(const PmDiscardListener *listener, PmBlocks *blocks,
+                                 uint64_t offset, uint64_t size, GError **error);
+
+/* The opposites, for going back: what fails goes into quarantine. */
+void pm_discard_listener_undo_populate(const PmDiscardListener *listener, PmBlocks *blocks,
+                                       uint64_t offset, uint64_t size);
+void pm_discard_listener_redo_populate(const PmDiscardListener *listener, PmBlocks *blocks,
+                                       uint64_t offset, uint64_t size);
+
+/* Tells everything that is populated in the listener's range. */
+bool pm_discard_listener_replay(const PmDiscardListener *listener, PmBlocks *blocks,
+                                GError **error);
+/* Has everything in the listener's range dropped, also what is in quarantine. */
+bool pm_discard_listener_drop_all(const PmDiscardListener *listener, PmBlocks *blocks,
+                                  GError **error);
+/* The way back from pm_discard_listener_drop_all(), run by run from the last to the first. */
+void pm_discard_listener_redo_all(const PmDiscardListener *listener, PmBlocks *blocks);
+
+#endif

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: MIT */
+#include "memory/quarantine.h"
+
+#include "base/bitmap.h"
+
+typedef struct {
+    uint64_t offset;
+    uint64_t end;
+    char *listener;
+    char *reason;
+} Record;
+
+struct PmQuarantine {
+    uint64_t size;
+    uint64_t granularity;
+    uint64_t n_added;
+    PmBitmap *blocks;
+    GPtrArray *records;
+};
+
+static void record_free(void *data)
+{
+    Record *record = data;
+
+    g_free(record->listener);
+    g_free(record->reason);
+    g_free(record);
+}
+
+PmQuarantine *pm_quarantine_new(uint64_t size, uint64_t granularity)
+{
+    PmBitmap *blocks = pm_bitmap_new(size / granularity);
+    PmQuarantine *quarantine;
+
+    if (blocks == NULL)
+        return NULL;
+    quarantine = g_new0(PmQuarantine, 1);
+    quarantine->size = size;
+    quarantine->granularity = granularity;
+    quarantine->blocks = blocks;
+    quarantine->records = g_ptr_array_new_with_free_func(record_free);
+    return quarantine;
+}
+
+void pm_quarantine_free(PmQuarantine *quarantine)
+{
+    if (quarantine == NULL)
+        return;
+    pm_bitmap_free(quarantine->blocks);
+    g_ptr_array_unref(quarantine->records);
+    g_free(quarantine);
+}
+
+static void add_record(PmQuarantine *quarantine, uint64_t offset, uint64_t end,
+                       const char *listener, const char *reason)
+{
+    Record *record;
+
+    if (quarantine->records->len == PM_QUARANTINE_MAX_RECORDS) {
+        record = g_ptr_array_index(quarantine->records, PM_QUARANTINE_MAX_RECORDS - 1);
+        record->offset = MIN(record->offset, offset);
+        record->end = MAX(record->end, end);
+        return;
+    }
+    record = g_new0(Record, 1);
+    record->offset = offset;
+    record->end = end;
+    record->listener = g_strdup(listener);
+    record->reason = g_strdup(reason);
+    g_ptr_array_add(quarantine->records, record);
+}
+
+void pm_quarantine_add(PmQuarantine *quarantine, uint64_t offset, uint64_t size,
+                       const char *listener, const char *reason)
+{
+    pm_bitmap_set(quarantine->blocks, offset / quarantine->granularity,
+                  size / quarantine->granularity);
+    add_record(quarantine, offset, offset + size, listener, reason);
+    quarantine->n_added++;
+}
+
+void pm_quarantine_clear(PmQuarantine *quarantine)
+{
+    if (quarantine->records->len == 0)
+        return;
+    pm_bitmap_clear(quarantine->blocks, 0, pm_bitmap_n_bits(quarantine->blocks));
+    g_ptr_array_set_size(quarantine->records, 0);
+}
+
+uint64_t pm_quarantine_n_added(const PmQuarantine *quarantine)
+{
+    return quarantine->n_added;
+}
+
+uint64_t pm_quarantine_n_bytes(const PmQuarantine *quarantine)
+{
+    return pm_bitmap_n_set(quarantine->blocks) * quarantine->granularity;
+}
+
+uint64_t pm_quarantine_next(const PmQuarantine *quarantine, uint64_t offset, uint64_t end)
+{
+    /* Nearly always empty, and asked before every request. */
+    if (pm_bitmap_n_set(quarantine->blocks) == 0)
+        return end;
+    return quarantine->granularity * pm_bitmap_next_set(quarantine->blocks,
+                                                        offset / quarantine->granularity,
+                                                        end / quarantine->granularity);
+}
+
+uint64_t pm_quarantine_next_free(const PmQuarantine *quarantine, uint64_t offset, uint64_t end)
+{
+    if (pm_bitmap_n_set(quarantine->blocks) == 0)
+        return offset;
+    return quarantine->granularity * pm_bitmap_next_clear(quarantine->blocks,
+                                                          offset / quarantine->granularity,
+                                                          end / quarantine->granularity);
+}
+
+/* The first record that holds @offset, and in @end how far it tells. */
+static const Record *record_at(const PmQuarantine *quarantine, uint64_t offset, uint64_t *end)
+{
+    guint i;
+
+    for (i = 0; i < quarantine->records->len; i++) {
+        const Record *record = g_ptr_array_index(quarantine->records, i);
+
+        if (record->offset <= offset && offset < record->end) {
+            *end = MIN(*end, record->end);
+            return record;
+        }
+        if (record->offset > offset)
+            *end = MIN(*end, record->offset);
+    }
+    return NULL;
+}
+
+bool pm_quarantine_next_run(const PmQuarantine *quarantine, uint64_t offset, uint64_t *run_offset,
+                            uint64_t *run_size, const char **listener, const char **reason)
+{
+    uint64_t start;
+    uint64_t end = quarantine->size;
+    const Record *record;
+
+    if (offset >= quarantine->size)
+        return false;
+    start = pm_quarantine_next(quarantine, offset, quarantine->size);
+    record = record_at(quarantine, start, &end);
+    if (record == NULL)
+        return false;
+    *run_offset = start;
+    *run_size = pm_quarantine_next_free(quarantine, start, end) - start;
+    if (listener != NULL)
+        *listener = record->listener;
+    if (reason != NULL)
+        *reason = record->reason;
+    return true;
+}

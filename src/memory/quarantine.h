@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Blocks of a PmRam that a listener may have kept or lost against what it was told, with who and
+ * why. All offsets and sizes are bytes, multiples of the granularity.
+ */
+#ifndef PLUGMAP_MEMORY_QUARANTINE_H
+#define PLUGMAP_MEMORY_QUARANTINE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <glib.h>
+
+typedef struct PmQuarantine PmQuarantine;
+
+/* Records kept apart; what comes after them is told under the last one's name, so that their memory
+ * stays bounded. */
+#define PM_QUARANTINE_MAX_RECORDS 1024
+
+/* NULL if there is no memory for the bitmap. */
+PmQuarantine *pm_quarantine_new(uint64_t size, uint64_t granularity);
+void pm_quarantine_free(PmQuarantine *quarantine);
+
+void pm_quarantine_add(PmQuarantine *quarantine, uint64_t offset, uint64_t size,
+                       const char *listener, const char *reason);
+void pm_quarantine_clear(PmQuarantine *quarantine);
+
+/* How often something was added since it was made: grows with every addition. */
+uint64_t pm_quarantine_n_added(const PmQuarantine *quarantine);
+uint64_t pm_quarantine_n_bytes(const PmQuarantine *quarantine);
+
+/* The first byte in (out of) quarantine in [@offset, @end), or @end. */
+uint64_t pm_quarantine_next(const PmQuarantine *quarantine, uint64_t offset, uint64_t end);
+uint64_t pm_quarantine_next_free(const PmQuarantine *quarantine, uint64_t offset, uint64_t end);
+
+/*
+ * The first run at or behind @offset that one record tells of. Where several listeners have to do
+ * with a block, the first that was added is told.
+ */
+bool pm_quarantine_next_run(const PmQuarantine *quarantine, uint64_t offset, uint64_t *run_offset,
+                            uint64_t *run_size, const char **listener, const char **reason);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(PmQuarantine, pm_quarantine_free)
+
+#endif

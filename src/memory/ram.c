@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: MIT */
+#include "memory/ram_private.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <linux/memfd.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <plugmap/size.h>
+
+#include "base/error_text.h"
+
+uint64_t pm_base_page_size(void)
+{
+    return (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+static bool is_power_of_two(uint64_t value)
+{
+    return value != 0 && (value & (value - 1)) == 0;
+}
+
+/* 0 for a kind that cannot be made here. */
+static uint64_t page_size_of_kind(PmRamKind kind)
+{
+    switch (kind) {
+    case PM_RAM_ANONYMOUS:
+    case PM_RAM_MEMFD:
+        return pm_base_page_size();
+    case PM_RAM_HUGETLB_2M:
+        return 2 * PM_MIB;
+    case PM_RAM_HUGETLB_1G:
+        return PM_GIB;
+    case PM_RAM_ADOPTED:
+        break;
+    }
+    return 0;
+}
+
+static bool check_geometry(PmRamKind kind, uint64_t size, uint64_t alignment, GError **error)
+{
+    uint64_t page_size = page_size_of_kind(kind);
+    g_autofree char *page_text = pm_size_format(page_size);
+    g_autofree char *size_text = pm_size_format(size);
+
+    if (page_size == 0)
+        return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
+                       "RAM of kind %d cannot be reserved: give anonymous, memfd or hugetlb, or "
+                       "adopt the memory",
+                       (int)kind);
+    if (size == 0 || size % page_size != 0)
+        return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
+                       "size %s of the RAM must be a multiple of its page size %s, and not 0",
+                       size_text, page_text);
+    if (!is_power_of_two(alignment) || alignment < page_size)
+        return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
+                       "alignment 0x%" PRIx64 " of the RAM must be a power of two and at least its "
+                       "page size %s",
+                       alignment, page_text);
+    if (alignment > INT64_MAX || size > INT64_MAX - alignment)
+        return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
+                       "size %s with alignment 0x%" PRIx64 " is more than an address space holds",
+                       size_text, alignment);
+    return true;
+}
+
+static bool fail_to_make(uint64_t size, int error_number, const char *advice, GError **error)
+{
+    g_autofree char *size_text = pm_size_format(size);
+    g_autofree char *errno_text = pm_errno_text(error_number);
+
+    return pm_fail(error, PM_ERROR_MEMORY, "cannot reserve %s for guest RAM: %s: %s", size_text,
+                   errno_text, advice);
+}
+
+/* Growing a file beyond the limit would raise SIGXFSZ. */
+static bool check_file_size_limit(uint64_t size, GError **error)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY &&
+        size > limit.rlim_cur)
+        return fail_to_make(size, EFBIG, "raise the limit for files of this process (ulimit -f)",
+                            error);
+    return true;
+}
+
+static bool make_file(PmRam *ram, GError **error)
+{
+    unsigned flags = MFD_CLOEXEC;
+
+    if (ram->kind == PM_RAM_ANONYMOUS)
+        return true;
+    if (!check_file_size_limit(ram->size, error))
+        return false;
+    if (ram->kind == PM_RAM_HUGETLB_2M)
+        flags |= MFD_HUGETLB | MFD_HUGE_2MB;
+    if (ram->kind == PM_RAM_HUGETLB_1G)
+        flags |= MFD_HUGETLB | MFD_HUGE_1GB;
+    ram->fd = memfd_create("plugmap-ram", flags);
+    if (ram->fd < 0)
+        return fail_to_make(ram->size, errno,
+                            flags & MFD_HUGETLB
+                                ? "this kernel must have hugetlb pages of that size (see "
+                                  "/sys/kernel/mm/hugepages)"
+                                : "this process must be able to open one more file (ulimit -n)",
+                            error);
+    if (ftruncate(ram->fd, (off_t)ram->size) != 0)
+        return fail_to_make(ram->size, errno, "give it a smaller size", error);
+    return true;
+}
+
+/* Address space that nobody can touch yet; MAP_FAILED if the kernel refuses. */
+static void *reserve_aligned(uint64_t size, uint64_t alignment)
+{
+    uint64_t slack = alignment - pm_base_page_size();
+    char *start =
+        mmap(NULL, size + slack, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    uint64_t head;
+
+    if (start == MAP_FAILED)
+        return MAP_FAILED;
+    head = -(uint64_t)(uintptr_t)start & (alignment - 1);
+    if (head > 0)
+        munmap(start, head);
+    if (slack > head)
+        munmap(start + head + size, slack - head);
+    return start + head;
+}
+
+static bool map_memory(PmRam *ram, uint64_t alignment, GError **error)
+{
+    static const char advice[] = "set vm.overcommit_memory to 0 or 1, and raise the limit for "
+                                 "this process's address space (ulimit -v)";
+    int backing = ram->shared ? MAP_SHARED : MAP_PRIVATE | MAP_ANONYMOUS;
+    void *host = reserve_aligned(ram->size, alignment);
+
+    if (host == MAP_FAILED)
+        return fail_to_make(ram->size, errno, advice, error);
+    ram->host = host;
+    if (mmap(host, ram->size, PROT_READ | PROT_WRITE, MAP_FIXED | MAP_NORESERVE | backing, ram->fd,
+             0) == MAP_FAILED)
+        return fail_to_make(ram->size, errno, advice, error);
+    return true;
+}
+
+PmRam *pm_ram_new(PmRamKind kind, uint64_t size, uint64_t alignment, GError **error)
+{
+    g_autoptr(PmRam) ram = NULL;
+
+    if (alignment == 0)
+        alignment = MAX(page_size_of_kind(kind), 1);
+    if (!check_geometry(kind, size, alignment, error))
+        return NULL;
+    ram = g_new0(PmRam, 1);
+    g_atomic_ref_count_init(&ram->references);
+    ram->kind = kind;
+    ram->size = size;
+    ram->page_size = page_size_of_kind(kind);
+    ram->fd = -1;
+    ram->shared = kind != PM_RAM_ANONYMOUS;
+    if (!make_file(ram, error) || !map_memory(ram, alignment, error))
+        return NULL;
+    return g_steal_pointer(&ram);
+}
+
+static bool check_adoption(const PmRamAdoption *adoption, uint64_t page_size, GError **error)
+{
+    uint64_t host = (uint64_t)(uintptr_t)adoption->host;
+    uint64_t fd_offset = adoption->has_fd ? adoption->fd_offset : 0;
+
+    if (!is_power_of_two(page_size) || page_size < pm_base_page_size())
+        return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
+                       "page size 0x%" PRIx64 " of the adopted memory must be a power of two and "
+                       "at least the host's page size 0x%" PRIx64,
+                       page_size, pm_base_page_size());
+    if (host == 0 || adoption->size == 0 || adoption->size > UINT64_MAX - host)
+        return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
+                       "0x%" PRIx64 " bytes at host address 0x%" PRIx64
+                       " are not memory that can be adopted",
+                       adoption->size, host);
+    if (adoption->has_fd && (adoption->fd < 0 || fd_offset > INT64_MAX ||
+                             adoption->size > (uint64_t)INT64_MAX - fd_offset))
+        return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
+                       "0x%" PRIx64 " bytes at offset 0x%" PRIx64
+                       " of file descriptor %d are not a piece of a file",
+                       adoption->size, fd_offset, adoption->fd);
+    if ((host | adoption->size | fd_offset) & (page_size - 1))
+        return pm_fail(error, PM_ERROR_UNALIGNED,
+                       "host address 0x%" PRIx64 ", size 0x%" PRIx64 " and file offset 0x%" PRIx64
+                       " of adopted memory must be multiples of its page size 0x%" PRIx64,
+                       host, adoption->size, fd_offset, page_size);
+    return true;
+}
+
+PmRam *pm_ram_adopt(const PmRamAdoption *adoption, GError **error)
+{
+    uint64_t page_size = adoption->page_size != 0 ? adoption->page_size : pm_base_page_size();
+    PmRam *ram;
+
+    if (!check_adoption(adoption, page_size, error))
+        return NULL;
+    ram = g_new0(PmRam, 1);
+    g_atomic_ref_count_init(&ram->references);
+    ram->kind = PM_RAM_ADOPTED;
+    ram->host = adoption->host;
+    ram->size = adoption->size;
+    ram->page_size = page_size;
+    ram->fd = adoption->has_fd ? adoption->fd : -1;
+    ram->fd_offset = adoption->has_fd ? adoption->fd_offset : 0;
+    ram->shared = adoption->shared;
+    return ram;
+}
+
+PmRam *pm_ram_ref(PmRam *ram)
+{
+    g_atomic_ref_count_inc(&ram->references);
+    return ram;
+}
+
+void pm_ram_unref(PmRam *ram)
+{
+    if (!g_atomic_ref_count_dec(&ram->references))
+        return;
+    if (ram->kind != PM_RAM_ADOPTED) {
+        if (ram->host != NULL)
+            munmap(ram->host, ram->size);
+        if (ram->fd >= 0)
+            close(ram->fd);
+    }
+    g_free(ram);
+}
+
+void *pm_ram_get_host(const PmRam *ram)
+{
+    return ram->host;
+}
+
+uint64_t pm_ram_get_size(const PmRam *ram)
+{
+    return ram->size;
+}
+
+uint64_t pm_ram_get_page_size(const PmRam *ram)
+{
+    return ram->page_size;
+}
+
+PmRamKind pm_ram_get_kind(const PmRam *ram)
+{
+    return ram->kind;
+}
+
+int pm_ram_get_fd(const PmRam *ram, uint64_t *offset)
+{
+    if (offset != NULL)
+        *offset = ram->fd_offset;
+    return ram->fd;
+}
+
+bool pm_ram_claim(PmRam *ram)
+{
+    return g_atomic_int_compare_and_exchange(&ram->has_manager, 0, 1);
+}
+
+void pm_ram_release(PmRam *ram)
+{
+    g_atomic_int_set(&ram->has_manager, 0);
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/* What the rooms of memory know of a PmRam beyond its public face. */
+#ifndef PLUGMAP_MEMORY_RAM_PRIVATE_H
+#define PLUGMAP_MEMORY_RAM_PRIVATE_H
+
+#include <plugmap/ram.h>
+
+struct PmRam {
+    gatomicrefcount references;
+    PmRamKind kind;
+    char *host;
+    uint64_t size;
+    uint64_t page_size;
+    int fd; /* -1 if there is none */
+    uint64_t fd_offset;
+    bool shared;
+    gint has_manager;
+};
+
+/* Of the host, in bytes. */
+uint64_t pm_base_page_size(void);
+
+/* Makes the caller the one manager of @ram; false if it has one. Any thread. */
+bool pm_ram_claim(PmRam *ram);
+void pm_ram_release(PmRam *ram);
+
+/*
+ * What pm_ram_populate() does where the kernel lacks MADV_POPULATE_WRITE. A file's blocks are
+ * allocated by a call that can fail; private memory and shared memory without a file cannot be had
+ * in such a way: the host's out-of-memory killer, or SIGBUS from an empty hugetlb pool, may end the
+ * process.
+ */
+bool pm_ram_populate_by_touching(PmRam *ram, uint64_t offset, uint64_t size, GError **error);
+
+#endif

@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: MIT */
+#include "memory/ram_private.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include <plugmap/size.h>
+
+#include "base/error_text.h"
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
+
+/* Base pages that one mincore() is asked about: bounds the answer on the stack. */
+#define MINCORE_PAGES 32768
+
+static bool check_range(const PmRam *ram, uint64_t offset, uint64_t size, GError **error)
+{
+    if ((offset | size) & (ram->page_size - 1))
+        return pm_fail(error, PM_ERROR_UNALIGNED,
+                       "offset 0x%" PRIx64 " and size 0x%" PRIx64
+                       " must be multiples of the RAM's page size 0x%" PRIx64,
+                       offset, size, ram->page_size);
+    if (offset > ram->size || size > ram->size - offset)
+        return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
+                       "0x%" PRIx64 " bytes at offset 0x%" PRIx64
+                       " are not inside the RAM of 0x%" PRIx64 " bytes",
+                       size, offset, ram->size);
+    return true;
+}
+
+static bool fail_range(const PmRam *ram, const char *what, uint64_t offset, uint64_t size,
+                       int error_number, const char *advice, GError **error)
+{
+    g_autofree char *size_text = pm_size_format(size);
+    g_autofree char *errno_text = pm_errno_text(error_number);
+
+    return pm_fail(error, PM_ERROR_MEMORY,
+                   "cannot %s %s at offset 0x%" PRIx64 " of the RAM at host address %p: %s: %s",
+                   what, size_text, offset, (void *)ram->host, errno_text, advice);
+}
+
+static bool change_file(const PmRam *ram, int mode, uint64_t offset, uint64_t size)
+{
+    int result;
+
+    do
+        result = fallocate(ram->fd, mode | FALLOC_FL_KEEP_SIZE, (off_t)(ram->fd_offset + offset),
+                           (off_t)size);
+    while (result != 0 && errno == EINTR);
+    return result == 0;
+}
+
+static bool advise(const PmRam *ram, int advice, uint64_t offset, uint64_t size)
+{
+    int result;
+
+    do
+        result = madvise(ram->host + offset, size, advice);
+    while (result != 0 && errno == EINTR);
+    return result == 0;
+}
+
+bool pm_ram_discard(PmRam *ram, uint64_t offset, uint64_t size, GError **error)
+{
+    if (!check_range(ram, offset, size, error))
+        return false;
+    if (size == 0)
+        return true;
+    if (ram->fd >= 0 && !change_file(ram, FALLOC_FL_PUNCH_HOLE, offset, size))
+        return fail_range(ram, "give back", offset, size, errno,
+                          "the file must be writable, not sealed against writing, and of a file "
+                          "system that can punch holes",
+                          error);
+    /* A private mapping of a file has copies of its own beside the file's pages. */
+    if ((!ram->shared && !advise(ram, MADV_DONTNEED, offset, size)) ||
+        (ram->shared && ram->fd < 0 && !advise(ram, MADV_REMOVE, offset, size)))
+        return fail_range(ram, "give back", offset, size, errno,
+                          "the memory must be mapped as it was described, and must not be locked "
+                          "(mlock)",
+                          error);
+    return true;
+}
+
+static bool fail_populate(const PmRam *ram, uint64_t offset, uint64_t size, int error_number,
+                          GError **error)
+{
+    g_autofree char *advice = NULL;
+
+    if (ram->page_size == pm_base_page_size())
+        return fail_range(ram, "populate", offset, size, error_number,
+                          "free memory on the host, or raise memory.max of this process's cgroup; "
+                          "the memory must be mapped writable",
+                          error);
+    advice = g_strdup_printf("the range needs %" PRIu64
+                             " free hugetlb pages: write the number of pages in use plus those to "
+                             "/sys/kernel/mm/hugepages/hugepages-%" PRIu64 "kB/nr_hugepages",
+                             size / ram->page_size, ram->page_size / PM_KIB);
+    return fail_range(ram, "populate", offset, size, error_number, advice, error);
+}
+
+/* The compare-and-exchange stores what is there already, so no write of anybody else gets lost. */
+static void touch(char *address)
+{
+    volatile char *byte = address;
+    char value = *byte;
+
+    __atomic_compare_exchange_n(byte, &value, value, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+}
+
+bool pm_ram_populate_by_touching(PmRam *ram, uint64_t offset, uint64_t size, GError **error)
+{
+    uint64_t step = pm_base_page_size();
+    uint64_t at;
+
+    if (size != 0 && ram->fd >= 0 && ram->shared && !change_file(ram, 0, offset, size) &&
+        errno != EOPNOTSUPP)
+        return fail_populate(ram, offset, size, errno, error);
+    for (at = 0; at < size; at += step)
+        touch(ram->host + offset + at);
+    return true;
+}
+
+/* An empty range is only refused if the kernel does not know the advice. */
+static bool kernel_can_populate(void)
+{
+    return madvise(NULL, 0, MADV_POPULATE_WRITE) == 0;
+}
+
+bool pm_ram_populate(PmRam *ram, uint64_t offset, uint64_t size, GError **error)
+{
+    if (!check_range(ram, offset, size, error))
+        return false;
+    if (advise(ram, MADV_POPULATE_WRITE, offset, size))
+        return true;
+    if (errno == EINVAL && !kernel_can_populate())
+        return pm_ram_populate_by_touching(ram, offset, size, error);
+    return fail_populate(ram, offset, size, errno, error);
+}
+
+static bool ask_file(const PmRam *ram, uint64_t *bytes, GError **error)
+{
+    struct stat status;
+
+    if (fstat(ram->fd, &status) != 0)
+        return fail_range(ram, "ask about", 0, ram->size, errno, "the file must stay open", error);
+    *bytes = (uint64_t)status.st_blocks * 512;
+    return true;
+}
+
+static bool ask_pages(const PmRam *ram, uint64_t offset, uint64_t size, uint64_t *bytes,
+                      GError **error)
+{
+    unsigned char answer[MINCORE_PAGES];
+    uint64_t page_size = pm_base_page_size();
+    uint64_t n_resident = 0;
+    uint64_t end = offset + size;
+
+    while (offset < end) {
+        uint64_t length = MIN(end - offset, MINCORE_PAGES * page_size);
+        uint64_t i;
+
+        if (mincore(ram->host + offset, length, answer) != 0) {
+            if (errno == EAGAIN)
+                continue;
+            return fail_range(ram, "ask about", offset, length, errno, "it must stay mapped",
+                              error);
+        }
+        for (i = 0; i < length / page_size; i++)
+            n_resident += answer[i] & 1;
+        offset += length;
+    }
+    *bytes = n_resident * page_size;
+    return true;
+}
+
+bool pm_ram_resident(PmRam *ram, uint64_t offset, uint64_t size, uint64_t *bytes, GError **error)
+{
+    if (!check_range(ram, offset, size, error))
+        return false;
+    if (size == ram->size && ram->fd >= 0 && ram->kind != PM_RAM_ADOPTED)
+        return ask_file(ram, bytes, error);
+    return ask_pages(ram, offset, size, bytes, error);
+}
