@@ -207,8 +207,9 @@ static int unset_container(PmGroup *group)
     return 0;
 }
 
-/* «ADDRESS» or «ADDRESS OPTIONS»; a device without virtual functions takes no option. */
-static int find_device(const PmGroup *group, const char *name, PmPciDevice **found)
+/* «ADDRESS» or «ADDRESS OPTIONS»; a device without virtual functions takes no option. NULL with
+ * @result set. */
+static PmPciDevice *find_device(const PmGroup *group, const char *name, int *result)
 {
     for (guint i = 0; i < group->devices->len; i++) {
         PmPciDevice *device = g_ptr_array_index(group->devices, i);
@@ -216,14 +217,15 @@ static int find_device(const PmGroup *group, const char *name, PmPciDevice **fou
 
         if (device->edu == NULL || strncmp(name, device->address, length) != 0)
             continue;
-        if (name[length] == ' ')
-            return -EINVAL;
-        if (name[length] != '\0')
-            continue;
-        *found = device;
-        return 0;
+        if (name[length] == '\0')
+            return device;
+        if (name[length] == ' ') {
+            *result = -EINVAL;
+            return NULL;
+        }
     }
-    return -ENODEV;
+    *result = -ENODEV;
+    return NULL;
 }
 
 /* Byte by byte, because nobody says how much can be read behind the end of the text. */
@@ -244,9 +246,10 @@ static int get_device_fd(PmGroup *group, const void *argument)
     PmPciDevice *device;
     int result = read_name(argument, name);
 
-    if (result == 0)
-        result = find_device(group, name, &device);
     if (result < 0)
+        return result;
+    device = find_device(group, name, &result);
+    if (device == NULL)
         return result;
     if (pm_container_page_table(group->container) == NULL)
         return -EINVAL;

@@ -88,14 +88,13 @@ static PmRam *make_ram(uint64_t size)
 /* Bytes that this process has in memory. */
 static uint64_t resident(void)
 {
-    unsigned long long total;
-    unsigned long long pages;
-    FILE *file = fopen("/proc/self/statm", "re");
+    g_autofree char *statm = NULL;
+    const char *pages;
 
-    if (file == NULL || fscanf(file, "%llu %llu", &total, &pages) != 2)
+    if (!g_file_get_contents("/proc/self/statm", &statm, NULL, NULL))
         die("/proc/self/statm", NULL);
-    fclose(file);
-    return pages * 4096;
+    pages = strchr(statm, ' ');
+    return pages != NULL ? g_ascii_strtoull(pages, NULL, 10) * 4096 : 0;
 }
 
 static void request(PmVirtioMem *device, uint16_t type, uint64_t first, uint64_t n_blocks)

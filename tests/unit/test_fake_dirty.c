@@ -3,8 +3,10 @@
  * leaks. */
 #include "fake_util.h"
 
+/* struct vfio_iommu_type1_dirty_bitmap and what follows it. */
 typedef struct {
-    struct vfio_iommu_type1_dirty_bitmap dirty;
+    uint32_t argsz;
+    uint32_t flags;
     struct vfio_iommu_type1_dirty_bitmap_get get;
 } Get;
 
@@ -23,7 +25,8 @@ static int start(Fake *fake)
 static Get get_request(uint64_t iova, uint64_t n_pages, uint64_t *bitmap, uint64_t n_bytes)
 {
     return (Get){
-        .dirty = {.argsz = sizeof(Get), .flags = VFIO_IOMMU_DIRTY_PAGES_FLAG_GET_BITMAP},
+        .argsz = sizeof(Get),
+        .flags = VFIO_IOMMU_DIRTY_PAGES_FLAG_GET_BITMAP,
         .get = {.iova = iova,
                 .size = n_pages * PAGE,
                 .bitmap = {.pgsize = PAGE, .size = n_bytes, .data = bitmap}},
@@ -110,7 +113,7 @@ static void a_bitmap_is_refused_for_each_wrong_thing(void **state)
         assert_int_equal(send(fake, &get), -EINVAL);
     }
     get = get_request(0x10000, 4, bitmap, 8);
-    get.dirty.argsz = sizeof(get) - 1;
+    get.argsz = sizeof(get) - 1;
     assert_int_equal(send(fake, &get), -EINVAL);
 }
 
@@ -219,18 +222,22 @@ static void a_read_that_faults_leaves_its_shift_behind(void **state)
     assert_int_equal(bitmap, 0xf0f);
 }
 
+/* struct vfio_iommu_type1_dma_unmap and what follows it. */
 typedef struct {
-    struct vfio_iommu_type1_dma_unmap unmap;
+    uint32_t argsz;
+    uint32_t flags;
+    uint64_t iova;
+    uint64_t size;
     struct vfio_bitmap bitmap;
 } Unmap;
 
 static Unmap unmap_request(uint64_t iova, uint64_t n_pages, uint64_t *bitmap)
 {
     return (Unmap){
-        .unmap = {.argsz = sizeof(Unmap),
-                  .flags = VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP,
-                  .iova = iova,
-                  .size = n_pages * PAGE},
+        .argsz = sizeof(Unmap),
+        .flags = VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP,
+        .iova = iova,
+        .size = n_pages * PAGE,
         .bitmap = {.pgsize = PAGE, .size = 8, .data = bitmap},
     };
 }
@@ -250,7 +257,7 @@ static void unmap_with_a_bitmap_returns_bits_and_size(void **state)
     assert_int_equal(fake_map(fake, 0x10000, fake->memory, 2 * PAGE), 0);
     assert_int_equal(fake_map(fake, 0x14000, fake->memory, 4 * PAGE), 0);
     assert_int_equal(send_unmap(fake, &unmap), 0);
-    assert_int_equal(unmap.unmap.size, 6 * PAGE);
+    assert_int_equal(unmap.size, 6 * PAGE);
     assert_int_equal(bitmap, 0xf3);
     assert_int_equal(fake_n_mappings(fake), 0);
 }
@@ -265,13 +272,13 @@ static void unmap_with_a_bitmap_is_refused_for_each_wrong_thing(void **state)
     assert_int_equal(fake_map(fake, 0, fake->memory, 2 * PAGE), 0);
     assert_int_equal(send_unmap(fake, &unmap), -EINVAL); /* not logging */
     assert_int_equal(start(fake), 0);
-    unmap.unmap.flags |= VFIO_DMA_UNMAP_FLAG_ALL;
+    unmap.flags |= VFIO_DMA_UNMAP_FLAG_ALL;
     assert_int_equal(send_unmap(fake, &unmap), -EINVAL);
     unmap = unmap_request(0, 2, &bitmap);
-    unmap.unmap.flags |= VFIO_DMA_UNMAP_FLAG_VADDR;
+    unmap.flags |= VFIO_DMA_UNMAP_FLAG_VADDR;
     assert_int_equal(send_unmap(fake, &unmap), -EINVAL);
     unmap = unmap_request(0, 2, &bitmap);
-    unmap.unmap.argsz = sizeof(unmap) - 1;
+    unmap.argsz = sizeof(unmap) - 1;
     assert_int_equal(send_unmap(fake, &unmap), -EINVAL);
     unmap = unmap_request(0, 2, &bitmap);
     unmap.bitmap.pgsize = 8192;
