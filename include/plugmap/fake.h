@@ -9,10 +9,12 @@
  *
  * A fresh fake kernel has one device, 0000:00:04.0 in group 1, bound to vfio-pci.
  *
- * What differs from a real kernel: device regions offer no mmap (a mapping cannot trap here); pages
- * are not really pinned, so memory that is given back under a mapping is really gone; user memory
- * is checked when it is mapped by asking the host kernel for its mappings (PROCMAP_QUERY, or
- * /proc/self/maps before Linux 6.11, which is slower).
+ * What differs from a real kernel: device regions offer no mmap (a mapping cannot trap here);
+ * device interrupts are not delivered (VFIO_DEVICE_SET_IRQS gives ENOTTY); pages are not really
+ * pinned, so memory that is given back under a mapping is really gone; user memory is checked when
+ * it is mapped by asking the host kernel for its mappings (PROCMAP_QUERY, or /proc/self/maps before
+ * Linux 6.11, which is slower), so that pages beyond the end of a mapped file are refused only with
+ * PM_FAKE_PIN_POPULATE.
  *
  * Threads: every function is safe from several threads at once.
  */

@@ -119,8 +119,7 @@ static int device_ioctl(void *object, unsigned long request, void *argument)
 {
     PmPciDevice *device = object;
 
-    return pm_device_file_ioctl(device->edu, device->group->fake->config.linux_version, request,
-                                argument);
+    return pm_device_file_ioctl(device->group->fake->config.linux_version, request, argument);
 }
 
 static ssize_t device_pread(void *object, void *buffer, size_t size, uint64_t offset)
