@@ -35,7 +35,7 @@ static void new_bitmap_is_clear(void **state)
 }
 
 /* The address sanitizer asks this: too large an allocation is to fail, not to end the program. */
-const char *__asan_default_options(void);
+__attribute__((visibility("default"))) const char *__asan_default_options(void);
 const char *__asan_default_options(void)
 {
     return "allocator_may_return_null=1";
