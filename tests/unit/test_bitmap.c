@@ -34,11 +34,19 @@ static void new_bitmap_is_clear(void **state)
     assert_int_equal(pm_bitmap_next_clear(*state, 0, N_BITS), 0);
 }
 
-/* The address sanitizer asks this: too large an allocation is to fail, not to end the program. */
-__attribute__((visibility("default"))) const char *__asan_default_options(void);
+/* The sanitizers ask these: too large an allocation is to fail, not to end the program. */
+#define ASKED_EARLY __attribute__((visibility("default"), no_sanitize("thread")))
+ASKED_EARLY const char *__asan_default_options(void);
+ASKED_EARLY const char *__tsan_default_options(void);
+
 const char *__asan_default_options(void)
 {
     return "allocator_may_return_null=1";
+}
+
+const char *__tsan_default_options(void)
+{
+    return __asan_default_options();
 }
 
 static void no_memory_for_the_bits_gives_no_bitmap(void **state)

@@ -12,6 +12,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -330,6 +331,26 @@ static void pin_faults_in_what_was_asked_only_when_populating(void **state)
     assert_int_equal(n_resident(state), 3);
 }
 
+static long n_faults(void)
+{
+    struct rusage usage;
+
+    assert_int_equal(getrusage(RUSAGE_SELF, &usage), 0);
+    return usage.ru_minflt;
+}
+
+/* Else the device would go on reading the page of zeros after the process has written. */
+static void read_only_pin_breaks_copy_on_write(void **state)
+{
+    long before;
+
+    assert_int_equal(pin(state, 0, N_PAGES, PM_IOMMU_READ, true), N_PAGES);
+    before = n_faults();
+    for (size_t i = 0; i < N_PAGES; i++)
+        page_of(state, i)[0] = 1;
+    assert_true(n_faults() - before < (long)N_PAGES);
+}
+
 static void populating_keeps_what_is_there(void **state)
 {
     memset(page_of(state, 0), 0x5a, 2 * PAGE);
@@ -459,6 +480,7 @@ int main(void)
         TEST(pin_goes_over_mappings_of_different_permissions),
         TEST(pin_of_addresses_that_no_process_has_is_nothing),
         TEST(pin_faults_in_what_was_asked_only_when_populating),
+        TEST(read_only_pin_breaks_copy_on_write),
         TEST(populating_keeps_what_is_there),
         TEST(populating_finds_the_first_page_beyond_a_files_end),
         TEST(populating_works_where_madvise_cannot),
