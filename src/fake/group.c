@@ -206,8 +206,8 @@ static int unset_container(PmGroup *group)
     return 0;
 }
 
-/* «ADDRESS» or «ADDRESS OPTIONS»; a device without virtual functions takes no option. NULL with
- * @result set. */
+/* «ADDRESS» or «ADDRESS OPTIONS», and blanks are no option; a device without virtual functions
+ * takes none. NULL with @result set. */
 static PmPciDevice *find_device(const PmGroup *group, const char *name, int *result)
 {
     for (guint i = 0; i < group->devices->len; i++) {
@@ -216,12 +216,12 @@ static PmPciDevice *find_device(const PmGroup *group, const char *name, int *res
 
         if (device->edu == NULL || strncmp(name, device->address, length) != 0)
             continue;
-        if (name[length] == '\0')
+        if (name[length] != ' ' && name[length] != '\0')
+            continue;
+        if (name[length + strspn(name + length, " ")] == '\0')
             return device;
-        if (name[length] == ' ') {
-            *result = -EINVAL;
-            return NULL;
-        }
+        *result = -EINVAL;
+        return NULL;
     }
     *result = -ENODEV;
     return NULL;
