@@ -291,6 +291,90 @@ static void unmap_with_a_bitmap_is_refused_for_each_wrong_thing(void **state)
     assert_int_equal(fake_n_mappings(fake), 0);
 }
 
+static void unmap_stops_at_the_first_word_that_cannot_be_written(void **state)
+{
+    g_autoptr(Fake) fake = logging();
+    uint64_t *last_word = (uint64_t *)(void *)(fake->memory + PAGE) - 1;
+    Unmap unmap = unmap_request(0, 192, last_word);
+
+    (void)state;
+    unmap.bitmap.size = 3 * sizeof(uint64_t);
+    assert_int_equal(mprotect(fake->memory + PAGE, PAGE, PROT_READ), 0);
+    for (uint64_t i = 0; i < 3; i++)
+        assert_int_equal(fake_map(fake, i * 64 * PAGE, fake->memory + 2 * PAGE, 4 * PAGE), 0);
+    assert_int_equal(send_unmap(fake, &unmap), -EFAULT);
+    assert_int_equal(unmap.size, 192 * PAGE);
+    assert_int_equal(*last_word, 0xf);
+    assert_int_equal(fake_n_mappings(fake), 2);
+    assert_int_equal(pm_fake_kernel_get_locked(fake->kernel), 8 * PAGE);
+    assert_int_equal(fake_available(fake), 65533);
+}
+
+static void unmap_gives_out_what_has_leaked(void **state)
+{
+    g_autoptr(Fake) fake = logging();
+    uint64_t bitmap = 0;
+    Unmap unmap = unmap_request(0, 64, &bitmap);
+
+    (void)state;
+    assert_int_equal(fake_map(fake, 8 * PAGE, fake->memory, 4 * PAGE), 0);
+    assert_int_equal(get_bits(fake, 0, 64, &bitmap, sizeof(bitmap)), 0);
+    bitmap = 0;
+    assert_int_equal(send_unmap(fake, &unmap), 0);
+    assert_int_equal(bitmap, 0x0f0f00);
+}
+
+static void a_bit_is_a_page_of_the_smallest_size(void **state)
+{
+    const uint64_t big_page = 16 * PAGE;
+    PmFakeConfig config;
+    g_autoptr(Fake) fake = NULL;
+    const char *aligned;
+    uint64_t bitmap = 0;
+    Get get = get_request(0, 256, &bitmap, sizeof(bitmap));
+
+    (void)state;
+    pm_fake_config_init(&config);
+    config.page_sizes = big_page;
+    fake = fake_with_iommu(&config, VFIO_TYPE1v2_IOMMU);
+    aligned = fake->memory + (big_page - (uintptr_t)fake->memory % big_page) % big_page;
+    assert_int_equal(start(fake), 0);
+    assert_int_equal(fake_map(fake, 2 * big_page, aligned, 3 * big_page), 0);
+    assert_int_equal(send(fake, &get), -EINVAL);
+    get.get.bitmap.pgsize = big_page;
+    assert_int_equal(send(fake, &get), 0);
+    assert_int_equal(bitmap, 0x1c);
+}
+
+static void a_mapping_of_too_many_pages_cannot_be_logged(void **state)
+{
+    static const PmIovaRange range = {0, (UINT64_C(1) << 47) - 1};
+    const uint64_t size = UINT64_C(1) << 43; /* 2^31 pages, one more than a bitmap has bits */
+    PmFakeConfig config;
+    g_autoptr(Fake) fake = NULL;
+    void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+    (void)state;
+    if (memory == MAP_FAILED) {
+        print_message("no address space for a mapping of 8 TiB: run it without valgrind\n");
+        skip();
+    }
+    pm_fake_config_init(&config);
+    config.iova_ranges = &range;
+    config.n_iova_ranges = 1;
+    fake = fake_with_iommu(&config, VFIO_TYPE1v2_IOMMU);
+    assert_int_equal(fake_map(fake, 0, memory, size), 0);
+    assert_int_equal(start(fake), -EINVAL);
+    assert_int_equal(pm_fake_kernel_get_locked(fake->kernel), size);
+    assert_int_equal(fake_unmap(fake, 0, size, NULL), 0);
+    assert_int_equal(start(fake), 0);
+    assert_int_equal(fake_map(fake, 0, memory, size), -EINVAL);
+    assert_int_equal(pm_fake_kernel_get_locked(fake->kernel), 0);
+    assert_int_equal(fake_available(fake), 65535);
+    assert_int_equal(munmap(memory, size), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -308,6 +392,10 @@ int main(void)
         cmocka_unit_test(a_read_that_faults_leaves_its_shift_behind),
         cmocka_unit_test(unmap_with_a_bitmap_returns_bits_and_size),
         cmocka_unit_test(unmap_with_a_bitmap_is_refused_for_each_wrong_thing),
+        cmocka_unit_test(unmap_stops_at_the_first_word_that_cannot_be_written),
+        cmocka_unit_test(unmap_gives_out_what_has_leaked),
+        cmocka_unit_test(a_bit_is_a_page_of_the_smallest_size),
+        cmocka_unit_test(a_mapping_of_too_many_pages_cannot_be_logged),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -164,6 +164,78 @@ static void locked_memory_is_told_as_the_kernel_counts_it(void **state)
     assert_false(locked.waived);
 }
 
+static void each_kind_of_call_can_fail(void **state)
+{
+    g_autoptr(Fake) fake = new_v2();
+    const PmKernelOps *ops = fake->kernel->ops;
+    int device = fake_get_device(fake, DEVICE);
+    void *address = NULL;
+    char byte = 0;
+
+    (void)state;
+    pm_fake_kernel_fail(fake->kernel, PM_FAKE_CALL_MMAP, 1, EIO);
+    pm_fake_kernel_fail(fake->kernel, PM_FAKE_CALL_MUNMAP, 1, ENOMEM);
+    pm_fake_kernel_fail(fake->kernel, PM_FAKE_CALL_PREAD, 1, EINTR);
+    pm_fake_kernel_fail(fake->kernel, PM_FAKE_CALL_PWRITE, 1, EAGAIN);
+    pm_fake_kernel_fail(fake->kernel, PM_FAKE_CALL_ANY, 5, EPERM);
+    assert_int_equal(ops->mmap(fake->kernel, device, PAGE, PROT_READ, MAP_SHARED, 0, &address),
+                     -EIO);
+    assert_int_equal(ops->munmap(fake->kernel, fake->memory, PAGE), -ENOMEM);
+    assert_int_equal(ops->pread(fake->kernel, device, &byte, 1, 0), -EINTR);
+    assert_int_equal(ops->pwrite(fake->kernel, device, &byte, 1, 0), -EAGAIN);
+    assert_int_equal(fake_ioctl(fake, device, VFIO_DEVICE_RESET, NULL), -EPERM);
+}
+
+static void requests_of_a_device_are_no_maps(void **state)
+{
+    g_autoptr(Fake) fake = new_v2();
+    int device = fake_get_device(fake, DEVICE);
+
+    (void)state;
+    pm_fake_kernel_fail(fake->kernel, PM_FAKE_CALL_MAP, 1, EIO);
+    assert_int_not_equal(fake_ioctl(fake, device, VFIO_IOMMU_MAP_DMA, NULL), -EIO);
+    assert_int_equal(fake_map(fake, 0, fake->memory, PAGE), -EIO);
+}
+
+static void the_first_of_two_faults_on_one_call_decides(void **state)
+{
+    g_autoptr(Fake) fake = new_v2();
+
+    (void)state;
+    pm_fake_kernel_fail(fake->kernel, PM_FAKE_CALL_IOCTL, 1, EIO);
+    pm_fake_kernel_fail(fake->kernel, PM_FAKE_CALL_MAP, 1, ENOSPC);
+    assert_int_equal(fake_map(fake, 0, fake->memory, PAGE), -EIO);
+    assert_int_equal(fake_map(fake, 0, fake->memory, PAGE), 0);
+}
+
+static void a_fault_without_kind_or_error_is_ignored(void **state)
+{
+    g_autoptr(Fake) fake = new_v2();
+
+    (void)state;
+    assert_int_equal(fake_map(fake, 0, fake->memory, PAGE), 0);
+    pm_fake_kernel_fail(fake->kernel, PM_FAKE_CALL_UNMAP, 0, EIO);
+    pm_fake_kernel_fail(fake->kernel, PM_FAKE_CALL_UNMAP, 1, 0);
+    pm_fake_kernel_fail(fake->kernel, PM_FAKE_CALL_UNMAP, 1, -EIO);
+    pm_fake_kernel_fail(fake->kernel, PM_FAKE_N_CALLS, 1, EIO);
+    assert_int_equal(fake_unmap(fake, 0, PAGE, NULL), 0);
+    assert_int_equal(fake_n_mappings(fake), 0);
+}
+
+static void a_shortened_unmap_all_removes_half_as_well(void **state)
+{
+    g_autoptr(Fake) fake = new_v2();
+    uint64_t n_bytes;
+
+    (void)state;
+    for (uint64_t i = 0; i < 4; i++)
+        assert_int_equal(fake_map(fake, 2 * i * PAGE, fake->memory, PAGE), 0);
+    pm_fake_kernel_shorten_unmap(fake->kernel, 1);
+    assert_int_equal(fake_unmap_flags(fake, VFIO_DMA_UNMAP_FLAG_ALL, 0, 0, &n_bytes), 0);
+    assert_int_equal(n_bytes, 2 * PAGE);
+    assert_int_equal(fake_n_mappings(fake), 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -176,6 +248,11 @@ int main(void)
         cmocka_unit_test(a_shortened_unmap_of_one_mapping_removes_nothing),
         cmocka_unit_test(the_inspector_lists_mappings_in_order),
         cmocka_unit_test(locked_memory_is_told_as_the_kernel_counts_it),
+        cmocka_unit_test(each_kind_of_call_can_fail),
+        cmocka_unit_test(requests_of_a_device_are_no_maps),
+        cmocka_unit_test(the_first_of_two_faults_on_one_call_decides),
+        cmocka_unit_test(a_fault_without_kind_or_error_is_ignored),
+        cmocka_unit_test(a_shortened_unmap_all_removes_half_as_well),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

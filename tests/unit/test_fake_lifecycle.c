@@ -340,6 +340,7 @@ static void devices_can_be_added_only_once_and_not_to_a_group_in_use(void **stat
     assert_false(pm_fake_kernel_add_device(fake->kernel, 9, DEVICE, "vfio-pci", NULL));
     assert_false(pm_fake_kernel_add_device(fake->kernel, 1, "0000:00:09.0", "vfio-pci", NULL));
     assert_false(pm_fake_kernel_add_device(fake->kernel, 9, "nine", "vfio-pci", NULL));
+    assert_false(pm_fake_kernel_add_device(fake->kernel, 9, "0000:00:09.0\n", "vfio-pci", NULL));
 }
 
 static void nothing_of_a_device_file_can_be_mapped(void **state)
@@ -355,6 +356,67 @@ static void nothing_of_a_device_file_can_be_mapped(void **state)
     assert_int_equal(fake->kernel->ops->munmap(fake->kernel, fake->memory, PAGE), -EINVAL);
     assert_int_equal(fake->kernel->ops->pread(fake->kernel, fake->group, &address, 4, 0), -EINVAL);
     assert_int_equal(fake->kernel->ops->pread(fake->kernel, 1 << 20, &address, 4, 0), -EBADF);
+}
+
+static void blanks_behind_a_device_name_are_no_option(void **state)
+{
+    g_autoptr(Fake) fake = fake_with_iommu(NULL, VFIO_TYPE1v2_IOMMU);
+
+    (void)state;
+    assert_true(fake_get_device(fake, DEVICE " ") >= 0);
+    assert_true(fake_get_device(fake, DEVICE "   ") >= 0);
+    assert_int_equal(fake_get_device(fake, DEVICE "   x"), -EINVAL);
+}
+
+static void a_device_name_without_an_end_is_refused(void **state)
+{
+    g_autoptr(Fake) fake = fake_with_iommu(NULL, VFIO_TYPE1v2_IOMMU);
+
+    (void)state;
+    memset(fake->memory, 'x', MEMORY_SIZE);
+    assert_int_equal(fake_get_device(fake, fake->memory), -EINVAL);
+    assert_int_equal(mprotect(fake->memory + PAGE, PAGE, PROT_NONE), 0);
+    assert_int_equal(fake_get_device(fake, fake->memory + PAGE - 8), -EFAULT);
+}
+
+static void whoever_is_closed_last_frees_the_mappings(void **state)
+{
+    enum {
+        CONTAINER,
+        FILE_OF_GROUP,
+        DEVICE_FILE,
+        N_FILES
+    };
+    static const int orders[][N_FILES] = {{CONTAINER, FILE_OF_GROUP, DEVICE_FILE},
+                                          {CONTAINER, DEVICE_FILE, FILE_OF_GROUP},
+                                          {FILE_OF_GROUP, CONTAINER, DEVICE_FILE},
+                                          {DEVICE_FILE, CONTAINER, FILE_OF_GROUP}};
+
+    (void)state;
+    for (size_t i = 0; i < G_N_ELEMENTS(orders); i++) {
+        g_autoptr(Fake) fake = fake_with_iommu(NULL, VFIO_TYPE1v2_IOMMU);
+        const int files[N_FILES] = {fake->container, fake->group, fake_get_device(fake, DEVICE)};
+
+        assert_int_equal(fake_map(fake, 0, fake->memory, 4 * PAGE), 0);
+        for (size_t j = 0; j < N_FILES; j++) {
+            assert_int_equal(pm_fake_kernel_get_locked(fake->kernel), 4 * PAGE);
+            assert_int_equal(fake_close(fake, files[orders[i][j]]), 0);
+        }
+        assert_int_equal(pm_fake_kernel_get_locked(fake->kernel), 0);
+        assert_int_equal(pm_fake_kernel_get_n_open(fake->kernel), 0);
+    }
+}
+
+static void a_freed_kernel_closes_what_is_open(void **state)
+{
+    Fake *fake = fake_with_iommu(NULL, VFIO_TYPE1v2_IOMMU);
+    const int files[] = {fake->container, fake->group, fake_get_device(fake, DEVICE)};
+
+    (void)state;
+    assert_int_equal(fake_map(fake, 0, fake->memory, 4 * PAGE), 0);
+    fake_free(fake);
+    for (size_t i = 0; i < G_N_ELEMENTS(files); i++)
+        assert_int_equal(fcntl(files[i], F_GETFD), -1);
 }
 
 int main(void)
@@ -381,6 +443,10 @@ int main(void)
         cmocka_unit_test(two_containers_are_apart_and_charged_apart),
         cmocka_unit_test(devices_can_be_added_only_once_and_not_to_a_group_in_use),
         cmocka_unit_test(nothing_of_a_device_file_can_be_mapped),
+        cmocka_unit_test(blanks_behind_a_device_name_are_no_option),
+        cmocka_unit_test(a_device_name_without_an_end_is_refused),
+        cmocka_unit_test(whoever_is_closed_last_frees_the_mappings),
+        cmocka_unit_test(a_freed_kernel_closes_what_is_open),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -368,6 +368,47 @@ static void a_refused_address_update_undoes_its_marks(void **state)
                      0);
 }
 
+static bool has_new_address(uint64_t iova, uint64_t size, const void *host, PmIommuAccess access,
+                            void *user_data)
+{
+    const Fake *fake = user_data;
+
+    assert_int_equal(iova, 0);
+    assert_int_equal(size, PAGE);
+    assert_int_equal(access, PM_IOMMU_READ_WRITE);
+    assert_ptr_equal(host, fake->memory + 8 * PAGE);
+    return true;
+}
+
+static void an_address_that_was_updated_is_the_mappings_own(void **state)
+{
+    g_autoptr(Fake) fake = new_v2();
+
+    (void)state;
+    assert_int_equal(fake_map(fake, 0, fake->memory, PAGE), 0);
+    assert_int_equal(fake_unmap_flags(fake, VFIO_DMA_UNMAP_FLAG_VADDR, 0, PAGE, NULL), 0);
+    assert_int_equal(
+        fake_map_flags(fake, VFIO_DMA_MAP_FLAG_VADDR, 0, fake->memory + 8 * PAGE, PAGE), 0);
+    assert_true(pm_fake_kernel_foreach_mapping(fake->kernel, 1, has_new_address, fake));
+}
+
+static void the_last_page_of_64_bits_cannot_be_mapped(void **state)
+{
+    static const PmIovaRange all = {0, UINT64_MAX};
+    PmFakeConfig config;
+    g_autoptr(Fake) fake = NULL;
+
+    (void)state;
+    pm_fake_config_init(&config);
+    config.iova_ranges = &all;
+    config.n_iova_ranges = 1;
+    fake = fake_with_iommu(&config, VFIO_TYPE1v2_IOMMU);
+    assert_int_equal(fake_map(fake, -PAGE - PAGE, fake->memory, PAGE), 0);
+    assert_int_equal(fake_map(fake, -PAGE, fake->memory, PAGE), -EINVAL);
+    assert_int_equal(fake_map(fake, -PAGE - PAGE, fake->memory, 2 * PAGE), -EINVAL);
+    assert_int_equal(fake_n_mappings(fake), 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -393,6 +434,8 @@ int main(void)
         cmocka_unit_test(accounting_alone_touches_no_memory),
         cmocka_unit_test(address_updates_follow_their_rules),
         cmocka_unit_test(a_refused_address_update_undoes_its_marks),
+        cmocka_unit_test(an_address_that_was_updated_is_the_mappings_own),
+        cmocka_unit_test(the_last_page_of_64_bits_cannot_be_mapped),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
