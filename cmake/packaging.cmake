@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 # What others need to find an installed plugmap: a pkg-config file and a CMake package.
 include(CMakePackageConfigHelpers)
+# Relative, so that an installed tree can be moved.
+file(RELATIVE_PATH prefix_from_pc ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig ${CMAKE_INSTALL_PREFIX})
 configure_file(${PROJECT_SOURCE_DIR}/cmake/plugmap.pc.in ${PROJECT_BINARY_DIR}/plugmap.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/plugmap.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 write_basic_package_version_file(${PROJECT_BINARY_DIR}/plugmap-config-version.cmake

@@ -9,10 +9,14 @@
  *
  * A fresh fake kernel has one device, 0000:00:04.0 in group 1, bound to vfio-pci.
  *
- * What differs from a real kernel: device regions offer no mmap (a mapping cannot trap here); pages
- * are not really pinned, so memory that is given back under a mapping is really gone; user memory
- * is checked when it is mapped by asking the host kernel for its mappings (PROCMAP_QUERY, or
- * /proc/self/maps before Linux 6.11, which is slower).
+ * What differs from a real kernel: device regions offer no mmap (a mapping cannot trap here);
+ * device interrupts are not delivered (VFIO_DEVICE_SET_IRQS gives ENOTTY); pages are not really
+ * pinned, so memory that is given back under a mapping is really gone; user memory is checked when
+ * it is mapped by asking the host kernel for its mappings (PROCMAP_QUERY, or /proc/self/maps before
+ * Linux 6.11, which is slower), so that pages beyond the end of a mapped file are refused only with
+ * PM_FAKE_PIN_POPULATE; every mapped page is charged, also the shared zero page, which Linux 6.1
+ * pins for free where untouched memory is mapped for reading; what the process has locked by
+ * mlock(2) is not counted.
  *
  * Threads: every function is safe from several threads at once.
  */
@@ -51,7 +55,8 @@ typedef enum {
  * @pin: PM_FAKE_PIN_ACCOUNT.
  * @page_sizes: bit n set: the IOMMU has pages of 2^n bytes: 0x40201000. The lowest is at least 4
  * KiB.
- * @iova_ranges, @n_iova_ranges: ascending, apart: 0–0xfedfffff and 0xfef00000–0x7fffffffff. Copied.
+ * @iova_ranges, @n_iova_ranges: 1 to 1024, ascending, apart: 0–0xfedfffff and
+ * 0xfef00000–0x7fffffffff. Copied. The last page below 2^64 cannot be mapped even if it is in one.
  * @entry_limit: mappings a container can hold (vfio_iommu_type1.dma_entry_limit): 65535.
  * @memlock_limit: RLIMIT_MEMLOCK in bytes, UINT64_MAX for none: UINT64_MAX.
  * @cap_ipc_lock: the process has CAP_IPC_LOCK: false.
@@ -111,7 +116,7 @@ typedef enum {
  * Fault plan: the @nth call of a kind from now on (1 is the next) fails with @error_number and does
  * nothing else. IOCTL counts every ioctl; MAP and UNMAP are VFIO_IOMMU_MAP_DMA and
  * VFIO_IOMMU_UNMAP_DMA alone. Faults add up; each happens once. A close that fails has closed, as
- * in Linux.
+ * in Linux. @error_number is positive; a fault without a kind or an error is ignored.
  */
 PM_EXPORT void pm_fake_kernel_fail(PmKernel *fake, PmFakeCall call, uint64_t nth, int error_number);
 

@@ -164,6 +164,15 @@ PM_EXPORT bool pm_iommu_map(PmIommu *iommu, uint64_t iova, void *host, uint64_t 
 PM_EXPORT bool pm_iommu_unmap(PmIommu *iommu, uint64_t iova, uint64_t size, GError **error);
 
 /**
+ * Unmaps everything with one call; nothing mapped is success, too.
+ *
+ * Kernel: VFIO_DMA_UNMAP_FLAG_ALL, since Linux 5.12; the size it returns is compared with what the
+ * ledger has. Errors: those of pm_iommu_unmap() that the kernel can cause. After a failure the
+ * ledger is as before.
+ */
+PM_EXPORT bool pm_iommu_unmap_all(PmIommu *iommu, GError **error);
+
+/**
  * Makes sure that nothing is mapped in [@iova, @iova + @size), whatever was known of it: unmaps,
  * then asks again until the kernel finds nothing left. The way out after PM_ERROR_QUARANTINED or
  * PM_ERROR_UNMAP_MISMATCH. Errors: those of pm_iommu_unmap() but for PM_ERROR_NO_MAPPING;

@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <plugmap/error.h>
 
-G_DEFINE_QUARK(pm - error - quark, pm_error)
+/* The formatter takes the name for a subtraction. */
+/* clang-format off */
+G_DEFINE_QUARK(pm-error-quark, pm_error)
+/* clang-format on */

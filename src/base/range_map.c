@@ -5,22 +5,30 @@
 
 #define CHUNK_RECORDS 128
 
-/* @first is the first record's, kept here so that a search touches no chunk but the right one. */
 typedef struct {
-    uint64_t first;
-    guint n_records;
     uint8_t *records;
+    guint n_records;
 } Chunk;
 
+/*
+ * The chunks lie in ascending order in one array with a gap, which moves to where chunks come and
+ * go: so a run of changes in one place moves few of them, however many there are. None is empty.
+ */
 struct PmRangeMap {
     size_t record_size;
     uint64_t n_records;
-    Chunk *chunks; /* ascending; none is empty */
+    Chunk *chunks;
     guint n_chunks;
-    guint n_chunks_allocated;
-    guint recent; /* the chunk of the last search: the next one is mostly there, or in the one
-                     behind */
+    guint gap; /* how many chunks lie before the gap */
+    guint n_allocated;
+    guint recent; /* where the last search ended: the next one mostly ends there, or one behind */
 };
+
+/* Chunk @index, not counting the gap. */
+static Chunk *chunk_at(const PmRangeMap *map, guint index)
+{
+    return &map->chunks[index < map->gap ? index : index + (map->n_allocated - map->n_chunks)];
+}
 
 PmRangeMap *pm_range_map_new(size_t record_size)
 {
@@ -35,7 +43,7 @@ void pm_range_map_free(PmRangeMap *map)
     if (map == NULL)
         return;
     for (guint i = 0; i < map->n_chunks; i++)
-        g_free(map->chunks[i].records);
+        g_free(chunk_at(map, i)->records);
     g_free(map->chunks);
     g_free(map);
 }
@@ -55,12 +63,17 @@ static const PmRangeKey *key_at(const PmRangeMap *map, const Chunk *chunk, guint
     return (const PmRangeKey *)(const void *)record_at(map, chunk, index);
 }
 
+static uint64_t first_of(const PmRangeMap *map, guint index)
+{
+    return key_at(map, chunk_at(map, index), 0)->first;
+}
+
 /* Whether @address belongs into the chunk: not before it, unless it is the first, and before the
  * next. */
 static bool chunk_is_for(const PmRangeMap *map, guint index, uint64_t address)
 {
-    return index < map->n_chunks && (index == 0 || map->chunks[index].first <= address) &&
-           (index + 1 == map->n_chunks || address < map->chunks[index + 1].first);
+    return index < map->n_chunks && (index == 0 || first_of(map, index) <= address) &&
+           (index + 1 == map->n_chunks || address < first_of(map, index + 1));
 }
 
 /* The chunk that @address belongs into; the map has one. */
@@ -76,7 +89,7 @@ static guint find_chunk(PmRangeMap *map, uint64_t address)
     while (high - low > 1) {
         guint middle = low + (high - low) / 2;
 
-        if (map->chunks[middle].first <= address)
+        if (first_of(map, middle) <= address)
             low = middle;
         else
             high = middle;
@@ -108,17 +121,43 @@ static guint find_record(const PmRangeMap *map, const Chunk *chunk, uint64_t add
 void *pm_range_map_find(PmRangeMap *map, uint64_t address)
 {
     guint index;
-    guint record;
+    guint place;
+    const Chunk *chunk;
 
     if (map->n_chunks == 0)
         return NULL;
     index = find_chunk(map, address);
-    record = find_record(map, &map->chunks[index], address);
-    if (record < map->chunks[index].n_records)
-        return record_at(map, &map->chunks[index], record);
-    if (index + 1 < map->n_chunks)
-        return record_at(map, &map->chunks[index + 1], 0);
-    return NULL;
+    chunk = chunk_at(map, index);
+    place = find_record(map, chunk, address);
+    if (place < chunk->n_records)
+        return record_at(map, chunk, place);
+    return index + 1 < map->n_chunks ? record_at(map, chunk_at(map, index + 1), 0) : NULL;
+}
+
+static void move_gap(PmRangeMap *map, guint index)
+{
+    guint gap_size = map->n_allocated - map->n_chunks;
+
+    if (index < map->gap)
+        memmove(&map->chunks[index + gap_size], &map->chunks[index],
+                (map->gap - index) * sizeof(Chunk));
+    else if (index > map->gap)
+        memmove(&map->chunks[map->gap], &map->chunks[map->gap + gap_size],
+                (index - map->gap) * sizeof(Chunk));
+    map->gap = index;
+}
+
+static bool grow_directory(PmRangeMap *map)
+{
+    guint n_allocated = MAX(16, 2 * map->n_allocated);
+    Chunk *chunks = g_try_renew(Chunk, map->chunks, n_allocated);
+
+    if (chunks == NULL)
+        return false;
+    map->chunks = chunks;
+    map->n_allocated = n_allocated;
+    map->gap = map->n_chunks;
+    return true;
 }
 
 /* Makes an empty chunk at @index. */
@@ -128,45 +167,36 @@ static bool add_chunk(PmRangeMap *map, guint index)
 
     if (records == NULL)
         return false;
-    if (map->n_chunks == map->n_chunks_allocated) {
-        guint n_allocated = MAX(16, 2 * map->n_chunks_allocated);
-        Chunk *chunks = g_try_renew(Chunk, map->chunks, n_allocated);
-
-        if (chunks == NULL) {
-            g_free(records);
-            return false;
-        }
-        map->chunks = chunks;
-        map->n_chunks_allocated = n_allocated;
+    if (map->n_chunks == map->n_allocated && !grow_directory(map)) {
+        g_free(records);
+        return false;
     }
-    memmove(&map->chunks[index + 1], &map->chunks[index], (map->n_chunks - index) * sizeof(Chunk));
-    map->chunks[index] = (Chunk){.records = records};
+    move_gap(map, index);
+    map->chunks[map->gap++] = (Chunk){.records = records};
     map->n_chunks++;
     return true;
 }
 
 /*
- * Makes room in a full chunk for a record at @record. Appending to the last chunk starts a new one,
- * so that ascending order leaves full chunks behind; else the chunk is halved.
+ * Makes room in a full chunk for a record at @place. Adding behind its last record starts a new
+ * chunk, so that ascending order leaves full chunks behind; else the chunk is halved.
  */
-static bool split_chunk(PmRangeMap *map, guint *index, guint *record)
+static bool split_chunk(PmRangeMap *map, guint *index, guint *place)
 {
-    guint n_kept = *record == CHUNK_RECORDS ? CHUNK_RECORDS : CHUNK_RECORDS / 2;
+    guint n_kept = *place == CHUNK_RECORDS ? CHUNK_RECORDS : CHUNK_RECORDS / 2;
     Chunk *chunk;
     Chunk *behind;
 
     if (!add_chunk(map, *index + 1))
         return false;
-    chunk = &map->chunks[*index];
-    behind = &map->chunks[*index + 1];
+    chunk = chunk_at(map, *index);
+    behind = chunk_at(map, *index + 1);
     behind->n_records = CHUNK_RECORDS - n_kept;
     memcpy(behind->records, record_at(map, chunk, n_kept), behind->n_records * map->record_size);
     chunk->n_records = n_kept;
-    if (behind->n_records > 0)
-        behind->first = key_at(map, behind, 0)->first;
-    if (*record >= n_kept) {
+    if (*place >= n_kept) {
         *index += 1;
-        *record -= n_kept;
+        *place -= n_kept;
     }
     return true;
 }
@@ -183,45 +213,45 @@ bool pm_range_map_insert(PmRangeMap *map, const void *record)
             return false;
     } else {
         index = find_chunk(map, key->first);
-        place = find_record(map, &map->chunks[index], key->first);
-        if (map->chunks[index].n_records == CHUNK_RECORDS && !split_chunk(map, &index, &place))
+        place = find_record(map, chunk_at(map, index), key->first);
+        if (chunk_at(map, index)->n_records == CHUNK_RECORDS && !split_chunk(map, &index, &place))
             return false;
     }
-    chunk = &map->chunks[index];
+    chunk = chunk_at(map, index);
     memmove(record_at(map, chunk, place + 1), record_at(map, chunk, place),
             (chunk->n_records - place) * map->record_size);
     memcpy(record_at(map, chunk, place), record, map->record_size);
     chunk->n_records++;
-    chunk->first = key_at(map, chunk, 0)->first;
     map->n_records++;
     map->recent = index;
     return true;
 }
 
-/* Removes @count records from @place on in one chunk, which may be empty afterwards. */
-static void remove_records(PmRangeMap *map, Chunk *chunk, guint place, guint count)
+/* Removes what lies in [@first, @last] from one chunk, which may be empty afterwards. */
+static void remove_from_chunk(PmRangeMap *map, Chunk *chunk, uint64_t first, uint64_t last)
 {
-    memmove(record_at(map, chunk, place), record_at(map, chunk, place + count),
-            (chunk->n_records - place - count) * map->record_size);
-    chunk->n_records -= count;
-    map->n_records -= count;
-    if (chunk->n_records > 0)
-        chunk->first = key_at(map, chunk, 0)->first;
+    guint place = find_record(map, chunk, first);
+    guint end = last == UINT64_MAX ? chunk->n_records : find_record(map, chunk, last + 1);
+
+    memmove(record_at(map, chunk, place), record_at(map, chunk, end),
+            (chunk->n_records - end) * map->record_size);
+    chunk->n_records -= end - place;
+    map->n_records -= end - place;
 }
 
-/* Drops empty chunks of [@from, @end). */
+/* Drops the empty ones of the chunks [@from, @end): only the outer two can have records left. */
 static void drop_empty_chunks(PmRangeMap *map, guint from, guint end)
 {
-    guint kept = from;
-
-    for (guint i = from; i < end; i++) {
-        if (map->chunks[i].n_records > 0)
-            map->chunks[kept++] = map->chunks[i];
-        else
-            g_free(map->chunks[i].records);
+    if (from < end && chunk_at(map, from)->n_records > 0)
+        from++;
+    if (from < end && chunk_at(map, end - 1)->n_records > 0)
+        end--;
+    if (from < end)
+        move_gap(map, end);
+    for (; from < end; end--) {
+        g_free(map->chunks[--map->gap].records);
+        map->n_chunks--;
     }
-    memmove(&map->chunks[kept], &map->chunks[end], (map->n_chunks - end) * sizeof(Chunk));
-    map->n_chunks -= end - kept;
     map->recent = from < map->n_chunks ? from : 0;
 }
 
@@ -229,21 +259,13 @@ uint64_t pm_range_map_remove(PmRangeMap *map, uint64_t first, uint64_t last)
 {
     uint64_t n_before = map->n_records;
     guint from;
-    guint index;
+    guint end;
 
     if (map->n_chunks == 0)
         return 0;
     from = find_chunk(map, first);
-    for (index = from; index < map->n_chunks; index++) {
-        Chunk *chunk = &map->chunks[index];
-        guint place = find_record(map, chunk, first);
-        guint end = last == UINT64_MAX ? chunk->n_records : find_record(map, chunk, last + 1);
-
-        if (chunk->first > last)
-            break;
-        if (end > place)
-            remove_records(map, chunk, place, end - place);
-    }
-    drop_empty_chunks(map, from, index);
+    for (end = from; end < map->n_chunks && (end == from || first_of(map, end) <= last); end++)
+        remove_from_chunk(map, chunk_at(map, end), first, last);
+    drop_empty_chunks(map, from, end);
     return n_before - map->n_records;
 }

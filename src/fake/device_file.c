@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Linux: drivers/vfio/pci/vfio_pci_core.c, for a device without reset, ROM and PCI Express. */
+/*
+ * Linux: drivers/vfio/pci/vfio_pci_core.c, vfio_pci_rdwr.c and vfio_pci_config.c, for a device
+ * without reset, ROM and PCI Express. Interrupts are not delivered.
+ */
 #include "fake/device_file.h"
 
 #include <errno.h>
@@ -78,9 +81,8 @@ static int get_irq_info(void *argument)
     return pm_user_write(argument, &info, sizeof(info));
 }
 
-int pm_device_file_ioctl(PmEdu *edu, PmFakeLinux version, unsigned long request, void *argument)
+int pm_device_file_ioctl(PmFakeLinux version, unsigned long request, void *argument)
 {
-    (void)edu;
     switch (request) {
     case VFIO_DEVICE_GET_INFO:
         return get_info(version, argument);
@@ -95,17 +97,22 @@ int pm_device_file_ioctl(PmEdu *edu, PmFakeLinux version, unsigned long request,
     }
 }
 
-/* The region that the range is in, cut at the region's end; a negative errno if it is in none. */
-static int find_region(uint64_t file_offset, size_t *size, uint32_t *offset)
+/*
+ * The region that the range is in, or a negative errno. A range is cut at the end of a BAR, but has
+ * to lie in the configuration space whole.
+ */
+static int find_region(const PmEdu *edu, uint64_t file_offset, size_t *size, uint32_t *offset)
 {
     uint64_t index = file_offset >> REGION_SHIFT;
     uint64_t in_region = file_offset & ((UINT64_C(1) << REGION_SHIFT) - 1);
 
+    *offset = (uint32_t)in_region;
+    if (index == VFIO_PCI_CONFIG_REGION_INDEX)
+        return in_region < CONFIG_SIZE && *size <= CONFIG_SIZE - in_region ? (int)index : -EFAULT;
     if (in_region >= region_size(index))
         return -EINVAL;
     *size = MIN(*size, region_size(index) - in_region);
-    *offset = (uint32_t)in_region;
-    return (int)index;
+    return pm_edu_memory_enabled(edu) ? (int)index : -EIO;
 }
 
 /* The largest natural access at @offset that is not longer than what is left. */
@@ -118,8 +125,7 @@ static unsigned access_size(uint32_t offset, size_t left, unsigned largest)
     return size;
 }
 
-/* vfio-pci reads and writes BARs 8 bytes at once only since 6.12 or so; configuration space never.
- */
+/* 6.12's vfio-pci reads and writes BARs 8 bytes at once where it can; configuration space never. */
 static unsigned largest_access(int region, PmFakeLinux version)
 {
     return region == VFIO_PCI_CONFIG_REGION_INDEX || version == PM_FAKE_LINUX_6_1 ? 4 : 8;
@@ -129,8 +135,11 @@ ssize_t pm_device_file_pread(PmEdu *edu, PmFakeLinux version, void *buffer, size
                              uint64_t offset)
 {
     uint32_t at;
-    int region = find_region(offset, &size, &at);
+    int region;
 
+    if (size == 0)
+        return 0;
+    region = find_region(edu, offset, &size, &at);
     if (region < 0)
         return region;
     for (size_t done = 0; done < size;) {
@@ -151,8 +160,11 @@ ssize_t pm_device_file_pwrite(PmEdu *edu, PmFakeLinux version, const void *buffe
                               uint64_t offset)
 {
     uint32_t at;
-    int region = find_region(offset, &size, &at);
+    int region;
 
+    if (size == 0)
+        return 0;
+    region = find_region(edu, offset, &size, &at);
     if (region < 0)
         return region;
     for (size_t done = 0; done < size;) {

@@ -10,7 +10,7 @@
 
 #include "fake/edu.h"
 
-int pm_device_file_ioctl(PmEdu *edu, PmFakeLinux version, unsigned long request, void *argument);
+int pm_device_file_ioctl(PmFakeLinux version, unsigned long request, void *argument);
 ssize_t pm_device_file_pread(PmEdu *edu, PmFakeLinux version, void *buffer, size_t size,
                              uint64_t offset);
 ssize_t pm_device_file_pwrite(PmEdu *edu, PmFakeLinux version, const void *buffer, size_t size,

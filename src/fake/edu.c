@@ -3,15 +3,24 @@
 
 #include <stdbool.h>
 
-/* Configuration space: a plain type 0 header (PCI 3.0, section 6.1), without capabilities. */
-#define CONFIG_SIZE           256
-#define CONFIG_COMMAND        0x04
-#define CONFIG_BAR0           0x10
-#define CONFIG_INTERRUPT_LINE 0x3c
-#define COMMAND_MEMORY        0x0002
-#define COMMAND_BUS_MASTER    0x0004
-#define COMMAND_WRITABLE      0x0547 /* I/O, memory, bus master, parity, SERR, interrupt disable */
-#define COMMAND_AFTER_OPEN    0x0103
+/* Configuration space: a type 0 header (PCI 3.0, section 6.1) and an MSI capability (6.8.1). */
+#define CONFIG_SIZE            256
+#define CONFIG_COMMAND         0x04
+#define CONFIG_STATUS          0x06
+#define CONFIG_CACHE_LINE_SIZE 0x0c
+#define CONFIG_BAR0            0x10
+#define CONFIG_CAPABILITIES    0x34
+#define CONFIG_INTERRUPT_LINE  0x3c
+#define CONFIG_MSI             0x40
+#define CONFIG_MSI_ADDRESS     (CONFIG_MSI + 4)
+#define CONFIG_MSI_DATA        (CONFIG_MSI + 12)
+#define STATUS_CAPABILITIES    0x0010
+#define CAPABILITY_MSI         0x05
+#define MSI_64_BIT             0x0080
+#define COMMAND_MEMORY         0x0002
+#define COMMAND_BUS_MASTER     0x0004
+#define COMMAND_WRITABLE       0x0507 /* I/O, memory, bus master, SERR, interrupt disable */
+#define COMMAND_AFTER_OPEN     0x0103
 
 /* BAR0 (QEMU docs/specs/edu). Below 0x80 accesses are of 4 bytes, from there on of 4 or 8. */
 #define BAR0_SIZE           0x100000
@@ -79,9 +88,13 @@ PmEdu *pm_edu_new(const PmEduDma *dma, void *user_data)
     put_le(edu->config + 0x02, 2, 0x11e8);
     edu->config[0x08] = 0x10;              /* revision */
     put_le(edu->config + 0x0a, 2, 0x00ff); /* class: none of the known ones */
+    put_le(edu->config + CONFIG_STATUS, 2, STATUS_CAPABILITIES);
     put_le(edu->config + 0x2c, 2, 0x1af4);
     put_le(edu->config + 0x2e, 2, 0x1100);
+    edu->config[CONFIG_CAPABILITIES] = CONFIG_MSI;
     edu->config[0x3d] = 1; /* interrupt pin A */
+    edu->config[CONFIG_MSI] = CAPABILITY_MSI;
+    put_le(edu->config + CONFIG_MSI + 2, 2, MSI_64_BIT);
     return edu;
 }
 
@@ -105,15 +118,20 @@ uint64_t pm_edu_config_read(PmEdu *edu, uint32_t offset, unsigned size)
     return get_le(edu->config + offset, size);
 }
 
-/* Only what a driver may write changes: the command's bits, BAR0's address and the interrupt line.
+/*
+ * Only what a driver may write through vfio-pci changes. MSI's enable bit is not among it: vfio-pci
+ * sets that itself, when interrupts are asked for.
  */
 void pm_edu_config_write(PmEdu *edu, uint32_t offset, uint64_t value, unsigned size)
 {
     uint8_t writable[CONFIG_SIZE] = {0};
 
     put_le(writable + CONFIG_COMMAND, 2, COMMAND_WRITABLE);
+    writable[CONFIG_CACHE_LINE_SIZE] = 0xff;
     put_le(writable + CONFIG_BAR0, 4, ~(uint64_t)(BAR0_SIZE - 1));
     writable[CONFIG_INTERRUPT_LINE] = 0xff;
+    put_le(writable + CONFIG_MSI_ADDRESS, 8, ~UINT64_C(3));
+    put_le(writable + CONFIG_MSI_DATA, 2, 0xffff);
     for (unsigned i = 0; i < size; i++) {
         uint8_t mask = writable[offset + i];
         uint8_t byte = (uint8_t)(value >> (8 * i));
@@ -176,10 +194,14 @@ static uint64_t *dma_register(PmEdu *edu, uint32_t offset)
     }
 }
 
-static bool bar_access_is_decoded(const PmEdu *edu, uint32_t offset, unsigned size)
+bool pm_edu_memory_enabled(const PmEdu *edu)
 {
-    return (get_le(edu->config + CONFIG_COMMAND, 2) & COMMAND_MEMORY) != 0 &&
-           (size == 4 || (size == 8 && offset >= REG_DMA_SOURCE));
+    return (get_le(edu->config + CONFIG_COMMAND, 2) & COMMAND_MEMORY) != 0;
+}
+
+static bool bar_access_is_decoded(uint32_t offset, unsigned size)
+{
+    return size == 4 || (size == 8 && offset >= REG_DMA_SOURCE);
 }
 
 uint64_t pm_edu_bar_read(PmEdu *edu, uint32_t offset, unsigned size)
@@ -187,7 +209,9 @@ uint64_t pm_edu_bar_read(PmEdu *edu, uint32_t offset, unsigned size)
     uint64_t all_ones = UINT64_MAX >> (64 - 8 * size);
     const uint64_t *dma = dma_register(edu, offset);
 
-    if (!bar_access_is_decoded(edu, offset, size))
+    if (size < 4)
+        return 0; /* QEMU's bus refuses these before the device sees them */
+    if (!bar_access_is_decoded(offset, size))
         return all_ones;
     if (dma != NULL)
         return *dma & all_ones;
@@ -211,11 +235,13 @@ void pm_edu_bar_write(PmEdu *edu, uint32_t offset, uint64_t value, unsigned size
 {
     uint64_t *dma = dma_register(edu, offset);
 
-    if (!bar_access_is_decoded(edu, offset, size))
+    if (!bar_access_is_decoded(offset, size))
         return;
     if (dma != NULL) {
+        if (offset == REG_DMA_COMMAND && (value & DMA_START) == 0)
+            return;
         *dma = value;
-        if (offset == REG_DMA_COMMAND && value & DMA_START)
+        if (offset == REG_DMA_COMMAND)
             transfer(edu);
         return;
     }

@@ -7,6 +7,7 @@
 #ifndef PLUGMAP_FAKE_EDU_H
 #define PLUGMAP_FAKE_EDU_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <glib.h>
@@ -27,9 +28,14 @@ void pm_edu_free(PmEdu *edu);
 void pm_edu_enable(PmEdu *edu);
 void pm_edu_disable(PmEdu *edu);
 
-/* Accesses of 1, 2, 4 or 8 bytes, naturally aligned and inside the 256 bytes (the 1 MiB) . */
+/* Accesses of 1, 2, 4 or 8 bytes, naturally aligned and inside the 256 bytes. */
 uint64_t pm_edu_config_read(PmEdu *edu, uint32_t offset, unsigned size);
 void pm_edu_config_write(PmEdu *edu, uint32_t offset, uint64_t value, unsigned size);
+
+/* The COMMAND register's memory bit: without it BAR0 answers to nobody. */
+bool pm_edu_memory_enabled(const PmEdu *edu);
+
+/* Accesses of 1, 2, 4 or 8 bytes, naturally aligned and inside the 1 MiB. */
 uint64_t pm_edu_bar_read(PmEdu *edu, uint32_t offset, unsigned size);
 void pm_edu_bar_write(PmEdu *edu, uint32_t offset, uint64_t value, unsigned size);
 

@@ -119,8 +119,7 @@ static int device_ioctl(void *object, unsigned long request, void *argument)
 {
     PmPciDevice *device = object;
 
-    return pm_device_file_ioctl(device->edu, device->group->fake->config.linux_version, request,
-                                argument);
+    return pm_device_file_ioctl(device->group->fake->config.linux_version, request, argument);
 }
 
 static ssize_t device_pread(void *object, void *buffer, size_t size, uint64_t offset)
@@ -207,8 +206,9 @@ static int unset_container(PmGroup *group)
     return 0;
 }
 
-/* «ADDRESS» or «ADDRESS OPTIONS»; a device without virtual functions takes no option. */
-static int find_device(const PmGroup *group, const char *name, PmPciDevice **found)
+/* «ADDRESS» or «ADDRESS OPTIONS», and blanks are no option; a device without virtual functions
+ * takes none. NULL with @result set. */
+static PmPciDevice *find_device(const PmGroup *group, const char *name, int *result)
 {
     for (guint i = 0; i < group->devices->len; i++) {
         PmPciDevice *device = g_ptr_array_index(group->devices, i);
@@ -216,14 +216,15 @@ static int find_device(const PmGroup *group, const char *name, PmPciDevice **fou
 
         if (device->edu == NULL || strncmp(name, device->address, length) != 0)
             continue;
-        if (name[length] == ' ')
-            return -EINVAL;
-        if (name[length] != '\0')
+        if (name[length] != ' ' && name[length] != '\0')
             continue;
-        *found = device;
-        return 0;
+        if (name[length + strspn(name + length, " ")] == '\0')
+            return device;
+        *result = -EINVAL;
+        return NULL;
     }
-    return -ENODEV;
+    *result = -ENODEV;
+    return NULL;
 }
 
 /* Byte by byte, because nobody says how much can be read behind the end of the text. */
@@ -244,9 +245,10 @@ static int get_device_fd(PmGroup *group, const void *argument)
     PmPciDevice *device;
     int result = read_name(argument, name);
 
-    if (result == 0)
-        result = find_device(group, name, &device);
     if (result < 0)
+        return result;
+    device = find_device(group, name, &result);
+    if (device == NULL)
         return result;
     if (pm_container_page_table(group->container) == NULL)
         return -EINVAL;

@@ -30,7 +30,7 @@ typedef struct {
 } PmPciDevice;
 
 PmGroup *pm_group_new(struct PmFakeKernel *fake, unsigned number);
-void pm_group_free(void *group);
+void pm_group_free(void *data); /* a PmGroup; for GLib's containers */
 void pm_group_add_device(PmGroup *group, const char *address, const char *driver);
 
 /* Whether a file of the group or of one of its devices is open. */

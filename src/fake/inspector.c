@@ -22,7 +22,7 @@ static void leave(PmFakeKernel *fake)
 
 static bool is_pci_address(const char *text)
 {
-    return g_regex_match_simple("^[0-9a-f]{4,8}:[0-9a-f]{2}:[01][0-9a-f]\\.[0-7]$", text, 0, 0);
+    return g_regex_match_simple("^[0-9a-f]{4,8}:[0-9a-f]{2}:[01][0-9a-f]\\.[0-7]\\z", text, 0, 0);
 }
 
 static bool address_is_taken(const PmFakeKernel *fake, const char *address)
@@ -92,8 +92,11 @@ void pm_fake_kernel_set_memlock(PmKernel *kernel, uint64_t limit, bool cap_ipc_l
 
 void pm_fake_kernel_fail(PmKernel *kernel, PmFakeCall call, uint64_t nth, int error_number)
 {
-    PmFakeKernel *fake = enter(kernel);
+    PmFakeKernel *fake;
 
+    if (call >= PM_FAKE_N_CALLS || error_number <= 0)
+        return;
+    fake = enter(kernel);
     pm_fault_plan_add(&fake->plan, call, nth, error_number);
     leave(fake);
 }

@@ -21,9 +21,9 @@
     (VFIO_IOMMU_DIRTY_PAGES_FLAG_START | VFIO_IOMMU_DIRTY_PAGES_FLAG_STOP |                        \
      VFIO_IOMMU_DIRTY_PAGES_FLAG_GET_BITMAP)
 
-static uint64_t n_pages_of(const PmMapping *mapping)
+static uint64_t n_pages_of(const PmType1 *type1, const PmMapping *mapping)
 {
-    return pm_mapping_size(mapping) / PM_FAKE_PAGE;
+    return pm_mapping_size(mapping) / pm_type1_page_size(type1);
 }
 
 static uint64_t n_words_of(uint64_t n_bits)
@@ -33,7 +33,7 @@ static uint64_t n_words_of(uint64_t n_bits)
 
 int pm_type1_dirty_add(PmType1 *type1, const PmMapping *mapping)
 {
-    uint64_t n_pages = n_pages_of(mapping);
+    uint64_t n_pages = n_pages_of(type1, mapping);
     uint64_t *words;
     uint64_t *key;
 
@@ -111,8 +111,8 @@ int pm_type1_dirty_report(PmType1 *type1, const PmMapping *mapping, uint64_t iov
                           uint64_t *user_bitmap)
 {
     uint64_t *words = g_hash_table_lookup(type1->bitmaps, &mapping->key.first);
-    uint64_t n_bits = n_pages_of(mapping);
-    uint64_t first_bit = (mapping->key.first - iova) / PM_FAKE_PAGE;
+    uint64_t n_bits = n_pages_of(type1, mapping);
+    uint64_t first_bit = (mapping->key.first - iova) / pm_type1_page_size(type1);
     unsigned shift = (unsigned)(first_bit % WORD_BITS);
     uint64_t n_words = n_words_of(n_bits + shift);
     uint64_t *user_words = user_bitmap + first_bit / WORD_BITS;
@@ -185,8 +185,8 @@ static int get_bitmap(PmType1 *type1, const void *argument)
             return result;
         /* Only the bits that were set: what was shifted beyond them stays, and comes out next time.
          */
-        set_bits(g_hash_table_lookup(type1->bitmaps, &mapping->key.first), n_pages_of(mapping),
-                 false);
+        set_bits(g_hash_table_lookup(type1->bitmaps, &mapping->key.first),
+                 n_pages_of(type1, mapping), false);
     }
     return 0;
 }

@@ -12,11 +12,12 @@
 
 /* One request. @first, @last: the mappings it is about, [first, last], once it has been checked. */
 typedef struct {
-    struct vfio_iommu_type1_dma_unmap unmap;
     struct vfio_bitmap bitmap;
     uint64_t first;
     uint64_t last;
     bool nothing; /* ends at exactly 2^64, which wraps to 0: the kernel finds nothing to do */
+    struct vfio_iommu_type1_dma_unmap
+        unmap; /* at the end, because it has room for more at its own */
 } Request;
 
 static bool has_flag(const Request *request, uint32_t flag)

@@ -16,8 +16,9 @@ int pm_user_write(void *user, const void *from, size_t size);
 
 /*
  * How many bytes from @address up (at most @size) could be pinned for @access: mapped, with the VMA
- * permissions that get_user_pages() wants. Page aligned. With @populate they are faulted in as
- * well, and pages that cannot be (beyond the end of a file) do not count.
+ * permissions that get_user_pages() wants, which are those to write if @access has WRITE, else to
+ * read. Page aligned. With @populate they are faulted in as well, and pages that cannot be do not
+ * count; without it, pages beyond the end of a mapped file are taken for good.
  */
 uint64_t pm_user_pin(uint64_t address, uint64_t size, PmIommuAccess access, bool populate);
 

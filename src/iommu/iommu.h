@@ -22,13 +22,15 @@ typedef struct {
  * PmIommuOps: a back end. Called with the lock held, except @query_available and @free.
  * @map: maps block by block until one fails; @n_mapped says how many are mapped. Returns 0 or
  * -errno.
- * @unmap: one call to the kernel; @n_bytes is what it says it unmapped. Returns 0 or -errno.
+ * @unmap, @unmap_all: one call to the kernel; @n_bytes is what it says it unmapped. Returns 0 or
+ *     -errno.
  * @query_available: as pm_iommu_query_available().
  * @free: closes the back end's files. The struct itself is freed behind it.
  */
 typedef struct {
     int (*map)(PmIommu *iommu, const PmIommuRequest *request, uint64_t *n_mapped);
     int (*unmap)(PmIommu *iommu, uint64_t iova, uint64_t size, uint64_t *n_bytes);
+    int (*unmap_all)(PmIommu *iommu, uint64_t *n_bytes);
     bool (*query_available)(PmIommu *iommu, uint64_t *n_mappings, GError **error);
     void (*free)(PmIommu *iommu);
 } PmIommuOps;

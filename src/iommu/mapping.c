@@ -58,12 +58,9 @@ static bool check_free(PmIommu *iommu, uint64_t iova, uint64_t size, GError **er
                    size_text, iova, block_text, run.iova);
 }
 
-/* Compares what the kernel says it unmapped with what it was asked. */
-static bool unmap_exactly(PmIommu *iommu, uint64_t iova, uint64_t size, GError **error)
+/* Judges an unmap of @size bytes: the kernel's word on how many it removed is compared with it. */
+static bool judge_unmap(uint64_t iova, uint64_t size, int result, uint64_t n_bytes, GError **error)
 {
-    uint64_t n_bytes = 0;
-    int result = iommu->ops->unmap(iommu, iova, size, &n_bytes);
-
     if (result != 0)
         return pm_iommu_fail_unmap(iova, size, -result, error);
     if (n_bytes != size)
@@ -72,6 +69,14 @@ static bool unmap_exactly(PmIommu *iommu, uint64_t iova, uint64_t size, GError *
                        " removed 0x%" PRIx64 " bytes: what is mapped there is not known, purge it",
                        size, iova, n_bytes);
     return true;
+}
+
+static bool unmap_exactly(PmIommu *iommu, uint64_t iova, uint64_t size, GError **error)
+{
+    uint64_t n_bytes = 0;
+    int result = iommu->ops->unmap(iommu, iova, size, &n_bytes);
+
+    return judge_unmap(iova, size, result, n_bytes, error);
 }
 
 /* Removes the blocks before the one that failed. If that fails, too, the ledger keeps them: it must
@@ -203,6 +208,21 @@ bool pm_iommu_unmap(PmIommu *iommu, uint64_t iova, uint64_t size, GError **error
         unmapped = unmap_exactly(iommu, iova, size, error);
         finish_unmap(iommu, iova, size, unmapped);
     }
+    pthread_mutex_unlock(&iommu->lock);
+    return unmapped;
+}
+
+bool pm_iommu_unmap_all(PmIommu *iommu, GError **error)
+{
+    uint64_t n_bytes = 0;
+    bool unmapped;
+    int result;
+
+    pthread_mutex_lock(&iommu->lock);
+    result = iommu->ops->unmap_all(iommu, &n_bytes);
+    unmapped = judge_unmap(0, pm_ledger_n_bytes(iommu->ledger), result, n_bytes, error);
+    if (unmapped)
+        pm_ledger_remove(iommu->ledger, 0, UINT64_MAX);
     pthread_mutex_unlock(&iommu->lock);
     return unmapped;
 }

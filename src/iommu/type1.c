@@ -49,15 +49,27 @@ static int type1_map(PmIommu *iommu, const PmIommuRequest *request, uint64_t *n_
     return 0;
 }
 
-static int type1_unmap(PmIommu *iommu, uint64_t iova, uint64_t size, uint64_t *n_bytes)
+static int unmap_flags(PmIommu *iommu, uint32_t flags, uint64_t iova, uint64_t size,
+                       uint64_t *n_bytes)
 {
     const PmType1 *type1 = (const PmType1 *)iommu;
-    struct vfio_iommu_type1_dma_unmap unmap = {.argsz = sizeof unmap, .iova = iova, .size = size};
+    struct vfio_iommu_type1_dma_unmap unmap = {
+        .argsz = sizeof unmap, .flags = flags, .iova = iova, .size = size};
     int result =
         iommu->kernel->ops->ioctl(iommu->kernel, type1->container, VFIO_IOMMU_UNMAP_DMA, &unmap);
 
     *n_bytes = unmap.size;
     return MIN(result, 0);
+}
+
+static int type1_unmap(PmIommu *iommu, uint64_t iova, uint64_t size, uint64_t *n_bytes)
+{
+    return unmap_flags(iommu, 0, iova, size, n_bytes);
+}
+
+static int type1_unmap_all(PmIommu *iommu, uint64_t *n_bytes)
+{
+    return unmap_flags(iommu, VFIO_DMA_UNMAP_FLAG_ALL, 0, 0, n_bytes);
 }
 
 static bool type1_query_available(PmIommu *iommu, uint64_t *n_mappings, GError **error)
@@ -85,6 +97,7 @@ static void type1_free(PmIommu *iommu)
 static const PmIommuOps type1_ops = {
     .map = type1_map,
     .unmap = type1_unmap,
+    .unmap_all = type1_unmap_all,
     .query_available = type1_query_available,
     .free = type1_free,
 };

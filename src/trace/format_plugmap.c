@@ -12,19 +12,6 @@
 #define MAX_WORDS     16
 #define NS_PER_SECOND 1000000000
 
-static const char *const response_names[] = {
-    [VIRTIO_MEM_RESP_ACK] = "ack",
-    [VIRTIO_MEM_RESP_NACK] = "nack",
-    [VIRTIO_MEM_RESP_BUSY] = "busy",
-    [VIRTIO_MEM_RESP_ERROR] = "error",
-};
-
-static const char *const state_names[] = {
-    [VIRTIO_MEM_STATE_PLUGGED] = "plugged",
-    [VIRTIO_MEM_STATE_UNPLUGGED] = "unplugged",
-    [VIRTIO_MEM_STATE_MIXED] = "mixed",
-};
-
 /* The words of a line, up to a comment. */
 typedef struct {
     char *words[MAX_WORDS];
@@ -166,11 +153,11 @@ static bool parse_time(const PmLineReader *reader, const char *text, int64_t *ti
     return true;
 }
 
-static bool find_name(const char *const *names, size_t n_names, const char *text, int8_t *found)
+static bool find_name(const char *const *names, const char *text, int8_t *found)
 {
-    for (size_t i = 0; i < n_names; i++) {
+    for (int8_t i = 0; names[i] != NULL; i++) {
         if (strcmp(names[i], text) == 0) {
-            *found = (int8_t)i;
+            *found = i;
             return true;
         }
     }
@@ -187,13 +174,12 @@ static bool take_answer(const PmLineReader *reader, Words *words, PmTraceEvent *
         return true;
     answer = words->words[words->n_words - 1];
     words->n_words -= 2;
-    if (event->type == PM_EVENT_STATE &&
-        find_name(state_names, G_N_ELEMENTS(state_names), answer, &event->state)) {
+    if (event->type == PM_EVENT_STATE && find_name(pm_state_names, answer, &event->state)) {
         event->response = VIRTIO_MEM_RESP_ACK;
         return true;
     }
     if (event->type != PM_EVENT_RESIZE && event->type != PM_EVENT_RESET &&
-        find_name(response_names, G_N_ELEMENTS(response_names), answer, &event->response))
+        find_name(pm_response_names, answer, &event->response))
         return true;
     return pm_line_fail(reader, error, "«%s» is no answer to %s", answer,
                         pm_event_type_name(event->type));
@@ -312,9 +298,9 @@ static void write_event(const PmTraceEvent *event, FILE *stream)
         fprintf(stream, " size=%s", size);
     }
     if (event->state >= 0)
-        fprintf(stream, " -> %s", state_names[event->state]);
+        fprintf(stream, " -> %s", pm_state_names[event->state]);
     else if (event->response >= 0)
-        fprintf(stream, " -> %s", response_names[event->response]);
+        fprintf(stream, " -> %s", pm_response_names[event->response]);
     fputc('\n', stream);
 }
 

@@ -25,10 +25,10 @@ typedef void (*PmDmaFunc)(PmDmaCall call, uint64_t iova, uint64_t size, void *us
 PmKernel *pm_recorder_new(PmKernel *inner, uint64_t address, uint64_t size, PmDmaFunc func,
                           void *user_data);
 
-/* From now on calls are forwarded only. */
-void pm_recorder_stop(PmKernel *recorder);
+/* @kernel: a recorder. From now on calls are forwarded only. */
+void pm_recorder_stop(PmKernel *kernel);
 
-/* How often a call was made that touches the window, failed ones included. */
-uint64_t pm_recorder_get_n_calls(PmKernel *recorder, PmDmaCall call);
+/* @kernel: a recorder. How often a call was made that touches the window, failed ones included. */
+uint64_t pm_recorder_get_n_calls(PmKernel *kernel, PmDmaCall call);
 
 #endif

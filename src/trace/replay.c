@@ -19,19 +19,6 @@ typedef struct {
     PmMapper *mapper;
 } PmReplay;
 
-static const char *const response_names[] = {
-    [VIRTIO_MEM_RESP_ACK] = "ack",
-    [VIRTIO_MEM_RESP_NACK] = "nack",
-    [VIRTIO_MEM_RESP_BUSY] = "busy",
-    [VIRTIO_MEM_RESP_ERROR] = "error",
-};
-
-static const char *const state_names[] = {
-    [VIRTIO_MEM_STATE_PLUGGED] = "plugged",
-    [VIRTIO_MEM_STATE_UNPLUGGED] = "unplugged",
-    [VIRTIO_MEM_STATE_MIXED] = "mixed",
-};
-
 static void divergence_free(void *data)
 {
     PmReplayDivergence *divergence = data;
@@ -128,10 +115,10 @@ static void compare_answer(PmReplay *replay, const PmTraceEvent *event,
 
     if (event->response >= 0 && event->response != type) {
         pm_virtio_mem_last_refusal(replay->device, &reason);
-        diverge(replay, event, response_names[event->response], response_names[type], reason);
+        diverge(replay, event, pm_response_names[event->response], pm_response_names[type], reason);
     } else if (event->type == PM_EVENT_STATE && type == VIRTIO_MEM_RESP_ACK && event->state >= 0 &&
                event->state != state) {
-        diverge(replay, event, state_names[event->state], state_names[state], NULL);
+        diverge(replay, event, pm_state_names[event->state], pm_state_names[state], NULL);
     }
 }
 

@@ -7,6 +7,7 @@
 #include <plugmap/size.h>
 
 #include "base/error_text.h"
+#include "kernel-uapi/virtio_mem.h"
 #include "trace/format.h"
 
 /* More than any machine records; what they take in memory is bounded by it. */
@@ -15,6 +16,21 @@
 static const char *const type_names[PM_EVENT_N_TYPES] = {
     [PM_EVENT_PLUG] = "plug",   [PM_EVENT_UNPLUG] = "unplug", [PM_EVENT_UNPLUG_ALL] = "unplug-all",
     [PM_EVENT_STATE] = "state", [PM_EVENT_RESIZE] = "resize", [PM_EVENT_RESET] = "reset",
+};
+
+const char *const pm_response_names[] = {
+    [VIRTIO_MEM_RESP_ACK] = "ack",
+    [VIRTIO_MEM_RESP_NACK] = "nack",
+    [VIRTIO_MEM_RESP_BUSY] = "busy",
+    [VIRTIO_MEM_RESP_ERROR] = "error",
+    NULL,
+};
+
+const char *const pm_state_names[] = {
+    [VIRTIO_MEM_STATE_PLUGGED] = "plugged",
+    [VIRTIO_MEM_STATE_UNPLUGGED] = "unplugged",
+    [VIRTIO_MEM_STATE_MIXED] = "mixed",
+    NULL,
 };
 
 const char *pm_event_type_name(PmEventType type)

@@ -68,6 +68,10 @@ bool pm_trace_write(const PmTrace *trace, FILE *stream);
 /* «plug», «unplug», …: as in plugmap's own format. */
 const char *pm_event_type_name(PmEventType type);
 
+/* «ack», … by VIRTIO_MEM_RESP_*; «plugged», … by VIRTIO_MEM_STATE_*; NULL at the end. */
+extern const char *const pm_response_names[];
+extern const char *const pm_state_names[];
+
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(PmTrace, pm_trace_free)
 
 #endif

@@ -250,10 +250,51 @@ static void purge_gives_up_on_a_kernel_that_never_ends(void **state)
 #define UNMAP_TEST(name)                                                                           \
     cmocka_unit_test_setup_teardown(name, iommu_fixture_setup, iommu_fixture_teardown)
 
+static void unmap_all_removes_everything_with_one_call(void **state)
+{
+    IommuFixture *fixture = *state;
+
+    assert_true(pm_iommu_unmap_all(fixture->iommu, NULL));
+    assert_true(fixture_map(fixture, 0, 4, NULL));
+    assert_true(fixture_map(fixture, 8, 2, NULL));
+    assert_true(pm_iommu_unmap_all(fixture->iommu, NULL));
+    assert_int_equal(n_unmaps(fixture), 2);
+    assert_mapped(fixture, 0);
+    assert_int_equal(pm_iommu_get_pinned_bytes(fixture->iommu), 0);
+    assert_true(fixture_map(fixture, 0, 10, NULL));
+}
+
+static void unmap_all_that_fails_leaves_everything(void **state)
+{
+    IommuFixture *fixture = *state;
+    GError *error = NULL;
+
+    assert_true(fixture_map(fixture, 0, 4, NULL));
+    pm_fake_kernel_fail(fixture->kernel, PM_FAKE_CALL_UNMAP, 1, EBUSY);
+    assert_false(pm_iommu_unmap_all(fixture->iommu, &error));
+    assert_error(&error, PM_ERROR_BUSY, "EBUSY");
+    assert_mapped(fixture, 4);
+}
+
+static void unmap_all_that_removes_another_size_is_never_success(void **state)
+{
+    IommuFixture *fixture = *state;
+    GError *error = NULL;
+
+    assert_true(fixture_map(fixture, 0, 4, NULL));
+    pm_fake_kernel_shorten_unmap(fixture->kernel, 1);
+    assert_false(pm_iommu_unmap_all(fixture->iommu, &error));
+    assert_error(&error, PM_ERROR_UNMAP_MISMATCH, "purge");
+    assert_int_equal(pm_iommu_get_n_mappings(fixture->iommu), 4);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         UNMAP_TEST(run_is_unmapped_with_one_call),
+        UNMAP_TEST(unmap_all_removes_everything_with_one_call),
+        UNMAP_TEST(unmap_all_that_fails_leaves_everything),
+        UNMAP_TEST(unmap_all_that_removes_another_size_is_never_success),
         UNMAP_TEST(middle_of_a_run_is_unmapped_alone),
         UNMAP_TEST(runs_of_several_block_sizes_are_unmapped_together),
         UNMAP_TEST(unmap_that_is_no_range_is_refused),
