@@ -17,6 +17,19 @@ static bool fail_to_write(const char *path, GError **error)
     return false;
 }
 
+/* A device or a pipe is written to as it is; moving a file there would put it out of the way. */
+static bool write_special(const PmTrace *trace, const char *path, GError **error)
+{
+    FILE *stream = fopen(path, "we");
+    bool written;
+
+    if (stream == NULL)
+        return fail_to_write(path, error);
+    written = pm_trace_write(trace, stream);
+    written = fclose(stream) == 0 && written;
+    return written || fail_to_write(path, error);
+}
+
 /* Written beside the place and moved there when whole, so that no half file ever has the name. */
 static bool write_file(const PmTrace *trace, const char *path, GError **error)
 {
@@ -48,8 +61,11 @@ static bool convert(const PmTraceOptions *options, char **paths, GError **error)
     trace = pm_trace_options_load(options, paths[0], error);
     if (trace == NULL)
         return false;
-    if (paths[1] != NULL)
-        return write_file(trace, paths[1], error);
+    if (paths[1] != NULL && !g_str_equal(paths[1], "-"))
+        return g_file_test(paths[1], G_FILE_TEST_EXISTS) &&
+                       !g_file_test(paths[1], G_FILE_TEST_IS_REGULAR)
+                   ? write_special(trace, paths[1], error)
+                   : write_file(trace, paths[1], error);
     return pm_trace_write(trace, stdout) || fail_to_write("standard output", error);
 }
 

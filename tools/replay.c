@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <glib/gstdio.h>
@@ -155,8 +156,8 @@ static PmKernel *make_fake(int pin, GError **error)
     return pm_fake_kernel_new(&config, error);
 }
 
-static void print_report(const Options *options, const char *backend, const PmTrace *trace,
-                         const PmReplayResult *result)
+static bool print_report(const Options *options, const char *backend, const PmTrace *trace,
+                         const PmReplayResult *result, GError **error)
 {
     const PmReportStyle style = {
         .backend = backend,
@@ -166,7 +167,11 @@ static void print_report(const Options *options, const char *backend, const PmTr
     g_autofree char *report =
         options->json ? pm_report_json(result, backend) : pm_report_text(trace, result, &style);
 
-    fputs(report, stdout);
+    if (fputs(report, stdout) >= 0 && fflush(stdout) == 0)
+        return true;
+    g_set_error(error, PM_ERROR, PM_ERROR_BAD_INPUT, "standard output: cannot be written: %s",
+                g_strerror(errno));
+    return false;
 }
 
 /* Opened before anything is mapped, but what the file holds goes only when the replay is done. */
@@ -198,18 +203,21 @@ static void drop_dma_log(Output *output, const char *path)
 
 static bool close_dma_log(Output *output, const char *path, GError **error)
 {
+    struct stat info;
+    int fd;
     bool written;
 
     if (output->dma_log == NULL)
         return true;
+    fd = fileno(output->dma_log);
     written = fflush(output->dma_log) == 0 && ferror(output->dma_log) == 0;
     /* Cuts off what an older log has more; a pipe or a terminal cannot be cut, and need not be. */
-    if (ftruncate(fileno(output->dma_log), ftello(output->dma_log)) < 0)
-        errno = 0;
-    written = fclose(output->dma_log) == 0 && written;
+    if (written && fstat(fd, &info) == 0 && S_ISREG(info.st_mode))
+        written = ftruncate(fd, ftello(output->dma_log)) == 0;
     if (!written)
         g_set_error(error, PM_ERROR, PM_ERROR_BAD_INPUT, "%s: could not be written whole: %s", path,
                     g_strerror(errno));
+    fclose(output->dma_log);
     return written;
 }
 
@@ -262,7 +270,8 @@ static int replay(const Options *options, GError **error)
     }
     if (!close_dma_log(&output, options->dma_log, error))
         return -1;
-    print_report(options, backends[backend], trace, result);
+    if (!print_report(options, backends[backend], trace, result, error))
+        return -1;
     return pm_replay_is_right(result) ? PM_EXIT_OK : PM_EXIT_WRONG;
 }
 

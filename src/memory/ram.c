@@ -132,8 +132,9 @@ static void *reserve_aligned(uint64_t size, uint64_t alignment)
 
 static bool map_memory(PmRam *ram, uint64_t alignment, GError **error)
 {
-    static const char advice[] = "set vm.overcommit_memory to 0 or 1, and raise the limit for "
-                                 "this process's address space (ulimit -v)";
+    static const char advice[] =
+        "set vm.overcommit_memory to 0 or 1, raise the limit for this process's address space "
+        "(ulimit -v), or reserve less: a process has 128T of addresses";
     int backing = ram->shared ? MAP_SHARED : MAP_PRIVATE | MAP_ANONYMOUS;
     void *host = reserve_aligned(ram->size, alignment);
 

@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 #include <glib/gstdio.h>
+#include <sys/wait.h>
 
 #include "command_util.h"
 
@@ -204,6 +205,45 @@ static void more_blocks_than_the_limit_are_refused_before_the_first_call(void **
     assert_non_null(strstr(run->err, "32K"));
 }
 
+/* A device that is always full: nothing may claim to have been written, and the device has to stay
+ * what it is. */
+static void output_that_cannot_be_written(void **state)
+{
+    static const char trace[] = "tests/traces/qemu-vfio-4m.log";
+    g_autoptr(Run) dma_log = run_plugmap("replay", "--dma-log", "/dev/full", trace, NULL);
+    g_autoptr(Run) convert = run_plugmap("convert", trace, "/dev/full", NULL);
+    g_autoptr(Run) no_folder = run_plugmap("convert", trace, "/nonexistent/x", NULL);
+
+    (void)state;
+    check_refused(dma_log, "/dev/full: could not be written whole: No space left");
+    check_refused(convert, "/dev/full: cannot be written: No space left");
+    check_refused(no_folder, "/nonexistent/x: cannot be written: No such file");
+    assert_false(g_file_test("/dev/full", G_FILE_TEST_IS_REGULAR));
+}
+
+static int status_of_shell(const char *line)
+{
+    const char *const words[] = {"sh", "-c", line, NULL};
+    gint wait_status = -1;
+
+    assert_true(g_spawn_sync(PLUGMAP_SOURCE_DIR, (char **)words, NULL,
+                             G_SPAWN_SEARCH_PATH | G_SPAWN_STDERR_TO_DEV_NULL, NULL, NULL, NULL,
+                             NULL, &wait_status, NULL));
+    return WIFEXITED(wait_status) ? WEXITSTATUS(wait_status) : -1;
+}
+
+static void standard_output_that_is_full(void **state)
+{
+    (void)state;
+    assert_int_equal(
+        status_of_shell(PLUGMAP_COMMAND " replay tests/traces/qemu-vfio-4m.log >/dev/full"), 2);
+    assert_int_equal(
+        status_of_shell(PLUGMAP_COMMAND " replay --json tests/traces/qemu-vfio-4m.log >/dev/full"),
+        2);
+    assert_int_equal(
+        status_of_shell(PLUGMAP_COMMAND " convert tests/traces/qemu-vfio-4m.log >/dev/full"), 2);
+}
+
 static void no_command_and_no_file(void **state)
 {
     g_autoptr(Run) nothing = run_plugmap(NULL, NULL);
@@ -235,6 +275,8 @@ int main(void)
         cmocka_unit_test(flags_that_make_no_sense),
         cmocka_unit_test(a_flag_that_contradicts_the_log),
         cmocka_unit_test(more_blocks_than_the_limit_are_refused_before_the_first_call),
+        cmocka_unit_test(output_that_cannot_be_written),
+        cmocka_unit_test(standard_output_that_is_full),
         cmocka_unit_test(no_command_and_no_file),
     };
 
