@@ -55,7 +55,7 @@ void pm_replay_result_free(PmReplayResult *result)
 
 bool pm_replay_is_right(const PmReplayResult *result)
 {
-    return result->divergences->len == 0 && result->n_mismatches == 0;
+    return result->n_divergences == 0 && result->n_mismatches == 0;
 }
 
 uint64_t pm_percentile(const GArray *ascending, unsigned percent)
@@ -97,8 +97,11 @@ static char *describe_event(const PmTraceEvent *event)
 static void diverge(PmReplay *replay, const PmTraceEvent *event, const char *expected,
                     const char *got, const char *reason)
 {
-    PmReplayDivergence *divergence = g_new0(PmReplayDivergence, 1);
+    PmReplayDivergence *divergence;
 
+    if (replay->result->n_divergences++ >= PM_REPLAY_MAX_DIVERGENCES)
+        return;
+    divergence = g_new0(PmReplayDivergence, 1);
     divergence->line = event->line;
     divergence->request = describe_event(event);
     divergence->expected = g_strdup(expected);

@@ -59,14 +59,16 @@ typedef struct {
     uint64_t n_checks;
     uint64_t n_mismatches;
     GPtrArray *mismatches;  /* of PmReplayDivergence; the first PM_REPLAY_MAX_MISMATCHES */
-    GPtrArray *divergences; /* of PmReplayDivergence: answers that differ from the recorded ones */
+    uint64_t n_divergences; /* answers that differ from the recorded ones */
+    GPtrArray *divergences; /* of PmReplayDivergence; the first PM_REPLAY_MAX_DIVERGENCES */
     GArray *plug_ns;        /* of uint64_t, ascending: time from request to answer */
     GArray *unplug_ns;
     GArray *final_runs; /* of PmReplayRun */
     uint64_t elapsed_ns;
 } PmReplayResult;
 
-#define PM_REPLAY_MAX_MISMATCHES 20
+#define PM_REPLAY_MAX_MISMATCHES  20
+#define PM_REPLAY_MAX_DIVERGENCES 100000
 
 /*
  * Returns a result, right or not (pm_replay_is_right()), or NULL if the trace could not be played

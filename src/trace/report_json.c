@@ -115,6 +115,7 @@ char *pm_report_json(const PmReplayResult *result, const char *backend)
     add_divergences(builder, "first_mismatches", result->mismatches);
     json_builder_end_object(builder);
 
+    add_number(builder, "n_divergences", result->n_divergences);
     add_divergences(builder, "divergences", result->divergences);
 
     begin(builder, "latency_ns");

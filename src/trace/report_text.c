@@ -73,7 +73,7 @@ static void add_requests(GString *text, const PmReplayResult *result)
              "%" PRIu64 " ack, %" PRIu64 " nack, %" PRIu64 " busy, %" PRIu64 " error; %s",
              responses[VIRTIO_MEM_RESP_ACK], responses[VIRTIO_MEM_RESP_NACK],
              responses[VIRTIO_MEM_RESP_BUSY], responses[VIRTIO_MEM_RESP_ERROR],
-             result->divergences->len == 0 ? "all as recorded" : "not all as recorded");
+             result->n_divergences == 0 ? "all as recorded" : "not all as recorded");
 }
 
 static void add_dma(GString *text, const PmTrace *trace, const PmReplayResult *result)
@@ -176,7 +176,7 @@ static void add_verdict(GString *text, const PmReplayResult *result, const PmRep
         g_string_append_printf(text, "mapped = plugged in all of %s checks", checks);
     else
         g_string_append_printf(text, "%s of %s checks found mapped ≠ plugged", mismatches, checks);
-    g_string_append_printf(text, ", %u answers differ\n", result->divergences->len);
+    g_string_append_printf(text, ", %" PRIu64 " answers differ\n", result->n_divergences);
 }
 
 char *pm_report_text(const PmTrace *trace, const PmReplayResult *result, const PmReportStyle *style)
@@ -190,7 +190,7 @@ char *pm_report_text(const PmTrace *trace, const PmReplayResult *result, const P
     add_latency(text, "unplug", result->unplug_ns);
     add_strip(text, trace, result, style);
     add_verdict(text, result, style);
-    add_list(text, result->divergences, result->divergences->len,
+    add_list(text, result->divergences, result->n_divergences,
              "Answers that differ from the recorded ones:");
     add_list(text, result->mismatches, result->n_mismatches, "Audits that failed:");
     return g_string_free(text, FALSE);

@@ -11,7 +11,7 @@
 #include "trace/format.h"
 
 /* More than any machine records; what they take in memory is bounded by it. */
-#define MAX_EVENTS 50000000
+#define MAX_EVENTS 4000000
 
 static const char *const type_names[PM_EVENT_N_TYPES] = {
     [PM_EVENT_PLUG] = "plug",   [PM_EVENT_UNPLUG] = "unplug", [PM_EVENT_UNPLUG_ALL] = "unplug-all",
