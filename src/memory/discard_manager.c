@@ -258,20 +258,26 @@ static bool conclude(const PmBlocks *blocks, uint64_t n_added, GError *cause, GE
     return pm_fail(error, PM_ERROR_QUARANTINED, "%s", message);
 }
 
+/* Nobody can be told of a block of which it is not known who has it. */
+static bool check_replayable(const PmBlocks *blocks, uint64_t offset, uint64_t end, GError **error)
+{
+    while ((offset = pm_quarantine_next(blocks->quarantine, offset, end)) < end) {
+        if (is_uniform(blocks, offset, blocks->granularity, pm_bitmap_next_clear))
+            return check_no_quarantine(blocks, offset, blocks->granularity, error);
+        offset += blocks->granularity;
+    }
+    return true;
+}
+
 static bool register_listener(PmDiscardManager *manager, const PmDiscardListener *listener,
                               GError **error)
 {
     PmBlocks *blocks = &manager->blocks;
     uint64_t n_added = pm_quarantine_n_added(blocks->quarantine);
     GError *cause = NULL;
-    uint64_t offset = listener->offset;
 
-    for (offset = pm_quarantine_next(blocks->quarantine, offset, listener->end);
-         offset < listener->end;
-         offset =
-             pm_quarantine_next(blocks->quarantine, offset + blocks->granularity, listener->end))
-        if (is_uniform(blocks, offset, blocks->granularity, pm_bitmap_next_clear))
-            return check_no_quarantine(blocks, offset, blocks->granularity, error);
+    if (!check_replayable(blocks, listener->offset, listener->end, error))
+        return false;
     if (pm_discard_listener_replay(listener, blocks, &cause))
         return true;
     return conclude(blocks, n_added, cause, error);
