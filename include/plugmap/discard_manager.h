@@ -12,7 +12,8 @@
  * listener objects or fails, those already told are told the opposite, in reverse order, and
  * everything is as before. A listener that can be neither undone nor redone puts the blocks in
  * question into quarantine: they are reported, and every populate or discard of them fails until
- * pm_discard_manager_discard_all() has succeeded.
+ * pm_discard_manager_discard_all() has succeeded. While a discard is taken back, and while a new
+ * listener is told what there is, the blocks count as populated.
  *
  * Threads: one at a time. A listener must not call back into the manager, except for the questions
  * (is_populated, next_populated, next_discarded). All ranges are byte offsets into the PmRam,
@@ -113,8 +114,9 @@ PM_EXPORT bool pm_discard_manager_next_discarded(const PmDiscardManager *manager
  * @name: for messages; copied.
  *
  * Returns: a handle for pm_discard_manager_unregister(), or NULL. Errors: PM_ERROR_INVALID_ARGUMENT
- * (range), PM_ERROR_UNALIGNED, what the listener set; PM_ERROR_QUARANTINED (it could not be undone;
- * it is not registered, and the message says what it may still hold).
+ * (range), PM_ERROR_UNALIGNED, what the listener set; PM_ERROR_QUARANTINED (populated blocks of the
+ * range are in quarantine; or it could not be undone: it is not registered, and what it may still
+ * hold is in quarantine now).
  */
 PM_EXPORT PmDiscardListener *pm_discard_manager_register(PmDiscardManager *manager,
                                                          const PmDiscardListenerOps *ops,
@@ -124,7 +126,9 @@ PM_EXPORT PmDiscardListener *pm_discard_manager_register(PmDiscardManager *manag
 
 /**
  * Tells a listener to drop everything and forgets it.
- * On failure (what the listener set) it stays registered, as it was before the call if it says so.
+ * On failure it stays registered, as it was before the call. Errors: what the listener set,
+ * PM_ERROR_QUARANTINED (it could not be told again what it had dropped), PM_ERROR_NOT_FOUND (it is
+ * not registered).
  */
 PM_EXPORT bool pm_discard_manager_unregister(PmDiscardManager *manager, PmDiscardListener *listener,
                                              GError **error);
@@ -160,7 +164,8 @@ PM_EXPORT uint64_t pm_discard_manager_get_quarantined(const PmDiscardManager *ma
 /**
  * Finds the first run of blocks in quarantine at or behind @offset.
  * @listener, @reason: who could be neither undone nor redone, and its error; either may be NULL.
- * Owned by the manager, valid until the next change. Returns: false if there is none.
+ * Of several listeners the first that failed. Owned by the manager, valid until the next change.
+ * Returns: false if there is none.
  */
 PM_EXPORT bool pm_discard_manager_next_quarantined(const PmDiscardManager *manager, uint64_t offset,
                                                    uint64_t *run_offset, uint64_t *run_size,

@@ -93,10 +93,11 @@ PM_EXPORT PmRamKind pm_ram_get_kind(const PmRam *ram);
 PM_EXPORT int pm_ram_get_fd(const PmRam *ram, uint64_t *offset);
 
 /**
- * Gives the memory of a range back to the host; it reads as zeros afterwards (adopted private file
- * mappings: as the file). By madvise(MADV_DONTNEED) for private memory, MADV_REMOVE for shared
- * memory without a file, fallocate(FALLOC_FL_PUNCH_HOLE) for files. A page that is pinned by a
- * device is not freed before it is unpinned.
+ * Gives the memory of a range back to the host; it reads as zeros afterwards. By
+ * madvise(MADV_DONTNEED) for private memory, MADV_REMOVE for shared memory without a file,
+ * fallocate(FALLOC_FL_PUNCH_HOLE) for files; adopted private file mappings by both, so that the
+ * file itself gets a hole, for everybody who has it. A page that is pinned by a device is not freed
+ * before it is unpinned.
  * @offset, @size: multiples of the page size, inside the region.
  * Errors: PM_ERROR_UNALIGNED, PM_ERROR_INVALID_ARGUMENT (outside the region), PM_ERROR_MEMORY.
  */
@@ -104,7 +105,8 @@ PM_EXPORT bool pm_ram_discard(PmRam *ram, uint64_t offset, uint64_t size, GError
 
 /**
  * Faults the memory of a range in, writable, without changing what it holds
- * (madvise(MADV_POPULATE_WRITE), or by touching it where the kernel lacks that). After a failure
+ * (madvise(MADV_POPULATE_WRITE), or by touching it where the kernel lacks that, which for memory
+ * without a file may end the process if the host has none left). After a failure
  * what this call may have brought in is still there: discard it if the range was empty before.
  * Errors: as pm_ram_discard(); PM_ERROR_MEMORY also if the host, a cgroup or the hugetlb pool has
  * no memory left.
