@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: MIT */
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -89,41 +93,65 @@ static void memory_of_a_memfd_comes_and_goes(void **state)
     check_life(ram, 4 * PAGE);
 }
 
-/* Huge pages that nobody else uses; 0 if the pool cannot be asked for more. */
-static unsigned get_huge_pages(unsigned n_pages)
+#define POOL "/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages"
+
+/* Pages in the host's pool; 0 if it has none of 2 MiB. */
+static unsigned long read_pool(void)
 {
-    FILE *file = fopen("/proc/sys/vm/nr_hugepages", "r+e");
-    unsigned n_got = 0;
+    g_autofree char *text = NULL;
+
+    if (!g_file_get_contents(POOL, &text, NULL, NULL))
+        return 0;
+    return strtoul(text, NULL, 10);
+}
+
+static void write_pool(unsigned long n_pages)
+{
+    FILE *file = fopen(POOL, "we");
 
     if (file == NULL)
-        return 0;
-    fprintf(file, "%u", n_pages);
-    fclose(file);
-    file = fopen("/proc/sys/vm/nr_hugepages", "re");
-    if (file == NULL ||
-        fscanf(file, "%u", &n_got) != 1) /* NOLINT(cert-err34-c): the kernel's own */
-        n_got = 0;
-    if (file != NULL)
-        fclose(file);
-    return n_got;
+        return;
+    fprintf(file, "%lu", n_pages);
+    (void)fclose(file);
+}
+
+/* The pool is the host's: after the test it is as it was, whatever the test found. */
+static int remember_pool(void **state)
+{
+    unsigned long *n_pages = g_new(unsigned long, 1);
+
+    *n_pages = read_pool();
+    *state = n_pages;
+    return 0;
+}
+
+static int restore_pool(void **state)
+{
+    unsigned long *n_pages = *state;
+    bool changed = read_pool() != *n_pages;
+
+    if (changed)
+        write_pool(*n_pages);
+    g_free(n_pages);
+    return 0;
 }
 
 static void huge_pages_come_and_go(void **state)
 {
-    (void)state;
-    if (get_huge_pages(8) < 8) {
-        fprintf(stderr, "skipped: no 8 huge pages of 2 MiB to be had; as root: "
-                        "echo 8 > /proc/sys/vm/nr_hugepages\n");
-        (void)get_huge_pages(0);
+    const unsigned long *n_before = *state;
+    g_autoptr(PmRam) ram = NULL;
+
+    write_pool(*n_before + 4);
+    if (read_pool() < *n_before + 4) {
+        fprintf(stderr,
+                "skipped: the host gives no 4 more huge pages of 2 MiB; as root: "
+                "echo %lu > " POOL "\n",
+                *n_before + 4);
         skip();
     }
-    {
-        g_autoptr(PmRam) ram = make(PM_RAM_HUGETLB_2M);
-
-        assert_int_equal(pm_ram_get_page_size(ram), 2 * PM_MIB);
-        check_life(ram, 2 * PM_MIB);
-    }
-    (void)get_huge_pages(0);
+    ram = make(PM_RAM_HUGETLB_2M);
+    assert_int_equal(pm_ram_get_page_size(ram), 2 * PM_MIB);
+    check_life(ram, 2 * PM_MIB);
 }
 
 static void an_empty_pool_of_huge_pages_is_told_and_not_a_crash(void **state)
@@ -132,8 +160,11 @@ static void an_empty_pool_of_huge_pages_is_told_and_not_a_crash(void **state)
     g_autoptr(GError) error = NULL;
 
     (void)state;
-    if (get_huge_pages(0) != 0)
+    if (read_pool() != 0) {
+        fprintf(stderr, "skipped: the host's pool of huge pages is in use; it must be empty: "
+                        "echo 0 > " POOL "\n");
         skip();
+    }
     ram = pm_ram_new(PM_RAM_HUGETLB_2M, SIZE, 0, &error);
     if (ram != NULL)
         assert_false(pm_ram_populate(ram, 0, 2 * PM_MIB, &error));
@@ -322,6 +353,109 @@ static void memory_can_be_touched_in_on_kernels_that_cannot_populate(void **stat
     }
 }
 
+static void locked_memory_is_not_given_back_and_the_error_says_why(void **state)
+{
+    g_autoptr(PmRam) ram = make(PM_RAM_ANONYMOUS);
+    g_autoptr(GError) error = NULL;
+    char *host = pm_ram_get_host(ram);
+
+    (void)state;
+    /* The sanitizers make mlock() do nothing. */
+    if (syscall(SYS_mlock, host + PAGE, PAGE) != 0) {
+        fprintf(stderr, "skipped: this process may not lock a page (ulimit -l)\n");
+        skip();
+    }
+    host[PAGE] = 9;
+    assert_false(pm_ram_discard(ram, 0, 4 * PAGE, &error));
+    assert_true(g_error_matches(error, PM_ERROR, PM_ERROR_MEMORY));
+    assert_non_null(strstr(error->message, "EINVAL"));
+    assert_non_null(strstr(error->message, "mlock"));
+    assert_int_equal(host[PAGE], 9);
+    assert_int_equal(syscall(SYS_munlock, host + PAGE, PAGE), 0);
+    assert_true(pm_ram_discard(ram, 0, 4 * PAGE, NULL));
+}
+
+static void a_file_that_cannot_be_written_is_not_given_back(void **state)
+{
+    Adopted adopted = adopt(true, true);
+    g_autofree char *path = g_strdup_printf("/proc/self/fd/%d", adopted.fd);
+    g_autoptr(GError) error = NULL;
+    g_autoptr(PmRam) ram = NULL;
+    char *host = adopted.adoption.host;
+
+    (void)state;
+    adopted.adoption.fd = open(path, O_RDONLY | O_CLOEXEC);
+    assert_true(adopted.adoption.fd >= 0);
+    ram = pm_ram_adopt(&adopted.adoption, NULL);
+    host[0] = 7;
+    assert_false(pm_ram_discard(ram, 0, PAGE, &error));
+    assert_true(g_error_matches(error, PM_ERROR, PM_ERROR_MEMORY));
+    assert_non_null(strstr(error->message, "EBADF"));
+    assert_int_equal(host[0], 7);
+    g_clear_pointer(&ram, pm_ram_unref);
+    close(adopted.adoption.fd);
+    drop(&adopted);
+}
+
+static void read_only_memory_is_refused_and_not_touched(void **state)
+{
+    Adopted adopted = adopt(false, false);
+    g_autoptr(PmRam) ram = pm_ram_adopt(&adopted.adoption, NULL);
+    g_autoptr(GError) error = NULL;
+
+    (void)state;
+    assert_int_equal(mprotect(adopted.adoption.host, SIZE, PROT_READ), 0);
+    assert_false(pm_ram_populate(ram, 0, PAGE, &error));
+    assert_true(g_error_matches(error, PM_ERROR, PM_ERROR_MEMORY));
+    assert_int_equal(resident(ram, 0, SIZE), 0);
+    g_clear_pointer(&ram, pm_ram_unref);
+    drop(&adopted);
+}
+
+static void a_limit_for_files_is_told_and_not_a_signal(void **state)
+{
+    struct rlimit before;
+    struct rlimit lowered;
+    g_autoptr(GError) error = NULL;
+
+    (void)state;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    lowered = before;
+    lowered.rlim_cur = PM_MIB;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &lowered), 0);
+    assert_null(pm_ram_new(PM_RAM_MEMFD, SIZE, 0, &error));
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    assert_true(g_error_matches(error, PM_ERROR, PM_ERROR_MEMORY));
+    assert_non_null(strstr(error->message, "ulimit -f"));
+}
+
+/* Bytes of addresses that this process has mapped; the sanitizers map many. */
+static uint64_t mapped_now(void)
+{
+    g_autofree char *text = NULL;
+
+    assert_true(g_file_get_contents("/proc/self/statm", &text, NULL, NULL));
+    return strtoul(text, NULL, 10) * PAGE;
+}
+
+static void a_limit_for_addresses_is_told_with_what_to_raise(void **state)
+{
+    struct rlimit before;
+    struct rlimit lowered;
+    g_autoptr(GError) error = NULL;
+
+    (void)state;
+    assert_int_equal(getrlimit(RLIMIT_AS, &before), 0);
+    lowered = before;
+    lowered.rlim_cur = mapped_now() + PM_TIB;
+    assert_int_equal(setrlimit(RLIMIT_AS, &lowered), 0);
+    assert_null(pm_ram_new(PM_RAM_ANONYMOUS, 2 * PM_TIB, 0, &error));
+    assert_int_equal(setrlimit(RLIMIT_AS, &before), 0);
+    assert_true(g_error_matches(error, PM_ERROR, PM_ERROR_MEMORY));
+    assert_non_null(strstr(error->message, "2T"));
+    assert_non_null(strstr(error->message, "overcommit_memory"));
+}
+
 static void only_one_manager_can_have_the_memory(void **state)
 {
     g_autoptr(PmRam) ram = make(PM_RAM_ANONYMOUS);
@@ -339,7 +473,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(anonymous_memory_comes_and_goes),
         cmocka_unit_test(memory_of_a_memfd_comes_and_goes),
-        cmocka_unit_test(huge_pages_come_and_go),
+        cmocka_unit_test_setup_teardown(huge_pages_come_and_go, remember_pool, restore_pool),
         cmocka_unit_test(an_empty_pool_of_huge_pages_is_told_and_not_a_crash),
         cmocka_unit_test(sixteen_tebibytes_can_be_reserved),
         cmocka_unit_test(wrong_geometry_is_refused),
@@ -348,6 +482,11 @@ int main(void)
         cmocka_unit_test(a_private_file_mapping_loses_its_own_pages_and_the_files),
         cmocka_unit_test(adoption_of_what_cannot_be_is_refused),
         cmocka_unit_test(memory_can_be_touched_in_on_kernels_that_cannot_populate),
+        cmocka_unit_test(locked_memory_is_not_given_back_and_the_error_says_why),
+        cmocka_unit_test(a_file_that_cannot_be_written_is_not_given_back),
+        cmocka_unit_test(read_only_memory_is_refused_and_not_touched),
+        cmocka_unit_test(a_limit_for_files_is_told_and_not_a_signal),
+        cmocka_unit_test(a_limit_for_addresses_is_told_with_what_to_raise),
         cmocka_unit_test(only_one_manager_can_have_the_memory),
     };
 
