@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: MIT */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <plugmap/size.h>
+
+#include "memory/quarantine.h"
+
+#define BLOCK    (64 * PM_KIB)
+#define N_BLOCKS UINT64_C(4096)
+
+static PmQuarantine *make(void)
+{
+    PmQuarantine *quarantine = pm_quarantine_new(N_BLOCKS * BLOCK, BLOCK);
+
+    assert_non_null(quarantine);
+    return quarantine;
+}
+
+/* The next run at or behind a block is this one, in blocks, and told so. */
+static void assert_run(const PmQuarantine *quarantine, uint64_t from, uint64_t first,
+                       uint64_t n_blocks, const char *expected_listener,
+                       const char *expected_reason)
+{
+    uint64_t offset;
+    uint64_t size;
+    const char *listener;
+    const char *reason;
+
+    assert_true(
+        pm_quarantine_next_run(quarantine, from * BLOCK, &offset, &size, &listener, &reason));
+    assert_int_equal(offset, first * BLOCK);
+    assert_int_equal(size, n_blocks * BLOCK);
+    assert_string_equal(listener, expected_listener);
+    assert_string_equal(reason, expected_reason);
+}
+
+static void assert_no_run(const PmQuarantine *quarantine, uint64_t from)
+{
+    uint64_t offset = 7;
+    uint64_t size = 7;
+
+    assert_false(pm_quarantine_next_run(quarantine, from * BLOCK, &offset, &size, NULL, NULL));
+    assert_int_equal(offset, 7);
+    assert_int_equal(size, 7);
+}
+
+static void nothing_is_in_it_at_first(void **state)
+{
+    g_autoptr(PmQuarantine) quarantine = make();
+
+    (void)state;
+    assert_int_equal(pm_quarantine_n_bytes(quarantine), 0);
+    assert_int_equal(pm_quarantine_n_added(quarantine), 0);
+    assert_int_equal(pm_quarantine_next(quarantine, BLOCK, 9 * BLOCK), 9 * BLOCK);
+    assert_int_equal(pm_quarantine_next_free(quarantine, BLOCK, 9 * BLOCK), BLOCK);
+    assert_no_run(quarantine, 0);
+    assert_no_run(quarantine, N_BLOCKS);
+}
+
+static void what_is_added_is_told_with_who_and_why(void **state)
+{
+    g_autoptr(PmQuarantine) quarantine = make();
+
+    (void)state;
+    pm_quarantine_add(quarantine, 4 * BLOCK, 2 * BLOCK, "a", "no entry left");
+    pm_quarantine_add(quarantine, 9 * BLOCK, BLOCK, "b", "short unmap");
+    assert_int_equal(pm_quarantine_n_bytes(quarantine), 3 * BLOCK);
+    assert_run(quarantine, 0, 4, 2, "a", "no entry left");
+    assert_run(quarantine, 5, 5, 1, "a", "no entry left");
+    assert_run(quarantine, 6, 9, 1, "b", "short unmap");
+    assert_no_run(quarantine, 10);
+    assert_int_equal(pm_quarantine_next(quarantine, 0, 3 * BLOCK), 3 * BLOCK);
+    assert_int_equal(pm_quarantine_next(quarantine, 0, N_BLOCKS * BLOCK), 4 * BLOCK);
+    assert_int_equal(pm_quarantine_next_free(quarantine, 4 * BLOCK, N_BLOCKS * BLOCK), 6 * BLOCK);
+    assert_int_equal(pm_quarantine_next_free(quarantine, 4 * BLOCK, 5 * BLOCK), 5 * BLOCK);
+}
+
+static void runs_that_touch_are_told_apart_by_listener(void **state)
+{
+    g_autoptr(PmQuarantine) quarantine = make();
+
+    (void)state;
+    pm_quarantine_add(quarantine, 4 * BLOCK, 2 * BLOCK, "a", "x");
+    pm_quarantine_add(quarantine, 6 * BLOCK, 2 * BLOCK, "b", "y");
+    assert_run(quarantine, 0, 4, 2, "a", "x");
+    assert_run(quarantine, 6, 6, 2, "b", "y");
+}
+
+static void of_several_listeners_with_a_block_the_first_is_told(void **state)
+{
+    g_autoptr(PmQuarantine) quarantine = make();
+
+    (void)state;
+    pm_quarantine_add(quarantine, 4 * BLOCK, 2 * BLOCK, "a", "x");
+    pm_quarantine_add(quarantine, 2 * BLOCK, 6 * BLOCK, "b", "y");
+    assert_int_equal(pm_quarantine_n_bytes(quarantine), 6 * BLOCK);
+    assert_run(quarantine, 0, 2, 2, "b", "y");
+    assert_run(quarantine, 4, 4, 2, "a", "x");
+    assert_run(quarantine, 6, 6, 2, "b", "y");
+    assert_no_run(quarantine, 8);
+}
+
+static void clearing_frees_all_but_goes_on_counting(void **state)
+{
+    g_autoptr(PmQuarantine) quarantine = make();
+
+    (void)state;
+    pm_quarantine_add(quarantine, 0, N_BLOCKS * BLOCK, "a", "x");
+    pm_quarantine_clear(quarantine);
+    assert_int_equal(pm_quarantine_n_bytes(quarantine), 0);
+    assert_no_run(quarantine, 0);
+    assert_int_equal(pm_quarantine_n_added(quarantine), 1);
+    /* Counted even where nothing new gets in: that is how a failure knows that it left traces. */
+    pm_quarantine_add(quarantine, 0, BLOCK, "a", "x");
+    pm_quarantine_add(quarantine, 0, BLOCK, "a", "x");
+    assert_int_equal(pm_quarantine_n_added(quarantine), 3);
+    assert_int_equal(pm_quarantine_n_bytes(quarantine), BLOCK);
+}
+
+static void more_than_the_records_hold_is_told_block_by_block_all_the_same(void **state)
+{
+    g_autoptr(PmQuarantine) quarantine = make();
+    const uint64_t n_runs = N_BLOCKS / 2;
+    uint64_t offset = 0;
+    uint64_t size = 0;
+    uint64_t n_told = 0;
+
+    (void)state;
+    assert_true(n_runs > PM_QUARANTINE_MAX_RECORDS);
+    /* Downwards, as a way back does. */
+    for (uint64_t i = n_runs; i-- > 0;)
+        pm_quarantine_add(quarantine, 2 * i * BLOCK, BLOCK, "a", "x");
+    assert_int_equal(pm_quarantine_n_bytes(quarantine), n_runs * BLOCK);
+    while (pm_quarantine_next_run(quarantine, offset + size, &offset, &size, NULL, NULL)) {
+        assert_int_equal(offset, 2 * n_told * BLOCK);
+        assert_int_equal(size, BLOCK);
+        n_told++;
+    }
+    assert_int_equal(n_told, n_runs);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(nothing_is_in_it_at_first),
+        cmocka_unit_test(what_is_added_is_told_with_who_and_why),
+        cmocka_unit_test(runs_that_touch_are_told_apart_by_listener),
+        cmocka_unit_test(of_several_listeners_with_a_block_the_first_is_told),
+        cmocka_unit_test(clearing_frees_all_but_goes_on_counting),
+        cmocka_unit_test(more_than_the_records_hold_is_told_block_by_block_all_the_same),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
