@@ -79,6 +79,34 @@ typedef struct {
  */
 PM_EXPORT PmIommu *pm_iommu_type1_new(const PmType1Config *config, GError **error);
 
+/**
+ * Lets another device see this address space: what is mapped, and whatever will be. type1: its
+ * whole IOMMU group joins the container; VFIO_GROUP_SET_CONTAINER (drivers/vfio/container.c) maps
+ * everything for it, too. The valid I/O ranges can become fewer by it.
+ * @device: PCI address of a device bound to vfio-pci.
+ * Errors: those of opening (pm_iommu_type1_new()); PM_ERROR_BUSY (attached already, or its group is
+ * in use elsewhere); PM_ERROR_KERNEL (EINVAL: something is mapped where the device has no
+ * addresses). On failure nothing has changed.
+ */
+PM_EXPORT bool pm_iommu_attach(PmIommu *iommu, const char *device, GError **error);
+
+/**
+ * Takes a device out of this address space; the others keep it. Its file
+ * (pm_iommu_open_device()) is closed. The last device cannot be taken out: drop the PmIommu.
+ * Errors: PM_ERROR_NOT_FOUND (not attached), PM_ERROR_BUSY (the last device; or a mapping of its
+ * registers is still there), PM_ERROR_KERNEL. On failure it stays attached; its file may be closed.
+ */
+PM_EXPORT bool pm_iommu_detach(PmIommu *iommu, const char *device, GError **error);
+
+/**
+ * The VFIO device file of an attached device, for its registers and interrupts; opened the first
+ * time it is asked for. type1: any device of an attached group can be asked for, and is attached by
+ * that.
+ * Returns: a descriptor of the PmIommu's kernel, which belongs to @iommu until the device is
+ * detached; or -1. Errors: PM_ERROR_NOT_FOUND (not attached), PM_ERROR_KERNEL.
+ */
+PM_EXPORT int pm_iommu_open_device(PmIommu *iommu, const char *device, GError **error);
+
 /** Takes a reference. Returns @iommu. */
 PM_EXPORT PmIommu *pm_iommu_ref(PmIommu *iommu);
 
@@ -90,7 +118,8 @@ PM_EXPORT void pm_iommu_unref(PmIommu *iommu);
 PM_EXPORT uint64_t pm_iommu_get_page_sizes(const PmIommu *iommu);
 
 /**
- * The valid I/O address ranges, ascending; owned by @iommu, @n_ranges of them. The last page below
+ * The valid I/O address ranges, ascending; owned by @iommu and valid as long as it, @n_ranges of
+ * them. Another device can change them (pm_iommu_attach()): then ask again. The last page below
  * 2^64 is never among them: type1 maps it, but does not unmap it again (Linux before 6.18).
  */
 PM_EXPORT const PmIovaRange *pm_iommu_get_iova_ranges(const PmIommu *iommu, size_t *n_ranges);

@@ -23,6 +23,41 @@ PmIommu *pm_iommu_ref(PmIommu *iommu)
     return iommu;
 }
 
+void pm_iommu_set_geometry(PmIommu *iommu, uint64_t page_sizes, PmIovaRange *ranges,
+                           size_t n_ranges)
+{
+    PmIommuGeometry *geometry = g_new0(PmIommuGeometry, 1);
+
+    geometry->older = iommu->geometry;
+    geometry->page_sizes = page_sizes;
+    geometry->ranges = ranges;
+    geometry->n_ranges = n_ranges;
+    g_atomic_pointer_set(&iommu->geometry, geometry);
+}
+
+const PmIommuGeometry *pm_iommu_geometry(const PmIommu *iommu)
+{
+    return g_atomic_pointer_get(&iommu->geometry);
+}
+
+uint64_t pm_iommu_page_size(const PmIommu *iommu)
+{
+    uint64_t page_sizes = pm_iommu_get_page_sizes(iommu);
+
+    return page_sizes & -page_sizes;
+}
+
+static void free_geometries(PmIommuGeometry *geometry)
+{
+    while (geometry != NULL) {
+        PmIommuGeometry *older = geometry->older;
+
+        g_free(geometry->ranges);
+        g_free(geometry);
+        geometry = older;
+    }
+}
+
 void pm_iommu_unref(PmIommu *iommu)
 {
     if (!g_atomic_ref_count_dec(&iommu->references))
@@ -31,19 +66,51 @@ void pm_iommu_unref(PmIommu *iommu)
     pm_kernel_unref(iommu->kernel);
     pm_ledger_free(iommu->ledger);
     pthread_mutex_destroy(&iommu->lock);
-    g_free(iommu->ranges);
+    free_geometries(iommu->geometry);
     g_free(iommu);
 }
 
 uint64_t pm_iommu_get_page_sizes(const PmIommu *iommu)
 {
-    return iommu->page_sizes;
+    return pm_iommu_geometry(iommu)->page_sizes;
 }
 
 const PmIovaRange *pm_iommu_get_iova_ranges(const PmIommu *iommu, size_t *n_ranges)
 {
-    *n_ranges = iommu->n_ranges;
-    return iommu->ranges;
+    const PmIommuGeometry *geometry = pm_iommu_geometry(iommu);
+
+    *n_ranges = geometry->n_ranges;
+    return geometry->ranges;
+}
+
+bool pm_iommu_attach(PmIommu *iommu, const char *device, GError **error)
+{
+    bool attached;
+
+    pthread_mutex_lock(&iommu->lock);
+    attached = iommu->ops->attach(iommu, device, error);
+    pthread_mutex_unlock(&iommu->lock);
+    return attached;
+}
+
+bool pm_iommu_detach(PmIommu *iommu, const char *device, GError **error)
+{
+    bool detached;
+
+    pthread_mutex_lock(&iommu->lock);
+    detached = iommu->ops->detach(iommu, device, error);
+    pthread_mutex_unlock(&iommu->lock);
+    return detached;
+}
+
+int pm_iommu_open_device(PmIommu *iommu, const char *device, GError **error)
+{
+    int fd;
+
+    pthread_mutex_lock(&iommu->lock);
+    fd = iommu->ops->open_device(iommu, device, error);
+    pthread_mutex_unlock(&iommu->lock);
+    return fd;
 }
 
 uint64_t pm_iommu_get_mapping_limit(const PmIommu *iommu)
@@ -90,7 +157,7 @@ bool pm_iommu_query_locked_memory(PmIommu *iommu, PmLockedMemory *locked, GError
 
 bool pm_iommu_check_aligned(const PmIommu *iommu, const char *what, uint64_t value, GError **error)
 {
-    uint64_t page_size = iommu->page_sizes & -iommu->page_sizes;
+    uint64_t page_size = pm_iommu_page_size(iommu);
     g_autofree char *page_text = NULL;
 
     if (value % page_size == 0)
@@ -112,12 +179,15 @@ bool pm_iommu_check_size(const PmIommu *iommu, uint64_t iova, uint64_t size, GEr
 
 bool pm_iommu_check_range(const PmIommu *iommu, uint64_t iova, uint64_t size, GError **error)
 {
+    const PmIovaRange *ranges;
+    size_t n_ranges;
     size_t i;
 
     if (!pm_iommu_check_size(iommu, iova, size, error))
         return false;
-    for (i = 0; i < iommu->n_ranges; i++) {
-        const PmIovaRange *range = &iommu->ranges[i];
+    ranges = pm_iommu_get_iova_ranges(iommu, &n_ranges);
+    for (i = 0; i < n_ranges; i++) {
+        const PmIovaRange *range = &ranges[i];
 
         if (iova >= range->start && iova <= range->last && size - 1 <= range->last - iova)
             return true;

@@ -25,6 +25,7 @@ typedef struct {
  * @unmap, @unmap_all: one call to the kernel; @n_bytes is what it says it unmapped. Returns 0 or
  *     -errno.
  * @query_available: as pm_iommu_query_available().
+ * @attach, @detach, @open_device: as pm_iommu_attach(), pm_iommu_detach(), pm_iommu_open_device().
  * @free: closes the back end's files. The struct itself is freed behind it.
  */
 typedef struct {
@@ -32,27 +33,46 @@ typedef struct {
     int (*unmap)(PmIommu *iommu, uint64_t iova, uint64_t size, uint64_t *n_bytes);
     int (*unmap_all)(PmIommu *iommu, uint64_t *n_bytes);
     bool (*query_available)(PmIommu *iommu, uint64_t *n_mappings, GError **error);
+    bool (*attach)(PmIommu *iommu, const char *device, GError **error);
+    bool (*detach)(PmIommu *iommu, const char *device, GError **error);
+    int (*open_device)(PmIommu *iommu, const char *device, GError **error);
     void (*free)(PmIommu *iommu);
 } PmIommuOps;
 
-/* Back ends embed this first, allocated with g_new0(). All but the ledger stays as it is once the
- * address space is open. */
+/* PmIommuGeometry: what can be mapped where. Another device can change it, and readers take no
+ * lock: the older ones stay until the end. */
+typedef struct PmIommuGeometry {
+    struct PmIommuGeometry *older;
+    uint64_t page_sizes;
+    PmIovaRange *ranges;
+    size_t n_ranges;
+} PmIommuGeometry;
+
+/* Back ends embed this first, allocated with g_new0(). */
 struct PmIommu {
     const PmIommuOps *ops;
     gatomicrefcount references;
     PmKernel *kernel;
-    uint64_t page_sizes;
-    PmIovaRange *ranges;
-    size_t n_ranges;
-    uint64_t mapping_limit;
-    pthread_mutex_t lock; /* not GMutex, which the thread sanitizer does not see */
-    PmLedger *ledger;     /* under the lock */
+    PmIommuGeometry *geometry; /* read with pm_iommu_geometry() */
+    uint64_t mapping_limit;    /* stays as it is once the address space is open */
+    pthread_mutex_t lock;      /* not GMutex, which the thread sanitizer does not see */
+    PmLedger *ledger;          /* under the lock */
 };
 
 /* Gives @iommu its first reference, so that pm_iommu_unref() cleans up after a failed opening.
- * Takes a reference to @kernel; the back end sets page_sizes, ranges (g_free()) and mapping_limit.
- */
+ * Takes a reference to @kernel; the back end sets mapping_limit and calls
+ * pm_iommu_set_geometry(). */
 void pm_iommu_init(PmIommu *iommu, const PmIommuOps *ops, PmKernel *kernel);
+
+/* From now on this is what can be mapped where; takes @ranges over (g_free()). */
+void pm_iommu_set_geometry(PmIommu *iommu, uint64_t page_sizes, PmIovaRange *ranges,
+                           size_t n_ranges);
+
+/* What can be mapped where now; lives as long as @iommu. */
+const PmIommuGeometry *pm_iommu_geometry(const PmIommu *iommu);
+
+/* The smallest page, in bytes. */
+uint64_t pm_iommu_page_size(const PmIommu *iommu);
 
 /* @value is a multiple of the smallest page size; @what it is, for the message. */
 bool pm_iommu_check_aligned(const PmIommu *iommu, const char *what, uint64_t value, GError **error);

@@ -123,14 +123,15 @@ bool pm_iommu_fail_unmap(uint64_t iova, uint64_t size, int error_number, GError 
 static char *list_ranges(const PmIommu *iommu)
 {
     GString *text = g_string_new(NULL);
-    size_t n_told = MIN(iommu->n_ranges, MAX_RANGES_TOLD);
+    const PmIommuGeometry *geometry = pm_iommu_geometry(iommu);
+    size_t n_told = MIN(geometry->n_ranges, MAX_RANGES_TOLD);
     size_t i;
 
     for (i = 0; i < n_told; i++)
         g_string_append_printf(text, "%s0x%" PRIx64 "–0x%" PRIx64, i > 0 ? ", " : "",
-                               iommu->ranges[i].start, iommu->ranges[i].last);
-    if (iommu->n_ranges > n_told)
-        g_string_append_printf(text, " and %zu more", iommu->n_ranges - n_told);
+                               geometry->ranges[i].start, geometry->ranges[i].last);
+    if (geometry->n_ranges > n_told)
+        g_string_append_printf(text, " and %zu more", geometry->n_ranges - n_told);
     return g_string_free(text, FALSE);
 }
 
@@ -153,16 +154,17 @@ static bool nearest_in_range(const PmIovaRange *range, uint64_t page_size, uint6
 
 static bool nearest_fit(const PmIommu *iommu, uint64_t iova, uint64_t size, uint64_t *nearest)
 {
-    uint64_t page_size = iommu->page_sizes & -iommu->page_sizes;
+    const PmIommuGeometry *geometry = pm_iommu_geometry(iommu);
+    uint64_t page_size = pm_iommu_page_size(iommu);
     uint64_t smallest_distance = UINT64_MAX;
     bool found = false;
     size_t i;
 
-    for (i = 0; i < iommu->n_ranges; i++) {
+    for (i = 0; i < geometry->n_ranges; i++) {
         uint64_t candidate;
         uint64_t distance;
 
-        if (!nearest_in_range(&iommu->ranges[i], page_size, iova, size, &candidate))
+        if (!nearest_in_range(&geometry->ranges[i], page_size, iova, size, &candidate))
             continue;
         distance = candidate > iova ? candidate - iova : iova - candidate;
         if (found && distance >= smallest_distance)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* PmIommu's back end type1: a VFIO container with one group in it. */
+/* PmIommu's back end type1: a VFIO container with groups in it. */
 #include <errno.h>
 #include <inttypes.h>
 
@@ -8,7 +8,7 @@
 #include "iommu/type1_info.h"
 #include "kernel-uapi/vfio.h"
 #include "vfio/device_node.h"
-#include "vfio/group.h"
+#include "vfio/group_set.h"
 #include "vfio/sysfs.h"
 
 #define CONTAINER_PATH "/dev/vfio/vfio"
@@ -16,7 +16,7 @@
 typedef struct {
     PmIommu parent;
     int container; /* -1 until it is open */
-    int group;     /* -1 until it is open */
+    PmVfioGroupSet groups;
 } PmType1;
 
 static int type1_map(PmIommu *iommu, const PmIommuRequest *request, uint64_t *n_mapped)
@@ -83,25 +83,6 @@ static bool type1_query_available(PmIommu *iommu, uint64_t *n_mappings, GError *
     return true;
 }
 
-static void type1_free(PmIommu *iommu)
-{
-    const PmType1 *type1 = (const PmType1 *)iommu;
-
-    /* The group first: a container without groups has no mappings left. */
-    if (type1->group >= 0)
-        (void)iommu->kernel->ops->close(iommu->kernel, type1->group);
-    if (type1->container >= 0)
-        (void)iommu->kernel->ops->close(iommu->kernel, type1->container);
-}
-
-static const PmIommuOps type1_ops = {
-    .map = type1_map,
-    .unmap = type1_unmap,
-    .unmap_all = type1_unmap_all,
-    .query_available = type1_query_available,
-    .free = type1_free,
-};
-
 static int container_ioctl(const PmType1 *type1, unsigned long request, unsigned long argument)
 {
     PmKernel *kernel = type1->parent.kernel;
@@ -157,65 +138,123 @@ static bool fail_set_iommu(GError **error, int error_number)
 
 /* An unmap that ends at 2^64 succeeds and does nothing in kernels before 6.18, so that the last
  * page could be mapped, but never unmapped again. */
-static bool leave_out_last_page(PmIommu *iommu, GError **error)
+static void leave_out_last_page(PmType1Info *info)
 {
-    uint64_t page_size = iommu->page_sizes & -iommu->page_sizes;
-    PmIovaRange *last = &iommu->ranges[iommu->n_ranges - 1];
+    uint64_t page_size = info->page_sizes & -info->page_sizes;
+    PmIovaRange *last = &info->ranges[info->n_ranges - 1];
 
-    if (last->last > UINT64_MAX - page_size) {
-        if (last->start > UINT64_MAX - page_size)
-            iommu->n_ranges--;
-        else
-            last->last = UINT64_MAX - page_size;
+    if (last->last <= UINT64_MAX - page_size)
+        return;
+    if (last->start > UINT64_MAX - page_size)
+        info->n_ranges--;
+    else
+        last->last = UINT64_MAX - page_size;
+}
+
+static bool read_info(PmType1 *type1, PmType1Info *info, GError **error)
+{
+    if (!pm_type1_info_query(type1->parent.kernel, type1->container, info, error))
+        return false;
+    if (info->ranges == NULL) {
+        info->n_ranges = 1;
+        info->ranges = g_new(PmIovaRange, 1);
+        info->ranges[0] = (PmIovaRange){0, UINT64_MAX};
     }
-    if (iommu->n_ranges == 0)
+    leave_out_last_page(info);
+    if (info->n_ranges == 0)
         return pm_fail(error, PM_ERROR_BAD_INPUT, "the IOMMU has no valid I/O addresses");
     return true;
 }
 
-static bool read_info(PmType1 *type1, GError **error)
+static void use_info(PmType1 *type1, PmType1Info *info)
 {
-    PmIommu *iommu = &type1->parent;
-    g_auto(PmType1Info) info = {0};
-
-    if (!pm_type1_info_query(iommu->kernel, type1->container, &info, error))
-        return false;
-    iommu->page_sizes = info.page_sizes;
-    iommu->mapping_limit = info.n_available;
-    iommu->n_ranges = info.n_ranges;
-    iommu->ranges = g_steal_pointer(&info.ranges);
-    if (iommu->ranges == NULL) {
-        iommu->n_ranges = 1;
-        iommu->ranges = g_new(PmIovaRange, 1);
-        iommu->ranges[0] = (PmIovaRange){0, UINT64_MAX};
-    }
-    return leave_out_last_page(iommu, error);
+    pm_iommu_set_geometry(&type1->parent, info->page_sizes, g_steal_pointer(&info->ranges),
+                          info->n_ranges);
 }
 
-static bool open_group(PmType1 *type1, unsigned group, const char *sysfs_root, GError **error)
+/* The kernel maps everything for the new group, too, or refuses. */
+static bool type1_attach(PmIommu *iommu, const char *device, GError **error)
 {
-    PmKernel *kernel = type1->parent.kernel;
+    PmType1 *type1 = (PmType1 *)iommu;
+    g_auto(PmType1Info) info = {0};
 
-    type1->group = pm_vfio_group_open(kernel, group, sysfs_root, error);
-    return type1->group >= 0 && pm_vfio_group_set_container(kernel, type1->group, group, sysfs_root,
-                                                            type1->container, error);
+    if (!pm_vfio_group_set_attach(&type1->groups, device, error))
+        return false;
+    if (!read_info(type1, &info, error)) {
+        (void)pm_vfio_group_set_detach(&type1->groups, device, NULL);
+        return false;
+    }
+    use_info(type1, &info);
+    return true;
+}
+
+/* The ranges may be more than before: those that were right stay right. */
+static bool type1_detach(PmIommu *iommu, const char *device, GError **error)
+{
+    PmType1 *type1 = (PmType1 *)iommu;
+    g_auto(PmType1Info) info = {0};
+
+    if (!pm_vfio_group_set_detach(&type1->groups, device, error))
+        return false;
+    if (read_info(type1, &info, NULL))
+        use_info(type1, &info);
+    return true;
+}
+
+static int type1_open_device(PmIommu *iommu, const char *device, GError **error)
+{
+    return pm_vfio_group_set_open_device(&((PmType1 *)iommu)->groups, device, error);
+}
+
+/* The groups first: a container without groups has no mappings left. */
+static void type1_free(PmIommu *iommu)
+{
+    PmType1 *type1 = (PmType1 *)iommu;
+
+    pm_vfio_group_set_clear(&type1->groups);
+    if (type1->container >= 0)
+        (void)iommu->kernel->ops->close(iommu->kernel, type1->container);
+}
+
+static const PmIommuOps type1_ops = {
+    .map = type1_map,
+    .unmap = type1_unmap,
+    .unmap_all = type1_unmap_all,
+    .query_available = type1_query_available,
+    .attach = type1_attach,
+    .detach = type1_detach,
+    .open_device = type1_open_device,
+    .free = type1_free,
+};
+
+static bool add_group(PmType1 *type1, const PmType1Config *config, GError **error)
+{
+    type1->groups.container = type1->container;
+    if (config->device != NULL)
+        return pm_vfio_group_set_attach(&type1->groups, config->device, error);
+    return pm_vfio_group_set_add(&type1->groups, config->group, error);
 }
 
 /* The device first: a wrong address should not be hidden behind a module that is not loaded. */
 static bool open_all(PmType1 *type1, const PmType1Config *config, GError **error)
 {
-    const char *sysfs_root = config->sysfs_root != NULL ? config->sysfs_root : "/sys";
-    unsigned group = config->group;
+    g_auto(PmType1Info) info = {0};
+    unsigned group;
     int result;
 
-    if (config->device != NULL && !pm_sysfs_find_group(sysfs_root, config->device, &group, error))
+    if (config->device != NULL &&
+        !pm_sysfs_find_group(type1->groups.sysfs_root, config->device, &group, error))
         return false;
-    if (!open_container(type1, error) || !open_group(type1, group, sysfs_root, error))
+    if (!open_container(type1, error) || !add_group(type1, config, error))
         return false;
     result = container_ioctl(type1, VFIO_SET_IOMMU, VFIO_TYPE1v2_IOMMU);
     if (result < 0)
         return fail_set_iommu(error, -result);
-    return read_info(type1, error);
+    if (!read_info(type1, &info, error))
+        return false;
+    type1->parent.mapping_limit = info.n_available;
+    use_info(type1, &info);
+    return true;
 }
 
 PmIommu *pm_iommu_type1_new(const PmType1Config *config, GError **error)
@@ -226,7 +265,8 @@ PmIommu *pm_iommu_type1_new(const PmType1Config *config, GError **error)
 
     pm_iommu_init(&type1->parent, &type1_ops, kernel);
     type1->container = -1;
-    type1->group = -1;
+    pm_vfio_group_set_init(&type1->groups, kernel,
+                           config->sysfs_root != NULL ? config->sysfs_root : "/sys");
     if (open_all(type1, config, error))
         return &type1->parent;
     pm_iommu_unref(&type1->parent);
