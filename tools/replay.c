@@ -16,6 +16,9 @@
 #include "trace/replay.h"
 #include "trace/report.h"
 
+/* The one that a fresh fake kernel has. */
+#define FAKE_DEVICE "0000:00:04.0"
+
 typedef struct {
     char *backend;
     char *device;
@@ -25,6 +28,7 @@ typedef struct {
     char *dma_log;
     gboolean json;
     gboolean no_audit;
+    gboolean dma_check;
     char **rest;
 } Options;
 
@@ -67,6 +71,11 @@ static bool parse_options(int argc, char **argv, Options *options, GError **erro
         {"json", 0, 0, G_OPTION_ARG_NONE, &options->json, "report as one JSON object", NULL},
         {"no-audit", 0, 0, G_OPTION_ARG_NONE, &options->no_audit,
          "do not compare plugged, mapped and resident memory after every request", NULL},
+        {"dma-check", 0, 0, G_OPTION_ARG_NONE, &options->dma_check,
+         "after every request the device (QEMU's edu or nvme) reads and writes by DMA: plugged "
+         "memory has to be "
+         "reached, and no other. An nvme disk loses its first 4 KiB",
+         NULL},
         {G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &options->rest, NULL, "TRACE"},
         G_OPTION_ENTRY_NULL,
     };
@@ -95,6 +104,8 @@ static bool check_options(const Options *options, bool fake, GError **error)
         complaint = "--backend type1 needs --device BDF, a device bound to vfio-pci";
     else if (!fake && options->pin != NULL)
         complaint = "--pin is for the fake kernel: a real one always pins";
+    else if (options->dma_check && options->no_audit)
+        complaint = "--dma-check is a part of the audit, which --no-audit leaves out";
     if (complaint == NULL)
         return true;
     g_set_error_literal(error, PM_ERROR, PM_ERROR_INVALID_ARGUMENT, complaint);
@@ -257,6 +268,8 @@ static int replay(const Options *options, GError **error)
     if (kernel == NULL)
         return -1;
     config.kernel = kernel;
+    if (options->dma_check)
+        config.dma_device = options->device != NULL ? options->device : FAKE_DEVICE;
     config.fake = backend == 0 ? kernel : NULL;
     config.memory = kinds[memory];
     if (!open_dma_log(&output, options->dma_log, error))

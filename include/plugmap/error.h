@@ -46,6 +46,7 @@ G_BEGIN_DECLS
  * @PM_ERROR_QUARANTINED: a range could be neither undone nor redone, or is still out of use because
  * of that.
  * @PM_ERROR_AUDIT: two views that must be equal differ.
+ * @PM_ERROR_DEVICE: a device does not do what it is told.
  * @PM_ERROR_KERNEL: the kernel refused for a reason that has no code of its own; the message has
  * its errno.
  */
@@ -70,6 +71,7 @@ typedef enum {
     PM_ERROR_BAD_INPUT,
     PM_ERROR_QUARANTINED,
     PM_ERROR_AUDIT,
+    PM_ERROR_DEVICE,
     PM_ERROR_KERNEL,
 } PmError;
 

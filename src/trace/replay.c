@@ -8,6 +8,12 @@
 #include "kernel-uapi/virtio_mem.h"
 #include "trace/replay_audit.h"
 
+/* What was mapped before the region: the DMA check's own memory. */
+typedef struct {
+    uint64_t n_mappings;
+    uint64_t n_bytes;
+} PmReplayOwn;
+
 /* One replay under way: the whole stack, from the device down. */
 typedef struct {
     const PmTrace *trace;
@@ -17,6 +23,9 @@ typedef struct {
     PmIommu *iommu;
     PmVirtioMem *device;
     PmMapper *mapper;
+    PmDmaCheck *dma_check;  /* NULL if not asked for */
+    uint64_t locked_before; /* bytes that were locked before anything was mapped */
+    PmReplayOwn own;
 } PmReplay;
 
 static void divergence_free(void *data)
@@ -50,6 +59,7 @@ void pm_replay_result_free(PmReplayResult *result)
     g_array_unref(result->plug_ns);
     g_array_unref(result->unplug_ns);
     g_array_unref(result->final_runs);
+    g_free(result->dma_engine);
     g_free(result);
 }
 
@@ -209,20 +219,33 @@ static void audit(PmReplay *replay, const PmTraceEvent *event)
 {
     const PmReplayAuditSubject subject = {
         .device = replay->device,
+        .iommu = replay->iommu,
         .mapper = replay->mapper,
         .fake = replay->config->fake,
         .group = replay->config->group,
+        .dma_check = replay->dma_check,
+        .locked_before = replay->locked_before,
     };
 
     for (size_t i = 0; i < PM_REPLAY_N_AUDITS; i++) {
         g_autoptr(GError) error = NULL;
 
-        if (pm_replay_audits[i].needs_fake && subject.fake == NULL)
+        if (!pm_replay_audits[i].applies(&subject))
             continue;
         replay->result->n_checks++;
         if (!pm_replay_audits[i].check(&subject, &error))
             add_mismatch(replay, event, error);
     }
+}
+
+static uint64_t count_mappings(PmReplay *replay)
+{
+    return pm_iommu_get_n_mappings(replay->iommu) - replay->own.n_mappings;
+}
+
+static uint64_t count_pinned(PmReplay *replay)
+{
+    return pm_iommu_get_pinned_bytes(replay->iommu) - replay->own.n_bytes;
 }
 
 /* Keeps the counts that only the difference over an event tells. */
@@ -231,16 +254,14 @@ static void count_event(PmReplay *replay, const PmTraceEvent *event, uint64_t pl
     PmReplayResult *result = replay->result;
     uint64_t block_size = replay->trace->block_size;
     uint64_t plugged = pm_virtio_mem_get_plugged_size(replay->device);
-    uint64_t n_mappings = pm_iommu_get_n_mappings(replay->iommu);
-    uint64_t pinned = pm_iommu_get_pinned_bytes(replay->iommu);
 
     result->n_requests[event->type]++;
     if (plugged > plugged_before)
         result->n_blocks_plugged += (plugged - plugged_before) / block_size;
     else
         result->n_blocks_unplugged += (plugged_before - plugged) / block_size;
-    result->peak_mappings = MAX(result->peak_mappings, n_mappings);
-    result->peak_pinned_bytes = MAX(result->peak_pinned_bytes, pinned);
+    result->peak_mappings = MAX(result->peak_mappings, count_mappings(replay));
+    result->peak_pinned_bytes = MAX(result->peak_pinned_bytes, count_pinned(replay));
 }
 
 static bool play_events(PmReplay *replay, GError **error)
@@ -281,8 +302,10 @@ static void finish_result(PmReplay *replay)
     result->n_blocks_final =
         pm_virtio_mem_get_plugged_size(replay->device) / replay->trace->block_size;
     result->mapping_limit = pm_iommu_get_mapping_limit(replay->iommu);
-    result->final_mappings = pm_iommu_get_n_mappings(replay->iommu);
-    result->final_pinned_bytes = pm_iommu_get_pinned_bytes(replay->iommu);
+    result->final_mappings = count_mappings(replay);
+    result->final_pinned_bytes = count_pinned(replay);
+    if (replay->dma_check != NULL)
+        result->dma_check = pm_dma_check_get_counts(replay->dma_check);
     for (int call = 0; call < PM_DMA_N_CALLS; call++)
         result->n_calls[call] = pm_recorder_get_n_calls(replay->recorder, (PmDmaCall)call);
     g_array_sort(result->plug_ns, compare_ns);
@@ -290,6 +313,35 @@ static void finish_result(PmReplay *replay)
     while (pm_discard_manager_next_populated(manager, run.offset + run.size, size, &run.offset,
                                              &run.size))
         g_array_append_val(result->final_runs, run);
+}
+
+/* The engine's memory is mapped before the region, which then knows what is left for it. */
+static bool set_up_dma_check(PmReplay *replay, GError **error)
+{
+    const PmTrace *trace = replay->trace;
+    PmDmaEngine *engine;
+
+    if (replay->config->dma_device == NULL)
+        return true;
+    engine = pm_dma_engine_new(replay->iommu, replay->recorder, replay->config->dma_device,
+                               trace->region_address, trace->region_size, error);
+    if (engine == NULL)
+        return false;
+    replay->result->dma_engine = g_strdup(pm_dma_engine_name(engine));
+    replay->dma_check = pm_dma_check_new(engine, replay->device);
+    replay->own.n_mappings = pm_iommu_get_n_mappings(replay->iommu);
+    replay->own.n_bytes = pm_iommu_get_pinned_bytes(replay->iommu);
+    return true;
+}
+
+static bool note_locked(PmReplay *replay, GError **error)
+{
+    PmLockedMemory locked;
+
+    if (!pm_iommu_query_locked_memory(replay->iommu, &locked, error))
+        return false;
+    replay->locked_before = locked.used;
+    return true;
 }
 
 /* Builds the stack from the bottom up. */
@@ -309,14 +361,14 @@ static bool set_up(PmReplay *replay, GError **error)
                                        config->dma_func, config->user_data);
     type1_config.kernel = replay->recorder;
     replay->iommu = pm_iommu_type1_new(&type1_config, error);
-    if (replay->iommu == NULL)
+    if (replay->iommu == NULL || !note_locked(replay, error))
         return false;
     ram = pm_ram_new(config->memory, trace->region_size, trace->block_size, error);
     if (ram == NULL)
         return false;
     device_config.ram = ram;
     replay->device = pm_virtio_mem_new(&device_config, error);
-    if (replay->device == NULL)
+    if (replay->device == NULL || !set_up_dma_check(replay, error))
         return false;
     replay->mapper = pm_mapper_new(replay->iommu);
     return pm_mapper_add_managed(replay->mapper, trace->region_address,
@@ -329,6 +381,7 @@ static void tear_down(PmReplay *replay)
 {
     if (replay->recorder != NULL)
         pm_recorder_stop(replay->recorder);
+    g_clear_pointer(&replay->dma_check, pm_dma_check_free);
     g_clear_pointer(&replay->mapper, pm_mapper_free);
     g_clear_pointer(&replay->device, pm_virtio_mem_free);
     g_clear_pointer(&replay->iommu, pm_iommu_unref);

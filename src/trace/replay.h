@@ -6,6 +6,7 @@
 
 #include <plugmap/plugmap.h>
 
+#include "dma/check.h"
 #include "trace/recorder.h"
 #include "trace/trace.h"
 
@@ -15,6 +16,8 @@
  * @device, @group: as in PmType1Config.
  * @memory: what backs the region.
  * @audit: compare plugged, mapped and resident memory after every request.
+ * @dma_device: PCI address of a device in the group that is to check by DMA after every request,
+ * too (with @audit); NULL: none.
  * @dma_func: optional: sees the DMA calls inside the region, in order.
  * @progress: optional: called after each event.
  */
@@ -25,6 +28,7 @@ typedef struct {
     unsigned group;
     PmRamKind memory;
     bool audit;
+    const char *dma_device;
     PmDmaFunc dma_func;
     void (*progress)(guint n_done, guint n_events, void *user_data);
     void *user_data; /* for both */
@@ -56,6 +60,8 @@ typedef struct {
     uint64_t final_mappings;
     uint64_t peak_pinned_bytes;
     uint64_t final_pinned_bytes;
+    char *dma_engine; /* NULL: no check by DMA */
+    PmDmaCheckCounts dma_check;
     uint64_t n_checks;
     uint64_t n_mismatches;
     GPtrArray *mismatches;  /* of PmReplayDivergence; the first PM_REPLAY_MAX_MISMATCHES */

@@ -5,19 +5,24 @@
 
 #include <plugmap/plugmap.h>
 
+#include "dma/check.h"
+
 typedef struct {
     PmVirtioMem *device;
+    PmIommu *iommu;
     PmMapper *mapper;
     PmKernel *fake; /* NULL on the host's kernel */
     unsigned group;
+    PmDmaCheck *dma_check;  /* NULL if not asked for */
+    uint64_t locked_before; /* bytes that were locked before anything was mapped */
 } PmReplayAuditSubject;
 
 typedef struct {
+    bool (*applies)(const PmReplayAuditSubject *subject);
     bool (*check)(const PmReplayAuditSubject *subject, GError **error);
-    bool needs_fake;
 } PmReplayAudit;
 
-#define PM_REPLAY_N_AUDITS 3
+#define PM_REPLAY_N_AUDITS 6
 extern const PmReplayAudit pm_replay_audits[PM_REPLAY_N_AUDITS];
 
 #endif

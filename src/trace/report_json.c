@@ -97,6 +97,18 @@ static void add_dma(JsonBuilder *builder, const PmReplayResult *result)
     json_builder_end_object(builder);
 }
 
+static void add_dma_check(JsonBuilder *builder, const PmReplayResult *result)
+{
+    if (result->dma_engine == NULL)
+        return;
+    begin(builder, "dma_check");
+    add_text(builder, "engine", result->dma_engine);
+    add_number(builder, "transfers", result->dma_check.n_transfers);
+    add_number(builder, "plugged_pages", result->dma_check.n_plugged_pages);
+    add_number(builder, "unplugged_pages", result->dma_check.n_unplugged_pages);
+    json_builder_end_object(builder);
+}
+
 char *pm_report_json(const PmReplayResult *result, const char *backend)
 {
     g_autoptr(JsonBuilder) builder = json_builder_new();
@@ -115,6 +127,7 @@ char *pm_report_json(const PmReplayResult *result, const char *backend)
     add_divergences(builder, "first_mismatches", result->mismatches);
     json_builder_end_object(builder);
 
+    add_dma_check(builder, result);
     add_number(builder, "n_divergences", result->n_divergences);
     add_divergences(builder, "divergences", result->divergences);
 

@@ -100,6 +100,17 @@ static void add_dma(GString *text, const PmTrace *trace, const PmReplayResult *r
              peak_pinned);
 }
 
+static void add_dma_check(GString *text, const PmReplayResult *result)
+{
+    g_autofree char *transfers = pm_count_text(result->dma_check.n_transfers);
+    g_autofree char *plugged = pm_count_text(result->dma_check.n_plugged_pages);
+    g_autofree char *unplugged = pm_count_text(result->dma_check.n_unplugged_pages);
+
+    if (result->dma_engine != NULL)
+        add_line(text, "dma check", "%s transfers by %s, for %s plugged and %s unplugged pages",
+                 transfers, result->dma_engine, plugged, unplugged);
+}
+
 /* How full each of @n_cells equal parts of the region is, from 0 to 8 eighths; more than nothing is
  * at least one. */
 static void fill_cells(uint8_t *eighths, unsigned n_cells, const PmTrace *trace, const GArray *runs)
@@ -186,6 +197,7 @@ char *pm_report_text(const PmTrace *trace, const PmReplayResult *result, const P
     add_subject(text, trace, style);
     add_requests(text, result);
     add_dma(text, trace, result);
+    add_dma_check(text, result);
     add_latency(text, "plug", result->plug_ns);
     add_latency(text, "unplug", result->unplug_ns);
     add_strip(text, trace, result, style);

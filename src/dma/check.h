@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+/* PmDmaCheck: has a device prove by DMA that it reaches what is plugged, and nothing else. */
+#ifndef PLUGMAP_DMA_CHECK_H
+#define PLUGMAP_DMA_CHECK_H
+
+#include <plugmap/virtio_mem.h>
+
+#include "dma/engine.h"
+
+typedef struct PmDmaCheck PmDmaCheck;
+
+/* Transfers that were tried, and the pages they were for. */
+typedef struct {
+    uint64_t n_transfers;
+    uint64_t n_plugged_pages;
+    uint64_t n_unplugged_pages;
+} PmDmaCheckCounts;
+
+/* @engine: taken over. @device: whose region is checked; lives as long. Cannot fail. */
+PmDmaCheck *pm_dma_check_new(PmDmaEngine *engine, PmVirtioMem *device);
+void pm_dma_check_free(PmDmaCheck *check);
+
+/*
+ * Tries the first and the last page of each run of plugged and of unplugged blocks, and some pages
+ * in between; with an engine that takes long, one plugged and one unplugged page. Into plugged
+ * pages the device's reads and writes have to arrive; what it writes to an unplugged page must not
+ * be there when it reads it again, and must take no memory. What plugged pages hold is overwritten.
+ * Errors: PM_ERROR_AUDIT (the first page that is not right), PM_ERROR_DEVICE, PM_ERROR_MEMORY,
+ * PM_ERROR_KERNEL.
+ */
+bool pm_dma_check_run(PmDmaCheck *check, GError **error);
+
+PmDmaCheckCounts pm_dma_check_get_counts(const PmDmaCheck *check);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(PmDmaCheck, pm_dma_check_free)
+
+#endif

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: MIT */
+#include "vfio/region.h"
+
+#include <inttypes.h>
+#include <stdatomic.h>
+#include <sys/mman.h>
+
+#include "base/error_text.h"
+#include "kernel-uapi/vfio.h"
+#include "vfio/device_node.h"
+
+static bool map_registers(PmVfioRegion *region, GError **error)
+{
+    void *address;
+    int result =
+        region->kernel->ops->mmap(region->kernel, region->fd, region->size, PROT_READ | PROT_WRITE,
+                                  MAP_SHARED, region->offset, &address);
+
+    if (result < 0)
+        return pm_vfio_fail_ioctl(error, "mapping the device's registers", -result);
+    region->registers = address;
+    return true;
+}
+
+bool pm_vfio_region_open(PmVfioRegion *region, PmKernel *kernel, int fd, unsigned index,
+                         uint64_t min_size, GError **error)
+{
+    struct vfio_region_info info = {.argsz = sizeof info, .index = index};
+    int result = kernel->ops->ioctl(kernel, fd, VFIO_DEVICE_GET_REGION_INFO, &info);
+
+    if (result < 0)
+        return pm_vfio_fail_ioctl(error, "asking for a region of the device", -result);
+    if (info.size < min_size)
+        return pm_fail(error, PM_ERROR_UNSUPPORTED,
+                       "region %u of the device has 0x%" PRIx64 " bytes, and 0x%" PRIx64
+                       " are needed",
+                       index, (uint64_t)info.size, min_size);
+    *region = (PmVfioRegion){kernel, fd, info.offset, info.size, NULL};
+    return (info.flags & VFIO_REGION_INFO_FLAG_MMAP) == 0 || map_registers(region, error);
+}
+
+void pm_vfio_region_close(PmVfioRegion *region)
+{
+    if (region->registers != NULL)
+        (void)region->kernel->ops->munmap(region->kernel, (void *)region->registers, region->size);
+    region->registers = NULL;
+}
+
+static uint64_t load(const PmVfioRegion *region, uint64_t offset, unsigned width)
+{
+    const volatile char *address = (const volatile char *)region->registers + offset;
+
+    switch (width) {
+    case 2:
+        return GUINT16_FROM_LE(*(const volatile uint16_t *)address);
+    case 4:
+        return GUINT32_FROM_LE(*(const volatile uint32_t *)address);
+    default:
+        return GUINT64_FROM_LE(*(const volatile uint64_t *)address);
+    }
+}
+
+static void store(const PmVfioRegion *region, uint64_t offset, unsigned width, uint64_t value)
+{
+    volatile char *address = (volatile char *)region->registers + offset;
+
+    /* What was written to memory has to be there before a doorbell rings. */
+    atomic_thread_fence(memory_order_seq_cst);
+    switch (width) {
+    case 2:
+        *(volatile uint16_t *)address = GUINT16_TO_LE((uint16_t)value);
+        break;
+    case 4:
+        *(volatile uint32_t *)address = GUINT32_TO_LE((uint32_t)value);
+        break;
+    default:
+        *(volatile uint64_t *)address = GUINT64_TO_LE(value);
+        break;
+    }
+}
+
+static bool check_transfer(const char *what, uint64_t offset, unsigned width, ssize_t result,
+                           GError **error)
+{
+    g_autofree char *text = NULL;
+
+    if (result == (ssize_t)width)
+        return true;
+    text = g_strdup_printf("%s %u bytes at 0x%" PRIx64 " of the device's registers", what, width,
+                           offset);
+    if (result < 0)
+        return pm_vfio_fail_ioctl(error, text, (int)-result);
+    return pm_fail(error, PM_ERROR_KERNEL, "%s moved %zd bytes", text, result);
+}
+
+bool pm_vfio_region_read(const PmVfioRegion *region, uint64_t offset, unsigned width,
+                         uint64_t *value, GError **error)
+{
+    uint64_t little_endian = 0;
+    ssize_t result;
+
+    if (region->registers != NULL) {
+        *value = load(region, offset, width);
+        return true;
+    }
+    result = region->kernel->ops->pread(region->kernel, region->fd, &little_endian, width,
+                                        region->offset + offset);
+    *value = GUINT64_FROM_LE(little_endian);
+    return check_transfer("reading", offset, width, result, error);
+}
+
+bool pm_vfio_region_write(const PmVfioRegion *region, uint64_t offset, unsigned width,
+                          uint64_t value, GError **error)
+{
+    uint64_t little_endian = GUINT64_TO_LE(value);
+    ssize_t result;
+
+    if (region->registers != NULL) {
+        store(region, offset, width, value);
+        return true;
+    }
+    result = region->kernel->ops->pwrite(region->kernel, region->fd, &little_endian, width,
+                                         region->offset + offset);
+    return check_transfer("writing", offset, width, result, error);
+}

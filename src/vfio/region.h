@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/* A region of a VFIO device: its registers or its configuration space. */
+#ifndef PLUGMAP_VFIO_REGION_H
+#define PLUGMAP_VFIO_REGION_H
+
+#include <plugmap/kernel.h>
+
+/* Fields are this object's own. */
+typedef struct {
+    PmKernel *kernel; /* lives as long */
+    int fd;           /* of the device; lives as long */
+    uint64_t offset;  /* in the device's file */
+    uint64_t size;
+    volatile void *registers; /* NULL: by pread and pwrite */
+} PmVfioRegion;
+
+/*
+ * Opens region @index of the device, mapped if the region offers that: a store is then one access
+ * of the device, while Linux before 6.10 splits a pwrite of 8 bytes in two. Errors:
+ * PM_ERROR_KERNEL, PM_ERROR_UNSUPPORTED (smaller than @min_size).
+ */
+bool pm_vfio_region_open(PmVfioRegion *region, PmKernel *kernel, int fd, unsigned index,
+                         uint64_t min_size, GError **error);
+
+/* Nothing to do for a region that is zeroed. */
+void pm_vfio_region_close(PmVfioRegion *region);
+
+/* Reads or writes @width (2, 4 or 8) bytes at @offset, a multiple of @width inside the region, in
+ * one access, little endian as PCI is. Errors: PM_ERROR_KERNEL. */
+bool pm_vfio_region_read(const PmVfioRegion *region, uint64_t offset, unsigned width,
+                         uint64_t *value, GError **error);
+bool pm_vfio_region_write(const PmVfioRegion *region, uint64_t offset, unsigned width,
+                          uint64_t value, GError **error);
+
+#endif
