@@ -70,9 +70,9 @@ static void check_totals(const Totals *totals, const char *memory, const char *p
     assert_int_equal(json_number(json, "dma.final_pinned_bytes"),
                      totals->blocks_final * totals->block_size);
     assert_int_equal(json_number(json, "audit.mismatches"), 0);
-    /* Three comparisons after each event. */
+    /* Five comparisons after each event. */
     assert_int_equal(json_number(json, "audit.checks"),
-                     3 * (totals->plug + totals->unplug + totals->reset));
+                     5 * (totals->plug + totals->unplug + totals->reset));
     assert_true(json_number(json, "latency_ns.plug.p50") > 0);
     assert_true(json_number(json, "latency_ns.unplug.max") >=
                 json_number(json, "latency_ns.unplug.p99"));
@@ -232,6 +232,46 @@ static void what_is_not_a_terminal_gets_no_colours_and_no_bar(void **state)
     assert_non_null(strstr(run->out, "verdict   right"));
 }
 
+/* The engine's own mapping is in none of the other numbers. */
+static void dma_check_changes_no_total(void **state)
+{
+    static const char trace[] = "tests/traces/fragmented-2m.log";
+    g_autoptr(Run) plain = run_plugmap("replay", "--json", trace, NULL);
+    g_autoptr(Run) checked = run_plugmap("replay", "--json", "--dma-check", trace, NULL);
+    g_autoptr(JsonParser) without = parse(plain);
+    g_autoptr(JsonParser) with = parse(checked);
+    static const char *const totals[] = {
+        "requests.plug",         "blocks.plugged",         "dma.map_calls",
+        "dma.unmap_calls",       "dma.peak_mappings",      "dma.final_mappings",
+        "dma.peak_pinned_bytes", "dma.final_pinned_bytes",
+    };
+
+    (void)state;
+    assert_int_equal(checked->status, 0);
+    for (size_t i = 0; i < G_N_ELEMENTS(totals); i++)
+        assert_int_equal(json_number(with, totals[i]), json_number(without, totals[i]));
+    assert_int_equal(json_number(with, "audit.checks"), 6 * (26 + 147 + 1));
+    assert_int_equal(json_number(with, "audit.mismatches"), 0);
+    assert_true(json_number(with, "dma_check.plugged_pages") > 174);
+    assert_true(json_number(with, "dma_check.unplugged_pages") > 174);
+    assert_int_equal(json_number(with, "dma_check.transfers"),
+                     2 * (json_number(with, "dma_check.plugged_pages") +
+                          json_number(with, "dma_check.unplugged_pages")));
+    assert_non_null(strstr(checked->out, "\"engine\" : \"edu\""));
+    assert_null(strstr(plain->out, "dma_check"));
+}
+
+static void dma_check_is_told_in_the_report(void **state)
+{
+    g_autoptr(Run) run =
+        run_plugmap("replay", "--dma-check", "tests/traces/qemu-vfio-4m.log", NULL);
+
+    (void)state;
+    assert_int_equal(run->status, 0);
+    assert_non_null(strstr(
+        run->out, "dma check 1,050 transfers by edu, for 259 plugged and 266 unplugged pages"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -244,6 +284,8 @@ int main(void)
         cmocka_unit_test(every_kind_of_event_is_counted),
         cmocka_unit_test(no_audit_makes_no_checks),
         cmocka_unit_test(what_is_not_a_terminal_gets_no_colours_and_no_bar),
+        cmocka_unit_test(dma_check_changes_no_total),
+        cmocka_unit_test(dma_check_is_told_in_the_report),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: MIT */
+/* Several devices in one address space, and in several. With PLUGMAP_KERNEL=host on real devices:
+ * 0000:00:06.0 (QEMU's nvme) and 0000:00:05.0 (edu), which tests/vm/run has. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <sys/mman.h>
+
+#include <plugmap/plugmap.h>
+
+#include "dma/engine.h"
+#include "iommu_fixture.h"
+#include "kernel-uapi/vfio.h"
+#include "sysfs_tree.h"
+
+#define FIRST  "0000:00:06.0"
+#define SECOND "0000:00:05.0"
+
+typedef struct {
+    PmKernel *kernel;
+    char *sysfs;    /* NULL: the real one */
+    PmIommu *iommu; /* of FIRST */
+    char *memory;   /* two blocks */
+} Devices;
+
+static bool is_on_host(void)
+{
+    return g_strcmp0(g_getenv("PLUGMAP_KERNEL"), "host") == 0;
+}
+
+static PmKernel *make_kernel(Devices *devices)
+{
+    PmKernel *kernel;
+
+    if (is_on_host())
+        return pm_kernel_host_new();
+    kernel = pm_fake_kernel_new(NULL, NULL);
+    devices->sysfs = sysfs_tree_new();
+    assert_true(pm_fake_kernel_add_device(kernel, 2, SECOND, "vfio-pci", NULL));
+    assert_true(pm_fake_kernel_add_device(kernel, 3, FIRST, "vfio-pci", NULL));
+    sysfs_tree_add(devices->sysfs, SECOND, 2, "vfio-pci");
+    sysfs_tree_add(devices->sysfs, FIRST, 3, "vfio-pci");
+    return kernel;
+}
+
+static PmIommu *open_device(const Devices *devices, const char *device)
+{
+    const PmType1Config config = {
+        .kernel = devices->kernel, .device = device, .sysfs_root = devices->sysfs};
+    g_autoptr(GError) error = NULL;
+    PmIommu *iommu = pm_iommu_type1_new(&config, &error);
+
+    if (iommu == NULL)
+        fail_msg("%s", error->message);
+    return iommu;
+}
+
+static int make(void **state)
+{
+    Devices *devices = g_new0(Devices, 1);
+
+    devices->kernel = make_kernel(devices);
+    devices->iommu = open_device(devices, FIRST);
+    devices->memory =
+        mmap(NULL, 2 * BLOCK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    assert_ptr_not_equal(devices->memory, MAP_FAILED);
+    *state = devices;
+    return 0;
+}
+
+static int drop(void **state)
+{
+    Devices *devices = *state;
+
+    pm_iommu_unref(devices->iommu);
+    if (!is_on_host())
+        assert_int_equal(pm_fake_kernel_get_n_open(devices->kernel), 0);
+    pm_kernel_unref(devices->kernel);
+    g_clear_pointer(&devices->sysfs, sysfs_tree_free);
+    (void)munmap(devices->memory, 2 * BLOCK);
+    g_free(devices);
+    return 0;
+}
+
+static bool map_block(Devices *devices, PmIommu *iommu, uint64_t block)
+{
+    return pm_iommu_map(iommu, BASE + block * BLOCK, devices->memory + block * BLOCK, BLOCK, 1,
+                        PM_IOMMU_READ_WRITE, NULL);
+}
+
+/* Whether the device reads by DMA what is in a block of memory. */
+static bool device_sees(Devices *devices, PmIommu *iommu, const char *device, uint64_t block)
+{
+    static char fresh = 'a';
+    g_autoptr(GError) error = NULL;
+    g_autoptr(PmDmaEngine) engine =
+        pm_dma_engine_new(iommu, devices->kernel, device, BASE, 2 * BLOCK, &error);
+    char *memory = devices->memory + block * BLOCK;
+    char data[PM_DMA_PAGE];
+
+    if (engine == NULL)
+        fail_msg("%s", error->message);
+    memset(memory, fresh++, PM_DMA_PAGE);
+    assert_true(pm_dma_engine_read(engine, BASE + block * BLOCK, data, NULL));
+    return memcmp(data, memory, pm_dma_engine_transfer_size(engine)) == 0;
+}
+
+static void devices_of_one_address_space_share_its_mappings(void **state)
+{
+    Devices *devices = *state;
+
+    assert_true(pm_iommu_attach(devices->iommu, SECOND, NULL));
+    assert_true(map_block(devices, devices->iommu, 0));
+    assert_true(device_sees(devices, devices->iommu, FIRST, 0));
+    assert_true(device_sees(devices, devices->iommu, SECOND, 0));
+    assert_true(pm_iommu_unmap(devices->iommu, BASE, BLOCK, NULL));
+    assert_false(device_sees(devices, devices->iommu, SECOND, 0));
+}
+
+static void device_attached_later_sees_what_is_mapped(void **state)
+{
+    Devices *devices = *state;
+    PmLockedMemory before;
+    PmLockedMemory after;
+
+    assert_true(map_block(devices, devices->iommu, 0));
+    assert_true(pm_iommu_query_locked_memory(devices->iommu, &before, NULL));
+    assert_true(pm_iommu_attach(devices->iommu, SECOND, NULL));
+    assert_true(pm_iommu_query_locked_memory(devices->iommu, &after, NULL));
+    assert_int_equal(after.used, before.used);
+    assert_int_equal(pm_iommu_get_n_mappings(devices->iommu), 1);
+    assert_true(device_sees(devices, devices->iommu, SECOND, 0));
+}
+
+static void detached_device_leaves_the_other_right(void **state)
+{
+    Devices *devices = *state;
+
+    assert_true(pm_iommu_attach(devices->iommu, SECOND, NULL));
+    assert_true(map_block(devices, devices->iommu, 0));
+    assert_true(device_sees(devices, devices->iommu, SECOND, 0));
+    assert_true(pm_iommu_detach(devices->iommu, SECOND, NULL));
+    assert_true(device_sees(devices, devices->iommu, FIRST, 0));
+    assert_true(map_block(devices, devices->iommu, 1));
+    assert_true(device_sees(devices, devices->iommu, FIRST, 1));
+    assert_true(pm_iommu_unmap(devices->iommu, BASE, 2 * BLOCK, NULL));
+}
+
+/* Also the one that the address space was opened with. */
+static void any_device_can_be_the_first_to_go(void **state)
+{
+    Devices *devices = *state;
+    g_autoptr(PmIommu) other = NULL;
+
+    assert_true(map_block(devices, devices->iommu, 0));
+    assert_true(pm_iommu_attach(devices->iommu, SECOND, NULL));
+    assert_true(pm_iommu_detach(devices->iommu, FIRST, NULL));
+    assert_true(device_sees(devices, devices->iommu, SECOND, 0));
+    other = open_device(devices, FIRST);
+}
+
+static void address_spaces_are_independent(void **state)
+{
+    Devices *devices = *state;
+    g_autoptr(PmIommu) other = open_device(devices, SECOND);
+
+    assert_true(map_block(devices, devices->iommu, 0));
+    assert_false(device_sees(devices, other, SECOND, 0));
+    assert_true(
+        pm_iommu_map(other, BASE, devices->memory + BLOCK, BLOCK, 1, PM_IOMMU_READ_WRITE, NULL));
+    assert_true(device_sees(devices, devices->iommu, FIRST, 0));
+    assert_false(device_sees(devices, other, SECOND, 0));
+    assert_true(pm_iommu_unmap(other, BASE, BLOCK, NULL));
+    assert_true(device_sees(devices, devices->iommu, FIRST, 0));
+}
+
+static void device_of_another_address_space_is_busy(void **state)
+{
+    Devices *devices = *state;
+    g_autoptr(PmIommu) other = open_device(devices, SECOND);
+    g_autoptr(GError) error = NULL;
+
+    assert_false(pm_iommu_attach(devices->iommu, SECOND, &error));
+    assert_error(&error, PM_ERROR_BUSY, "fuser -v /dev/vfio/");
+}
+
+static void device_is_attached_once(void **state)
+{
+    Devices *devices = *state;
+    g_autoptr(GError) error = NULL;
+
+    assert_false(pm_iommu_attach(devices->iommu, FIRST, &error));
+    assert_error(&error, PM_ERROR_BUSY, FIRST " is attached");
+}
+
+static void last_device_stays(void **state)
+{
+    Devices *devices = *state;
+    g_autoptr(GError) error = NULL;
+
+    assert_true(map_block(devices, devices->iommu, 0));
+    assert_false(pm_iommu_detach(devices->iommu, FIRST, &error));
+    assert_error(&error, PM_ERROR_BUSY, FIRST " is the last device");
+    assert_true(device_sees(devices, devices->iommu, FIRST, 0));
+}
+
+static void unknown_devices_are_refused(void **state)
+{
+    Devices *devices = *state;
+    g_autoptr(GError) attach = NULL;
+    g_autoptr(GError) detach = NULL;
+    g_autoptr(GError) opened = NULL;
+
+    assert_false(pm_iommu_attach(devices->iommu, "0000:00:1e.0", &attach));
+    assert_error(&attach, PM_ERROR_NOT_FOUND, "there is no PCI device 0000:00:1e.0");
+    assert_false(pm_iommu_detach(devices->iommu, SECOND, &detach));
+    assert_error(&detach, PM_ERROR_NOT_FOUND, SECOND " is not attached");
+    assert_int_equal(pm_iommu_open_device(devices->iommu, SECOND, &opened), -1);
+    assert_error(&opened, PM_ERROR_NOT_FOUND, SECOND " is in no IOMMU group");
+}
+
+static void device_file_is_opened_once(void **state)
+{
+    Devices *devices = *state;
+    int fd = pm_iommu_open_device(devices->iommu, FIRST, NULL);
+
+    assert_true(fd >= 0);
+    assert_int_equal(pm_iommu_open_device(devices->iommu, FIRST, NULL), fd);
+}
+
+/* --- on the fake kernel alone, which can be told to fail --- */
+
+static void devices_of_one_group_keep_it_together(void **state)
+{
+    Devices *devices = *state;
+    g_autoptr(PmIommu) iommu = NULL;
+
+    assert_true(pm_fake_kernel_add_device(devices->kernel, 9, "0000:00:09.0", "vfio-pci", NULL));
+    assert_true(pm_fake_kernel_add_device(devices->kernel, 9, "0000:00:09.1", "vfio-pci", NULL));
+    sysfs_tree_add(devices->sysfs, "0000:00:09.0", 9, "vfio-pci");
+    sysfs_tree_add(devices->sysfs, "0000:00:09.1", 9, "vfio-pci");
+    iommu = open_device(devices, "0000:00:09.0");
+    assert_true(pm_iommu_attach(iommu, "0000:00:09.1", NULL));
+    assert_true(pm_iommu_detach(iommu, "0000:00:09.0", NULL));
+    assert_true(map_block(devices, iommu, 0));
+    assert_true(device_sees(devices, iommu, "0000:00:09.1", 0));
+    assert_false(pm_iommu_detach(iommu, "0000:00:09.1", NULL));
+}
+
+static void attaching_that_fails_at_any_call_changes_nothing(void **state)
+{
+    Devices *devices = *state;
+    uint64_t n_open;
+    uint64_t n_failed = 0;
+
+    assert_true(map_block(devices, devices->iommu, 0));
+    n_open = pm_fake_kernel_get_n_open(devices->kernel);
+    for (;;) {
+        bool attached;
+
+        pm_fake_kernel_fail(devices->kernel, PM_FAKE_CALL_ANY, n_failed + 1, EIO);
+        attached = pm_iommu_attach(devices->iommu, SECOND, NULL);
+        pm_fake_kernel_clear_faults(devices->kernel);
+        if (attached)
+            break;
+        n_failed++;
+        assert_int_equal(pm_fake_kernel_get_n_open(devices->kernel), n_open);
+        assert_int_equal(pm_fake_kernel_get_n_mappings(devices->kernel, 2), 0);
+        assert_int_equal(pm_fake_kernel_get_n_mappings(devices->kernel, 3), 1);
+    }
+    /* Opening, status, joining, info. */
+    assert_int_equal(n_failed, 4);
+}
+
+static void device_that_the_kernel_holds_stays_attached(void **state)
+{
+    Devices *devices = *state;
+    g_autoptr(GError) error = NULL;
+
+    assert_true(pm_iommu_attach(devices->iommu, SECOND, NULL));
+    assert_true(map_block(devices, devices->iommu, 0));
+    pm_fake_kernel_fail(devices->kernel, PM_FAKE_CALL_IOCTL, 1, EBUSY);
+    assert_false(pm_iommu_detach(devices->iommu, SECOND, &error));
+    assert_error(&error, PM_ERROR_BUSY, "a mapping of its registers");
+    assert_true(device_sees(devices, devices->iommu, SECOND, 0));
+    assert_true(pm_iommu_detach(devices->iommu, SECOND, NULL));
+}
+
+#define DEVICES_TEST(name) cmocka_unit_test_setup_teardown(name, make, drop)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        DEVICES_TEST(devices_of_one_address_space_share_its_mappings),
+        DEVICES_TEST(device_attached_later_sees_what_is_mapped),
+        DEVICES_TEST(detached_device_leaves_the_other_right),
+        DEVICES_TEST(any_device_can_be_the_first_to_go),
+        DEVICES_TEST(address_spaces_are_independent),
+        DEVICES_TEST(device_of_another_address_space_is_busy),
+        DEVICES_TEST(device_is_attached_once),
+        DEVICES_TEST(last_device_stays),
+        DEVICES_TEST(unknown_devices_are_refused),
+        DEVICES_TEST(device_file_is_opened_once),
+    };
+    const struct CMUnitTest fake_tests[] = {
+        DEVICES_TEST(devices_of_one_group_keep_it_together),
+        DEVICES_TEST(attaching_that_fails_at_any_call_changes_nothing),
+        DEVICES_TEST(device_that_the_kernel_holds_stays_attached),
+    };
+
+    int n_failed = cmocka_run_group_tests(tests, NULL, NULL);
+
+    if (!is_on_host())
+        n_failed += cmocka_run_group_tests(fake_tests, NULL, NULL);
+    return n_failed;
+}
