@@ -10,7 +10,10 @@
 
 #define RAISE_LOCKED                                                                               \
     "raise the limit (ulimit -l, LimitMEMLOCK= of the systemd unit) or give the process "          \
-    "CAP_IPC_LOCK (setcap cap_ipc_lock+ep, AmbientCapabilities=)"
+    "CAP_IPC_LOCK (setcap cap_ipc_lock+ep PROGRAM, AmbientCapabilities=)"
+
+#define RAISE_ENTRIES                                                                              \
+    "raise /sys/module/vfio_iommu_type1/parameters/dma_entry_limit before the container is opened"
 
 /* More are told by «and N more»: a message is read by people. */
 #define MAX_RANGES_TOLD 8
@@ -26,8 +29,7 @@ static const Cause map_causes[] = {
      "the container has a mapping there that was not made through this object: find who else has "
      "the container's descriptor"},
     {ENOSPC, PM_ERROR_LIMIT,
-     "the container holds as many mappings as it may: raise vfio_iommu_type1.dma_entry_limit "
-     "before the container is opened, or use larger blocks"},
+     "the container holds as many mappings as it may: use larger blocks, or " RAISE_ENTRIES},
     {EFAULT, PM_ERROR_BAD_ADDRESS,
      "the host memory cannot be pinned: check that all of it is mapped, readable for a device that "
      "reads and writable for one that writes, and not behind the end of its file"},
@@ -231,12 +233,12 @@ bool pm_iommu_fail_limit(const PmIommu *iommu, uint64_t n_mappings, uint64_t n_b
     limit_text = pm_count_text(limit);
     used_text = pm_count_text(n_used);
     room_text = pm_count_text(room);
-    return pm_fail(
-        error, PM_ERROR_LIMIT,
-        "%s more mapping%s would exceed the container's limit of %s (%s in use, room "
-        "for %s): raise vfio_iommu_type1.dma_entry_limit before the container is opened%s%s",
-        needed_text, n_mappings == 1 ? "" : "s", limit_text, used_text, room_text,
-        fits > 0 ? ", or use blocks of at least " : "", fits > 0 ? fits_text : "");
+    return pm_fail(error, PM_ERROR_LIMIT,
+                   "%s more mapping%s would exceed the container's limit of %s (%s in use, room "
+                   "for %s): %s%s%s" RAISE_ENTRIES,
+                   needed_text, n_mappings == 1 ? "" : "s", limit_text, used_text, room_text,
+                   fits > 0 ? "use blocks of at least " : "", fits > 0 ? fits_text : "",
+                   fits > 0 ? ", or " : "");
 }
 
 bool pm_iommu_fail_locked(const PmLockedMemory *locked, uint64_t n_bytes, GError **error)
