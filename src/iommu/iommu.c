@@ -177,7 +177,8 @@ bool pm_iommu_check_size(const PmIommu *iommu, uint64_t iova, uint64_t size, GEr
            pm_iommu_check_aligned(iommu, "size", size, error);
 }
 
-bool pm_iommu_check_range(const PmIommu *iommu, uint64_t iova, uint64_t size, GError **error)
+bool pm_iommu_check_blocks(const PmIommu *iommu, uint64_t iova, uint64_t size, uint64_t block_size,
+                           GError **error)
 {
     const PmIovaRange *ranges;
     size_t n_ranges;
@@ -192,7 +193,12 @@ bool pm_iommu_check_range(const PmIommu *iommu, uint64_t iova, uint64_t size, GE
         if (iova >= range->start && iova <= range->last && size - 1 <= range->last - iova)
             return true;
     }
-    return pm_iommu_fail_range(iommu, iova, size, error);
+    return pm_iommu_fail_range(iommu, iova, size, block_size, error);
+}
+
+bool pm_iommu_check_range(const PmIommu *iommu, uint64_t iova, uint64_t size, GError **error)
+{
+    return pm_iommu_check_blocks(iommu, iova, size, pm_iommu_page_size(iommu), error);
 }
 
 bool pm_iommu_check_limit(PmIommu *iommu, uint64_t n_mappings, uint64_t n_bytes,

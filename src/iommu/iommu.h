@@ -80,6 +80,10 @@ bool pm_iommu_check_aligned(const PmIommu *iommu, const char *what, uint64_t val
 /* Not empty, and both aligned. */
 bool pm_iommu_check_size(const PmIommu *iommu, uint64_t iova, uint64_t size, GError **error);
 
+/* As pm_iommu_check_range(); the address that the message advises suits blocks of @block_size. */
+bool pm_iommu_check_blocks(const PmIommu *iommu, uint64_t iova, uint64_t size, uint64_t block_size,
+                           GError **error);
+
 /* The ledger has room for @n_mappings more. The lock is held. */
 bool pm_iommu_check_limit(PmIommu *iommu, uint64_t n_mappings, uint64_t n_bytes,
                           uint64_t block_size, GError **error);

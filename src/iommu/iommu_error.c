@@ -8,9 +8,12 @@
 
 #include "base/error_text.h"
 
-#define RAISE_LOCKED                                                                               \
-    "raise the limit (ulimit -l, LimitMEMLOCK= of the systemd unit) or give the process "          \
-    "CAP_IPC_LOCK (setcap cap_ipc_lock+ep, AmbientCapabilities=)"
+/* @kib: empty, or the format of the KiB that would do. */
+#define RAISE_LOCKED(kib)                                                                          \
+    "raise the limit (ulimit -l" kib ", LimitMEMLOCK= of the systemd unit) or give the process "   \
+    "CAP_IPC_LOCK (setcap cap_ipc_lock+ep PROGRAM, AmbientCapabilities=)"
+
+#define ENTRY_LIMIT "/sys/module/vfio_iommu_type1/parameters/dma_entry_limit"
 
 /* More are told by «and N more»: a message is read by people. */
 #define MAX_RANGES_TOLD 8
@@ -26,8 +29,8 @@ static const Cause map_causes[] = {
      "the container has a mapping there that was not made through this object: find who else has "
      "the container's descriptor"},
     {ENOSPC, PM_ERROR_LIMIT,
-     "the container holds as many mappings as it may: raise vfio_iommu_type1.dma_entry_limit "
-     "before the container is opened, or use larger blocks"},
+     "the container holds as many mappings as it may: use larger blocks, or raise " ENTRY_LIMIT
+     " before the container is opened"},
     {EFAULT, PM_ERROR_BAD_ADDRESS,
      "the host memory cannot be pinned: check that all of it is mapped, readable for a device that "
      "reads and writable for one that writes, and not behind the end of its file"},
@@ -66,6 +69,17 @@ static const Cause *find_cause(const Cause *causes, int error_number)
     return causes;
 }
 
+static uint64_t saturating_sum(uint64_t a, uint64_t b)
+{
+    return a <= UINT64_MAX - b ? a + b : UINT64_MAX;
+}
+
+/* The limit, in KiB as the shell takes it, that has room for n_bytes more. */
+static uint64_t kib_needed(const PmLockedMemory *locked, uint64_t n_bytes)
+{
+    return saturating_sum(saturating_sum(locked->used, n_bytes), PM_KIB - 1) / PM_KIB;
+}
+
 /* ENOMEM has two causes that the kernel does not tell apart; the numbers do. */
 static char *describe_no_memory(PmIommu *iommu, uint64_t block_size)
 {
@@ -75,7 +89,7 @@ static char *describe_no_memory(PmIommu *iommu, uint64_t block_size)
     g_autofree char *needed = NULL;
 
     if (iommu->kernel->ops->locked_memory(iommu->kernel, &locked) != 0)
-        return g_strdup("the locked-memory limit is reached: " RAISE_LOCKED);
+        return g_strdup("the locked-memory limit is reached: " RAISE_LOCKED(""));
     if (locked.limit == UINT64_MAX)
         return g_strdup("the kernel is out of memory; there is no locked-memory limit");
     if (locked.waived)
@@ -89,7 +103,7 @@ static char *describe_no_memory(PmIommu *iommu, uint64_t block_size)
     used = pm_size_format(locked.used);
     needed = pm_size_format(block_size);
     return g_strdup_printf("the mapping needs %s of locked memory, and %s of the limit of %s are "
-                           "in use: " RAISE_LOCKED,
+                           "in use: " RAISE_LOCKED(""),
                            needed, used, limit);
 }
 
@@ -136,26 +150,26 @@ static char *list_ranges(const PmIommu *iommu)
 }
 
 /* The address in the range that is nearest to iova and has room for size bytes; false if none. */
-static bool nearest_in_range(const PmIovaRange *range, uint64_t page_size, uint64_t iova,
+static bool nearest_in_range(const PmIovaRange *range, uint64_t alignment, uint64_t iova,
                              uint64_t size, uint64_t *nearest)
 {
-    uint64_t lowest = range->start + (page_size - 1);
+    uint64_t lowest = range->start + (alignment - 1);
     uint64_t highest;
 
-    lowest -= lowest % page_size;
+    lowest -= lowest % alignment;
     if (lowest < range->start || range->last < lowest || range->last - lowest < size - 1)
         return false;
     highest = range->last - (size - 1);
-    highest -= highest % page_size;
+    highest -= highest % alignment;
     *nearest = CLAMP(iova, lowest, highest);
-    *nearest -= *nearest % page_size;
+    *nearest -= *nearest % alignment;
     return true;
 }
 
-static bool nearest_fit(const PmIommu *iommu, uint64_t iova, uint64_t size, uint64_t *nearest)
+static bool nearest_fit(const PmIommu *iommu, uint64_t iova, uint64_t size, uint64_t alignment,
+                        uint64_t *nearest)
 {
     const PmIommuGeometry *geometry = pm_iommu_geometry(iommu);
-    uint64_t page_size = pm_iommu_page_size(iommu);
     uint64_t smallest_distance = UINT64_MAX;
     bool found = false;
     size_t i;
@@ -164,7 +178,7 @@ static bool nearest_fit(const PmIommu *iommu, uint64_t iova, uint64_t size, uint
         uint64_t candidate;
         uint64_t distance;
 
-        if (!nearest_in_range(&geometry->ranges[i], page_size, iova, size, &candidate))
+        if (!nearest_in_range(&geometry->ranges[i], alignment, iova, size, &candidate))
             continue;
         distance = candidate > iova ? candidate - iova : iova - candidate;
         if (found && distance >= smallest_distance)
@@ -176,14 +190,15 @@ static bool nearest_fit(const PmIommu *iommu, uint64_t iova, uint64_t size, uint
     return found;
 }
 
-bool pm_iommu_fail_range(const PmIommu *iommu, uint64_t iova, uint64_t size, GError **error)
+bool pm_iommu_fail_range(const PmIommu *iommu, uint64_t iova, uint64_t size, uint64_t alignment,
+                         GError **error)
 {
     g_autofree char *size_text = pm_size_format(size);
     g_autofree char *ranges = list_ranges(iommu);
     g_autofree char *advice = NULL;
     uint64_t nearest = 0;
 
-    if (nearest_fit(iommu, iova, size, &nearest))
+    if (nearest_fit(iommu, iova, size, alignment, &nearest))
         advice = g_strdup_printf("the nearest address with room for it is 0x%" PRIx64, nearest);
     else
         advice = g_strdup("none of them is that large");
@@ -231,12 +246,13 @@ bool pm_iommu_fail_limit(const PmIommu *iommu, uint64_t n_mappings, uint64_t n_b
     limit_text = pm_count_text(limit);
     used_text = pm_count_text(n_used);
     room_text = pm_count_text(room);
-    return pm_fail(
-        error, PM_ERROR_LIMIT,
-        "%s more mapping%s would exceed the container's limit of %s (%s in use, room "
-        "for %s): raise vfio_iommu_type1.dma_entry_limit before the container is opened%s%s",
-        needed_text, n_mappings == 1 ? "" : "s", limit_text, used_text, room_text,
-        fits > 0 ? ", or use blocks of at least " : "", fits > 0 ? fits_text : "");
+    return pm_fail(error, PM_ERROR_LIMIT,
+                   "%s more mapping%s would exceed the container's limit of %s (%s in use, room "
+                   "for %s): %s%s%sraise " ENTRY_LIMIT " to %" PRIu64
+                   " before the container is opened",
+                   needed_text, n_mappings == 1 ? "" : "s", limit_text, used_text, room_text,
+                   fits > 0 ? "use blocks of at least " : "", fits > 0 ? fits_text : "",
+                   fits > 0 ? ", or " : "", saturating_sum(n_used, n_mappings));
 }
 
 bool pm_iommu_fail_locked(const PmLockedMemory *locked, uint64_t n_bytes, GError **error)
@@ -247,6 +263,7 @@ bool pm_iommu_fail_locked(const PmLockedMemory *locked, uint64_t n_bytes, GError
 
     return pm_fail(
         error, PM_ERROR_LOCKED_MEMORY,
-        "%s more of locked memory are needed, and %s of the limit of %s are in use: " RAISE_LOCKED,
-        needed, used, limit);
+        "%s more of locked memory are needed, and %s of the limit of %s are in use: " RAISE_LOCKED(
+            " %" PRIu64),
+        needed, used, limit, kib_needed(locked, n_bytes));
 }

@@ -11,8 +11,10 @@ bool pm_iommu_fail_map(PmIommu *iommu, uint64_t iova, uint64_t host, uint64_t bl
 
 bool pm_iommu_fail_unmap(uint64_t iova, uint64_t size, int error_number, GError **error);
 
-/* The range is in no valid one: which there are, and the nearest address that fits. */
-bool pm_iommu_fail_range(const PmIommu *iommu, uint64_t iova, uint64_t size, GError **error);
+/* The range is in no valid one: which there are, and the nearest multiple of @alignment that fits.
+ */
+bool pm_iommu_fail_range(const PmIommu *iommu, uint64_t iova, uint64_t size, uint64_t alignment,
+                         GError **error);
 
 /* @n_mappings more (of @block_size each, or 0) do not fit beside the @n_used that are there. */
 bool pm_iommu_fail_limit(const PmIommu *iommu, uint64_t n_mappings, uint64_t n_bytes,

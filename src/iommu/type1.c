@@ -94,9 +94,10 @@ static bool open_container(PmType1 *type1, GError **error)
 {
     int result;
 
-    type1->container =
-        pm_vfio_open_node(type1->parent.kernel, CONTAINER_PATH,
-                          "VFIO is not loaded: modprobe -a vfio-pci vfio_iommu_type1", error);
+    type1->container = pm_vfio_open_node(type1->parent.kernel, CONTAINER_PATH,
+                                         "VFIO is not loaded. Load it, as root:\n"
+                                         "  modprobe -a vfio-pci vfio_iommu_type1",
+                                         error);
     if (type1->container < 0)
         return false;
     result = container_ioctl(type1, VFIO_GET_API_VERSION, 0);
@@ -111,7 +112,8 @@ static bool open_container(PmType1 *type1, GError **error)
         return pm_vfio_fail_ioctl(error, CONTAINER_PATH ": asking for type1v2", -result);
     if (result == 0)
         return pm_fail(error, PM_ERROR_UNSUPPORTED,
-                       CONTAINER_PATH " offers no type1v2 IOMMU: modprobe vfio_iommu_type1");
+                       CONTAINER_PATH " offers no type1v2 IOMMU. Load it, as root:\n"
+                                      "  modprobe vfio_iommu_type1");
     return true;
 }
 
@@ -123,12 +125,14 @@ static bool fail_set_iommu(GError **error, int error_number)
         return pm_fail(
             error, PM_ERROR_UNSUPPORTED,
             "the IOMMU cannot be set (%s): there is no interrupt remapping. Enable it in "
-            "the firmware (VT-d, x2APIC), or, if you trust the devices, load the module "
-            "with «modprobe vfio_iommu_type1 allow_unsafe_interrupts=1»",
+            "the firmware (VT-d, x2APIC), or, if you trust the devices, do without, as root:\n"
+            "  modprobe vfio_iommu_type1 allow_unsafe_interrupts=1",
             name);
     if (error_number == ENODEV)
         return pm_fail(error, PM_ERROR_UNSUPPORTED,
-                       "the IOMMU cannot be set (%s): modprobe vfio_iommu_type1", name);
+                       "the IOMMU cannot be set (%s): its driver is gone. Load it, as root:\n"
+                       "  modprobe vfio_iommu_type1",
+                       name);
     if (error_number == EBUSY)
         return pm_fail(error, PM_ERROR_BUSY,
                        "the IOMMU cannot be set (%s): somebody else has the devices of the group",

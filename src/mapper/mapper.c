@@ -6,6 +6,7 @@
 
 #include "base/error_text.h"
 #include "base/log.h"
+#include "iommu/iommu.h"
 #include "mapper/audit.h"
 #include "mapper/region.h"
 #include "memory/discard_manager_private.h"
@@ -181,10 +182,11 @@ bool pm_mapper_add_managed(PmMapper *mapper, uint64_t address, PmDiscardManager 
 {
     PmRam *ram = pm_discard_manager_get_ram(manager);
     uint64_t size = pm_ram_get_size(ram);
+    uint64_t block_size = pm_discard_manager_get_granularity(manager);
     g_autoptr(PmRegion) region = NULL;
 
-    if (!check_blocks(mapper, address, pm_discard_manager_get_granularity(manager), error) ||
-        !pm_iommu_check_range(mapper->iommu, address, size, error) ||
+    if (!check_blocks(mapper, address, block_size, error) ||
+        !pm_iommu_check_blocks(mapper->iommu, address, size, block_size, error) ||
         !check_overlap(mapper, address, size, error))
         return false;
     region = pm_region_new(mapper, address, ram, manager, flags);

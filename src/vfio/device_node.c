@@ -6,6 +6,7 @@
 #include <grp.h>
 #include <pwd.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/error_text.h"
 
@@ -57,11 +58,14 @@ static char *describe_owner(const char *path)
 static bool fail_permission(GError **error, const char *path, const char *name)
 {
     g_autofree char *owner = describe_owner(path);
+    g_autofree char *user = user_name(geteuid());
 
     return pm_fail(error, PM_ERROR_PERMISSION,
-                   "%s: %s; %s. Make it yours (chown $USER %s), or your group's with a udev rule "
-                   "for SUBSYSTEM==\"vfio\"",
-                   path, name, owner, path);
+                   "%s: %s; %s. Make it yours, as root:\n"
+                   "  chown %s %s\n"
+                   "or for good, with a line in a file of /etc/udev/rules.d:\n"
+                   "  SUBSYSTEM==\"vfio\", OWNER=\"%s\"",
+                   path, name, owner, user, path, user);
 }
 
 static bool fail_open(GError **error, const char *path, const char *if_missing, int error_number)
@@ -78,8 +82,9 @@ static bool fail_open(GError **error, const char *path, const char *if_missing, 
         return fail_permission(error, path, name);
     case EBUSY:
         return pm_fail(error, PM_ERROR_BUSY,
-                       "%s: %s; another process has it open: «fuser -v %s» tells which", path, name,
-                       path);
+                       "%s: %s; another process has it open. This tells which:\n"
+                       "  fuser -v %s",
+                       path, name, path);
     default:
         return pm_fail(error, PM_ERROR_KERNEL, "%s cannot be opened: %s", path, name);
     }

@@ -13,8 +13,8 @@ int pm_vfio_group_open(PmKernel *kernel, unsigned group, const char *sysfs_root,
     g_autofree char *path = g_strdup_printf("/dev/vfio/%u", group);
     g_autofree char *devices = pm_sysfs_describe_group(sysfs_root, group);
     g_autofree char *if_missing = g_strdup_printf(
-        "no device of IOMMU group %u is bound to vfio-pci (%s): bind one with «driverctl "
-        "set-override ADDRESS vfio-pci»",
+        "no device of IOMMU group %u is bound to vfio-pci (%s). Bind one, as root:\n"
+        "  driverctl set-override ADDRESS vfio-pci",
         group, devices);
 
     return pm_vfio_open_node(kernel, path, if_missing, error);
@@ -23,18 +23,22 @@ int pm_vfio_group_open(PmKernel *kernel, unsigned group, const char *sysfs_root,
 static bool fail_not_viable(GError **error, unsigned group, const char *sysfs_root)
 {
     g_autofree char *devices = pm_sysfs_describe_group(sysfs_root, group);
+    g_autofree char *unbinding = pm_sysfs_describe_unbinding(sysfs_root, group);
 
     return pm_fail(error, PM_ERROR_NOT_VIABLE,
-                   "IOMMU group %u is not viable: another device of it has a host driver (%s). All "
-                   "of a group goes to one owner: bind every device of it to vfio-pci, or take its "
-                   "driver away",
-                   group, devices);
+                   "IOMMU group %u is not viable: all of a group goes to one owner, and another "
+                   "device of it has a host driver (%s). Bind every device of it to vfio-pci, as "
+                   "root:\n"
+                   "  driverctl set-override ADDRESS vfio-pci%s%s",
+                   group, devices, *unbinding != '\0' ? "\nor take the other drivers away:" : "",
+                   unbinding);
 }
 
 static bool fail_busy(GError **error, unsigned group)
 {
     return pm_fail(error, PM_ERROR_BUSY,
-                   "IOMMU group %u is in a container already: «fuser -v /dev/vfio/%u» tells whose",
+                   "IOMMU group %u is in a container already. This tells whose:\n"
+                   "  fuser -v /dev/vfio/%u",
                    group, group);
 }
 

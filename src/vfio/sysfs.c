@@ -44,19 +44,26 @@ static char *link_name(const char *folder, const char *name)
 
 static bool fail_driver(GError **error, const char *device, const char *driver)
 {
-    if (driver == NULL)
-        return pm_fail(error, PM_ERROR_NOT_FOUND,
-                       "%s has no driver. Bind it to vfio-pci: «driverctl set-override %s "
-                       "vfio-pci», or by hand, as root: «modprobe vfio-pci; echo vfio-pci > "
-                       "/sys/bus/pci/devices/%s/driver_override; echo %s > "
-                       "/sys/bus/pci/drivers_probe»",
-                       device, device, device, device);
-    return pm_fail(error, PM_ERROR_BUSY,
-                   "%s is bound to the driver %s. Bind it to vfio-pci: «driverctl set-override %s "
-                   "vfio-pci», or by hand, as root: «modprobe vfio-pci; echo vfio-pci > "
-                   "/sys/bus/pci/devices/%s/driver_override; echo %s > "
-                   "/sys/bus/pci/devices/%s/driver/unbind; echo %s > /sys/bus/pci/drivers_probe»",
-                   device, driver, device, device, device, device, device);
+    g_autofree char *problem = NULL;
+    g_autofree char *unbind = NULL;
+
+    if (driver == NULL) {
+        problem = g_strdup("has no driver");
+        unbind = g_strdup("");
+    } else {
+        problem = g_strdup_printf("is bound to the driver %s", driver);
+        unbind =
+            g_strdup_printf("  echo %s > /sys/bus/pci/devices/%s/driver/unbind\n", device, device);
+    }
+    return pm_fail(error, driver == NULL ? PM_ERROR_NOT_FOUND : PM_ERROR_BUSY,
+                   "%s %s. Bind it to vfio-pci, as root:\n"
+                   "  driverctl set-override %s vfio-pci\n"
+                   "or without driverctl:\n"
+                   "  modprobe vfio-pci\n"
+                   "  echo vfio-pci > /sys/bus/pci/devices/%s/driver_override\n"
+                   "%s"
+                   "  echo %s > /sys/bus/pci/drivers_probe",
+                   device, problem, device, device, unbind, device);
 }
 
 /* There are others than vfio-pci itself (mlx5_vfio_pci, for example). */
@@ -84,8 +91,9 @@ bool pm_sysfs_find_group(const char *root, const char *device, unsigned *group, 
     name = link_name(folder, "iommu_group");
     if (name == NULL)
         return pm_fail(error, PM_ERROR_NOT_FOUND,
-                       "%s is behind no IOMMU: enable it in the firmware (VT-d or AMD-Vi) and on "
-                       "the kernel command line (intel_iommu=on or amd_iommu=on)",
+                       "%s is behind no IOMMU. Enable it in the firmware (VT-d or AMD-Vi) and, for "
+                       "Intel's, add to the kernel command line:\n"
+                       "  intel_iommu=on",
                        device);
     if (!g_ascii_string_to_unsigned(name, 10, 0, G_MAXUINT, &number, NULL))
         return pm_fail(error, PM_ERROR_BAD_INPUT, "%s/iommu_group leads to «%s», not to a group",
@@ -115,19 +123,33 @@ static GPtrArray *list_folder(const char *path)
     return names;
 }
 
-char *pm_sysfs_describe_group(const char *root, unsigned group)
+/* The devices of a group, ascending; the folder they are listed in goes to @folder. */
+static GPtrArray *list_group(const char *root, unsigned group, char **folder)
 {
     g_autofree char *number = g_strdup_printf("%u", group);
-    g_autofree char *path = g_build_filename(root, "kernel/iommu_groups", number, "devices", NULL);
-    g_autoptr(GPtrArray) names = list_folder(path);
+
+    *folder = g_build_filename(root, "kernel/iommu_groups", number, "devices", NULL);
+    return list_folder(*folder);
+}
+
+static char *group_driver(const char *group_folder, const char *device)
+{
+    g_autofree char *path = g_build_filename(group_folder, device, NULL);
+
+    return link_name(path, "driver");
+}
+
+char *pm_sysfs_describe_group(const char *root, unsigned group)
+{
+    g_autofree char *path = NULL;
+    g_autoptr(GPtrArray) names = list_group(root, group, &path);
     unsigned n_told = MIN(names->len, MAX_DEVICES_TOLD);
     GString *text = g_string_new(NULL);
     unsigned i;
 
     for (i = 0; i < n_told; i++) {
         const char *name = names->pdata[i];
-        g_autofree char *folder = g_build_filename(path, name, NULL);
-        g_autofree char *driver = link_name(folder, "driver");
+        g_autofree char *driver = group_driver(path, name);
 
         g_string_append_printf(text, "%s%s: %s", i > 0 ? ", " : "", name,
                                driver != NULL ? driver : "no driver");
@@ -136,5 +158,31 @@ char *pm_sysfs_describe_group(const char *root, unsigned group)
         g_string_append_printf(text, " and %u more", names->len - n_told);
     if (names->len == 0)
         g_string_append_printf(text, "%s lists no device", path);
+    return g_string_free(text, FALSE);
+}
+
+/* Those that do no DMA of their own may stay. */
+static bool keeps_group_from_user(const char *driver)
+{
+    return driver != NULL && !is_vfio_driver(driver) && strcmp(driver, "pci-stub") != 0 &&
+           strcmp(driver, "pcieport") != 0;
+}
+
+char *pm_sysfs_describe_unbinding(const char *root, unsigned group)
+{
+    g_autofree char *path = NULL;
+    g_autoptr(GPtrArray) names = list_group(root, group, &path);
+    GString *text = g_string_new(NULL);
+    unsigned n_found = 0;
+    unsigned i;
+
+    for (i = 0; i < names->len; i++) {
+        const char *name = names->pdata[i];
+        g_autofree char *driver = group_driver(path, name);
+
+        if (keeps_group_from_user(driver) && n_found++ < MAX_DEVICES_TOLD)
+            g_string_append_printf(text, "\n  echo %s > /sys/bus/pci/devices/%s/driver/unbind",
+                                   name, name);
+    }
     return g_string_free(text, FALSE);
 }

@@ -21,4 +21,8 @@ bool pm_sysfs_find_group(const char *root, const char *device, unsigned *group, 
  * string. */
 char *pm_sysfs_describe_group(const char *root, unsigned group);
 
+/* The commands that take the host's drivers away from a group, each behind a line break and two
+ * spaces; a new string, empty if there is no such driver. */
+char *pm_sysfs_describe_unbinding(const char *root, unsigned group);
+
 #endif

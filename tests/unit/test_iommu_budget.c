@@ -78,8 +78,9 @@ static void advice_is_the_smallest_block_size_that_fits(void **state)
 
     (void)state;
     assert_over(fixture, 65536, 65536 * BLOCK, BLOCK, PM_ERROR_LIMIT,
-                "raise vfio_iommu_type1.dma_entry_limit before the container is opened, or use "
-                "blocks of at least 4M");
+                "use blocks of at least 4M, or raise "
+                "/sys/module/vfio_iommu_type1/parameters/dma_entry_limit to 65536 before the "
+                "container is opened");
     assert_over(fixture, 8388608, 16 * PM_TIB, BLOCK, PM_ERROR_LIMIT, "blocks of at least 512M");
     /* 1 TiB and a page in blocks of 4 KiB: 65,535 blocks of 16 MiB are a page too few. */
     assert_over(fixture, 268435201, 65535 * (16 * PM_MIB) + 4096, 4096, PM_ERROR_LIMIT,
@@ -117,7 +118,7 @@ static void locked_memory_has_room_up_to_the_limit_and_no_further(void **state)
     assert_true(pm_iommu_check_budget(fixture->iommu, 5, 5 * BLOCK, BLOCK, NULL));
     assert_over(fixture, 6, 6 * BLOCK, BLOCK, PM_ERROR_LOCKED_MEMORY,
                 "12M more of locked memory are needed, and 6M of the limit of 16M are in use: "
-                "raise the limit (ulimit -l, LimitMEMLOCK= of the systemd unit)");
+                "raise the limit (ulimit -l 18432, LimitMEMLOCK= of the systemd unit)");
     assert_over(fixture, 1, UINT64_MAX, 0, PM_ERROR_LOCKED_MEMORY, "limit of 16M");
     iommu_fixture_free(fixture);
 }

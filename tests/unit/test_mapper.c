@@ -138,13 +138,15 @@ static void regions_may_not_overlap(void **state)
 static void a_region_across_a_reserved_window_is_refused_before_the_first_call(void **state)
 {
     Fixture fixture = make(65535, UINT64_MAX);
-    g_autoptr(PmDiscardManager) manager = make_manager(16 * BLOCK, BLOCK);
+    g_autoptr(PmDiscardManager) manager = make_manager(16 * BLOCK, 4 * BLOCK);
     GError *error = NULL;
 
     (void)state;
     assert_false(
         pm_mapper_add_managed(fixture.mapper, 0xfe800000, manager, PM_MAPPER_STRICT, &error));
     assert_non_null(strstr(error->message, "0xfedfffff"));
+    /* The next range begins at 0xfef00000, where no block does. */
+    assert_non_null(strstr(error->message, "the nearest address with room for it is 0xff000000"));
     assert_code(error, PM_ERROR_IOVA_RANGE);
     assert_int_equal(pm_fake_kernel_get_n_calls(fixture.fake, PM_FAKE_CALL_MAP), 0);
     clear(&fixture);

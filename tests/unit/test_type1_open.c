@@ -153,13 +153,14 @@ static void missing_group_file_names_the_devices_of_the_group(void **state)
 static void forbidden_file_says_how_to_get_at_it(void **state)
 {
     static const int errors[] = {EACCES, EPERM};
+    g_autofree char *command = g_strdup_printf("\n  chown %s /dev/vfio/1\n", g_get_user_name());
     Fixture *fixture = *state;
     size_t i;
 
     fixture->hooked.path = "/dev/vfio/1";
     for (i = 0; i < G_N_ELEMENTS(errors); i++) {
         fixture->hooked.open_result = -errors[i];
-        assert_not_opened(fixture, PM_ERROR_PERMISSION, "chown $USER /dev/vfio/1");
+        assert_not_opened(fixture, PM_ERROR_PERMISSION, command);
     }
 }
 
@@ -197,6 +198,10 @@ static void group_that_is_not_viable_names_the_other_drivers(void **state)
     sysfs_tree_add(fixture->sysfs, "0000:00:07.1", 7, "serial");
     fixture->config.device = "0000:00:07.0";
     assert_not_opened(fixture, PM_ERROR_NOT_VIABLE, "0000:00:07.0: vfio-pci, 0000:00:07.1: serial");
+    assert_not_opened(fixture, PM_ERROR_NOT_VIABLE,
+                      "\n  driverctl set-override ADDRESS vfio-pci"
+                      "\nor take the other drivers away:"
+                      "\n  echo 0000:00:07.1 > /sys/bus/pci/devices/0000:00:07.1/driver/unbind");
 }
 
 /* --- what the kernel says --- */
