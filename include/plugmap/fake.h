@@ -10,13 +10,12 @@
  * A fresh fake kernel has one device, 0000:00:04.0 in group 1, bound to vfio-pci.
  *
  * What differs from a real kernel: device regions offer no mmap (a mapping cannot trap here);
- * device interrupts are not delivered (VFIO_DEVICE_SET_IRQS gives ENOTTY); pages are not really
- * pinned, so memory that is given back under a mapping is really gone; user memory is checked when
- * it is mapped by asking the host kernel for its mappings (PROCMAP_QUERY, or /proc/self/maps before
- * Linux 6.11, which is slower), so that pages beyond the end of a mapped file are refused only with
- * PM_FAKE_PIN_POPULATE; every mapped page is charged, also the shared zero page, which Linux 6.1
- * pins for free where untouched memory is mapped for reading; what the process has locked by
- * mlock(2) is not counted.
+ * device interrupts are not delivered (VFIO_DEVICE_SET_IRQS gives ENOTTY); pages are not pinned
+ * but by PM_FAKE_PIN_HOLD, so that memory that is given back under a mapping is really gone; user
+ * memory is checked when it is mapped by asking the host kernel for its mappings (PROCMAP_QUERY, or
+ * /proc/self/maps before Linux 6.11, which is slower); with PM_FAKE_PIN_ACCOUNT, pages beyond the
+ * end of a mapped file, the registers of a real device and (on Linux 6.1) the zero page are taken
+ * for memory; what the process has locked by mlock(2) is not counted.
  *
  * Threads: every function is safe from several threads at once.
  */
@@ -42,10 +41,14 @@ typedef enum {
  * PmFakePin: what mapping does to the memory.
  * @PM_FAKE_PIN_ACCOUNT: it is only counted, so that a region of 16 TiB can be tested.
  * @PM_FAKE_PIN_POPULATE: it is faulted in, too, as pinning does.
+ * @PM_FAKE_PIN_HOLD: it is faulted in and held, by io_uring, so that devices reach the same pages
+ * even after munmap(2), mprotect(2) or MADV_DONTNEED. Only what is writable can be held, in
+ * mappings of at most 1 GiB; the rest is as with POPULATE.
  */
 typedef enum {
     PM_FAKE_PIN_ACCOUNT,
     PM_FAKE_PIN_POPULATE,
+    PM_FAKE_PIN_HOLD,
 } PmFakePin;
 
 /**
@@ -78,7 +81,8 @@ PM_EXPORT void pm_fake_config_init(PmFakeConfig *config);
 /**
  * Makes a fake kernel. @config: NULL is the defaults.
  * Returns: a new reference, or NULL; drop it with pm_kernel_unref() (descriptors still open are
- * closed then). Errors: PM_ERROR_INVALID_ARGUMENT.
+ * closed then). Errors: PM_ERROR_INVALID_ARGUMENT, PM_ERROR_UNSUPPORTED (PM_FAKE_PIN_HOLD without
+ * io_uring).
  */
 PM_EXPORT PmKernel *pm_fake_kernel_new(const PmFakeConfig *config, GError **error);
 

@@ -18,6 +18,25 @@ static bool translate(const PmPageTable *table, uint64_t iova, bool write, uint6
            (!write || access & PM_IOMMU_WRITE);
 }
 
+static int read_page(PmHeldPages *held, uint64_t address, void *into, uint64_t size)
+{
+    if (address >= PM_DMA_ZEROS) {
+        memset(into, 0, size);
+        return 0;
+    }
+    if (address >= PM_HELD_BASE)
+        return pm_held_pages_read(held, into, address, size);
+    return pm_user_read(into, (const void *)(uintptr_t)address, size);
+}
+
+/* Pages of zeros are mapped for reading alone. */
+static int write_page(PmHeldPages *held, uint64_t address, const void *from, uint64_t size)
+{
+    if (address >= PM_HELD_BASE)
+        return pm_held_pages_write(held, address, from, size);
+    return pm_user_write((void *)(uintptr_t)address, from, size);
+}
+
 static void record_fault(PmDmaFaultLog *log, uint64_t iova, bool write)
 {
     log->n_faults++;
@@ -25,8 +44,8 @@ static void record_fault(PmDmaFaultLog *log, uint64_t iova, bool write)
 }
 
 /* Page by page, because each may be translated elsewhere, or not at all. */
-void pm_dma_read(const PmPageTable *table, PmDmaFaultLog *log, uint64_t iova, void *buffer,
-                 uint64_t size)
+void pm_dma_read(const PmPageTable *table, PmHeldPages *held, PmDmaFaultLog *log, uint64_t iova,
+                 void *buffer, uint64_t size)
 {
     for (uint64_t done = 0; done < size;) {
         uint64_t piece = MIN(size - done, PAGE - (iova + done) % PAGE);
@@ -34,7 +53,7 @@ void pm_dma_read(const PmPageTable *table, PmDmaFaultLog *log, uint64_t iova, vo
         uint64_t host;
 
         if (!translate(table, iova + done, false, &host) ||
-            pm_user_read(into, (const void *)(uintptr_t)host, piece) < 0) {
+            read_page(held, host, into, piece) < 0) {
             memset(into, 0, piece);
             record_fault(log, iova + done, false);
         }
@@ -42,15 +61,15 @@ void pm_dma_read(const PmPageTable *table, PmDmaFaultLog *log, uint64_t iova, vo
     }
 }
 
-void pm_dma_write(const PmPageTable *table, PmDmaFaultLog *log, uint64_t iova, const void *buffer,
-                  uint64_t size)
+void pm_dma_write(const PmPageTable *table, PmHeldPages *held, PmDmaFaultLog *log, uint64_t iova,
+                  const void *buffer, uint64_t size)
 {
     for (uint64_t done = 0; done < size;) {
         uint64_t piece = MIN(size - done, PAGE - (iova + done) % PAGE);
         uint64_t host;
 
         if (!translate(table, iova + done, true, &host) ||
-            pm_user_write((void *)(uintptr_t)host, (const uint8_t *)buffer + done, piece) < 0)
+            write_page(held, host, (const uint8_t *)buffer + done, piece) < 0)
             record_fault(log, iova + done, true);
         done += piece;
     }

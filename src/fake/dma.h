@@ -6,7 +6,12 @@
 
 #include <plugmap/fake.h>
 
+#include "fake/held_pages.h"
 #include "fake/page_table.h"
+
+/* From this address on, page tables lead to pages that read as zeros. Below, from PM_HELD_BASE on,
+ * to held pages; else to the process's memory. */
+#define PM_DMA_ZEROS (UINT64_C(3) << 61)
 
 /* The refused accesses so far; zero-initialised. */
 typedef struct {
@@ -17,11 +22,12 @@ typedef struct {
 /*
  * The device reads (writes) @size bytes at @iova. Goes on behind a refused page, as the bus does: a
  * refused read gives zeros, a refused write changes nothing. @table NULL: every access is refused.
- * Memory that the process has unmapped under the mapping counts as refused too.
+ * @held: the pages that the table can lead to; NULL: there are none. Memory that is not held and
+ * that the process has unmapped under the mapping counts as refused too.
  */
-void pm_dma_read(const PmPageTable *table, PmDmaFaultLog *log, uint64_t iova, void *buffer,
-                 uint64_t size);
-void pm_dma_write(const PmPageTable *table, PmDmaFaultLog *log, uint64_t iova, const void *buffer,
-                  uint64_t size);
+void pm_dma_read(const PmPageTable *table, PmHeldPages *held, PmDmaFaultLog *log, uint64_t iova,
+                 void *buffer, uint64_t size);
+void pm_dma_write(const PmPageTable *table, PmHeldPages *held, PmDmaFaultLog *log, uint64_t iova,
+                  const void *buffer, uint64_t size);
 
 #endif

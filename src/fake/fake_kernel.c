@@ -197,6 +197,7 @@ static void fake_free(PmKernel *kernel)
     g_ptr_array_unref(fake->groups);
     pm_fault_plan_clear(&fake->plan);
     pthread_mutex_destroy(&fake->lock);
+    pm_held_pages_free(fake->held);
     g_free((PmIovaRange *)fake->config.iova_ranges);
     g_free(fake);
 }
@@ -246,6 +247,7 @@ static bool check_config(const PmFakeConfig *config, GError **error)
 
 PmKernel *pm_fake_kernel_new(const PmFakeConfig *config, GError **error)
 {
+    PmHeldPages *held = NULL;
     PmFakeConfig defaults;
     PmFakeKernel *fake;
 
@@ -254,12 +256,15 @@ PmKernel *pm_fake_kernel_new(const PmFakeConfig *config, GError **error)
         config = &defaults;
     if (!check_config(config, error))
         return NULL;
+    if (config->pin == PM_FAKE_PIN_HOLD && (held = pm_held_pages_new(error)) == NULL)
+        return NULL;
     fake = g_new0(PmFakeKernel, 1);
     pm_kernel_init(&fake->kernel, &fake_ops);
     (void)pthread_mutex_init(&fake->lock, NULL);
     fake->config = *config;
     fake->config.iova_ranges =
         g_memdup2(config->iova_ranges, config->n_iova_ranges * sizeof(PmIovaRange));
+    fake->held = held;
     pm_fault_plan_init(&fake->plan);
     fake->groups = g_ptr_array_new_with_free_func(pm_group_free);
     (void)pm_fake_kernel_add_device(&fake->kernel, 1, "0000:00:04.0", "vfio-pci", NULL);

@@ -24,6 +24,7 @@ typedef struct PmFakeKernel {
     PmFaultPlan plan;
     GPtrArray *groups; /* of PmGroup */
     uint64_t locked_bytes;
+    PmHeldPages *held; /* NULL unless PM_FAKE_PIN_HOLD */
     PmDmaFaultLog dma_faults;
 } PmFakeKernel;
 

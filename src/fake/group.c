@@ -25,15 +25,17 @@ static const PmPageTable *page_table_of(const PmPciDevice *device)
 static void device_dma_read(void *user_data, uint64_t iova, void *buffer, uint64_t size)
 {
     PmPciDevice *device = user_data;
+    PmFakeKernel *fake = device->group->fake;
 
-    pm_dma_read(page_table_of(device), &device->group->fake->dma_faults, iova, buffer, size);
+    pm_dma_read(page_table_of(device), fake->held, &fake->dma_faults, iova, buffer, size);
 }
 
 static void device_dma_write(void *user_data, uint64_t iova, const void *buffer, uint64_t size)
 {
     PmPciDevice *device = user_data;
+    PmFakeKernel *fake = device->group->fake;
 
-    pm_dma_write(page_table_of(device), &device->group->fake->dma_faults, iova, buffer, size);
+    pm_dma_write(page_table_of(device), fake->held, &fake->dma_faults, iova, buffer, size);
 }
 
 static const PmEduDma device_dma = {

@@ -29,7 +29,7 @@ void pm_type1_free(PmType1 *type1)
     const PmMapping *mapping = pm_range_map_find(type1->mappings, 0);
 
     while (mapping != NULL) {
-        type1->fake->locked_bytes -= pm_mapping_size(mapping);
+        pm_unpin(type1->fake, &mapping->pins);
         mapping = mapping->key.last < UINT64_MAX
                       ? pm_range_map_find(type1->mappings, mapping->key.last + 1)
                       : NULL;
@@ -118,42 +118,18 @@ static bool in_a_range(const PmType1 *type1, uint64_t iova, uint64_t size)
     return false;
 }
 
-/* How many more bytes the process may lock. */
-static uint64_t lockable(const PmFakeKernel *fake)
-{
-    uint64_t limit = fake->config.memlock_limit & -PM_FAKE_PAGE;
-
-    if (fake->config.cap_ipc_lock || fake->config.memlock_limit == UINT64_MAX)
-        return UINT64_MAX;
-    return limit > fake->locked_bytes ? limit - fake->locked_bytes : 0;
-}
-
-/* Page by page: first whether a page can be pinned, then whether the limit allows it. */
-static int pin(const PmFakeKernel *fake, uint64_t host, uint64_t size, PmIommuAccess access)
-{
-    bool populate = fake->config.pin == PM_FAKE_PIN_POPULATE;
-    uint64_t within_limit = MIN(size, lockable(fake));
-
-    if (within_limit > 0 && pm_user_pin(host, within_limit, access, populate) < within_limit)
-        return -EFAULT;
-    if (within_limit == size)
-        return 0;
-    return pm_user_pin(host + within_limit, PM_FAKE_PAGE, access, populate) == 0 ? -EFAULT
-                                                                                 : -ENOMEM;
-}
-
 static int add_mapping(PmType1 *type1, const struct vfio_iommu_type1_dma_map *map)
 {
-    const PmMapping mapping = {
+    PmMapping mapping = {
         .key = {map->iova, map->iova + (map->size - 1)},
         .host = map->vaddr,
         .access = map->flags & MAP_ACCESS,
     };
-    int result;
+    int result = pm_pin(type1->fake, map->vaddr, map->size, (PmIommuAccess)mapping.access,
+                        type1->table, map->iova, &mapping.pins);
 
-    if (!pm_page_table_map(type1->table, map->iova, map->vaddr, map->size,
-                           (PmIommuAccess)mapping.access))
-        return -ENOMEM;
+    if (result < 0)
+        return result;
     result = pm_type1_dirty_add(type1, &mapping);
     if (result == 0 && !pm_range_map_insert(type1->mappings, &mapping)) {
         pm_type1_dirty_remove(type1, &mapping);
@@ -161,10 +137,10 @@ static int add_mapping(PmType1 *type1, const struct vfio_iommu_type1_dma_map *ma
     }
     if (result < 0) {
         pm_page_table_unmap(type1->table, map->iova, map->size);
+        pm_unpin(type1->fake, &mapping.pins);
         return result;
     }
     type1->n_available--;
-    type1->fake->locked_bytes += map->size;
     return 0;
 }
 
@@ -188,8 +164,7 @@ static int map_dma(PmType1 *type1, const void *argument)
         return -ENOSPC;
     if (!in_a_range(type1, map.iova, map.size))
         return -EINVAL;
-    result = pin(type1->fake, map.vaddr, map.size, (PmIommuAccess)(map.flags & MAP_ACCESS));
-    return result < 0 ? result : add_mapping(type1, &map);
+    return add_mapping(type1, &map);
 }
 
 int pm_type1_ioctl(PmType1 *type1, unsigned long request, void *argument)

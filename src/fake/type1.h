@@ -7,12 +7,14 @@
 
 #include "base/range_map.h"
 #include "fake/page_table.h"
+#include "fake/pin.h"
 
 struct PmFakeKernel;
 
 typedef struct {
     PmRangeKey key;
     uint64_t host;
+    PmPins pins;
     uint32_t access;          /* PmIommuAccess */
     uint32_t address_invalid; /* UNMAP with VADDR took the host address away */
 } PmMapping;

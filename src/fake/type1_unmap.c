@@ -134,6 +134,7 @@ static int collect(PmType1 *type1, const Request *request, uint64_t *n_bytes, ui
         if (mapping->address_invalid)
             type1->n_invalid_addresses--;
         pm_type1_dirty_remove(type1, mapping);
+        pm_unpin(type1->fake, &mapping->pins);
         *n_bytes += pm_mapping_size(mapping);
         *last = mapping->key.last;
     }
@@ -168,7 +169,6 @@ static int remove_mappings(PmType1 *type1, const Request *request, uint64_t *n_b
 
         pm_page_table_unmap(type1->table, first, last - first + 1);
         type1->n_available += (uint32_t)pm_range_map_remove(type1->mappings, first, last);
-        type1->fake->locked_bytes -= *n_bytes;
     }
     return result;
 }

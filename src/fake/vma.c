@@ -4,9 +4,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -34,6 +36,9 @@ struct procmap_query {
 #define QUERY_SHARED           (1 << 3)
 #define QUERY_COVERING_OR_NEXT (1 << 4)
 
+/* What a mapping of a VFIO device's region is called. */
+#define DEVICE_NAME "anon_inode:[vfio-device]"
+
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static int maps_fd = -1;
 
@@ -53,6 +58,7 @@ static void open_maps(void)
 
 bool pm_vma_find(uint64_t address, PmVma *vma)
 {
+    char name[PATH_MAX];
     struct procmap_query query = {
         .size = sizeof(query),
         .query_flags = QUERY_COVERING_OR_NEXT,
@@ -68,7 +74,16 @@ bool pm_vma_find(uint64_t address, PmVma *vma)
         .readable = query.vma_flags & QUERY_READABLE,
         .writable = query.vma_flags & QUERY_WRITABLE,
         .shared = query.vma_flags & QUERY_SHARED,
+        .anonymous = query.inode == 0,
     };
+    if (vma->shared && !vma->anonymous) {
+        query.query_flags = 0;
+        query.query_addr = query.vma_start;
+        query.vma_name_size = sizeof(name);
+        query.vma_name_addr = (uintptr_t)name;
+        vma->device_registers =
+            ioctl(maps_fd, PROCMAP_QUERY, &query) == 0 && strstr(name, DEVICE_NAME) != NULL;
+    }
     return true;
 }
 
@@ -83,14 +98,18 @@ bool pm_vma_find_in_text(uint64_t address, PmVma *vma)
         return false;
     while (!found && getline(&line, &room, file) > 0) {
         char flags[5];
+        uint64_t inode;
 
         /* The kernel's own numbers, in its own format: they fit. NOLINTNEXTLINE(cert-err34-c) */
-        if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %4s", &vma->start, &vma->end, flags) != 3)
+        if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %4s %*s %*s %" SCNu64, &vma->start, &vma->end,
+                   flags, &inode) != 4)
             continue;
         found = vma->end > address;
         vma->readable = flags[0] == 'r';
         vma->writable = flags[1] == 'w';
         vma->shared = flags[3] == 's';
+        vma->anonymous = inode == 0;
+        vma->device_registers = strstr(line, DEVICE_NAME) != NULL;
     }
     free(line);
     fclose(file);

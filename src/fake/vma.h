@@ -12,6 +12,8 @@ typedef struct {
     bool readable;
     bool writable;
     bool shared;
+    bool anonymous;        /* of no file */
+    bool device_registers; /* of a VFIO device: no memory */
 } PmVma;
 
 /* The mapping that holds @address, or the next one above; false if there is none. Any thread. */

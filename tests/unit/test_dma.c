@@ -62,9 +62,9 @@ static void writes_and_reads_move_bytes(void **state)
     char copy[6] = "";
 
     map(setup, IOVA, 1, 1, PM_IOMMU_READ_WRITE);
-    pm_dma_write(setup->table, &setup->log, IOVA + 0x123, "hello", 6);
+    pm_dma_write(setup->table, NULL, &setup->log, IOVA + 0x123, "hello", 6);
     assert_string_equal((char *)setup->host + PAGE + 0x123, "hello");
-    pm_dma_read(setup->table, &setup->log, IOVA + 0x123, copy, 6);
+    pm_dma_read(setup->table, NULL, &setup->log, IOVA + 0x123, copy, 6);
     assert_string_equal(copy, "hello");
     assert_int_equal(setup->log.n_faults, 0);
 }
@@ -80,11 +80,11 @@ static void each_page_is_translated_for_itself(void **state)
     map(setup, IOVA, 3, 1, PM_IOMMU_READ_WRITE);
     map(setup, IOVA + PAGE, 0, 1, PM_IOMMU_READ_WRITE);
     map(setup, IOVA + 2 * PAGE, 2, 1, PM_IOMMU_READ_WRITE);
-    pm_dma_write(setup->table, &setup->log, IOVA + 100, pattern, sizeof(pattern));
+    pm_dma_write(setup->table, NULL, &setup->log, IOVA + 100, pattern, sizeof(pattern));
     assert_memory_equal(setup->host + 3 * PAGE + 100, pattern, PAGE - 100);
     assert_memory_equal(setup->host, pattern + PAGE - 100, PAGE);
     assert_memory_equal(setup->host + 2 * PAGE, pattern + 2 * PAGE - 100, 100);
-    pm_dma_read(setup->table, &setup->log, IOVA + 100, copy, sizeof(copy));
+    pm_dma_read(setup->table, NULL, &setup->log, IOVA + 100, copy, sizeof(copy));
     assert_memory_equal(copy, pattern, sizeof(copy));
     assert_int_equal(setup->log.n_faults, 0);
 }
@@ -97,10 +97,10 @@ static void access_to_nothing_gives_zeros_and_changes_nothing(void **state)
 
     map(setup, IOVA, 0, 1, PM_IOMMU_READ_WRITE);
     memset(copy, 0xee, sizeof(copy));
-    pm_dma_read(setup->table, &setup->log, IOVA + 5 * PAGE + 8, copy, sizeof(copy));
+    pm_dma_read(setup->table, NULL, &setup->log, IOVA + 5 * PAGE + 8, copy, sizeof(copy));
     assert_memory_equal(copy, zeros, sizeof(copy));
     assert_faults(setup, 1, IOVA + 5 * PAGE + 8, false);
-    pm_dma_write(setup->table, &setup->log, IOVA - 8, copy, sizeof(copy));
+    pm_dma_write(setup->table, NULL, &setup->log, IOVA - 8, copy, sizeof(copy));
     assert_faults(setup, 2, IOVA - 8, true);
 }
 
@@ -109,9 +109,9 @@ static void without_a_page_table_everything_is_refused(void **state)
     Setup *setup = *state;
     uint8_t byte = 0xee;
 
-    pm_dma_read(NULL, &setup->log, 0, &byte, 1);
+    pm_dma_read(NULL, NULL, &setup->log, 0, &byte, 1);
     assert_int_equal(byte, 0);
-    pm_dma_write(NULL, &setup->log, PAGE, &byte, 1);
+    pm_dma_write(NULL, NULL, &setup->log, PAGE, &byte, 1);
     assert_faults(setup, 2, PAGE, true);
 }
 
@@ -122,10 +122,10 @@ static void read_only_mapping_refuses_writes(void **state)
 
     map(setup, IOVA, 0, 1, PM_IOMMU_READ);
     setup->host[0] = 0x11;
-    pm_dma_write(setup->table, &setup->log, IOVA, &byte, 1);
+    pm_dma_write(setup->table, NULL, &setup->log, IOVA, &byte, 1);
     assert_int_equal(setup->host[0], 0x11);
     assert_faults(setup, 1, IOVA, true);
-    pm_dma_read(setup->table, &setup->log, IOVA, &byte, 1);
+    pm_dma_read(setup->table, NULL, &setup->log, IOVA, &byte, 1);
     assert_int_equal(byte, 0x11);
     assert_int_equal(setup->log.n_faults, 1);
 }
@@ -138,7 +138,7 @@ static void write_only_mapping_can_be_read(void **state)
 
     map(setup, IOVA, 0, 1, PM_IOMMU_WRITE);
     setup->host[7] = 0x77;
-    pm_dma_read(setup->table, &setup->log, IOVA + 7, &byte, 1);
+    pm_dma_read(setup->table, NULL, &setup->log, IOVA + 7, &byte, 1);
     assert_int_equal(byte, 0x77);
     assert_int_equal(setup->log.n_faults, 0);
 }
@@ -150,13 +150,13 @@ static void transfer_over_the_end_of_a_mapping_is_done_up_to_it(void **state)
 
     map(setup, IOVA, 0, 1, PM_IOMMU_READ_WRITE);
     memset(copy, 0x5a, sizeof(copy));
-    pm_dma_write(setup->table, &setup->log, IOVA + PAGE - 100, copy, sizeof(copy));
+    pm_dma_write(setup->table, NULL, &setup->log, IOVA + PAGE - 100, copy, sizeof(copy));
     assert_int_equal(setup->host[PAGE - 101], 0);
     assert_int_equal(setup->host[PAGE - 100], 0x5a);
     assert_int_equal(setup->host[PAGE - 1], 0x5a);
     assert_int_equal(setup->host[PAGE], 0);
     assert_faults(setup, 1, IOVA + PAGE, true);
-    pm_dma_read(setup->table, &setup->log, IOVA + PAGE - 100, copy, sizeof(copy));
+    pm_dma_read(setup->table, NULL, &setup->log, IOVA + PAGE - 100, copy, sizeof(copy));
     assert_int_equal(copy[99], 0x5a);
     assert_int_equal(copy[100], 0);
     assert_int_equal(copy[199], 0);
@@ -171,7 +171,7 @@ static void transfer_goes_on_behind_a_refused_page(void **state)
     map(setup, IOVA, 0, 1, PM_IOMMU_READ_WRITE);
     map(setup, IOVA + 2 * PAGE, 2, 1, PM_IOMMU_READ_WRITE);
     memset(pattern, 0x5a, sizeof(pattern));
-    pm_dma_write(setup->table, &setup->log, IOVA, pattern, sizeof(pattern));
+    pm_dma_write(setup->table, NULL, &setup->log, IOVA, pattern, sizeof(pattern));
     assert_int_equal(setup->host[PAGE - 1], 0x5a);
     assert_int_equal(setup->host[PAGE], 0);
     assert_int_equal(setup->host[3 * PAGE - 1], 0x5a);
@@ -185,9 +185,9 @@ static void memory_that_the_process_gave_back_is_refused(void **state)
 
     map(setup, IOVA, 0, 1, PM_IOMMU_READ_WRITE);
     assert_int_equal(munmap(setup->host, PAGE), 0);
-    pm_dma_read(setup->table, &setup->log, IOVA, &byte, 1);
+    pm_dma_read(setup->table, NULL, &setup->log, IOVA, &byte, 1);
     assert_int_equal(byte, 0);
-    pm_dma_write(setup->table, &setup->log, IOVA, &byte, 1);
+    pm_dma_write(setup->table, NULL, &setup->log, IOVA, &byte, 1);
     assert_faults(setup, 2, IOVA, true);
 }
 

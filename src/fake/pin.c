@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: MIT */
+#include "fake/pin.h"
+
+#include <errno.h>
+
+#include <plugmap/size.h>
+
+#include "fake/fake_kernel.h"
+#include "fake/user_memory.h"
+#include "fake/vma.h"
+#include "fake/zero_page.h"
+
+/* A part of a mapping whose pages are all of one sort. */
+typedef enum {
+    PIECE_MEMORY,
+    PIECE_ZERO_PAGE,
+    PIECE_DEVICE_REGISTERS
+} PieceSort;
+
+typedef struct {
+    PmFakeKernel *fake;
+    PmIommuAccess access;
+    PmPageTable *table;
+    PmPins *pins;
+} Request;
+
+/* How many more bytes the process may lock. */
+static uint64_t lockable(const PmFakeKernel *fake)
+{
+    uint64_t limit = fake->config.memlock_limit & -PM_FAKE_PAGE;
+
+    if (fake->config.cap_ipc_lock || fake->config.memlock_limit == UINT64_MAX)
+        return UINT64_MAX;
+    return limit > fake->locked_bytes ? limit - fake->locked_bytes : 0;
+}
+
+/* Linux 6.1 pins the zero page where memory was never written and the device only reads; 6.12 gives
+ * such memory a page. */
+static bool may_be_zero_page(const Request *request, const PmVma *vma)
+{
+    return request->fake->config.linux_version == PM_FAKE_LINUX_6_1 &&
+           request->access == PM_IOMMU_READ && vma->anonymous && !vma->shared && vma->readable;
+}
+
+/* Where nothing is mapped, pinning finds that out. Memory that is only accounted for is all of one
+ * sort, which is quick to tell. */
+static uint64_t next_piece(const Request *request, uint64_t host, uint64_t size, PieceSort *sort)
+{
+    bool is_zero;
+    PmVma vma;
+
+    *sort = PIECE_MEMORY;
+    if (request->fake->config.pin == PM_FAKE_PIN_ACCOUNT || !pm_vma_find(host, &vma) ||
+        vma.start > host)
+        return size;
+    size = MIN(size, vma.end - host);
+    if (vma.device_registers)
+        *sort = PIECE_DEVICE_REGISTERS;
+    if (!may_be_zero_page(request, &vma))
+        return size;
+    size = pm_zero_page_run(host, size, &is_zero);
+    *sort = is_zero ? PIECE_ZERO_PAGE : PIECE_MEMORY;
+    return size;
+}
+
+static int charge_memory(const Request *request, uint64_t host, uint64_t size)
+{
+    PmFakeKernel *fake = request->fake;
+    bool populate = fake->config.pin != PM_FAKE_PIN_ACCOUNT;
+    uint64_t within_limit = MIN(size, lockable(fake));
+
+    if (within_limit > 0 &&
+        pm_user_pin(host, within_limit, request->access, populate) < within_limit)
+        return -EFAULT;
+    if (within_limit < size)
+        return pm_user_pin(host + within_limit, PM_FAKE_PAGE, request->access, populate) == 0
+                   ? -EFAULT
+                   : -ENOMEM;
+    fake->locked_bytes += size;
+    request->pins->n_locked += size;
+    return 0;
+}
+
+/* The address that devices reach the pages at: of its own if they are held, else the process's. */
+static uint64_t hold(const Request *request, uint64_t host, uint64_t size)
+{
+    PmPins *pins = request->pins;
+    uint64_t held;
+
+    if (request->fake->held == NULL)
+        return host;
+    held = pm_held_pages_hold(request->fake->held, host, size);
+    if (held == 0)
+        return host;
+    if (pins->held_first == 0)
+        pins->held_first = held;
+    pins->held_last = held + (size - 1);
+    return held;
+}
+
+static int pin_piece(const Request *request, PieceSort sort, uint64_t host, uint64_t size,
+                     uint64_t iova)
+{
+    uint64_t address = host;
+    int result;
+
+    if (sort == PIECE_ZERO_PAGE)
+        address = PM_DMA_ZEROS + iova % PM_GIB;
+    if (sort == PIECE_MEMORY) {
+        result = charge_memory(request, host, size);
+        if (result < 0)
+            return result;
+        address = hold(request, host, size);
+    }
+    return pm_page_table_map(request->table, iova, address, size, request->access) ? 0 : -ENOMEM;
+}
+
+int pm_pin(PmFakeKernel *fake, uint64_t host, uint64_t size, PmIommuAccess access,
+           PmPageTable *table, uint64_t iova, PmPins *pins)
+{
+    const Request request = {fake, access, table, pins};
+    uint64_t done = 0;
+    int result = 0;
+
+    *pins = (PmPins){0};
+    while (done < size && result == 0) {
+        PieceSort sort;
+        uint64_t piece = next_piece(&request, host + done, size - done, &sort);
+
+        result = pin_piece(&request, sort, host + done, piece, iova + done);
+        done += piece;
+    }
+    if (result == 0)
+        return 0;
+    pm_page_table_unmap(table, iova, size);
+    pm_unpin(fake, pins);
+    return result;
+}
+
+void pm_unpin(PmFakeKernel *fake, const PmPins *pins)
+{
+    fake->locked_bytes -= pins->n_locked;
+    if (pins->held_first != 0)
+        pm_held_pages_release(fake->held, pins->held_first, pins->held_last);
+}
