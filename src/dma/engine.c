@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "dma/engine.h"
 
-#include <errno.h>
-#include <inttypes.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "base/error_text.h"
+#include "dma/scratch.h"
 #include "kernel-uapi/vfio.h"
 
 #define CONFIG_ID      0x00
@@ -30,51 +28,6 @@ static const PmDmaEngineKind *find_kind(const char *device, uint32_t pci_id, GEr
     return NULL;
 }
 
-/* Away from [avoid, avoid + avoid_size), with a page between them, so that it is a run of its own.
- */
-static bool find_room(PmDmaEngine *engine, uint64_t avoid, uint64_t avoid_size, GError **error)
-{
-    uint64_t page_sizes = pm_iommu_get_page_sizes(engine->iommu);
-    uint64_t page = page_sizes & -page_sizes;
-    size_t n_ranges;
-    const PmIovaRange *ranges = pm_iommu_get_iova_ranges(engine->iommu, &n_ranges);
-
-    engine->scratch_size = MAX(page, PM_DMA_SCRATCH_PAGES * PM_DMA_PAGE);
-    for (size_t i = 0; i < n_ranges; i++) {
-        uint64_t candidates[] = {ranges[i].start, avoid + avoid_size + page};
-
-        for (size_t j = 0; j < G_N_ELEMENTS(candidates); j++) {
-            uint64_t iova = candidates[j];
-
-            if (!pm_iommu_check_range(engine->iommu, iova, engine->scratch_size + page, NULL) ||
-                (iova < avoid + avoid_size + page && avoid < iova + engine->scratch_size + page))
-                continue;
-            engine->scratch_iova = iova;
-            return true;
-        }
-    }
-    return pm_fail(
-        error, PM_ERROR_UNSUPPORTED,
-        "there is no room for the DMA engine's %zu bytes beside the region at 0x%" PRIx64,
-        engine->scratch_size, avoid);
-}
-
-static bool map_scratch(PmDmaEngine *engine, GError **error)
-{
-    void *scratch = mmap(NULL, engine->scratch_size, PROT_READ | PROT_WRITE,
-                         MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    g_autofree char *name = NULL;
-
-    if (scratch == MAP_FAILED) {
-        name = pm_errno_text(errno);
-        return pm_fail(error, PM_ERROR_MEMORY, "there is no memory for the DMA engine: %s", name);
-    }
-    engine->scratch = scratch;
-    engine->scratch_is_mapped = pm_iommu_map(engine->iommu, engine->scratch_iova, scratch,
-                                             engine->scratch_size, 1, PM_IOMMU_READ_WRITE, error);
-    return engine->scratch_is_mapped;
-}
-
 static bool enable_device(const PmVfioRegion *config, GError **error)
 {
     uint64_t command;
@@ -84,52 +37,66 @@ static bool enable_device(const PmVfioRegion *config, GError **error)
                                 command | COMMAND_MEMORY | COMMAND_MASTER, error);
 }
 
-static bool set_up(PmDmaEngine *engine, PmKernel *kernel, int fd, uint64_t avoid,
-                   uint64_t avoid_size, GError **error)
+static bool set_up(PmDmaEngine *engine, PmKernel *kernel, int fd, GError **error)
 {
     return enable_device(&engine->config, error) &&
            pm_vfio_region_open(&engine->registers, kernel, fd, VFIO_PCI_BAR0_REGION_INDEX,
                                engine->kind->registers_size, error) &&
-           find_room(engine, avoid, avoid_size, error) && map_scratch(engine, error) &&
            engine->kind->start(engine, error);
 }
 
-PmDmaEngine *pm_dma_engine_new(PmIommu *iommu, PmKernel *kernel, const char *device, uint64_t avoid,
-                               uint64_t avoid_size, GError **error)
+PmDmaEngine *pm_dma_engine_new(PmKernel *kernel, int fd, const char *name, void *scratch,
+                               uint64_t scratch_iova, GError **error)
 {
     g_autoptr(PmDmaEngine) engine = NULL;
     const PmDmaEngineKind *kind;
     PmVfioRegion config = {0};
     uint64_t pci_id;
-    int fd = pm_iommu_open_device(iommu, device, error);
 
-    if (fd < 0 ||
-        !pm_vfio_region_open(&config, kernel, fd, VFIO_PCI_CONFIG_REGION_INDEX, CONFIG_SIZE,
+    if (!pm_vfio_region_open(&config, kernel, fd, VFIO_PCI_CONFIG_REGION_INDEX, CONFIG_SIZE,
                              error) ||
         !pm_vfio_region_read(&config, CONFIG_ID, 4, &pci_id, error))
         return NULL;
-    kind = find_kind(device, (uint32_t)pci_id, error);
+    kind = find_kind(name, (uint32_t)pci_id, error);
     if (kind == NULL)
         return NULL;
     engine = g_malloc0(kind->size);
     engine->kind = kind;
-    engine->iommu = pm_iommu_ref(iommu);
     engine->config = config;
-    return set_up(engine, kernel, fd, avoid, avoid_size, error) ? g_steal_pointer(&engine) : NULL;
+    engine->scratch = scratch;
+    engine->scratch_iova = scratch_iova;
+    return set_up(engine, kernel, fd, error) ? g_steal_pointer(&engine) : NULL;
+}
+
+PmDmaEngine *pm_dma_engine_attach(PmIommu *iommu, PmKernel *kernel, const char *device,
+                                  uint64_t avoid, uint64_t avoid_size, GError **error)
+{
+    PmDmaScratch *scratch;
+    PmDmaEngine *engine;
+    int fd = pm_iommu_open_device(iommu, device, error);
+
+    if (fd < 0)
+        return NULL;
+    scratch = pm_dma_scratch_new(iommu, avoid, avoid_size, error);
+    if (scratch == NULL)
+        return NULL;
+    engine = pm_dma_engine_new(kernel, fd, device, pm_dma_scratch_get_memory(scratch),
+                               pm_dma_scratch_get_iova(scratch), error);
+    if (engine == NULL)
+        pm_dma_scratch_free(scratch);
+    else
+        engine->own = scratch;
+    return engine;
 }
 
 void pm_dma_engine_free(PmDmaEngine *engine)
 {
     if (engine == NULL)
         return;
-    if (engine->scratch_is_mapped) {
+    if (engine->registers.size > 0)
         engine->kind->stop(engine);
-        (void)pm_iommu_purge(engine->iommu, engine->scratch_iova, engine->scratch_size, NULL);
-    }
-    if (engine->scratch != NULL)
-        (void)munmap(engine->scratch, engine->scratch_size);
     pm_vfio_region_close(&engine->registers);
-    pm_iommu_unref(engine->iommu);
+    pm_dma_scratch_free(engine->own);
     g_free(engine);
 }
 

@@ -9,6 +9,7 @@
 #include "vfio/region.h"
 
 typedef struct PmDmaEngine PmDmaEngine;
+typedef struct PmDmaScratch PmDmaScratch;
 
 /*
  * PmDmaEngineKind: a kind of device.
@@ -39,28 +40,36 @@ typedef struct {
 /* Kinds embed this first. */
 struct PmDmaEngine {
     const PmDmaEngineKind *kind;
-    PmIommu *iommu;
     PmVfioRegion config;
     PmVfioRegion registers;
-    char *scratch; /* PM_DMA_SCRATCH_PAGES, zeroed; mapped for reading and writing */
+    char *scratch; /* PM_DMA_SCRATCH_PAGES; mapped for reading and writing */
     uint64_t scratch_iova;
-    size_t scratch_size;
-    bool scratch_is_mapped;
+    PmDmaScratch *own; /* NULL: the caller's */
 };
 
 extern const PmDmaEngineKind pm_edu_engine;
 extern const PmDmaEngineKind pm_nvme_engine;
 
 /*
- * Makes the engine that fits the device, which must be attached to @iommu (a reference is taken).
- * It keeps one mapping there, outside of [@avoid, @avoid + @avoid_size), until it is freed. An nvme
- * disk loses its first 4 KiB.
- * @kernel: the one of @iommu; lives as long.
- * Errors: PM_ERROR_UNSUPPORTED (no engine for this kind of device, or no room for the mapping),
- * PM_ERROR_DEVICE, PM_ERROR_NOT_FOUND, PM_ERROR_MEMORY, PM_ERROR_KERNEL, those of pm_iommu_map().
+ * Makes the engine that fits the device whose file is @fd. An nvme disk loses its first 4 KiB.
+ * @kernel, @fd: live as long. @name: of the device, for messages.
+ * @scratch, @scratch_iova: PM_DMA_SCRATCH_PAGES of zeroed memory, which the caller has mapped for
+ * the device, for reading and writing, and keeps mapped until the engine is freed. Errors:
+ * PM_ERROR_UNSUPPORTED (no engine for this kind of device), PM_ERROR_DEVICE, PM_ERROR_KERNEL.
  */
-PmDmaEngine *pm_dma_engine_new(PmIommu *iommu, PmKernel *kernel, const char *device, uint64_t avoid,
-                               uint64_t avoid_size, GError **error);
+PmDmaEngine *pm_dma_engine_new(PmKernel *kernel, int fd, const char *name, void *scratch,
+                               uint64_t scratch_iova, GError **error);
+
+/*
+ * The same for a device of @iommu (a reference is taken), with one mapping there that is the
+ * engine's own, outside of
+ * [@avoid, @avoid + @avoid_size).
+ * @kernel: the one of @iommu; lives as long.
+ * Errors: also PM_ERROR_UNSUPPORTED (no room for the mapping), PM_ERROR_NOT_FOUND (not attached),
+ * PM_ERROR_MEMORY, those of pm_iommu_map().
+ */
+PmDmaEngine *pm_dma_engine_attach(PmIommu *iommu, PmKernel *kernel, const char *device,
+                                  uint64_t avoid, uint64_t avoid_size, GError **error);
 void pm_dma_engine_free(PmDmaEngine *engine);
 
 const char *pm_dma_engine_name(const PmDmaEngine *engine);

@@ -323,8 +323,8 @@ static bool set_up_dma_check(PmReplay *replay, GError **error)
 
     if (replay->config->dma_device == NULL)
         return true;
-    engine = pm_dma_engine_new(replay->iommu, replay->recorder, replay->config->dma_device,
-                               trace->region_address, trace->region_size, error);
+    engine = pm_dma_engine_attach(replay->iommu, replay->recorder, replay->config->dma_device,
+                                  trace->region_address, trace->region_size, error);
     if (engine == NULL)
         return false;
     replay->result->dma_engine = g_strdup(pm_dma_engine_name(engine));

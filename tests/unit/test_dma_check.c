@@ -9,8 +9,6 @@
 
 #include <cmocka.h>
 
-#include <sys/mman.h>
-
 #include <plugmap/plugmap.h>
 
 #include "dma/check.h"
@@ -90,8 +88,8 @@ static int make(void **state)
     config.kernel = fixture->fake;
     fixture->iommu = pm_iommu_type1_new(&config, NULL);
     fixture->device = make_device();
-    engine = pm_dma_engine_new(fixture->iommu, fixture->fake, "0000:00:04.0", REGION_ADDRESS,
-                               REGION_N_BLOCKS * REGION_BLOCK, NULL);
+    engine = pm_dma_engine_attach(fixture->iommu, fixture->fake, "0000:00:04.0", REGION_ADDRESS,
+                                  REGION_N_BLOCKS * REGION_BLOCK, NULL);
     assert_non_null(engine);
     fixture->check = pm_dma_check_new(engine, fixture->device);
     fixture->mapper = pm_mapper_new(fixture->iommu);
@@ -239,15 +237,15 @@ static const PmDmaEngineKind leaking_engine = {
 static const PmDmaEngineKind failing_engine = {
     .name = "failing", .transfer_size = PM_DMA_PAGE, .move = failing_move};
 
+/* Room for what a move to the scratch page writes. */
+static char scratch_page[PM_DMA_PAGE];
+
 static PmDmaCheck *make_check(Fixture *fixture, const PmDmaEngineKind *kind)
 {
     PmDmaEngine *engine = g_new0(PmDmaEngine, 1);
 
     engine->kind = kind;
-    engine->iommu = pm_iommu_ref(fixture->iommu);
-    engine->scratch_size = PM_DMA_PAGE;
-    engine->scratch =
-        mmap(NULL, PM_DMA_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    engine->scratch = scratch_page;
     return pm_dma_check_new(engine, fixture->device);
 }
 

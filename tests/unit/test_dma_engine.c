@@ -22,7 +22,7 @@
 
 static PmDmaEngine *make_engine(IommuFixture *fixture, GError **error)
 {
-    return pm_dma_engine_new(fixture->iommu, fixture->kernel, DEVICE, AVOID, AVOID_SIZE, error);
+    return pm_dma_engine_attach(fixture->iommu, fixture->kernel, DEVICE, AVOID, AVOID_SIZE, error);
 }
 
 static void edu_moves_bytes_both_ways(void **state)
@@ -68,8 +68,8 @@ static void engine_stays_away_from_the_region(void **state)
 
     for (i = 0; i < G_N_ELEMENTS(regions); i++) {
         uint64_t size = regions[i].last - regions[i].start + 1;
-        g_autoptr(PmDmaEngine) engine = pm_dma_engine_new(fixture->iommu, fixture->kernel, DEVICE,
-                                                          regions[i].start, size, NULL);
+        g_autoptr(PmDmaEngine) engine = pm_dma_engine_attach(fixture->iommu, fixture->kernel,
+                                                             DEVICE, regions[i].start, size, NULL);
         PmIommuRun run;
 
         assert_non_null(engine);
@@ -84,8 +84,8 @@ static void region_that_leaves_no_room_is_refused(void **state)
     IommuFixture *fixture = *state;
     g_autoptr(GError) error = NULL;
 
-    assert_null(
-        pm_dma_engine_new(fixture->iommu, fixture->kernel, DEVICE, 0, UINT64_C(1) << 39, &error));
+    assert_null(pm_dma_engine_attach(fixture->iommu, fixture->kernel, DEVICE, 0, UINT64_C(1) << 39,
+                                     &error));
     assert_error(&error, PM_ERROR_UNSUPPORTED, "no room");
 }
 
@@ -121,7 +121,8 @@ static void device_that_is_not_attached_is_refused(void **state)
     IommuFixture *fixture = *state;
     g_autoptr(GError) error = NULL;
 
-    assert_null(pm_dma_engine_new(fixture->iommu, fixture->kernel, "0000:00:05.0", 0, 0, &error));
+    assert_null(
+        pm_dma_engine_attach(fixture->iommu, fixture->kernel, "0000:00:05.0", 0, 0, &error));
     assert_error(&error, PM_ERROR_NOT_FOUND, "0000:00:05.0 is in no IOMMU group");
 }
 

@@ -100,7 +100,7 @@ static bool device_sees(Devices *devices, PmIommu *iommu, const char *device, ui
     static char fresh = 'a';
     g_autoptr(GError) error = NULL;
     g_autoptr(PmDmaEngine) engine =
-        pm_dma_engine_new(iommu, devices->kernel, device, BASE, 2 * BLOCK, &error);
+        pm_dma_engine_attach(iommu, devices->kernel, device, BASE, 2 * BLOCK, &error);
     char *memory = devices->memory + block * BLOCK;
     char data[PM_DMA_PAGE];
 

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+/* PmDmaScratch: memory of a DMA engine's own, mapped away from the memory that it is to check. */
+#ifndef PLUGMAP_DMA_SCRATCH_H
+#define PLUGMAP_DMA_SCRATCH_H
+
+#include "dma/engine.h"
+
+/* Maps zeroed memory outside of [@avoid, @avoid + @avoid_size), with a page between them at least.
+ * Takes a reference to @iommu. Errors: PM_ERROR_UNSUPPORTED (no room), PM_ERROR_MEMORY, those of
+ * pm_iommu_map(). */
+PmDmaScratch *pm_dma_scratch_new(PmIommu *iommu, uint64_t avoid, uint64_t avoid_size,
+                                 GError **error);
+void pm_dma_scratch_free(PmDmaScratch *scratch);
+
+void *pm_dma_scratch_get_memory(const PmDmaScratch *scratch);
+uint64_t pm_dma_scratch_get_iova(const PmDmaScratch *scratch);
+
+#endif
