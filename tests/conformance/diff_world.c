@@ -1,0 +1,401 @@
+/* SPDX-License-Identifier: MIT */
+#include "diff_world.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/utsname.h>
+
+#include <cap-ng.h>
+
+#include "kernel-uapi/vfio.h"
+
+#define ENTRY_LIMIT_FILE "/sys/module/vfio_iommu_type1/parameters/dma_entry_limit"
+#define SCRATCH_SIZE     (PM_DMA_SCRATCH_PAGES * PM_DMA_PAGE)
+#define MAX_ARGUMENT     256
+
+void world_differ(World *world, const char *format, ...)
+{
+    va_list arguments;
+
+    if (world->difference != NULL)
+        return;
+    va_start(arguments, format);
+    world->difference = g_strdup_vprintf(format, arguments);
+    va_end(arguments);
+}
+
+void world_count(World *world, const char *what, int result)
+{
+    g_autofree char *text =
+        g_strdup_printf("%s: %s", what, result < 0 ? g_strerror(-result) : "done");
+    guint64 count = GPOINTER_TO_SIZE(g_hash_table_lookup(world->results, text));
+
+    g_hash_table_insert(world->results, g_steal_pointer(&text), GSIZE_TO_POINTER(count + 1));
+}
+
+/* --- the argument's place --- */
+
+/* Two pages; the second cannot be reached. */
+static char *argument_pages(void)
+{
+    static char *pages;
+
+    if (pages == NULL) {
+        pages = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        (void)mprotect(pages + PAGE, PAGE, PROT_NONE);
+    }
+    return pages;
+}
+
+static char *place_argument(const void *argument, size_t size, const Op *op)
+{
+    char *pages = argument_pages();
+    char *at = pages;
+
+    (void)mprotect(pages, PAGE, PROT_READ | PROT_WRITE);
+    memset(pages, 0xa5, PAGE);
+    switch (op->place) {
+    case PLACE_NULL:
+        return NULL;
+    case PLACE_CUT:
+        at = pages + PAGE - MIN(op->place_bytes, size);
+        memcpy(at, argument, MIN(op->place_bytes, size));
+        return at;
+    default:
+        memcpy(at, argument, size);
+        break;
+    }
+    if (op->place == PLACE_READ_ONLY)
+        (void)mprotect(pages, PAGE, PROT_READ);
+    return at;
+}
+
+static void count_ioctl(World *world, unsigned long request, int result)
+{
+    g_autofree char *what = g_strdup_printf("ioctl 0x%lx", request);
+
+    world_count(world, what, result);
+}
+
+static void compare_bytes(World *world, const char *what, const char *host, const char *fake,
+                          size_t size)
+{
+    size_t i = 0;
+
+    if (memcmp(host, fake, size) == 0)
+        return;
+    while (host[i] == fake[i])
+        i++;
+    world_differ(world, "byte %zu of %s: host 0x%02x, fake 0x%02x", i, what, host[i] & 0xff,
+                 fake[i] & 0xff);
+}
+
+int world_ioctl(World *world, const int *fds, unsigned long request, const void *argument,
+                size_t size, const Op *op)
+{
+    static char bitmaps[N_SIDES][BITMAP_SIZE];
+    char *bitmap = (char *)(uintptr_t)bitmap_address();
+    int results[N_SIDES];
+    char after[N_SIDES][PAGE];
+
+    for (int i = 0; i < N_SIDES; i++) {
+        PmKernel *kernel = world->sides[i].kernel;
+        char *placed = place_argument(argument, size, op);
+
+        if (op->bitmap != 0)
+            memset(bitmap, 0x11, BITMAP_SIZE);
+        results[i] = kernel->ops->ioctl(kernel, fds[i], request, placed);
+        memcpy(after[i], argument_pages(), PAGE);
+        if (op->bitmap != 0)
+            memcpy(bitmaps[i], bitmap, BITMAP_SIZE);
+    }
+    if (op->bitmap != 0)
+        compare_bytes(world, "the dirty bitmap", bitmaps[HOST], bitmaps[FAKE], BITMAP_SIZE);
+    compare_bytes(world, "the argument's page", after[HOST], after[FAKE], PAGE);
+    count_ioctl(world, request, results[HOST]);
+    if (results[HOST] != results[FAKE])
+        world_differ(world, "ioctl 0x%lx: host %d, fake %d", request, results[HOST], results[FAKE]);
+    return results[HOST];
+}
+
+int world_ioctl_number(World *world, const int *fds, unsigned long request, unsigned long number)
+{
+    int results[N_SIDES];
+
+    for (int i = 0; i < N_SIDES; i++) {
+        PmKernel *kernel = world->sides[i].kernel;
+
+        results[i] = kernel->ops->ioctl(kernel, fds[i], request, (void *)(uintptr_t)number);
+    }
+    count_ioctl(world, request, results[HOST]);
+    if (results[HOST] != results[FAKE])
+        world_differ(world, "ioctl 0x%lx with %lu: host %d, fake %d", request, number,
+                     results[HOST], results[FAKE]);
+    return results[HOST];
+}
+
+/* --- both kernels --- */
+
+static bool host_is_linux_6_1(void)
+{
+    struct utsname name;
+
+    return uname(&name) == 0 && g_str_has_prefix(name.release, "6.1.");
+}
+
+static PmKernel *make_fake(void)
+{
+    g_autoptr(GError) error = NULL;
+    PmFakeConfig config;
+    PmKernel *fake;
+
+    pm_fake_config_init(&config);
+    config.linux_version = host_is_linux_6_1() ? PM_FAKE_LINUX_6_1 : PM_FAKE_LINUX_6_12;
+    config.pin = PM_FAKE_PIN_HOLD;
+    config.cap_ipc_lock = true;
+    fake = pm_fake_kernel_new(&config, &error);
+    if (fake == NULL) {
+        fprintf(stderr, "differential: %s\n", error->message);
+        exit(2);
+    }
+    (void)pm_fake_kernel_add_device(fake, 2, "0000:00:05.0", "vfio-pci", NULL);
+    (void)pm_fake_kernel_add_device(fake, 3, "0000:00:06.0", "vfio-pci", NULL);
+    (void)pm_fake_kernel_add_device(fake, 4, "0000:00:07.0", "vfio-pci", NULL);
+    (void)pm_fake_kernel_add_device(fake, 4, "0000:00:07.1", "serial", NULL);
+    return fake;
+}
+
+static void set_entry_limit(World *world, uint32_t limit)
+{
+    FILE *file = fopen(ENTRY_LIMIT_FILE, "we");
+
+    if (file == NULL || fprintf(file, "%u\n", limit) < 0 || fclose(file) != 0) {
+        perror(ENTRY_LIMIT_FILE);
+        exit(2);
+    }
+    pm_fake_kernel_set_entry_limit(world->sides[FAKE].kernel, limit);
+}
+
+static void set_memlock(World *world, uint64_t limit, bool cap_ipc_lock)
+{
+    struct rlimit soft;
+
+    (void)getrlimit(RLIMIT_MEMLOCK, &soft);
+    soft.rlim_max = RLIM_INFINITY;
+    soft.rlim_cur = limit == UINT64_MAX ? RLIM_INFINITY : limit;
+    if (setrlimit(RLIMIT_MEMLOCK, &soft) != 0)
+        perror("setrlimit");
+    capng_get_caps_process();
+    capng_update(cap_ipc_lock ? CAPNG_ADD : CAPNG_DROP, CAPNG_EFFECTIVE, CAP_IPC_LOCK);
+    if (capng_apply(CAPNG_SELECT_CAPS) < 0)
+        fprintf(stderr, "differential: CAP_IPC_LOCK cannot be changed\n");
+    pm_fake_kernel_set_memlock(world->sides[FAKE].kernel, limit, cap_ipc_lock);
+}
+
+static uint64_t count_locked(Side *side)
+{
+    PmLockedMemory locked = {0};
+
+    (void)side->kernel->ops->locked_memory(side->kernel, &locked);
+    return locked.used;
+}
+
+/* --- a life --- */
+
+static int open_both(World *world, const char *path, int *fds)
+{
+    for (int i = 0; i < N_SIDES; i++)
+        fds[i] =
+            world->sides[i].kernel->ops->open(world->sides[i].kernel, path, O_RDWR | O_CLOEXEC);
+    return fds[HOST] < 0 || fds[FAKE] < 0 ? -1 : 0;
+}
+
+/* The device of container 0 is QEMU's nvme, which does DMA quickly; its fake is an edu. */
+static void begin_with_mappings(World *world, const LifeStart *start)
+{
+    int containers[N_SIDES];
+    int groups[N_SIDES];
+    int device = -1;
+
+    if (open_both(world, "/dev/vfio/vfio", containers) < 0 ||
+        open_both(world, "/dev/vfio/3", groups) < 0) {
+        fprintf(stderr,
+                "differential: /dev/vfio/vfio or /dev/vfio/3 cannot be opened: run it in the VM "
+                "(tests/vm/run)\n");
+        exit(2);
+    }
+    for (int i = 0; i < N_SIDES; i++) {
+        Side *side = &world->sides[i];
+        const PmKernelOps *ops = side->kernel->ops;
+
+        side->containers[0] = containers[i];
+        side->groups[0] = groups[i];
+        (void)ops->ioctl(side->kernel, groups[i], VFIO_GROUP_SET_CONTAINER, &containers[i]);
+        (void)ops->ioctl(side->kernel, containers[i], VFIO_SET_IOMMU,
+                         (void *)(uintptr_t)start->iommu);
+        side->devices[0] =
+            ops->ioctl(side->kernel, groups[i], VFIO_GROUP_GET_DEVICE_FD, (void *)"0000:00:06.0");
+        side->scratch =
+            mmap(NULL, SCRATCH_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    }
+    device = world->sides[HOST].devices[0];
+    memory_make(device, 0);
+}
+
+World *world_new(const LifeStart *start, GHashTable *results)
+{
+    World *world = g_new0(World, 1);
+
+    world->sort = start->sort;
+    world->results = results;
+    world->sides[HOST].kernel = pm_kernel_host_new();
+    world->sides[FAKE].kernel = make_fake();
+    for (int i = 0; i < N_SIDES; i++) {
+        memset(world->sides[i].containers, 0xff, sizeof world->sides[i].containers);
+        memset(world->sides[i].groups, 0xff, sizeof world->sides[i].groups);
+        memset(world->sides[i].devices, 0xff, sizeof world->sides[i].devices);
+    }
+    set_entry_limit(world, start->entry_limit);
+    set_memlock(world, UINT64_MAX, true);
+    world->locked_before = count_locked(&world->sides[HOST]);
+    if (start->sort == LIFE_OF_MAPPINGS)
+        begin_with_mappings(world, start);
+    else
+        memory_make(-1, 0);
+    return world;
+}
+
+static void close_slots(Side *side, int *slots, size_t n_slots)
+{
+    for (size_t i = 0; i < n_slots; i++) {
+        if (slots[i] >= 0)
+            (void)side->kernel->ops->close(side->kernel, slots[i]);
+        slots[i] = -1;
+    }
+}
+
+static void compare_locked(World *world)
+{
+    uint64_t host = count_locked(&world->sides[HOST]) - world->locked_before;
+    uint64_t fake = count_locked(&world->sides[FAKE]);
+
+    if (host != fake)
+        world_differ(world, "locked memory: host %" G_GUINT64_FORMAT ", fake %" G_GUINT64_FORMAT,
+                     host, fake);
+}
+
+void world_end(World *world)
+{
+    memory_make(-1, 0); /* a mapping of registers keeps its device open */
+    for (int i = 0; i < N_SIDES; i++) {
+        Side *side = &world->sides[i];
+
+        g_clear_pointer(&side->engine, pm_dma_engine_free);
+        close_slots(side, side->devices, N_DEVICES);
+        close_slots(side, side->groups, N_GROUPS);
+        close_slots(side, side->containers, N_CONTAINERS);
+    }
+    set_memlock(world, UINT64_MAX, true);
+    compare_locked(world);
+    if (count_locked(&world->sides[FAKE]) != 0)
+        world_differ(world, "the fake kernel still has locked memory when all is closed");
+}
+
+void world_free(World *world)
+{
+    for (int i = 0; i < N_SIDES; i++) {
+        pm_kernel_unref(world->sides[i].kernel);
+        if (world->sides[i].scratch != NULL)
+            (void)munmap(world->sides[i].scratch, SCRATCH_SIZE);
+    }
+    g_free(world->difference);
+    g_free(world);
+}
+
+/* All that a container says of itself: dma_avail is in it. */
+static void compare_info(World *world, const int *containers, const Op *op)
+{
+    struct vfio_iommu_type1_info info = {.argsz = 128};
+    char argument[MAX_ARGUMENT];
+    static const Op plain = {0};
+
+    memset(argument, 0x5a, sizeof argument);
+    if (op->kind == OP_INFO)
+        info.argsz = op->argsz;
+    memcpy(argument, &info, sizeof info);
+    (void)world_ioctl(world, containers, VFIO_IOMMU_GET_INFO, argument, 200,
+                      op->kind == OP_INFO ? op : &plain);
+}
+
+static void compare_counts(World *world)
+{
+    for (unsigned slot = 0; slot < N_CONTAINERS; slot++) {
+        const int fds[] = {world->sides[HOST].containers[slot],
+                           world->sides[FAKE].containers[slot]};
+
+        if (fds[HOST] >= 0)
+            compare_info(world, fds, &(Op){0});
+    }
+    compare_locked(world);
+}
+
+static void do_in_container(World *world, const Op *op)
+{
+    unsigned slot = world->sort == LIFE_OF_MAPPINGS ? 0 : op->slot % N_CONTAINERS;
+    const int fds[] = {world->sides[HOST].containers[slot], world->sides[FAKE].containers[slot]};
+
+    if (fds[HOST] < 0)
+        return;
+    switch (op->kind) {
+    case OP_MAP:
+        world_map(world, op, fds);
+        break;
+    case OP_UNMAP:
+        world_unmap(world, op, fds);
+        break;
+    case OP_DIRTY:
+        world_dirty(world, op, fds);
+        break;
+    case OP_INFO:
+        compare_info(world, fds, op);
+        break;
+    default:
+        break;
+    }
+}
+
+bool world_do(World *world, const Op *op)
+{
+    switch (op->kind) {
+    case OP_MAP:
+    case OP_UNMAP:
+    case OP_DIRTY:
+    case OP_INFO:
+        do_in_container(world, op);
+        break;
+    case OP_DMA:
+        world_dma(world, op);
+        break;
+    case OP_MEMORY:
+        memory_do((MemoryDeed)op->other, op->host, op->size);
+        break;
+    case OP_FORK:
+        memory_fork(op->host);
+        break;
+    case OP_MEMLOCK:
+        set_memlock(world, op->size, op->flags != 0);
+        break;
+    default:
+        world_do_files(world, op);
+        break;
+    }
+    if (world->difference == NULL)
+        compare_counts(world);
+    return world->difference == NULL;
+}

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT */
+/* A fake kernel and the host's, side by side, and whatever a random life has done to both. */
+#ifndef PLUGMAP_TESTS_DIFF_WORLD_H
+#define PLUGMAP_TESTS_DIFF_WORLD_H
+
+#include <stdbool.h>
+
+#include <plugmap/plugmap.h>
+
+#include "diff_memory.h"
+#include "dma/engine.h"
+
+enum {
+    HOST,
+    FAKE,
+    N_SIDES
+};
+
+#define N_CONTAINERS 2
+#define N_GROUPS     4
+#define N_DEVICES    4
+
+/* Slots are -1 where nothing is open. Both sides have the same slots open. */
+typedef struct {
+    PmKernel *kernel;
+    int containers[N_CONTAINERS];
+    int groups[N_GROUPS];
+    int devices[N_DEVICES];
+    PmDmaEngine *engine;
+    char *scratch; /* the engine's memory */
+} Side;
+
+typedef struct {
+    LifeSort sort;
+    Side sides[N_SIDES];
+    uint64_t locked_before; /* by the host's kernel */
+    uint64_t n_transfers;
+    GHashTable *results; /* of (request, result), to how often; the caller's */
+    char *difference;    /* NULL: none yet */
+} World;
+
+/* How a life begins. */
+typedef struct {
+    LifeSort sort;
+    unsigned iommu; /* VFIO_TYPE1_IOMMU or VFIO_TYPE1v2_IOMMU */
+    uint32_t entry_limit;
+} LifeStart;
+
+/* @results: counts every answer, by a text of request and result. */
+World *world_new(const LifeStart *start, GHashTable *results);
+
+/* Closes all; what is left behind is a difference, too. The caller frees. */
+void world_end(World *world);
+void world_free(World *world);
+
+/* Does it on both sides; false if they differ, or differ in what they count afterwards. */
+bool world_do(World *world, const Op *op);
+
+/* --- for its other files --- */
+
+/* The same bytes as argument on both sides; results and what becomes of the bytes have to be equal.
+ * Returns the result. */
+int world_ioctl(World *world, const int *fds, unsigned long request, const void *argument,
+                size_t size, const Op *op);
+/* The same with a number as argument. */
+int world_ioctl_number(World *world, const int *fds, unsigned long request, unsigned long number);
+void world_count(World *world, const char *what, int result);
+void world_differ(World *world, const char *format, ...) G_GNUC_PRINTF(2, 3);
+
+void world_map(World *world, const Op *op, const int *fds);
+void world_unmap(World *world, const Op *op, const int *fds);
+void world_dirty(World *world, const Op *op, const int *fds);
+void world_dma(World *world, const Op *op);
+void world_do_files(World *world, const Op *op);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(World, world_free)
+
+#endif
