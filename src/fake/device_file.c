@@ -52,7 +52,6 @@ static int get_region_info(void *argument)
     info.size = region_size(info.index);
     info.flags = info.size > 0 ? VFIO_REGION_INFO_FLAG_READ | VFIO_REGION_INFO_FLAG_WRITE : 0;
     info.offset = (uint64_t)info.index << REGION_SHIFT;
-    info.cap_offset = 0;
     return pm_user_write(argument, &info, sizeof(info));
 }
 
