@@ -114,6 +114,28 @@ static void a_bitmap_is_refused_for_each_wrong_thing(void **state)
     assert_int_equal(send(kernel, &get), -EINVAL);
 }
 
+static void a_bitmap_of_256_mib_is_the_largest(void **state)
+{
+    const uint64_t largest = 256 * PM_MIB;
+    Kernel *kernel = *state;
+    void *bitmap = mmap(NULL, largest + PAGE, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+    assert_ptr_not_equal(bitmap, MAP_FAILED);
+    assert_int_equal(get_bits(kernel, 0, 4, bitmap, largest), 0);
+    assert_int_equal(get_bits(kernel, 0, 4, bitmap, largest + 8), -EINVAL);
+    munmap(bitmap, largest + PAGE);
+}
+
+static void after_stop_there_is_no_bitmap(void **state)
+{
+    Kernel *kernel = *state;
+    uint64_t bitmap;
+
+    assert_int_equal(dirty(kernel, VFIO_IOMMU_DIRTY_PAGES_FLAG_STOP), 0);
+    assert_int_equal(get_bits(kernel, 0, 4, &bitmap, 8), -EINVAL);
+}
+
 static void every_page_is_dirty_on_every_read(void **state)
 {
     Kernel *kernel = *state;
@@ -270,6 +292,8 @@ static void unmap_with_a_bitmap_is_refused_for_each_wrong_thing(void **state)
     unmap = unmap_request(0, 2, &bitmap);
     unmap.bitmap.pgsize = 8192;
     assert_int_equal(send_unmap(kernel, &unmap), -EINVAL);
+    unmap = unmap_request(0, 2, (uint64_t *)(uintptr_t)0xffff800000000000);
+    assert_int_equal(send_unmap(kernel, &unmap), -EINVAL);
     unmap = unmap_request(0, 2, (uint64_t *)(uintptr_t)0x1000);
     assert_int_equal(send_unmap(kernel, &unmap), -EFAULT);
     assert_int_equal(kernel_n_mappings(kernel), 1);
@@ -318,6 +342,8 @@ int main(void)
         TEST(exactly_one_known_flag),
         TEST(start_and_stop_may_be_repeated),
         TEST(a_bitmap_is_refused_for_each_wrong_thing),
+        LOGGING(a_bitmap_of_256_mib_is_the_largest),
+        LOGGING(after_stop_there_is_no_bitmap),
         LOGGING(every_page_is_dirty_on_every_read),
         TEST(mappings_from_before_the_start_are_logged_as_well),
         LOGGING(an_empty_range_leaves_the_bitmap_alone),
