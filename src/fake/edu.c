@@ -22,6 +22,7 @@
 #define MSI_CONTROL_WRITABLE   0x008e /* all that one vector has a use for, but the enable bit */
 #define COMMAND_MEMORY         0x0002
 #define COMMAND_BUS_MASTER     0x0004
+#define COMMAND_INTX_DISABLE   0x0400
 #define COMMAND_WRITABLE       0x0507 /* I/O, memory, bus master, SERR, interrupt disable */
 #define COMMAND_AFTER_OPEN     0x0103
 
@@ -208,6 +209,11 @@ static uint64_t *dma_register(PmEdu *edu, uint32_t offset)
 bool pm_edu_memory_enabled(const PmEdu *edu)
 {
     return (get_le(edu->config + CONFIG_COMMAND, 2) & COMMAND_MEMORY) != 0;
+}
+
+bool pm_edu_intx_disabled(const PmEdu *edu)
+{
+    return (get_le(edu->config + CONFIG_COMMAND, 2) & COMMAND_INTX_DISABLE) != 0;
 }
 
 static bool bar_access_is_decoded(uint32_t offset, unsigned size)
