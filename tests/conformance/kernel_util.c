@@ -65,7 +65,7 @@ static PmKernel *new_fake(bool is_linux_6_1)
 
     pm_fake_config_init(&config);
     config.linux_version = is_linux_6_1 ? PM_FAKE_LINUX_6_1 : PM_FAKE_LINUX_6_12;
-    config.pin = PM_FAKE_PIN_POPULATE;
+    config.pin = PM_FAKE_PIN_HOLD;
     config.cap_ipc_lock = true;
     fake = pm_fake_kernel_new(&config, NULL);
     assert_non_null(fake);

@@ -137,20 +137,6 @@ static void untouched_memory_to_read_stays_zero_for_the_device_on_6_1(void **sta
     assert_int_equal(peek(kernel, device, IOVA), kernel->is_linux_6_1 ? 0 : 0x5a);
 }
 
-static void what_is_mlocked_uses_the_same_budget(void **state)
-{
-    Kernel *kernel = *state;
-
-    kernel_set_memlock(kernel, 4 * PAGE, false);
-    assert_int_equal(mlock(kernel->memory + 8 * PAGE, 3 * PAGE), 0);
-    assert_int_equal(kernel_locked(kernel), 3 * PAGE);
-    assert_int_equal(kernel_map(kernel, IOVA, kernel->memory, 2 * PAGE), -ENOMEM);
-    assert_int_equal(kernel_map(kernel, IOVA, kernel->memory, PAGE), 0);
-    assert_int_equal(kernel_locked(kernel), 4 * PAGE);
-    assert_int_equal(munlock(kernel->memory + 8 * PAGE, 3 * PAGE), 0);
-    assert_int_equal(kernel_locked(kernel), PAGE);
-}
-
 static void a_piece_of_a_huge_page_costs_its_small_pages(void **state)
 {
     const size_t size = 2 * PM_MIB;
@@ -183,7 +169,6 @@ int main(void)
         TEST(a_file_that_is_cut_short_leaves_the_device_its_page),
         TEST(untouched_memory_to_read_is_charged_by_6_12_only),
         TEST(untouched_memory_to_read_stays_zero_for_the_device_on_6_1),
-        TEST(what_is_mlocked_uses_the_same_budget),
         TEST(a_piece_of_a_huge_page_costs_its_small_pages),
     };
 

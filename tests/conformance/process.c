@@ -1,10 +1,24 @@
 /* SPDX-License-Identifier: MIT */
-/* Who pays for a mapping when a process has children: who maps it, whoever unmaps it. */
+/* What a process pays for: its own mappings, beside what it locks, and not those of others. */
 #include "kernel_util.h"
 
 #include <sys/wait.h>
 
 #define IOVA UINT64_C(0x40000000)
+
+static void what_is_mlocked_uses_the_same_budget(void **state)
+{
+    Kernel *kernel = *state;
+
+    kernel_set_memlock(kernel, 4 * PAGE, false);
+    assert_int_equal(mlock(kernel->memory + 8 * PAGE, 3 * PAGE), 0);
+    assert_int_equal(kernel_locked(kernel), 3 * PAGE);
+    assert_int_equal(kernel_map(kernel, IOVA, kernel->memory, 2 * PAGE), -ENOMEM);
+    assert_int_equal(kernel_map(kernel, IOVA, kernel->memory, PAGE), 0);
+    assert_int_equal(kernel_locked(kernel), 4 * PAGE);
+    assert_int_equal(munlock(kernel->memory + 8 * PAGE, 3 * PAGE), 0);
+    assert_int_equal(kernel_locked(kernel), PAGE);
+}
 
 /* Runs it in a child, which shares the open files and has its own memory; true if it says so. */
 static bool in_child(Kernel *kernel, bool (*what)(Kernel *kernel))
@@ -88,6 +102,7 @@ static void a_child_that_gives_a_new_address_takes_the_charge_over(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(what_is_mlocked_uses_the_same_budget),
         TEST(a_child_starts_with_nothing_locked),
         TEST(a_child_that_maps_pays_itself),
         TEST(a_child_that_unmaps_pays_its_parent_back),
