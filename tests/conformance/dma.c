@@ -3,7 +3,7 @@
 #include "device_util.h"
 
 #define IOVA UINT64_C(0x40000000)
-#define SIZE 64
+#define SIZE UINT64_C(64)
 
 static int open_for_dma(Kernel *kernel)
 {
