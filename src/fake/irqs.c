@@ -152,17 +152,18 @@ static int take_event(const PmFileTable *files, int32_t fd, int *event)
     return *event < 0 ? -errno : 0;
 }
 
-/* What was set up before is gone even if this fails. */
 static int set_line(PmIrqs *irqs, const PmFileTable *files, const Request *request)
 {
     int event;
     int result;
 
-    replace(&irqs->event, NO_FD);
+    /* MSI's old eventfd is gone even if the new one is bad. */
+    if (request->index == VFIO_PCI_MSI_IRQ_INDEX)
+        replace(&irqs->event, NO_FD);
     result = take_event(files, request->fd, &event);
     if (result < 0)
         return result;
-    irqs->event = event;
+    replace(&irqs->event, event);
     irqs->line = request->index;
     return 0;
 }

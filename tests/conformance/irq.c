@@ -227,7 +227,7 @@ static void an_eventfd_can_be_changed(void **state)
     assert_int_equal(n_events(&irq), 0);
 }
 
-static void a_bad_descriptor_leaves_what_is_set_up_silent(void **state)
+static void a_bad_descriptor_leaves_msi_silent(void **state)
 {
     Irq irq = irq_open(*state);
 
@@ -235,6 +235,26 @@ static void a_bad_descriptor_leaves_what_is_set_up_silent(void **state)
     assert_int_equal(set_event(&irq, MSI, 1 << 20), -EBADF);
     assert_int_equal(no_data(&irq, TRIGGER, MSI, 1), 0);
     assert_int_equal(n_events(&irq), 0);
+}
+
+static void a_bad_descriptor_leaves_intx_as_it_was(void **state)
+{
+    Irq irq = irq_open(*state);
+
+    assert_int_equal(set_event(&irq, INTX, irq.event), 0);
+    assert_int_equal(set_event(&irq, INTX, 1 << 20), -EBADF);
+    assert_int_equal(no_data(&irq, TRIGGER, INTX, 1), 0);
+    assert_int_equal(n_events(&irq), 1);
+}
+
+static void a_bad_descriptor_leaves_a_request_as_it_was(void **state)
+{
+    Irq irq = irq_open(*state);
+
+    assert_int_equal(set_event(&irq, REQ, irq.event), 0);
+    assert_int_equal(set_event(&irq, REQ, 1 << 20), -EBADF);
+    assert_int_equal(no_data(&irq, TRIGGER, REQ, 1), 0);
+    assert_int_equal(n_events(&irq), 1);
 }
 
 static void an_eventfd_that_the_caller_closes_lives_on(void **state)
@@ -317,7 +337,9 @@ int main(void)
         TEST(without_a_descriptor_it_is_set_up_and_silent),
         TEST(a_request_without_a_descriptor_is_taken_down),
         TEST(an_eventfd_can_be_changed),
-        TEST(a_bad_descriptor_leaves_what_is_set_up_silent),
+        TEST(a_bad_descriptor_leaves_msi_silent),
+        TEST(a_bad_descriptor_leaves_intx_as_it_was),
+        TEST(a_bad_descriptor_leaves_a_request_as_it_was),
         TEST(an_eventfd_that_the_caller_closes_lives_on),
         TEST(intx_and_msi_exclude_each_other),
         TEST(intx_can_be_masked_and_unmasked_again_and_again),
