@@ -121,8 +121,14 @@ struct vfio_irq_set {
     uint32_t index;
     uint32_t start;
     uint32_t count;
-    uint8_t data[];
+    uint8_t data[]; /* as flags say: nothing, a byte or a descriptor (int32_t) an interrupt */
 };
+#define VFIO_IRQ_SET_DATA_NONE      (1 << 0)
+#define VFIO_IRQ_SET_DATA_BOOL      (1 << 1)
+#define VFIO_IRQ_SET_DATA_EVENTFD   (1 << 2)
+#define VFIO_IRQ_SET_ACTION_MASK    (1 << 3)
+#define VFIO_IRQ_SET_ACTION_UNMASK  (1 << 4)
+#define VFIO_IRQ_SET_ACTION_TRIGGER (1 << 5)
 
 /* --- type1 IOMMU: on the container, once an IOMMU is set --- */
 

@@ -10,12 +10,13 @@
  * A fresh fake kernel has one device, 0000:00:04.0 in group 1, bound to vfio-pci.
  *
  * What differs from a real kernel: device regions offer no mmap (a mapping cannot trap here);
- * device interrupts are not delivered (VFIO_DEVICE_SET_IRQS gives ENOTTY); pages are not pinned
- * but by PM_FAKE_PIN_HOLD, so that memory that is given back under a mapping is really gone; user
- * memory is checked when it is mapped by asking the host kernel for its mappings (PROCMAP_QUERY, or
- * /proc/self/maps before Linux 6.11, which is slower); with PM_FAKE_PIN_ACCOUNT, pages beyond the
- * end of a mapped file, the registers of a real device and (on Linux 6.1) the zero page are taken
- * for memory; what the process has locked by mlock(2) is not counted.
+ * interrupts that VFIO_DEVICE_SET_IRQS triggers are delivered, the device's own are not; pages are
+ * not pinned but by PM_FAKE_PIN_HOLD, so that memory that is given back under a mapping is really
+ * gone; user memory is checked when it is mapped by asking the host kernel for its mappings
+ * (PROCMAP_QUERY, or /proc/self/maps before Linux 6.11, which is slower); with PM_FAKE_PIN_ACCOUNT,
+ * pages beyond the end of a mapped file, the registers of a real device and (on Linux 6.1) the zero
+ * page are taken for memory; what the process has locked by mlock(2) is not counted; a child made
+ * by fork(2) has a copy of the fake kernel and its descriptors, not a part in it.
  *
  * Threads: every function is safe from several threads at once.
  */

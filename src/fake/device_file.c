@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Linux: drivers/vfio/pci/vfio_pci_core.c, vfio_pci_rdwr.c and vfio_pci_config.c, for a device
- * without reset, ROM and PCI Express. Interrupts are not delivered.
+ * without reset, ROM and PCI Express.
  */
 #include "fake/device_file.h"
 
 #include <errno.h>
 #include <string.h>
 
+#include "fake/irqs.h"
 #include "fake/user_memory.h"
 #include "kernel-uapi/vfio.h"
 
@@ -52,22 +53,11 @@ static int get_region_info(void *argument)
     info.size = region_size(info.index);
     info.flags = info.size > 0 ? VFIO_REGION_INFO_FLAG_READ | VFIO_REGION_INFO_FLAG_WRITE : 0;
     info.offset = (uint64_t)info.index << REGION_SHIFT;
-    info.cap_offset = 0;
     return pm_user_write(argument, &info, sizeof(info));
 }
 
 static int get_irq_info(void *argument)
 {
-    static const struct {
-        uint32_t count;
-        uint32_t flags;
-    } irqs[VFIO_PCI_NUM_IRQS] = {
-        [VFIO_PCI_INTX_IRQ_INDEX] = {1, VFIO_IRQ_INFO_EVENTFD | VFIO_IRQ_INFO_MASKABLE |
-                                            VFIO_IRQ_INFO_AUTOMASKED},
-        [VFIO_PCI_MSI_IRQ_INDEX] = {1, VFIO_IRQ_INFO_EVENTFD | VFIO_IRQ_INFO_NORESIZE},
-        [VFIO_PCI_MSIX_IRQ_INDEX] = {0, VFIO_IRQ_INFO_EVENTFD | VFIO_IRQ_INFO_NORESIZE},
-        [VFIO_PCI_REQ_IRQ_INDEX] = {1, VFIO_IRQ_INFO_EVENTFD | VFIO_IRQ_INFO_NORESIZE},
-    };
     struct vfio_irq_info info;
 
     if (pm_user_read(&info, argument, sizeof(info)) < 0)
@@ -76,8 +66,8 @@ static int get_irq_info(void *argument)
     if (info.argsz < sizeof(info) || info.index >= VFIO_PCI_NUM_IRQS ||
         info.index == VFIO_PCI_ERR_IRQ_INDEX)
         return -EINVAL;
-    info.count = irqs[info.index].count;
-    info.flags = irqs[info.index].flags;
+    info.count = pm_irqs_count(info.index);
+    info.flags = pm_irqs_flags(info.index);
     return pm_user_write(argument, &info, sizeof(info));
 }
 

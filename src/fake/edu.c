@@ -2,6 +2,7 @@
 #include "fake/edu.h"
 
 #include <stdbool.h>
+#include <string.h>
 
 /* Configuration space: a type 0 header (PCI 3.0, section 6.1) and an MSI capability (6.8.1). */
 #define CONFIG_SIZE            256
@@ -12,13 +13,16 @@
 #define CONFIG_CAPABILITIES    0x34
 #define CONFIG_INTERRUPT_LINE  0x3c
 #define CONFIG_MSI             0x40
+#define CONFIG_MSI_CONTROL     (CONFIG_MSI + 2)
 #define CONFIG_MSI_ADDRESS     (CONFIG_MSI + 4)
-#define CONFIG_MSI_DATA        (CONFIG_MSI + 12)
+#define CONFIG_MEMORY          (CONFIG_MSI + 16) /* nothing there: just memory */
 #define STATUS_CAPABILITIES    0x0010
 #define CAPABILITY_MSI         0x05
 #define MSI_64_BIT             0x0080
+#define MSI_CONTROL_WRITABLE   0x008e /* all that one vector has a use for, but the enable bit */
 #define COMMAND_MEMORY         0x0002
 #define COMMAND_BUS_MASTER     0x0004
+#define COMMAND_INTX_DISABLE   0x0400
 #define COMMAND_WRITABLE       0x0507 /* I/O, memory, bus master, SERR, interrupt disable */
 #define COMMAND_AFTER_OPEN     0x0103
 
@@ -78,12 +82,9 @@ static void put_le(uint8_t *bytes, unsigned size, uint64_t value)
         bytes[i] = (uint8_t)(value >> (8 * i));
 }
 
-PmEdu *pm_edu_new(const PmEduDma *dma, void *user_data)
+static void init_header(PmEdu *edu)
 {
-    PmEdu *edu = g_new0(PmEdu, 1);
-
-    edu->dma = dma;
-    edu->user_data = user_data;
+    memset(edu->config, 0, CONFIG_MEMORY);
     put_le(edu->config + 0x00, 2, 0x1234);
     put_le(edu->config + 0x02, 2, 0x11e8);
     edu->config[0x08] = 0x10;              /* revision */
@@ -94,7 +95,16 @@ PmEdu *pm_edu_new(const PmEduDma *dma, void *user_data)
     edu->config[CONFIG_CAPABILITIES] = CONFIG_MSI;
     edu->config[0x3d] = 1; /* interrupt pin A */
     edu->config[CONFIG_MSI] = CAPABILITY_MSI;
-    put_le(edu->config + CONFIG_MSI + 2, 2, MSI_64_BIT);
+    put_le(edu->config + CONFIG_MSI_CONTROL, 2, MSI_64_BIT);
+}
+
+PmEdu *pm_edu_new(const PmEduDma *dma, void *user_data)
+{
+    PmEdu *edu = g_new0(PmEdu, 1);
+
+    edu->dma = dma;
+    edu->user_data = user_data;
+    init_header(edu);
     return edu;
 }
 
@@ -103,8 +113,10 @@ void pm_edu_free(PmEdu *edu)
     g_free(edu);
 }
 
+/* vfio-pci shows each user a header of its own, as the device's was at first. */
 void pm_edu_enable(PmEdu *edu)
 {
+    init_header(edu);
     put_le(edu->config + CONFIG_COMMAND, 2, COMMAND_AFTER_OPEN);
 }
 
@@ -130,8 +142,8 @@ void pm_edu_config_write(PmEdu *edu, uint32_t offset, uint64_t value, unsigned s
     writable[CONFIG_CACHE_LINE_SIZE] = 0xff;
     put_le(writable + CONFIG_BAR0, 4, ~(uint64_t)(BAR0_SIZE - 1));
     writable[CONFIG_INTERRUPT_LINE] = 0xff;
-    put_le(writable + CONFIG_MSI_ADDRESS, 8, ~UINT64_C(3));
-    put_le(writable + CONFIG_MSI_DATA, 2, 0xffff);
+    put_le(writable + CONFIG_MSI_CONTROL, 2, MSI_CONTROL_WRITABLE);
+    memset(writable + CONFIG_MSI_ADDRESS, 0xff, CONFIG_SIZE - CONFIG_MSI_ADDRESS);
     for (unsigned i = 0; i < size; i++) {
         uint8_t mask = writable[offset + i];
         uint8_t byte = (uint8_t)(value >> (8 * i));
@@ -197,6 +209,11 @@ static uint64_t *dma_register(PmEdu *edu, uint32_t offset)
 bool pm_edu_memory_enabled(const PmEdu *edu)
 {
     return (get_le(edu->config + CONFIG_COMMAND, 2) & COMMAND_MEMORY) != 0;
+}
+
+bool pm_edu_intx_disabled(const PmEdu *edu)
+{
+    return (get_le(edu->config + CONFIG_COMMAND, 2) & COMMAND_INTX_DISABLE) != 0;
 }
 
 static bool bar_access_is_decoded(uint32_t offset, unsigned size)

@@ -35,6 +35,9 @@ void pm_edu_config_write(PmEdu *edu, uint32_t offset, uint64_t value, unsigned s
 /* The COMMAND register's memory bit: without it BAR0 answers to nobody. */
 bool pm_edu_memory_enabled(const PmEdu *edu);
 
+/* The COMMAND register's bit that keeps INTx from being asserted. */
+bool pm_edu_intx_disabled(const PmEdu *edu);
+
 /* Accesses of 1, 2, 4 or 8 bytes, naturally aligned and inside the 1 MiB. */
 uint64_t pm_edu_bar_read(PmEdu *edu, uint32_t offset, unsigned size);
 void pm_edu_bar_write(PmEdu *edu, uint32_t offset, uint64_t value, unsigned size);

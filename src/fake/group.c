@@ -60,6 +60,7 @@ void pm_group_add_device(PmGroup *group, const char *address, const char *driver
     device->group = group;
     device->address = g_strdup(address);
     device->driver = g_strdup(driver);
+    pm_irqs_init(&device->irqs);
     if (g_strcmp0(driver, VFIO_DRIVER) == 0)
         device->edu = pm_edu_new(&device_dma, device);
     g_ptr_array_add(group->devices, device);
@@ -110,8 +111,10 @@ static void release_device(void *object)
     PmPciDevice *device = object;
 
     device->group->n_device_files--;
-    if (--device->n_open == 0)
+    if (--device->n_open == 0) {
+        pm_irqs_clear(&device->irqs);
         pm_edu_disable(device->edu);
+    }
     leave_if_unused(device->group);
 }
 
@@ -120,8 +123,12 @@ static void release_device(void *object)
 static int device_ioctl(void *object, unsigned long request, void *argument)
 {
     PmPciDevice *device = object;
+    const PmFakeKernel *fake = device->group->fake;
 
-    return pm_device_file_ioctl(device->group->fake->config.linux_version, request, argument);
+    if (request == VFIO_DEVICE_SET_IRQS)
+        return pm_irqs_set(&device->irqs, &fake->files, pm_edu_intx_disabled(device->edu),
+                           argument);
+    return pm_device_file_ioctl(fake->config.linux_version, request, argument);
 }
 
 static ssize_t device_pread(void *object, void *buffer, size_t size, uint64_t offset)

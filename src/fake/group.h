@@ -8,6 +8,7 @@
 #include <glib.h>
 
 #include "fake/edu.h"
+#include "fake/irqs.h"
 
 struct PmContainer;
 struct PmFakeKernel;
@@ -26,6 +27,7 @@ typedef struct {
     char *address;
     char *driver; /* NULL: none */
     PmEdu *edu;   /* NULL unless the driver is vfio-pci */
+    PmIrqs irqs;
     unsigned n_open;
 } PmPciDevice;
 

@@ -56,9 +56,21 @@ static void open_maps(void)
     (void)pthread_atfork(NULL, NULL, reopen_maps);
 }
 
+static bool is_of_a_device(uint64_t start)
+{
+    char name[PATH_MAX] = ""; /* which a mapping that has just gone leaves as it is */
+    struct procmap_query query = {
+        .size = sizeof(query),
+        .query_addr = start,
+        .vma_name_size = sizeof(name),
+        .vma_name_addr = (uintptr_t)name,
+    };
+
+    return ioctl(maps_fd, PROCMAP_QUERY, &query) == 0 && strstr(name, DEVICE_NAME) != NULL;
+}
+
 bool pm_vma_find(uint64_t address, PmVma *vma)
 {
-    char name[PATH_MAX];
     struct procmap_query query = {
         .size = sizeof(query),
         .query_flags = QUERY_COVERING_OR_NEXT,
@@ -76,14 +88,7 @@ bool pm_vma_find(uint64_t address, PmVma *vma)
         .shared = query.vma_flags & QUERY_SHARED,
         .anonymous = query.inode == 0,
     };
-    if (vma->shared && !vma->anonymous) {
-        query.query_flags = 0;
-        query.query_addr = query.vma_start;
-        query.vma_name_size = sizeof(name);
-        query.vma_name_addr = (uintptr_t)name;
-        vma->device_registers =
-            ioctl(maps_fd, PROCMAP_QUERY, &query) == 0 && strstr(name, DEVICE_NAME) != NULL;
-    }
+    vma->device_registers = vma->shared && !vma->anonymous && is_of_a_device(vma->start);
     return true;
 }
 

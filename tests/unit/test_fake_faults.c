@@ -236,6 +236,71 @@ static void a_shortened_unmap_all_removes_half_as_well(void **state)
     assert_int_equal(fake_n_mappings(fake), 2);
 }
 
+static bool has_new_address(uint64_t iova, uint64_t size, const void *host, PmIommuAccess access,
+                            void *user_data)
+{
+    const Fake *fake = user_data;
+
+    assert_int_equal(iova, 0);
+    assert_int_equal(size, PAGE);
+    assert_int_equal(access, PM_IOMMU_READ_WRITE);
+    assert_ptr_equal(host, fake->memory + 8 * PAGE);
+    return true;
+}
+
+static void an_address_that_was_updated_is_the_mappings_own(void **state)
+{
+    g_autoptr(Fake) fake = new_v2();
+
+    (void)state;
+    assert_int_equal(fake_map(fake, 0, fake->memory, PAGE), 0);
+    assert_int_equal(fake_unmap_flags(fake, VFIO_DMA_UNMAP_FLAG_VADDR, 0, PAGE, NULL), 0);
+    assert_int_equal(
+        fake_map_flags(fake, VFIO_DMA_MAP_FLAG_VADDR, 0, fake->memory + 8 * PAGE, PAGE), 0);
+    assert_true(pm_fake_kernel_foreach_mapping(fake->kernel, 1, has_new_address, fake));
+}
+
+/* Mappings at 0x10000 (4 pages), 0x14000 (4 pages) and, behind a hole, 0x20000 (2 pages). */
+static Fake *with_three(unsigned long type)
+{
+    Fake *fake = fake_with_iommu(NULL, type);
+
+    assert_int_equal(fake_map(fake, 0x10000, fake->memory, 4 * PAGE), 0);
+    assert_int_equal(fake_map(fake, 0x14000, fake->memory + 4 * PAGE, 4 * PAGE), 0);
+    assert_int_equal(fake_map(fake, 0x20000, fake->memory + 8 * PAGE, 2 * PAGE), 0);
+    return fake;
+}
+
+static void what_v1_takes_whole_is_no_longer_translated(void **state)
+{
+    g_autoptr(Fake) fake = with_three(VFIO_TYPE1_IOMMU);
+    uint64_t run_iova;
+    uint64_t run_size;
+
+    (void)state;
+    assert_int_equal(fake_unmap(fake, 0x10000, PAGE, NULL), 0);
+    assert_true(pm_fake_kernel_next_translated(fake->kernel, 1, 0, &run_iova, &run_size));
+    assert_int_equal(run_iova, 0x14000);
+    assert_int_equal(run_size, 4 * PAGE);
+}
+
+static void the_page_table_follows_every_unmap(void **state)
+{
+    g_autoptr(Fake) fake = with_three(VFIO_TYPE1v2_IOMMU);
+    uint64_t run_iova;
+    uint64_t run_size;
+
+    (void)state;
+    assert_true(pm_fake_kernel_next_translated(fake->kernel, 1, 0, &run_iova, &run_size));
+    assert_int_equal(run_iova, 0x10000);
+    assert_int_equal(run_size, 8 * PAGE);
+    assert_int_equal(fake_unmap(fake, 0x10000, 8 * PAGE, NULL), 0);
+    assert_true(pm_fake_kernel_next_translated(fake->kernel, 1, 0, &run_iova, &run_size));
+    assert_int_equal(run_iova, 0x20000);
+    assert_int_equal(fake_unmap(fake, 0x20000, 2 * PAGE, NULL), 0);
+    assert_false(pm_fake_kernel_next_translated(fake->kernel, 1, 0, &run_iova, &run_size));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -253,6 +318,9 @@ int main(void)
         cmocka_unit_test(the_first_of_two_faults_on_one_call_decides),
         cmocka_unit_test(a_fault_without_kind_or_error_is_ignored),
         cmocka_unit_test(a_shortened_unmap_all_removes_half_as_well),
+        cmocka_unit_test(an_address_that_was_updated_is_the_mappings_own),
+        cmocka_unit_test(what_v1_takes_whole_is_no_longer_translated),
+        cmocka_unit_test(the_page_table_follows_every_unmap),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

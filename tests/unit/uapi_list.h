@@ -52,6 +52,12 @@
     C(VFIO_IRQ_INFO_MASKABLE)                                                                      \
     C(VFIO_IRQ_INFO_AUTOMASKED)                                                                    \
     C(VFIO_IRQ_INFO_NORESIZE)                                                                      \
+    C(VFIO_IRQ_SET_DATA_NONE)                                                                      \
+    C(VFIO_IRQ_SET_DATA_BOOL)                                                                      \
+    C(VFIO_IRQ_SET_DATA_EVENTFD)                                                                   \
+    C(VFIO_IRQ_SET_ACTION_MASK)                                                                    \
+    C(VFIO_IRQ_SET_ACTION_UNMASK)                                                                  \
+    C(VFIO_IRQ_SET_ACTION_TRIGGER)                                                                 \
     C(VFIO_PCI_INTX_IRQ_INDEX)                                                                     \
     C(VFIO_PCI_MSI_IRQ_INDEX)                                                                      \
     C(VFIO_PCI_MSIX_IRQ_INDEX)                                                                     \

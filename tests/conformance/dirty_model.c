@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Dirty bitmaps of random mappings, beside a plain model that keeps one bool a bit. */
-#include "fake_util.h"
-#include "random_util.h"
+#include "kernel_util.h"
+#include "tests/unit/random_util.h"
 
 #define WORD_BITS   64
 #define N_WORDS     32
@@ -16,7 +16,7 @@ typedef struct {
     struct vfio_iommu_type1_dirty_bitmap_get get;
 } Get;
 
-static int get_bits(Fake *fake, uint64_t first_page, uint64_t n_pages, uint64_t *words)
+static int get_bits(Kernel *kernel, uint64_t first_page, uint64_t n_pages, uint64_t *words)
 {
     Get get = {
         .argsz = sizeof(get),
@@ -27,15 +27,15 @@ static int get_bits(Fake *fake, uint64_t first_page, uint64_t n_pages, uint64_t 
     };
 
     get.get.bitmap.data = words;
-    return fake_ioctl(fake, fake->container, VFIO_IOMMU_DIRTY_PAGES, &get);
+    return kernel_ioctl(kernel, kernel->container, VFIO_IOMMU_DIRTY_PAGES, &get);
 }
 
-static void start_logging(Fake *fake)
+static void start_logging(Kernel *kernel)
 {
     struct vfio_iommu_type1_dirty_bitmap start = {.argsz = sizeof(start),
                                                   .flags = VFIO_IOMMU_DIRTY_PAGES_FLAG_START};
 
-    assert_int_equal(fake_ioctl(fake, fake->container, VFIO_IOMMU_DIRTY_PAGES, &start), 0);
+    assert_int_equal(kernel_ioctl(kernel, kernel->container, VFIO_IOMMU_DIRTY_PAGES, &start), 0);
 }
 
 static uint64_t below(GRand *random, uint64_t end)
@@ -91,13 +91,13 @@ static void model_read(ModelMapping *mapping, uint64_t first_bit, uint64_t *word
         mapping->bits[i] = false;
 }
 
-static void change_place(Fake *fake, GRand *random, ModelMapping *places, uint64_t place)
+static void change_place(Kernel *kernel, GRand *random, ModelMapping *places, uint64_t place)
 {
     ModelMapping *mapping = &places[place];
     uint64_t first = place * PLACE_PAGES + mapping->offset;
 
     if (mapping->n_pages > 0) {
-        assert_int_equal(fake_unmap(fake, first * PAGE, mapping->n_pages * PAGE, NULL), 0);
+        assert_int_equal(kernel_unmap(kernel, first * PAGE, mapping->n_pages * PAGE, NULL), 0);
         mapping->n_pages = 0;
         return;
     }
@@ -105,24 +105,23 @@ static void change_place(Fake *fake, GRand *random, ModelMapping *places, uint64
     mapping->offset = below(random, PLACE_PAGES);
     mapping->n_pages = 1 + below(random, PLACE_PAGES - mapping->offset);
     first = place * PLACE_PAGES + mapping->offset;
-    assert_int_equal(fake_map(fake, first * PAGE, fake->memory, mapping->n_pages * PAGE), 0);
+    assert_int_equal(kernel_map(kernel, first * PAGE, kernel->memory, mapping->n_pages * PAGE), 0);
 }
 
 static void random_reads_are_as_a_model_has_them(void **state)
 {
-    g_autoptr(Fake) fake = fake_with_iommu(NULL, VFIO_TYPE1v2_IOMMU);
+    Kernel *kernel = *state;
     ModelMapping places[N_PLACES] = {{0}};
     g_autoptr(GRand) random = random_new("dirty model");
     unsigned n_steps = random_steps(2000);
 
-    (void)state;
-    start_logging(fake);
+    start_logging(kernel);
     for (unsigned step = 0; step < n_steps; step++) {
         uint64_t first = below(random, N_PLACES);
         uint64_t words[N_WORDS];
         uint64_t expected[N_WORDS];
 
-        change_place(fake, random, places, below(random, N_PLACES));
+        change_place(kernel, random, places, below(random, N_PLACES));
         for (size_t i = 0; i < N_WORDS; i++)
             words[i] = below(random, 4) == 0 ? random_word(random) : 0;
         memcpy(expected, words, sizeof(expected));
@@ -130,7 +129,7 @@ static void random_reads_are_as_a_model_has_them(void **state)
             if (places[i].n_pages > 0)
                 model_read(&places[i], (i - first) * PLACE_PAGES + places[i].offset, expected);
         assert_int_equal(
-            get_bits(fake, first * PLACE_PAGES, (N_PLACES - first) * PLACE_PAGES, words), 0);
+            get_bits(kernel, first * PLACE_PAGES, (N_PLACES - first) * PLACE_PAGES, words), 0);
         assert_memory_equal(words, expected, sizeof(words));
     }
 }
@@ -138,8 +137,8 @@ static void random_reads_are_as_a_model_has_them(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(random_reads_are_as_a_model_has_them),
+        TEST(random_reads_are_as_a_model_has_them),
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return RUN_TESTS(tests);
 }

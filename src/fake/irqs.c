@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: MIT */
+#include "fake/irqs.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "fake/user_memory.h"
+#include "kernel-uapi/vfio.h"
+
+#define NO_LINE (-1)
+#define NO_FD   (-1)
+
+#define DATA_FLAGS (VFIO_IRQ_SET_DATA_NONE | VFIO_IRQ_SET_DATA_BOOL | VFIO_IRQ_SET_DATA_EVENTFD)
+#define ACTION_FLAGS                                                                               \
+    (VFIO_IRQ_SET_ACTION_MASK | VFIO_IRQ_SET_ACTION_UNMASK | VFIO_IRQ_SET_ACTION_TRIGGER)
+
+/* A request that was checked: about one interrupt, or (count 0) about none. */
+typedef struct {
+    uint32_t index;
+    uint32_t count;
+    uint32_t data;
+    uint32_t action;
+    bool wanted; /* with no data, or a byte: whether to do it */
+    int32_t fd;
+} Request;
+
+uint32_t pm_irqs_count(uint32_t index)
+{
+    switch (index) {
+    case VFIO_PCI_INTX_IRQ_INDEX:
+    case VFIO_PCI_MSI_IRQ_INDEX:
+    case VFIO_PCI_REQ_IRQ_INDEX:
+        return 1;
+    default:
+        return 0;
+    }
+}
+
+uint32_t pm_irqs_flags(uint32_t index)
+{
+    return VFIO_IRQ_INFO_EVENTFD |
+           (index == VFIO_PCI_INTX_IRQ_INDEX ? VFIO_IRQ_INFO_MASKABLE | VFIO_IRQ_INFO_AUTOMASKED
+                                             : VFIO_IRQ_INFO_NORESIZE);
+}
+
+void pm_irqs_init(PmIrqs *irqs)
+{
+    *irqs = (PmIrqs){.line = NO_LINE, .event = NO_FD, .requested = NO_FD};
+}
+
+static void replace(int *event, int by)
+{
+    if (*event != NO_FD)
+        (void)close(*event);
+    *event = by;
+}
+
+void pm_irqs_clear(PmIrqs *irqs)
+{
+    replace(&irqs->event, NO_FD);
+    replace(&irqs->requested, NO_FD);
+    irqs->line = NO_LINE;
+}
+
+static void signal_event(int event)
+{
+    const uint64_t one = 1;
+
+    /* A full counter is as good as one more. */
+    if (event != NO_FD && write(event, &one, sizeof(one)) < 0)
+        return;
+}
+
+static int check(const struct vfio_irq_set *set)
+{
+    uint32_t n_irqs = pm_irqs_count(set->index);
+
+    if (set->argsz < sizeof(*set) || set->flags & ~(uint32_t)(DATA_FLAGS | ACTION_FLAGS) ||
+        set->start >= n_irqs || set->count > n_irqs - set->start)
+        return -EINVAL;
+    return 0;
+}
+
+static int read_data(Request *request, uint32_t argsz, const uint8_t *data)
+{
+    size_t size;
+    uint8_t byte = 0;
+    int result = 0;
+
+    switch (request->data) {
+    case VFIO_IRQ_SET_DATA_NONE:
+        return 0;
+    case VFIO_IRQ_SET_DATA_BOOL:
+        size = sizeof(byte);
+        break;
+    case VFIO_IRQ_SET_DATA_EVENTFD:
+        size = sizeof(request->fd);
+        break;
+    default:
+        return -EINVAL;
+    }
+    if (argsz - sizeof(struct vfio_irq_set) < request->count * size)
+        return -EINVAL;
+    if (request->count == 0)
+        return 0;
+    if (size == sizeof(byte))
+        result = pm_user_read(&byte, data, size);
+    else
+        result = pm_user_read(&request->fd, data, size);
+    request->wanted = byte != 0;
+    return result;
+}
+
+static int read_request(Request *request, const void *argument)
+{
+    struct vfio_irq_set set;
+    int result;
+
+    if (pm_user_read(&set, argument, sizeof(set)) < 0)
+        return -EFAULT;
+    result = check(&set);
+    if (result < 0)
+        return result;
+    *request = (Request){
+        .index = set.index,
+        .count = set.count,
+        .data = set.flags & DATA_FLAGS,
+        .action = set.flags & ACTION_FLAGS,
+        .wanted = true,
+        .fd = NO_FD,
+    };
+    return read_data(request, set.argsz, (const uint8_t *)argument + sizeof(set));
+}
+
+/* A descriptor of our own for the caller's eventfd; -1 for -1. */
+static int take_event(const PmFileTable *files, int32_t fd, int *event)
+{
+    g_autofree char *link = g_strdup_printf("/proc/self/fd/%d", fd);
+    g_autofree char *what = NULL;
+
+    *event = NO_FD;
+    if (fd == NO_FD)
+        return 0;
+    what = g_file_read_link(link, NULL);
+    if (what == NULL)
+        return -EBADF;
+    if (pm_file_table_find(files, fd) != NULL || strcmp(what, "anon_inode:[eventfd]") != 0)
+        return -EINVAL;
+    *event = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    return *event < 0 ? -errno : 0;
+}
+
+static int set_line(PmIrqs *irqs, const PmFileTable *files, const Request *request)
+{
+    int event;
+    int result;
+
+    /* MSI's old eventfd is gone even if the new one is bad. */
+    if (request->index == VFIO_PCI_MSI_IRQ_INDEX)
+        replace(&irqs->event, NO_FD);
+    result = take_event(files, request->fd, &event);
+    if (result < 0)
+        return result;
+    replace(&irqs->event, event);
+    irqs->line = request->index;
+    return 0;
+}
+
+static int trigger_line(PmIrqs *irqs, const PmFileTable *files, bool intx_disabled,
+                        const Request *request)
+{
+    bool is_set_up = irqs->line == request->index;
+
+    if (!is_set_up && irqs->line != NO_LINE)
+        return -EINVAL;
+    if (request->count == 0) {
+        if (!is_set_up || request->data != VFIO_IRQ_SET_DATA_NONE)
+            return -EINVAL;
+        replace(&irqs->event, NO_FD);
+        irqs->line = NO_LINE;
+        return 0;
+    }
+    if (request->data == VFIO_IRQ_SET_DATA_EVENTFD)
+        return set_line(irqs, files, request);
+    if (!is_set_up)
+        return -EINVAL;
+    if (request->wanted && !(intx_disabled && request->index == VFIO_PCI_INTX_IRQ_INDEX))
+        signal_event(irqs->event);
+    return 0;
+}
+
+/* INTx's own; nothing comes from the device that could be held back. */
+static int mask(const PmIrqs *irqs, const PmFileTable *files, const Request *request)
+{
+    int event;
+    int result;
+
+    if (irqs->line != VFIO_PCI_INTX_IRQ_INDEX || request->count == 0)
+        return -EINVAL;
+    if (request->data != VFIO_IRQ_SET_DATA_EVENTFD)
+        return 0;
+    if (request->action == VFIO_IRQ_SET_ACTION_MASK)
+        return -ENOTTY;
+    result = take_event(files, request->fd, &event);
+    replace(&event, NO_FD);
+    return result;
+}
+
+static int trigger_request(PmIrqs *irqs, const PmFileTable *files, const Request *request)
+{
+    int event;
+    int result;
+
+    if (request->data == VFIO_IRQ_SET_DATA_EVENTFD && request->count > 0) {
+        result = take_event(files, request->fd, &event);
+        if (result == 0)
+            replace(&irqs->requested, event);
+        return result;
+    }
+    if (request->data == VFIO_IRQ_SET_DATA_NONE && irqs->requested != NO_FD) {
+        if (request->count == 0)
+            replace(&irqs->requested, NO_FD);
+        signal_event(irqs->requested);
+        return 0;
+    }
+    if (request->data != VFIO_IRQ_SET_DATA_BOOL || request->count == 0)
+        return -EINVAL;
+    if (request->wanted)
+        signal_event(irqs->requested);
+    return 0;
+}
+
+int pm_irqs_set(PmIrqs *irqs, const PmFileTable *files, bool intx_disabled, const void *argument)
+{
+    Request request;
+    int result = read_request(&request, argument);
+
+    if (result < 0)
+        return result;
+    if (request.action == VFIO_IRQ_SET_ACTION_TRIGGER)
+        return request.index == VFIO_PCI_REQ_IRQ_INDEX
+                   ? trigger_request(irqs, files, &request)
+                   : trigger_line(irqs, files, intx_disabled, &request);
+    if (request.index == VFIO_PCI_INTX_IRQ_INDEX && (request.action == VFIO_IRQ_SET_ACTION_MASK ||
+                                                     request.action == VFIO_IRQ_SET_ACTION_UNMASK))
+        return mask(irqs, files, &request);
+    return -ENOTTY;
+}

@@ -1,0 +1,345 @@
+/* SPDX-License-Identifier: MIT */
+#include "kernel_util.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/utsname.h>
+
+#include <cap-ng.h>
+
+#define ENTRY_LIMIT_FILE "/sys/module/vfio_iommu_type1/parameters/dma_entry_limit"
+
+typedef struct {
+    void *address;
+    size_t size;
+} Piece;
+
+/* --- which kernel --- */
+
+static const char *chosen(void)
+{
+    const char *name = g_getenv("PLUGMAP_KERNEL");
+
+    return name != NULL ? name : "fake-6.12";
+}
+
+static bool device_is_ours(unsigned group, const char *address)
+{
+    g_autofree char *vendor_path =
+        g_strdup_printf("/sys/kernel/iommu_groups/%u/devices/%s/vendor", group, address);
+    g_autofree char *node = g_strdup_printf("/dev/vfio/%u", group);
+    g_autofree char *vendor = NULL;
+
+    return g_file_get_contents(vendor_path, &vendor, NULL, NULL) &&
+           g_str_has_prefix(vendor, "0x1234") && access(node, R_OK | W_OK) == 0;
+}
+
+/* The VM's own devices, lest somebody's graphics card be taken for one. */
+static bool host_is_the_vm(void)
+{
+    return access(CONTAINER, R_OK | W_OK) == 0 && device_is_ours(1, DEVICE) &&
+           device_is_ours(2, OTHER_DEVICE) && device_is_ours(4, SHARED_DEVICE);
+}
+
+int kernel_check(void **state)
+{
+    (void)state;
+    if (strcmp(chosen(), "fake-6.1") == 0 || strcmp(chosen(), "fake-6.12") == 0)
+        return 0;
+    if (strcmp(chosen(), "host") != 0) {
+        printf("PLUGMAP_KERNEL=%s: there is fake-6.1, fake-6.12 and host\n", chosen());
+        exit(EXIT_FAILURE);
+    }
+    if (host_is_the_vm())
+        return 0;
+    printf("skipped: this host lacks " CONTAINER ", or groups 1, 2 and 4 with QEMU's edu devices; "
+           "tests/vm/run runs this in a VM that has them\n");
+    exit(77);
+}
+
+static PmKernel *new_fake(bool is_linux_6_1)
+{
+    PmFakeConfig config;
+    PmKernel *fake;
+
+    pm_fake_config_init(&config);
+    config.linux_version = is_linux_6_1 ? PM_FAKE_LINUX_6_1 : PM_FAKE_LINUX_6_12;
+    config.pin = PM_FAKE_PIN_HOLD;
+    config.cap_ipc_lock = true;
+    fake = pm_fake_kernel_new(&config, NULL);
+    assert_non_null(fake);
+    assert_true(pm_fake_kernel_add_device(fake, 2, OTHER_DEVICE, "vfio-pci", NULL));
+    assert_true(pm_fake_kernel_add_device(fake, 4, SHARED_DEVICE, "vfio-pci", NULL));
+    assert_true(pm_fake_kernel_add_device(fake, 4, SHARED_HOST, "serial", NULL));
+    return fake;
+}
+
+static bool host_is_linux_6_1(void)
+{
+    struct utsname name;
+
+    assert_int_equal(uname(&name), 0);
+    return g_str_has_prefix(name.release, "6.1.");
+}
+
+/* --- around a test --- */
+
+int kernel_setup(void **state)
+{
+    Kernel *kernel = g_new0(Kernel, 1);
+
+    *state = kernel;
+    kernel->is_fake = strcmp(chosen(), "host") != 0;
+    kernel->is_linux_6_1 =
+        kernel->is_fake ? strcmp(chosen(), "fake-6.1") == 0 : host_is_linux_6_1();
+    kernel->pm = kernel->is_fake ? new_fake(kernel->is_linux_6_1) : pm_kernel_host_new();
+    kernel->files = g_array_new(false, false, sizeof(int));
+    kernel->pieces = g_array_new(false, false, sizeof(Piece));
+    kernel->memory =
+        mmap(NULL, MEMORY_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    assert_ptr_not_equal(kernel->memory, MAP_FAILED);
+    kernel->container = kernel_open(kernel, CONTAINER);
+    kernel->group = kernel_open(kernel, GROUP);
+    assert_true(kernel->container >= 0 && kernel->group >= 0);
+    assert_int_equal(kernel_join(kernel, kernel->group, kernel->container), 0);
+    return 0;
+}
+
+int kernel_setup_v1(void **state)
+{
+    kernel_setup(state);
+    return kernel_set_iommu(*state, ((Kernel *)*state)->container, VFIO_TYPE1_IOMMU);
+}
+
+int kernel_setup_v2(void **state)
+{
+    kernel_setup(state);
+    return kernel_set_iommu(*state, ((Kernel *)*state)->container, VFIO_TYPE1v2_IOMMU);
+}
+
+int kernel_teardown(void **state)
+{
+    Kernel *kernel = *state;
+
+    while (kernel->pieces->len > 0)
+        kernel_munmap(kernel, g_array_index(kernel->pieces, Piece, 0).address);
+    while (kernel->files->len > 0)
+        kernel_close(kernel, g_array_index(kernel->files, int, 0));
+    kernel_set_entry_limit(kernel, ENTRY_LIMIT);
+    kernel_set_memlock(kernel, UINT64_MAX, true);
+    munmap(kernel->memory, MEMORY_SIZE);
+    pm_kernel_unref(kernel->pm);
+    g_array_unref(kernel->files);
+    g_array_unref(kernel->pieces);
+    g_free(kernel);
+    return 0;
+}
+
+/* --- files --- */
+
+static int remember(Kernel *kernel, int fd)
+{
+    if (fd >= 0)
+        g_array_append_val(kernel->files, fd);
+    return fd;
+}
+
+int kernel_open(Kernel *kernel, const char *path)
+{
+    return remember(kernel, kernel->pm->ops->open(kernel->pm, path, O_RDWR | O_CLOEXEC));
+}
+
+int kernel_close(Kernel *kernel, int fd)
+{
+    for (guint i = 0; i < kernel->files->len; i++) {
+        if (g_array_index(kernel->files, int, i) == fd) {
+            g_array_remove_index(kernel->files, i);
+            break;
+        }
+    }
+    return kernel->pm->ops->close(kernel->pm, fd);
+}
+
+int kernel_ioctl(Kernel *kernel, int fd, unsigned long request, void *argument)
+{
+    return kernel->pm->ops->ioctl(kernel->pm, fd, request, argument);
+}
+
+int kernel_ioctl_number(Kernel *kernel, int fd, unsigned long request, unsigned long number)
+{
+    return kernel_ioctl(kernel, fd, request, (void *)(uintptr_t)number);
+}
+
+int kernel_mmap(Kernel *kernel, int fd, size_t size, uint64_t offset, void **address)
+{
+    Piece piece = {.size = size};
+    int result = kernel->pm->ops->mmap(kernel->pm, fd, size, PROT_READ | PROT_WRITE, MAP_SHARED,
+                                       offset, &piece.address);
+
+    if (result == 0) {
+        g_array_append_val(kernel->pieces, piece);
+        *address = piece.address;
+    }
+    return result;
+}
+
+int kernel_munmap(Kernel *kernel, void *address)
+{
+    size_t size = 0;
+
+    for (guint i = 0; i < kernel->pieces->len; i++) {
+        if (g_array_index(kernel->pieces, Piece, i).address == address) {
+            size = g_array_index(kernel->pieces, Piece, i).size;
+            g_array_remove_index(kernel->pieces, i);
+            break;
+        }
+    }
+    return kernel->pm->ops->munmap(kernel->pm, address, size);
+}
+
+/* --- groups and containers --- */
+
+int kernel_join(Kernel *kernel, int group, int container)
+{
+    return kernel_ioctl(kernel, group, VFIO_GROUP_SET_CONTAINER, &container);
+}
+
+int kernel_leave(Kernel *kernel, int group)
+{
+    return kernel_ioctl(kernel, group, VFIO_GROUP_UNSET_CONTAINER, NULL);
+}
+
+int kernel_set_iommu(Kernel *kernel, int container, unsigned long type)
+{
+    return kernel_ioctl_number(kernel, container, VFIO_SET_IOMMU, type);
+}
+
+int kernel_second_container(Kernel *kernel, int *group)
+{
+    int container = kernel_open(kernel, CONTAINER);
+
+    *group = kernel_open(kernel, OTHER_GROUP);
+    assert_true(container >= 0 && *group >= 0);
+    assert_int_equal(kernel_join(kernel, *group, container), 0);
+    assert_int_equal(kernel_set_iommu(kernel, container, VFIO_TYPE1v2_IOMMU), 0);
+    return container;
+}
+
+int kernel_get_device(Kernel *kernel, int group, const char *name)
+{
+    return remember(kernel, kernel_ioctl(kernel, group, VFIO_GROUP_GET_DEVICE_FD, (char *)name));
+}
+
+/* --- mappings --- */
+
+int kernel_map_flags(Kernel *kernel, uint32_t flags, uint64_t iova, const void *host, uint64_t size)
+{
+    struct vfio_iommu_type1_dma_map map = {
+        .argsz = sizeof(map),
+        .flags = flags,
+        .vaddr = (uintptr_t)host,
+        .iova = iova,
+        .size = size,
+    };
+
+    return kernel_ioctl(kernel, kernel->container, VFIO_IOMMU_MAP_DMA, &map);
+}
+
+int kernel_map(Kernel *kernel, uint64_t iova, const void *host, uint64_t size)
+{
+    return kernel_map_flags(kernel, READ_WRITE, iova, host, size);
+}
+
+int kernel_unmap_flags(Kernel *kernel, uint32_t flags, uint64_t iova, uint64_t size,
+                       uint64_t *n_bytes)
+{
+    struct vfio_iommu_type1_dma_unmap unmap = {
+        .argsz = sizeof(unmap),
+        .flags = flags,
+        .iova = iova,
+        .size = size,
+    };
+    int result = kernel_ioctl(kernel, kernel->container, VFIO_IOMMU_UNMAP_DMA, &unmap);
+
+    if (n_bytes != NULL)
+        *n_bytes = unmap.size;
+    return result;
+}
+
+int kernel_unmap(Kernel *kernel, uint64_t iova, uint64_t size, uint64_t *n_bytes)
+{
+    return kernel_unmap_flags(kernel, 0, iova, size, n_bytes);
+}
+
+uint32_t kernel_available(Kernel *kernel)
+{
+    union {
+        struct vfio_iommu_type1_info info;
+        uint8_t bytes[256];
+    } answer = {.info = {.argsz = sizeof(answer)}};
+    uint32_t offset;
+
+    assert_int_equal(kernel_ioctl(kernel, kernel->container, VFIO_IOMMU_GET_INFO, &answer), 0);
+    for (offset = answer.info.cap_offset; offset != 0;) {
+        struct vfio_iommu_type1_info_dma_avail available;
+
+        memcpy(&available, answer.bytes + offset, sizeof(available));
+        if (available.header.id == VFIO_IOMMU_TYPE1_INFO_DMA_AVAIL)
+            return available.avail;
+        offset = available.header.next;
+    }
+    fail_msg("no capability dma_avail");
+    return 0;
+}
+
+uint64_t kernel_n_mappings(Kernel *kernel)
+{
+    return ENTRY_LIMIT - kernel_available(kernel);
+}
+
+/* --- limits --- */
+
+uint64_t kernel_locked(Kernel *kernel)
+{
+    PmLockedMemory locked;
+
+    assert_int_equal(kernel->pm->ops->locked_memory(kernel->pm, &locked), 0);
+    return locked.used;
+}
+
+void kernel_set_entry_limit(Kernel *kernel, uint32_t limit)
+{
+    FILE *file;
+
+    if (kernel->is_fake) {
+        pm_fake_kernel_set_entry_limit(kernel->pm, limit);
+        return;
+    }
+    file = fopen(ENTRY_LIMIT_FILE, "we");
+    assert_non_null(file);
+    fprintf(file, "%u", limit);
+    assert_int_equal(fclose(file), 0);
+}
+
+static void set_cap_ipc_lock(bool in_effect)
+{
+    capng_clear(CAPNG_SELECT_BOTH);
+    assert_int_equal(capng_get_caps_process(), 0);
+    assert_int_equal(
+        capng_update(in_effect ? CAPNG_ADD : CAPNG_DROP, CAPNG_EFFECTIVE, CAP_IPC_LOCK), 0);
+    assert_int_equal(capng_apply(CAPNG_SELECT_CAPS), 0);
+}
+
+void kernel_set_memlock(Kernel *kernel, uint64_t limit, bool cap_ipc_lock)
+{
+    struct rlimit both = {.rlim_cur = limit == UINT64_MAX ? RLIM_INFINITY : limit,
+                          .rlim_max = RLIM_INFINITY};
+
+    if (kernel->is_fake) {
+        pm_fake_kernel_set_memlock(kernel->pm, limit, cap_ipc_lock);
+        return;
+    }
+    assert_int_equal(setrlimit(RLIMIT_MEMLOCK, &both), 0);
+    set_cap_ipc_lock(cap_ipc_lock);
+}
