@@ -17,11 +17,13 @@ static const Weight mapping_weights[] = {
 };
 
 static const Weight file_weights[] = {
-    {OP_OPEN, 14},       {OP_CLOSE, 4},           {OP_JOIN, 12},    {OP_LEAVE, 3},
-    {OP_SET_IOMMU, 10},  {OP_CHECK_EXTENSION, 3}, {OP_STATUS, 5},   {OP_GET_DEVICE, 10},
-    {OP_DEVICE_INFO, 4}, {OP_REGION_INFO, 4},     {OP_IRQ_INFO, 4}, {OP_RESET, 1},
-    {OP_CONFIG, 4},      {OP_UNKNOWN, 3},         {OP_MAP, 6},      {OP_UNMAP, 4},
-    {OP_INFO, 4},        {OP_DIRTY, 1},
+    {OP_OPEN, 14},       {OP_CLOSE, 4},       {OP_JOIN, 12},
+    {OP_LEAVE, 3},       {OP_SET_IOMMU, 10},  {OP_CHECK_EXTENSION, 3},
+    {OP_STATUS, 5},      {OP_GET_DEVICE, 10}, {OP_DEVICE_INFO, 4},
+    {OP_REGION_INFO, 4}, {OP_IRQ_INFO, 4},    {OP_SET_IRQS, 6},
+    {OP_RESET, 1},       {OP_CONFIG, 4},      {OP_UNKNOWN, 3},
+    {OP_MAP, 6},         {OP_UNMAP, 4},       {OP_INFO, 4},
+    {OP_DIRTY, 1},
 };
 
 /* A number below @end. */
@@ -113,7 +115,7 @@ static void choose_argument(Op *op, uint32_t size, GRand *random)
     if (!once_in(random, 25))
         return;
     op->place = (Place)(1 + below(random, 3));
-    op->place_bytes = below(random, size);
+    op->place_bytes = below(random, size + 48);
 }
 
 static void choose_bitmap(Op *op, GRand *random)
@@ -136,6 +138,16 @@ static void choose_bitmap(Op *op, GRand *random)
         op->bitmap = bitmap_address() + BITMAP_SIZE - below(random, 16);
 }
 
+/* Places where mappings of one size follow each other, so that a whole one is met again: to lose
+ * its host address, and get another. */
+static void choose_fixed(Op *op, GRand *random)
+{
+    uint64_t place = below(random, 4);
+
+    op->iova = UINT64_C(0x2000000) + place * 0x10000;
+    op->size = (place + 1) * PAGE;
+}
+
 static void choose_map(Op *op, GRand *random)
 {
     static const uint32_t usual[] = {3, 3, 3, 3, 3, 3, 1, 2};
@@ -145,6 +157,10 @@ static void choose_map(Op *op, GRand *random)
     op->iova = choose_iova(random);
     op->size = choose_size(random, op->iova);
     op->host = choose_host(random);
+    if (!once_in(random, 5))
+        return;
+    choose_fixed(op, random);
+    op->flags = once_in(random, 2) ? VFIO_DMA_MAP_FLAG_VADDR : 3;
 }
 
 static void choose_unmap(Op *op, GRand *random)
@@ -160,6 +176,10 @@ static void choose_unmap(Op *op, GRand *random)
         op->flags = VFIO_DMA_UNMAP_FLAG_VADDR;
     if (once_in(random, 40))
         op->flags = below(random, 10);
+    if (once_in(random, 6)) {
+        choose_fixed(op, random);
+        op->flags = once_in(random, 2) ? VFIO_DMA_UNMAP_FLAG_VADDR : 0;
+    }
     if (op->flags & VFIO_DMA_UNMAP_FLAG_ALL && !once_in(random, 4))
         op->iova = op->size = 0;
     if (op->flags & VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP && !once_in(random, 8))
@@ -188,6 +208,24 @@ static void choose_memory(Op *op, GRand *random)
     op->other = below(random, N_MEMORY_DEEDS);
     op->host = area_address(area) + page * PAGE;
     op->size = (1 + below(random, MIN(AREA_PAGES - page, 8))) * PAGE;
+}
+
+/* @iova: start; @size: count; @bitmap_size: what the data say. */
+static void choose_irqs(Op *op, GRand *random)
+{
+    static const uint32_t deeds[] = {8, 16, 32};
+    static const uint32_t data[] = {1, 2, 4};
+
+    choose_argument(op, sizeof(struct vfio_irq_set), random);
+    op->flags = deeds[below(random, G_N_ELEMENTS(deeds))] | data[below(random, G_N_ELEMENTS(data))];
+    if (once_in(random, 12))
+        op->flags = below(random, 80);
+    op->other = below(random, once_in(random, 8) ? 7 : 3);
+    op->iova = once_in(random, 10) ? below(random, 4) : 0;
+    op->size = once_in(random, 4) ? below(random, 4) : 1;
+    op->host = below(random, 4);
+    if (!once_in(random, 10))
+        op->argsz = sizeof(struct vfio_irq_set) + 4;
 }
 
 /* Not where a write is an interrupt, nor beyond what the IOMMU decodes: QEMU's machine reacts in
@@ -246,6 +284,9 @@ void op_make(Op *op, LifeSort sort, GRand *random)
     case OP_IRQ_INFO:
         choose_argument(op, sizeof(struct vfio_irq_info), random);
         break;
+    case OP_SET_IRQS:
+        choose_irqs(op, random);
+        break;
     case OP_CONFIG:
         op->iova = below(random, 0x120);
         op->size = 1 + below(random, 8);
@@ -262,8 +303,8 @@ char *op_describe(const Op *op)
         "dma",         "memory",          "memlock",  "fork",
         "open",        "close",           "join",     "leave",
         "set-iommu",   "check-extension", "status",   "get-device",
-        "device-info", "region-info",     "irq-info", "reset",
-        "config",      "unknown",
+        "device-info", "region-info",     "irq-info", "set-irqs",
+        "reset",       "config",          "unknown",
     };
 
     return g_strdup_printf(

@@ -30,6 +30,7 @@ typedef enum {
     OP_DEVICE_INFO,
     OP_REGION_INFO,
     OP_IRQ_INFO,
+    OP_SET_IRQS,
     OP_RESET,
     OP_CONFIG,
     OP_UNKNOWN,

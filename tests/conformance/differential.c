@@ -12,7 +12,7 @@
 #include "diff_world.h"
 #include "kernel-uapi/vfio.h"
 
-#define OPS_OF_A_LIFE 250
+#define OPS_OF_A_LIFE 1000
 
 typedef struct {
     gint64 seed;
