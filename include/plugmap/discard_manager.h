@@ -55,7 +55,9 @@ typedef struct {
 } PmDiscardListenerOps;
 
 /**
- * Makes a manager for @ram with nothing populated. A PmRam can have one manager at a time.
+ * Makes a manager for @ram with nothing populated. A PmRam can have one manager at a time. Where a
+ * transparent huge page of the host would reach beyond a block, @ram gets none from now on
+ * (MADV_NOHUGEPAGE): touching a block takes memory for no other.
  * @ram: a reference is taken.
  * @granularity: bytes of a block: a power of two, at least the RAM's page size; the RAM's size must
  * be a multiple.

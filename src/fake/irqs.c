@@ -168,6 +168,24 @@ static int set_line(PmIrqs *irqs, const PmFileTable *files, const Request *reque
     return 0;
 }
 
+/* Takes the line down, if the data are none. Of MSI's vectors there can be asked for none, but not
+ * for the first time. */
+static int trigger_none(PmIrqs *irqs, const Request *request)
+{
+    bool is_set_up = irqs->line == request->index;
+
+    if (is_set_up && request->data == VFIO_IRQ_SET_DATA_NONE) {
+        replace(&irqs->event, NO_FD);
+        irqs->line = NO_LINE;
+        return 0;
+    }
+    if (request->index != VFIO_PCI_MSI_IRQ_INDEX)
+        return -EINVAL;
+    if (is_set_up)
+        return 0;
+    return request->data == VFIO_IRQ_SET_DATA_EVENTFD ? -ERANGE : -EINVAL;
+}
+
 static int trigger_line(PmIrqs *irqs, const PmFileTable *files, bool intx_disabled,
                         const Request *request)
 {
@@ -175,13 +193,8 @@ static int trigger_line(PmIrqs *irqs, const PmFileTable *files, bool intx_disabl
 
     if (!is_set_up && irqs->line != NO_LINE)
         return -EINVAL;
-    if (request->count == 0) {
-        if (!is_set_up || request->data != VFIO_IRQ_SET_DATA_NONE)
-            return -EINVAL;
-        replace(&irqs->event, NO_FD);
-        irqs->line = NO_LINE;
-        return 0;
-    }
+    if (request->count == 0)
+        return trigger_none(irqs, request);
     if (request->data == VFIO_IRQ_SET_DATA_EVENTFD)
         return set_line(irqs, files, request);
     if (!is_set_up)

@@ -74,6 +74,7 @@ PmDiscardManager *pm_discard_manager_new(PmRam *ram, uint64_t granularity, GErro
     manager->listeners = g_ptr_array_new_with_free_func(free_listener);
     if (!make_blocks(&manager->blocks, pm_ram_get_size(ram), granularity, error))
         return NULL;
+    pm_ram_keep_pages_in_blocks(ram, granularity);
     return g_steal_pointer(&manager);
 }
 

@@ -270,3 +270,24 @@ void pm_ram_release(PmRam *ram)
 {
     g_atomic_int_set(&ram->has_manager, 0);
 }
+
+/* 0 if the host has no transparent huge pages. */
+static uint64_t transparent_huge_page_size(void)
+{
+    g_autofree char *text = NULL;
+
+    if (!g_file_get_contents("/sys/kernel/mm/transparent_hugepage/hpage_pmd_size", &text, NULL,
+                             NULL))
+        return 0;
+    return g_ascii_strtoull(text, NULL, 10);
+}
+
+void pm_ram_keep_pages_in_blocks(PmRam *ram, uint64_t granularity)
+{
+    uint64_t huge_page_size = transparent_huge_page_size();
+
+    if (huge_page_size == 0 || ram->page_size > pm_base_page_size() ||
+        (((uintptr_t)ram->host | granularity) & (huge_page_size - 1)) == 0)
+        return;
+    (void)madvise(ram->host, ram->size, MADV_NOHUGEPAGE);
+}

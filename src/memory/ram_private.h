@@ -24,6 +24,10 @@ uint64_t pm_base_page_size(void);
 bool pm_ram_claim(PmRam *ram);
 void pm_ram_release(PmRam *ram);
 
+/* Keeps transparent huge pages away that would reach beyond blocks of @granularity bytes: touching
+ * one block would take memory for its neighbours. */
+void pm_ram_keep_pages_in_blocks(PmRam *ram, uint64_t granularity);
+
 /*
  * What pm_ram_populate() does where the kernel lacks MADV_POPULATE_WRITE. A file's blocks are
  * allocated by a call that can fail; private memory and shared memory without a file cannot be had

@@ -138,6 +138,13 @@ static void choose_bitmap(Op *op, GRand *random)
         op->bitmap = bitmap_address() + BITMAP_SIZE - below(random, 16);
 }
 
+static bool is_private_file(uint64_t host, uint64_t size)
+{
+    uint64_t area = area_address(AREA_PRIVATE_FILE);
+
+    return host < area + AREA_SIZE && host + size > area;
+}
+
 /* Places where mappings of one size follow each other, so that a whole one is met again: to lose
  * its host address, and get another. */
 static void choose_fixed(Op *op, GRand *random)
@@ -157,6 +164,10 @@ static void choose_map(Op *op, GRand *random)
     op->iova = choose_iova(random);
     op->size = choose_size(random, op->iova);
     op->host = choose_host(random);
+    /* Linux 6.1 pins the file's page then, which the process no longer has once it writes. The fake
+     * has the process's. */
+    if (op->flags == VFIO_DMA_MAP_FLAG_READ && is_private_file(op->host, op->size))
+        op->flags |= VFIO_DMA_MAP_FLAG_WRITE;
     if (!once_in(random, 5))
         return;
     choose_fixed(op, random);

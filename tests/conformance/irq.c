@@ -309,6 +309,22 @@ static void intx_that_the_command_register_disables_is_not_triggered(void **stat
     assert_int_equal(n_events(&irq), 1);
 }
 
+static void no_vector_of_msi_can_be_set_but_not_as_the_first(void **state)
+{
+    Irq irq = irq_open(*state);
+    Set none = {.argsz = sizeof(Set), .flags = EVENTFD | TRIGGER, .index = MSI, .count = 0};
+
+    assert_int_equal(send(&irq, none), -ERANGE);
+    assert_int_equal(set_event(&irq, MSI, irq.event), 0);
+    assert_int_equal(send(&irq, none), 0);
+    none.flags = BOOL | TRIGGER;
+    assert_int_equal(send(&irq, none), 0);
+    assert_int_equal(no_data(&irq, TRIGGER, MSI, 1), 0);
+    assert_int_equal(n_events(&irq), 1);
+    none.index = INTX;
+    assert_int_equal(send(&irq, none), -EINVAL);
+}
+
 static void closing_the_device_takes_all_down(void **state)
 {
     static const uint32_t indices[] = {MSI, REQ};
@@ -344,6 +360,7 @@ int main(void)
         TEST(intx_and_msi_exclude_each_other),
         TEST(intx_can_be_masked_and_unmasked_again_and_again),
         TEST(intx_that_the_command_register_disables_is_not_triggered),
+        TEST(no_vector_of_msi_can_be_set_but_not_as_the_first),
         TEST(closing_the_device_takes_all_down),
     };
 

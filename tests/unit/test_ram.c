@@ -14,6 +14,7 @@
 
 #include <cmocka.h>
 
+#include <plugmap/discard_manager.h>
 #include <plugmap/ram.h>
 #include <plugmap/size.h>
 
@@ -468,6 +469,44 @@ static void only_one_manager_can_have_the_memory(void **state)
     pm_ram_release(ram);
 }
 
+/* Whether /proc/self/smaps says of the memory that it gets no huge pages («nh»). */
+static bool has_huge_pages_forbidden(const PmRam *ram)
+{
+    g_autofree char *start =
+        g_strdup_printf("%lx-", (unsigned long)(uintptr_t)pm_ram_get_host(ram));
+    g_autofree char *smaps = NULL;
+    g_autofree char *line = NULL;
+    const char *flags;
+
+    assert_true(g_file_get_contents("/proc/self/smaps", &smaps, NULL, NULL));
+    flags = strstr(smaps, start);
+    assert_non_null(flags);
+    flags = strstr(flags, "VmFlags:");
+    assert_non_null(flags);
+    line = g_strndup(flags, strcspn(flags, "\n"));
+    return strstr(line, " nh") != NULL;
+}
+
+static void assert_huge_pages(PmRamKind kind, uint64_t block_size, bool forbidden)
+{
+    g_autoptr(PmRam) ram = pm_ram_new(kind, 16 * PM_MIB, block_size, NULL);
+    g_autoptr(PmDiscardManager) manager = pm_discard_manager_new(ram, block_size, NULL);
+
+    assert_non_null(manager);
+    assert_int_equal(has_huge_pages_forbidden(ram), forbidden);
+}
+
+static void small_blocks_keep_huge_pages_away(void **state)
+{
+    (void)state;
+    if (!g_file_test("/sys/kernel/mm/transparent_hugepage/hpage_pmd_size", G_FILE_TEST_EXISTS))
+        skip();
+    assert_huge_pages(PM_RAM_ANONYMOUS, PM_MIB, true);
+    assert_huge_pages(PM_RAM_MEMFD, 64 * PM_KIB, true);
+    assert_huge_pages(PM_RAM_ANONYMOUS, 2 * PM_MIB, false);
+    assert_huge_pages(PM_RAM_MEMFD, 4 * PM_MIB, false);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -488,6 +527,7 @@ int main(void)
         cmocka_unit_test(a_limit_for_files_is_told_and_not_a_signal),
         cmocka_unit_test(a_limit_for_addresses_is_told_with_what_to_raise),
         cmocka_unit_test(only_one_manager_can_have_the_memory),
+        cmocka_unit_test(small_blocks_keep_huge_pages_away),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
