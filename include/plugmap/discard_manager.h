@@ -57,7 +57,9 @@ typedef struct {
 /**
  * Makes a manager for @ram with nothing populated. A PmRam can have one manager at a time. Where a
  * transparent huge page of the host would reach beyond a block, @ram gets none from now on
- * (MADV_NOHUGEPAGE): touching a block takes memory for no other.
+ * (MADV_NOHUGEPAGE): touching a block takes memory for no other. Where they fit, a memfd of
+ * pm_ram_new() asks for them (MADV_HUGEPAGE; the host gives them if its shmem_enabled is «advise»
+ * or «always»).
  * @ram: a reference is taken.
  * @granularity: bytes of a block: a power of two, at least the RAM's page size; the RAM's size must
  * be a multiple.
@@ -138,13 +140,15 @@ PM_EXPORT bool pm_discard_manager_unregister(PmDiscardManager *manager, PmDiscar
 /**
  * For the owner: populates a range that is wholly discarded. Listeners are asked, then told; blocks
  * count as populated afterwards. On failure the memory of the range is given back to the host.
- * @prefault: fault the memory in before the listeners are told.
+ * @prefault_threads: fault the memory in by so many threads before the listeners are told
+ * (pm_ram_populate()); 0: leave that to them.
  * Errors: PM_ERROR_INVALID_ARGUMENT (range, or not wholly discarded), PM_ERROR_UNALIGNED,
  * PM_ERROR_QUARANTINED (the range is, or has just come, into quarantine), PM_ERROR_MEMORY
  * (prefault), what a listener set.
  */
 PM_EXPORT bool pm_discard_manager_populate(PmDiscardManager *manager, uint64_t offset,
-                                           uint64_t size, bool prefault, GError **error);
+                                           uint64_t size, unsigned prefault_threads,
+                                           GError **error);
 
 /**
  * For the owner: discards a range that is wholly populated.

@@ -46,8 +46,10 @@ typedef struct {
  * @munmap: munmap(2) of something @mmap returned.
  * @pread: pread(2). Returns the bytes read.
  * @pwrite: pwrite(2). Returns the bytes written.
- * @locked_memory: getrlimit(2), capget(2) and /proc/self/status in one. Not a call on a VFIO file;
- * it is here because a kernel that is not this process's own keeps its own count. Returns 0.
+ * @lock_limit: getrlimit(2) and capget(2): fills in limit and waived, and sets used to 0. Quick:
+ * each PLUG asks.
+ * @locked_memory: the same, and /proc/self/status. Both are no calls on a VFIO file;
+ * they are here because a kernel that is not this process's own keeps its own count. Returns 0.
  * @free: gives back what the implementation holds, and itself; called when the last reference goes.
  */
 typedef struct {
@@ -59,6 +61,7 @@ typedef struct {
     int (*munmap)(PmKernel *kernel, void *address, size_t size);
     ssize_t (*pread)(PmKernel *kernel, int fd, void *buffer, size_t size, uint64_t offset);
     ssize_t (*pwrite)(PmKernel *kernel, int fd, const void *buffer, size_t size, uint64_t offset);
+    int (*lock_limit)(PmKernel *kernel, PmLockedMemory *locked);
     int (*locked_memory)(PmKernel *kernel, PmLockedMemory *locked);
     void (*free)(PmKernel *kernel);
 } PmKernelOps;

@@ -106,12 +106,14 @@ PM_EXPORT bool pm_ram_discard(PmRam *ram, uint64_t offset, uint64_t size, GError
 /**
  * Faults the memory of a range in, writable, without changing what it holds
  * (madvise(MADV_POPULATE_WRITE), or by touching it where the kernel lacks that, which for memory
- * without a file may end the process if the host has none left). After a failure
- * what this call may have brought in is still there: discard it if the range was empty before.
- * Errors: as pm_ram_discard(); PM_ERROR_MEMORY also if the host, a cgroup or the hugetlb pool has
- * no memory left.
+ * without a file may end the process if the host has none left).
+ * @n_threads: how many threads share the work (64 at most); 0 and 1: the caller's alone. After a
+ * failure what this call may have brought in is still there: discard it if the range was empty
+ * before. Errors: as pm_ram_discard(); PM_ERROR_MEMORY also if the host, a cgroup or the hugetlb
+ * pool has no memory left.
  */
-PM_EXPORT bool pm_ram_populate(PmRam *ram, uint64_t offset, uint64_t size, GError **error);
+PM_EXPORT bool pm_ram_populate(PmRam *ram, uint64_t offset, uint64_t size, unsigned n_threads,
+                               GError **error);
 
 /**
  * How many bytes of a range the host holds: pages in memory (private memory), allocated blocks of

@@ -73,7 +73,8 @@ typedef void (*PmVirtioMemSizeFunc)(PmVirtioMem *device, uint64_t size, void *us
  * @no_unplugged_inaccessible: do not offer VIRTIO_MEM_F_UNPLUGGED_INACCESSIBLE (old guests that
  * read unplugged memory).
  * @persistent_suspend: offer VIRTIO_MEM_F_PERSISTENT_SUSPEND.
- * @prefault: fault memory in before a PLUG is answered; BUSY if the host has none.
+ * @prefault_threads: fault memory in by so many threads before a PLUG is answered
+ * (pm_ram_populate()); BUSY if the host has none. 0: do not.
  * @plugged_size_changed: optional: the plugged size changed.
  * @config_changed: optional: the requested size was set: send the guest a configuration interrupt.
  * @user_data: for both.
@@ -88,7 +89,7 @@ typedef struct {
     uint16_t node;
     bool no_unplugged_inaccessible;
     bool persistent_suspend;
-    bool prefault;
+    unsigned prefault_threads;
     PmVirtioMemSizeFunc plugged_size_changed;
     PmVirtioMemSizeFunc config_changed;
     void *user_data;

@@ -90,7 +90,7 @@ static bool populate(PmDmaCheck *check, uint64_t offset, GError **error)
 {
     uint64_t page_size = MAX(pm_ram_get_page_size(check->ram), PM_DMA_PAGE);
 
-    return pm_ram_populate(check->ram, offset - offset % page_size, page_size, error);
+    return pm_ram_populate(check->ram, offset - offset % page_size, page_size, 1, error);
 }
 
 static bool check_plugged(PmDmaCheck *check, uint64_t offset, GError **error)

@@ -189,6 +189,15 @@ static int fake_locked_memory(PmKernel *kernel, PmLockedMemory *locked)
     return 0;
 }
 
+/* Nothing is dear to ask for here. */
+static int fake_lock_limit(PmKernel *kernel, PmLockedMemory *locked)
+{
+    int result = fake_locked_memory(kernel, locked);
+
+    locked->used = 0;
+    return result;
+}
+
 static void fake_free(PmKernel *kernel)
 {
     PmFakeKernel *fake = pm_fake_kernel_of(kernel);
@@ -210,6 +219,7 @@ static const PmKernelOps fake_ops = {
     .munmap = fake_munmap,
     .pread = fake_pread,
     .pwrite = fake_pwrite,
+    .lock_limit = fake_lock_limit,
     .locked_memory = fake_locked_memory,
     .free = fake_free,
 };

@@ -143,16 +143,36 @@ bool pm_iommu_query_available(PmIommu *iommu, uint64_t *n_mappings, GError **err
     return iommu->ops->query_available(iommu, n_mappings, error);
 }
 
+static bool fail_locked_query(int error_number, GError **error)
+{
+    g_autofree char *name = pm_errno_text(error_number);
+
+    return pm_fail(error, PM_ERROR_KERNEL,
+                   "the locked-memory limit cannot be read: %s; check that /proc is mounted", name);
+}
+
 bool pm_iommu_query_locked_memory(PmIommu *iommu, PmLockedMemory *locked, GError **error)
 {
     int result = iommu->kernel->ops->locked_memory(iommu->kernel, locked);
-    g_autofree char *name = NULL;
 
-    if (result == 0)
+    return result == 0 || fail_locked_query(-result, error);
+}
+
+/* What is in use is asked for only where there is a limit: it takes longer than a MAP. */
+static bool check_locked(PmIommu *iommu, uint64_t n_bytes, GError **error)
+{
+    PmLockedMemory locked;
+    int result = iommu->kernel->ops->lock_limit(iommu->kernel, &locked);
+
+    if (result < 0)
+        return fail_locked_query(-result, error);
+    if (locked.waived || locked.limit == UINT64_MAX)
         return true;
-    name = pm_errno_text(-result);
-    return pm_fail(error, PM_ERROR_KERNEL,
-                   "the locked-memory limit cannot be read: %s; check that /proc is mounted", name);
+    if (!pm_iommu_query_locked_memory(iommu, &locked, error))
+        return false;
+    if (locked.used <= locked.limit && n_bytes <= locked.limit - locked.used)
+        return true;
+    return pm_iommu_fail_locked(&locked, n_bytes, error);
 }
 
 bool pm_iommu_check_aligned(const PmIommu *iommu, const char *what, uint64_t value, GError **error)
@@ -215,19 +235,12 @@ bool pm_iommu_check_limit(PmIommu *iommu, uint64_t n_mappings, uint64_t n_bytes,
 bool pm_iommu_check_budget(PmIommu *iommu, uint64_t n_mappings, uint64_t n_bytes,
                            uint64_t block_size, GError **error)
 {
-    PmLockedMemory locked;
     bool fits;
 
     pthread_mutex_lock(&iommu->lock);
     fits = pm_iommu_check_limit(iommu, n_mappings, n_bytes, block_size, error);
     pthread_mutex_unlock(&iommu->lock);
-    if (!fits || !pm_iommu_query_locked_memory(iommu, &locked, error))
-        return false;
-    if (locked.waived || locked.limit == UINT64_MAX)
-        return true;
-    if (locked.used <= locked.limit && n_bytes <= locked.limit - locked.used)
-        return true;
-    return pm_iommu_fail_locked(&locked, n_bytes, error);
+    return fits && check_locked(iommu, n_bytes, error);
 }
 
 bool pm_iommu_next_run(PmIommu *iommu, uint64_t iova, PmIommuRun *run)

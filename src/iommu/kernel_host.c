@@ -3,12 +3,11 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/capability.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
-
-#include <cap-ng.h>
 
 #include <plugmap/kernel.h>
 #include <plugmap/size.h>
@@ -65,17 +64,18 @@ static ssize_t host_pwrite(PmKernel *kernel G_GNUC_UNUSED, int fd, const void *b
     return result < 0 ? -errno : result;
 }
 
-/* libcap-ng keeps one state a thread, which may be in the caller's use. */
-static bool has_ipc_lock(void)
+/* libcap-ng would know it, too, by hundreds of system calls: each PLUG asks. */
+static int has_ipc_lock(bool *has)
 {
-    void *callers_state = capng_save_state();
-    bool has;
+    cap_t capabilities = cap_get_proc();
+    cap_flag_value_t value = CAP_CLEAR;
+    int result = 0;
 
-    capng_clear(CAPNG_SELECT_BOTH);
-    has =
-        capng_get_caps_process() == 0 && capng_have_capability(CAPNG_EFFECTIVE, CAP_IPC_LOCK) == 1;
-    capng_restore_state(&callers_state);
-    return has;
+    if (capabilities == NULL || cap_get_flag(capabilities, CAP_IPC_LOCK, CAP_EFFECTIVE, &value) < 0)
+        result = -errno;
+    *has = value == CAP_SET;
+    (void)cap_free(capabilities);
+    return result;
 }
 
 static int read_used(uint64_t *used)
@@ -98,24 +98,24 @@ static int read_used(uint64_t *used)
     return result;
 }
 
-static int host_locked_memory(PmKernel *kernel G_GNUC_UNUSED, PmLockedMemory *locked)
+static int host_lock_limit(PmKernel *kernel G_GNUC_UNUSED, PmLockedMemory *locked)
 {
     uint64_t page_size = (uint64_t)sysconf(_SC_PAGESIZE);
     struct rlimit limit;
-    uint64_t used = 0;
-    int result;
 
     if (getrlimit(RLIMIT_MEMLOCK, &limit) != 0)
         return -errno;
-    result = read_used(&used);
-    if (result != 0)
-        return result;
-    locked->limit = UINT64_MAX;
+    *locked = (PmLockedMemory){.limit = UINT64_MAX};
     if (limit.rlim_cur != RLIM_INFINITY)
         locked->limit = limit.rlim_cur - limit.rlim_cur % page_size;
-    locked->used = used;
-    locked->waived = has_ipc_lock();
-    return 0;
+    return has_ipc_lock(&locked->waived);
+}
+
+static int host_locked_memory(PmKernel *kernel, PmLockedMemory *locked)
+{
+    int result = host_lock_limit(kernel, locked);
+
+    return result < 0 ? result : read_used(&locked->used);
 }
 
 static void host_free(PmKernel *kernel)
@@ -131,6 +131,7 @@ static const PmKernelOps host_ops = {
     .munmap = host_munmap,
     .pread = host_pread,
     .pwrite = host_pwrite,
+    .lock_limit = host_lock_limit,
     .locked_memory = host_locked_memory,
     .free = host_free,
 };

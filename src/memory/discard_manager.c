@@ -74,7 +74,7 @@ PmDiscardManager *pm_discard_manager_new(PmRam *ram, uint64_t granularity, GErro
     manager->listeners = g_ptr_array_new_with_free_func(free_listener);
     if (!make_blocks(&manager->blocks, pm_ram_get_size(ram), granularity, error))
         return NULL;
-    pm_ram_keep_pages_in_blocks(ram, granularity);
+    pm_ram_fit_huge_pages(ram, granularity);
     return g_steal_pointer(&manager);
 }
 
@@ -365,7 +365,7 @@ static bool tell_populate(PmDiscardManager *manager, uint64_t offset, uint64_t s
 }
 
 bool pm_discard_manager_populate(PmDiscardManager *manager, uint64_t offset, uint64_t size,
-                                 bool prefault, GError **error)
+                                 unsigned prefault_threads, GError **error)
 {
     PmBlocks *blocks = &manager->blocks;
     uint64_t n_added = pm_quarantine_n_added(blocks->quarantine);
@@ -374,7 +374,8 @@ bool pm_discard_manager_populate(PmDiscardManager *manager, uint64_t offset, uin
     if (!check_change(manager, offset, size, false, error) ||
         !ask_listeners(manager, offset, size, error))
         return false;
-    if ((prefault && !pm_ram_populate(manager->ram, offset, size, &cause)) ||
+    if ((prefault_threads > 0 &&
+         !pm_ram_populate(manager->ram, offset, size, prefault_threads, &cause)) ||
         !tell_populate(manager, offset, size, &cause)) {
         give_back(manager, offset, size, cause);
         return conclude(blocks, n_added, cause, error);

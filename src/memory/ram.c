@@ -282,12 +282,17 @@ static uint64_t transparent_huge_page_size(void)
     return g_ascii_strtoull(text, NULL, 10);
 }
 
-void pm_ram_keep_pages_in_blocks(PmRam *ram, uint64_t granularity)
+void pm_ram_fit_huge_pages(PmRam *ram, uint64_t granularity)
 {
     uint64_t huge_page_size = transparent_huge_page_size();
 
-    if (huge_page_size == 0 || ram->page_size > pm_base_page_size() ||
-        (((uintptr_t)ram->host | granularity) & (huge_page_size - 1)) == 0)
+    bool fits =
+        huge_page_size != 0 && (((uintptr_t)ram->host | granularity) & (huge_page_size - 1)) == 0;
+
+    if (ram->page_size > pm_base_page_size())
         return;
-    (void)madvise(ram->host, ram->size, MADV_NOHUGEPAGE);
+    if (!fits)
+        (void)madvise(ram->host, ram->size, MADV_NOHUGEPAGE);
+    else if (ram->kind == PM_RAM_MEMFD)
+        (void)madvise(ram->host, ram->size, MADV_HUGEPAGE);
 }

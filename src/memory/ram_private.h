@@ -25,8 +25,20 @@ bool pm_ram_claim(PmRam *ram);
 void pm_ram_release(PmRam *ram);
 
 /* Keeps transparent huge pages away that would reach beyond blocks of @granularity bytes: touching
- * one block would take memory for its neighbours. */
-void pm_ram_keep_pages_in_blocks(PmRam *ram, uint64_t granularity);
+ * one block would take memory for its neighbours. Where they fit, asks for them for a memfd, which
+ * is plugged in half the time with them. */
+void pm_ram_fit_huge_pages(PmRam *ram, uint64_t granularity);
+
+/* Whole pages inside the RAM. Errors: PM_ERROR_UNALIGNED, PM_ERROR_INVALID_ARGUMENT. */
+bool pm_ram_check_range(const PmRam *ram, uint64_t offset, uint64_t size, GError **error);
+
+/* «cannot WHAT SIZE at offset …: ERRNO: ADVICE», PM_ERROR_MEMORY. Returns false. */
+bool pm_ram_fail_range(const PmRam *ram, const char *what, uint64_t offset, uint64_t size,
+                       int error_number, const char *advice, GError **error);
+
+/* fallocate() of a range of the RAM's file, which keeps its size; madvise(). False with errno. */
+bool pm_ram_change_file(const PmRam *ram, int mode, uint64_t offset, uint64_t size);
+bool pm_ram_advise(const PmRam *ram, int advice, uint64_t offset, uint64_t size);
 
 /*
  * What pm_ram_populate() does where the kernel lacks MADV_POPULATE_WRITE. A file's blocks are

@@ -11,14 +11,10 @@
 
 #include "base/error_text.h"
 
-#ifndef MADV_POPULATE_WRITE
-#define MADV_POPULATE_WRITE 23
-#endif
-
 /* Base pages that one mincore() is asked about: bounds the answer on the stack. */
 #define MINCORE_PAGES 32768
 
-static bool check_range(const PmRam *ram, uint64_t offset, uint64_t size, GError **error)
+bool pm_ram_check_range(const PmRam *ram, uint64_t offset, uint64_t size, GError **error)
 {
     if ((offset | size) & (ram->page_size - 1))
         return pm_fail(error, PM_ERROR_UNALIGNED,
@@ -33,7 +29,7 @@ static bool check_range(const PmRam *ram, uint64_t offset, uint64_t size, GError
     return true;
 }
 
-static bool fail_range(const PmRam *ram, const char *what, uint64_t offset, uint64_t size,
+bool pm_ram_fail_range(const PmRam *ram, const char *what, uint64_t offset, uint64_t size,
                        int error_number, const char *advice, GError **error)
 {
     g_autofree char *size_text = pm_size_format(size);
@@ -44,7 +40,7 @@ static bool fail_range(const PmRam *ram, const char *what, uint64_t offset, uint
                    what, size_text, offset, (void *)ram->host, errno_text, advice);
 }
 
-static bool change_file(const PmRam *ram, int mode, uint64_t offset, uint64_t size)
+bool pm_ram_change_file(const PmRam *ram, int mode, uint64_t offset, uint64_t size)
 {
     int result;
 
@@ -55,7 +51,7 @@ static bool change_file(const PmRam *ram, int mode, uint64_t offset, uint64_t si
     return result == 0;
 }
 
-static bool advise(const PmRam *ram, int advice, uint64_t offset, uint64_t size)
+bool pm_ram_advise(const PmRam *ram, int advice, uint64_t offset, uint64_t size)
 {
     int result;
 
@@ -67,79 +63,25 @@ static bool advise(const PmRam *ram, int advice, uint64_t offset, uint64_t size)
 
 bool pm_ram_discard(PmRam *ram, uint64_t offset, uint64_t size, GError **error)
 {
-    if (!check_range(ram, offset, size, error))
+    if (!pm_ram_check_range(ram, offset, size, error))
         return false;
     if (size == 0)
         return true;
-    if (ram->fd >= 0 && !change_file(ram, FALLOC_FL_PUNCH_HOLE, offset, size))
-        return fail_range(ram, "give back", offset, size, errno,
-                          "the file must be writable, not sealed against writing, and of a file "
-                          "system that can punch holes",
-                          error);
+    if (ram->fd >= 0 && !pm_ram_change_file(ram, FALLOC_FL_PUNCH_HOLE, offset, size))
+        return pm_ram_fail_range(
+            ram, "give back", offset, size, errno,
+            "the file must be writable, not sealed against writing, and of a file "
+            "system that can punch holes",
+            error);
     /* A private mapping of a file has copies of its own beside the file's pages. */
-    if ((!ram->shared && !advise(ram, MADV_DONTNEED, offset, size)) ||
-        (ram->shared && ram->fd < 0 && !advise(ram, MADV_REMOVE, offset, size)))
-        return fail_range(ram, "give back", offset, size, errno,
-                          "the memory must be mapped as it was described, and must not be locked "
-                          "(mlock)",
-                          error);
+    if ((!ram->shared && !pm_ram_advise(ram, MADV_DONTNEED, offset, size)) ||
+        (ram->shared && ram->fd < 0 && !pm_ram_advise(ram, MADV_REMOVE, offset, size)))
+        return pm_ram_fail_range(
+            ram, "give back", offset, size, errno,
+            "the memory must be mapped as it was described, and must not be locked "
+            "(mlock)",
+            error);
     return true;
-}
-
-static bool fail_populate(const PmRam *ram, uint64_t offset, uint64_t size, int error_number,
-                          GError **error)
-{
-    g_autofree char *advice = NULL;
-
-    if (ram->page_size == pm_base_page_size())
-        return fail_range(ram, "populate", offset, size, error_number,
-                          "free memory on the host, or raise memory.max of this process's cgroup; "
-                          "the memory must be mapped writable",
-                          error);
-    advice = g_strdup_printf("the range needs %" PRIu64
-                             " free hugetlb pages: write the number of pages in use plus those to "
-                             "/sys/kernel/mm/hugepages/hugepages-%" PRIu64 "kB/nr_hugepages",
-                             size / ram->page_size, ram->page_size / PM_KIB);
-    return fail_range(ram, "populate", offset, size, error_number, advice, error);
-}
-
-/* The compare-and-exchange stores what is there already, so no write of anybody else gets lost. */
-static void touch(char *address)
-{
-    volatile char *byte = address;
-    char value = *byte;
-
-    __atomic_compare_exchange_n(byte, &value, value, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
-}
-
-bool pm_ram_populate_by_touching(PmRam *ram, uint64_t offset, uint64_t size, GError **error)
-{
-    uint64_t step = pm_base_page_size();
-    uint64_t at;
-
-    if (size != 0 && ram->fd >= 0 && ram->shared && !change_file(ram, 0, offset, size) &&
-        errno != EOPNOTSUPP)
-        return fail_populate(ram, offset, size, errno, error);
-    for (at = 0; at < size; at += step)
-        touch(ram->host + offset + at);
-    return true;
-}
-
-/* An empty range is only refused if the kernel does not know the advice. */
-static bool kernel_can_populate(void)
-{
-    return madvise(NULL, 0, MADV_POPULATE_WRITE) == 0;
-}
-
-bool pm_ram_populate(PmRam *ram, uint64_t offset, uint64_t size, GError **error)
-{
-    if (!check_range(ram, offset, size, error))
-        return false;
-    if (advise(ram, MADV_POPULATE_WRITE, offset, size))
-        return true;
-    if (errno == EINVAL && !kernel_can_populate())
-        return pm_ram_populate_by_touching(ram, offset, size, error);
-    return fail_populate(ram, offset, size, errno, error);
 }
 
 static bool ask_file(const PmRam *ram, uint64_t *bytes, GError **error)
@@ -147,7 +89,8 @@ static bool ask_file(const PmRam *ram, uint64_t *bytes, GError **error)
     struct stat status;
 
     if (fstat(ram->fd, &status) != 0)
-        return fail_range(ram, "ask about", 0, ram->size, errno, "the file must stay open", error);
+        return pm_ram_fail_range(ram, "ask about", 0, ram->size, errno, "the file must stay open",
+                                 error);
     *bytes = (uint64_t)status.st_blocks * 512;
     return true;
 }
@@ -167,8 +110,8 @@ static bool ask_pages(const PmRam *ram, uint64_t offset, uint64_t size, uint64_t
         if (mincore(ram->host + offset, length, answer) != 0) {
             if (errno == EAGAIN)
                 continue;
-            return fail_range(ram, "ask about", offset, length, errno, "it must stay mapped",
-                              error);
+            return pm_ram_fail_range(ram, "ask about", offset, length, errno, "it must stay mapped",
+                                     error);
         }
         for (i = 0; i < length / page_size; i++)
             n_resident += answer[i] & 1;
@@ -180,7 +123,7 @@ static bool ask_pages(const PmRam *ram, uint64_t offset, uint64_t size, uint64_t
 
 bool pm_ram_resident(PmRam *ram, uint64_t offset, uint64_t size, uint64_t *bytes, GError **error)
 {
-    if (!check_range(ram, offset, size, error))
+    if (!pm_ram_check_range(ram, offset, size, error))
         return false;
     if (size == ram->size && ram->fd >= 0 && ram->kind != PM_RAM_ADOPTED)
         return ask_file(ram, bytes, error);

@@ -116,6 +116,13 @@ static ssize_t recorder_pwrite(PmKernel *kernel, int fd, const void *buffer, siz
     return inner->ops->pwrite(inner, fd, buffer, size, offset);
 }
 
+static int recorder_lock_limit(PmKernel *kernel, PmLockedMemory *locked)
+{
+    PmKernel *inner = inner_of(kernel);
+
+    return inner->ops->lock_limit(inner, locked);
+}
+
 static int recorder_locked_memory(PmKernel *kernel, PmLockedMemory *locked)
 {
     PmKernel *inner = inner_of(kernel);
@@ -140,6 +147,7 @@ static const PmKernelOps recorder_ops = {
     .munmap = recorder_munmap,
     .pread = recorder_pread,
     .pwrite = recorder_pwrite,
+    .lock_limit = recorder_lock_limit,
     .locked_memory = recorder_locked_memory,
     .free = recorder_free,
 };

@@ -133,7 +133,7 @@ PmVirtioMem *pm_virtio_mem_new(const PmVirtioMemConfig *config, GError **error)
     device->usable_size = pm_virtio_mem_wanted_usable_size(device);
     device->offered_features = features_on_offer(config);
     device->node = config->has_node ? config->node : 0;
-    device->prefault = config->prefault;
+    device->prefault_threads = config->prefault_threads;
     device->plugged_size_changed = config->plugged_size_changed;
     device->config_changed = config->config_changed;
     device->user_data = config->user_data;

@@ -20,7 +20,7 @@ struct PmVirtioMem {
     uint64_t offered_features;
     uint64_t accepted_features;
     uint16_t node;
-    bool prefault;
+    unsigned prefault_threads;
     bool migrating;
     bool broken;
     PmRefusal refusal;

@@ -144,7 +144,7 @@ static bool populate(PmVirtioMem *device, const Request *request)
     g_autoptr(GError) error = NULL;
 
     if (pm_discard_manager_populate(device->manager, request->offset, request->size,
-                                    device->prefault, &error))
+                                    device->prefault_threads, &error))
         return true;
     return refuse(device, request, pm_refusal_of_error(error), "%s", error->message);
 }

@@ -6,16 +6,14 @@
  *
  * replay [--json]: exits 1 if a target is missed.
  */
-#include <fcntl.h>
 #include <inttypes.h>
 #include <malloc.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <plugmap/plugmap.h>
 
+#include "bench_util.h"
 #include "kernel-uapi/vfio.h"
 #include "kernel-uapi/virtio_mem.h"
 
@@ -46,20 +44,6 @@ typedef struct {
     double bytes_a_block;
 } Row;
 
-static G_NORETURN void die(const char *what, const GError *error)
-{
-    fprintf(stderr, "bench/replay: %s: %s\n", what, error != NULL ? error->message : "failed");
-    exit(2);
-}
-
-static double now_ns(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec * 1e9 + (double)now.tv_nsec;
-}
-
 static PmKernel *make_kernel(void)
 {
     static const PmIovaRange range = {0, (UINT64_C(1) << 57) - 1};
@@ -73,7 +57,7 @@ static PmKernel *make_kernel(void)
     config.entry_limit = UINT32_MAX;
     kernel = pm_fake_kernel_new(&config, &error);
     if (kernel == NULL)
-        die("fake kernel", error);
+        bench_die("fake kernel", error);
     return kernel;
 }
 
@@ -83,7 +67,7 @@ static PmRam *make_ram(uint64_t size)
     PmRam *ram = pm_ram_new(PM_RAM_ANONYMOUS, size, BLOCK, &error);
 
     if (ram == NULL)
-        die("memory", error);
+        bench_die("memory", error);
     return ram;
 }
 
@@ -94,33 +78,18 @@ static uint64_t resident(void)
     const char *pages;
 
     if (!g_file_get_contents("/proc/self/statm", &statm, NULL, NULL))
-        die("/proc/self/statm", NULL);
+        bench_die("/proc/self/statm", NULL);
     pages = strchr(statm, ' ');
     return pages != NULL ? g_ascii_strtoull(pages, NULL, 10) * 4096 : 0;
 }
 
-static void request(PmVirtioMem *device, uint16_t type, uint64_t first, uint64_t n_blocks)
-{
-    struct virtio_mem_req req = {
-        .type = GUINT16_TO_LE(type),
-        .u.plug = {.addr = GUINT64_TO_LE(ADDRESS + first * BLOCK),
-                   .nb_blocks = GUINT16_TO_LE((uint16_t)n_blocks)},
-    };
-    struct virtio_mem_resp resp;
-    g_autoptr(GError) error = NULL;
-
-    if (!pm_virtio_mem_handle(device, &req, sizeof(req), &resp, sizeof(resp), &error) ||
-        resp.type != VIRTIO_MEM_RESP_ACK)
-        die("request", error);
-}
-
 static double request_all(PmVirtioMem *device, uint16_t type, uint64_t n_blocks)
 {
-    double start = now_ns();
+    double start = bench_now_ns();
 
     for (uint64_t first = 0; first < n_blocks; first += MAX_BLOCKS_A_REQUEST)
-        request(device, type, first, MIN(MAX_BLOCKS_A_REQUEST, n_blocks - first));
-    return (now_ns() - start) / (double)n_blocks;
+        bench_request(device, type, first, MIN(MAX_BLOCKS_A_REQUEST, n_blocks - first));
+    return (bench_now_ns() - start) / (double)n_blocks;
 }
 
 static Cost measure_stack(uint64_t size, double *bytes_a_block)
@@ -139,11 +108,11 @@ static Cost measure_stack(uint64_t size, double *bytes_a_block)
     Cost cost;
 
     if (iommu == NULL || device == NULL)
-        die("stack", error);
+        bench_die("stack", error);
     mapper = pm_mapper_new(iommu);
     if (!pm_mapper_add_managed(mapper, ADDRESS, pm_virtio_mem_get_manager(device), PM_MAPPER_STRICT,
                                &error))
-        die("mapper", error);
+        bench_die("mapper", error);
     before = resident();
     cost.plug_ns = request_all(device, VIRTIO_MEM_REQ_PLUG, n_blocks);
     *bytes_a_block = ((double)resident() - (double)before) / (double)n_blocks;
@@ -151,22 +120,13 @@ static Cost measure_stack(uint64_t size, double *bytes_a_block)
     return cost;
 }
 
-static int open_or_die(PmKernel *kernel, const char *path)
-{
-    int fd = kernel->ops->open(kernel, path, O_RDWR | O_CLOEXEC);
-
-    if (fd < 0)
-        die(path, NULL);
-    return fd;
-}
-
 static Cost measure_bare(uint64_t size)
 {
     uint64_t n_blocks = size / BLOCK;
     g_autoptr(PmKernel) kernel = make_kernel();
     g_autoptr(PmRam) ram = make_ram(size);
-    int container = open_or_die(kernel, "/dev/vfio/vfio");
-    int group = open_or_die(kernel, "/dev/vfio/1");
+    int container = bench_open(kernel, "/dev/vfio/vfio");
+    int group = bench_open(kernel, "/dev/vfio/1");
     struct vfio_iommu_type1_dma_map map = {
         .argsz = sizeof(map),
         .flags = VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE,
@@ -179,27 +139,27 @@ static Cost measure_bare(uint64_t size)
     if (kernel->ops->ioctl(kernel, group, VFIO_GROUP_SET_CONTAINER, &container) < 0 ||
         kernel->ops->ioctl(kernel, container, VFIO_SET_IOMMU,
                            GUINT_TO_POINTER(VFIO_TYPE1v2_IOMMU)) < 0)
-        die("container", NULL);
-    start = now_ns();
+        bench_die("container", NULL);
+    start = bench_now_ns();
     for (uint64_t i = 0; i < n_blocks; i++) {
         map.iova = ADDRESS + i * BLOCK;
         map.vaddr = (uintptr_t)pm_ram_get_host(ram) + i * BLOCK;
         if (kernel->ops->ioctl(kernel, container, VFIO_IOMMU_MAP_DMA, &map) < 0)
-            die("VFIO_IOMMU_MAP_DMA", NULL);
+            bench_die("VFIO_IOMMU_MAP_DMA", NULL);
     }
-    cost.plug_ns = (now_ns() - start) / (double)n_blocks;
-    start = now_ns();
+    cost.plug_ns = (bench_now_ns() - start) / (double)n_blocks;
+    start = bench_now_ns();
     for (uint64_t first = 0; first < n_blocks; first += MAX_BLOCKS_A_REQUEST) {
         unmap.iova = ADDRESS + first * BLOCK;
         unmap.size = MIN(MAX_BLOCKS_A_REQUEST, n_blocks - first) * BLOCK;
         if (kernel->ops->ioctl(kernel, container, VFIO_IOMMU_UNMAP_DMA, &unmap) < 0)
-            die("VFIO_IOMMU_UNMAP_DMA", NULL);
+            bench_die("VFIO_IOMMU_UNMAP_DMA", NULL);
         /* The stack gives the memory back as well; so does this loop, or it would not do the same
          * work. */
         if (!pm_ram_discard(ram, first * BLOCK, unmap.size, NULL))
-            die("discard", NULL);
+            bench_die("discard", NULL);
     }
-    cost.unplug_ns = (now_ns() - start) / (double)n_blocks;
+    cost.unplug_ns = (bench_now_ns() - start) / (double)n_blocks;
     kernel->ops->close(kernel, group);
     kernel->ops->close(kernel, container);
     return cost;
@@ -266,13 +226,6 @@ static void print_json(const Row *rows)
     printf("\n]\n");
 }
 
-static bool check(const char *what, double value, double target)
-{
-    fprintf(stderr, "%-58s %8.3f, target %7.3f: %s\n", what, value, target,
-            value <= target ? "met" : "MISSED");
-    return value <= target;
-}
-
 static bool check_targets(const Row *rows)
 {
     const Row *smallest = &rows[0];
@@ -284,16 +237,16 @@ static bool check_targets(const Row *rows)
         g_autofree char *size = pm_size_format(region_sizes[i]);
         g_autofree char *what = g_strdup_printf("whole stack against bare ioctls, %s", size);
 
-        met = check(what, ratio_of(&rows[i]), MAX_RATIO) && met;
+        met = bench_check(what, ratio_of(&rows[i]), MAX_RATIO) && met;
     }
-    met = check("a block at 16T against a block at 1G", cost_of(largest) / cost_of(smallest),
-                MAX_GROWTH) &&
+    met = bench_check("a block at 16T against a block at 1G", cost_of(largest) / cost_of(smallest),
+                      MAX_GROWTH) &&
           met;
-    met = check("seconds for plug and unplug of 1T", cost_of(tib) * (double)tib->n_blocks / 1e9,
-                MAX_SECONDS_A_TIB) &&
+    met = bench_check("seconds for plug and unplug of 1T",
+                      cost_of(tib) * (double)tib->n_blocks / 1e9, MAX_SECONDS_A_TIB) &&
           met;
-    return check("bytes of memory a mapped block, 16T", largest->bytes_a_block,
-                 MAX_BYTES_A_BLOCK) &&
+    return bench_check("bytes of memory a mapped block, 16T", largest->bytes_a_block,
+                       MAX_BYTES_A_BLOCK) &&
            met;
 }
 

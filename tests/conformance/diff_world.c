@@ -7,12 +7,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/capability.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/utsname.h>
 #include <unistd.h>
-
-#include <cap-ng.h>
 
 #include "kernel-uapi/vfio.h"
 
@@ -193,6 +192,18 @@ static void set_entry_limit(World *world, uint32_t limit)
     pm_fake_kernel_set_entry_limit(world->sides[FAKE].kernel, limit);
 }
 
+static void set_cap_ipc_lock(bool in_effect)
+{
+    const cap_value_t ipc_lock = CAP_IPC_LOCK;
+    cap_t capabilities = cap_get_proc();
+
+    if (cap_set_flag(capabilities, CAP_EFFECTIVE, 1, &ipc_lock, in_effect ? CAP_SET : CAP_CLEAR) <
+            0 ||
+        cap_set_proc(capabilities) < 0)
+        perror("CAP_IPC_LOCK");
+    (void)cap_free(capabilities);
+}
+
 static void set_memlock(World *world, uint64_t limit, bool cap_ipc_lock)
 {
     struct rlimit soft;
@@ -202,10 +213,7 @@ static void set_memlock(World *world, uint64_t limit, bool cap_ipc_lock)
     soft.rlim_cur = limit == UINT64_MAX ? RLIM_INFINITY : limit;
     if (setrlimit(RLIMIT_MEMLOCK, &soft) != 0)
         perror("setrlimit");
-    capng_get_caps_process();
-    capng_update(cap_ipc_lock ? CAPNG_ADD : CAPNG_DROP, CAPNG_EFFECTIVE, CAP_IPC_LOCK);
-    if (capng_apply(CAPNG_SELECT_CAPS) < 0)
-        fprintf(stderr, "differential: CAP_IPC_LOCK cannot be changed\n");
+    set_cap_ipc_lock(cap_ipc_lock);
     pm_fake_kernel_set_memlock(world->sides[FAKE].kernel, limit, cap_ipc_lock);
 }
 

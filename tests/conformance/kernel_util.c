@@ -3,10 +3,9 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/capability.h>
 #include <sys/resource.h>
 #include <sys/utsname.h>
-
-#include <cap-ng.h>
 
 #define ENTRY_LIMIT_FILE "/sys/module/vfio_iommu_type1/parameters/dma_entry_limit"
 
@@ -324,11 +323,14 @@ void kernel_set_entry_limit(Kernel *kernel, uint32_t limit)
 
 static void set_cap_ipc_lock(bool in_effect)
 {
-    capng_clear(CAPNG_SELECT_BOTH);
-    assert_int_equal(capng_get_caps_process(), 0);
+    const cap_value_t ipc_lock = CAP_IPC_LOCK;
+    cap_t capabilities = cap_get_proc();
+
     assert_int_equal(
-        capng_update(in_effect ? CAPNG_ADD : CAPNG_DROP, CAPNG_EFFECTIVE, CAP_IPC_LOCK), 0);
-    assert_int_equal(capng_apply(CAPNG_SELECT_CAPS), 0);
+        cap_set_flag(capabilities, CAP_EFFECTIVE, 1, &ipc_lock, in_effect ? CAP_SET : CAP_CLEAR),
+        0);
+    assert_int_equal(cap_set_proc(capabilities), 0);
+    assert_int_equal(cap_free(capabilities), 0);
 }
 
 void kernel_set_memlock(Kernel *kernel, uint64_t limit, bool cap_ipc_lock)

@@ -128,8 +128,7 @@ void fixture_clear(Fixture *fixture)
 
 bool plug(Fixture *fixture, uint64_t first, uint64_t n_blocks)
 {
-    return pm_discard_manager_populate(fixture->manager, first * BLOCK, n_blocks * BLOCK, false,
-                                       NULL);
+    return pm_discard_manager_populate(fixture->manager, first * BLOCK, n_blocks * BLOCK, 0, NULL);
 }
 
 bool unplug(Fixture *fixture, uint64_t first, uint64_t n_blocks)
@@ -174,5 +173,5 @@ uint64_t resident(const Fixture *fixture)
 
 void touch(Fixture *fixture, uint64_t first, uint64_t n_blocks)
 {
-    assert_true(pm_ram_populate(fixture->ram, first * BLOCK, n_blocks * BLOCK, NULL));
+    assert_true(pm_ram_populate(fixture->ram, first * BLOCK, n_blocks * BLOCK, 1, NULL));
 }

@@ -46,6 +46,11 @@ static int hooked_ioctl(PmKernel *kernel, int fd, unsigned long request, void *a
     return result;
 }
 
+static int hooked_lock_limit(PmKernel *kernel, PmLockedMemory *locked)
+{
+    return next_of(kernel)->ops->lock_limit(next_of(kernel), locked);
+}
+
 static int hooked_locked_memory(PmKernel *kernel, PmLockedMemory *locked)
 {
     return next_of(kernel)->ops->locked_memory(next_of(kernel), locked);
@@ -60,6 +65,7 @@ static const PmKernelOps hooked_ops = {
     .open = hooked_open,
     .close = hooked_close,
     .ioctl = hooked_ioctl,
+    .lock_limit = hooked_lock_limit,
     .locked_memory = hooked_locked_memory,
     .free = hooked_free,
 };

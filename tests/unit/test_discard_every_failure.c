@@ -68,7 +68,7 @@ typedef bool (*Change)(Fixture *fixture, GError **error);
 
 static bool change_populate(Fixture *fixture, GError **error)
 {
-    return pm_discard_manager_populate(fixture->manager, 9 * BLOCK, 8 * BLOCK, true, error);
+    return pm_discard_manager_populate(fixture->manager, 9 * BLOCK, 8 * BLOCK, 1, error);
 }
 
 static bool change_discard(Fixture *fixture, GError **error)

@@ -23,8 +23,7 @@ static void assert_code(GError *error, PmError code)
 
 static bool try_plug(Fixture *fixture, uint64_t first, uint64_t n_blocks, GError **error)
 {
-    return pm_discard_manager_populate(fixture->manager, first * BLOCK, n_blocks * BLOCK, false,
-                                       error);
+    return pm_discard_manager_populate(fixture->manager, first * BLOCK, n_blocks * BLOCK, 0, error);
 }
 
 static bool try_unplug(Fixture *fixture, uint64_t first, uint64_t n_blocks, GError **error)

@@ -92,7 +92,7 @@ static void who_can_be_neither_undone_nor_redone_is_quarantined(void **state)
     fixture.listeners[0].fail_with = PM_ERROR_KERNEL;
     fixture.listeners[1].fail_in = 1;
     fixture.listeners[1].fail_with = PM_ERROR_LIMIT;
-    assert_false(pm_discard_manager_populate(fixture.manager, 4 * BLOCK, 2 * BLOCK, false, &error));
+    assert_false(pm_discard_manager_populate(fixture.manager, 4 * BLOCK, 2 * BLOCK, 0, &error));
     assert_true(g_error_matches(error, PM_ERROR, PM_ERROR_QUARANTINED));
     assert_non_null(strstr(error->message, "listener b objects"));
     g_clear_error(&error);
@@ -106,7 +106,7 @@ static void who_can_be_neither_undone_nor_redone_is_quarantined(void **state)
     assert_false(pm_discard_manager_next_quarantined(fixture.manager, 6 * BLOCK, &offset, &size,
                                                      NULL, NULL));
     /* Never handed out, neighbours are. */
-    assert_false(pm_discard_manager_populate(fixture.manager, 5 * BLOCK, BLOCK, false, &error));
+    assert_false(pm_discard_manager_populate(fixture.manager, 5 * BLOCK, BLOCK, 0, &error));
     assert_true(g_error_matches(error, PM_ERROR, PM_ERROR_QUARANTINED));
     g_clear_error(&error);
     assert_true(plug(&fixture, 6, 1));
@@ -185,9 +185,9 @@ static void prefault_brings_the_memory_in_and_takes_it_back_on_objection(void **
     add(&fixture, 0, &plain_ops, 0, N_BLOCKS);
     fixture.listeners[0].fail_in = 1;
     fixture.listeners[0].fail_with = PM_ERROR_LIMIT;
-    assert_false(pm_discard_manager_populate(fixture.manager, 0, 2 * BLOCK, true, NULL));
+    assert_false(pm_discard_manager_populate(fixture.manager, 0, 2 * BLOCK, 1, NULL));
     assert_int_equal(resident(&fixture), 0);
-    assert_true(pm_discard_manager_populate(fixture.manager, 0, 2 * BLOCK, true, NULL));
+    assert_true(pm_discard_manager_populate(fixture.manager, 0, 2 * BLOCK, 1, NULL));
     assert_int_equal(resident(&fixture), 2 * BLOCK);
     fixture_clear(&fixture);
 }

@@ -93,7 +93,7 @@ static void a_hundred_mebibytes_are_a_hundred_maps_and_one_unmap(void **state)
 
     (void)state;
     assert_true(pm_mapper_add_managed(fixture.mapper, ADDRESS, manager, PM_MAPPER_STRICT, NULL));
-    assert_true(pm_discard_manager_populate(manager, 0, 100 * BLOCK, false, NULL));
+    assert_true(pm_discard_manager_populate(manager, 0, 100 * BLOCK, 0, NULL));
     assert_int_equal(pm_fake_kernel_get_n_calls(fixture.fake, PM_FAKE_CALL_MAP), 100);
     assert_true(pm_discard_manager_discard(manager, 0, 100 * BLOCK, NULL));
     assert_int_equal(pm_fake_kernel_get_n_calls(fixture.fake, PM_FAKE_CALL_UNMAP), 1);
@@ -107,8 +107,8 @@ static void a_region_that_comes_late_gets_what_is_populated(void **state)
     PmMapperAudit audit;
 
     (void)state;
-    assert_true(pm_discard_manager_populate(manager, 2 * BLOCK, 3 * BLOCK, false, NULL));
-    assert_true(pm_discard_manager_populate(manager, 8 * BLOCK, BLOCK, false, NULL));
+    assert_true(pm_discard_manager_populate(manager, 2 * BLOCK, 3 * BLOCK, 0, NULL));
+    assert_true(pm_discard_manager_populate(manager, 8 * BLOCK, BLOCK, 0, NULL));
     assert_true(pm_mapper_add_managed(fixture.mapper, ADDRESS, manager, PM_MAPPER_STRICT, NULL));
     assert_true(pm_mapper_audit(fixture.mapper, &audit, NULL));
     assert_int_equal(audit.n_populated, 4);
@@ -188,12 +188,12 @@ static void an_overcommitted_region_is_refused_only_when_the_limit_is_met(void *
     (void)state;
     assert_true(
         pm_mapper_add_managed(fixture.mapper, ADDRESS, manager, PM_MAPPER_OVERCOMMIT, NULL));
-    assert_true(pm_discard_manager_populate(manager, 0, 7 * BLOCK, false, NULL));
-    assert_false(pm_discard_manager_populate(manager, 7 * BLOCK, BLOCK, false, &error));
+    assert_true(pm_discard_manager_populate(manager, 0, 7 * BLOCK, 0, NULL));
+    assert_false(pm_discard_manager_populate(manager, 7 * BLOCK, BLOCK, 0, &error));
     assert_code(error, PM_ERROR_LIMIT);
     assert_int_equal(pm_fake_kernel_get_n_calls(fixture.fake, PM_FAKE_CALL_MAP), 7);
     assert_true(pm_discard_manager_discard(manager, 0, BLOCK, NULL));
-    assert_true(pm_discard_manager_populate(manager, 7 * BLOCK, BLOCK, false, NULL));
+    assert_true(pm_discard_manager_populate(manager, 7 * BLOCK, BLOCK, 0, NULL));
     clear(&fixture);
 }
 
@@ -208,10 +208,10 @@ static void the_room_of_a_strict_region_is_kept_free(void **state)
     assert_true(pm_mapper_add_managed(fixture.mapper, ADDRESS, strict, PM_MAPPER_STRICT, NULL));
     assert_true(
         pm_mapper_add_managed(fixture.mapper, 2 * ADDRESS, other, PM_MAPPER_OVERCOMMIT, NULL));
-    assert_true(pm_discard_manager_populate(other, 0, 4 * BLOCK, false, NULL));
-    assert_false(pm_discard_manager_populate(other, 4 * BLOCK, BLOCK, false, &error));
+    assert_true(pm_discard_manager_populate(other, 0, 4 * BLOCK, 0, NULL));
+    assert_false(pm_discard_manager_populate(other, 4 * BLOCK, BLOCK, 0, &error));
     assert_code(error, PM_ERROR_LIMIT);
-    assert_true(pm_discard_manager_populate(strict, 0, 16 * BLOCK, false, NULL));
+    assert_true(pm_discard_manager_populate(strict, 0, 16 * BLOCK, 0, NULL));
     clear(&fixture);
 }
 
@@ -239,7 +239,7 @@ static void an_audit_finds_a_block_that_was_unmapped_behind_its_back(void **stat
 
     (void)state;
     assert_true(pm_mapper_add_managed(fixture.mapper, ADDRESS, manager, PM_MAPPER_STRICT, NULL));
-    assert_true(pm_discard_manager_populate(manager, 0, 8 * BLOCK, false, NULL));
+    assert_true(pm_discard_manager_populate(manager, 0, 8 * BLOCK, 0, NULL));
     assert_true(pm_iommu_unmap(fixture.iommu, ADDRESS + 3 * BLOCK, 2 * BLOCK, NULL));
     assert_false(pm_mapper_audit(fixture.mapper, &audit, &error));
     assert_non_null(strstr(error->message, "0x100300000"));
@@ -284,7 +284,7 @@ static void an_audit_finds_blocks_that_are_mapped_as_one(void **state)
 
     (void)state;
     assert_true(pm_mapper_add_managed(fixture.mapper, ADDRESS, manager, PM_MAPPER_STRICT, NULL));
-    assert_true(pm_discard_manager_populate(manager, 0, 4 * BLOCK, false, NULL));
+    assert_true(pm_discard_manager_populate(manager, 0, 4 * BLOCK, 0, NULL));
     assert_true(pm_iommu_unmap(fixture.iommu, ADDRESS, 4 * BLOCK, NULL));
     assert_true(
         pm_iommu_map(fixture.iommu, ADDRESS, host, 4 * BLOCK, 1, PM_IOMMU_READ_WRITE, NULL));
@@ -311,7 +311,7 @@ static void a_mapper_whose_unmap_fails_can_still_be_freed(void **state)
 
     (void)state;
     assert_true(pm_mapper_add_managed(fixture.mapper, ADDRESS, manager, PM_MAPPER_STRICT, NULL));
-    assert_true(pm_discard_manager_populate(manager, 0, 8 * BLOCK, false, NULL));
+    assert_true(pm_discard_manager_populate(manager, 0, 8 * BLOCK, 0, NULL));
     pm_fake_kernel_fail(fixture.fake, PM_FAKE_CALL_UNMAP, 1, EIO);
     pm_mapper_free(fixture.mapper);
     /* The manager does not tell a mapper that is gone. */

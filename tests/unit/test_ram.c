@@ -55,10 +55,10 @@ static void check_life(PmRam *ram, uint64_t unit)
     char *host = pm_ram_get_host(ram);
 
     assert_int_equal(resident(ram, 0, size), 0);
-    assert_true(pm_ram_populate(ram, unit, 2 * unit, NULL));
+    assert_true(pm_ram_populate(ram, unit, 2 * unit, 1, NULL));
     assert_int_equal(resident(ram, 0, size), 2 * unit);
     memset(host + unit, 0x5a, unit);
-    assert_true(pm_ram_populate(ram, unit, 2 * unit, NULL));
+    assert_true(pm_ram_populate(ram, unit, 2 * unit, 1, NULL));
     assert_int_equal(host[unit + 17], 0x5a);
     assert_true(pm_ram_discard(ram, unit, unit, NULL));
     assert_int_equal(resident(ram, 0, size), unit);
@@ -168,7 +168,7 @@ static void an_empty_pool_of_huge_pages_is_told_and_not_a_crash(void **state)
     }
     ram = pm_ram_new(PM_RAM_HUGETLB_2M, SIZE, 0, &error);
     if (ram != NULL)
-        assert_false(pm_ram_populate(ram, 0, 2 * PM_MIB, &error));
+        assert_false(pm_ram_populate(ram, 0, 2 * PM_MIB, 1, &error));
     assert_true(g_error_matches(error, PM_ERROR, PM_ERROR_MEMORY));
     assert_non_null(strstr(error->message, "nr_hugepages"));
 }
@@ -189,7 +189,7 @@ static void sixteen_tebibytes_can_be_reserved(void **state)
             skip();
         }
         small_pages_only(ram);
-        assert_true(pm_ram_populate(ram, 15 * PM_TIB, PAGE, NULL));
+        assert_true(pm_ram_populate(ram, 15 * PM_TIB, PAGE, 1, NULL));
         assert_int_equal(resident(ram, 15 * PM_TIB, PM_MIB), PAGE);
         assert_true(pm_ram_discard(ram, 0, 16 * PM_TIB, NULL));
         assert_int_equal(resident(ram, 15 * PM_TIB, PM_MIB), 0);
@@ -240,7 +240,7 @@ static void ranges_outside_or_off_the_page_are_refused(void **state)
         uint64_t bytes;
 
         assert_false(pm_ram_discard(ram, table[i].offset, table[i].size, &errors[0]));
-        assert_false(pm_ram_populate(ram, table[i].offset, table[i].size, &errors[1]));
+        assert_false(pm_ram_populate(ram, table[i].offset, table[i].size, 1, &errors[1]));
         assert_false(pm_ram_resident(ram, table[i].offset, table[i].size, &bytes, &errors[2]));
         for (size_t j = 0; j < 3; j++) {
             assert_true(g_error_matches(errors[j], PM_ERROR, (gint)table[i].code));
@@ -406,7 +406,7 @@ static void read_only_memory_is_refused_and_not_touched(void **state)
 
     (void)state;
     assert_int_equal(mprotect(adopted.adoption.host, SIZE, PROT_READ), 0);
-    assert_false(pm_ram_populate(ram, 0, PAGE, &error));
+    assert_false(pm_ram_populate(ram, 0, PAGE, 1, &error));
     assert_true(g_error_matches(error, PM_ERROR, PM_ERROR_MEMORY));
     assert_int_equal(resident(ram, 0, SIZE), 0);
     g_clear_pointer(&ram, pm_ram_unref);

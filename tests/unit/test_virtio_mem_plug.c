@@ -173,7 +173,7 @@ static void prefault_brings_memory_in_before_the_answer(void **state)
     PmVirtioMemConfig config = default_config(fixture);
     uint64_t resident = 0;
 
-    config.prefault = true;
+    config.prefault_threads = 2;
     make_device(fixture, &config);
     assert_int_equal(request(fixture, PLUG, BLOCK_AT(1), 2), ACK);
     assert_true(pm_ram_resident(fixture->ram, BLOCK, 2 * BLOCK, &resident, NULL));
@@ -197,7 +197,7 @@ static void prefault_that_fails_makes_plug_busy(void **state)
     PmVirtioMemConfig config = default_config(fixture);
     uint8_t *host = pm_ram_get_host(fixture->ram);
 
-    config.prefault = true;
+    config.prefault_threads = 2;
     make_device(fixture, &config);
     add_listener(fixture);
     assert_int_equal(mprotect(host + BLOCK, BLOCK, PROT_READ), 0);

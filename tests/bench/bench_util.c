@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+#include "bench_util.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "kernel-uapi/virtio_mem.h"
+
+G_NORETURN void bench_die(const char *what, const GError *error)
+{
+    fprintf(stderr, "%s: %s: %s\n", g_get_prgname(), what,
+            error != NULL ? error->message : "failed");
+    exit(2);
+}
+
+double bench_now_ns(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec * 1e9 + (double)now.tv_nsec;
+}
+
+void bench_request(PmVirtioMem *device, uint16_t type, uint64_t first, uint64_t n_blocks)
+{
+    uint64_t address =
+        pm_virtio_mem_get_address(device) + first * pm_virtio_mem_get_block_size(device);
+    struct virtio_mem_req request = {
+        .type = GUINT16_TO_LE(type),
+        .u.plug = {.addr = GUINT64_TO_LE(address), .nb_blocks = GUINT16_TO_LE((uint16_t)n_blocks)},
+    };
+    struct virtio_mem_resp response;
+    g_autoptr(GError) error = NULL;
+    const char *reason = NULL;
+
+    if (!pm_virtio_mem_handle(device, &request, sizeof(request), &response, sizeof(response),
+                              &error))
+        bench_die("request", error);
+    if (response.type == VIRTIO_MEM_RESP_ACK)
+        return;
+    (void)pm_virtio_mem_last_refusal(device, &reason);
+    bench_die(reason != NULL ? reason : "request", NULL);
+}
+
+int bench_open(PmKernel *kernel, const char *path)
+{
+    int fd = kernel->ops->open(kernel, path, O_RDWR | O_CLOEXEC);
+
+    if (fd < 0)
+        bench_die(path, NULL);
+    return fd;
+}
+
+bool bench_check(const char *what, double value, double target)
+{
+    fprintf(stderr, "%-58s %8.3f, target %7.3f: %s\n", what, value, target,
+            value <= target ? "met" : "MISSED");
+    return value <= target;
+}

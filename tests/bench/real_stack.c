@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: MIT */
+/* The whole stack (request in, answer out) beside the same ioctls and the same madvise in a loop.
+ * Memory is there before. */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "kernel-uapi/vfio.h"
+#include "kernel-uapi/virtio_mem.h"
+#include "real.h"
+
+#define ADDRESS (UINT64_C(1) << 32)
+#define N_PARTS                                                                                    \
+    4 /* requests of equal size, each timed; 2 MiB blocks as a Linux guest plugs them, 128 MiB at  \
+         a time */
+#define N_ROUNDS 6
+
+#define MAX_ATTEMPTS 3
+#define MAX_GROWTH   1.05
+
+typedef struct {
+    const char *name; /* of its member in the results */
+    uint64_t block_size;
+    uint64_t n_blocks; /* a multiple of N_PARTS */
+    double max_ratio;
+} Case;
+
+static const Case cases[] = {
+    {"blocks_4k", 4 * PM_KIB, 60000, 1.05},
+    {"blocks_2m", 2 * PM_MIB, 256, 1.01},
+};
+
+typedef struct {
+    double map_ns[N_PARTS];
+    double unmap_ns[N_PARTS];
+} Cost;
+
+static PmRam *make_ram(const Case *c)
+{
+    g_autoptr(GError) error = NULL;
+    PmRam *ram = pm_ram_new(PM_RAM_ANONYMOUS, c->n_blocks * c->block_size, c->block_size, &error);
+
+    if (ram == NULL)
+        bench_die("memory", error);
+    return ram;
+}
+
+static void populate(PmRam *ram)
+{
+    g_autoptr(GError) error = NULL;
+
+    if (!pm_ram_populate(ram, 0, pm_ram_get_size(ram), 1, &error))
+        bench_die("memory", error);
+}
+
+static void keep_least(double *least, double start)
+{
+    *least = MIN(*least, bench_now_ns() - start);
+}
+
+static void run_stack(const Case *c, const char *device, Cost *least)
+{
+    uint64_t part = c->n_blocks / N_PARTS;
+    g_autoptr(GError) error = NULL;
+    g_autoptr(PmKernel) kernel = pm_kernel_host_new();
+    g_autoptr(PmIommu) iommu = real_open(kernel, device);
+    g_autoptr(PmRam) ram = make_ram(c);
+    PmVirtioMemConfig config = {.ram = ram,
+                                .address = ADDRESS,
+                                .block_size = c->block_size,
+                                .requested_size = c->n_blocks * c->block_size};
+    g_autoptr(PmVirtioMem) guest = pm_virtio_mem_new(&config, &error);
+    g_autoptr(PmMapper) mapper = pm_mapper_new(iommu);
+
+    if (guest == NULL || !pm_mapper_add_managed(mapper, ADDRESS, pm_virtio_mem_get_manager(guest),
+                                                PM_MAPPER_STRICT, &error))
+        bench_die("stack", error);
+    populate(ram);
+    for (uint64_t i = 0; i < N_PARTS; i++) {
+        double start = bench_now_ns();
+
+        bench_request(guest, VIRTIO_MEM_REQ_PLUG, i * part, part);
+        keep_least(&least->map_ns[i], start);
+    }
+    for (uint64_t i = 0; i < N_PARTS; i++) {
+        double start = bench_now_ns();
+
+        bench_request(guest, VIRTIO_MEM_REQ_UNPLUG, i * part, part);
+        keep_least(&least->unmap_ns[i], start);
+    }
+}
+
+/* The container's descriptor is not for others; a second one, opened in the same way. */
+static int open_container(PmKernel *kernel, const char *device, int *group)
+{
+    g_autofree char *link = g_strdup_printf("/sys/bus/pci/devices/%s/iommu_group", device);
+    g_autofree char *target = g_file_read_link(link, NULL);
+    g_autofree char *number = target != NULL ? g_path_get_basename(target) : NULL;
+    g_autofree char *path = g_strdup_printf("/dev/vfio/%s", number);
+    int container = bench_open(kernel, "/dev/vfio/vfio");
+
+    *group = bench_open(kernel, path);
+    if (kernel->ops->ioctl(kernel, *group, VFIO_GROUP_SET_CONTAINER, &container) < 0 ||
+        kernel->ops->ioctl(kernel, container, VFIO_SET_IOMMU,
+                           GUINT_TO_POINTER(VFIO_TYPE1v2_IOMMU)) < 0)
+        bench_die("container", NULL);
+    return container;
+}
+
+static void map_part(PmKernel *kernel, int container, const Case *c, PmRam *ram, uint64_t first)
+{
+    struct vfio_iommu_type1_dma_map map = {
+        .argsz = sizeof(map),
+        .flags = VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE,
+        .vaddr = (uintptr_t)pm_ram_get_host(ram) + first * c->block_size,
+        .iova = ADDRESS + first * c->block_size,
+        .size = c->block_size,
+    };
+
+    for (uint64_t i = 0; i < c->n_blocks / N_PARTS; i++) {
+        if (kernel->ops->ioctl(kernel, container, VFIO_IOMMU_MAP_DMA, &map) < 0)
+            bench_die("VFIO_IOMMU_MAP_DMA", NULL);
+        map.vaddr += c->block_size;
+        map.iova += c->block_size;
+    }
+}
+
+static void unmap_part(PmKernel *kernel, int container, const Case *c, PmRam *ram, uint64_t first)
+{
+    struct vfio_iommu_type1_dma_unmap unmap = {
+        .argsz = sizeof(unmap),
+        .iova = ADDRESS + first * c->block_size,
+        .size = c->n_blocks / N_PARTS * c->block_size,
+    };
+
+    if (kernel->ops->ioctl(kernel, container, VFIO_IOMMU_UNMAP_DMA, &unmap) < 0 ||
+        !pm_ram_discard(ram, first * c->block_size, unmap.size, NULL))
+        bench_die("VFIO_IOMMU_UNMAP_DMA", NULL);
+}
+
+static void run_bare(const Case *c, const char *device, Cost *least)
+{
+    uint64_t part = c->n_blocks / N_PARTS;
+    g_autoptr(PmKernel) kernel = pm_kernel_host_new();
+    g_autoptr(PmRam) ram = make_ram(c);
+    g_autoptr(PmDiscardManager) manager = pm_discard_manager_new(ram, c->block_size, NULL);
+    int group;
+    int container = open_container(kernel, device, &group);
+
+    populate(ram);
+    for (uint64_t i = 0; i < N_PARTS; i++) {
+        double start = bench_now_ns();
+
+        map_part(kernel, container, c, ram, i * part);
+        keep_least(&least->map_ns[i], start);
+    }
+    for (uint64_t i = 0; i < N_PARTS; i++) {
+        double start = bench_now_ns();
+
+        unmap_part(kernel, container, c, ram, i * part);
+        keep_least(&least->unmap_ns[i], start);
+    }
+    kernel->ops->close(kernel, group);
+    kernel->ops->close(kernel, container);
+}
+
+static double sum(const double *parts, unsigned first, unsigned n_parts)
+{
+    double total = 0;
+
+    for (unsigned i = 0; i < n_parts; i++)
+        total += parts[first + i];
+    return total;
+}
+
+static double ratio(const double *stack, const double *bare)
+{
+    return sum(stack, 0, N_PARTS) / sum(bare, 0, N_PARTS);
+}
+
+/* How much dearer the last quarter of the mappings is than the first. */
+static double growth(const double *parts)
+{
+    return sum(parts, N_PARTS - N_PARTS / 4, N_PARTS / 4) / sum(parts, 0, N_PARTS / 4);
+}
+
+static void add_result(JsonBuilder *json, const Case *c, const Cost *stack, const Cost *bare)
+{
+    double n_blocks = (double)c->n_blocks;
+
+    json_builder_set_member_name(json, c->name);
+    json_builder_begin_object(json);
+    real_add(json, "mappings", n_blocks);
+    real_add(json, "map_ns", sum(stack->map_ns, 0, N_PARTS) / n_blocks);
+    real_add(json, "bare_map_ns", sum(bare->map_ns, 0, N_PARTS) / n_blocks);
+    real_add(json, "map_ratio", ratio(stack->map_ns, bare->map_ns));
+    real_add(json, "unmap_ns", sum(stack->unmap_ns, 0, N_PARTS) / n_blocks);
+    real_add(json, "bare_unmap_ns", sum(bare->unmap_ns, 0, N_PARTS) / n_blocks);
+    real_add(json, "unmap_ratio", ratio(stack->unmap_ns, bare->unmap_ns));
+    real_add(json, "map_growth", growth(stack->map_ns));
+    real_add(json, "bare_map_growth", growth(bare->map_ns));
+    json_builder_end_object(json);
+}
+
+static void print_result(const Case *c, const Cost *stack, const Cost *bare)
+{
+    double n_blocks = (double)c->n_blocks;
+
+    printf("%-10s %7" PRIu64
+           " mappings | map %8.0f ns, bare %8.0f, ratio %.3f | unmap %8.0f ns, bare "
+           "%8.0f, ratio %.3f | last quarter %.3f, bare %.3f\n",
+           c->name, c->n_blocks, sum(stack->map_ns, 0, N_PARTS) / n_blocks,
+           sum(bare->map_ns, 0, N_PARTS) / n_blocks, ratio(stack->map_ns, bare->map_ns),
+           sum(stack->unmap_ns, 0, N_PARTS) / n_blocks, sum(bare->unmap_ns, 0, N_PARTS) / n_blocks,
+           ratio(stack->unmap_ns, bare->unmap_ns), growth(stack->map_ns), growth(bare->map_ns));
+}
+
+static bool check_case(const Case *c, const Cost *stack, const Cost *bare)
+{
+    g_autofree char *map = g_strdup_printf("%s: map, whole stack against bare loop", c->name);
+    g_autofree char *unmap = g_strdup_printf("%s: unmap of runs", c->name);
+    g_autofree char *last = g_strdup_printf("%s: growth of the n-th mapping's cost", c->name);
+    bool met = bench_check(map, ratio(stack->map_ns, bare->map_ns), c->max_ratio);
+
+    met = bench_check(unmap, ratio(stack->unmap_ns, bare->unmap_ns), c->max_ratio) && met;
+    return bench_check(last, growth(stack->map_ns) / growth(bare->map_ns), MAX_GROWTH) && met;
+}
+
+static bool measure_case(const Case *c, const char *device, bool quiet, JsonBuilder *json)
+{
+    Cost stack;
+    Cost bare;
+    bool met = false;
+
+    for (unsigned i = 0; i < N_PARTS; i++)
+        stack.map_ns[i] = stack.unmap_ns[i] = bare.map_ns[i] = bare.unmap_ns[i] = G_MAXDOUBLE;
+    /* On a busy machine it takes more rounds until each part has had a quiet moment. */
+    for (unsigned attempt = 0; attempt < MAX_ATTEMPTS && !met; attempt++) {
+        for (unsigned round = 0; round < N_ROUNDS; round++) {
+            run_bare(c, device, &bare);
+            run_stack(c, device, &stack);
+        }
+        met = check_case(c, &stack, &bare);
+    }
+    add_result(json, c, &stack, &bare);
+    if (!quiet)
+        print_result(c, &stack, &bare);
+    return met;
+}
+
+bool real_measure_stack(const char *device, bool quiet, JsonBuilder *json)
+{
+    bool met = true;
+
+    json_builder_set_member_name(json, "stack");
+    json_builder_begin_object(json);
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++)
+        met = measure_case(&cases[i], device, quiet, json) && met;
+    json_builder_end_object(json);
+    return met;
+}
