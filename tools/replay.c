@@ -29,6 +29,7 @@ typedef struct {
     gboolean json;
     gboolean no_audit;
     gboolean dma_check;
+    gint prefault;
     char **rest;
 } Options;
 
@@ -66,6 +67,9 @@ static bool parse_options(int argc, char **argv, Options *options, GError **erro
          "what backs the region: anon (default), memfd or hugetlb (2M pages)", "KIND"},
         {"pin", 0, 0, G_OPTION_ARG_STRING, &options->pin,
          "fake kernel: account (default) counts pinned memory, populate faults it in", "HOW"},
+        {"prefault", 0, 0, G_OPTION_ARG_INT, &options->prefault,
+         "fault memory in by so many threads before it is mapped (0: leave it to the mapping)",
+         "THREADS"},
         {"dma-log", 0, 0, G_OPTION_ARG_FILENAME, &options->dma_log,
          "write the DMA calls inside the region to FILE", "FILE"},
         {"json", 0, 0, G_OPTION_ARG_NONE, &options->json, "report as one JSON object", NULL},
@@ -104,6 +108,8 @@ static bool check_options(const Options *options, bool fake, GError **error)
         complaint = "--backend type1 needs --device BDF, a device bound to vfio-pci";
     else if (!fake && options->pin != NULL)
         complaint = "--pin is for the fake kernel: a real one always pins";
+    else if (options->prefault < 0 || options->prefault > 64)
+        complaint = "--prefault: 0 to 64 threads";
     else if (options->dma_check && options->no_audit)
         complaint = "--dma-check is a part of the audit, which --no-audit leaves out";
     if (complaint == NULL)
@@ -245,6 +251,7 @@ static int replay(const Options *options, GError **error)
         .device = options->device,
         .group = 1,
         .audit = !options->no_audit,
+        .prefault_threads = (unsigned)options->prefault,
         .dma_func = log_dma,
         .progress = show_progress,
         .user_data = &output,

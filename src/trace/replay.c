@@ -354,6 +354,7 @@ static bool set_up(PmReplay *replay, GError **error)
         .address = trace->region_address,
         .block_size = trace->block_size,
         .requested_size = trace->requested_size,
+        .prefault_threads = config->prefault_threads,
     };
     PmType1Config type1_config = {.device = config->device, .group = config->group};
 

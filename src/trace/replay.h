@@ -15,6 +15,7 @@
  * @fake: the same kernel, if it is a fake one, so that its page table can be walked; else NULL.
  * @device, @group: as in PmType1Config.
  * @memory: what backs the region.
+ * @prefault_threads: as in PmVirtioMemConfig.
  * @audit: compare plugged, mapped and resident memory after every request.
  * @dma_device: PCI address of a device in the group that is to check by DMA after every request,
  * too (with @audit); NULL: none.
@@ -27,6 +28,7 @@ typedef struct {
     const char *device;
     unsigned group;
     PmRamKind memory;
+    unsigned prefault_threads;
     bool audit;
     const char *dma_device;
     PmDmaFunc dma_func;

@@ -11,7 +11,7 @@
 #define ADDRESS  (UINT64_C(1) << 32)
 #define BLOCK    (2 * PM_MIB)
 #define N_BLOCKS 64
-#define N_ROUNDS 6
+#define N_ROUNDS 10
 
 #define MAX_ATTEMPTS 3
 #define MAX_RATIO    0.6

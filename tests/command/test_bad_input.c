@@ -165,6 +165,8 @@ static void flags_that_make_no_sense(void **state)
         {"--region-addr", "-1", "-1"},
         {"--format", "vcr", "vcr"},
         {"--device", "0000:00:04.0", "--backend type1"},
+        {"--prefault", "-1", "0 to 64 threads"},
+        {"--prefault", "65", "0 to 64 threads"},
         {"--dma-check", "--no-audit", "part of the audit"},
     };
 

@@ -272,6 +272,28 @@ static void dma_check_is_told_in_the_report(void **state)
         run->out, "dma check 1,050 transfers by edu, for 259 plugged and 266 unplugged pages"));
 }
 
+/* The fake kernel only counts by default, so that what is in memory was faulted in before. */
+static void prefault_changes_no_total(void **state)
+{
+    g_autofree char *folder = scratch_new();
+    g_autofree char *trace = scratch_file(folder, "trace",
+                                          "plugmap-trace 1\n"
+                                          "region addr=4G size=64M block=2M\n"
+                                          "plug addr=4G blocks=8 -> ack\n"
+                                          "unplug addr=4G blocks=4 -> ack\n",
+                                          -1);
+    g_autoptr(Run) run = run_plugmap("replay", "--json", "--prefault", "2", trace, NULL);
+    g_autoptr(JsonParser) json = parse(run);
+
+    (void)state;
+    assert_int_equal(run->status, 0);
+    assert_int_equal(json_number(json, "blocks.plugged"), 8);
+    assert_int_equal(json_number(json, "dma.map_calls"), 8);
+    assert_int_equal(json_number(json, "dma.peak_pinned_bytes"), 16 << 20);
+    assert_int_equal(json_number(json, "audit.mismatches"), 0);
+    scratch_remove(folder);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -284,6 +306,7 @@ int main(void)
         cmocka_unit_test(every_kind_of_event_is_counted),
         cmocka_unit_test(no_audit_makes_no_checks),
         cmocka_unit_test(what_is_not_a_terminal_gets_no_colours_and_no_bar),
+        cmocka_unit_test(prefault_changes_no_total),
         cmocka_unit_test(dma_check_changes_no_total),
         cmocka_unit_test(dma_check_is_told_in_the_report),
     };

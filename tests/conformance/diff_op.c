@@ -17,10 +17,10 @@ static const Weight mapping_weights[] = {
 };
 
 static const Weight file_weights[] = {
-    {OP_OPEN, 14},       {OP_CLOSE, 4},       {OP_JOIN, 12},
+    {OP_OPEN, 14},       {OP_CLOSE, 3},       {OP_JOIN, 12},
     {OP_LEAVE, 3},       {OP_SET_IOMMU, 10},  {OP_CHECK_EXTENSION, 3},
     {OP_STATUS, 5},      {OP_GET_DEVICE, 10}, {OP_DEVICE_INFO, 4},
-    {OP_REGION_INFO, 4}, {OP_IRQ_INFO, 4},    {OP_SET_IRQS, 6},
+    {OP_REGION_INFO, 4}, {OP_IRQ_INFO, 4},    {OP_SET_IRQS, 14},
     {OP_RESET, 1},       {OP_CONFIG, 4},      {OP_UNKNOWN, 3},
     {OP_MAP, 6},         {OP_UNMAP, 4},       {OP_INFO, 4},
     {OP_DIRTY, 1},
@@ -231,7 +231,7 @@ static void choose_irqs(Op *op, GRand *random)
     op->flags = deeds[below(random, G_N_ELEMENTS(deeds))] | data[below(random, G_N_ELEMENTS(data))];
     if (once_in(random, 12))
         op->flags = below(random, 80);
-    op->other = below(random, once_in(random, 8) ? 7 : 3);
+    op->other = below(random, once_in(random, 3) ? 7 : 2);
     op->iova = once_in(random, 10) ? below(random, 4) : 0;
     op->size = once_in(random, 4) ? below(random, 4) : 1;
     op->host = below(random, 4);

@@ -281,6 +281,19 @@ static void begin_with_mappings(World *world, const LifeStart *start)
     memory_make(device, 0);
 }
 
+/* Container 0 with a type1v2 IOMMU, and the device of group 1. */
+static void begin_with_device(World *world)
+{
+    static const Op ops[] = {
+        {.kind = OP_OPEN, .other = 0},        {.kind = OP_OPEN, .other = 1},
+        {.kind = OP_JOIN, .other = 0},        {.kind = OP_SET_IOMMU, .other = 4},
+        {.kind = OP_GET_DEVICE, .other = 12},
+    };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(ops); i++)
+        world_do_files(world, &ops[i]);
+}
+
 World *world_new(const LifeStart *start, GHashTable *results)
 {
     World *world = g_new0(World, 1);
@@ -301,6 +314,8 @@ World *world_new(const LifeStart *start, GHashTable *results)
         begin_with_mappings(world, start);
     else
         memory_make(-1, 0);
+    if (start->sort == LIFE_OF_FILES && start->has_device)
+        begin_with_device(world);
     return world;
 }
 

@@ -44,6 +44,7 @@ typedef struct {
     LifeSort sort;
     unsigned iommu; /* VFIO_TYPE1_IOMMU or VFIO_TYPE1v2_IOMMU */
     uint32_t entry_limit;
+    bool has_device; /* a life of files: begins with an open device, instead of nothing */
 } LifeStart;
 
 /* @results: counts every answer, by a text of request and result. */

@@ -36,6 +36,7 @@ static Life *life_new(guint32 seed)
     life->start.sort = g_rand_int_range(random, 0, 4) == 0 ? LIFE_OF_FILES : LIFE_OF_MAPPINGS;
     life->start.iommu = g_rand_int_range(random, 0, 6) == 0 ? VFIO_TYPE1_IOMMU : VFIO_TYPE1v2_IOMMU;
     life->start.entry_limit = entry_limits[g_rand_int_range(random, 0, G_N_ELEMENTS(entry_limits))];
+    life->start.has_device = g_rand_int_range(random, 0, 3) != 0;
     life->ops = g_array_new(FALSE, FALSE, sizeof(Op));
     g_array_set_size(life->ops, OPS_OF_A_LIFE);
     for (guint i = 0; i < life->ops->len; i++)

@@ -469,6 +469,42 @@ static void only_one_manager_can_have_the_memory(void **state)
     pm_ram_release(ram);
 }
 
+static void threads_populate_all_of_a_range_and_no_more(void **state)
+{
+    static const PmRamKind kinds[] = {PM_RAM_ANONYMOUS, PM_RAM_MEMFD};
+    static const unsigned threads[] = {0, 1, 2, 7, 1000};
+
+    (void)state;
+    for (size_t i = 0; i < G_N_ELEMENTS(kinds) * G_N_ELEMENTS(threads); i++) {
+        g_autoptr(PmRam) ram =
+            pm_ram_new(kinds[i % G_N_ELEMENTS(kinds)], 32 * PM_MIB, 2 * PM_MIB, NULL);
+        char *host = pm_ram_get_host(ram);
+
+        small_pages_only(ram);
+        host[5 * PM_MIB] = 42;
+        assert_true(
+            pm_ram_populate(ram, PM_MIB, 21 * PM_MIB, threads[i / G_N_ELEMENTS(kinds)], NULL));
+        assert_int_equal(resident(ram, 0, 32 * PM_MIB), 21 * PM_MIB);
+        assert_int_equal(resident(ram, PM_MIB, 21 * PM_MIB), 21 * PM_MIB);
+        assert_int_equal(host[5 * PM_MIB], 42);
+    }
+}
+
+static void failure_of_one_thread_is_the_failure_of_all(void **state)
+{
+    (void)state;
+    for (uint64_t piece = 0; piece < 8; piece++) {
+        g_autoptr(PmRam) ram = pm_ram_new(PM_RAM_ANONYMOUS, 16 * PM_MIB, 2 * PM_MIB, NULL);
+        char *host = pm_ram_get_host(ram);
+        g_autoptr(GError) error = NULL;
+
+        assert_int_equal(mprotect(host + 2 * piece * PM_MIB, PAGE, PROT_READ), 0);
+        assert_false(pm_ram_populate(ram, 0, 16 * PM_MIB, 3, &error));
+        assert_true(g_error_matches(error, PM_ERROR, PM_ERROR_MEMORY));
+        assert_non_null(strstr(error->message, "cannot populate"));
+    }
+}
+
 /* Whether /proc/self/smaps says of the memory that it gets no huge pages («nh»). */
 static bool has_huge_pages_forbidden(const PmRam *ram)
 {
@@ -527,6 +563,8 @@ int main(void)
         cmocka_unit_test(a_limit_for_files_is_told_and_not_a_signal),
         cmocka_unit_test(a_limit_for_addresses_is_told_with_what_to_raise),
         cmocka_unit_test(only_one_manager_can_have_the_memory),
+        cmocka_unit_test(threads_populate_all_of_a_range_and_no_more),
+        cmocka_unit_test(failure_of_one_thread_is_the_failure_of_all),
         cmocka_unit_test(small_blocks_keep_huge_pages_away),
     };
 
