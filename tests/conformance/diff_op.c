@@ -97,7 +97,7 @@ static uint64_t choose_host(GRand *random)
     uint64_t host = area_address(area) + below(random, AREA_PAGES - 4) * PAGE;
 
     if (area == AREA_HUGETLB || area == AREA_TRANSPARENT_HUGE)
-        host = area_address(area) + below(random, 2) * below(random, 512) * PAGE;
+        host = area_address(area) + (uint64_t)below(random, 2) * below(random, 512) * PAGE;
     if (once_in(random, 50))
         host = strange[below(random, G_N_ELEMENTS(strange))];
     if (once_in(random, 80))
@@ -131,7 +131,7 @@ static void choose_bitmap(Op *op, GRand *random)
         op->bitmap_size += below(random, 40) - UINT64_C(20);
     if (once_in(random, 60))
         op->bitmap_size = UINT64_C(1) << (25 + below(random, 8));
-    op->bitmap = bitmap_address() + below(random, 8) * 8;
+    op->bitmap = bitmap_address() + UINT64_C(8) * below(random, 8);
     if (once_in(random, 25))
         op->bitmap = places[below(random, G_N_ELEMENTS(places))];
     if (once_in(random, 25))

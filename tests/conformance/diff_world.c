@@ -16,7 +16,7 @@
 #include "kernel-uapi/vfio.h"
 
 #define ENTRY_LIMIT_FILE "/sys/module/vfio_iommu_type1/parameters/dma_entry_limit"
-#define SCRATCH_SIZE     (PM_DMA_SCRATCH_PAGES * PM_DMA_PAGE)
+#define SCRATCH_SIZE     ((size_t)PM_DMA_SCRATCH_PAGES * PM_DMA_PAGE)
 #define MAX_ARGUMENT     256
 
 void world_differ(World *world, const char *format, ...)

@@ -163,6 +163,7 @@ static void any_device_can_be_the_first_to_go(void **state)
     assert_true(pm_iommu_detach(devices->iommu, FIRST, NULL));
     assert_true(device_sees(devices, devices->iommu, SECOND, 0));
     other = open_device(devices, FIRST);
+    assert_non_null(other);
 }
 
 static void address_spaces_are_independent(void **state)
