@@ -28,6 +28,8 @@ void world_map(World *world, const Op *op, const int *fds)
                              .size = op->size,
                          }};
 
+    if (op->flags == VFIO_DMA_MAP_FLAG_READ && !memory_can_be_held(op->host, op->size))
+        return;
     (void)world_ioctl(world, fds, VFIO_IOMMU_MAP_DMA, &argument, sizeof argument.map, op);
 }
 

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "fake/user_memory.h"
+#include "fake/vma.h"
 
 #define ARENA        UINT64_C(0x100000000000)
 /* What registers a QEMU nvme has. */
@@ -175,4 +176,19 @@ void memory_fork(uint64_t address)
         _exit(0);
     }
     (void)waitpid(child, NULL, 0);
+}
+
+bool memory_can_be_held(uint64_t address, uint64_t size)
+{
+    uint64_t end = address + size;
+    PmVma vma;
+
+    if (address >= area_address(N_CHANGING_AREAS) || end < ARENA)
+        return true;
+    while (address < end && pm_vma_find(address, &vma) && vma.start < end) {
+        if (vma.readable && !vma.writable)
+            return false;
+        address = vma.end;
+    }
+    return true;
 }

@@ -30,7 +30,7 @@ typedef enum {
 } Area;
 
 /* OP_MEMORY changes only these. */
-#define N_CHANGING_AREAS (AREA_PRIVATE_FILE + 1)
+#define N_CHANGING_AREAS ((Area)(AREA_PRIVATE_FILE + 1))
 
 #define AREA_SIZE  UINT64_C(0x200000)
 #define AREA_PAGES 32 /* that lives use of each */
@@ -47,6 +47,10 @@ void memory_make(int device, uint64_t device_offset);
 
 /* A child is forked, writes to memory, and ends. */
 void memory_fork(uint64_t address);
+
+/* False for memory that changes and that can be read but not written now: the fake kernel could pin
+ * it, but not hold it. */
+bool memory_can_be_held(uint64_t address, uint64_t size);
 
 void memory_do(MemoryDeed deed, uint64_t address, uint64_t size);
 
