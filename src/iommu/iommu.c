@@ -37,7 +37,7 @@ void pm_iommu_set_geometry(PmIommu *iommu, uint64_t page_sizes, PmIovaRange *ran
 
 const PmIommuGeometry *pm_iommu_geometry(const PmIommu *iommu)
 {
-    return g_atomic_pointer_get(&iommu->geometry);
+    return g_atomic_pointer_get(&((PmIommu *)iommu)->geometry);
 }
 
 uint64_t pm_iommu_page_size(const PmIommu *iommu)

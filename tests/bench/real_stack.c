@@ -149,6 +149,8 @@ static void run_bare(const Case *c, const char *device, Cost *least)
     int group;
     int container = open_container(kernel, device, &group);
 
+    if (manager == NULL) /* it is what fits the memory to the blocks */
+        bench_die("manager", NULL);
     populate(ram);
     for (uint64_t i = 0; i < N_PARTS; i++) {
         double start = bench_now_ns();

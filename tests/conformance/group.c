@@ -145,10 +145,13 @@ static void a_group_can_be_neither_read_nor_written_nor_mapped(void **state)
     assert_int_equal(kernel_mmap(kernel, kernel->group, PAGE, 0, &address), -ENODEV);
 }
 
+#define DEVICE_AND_X     DEVICE "x"
+#define SPACE_AND_DEVICE " " DEVICE
+
 static void device_names_are_exact(void **state)
 {
-    static const char *const unknown[] = {"",           "0000:00:04", DEVICE "x", "0000:00:04.1",
-                                          OTHER_DEVICE, "nonsense",   " " DEVICE};
+    static const char *const unknown[] = {
+        "", "0000:00:04", DEVICE_AND_X, "0000:00:04.1", OTHER_DEVICE, "nonsense", SPACE_AND_DEVICE};
     Kernel *kernel = *state;
 
     for (size_t i = 0; i < G_N_ELEMENTS(unknown); i++)

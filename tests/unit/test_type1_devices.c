@@ -187,6 +187,7 @@ static void device_of_another_address_space_is_busy(void **state)
     g_autoptr(PmIommu) other = open_device(devices, SECOND);
     g_autoptr(GError) error = NULL;
 
+    assert_non_null(other);
     assert_false(pm_iommu_attach(devices->iommu, SECOND, &error));
     assert_error(&error, PM_ERROR_BUSY, "fuser -v /dev/vfio/");
 }
