@@ -57,6 +57,8 @@ typedef struct {
 /* For cmocka: once a program, and around each test. The group is in the container; with
  * an IOMMU of a type, or without. The process may lock what it likes. */
 int kernel_check(void **state);
+/* The same; and the fake kernel can hold pages here. */
+int kernel_check_pins(void **state);
 int kernel_setup(void **state);
 int kernel_setup_v1(void **state);
 int kernel_setup_v2(void **state);
