@@ -64,7 +64,7 @@ static ssize_t host_pwrite(PmKernel *kernel G_GNUC_UNUSED, int fd, const void *b
     return result < 0 ? -errno : result;
 }
 
-/* libcap-ng would know it, too, by hundreds of system calls: each PLUG asks. */
+/* Each PLUG asks: libcap needs one system call for it, where libcap-ng reads files of /proc. */
 static int has_ipc_lock(bool *has)
 {
     cap_t capabilities = cap_get_proc();
