@@ -16,10 +16,12 @@
 #define CONFIG_MSI_CONTROL     (CONFIG_MSI + 2)
 #define CONFIG_MSI_ADDRESS     (CONFIG_MSI + 4)
 #define CONFIG_MEMORY          (CONFIG_MSI + 16) /* nothing there: just memory */
+#define STATUS_INTERRUPT       0x0008
 #define STATUS_CAPABILITIES    0x0010
 #define CAPABILITY_MSI         0x05
 #define MSI_64_BIT             0x0080
-#define MSI_CONTROL_WRITABLE   0x008e /* all that one vector has a use for, but the enable bit */
+#define MSI_ENABLE             0x0001
+#define MSI_CONTROL_WRITABLE   0x008f /* all that one vector has a use for */
 #define COMMAND_MEMORY         0x0002
 #define COMMAND_BUS_MASTER     0x0004
 #define COMMAND_INTX_DISABLE   0x0400
@@ -61,6 +63,8 @@ struct PmEdu {
     uint32_t factorial;
     uint32_t status;
     uint32_t irq_status;
+    bool msi_enabled;
+    bool intx_asserted;
     uint64_t dma_source;
     uint64_t dma_destination;
     uint64_t dma_count;
@@ -127,13 +131,40 @@ void pm_edu_disable(PmEdu *edu)
 
 uint64_t pm_edu_config_read(PmEdu *edu, uint32_t offset, unsigned size)
 {
+    edu->config[CONFIG_STATUS] = STATUS_CAPABILITIES | (edu->intx_asserted ? STATUS_INTERRUPT : 0);
     return get_le(edu->config + offset, size);
 }
 
-/*
- * Only what a driver may write through vfio-pci changes. MSI's enable bit is not among it: vfio-pci
- * sets that itself, when interrupts are asked for.
- */
+void pm_edu_set_msi_enabled(PmEdu *edu, bool enabled)
+{
+    edu->msi_enabled = enabled;
+}
+
+/* With MSI the line stays as it is: an interrupt is then a write to memory. */
+static void raise_irq(PmEdu *edu, uint32_t irqs)
+{
+    edu->irq_status |= irqs;
+    if (edu->irq_status != 0 && !edu->msi_enabled)
+        edu->intx_asserted = true;
+}
+
+static void lower_irq(PmEdu *edu, uint32_t irqs)
+{
+    edu->irq_status &= ~irqs;
+    if (edu->irq_status == 0 && !edu->msi_enabled)
+        edu->intx_asserted = false;
+}
+
+/* Linux, vfio_pci_config.c, vfio_msi_config_write: a write that touches the control register, or
+ * ends where it begins, clears its enable bit unless interrupts have been asked for by ioctl. */
+static void correct_msi_control(PmEdu *edu, uint32_t offset, unsigned size)
+{
+    if (offset >= CONFIG_MSI && offset <= CONFIG_MSI_CONTROL &&
+        offset + size >= CONFIG_MSI_CONTROL && !edu->msi_enabled)
+        edu->config[CONFIG_MSI_CONTROL] &= (uint8_t)~MSI_ENABLE;
+}
+
+/* Only what a driver may write through vfio-pci changes. */
 void pm_edu_config_write(PmEdu *edu, uint32_t offset, uint64_t value, unsigned size)
 {
     uint8_t writable[CONFIG_SIZE] = {0};
@@ -150,6 +181,7 @@ void pm_edu_config_write(PmEdu *edu, uint32_t offset, uint64_t value, unsigned s
 
         edu->config[offset + i] = (uint8_t)((edu->config[offset + i] & ~mask) | (byte & mask));
     }
+    correct_msi_control(edu, offset, size);
 }
 
 /* Whether the device's end of a transfer is inside its buffer. QEMU 7.2 aborts if it is not; this
@@ -177,7 +209,7 @@ static void transfer(PmEdu *edu)
     }
     edu->dma_command &= ~(uint64_t)DMA_START;
     if (edu->dma_command & DMA_IRQ)
-        edu->irq_status |= IRQ_DMA;
+        raise_irq(edu, IRQ_DMA);
 }
 
 static uint32_t factorial(uint32_t n)
@@ -269,16 +301,16 @@ void pm_edu_bar_write(PmEdu *edu, uint32_t offset, uint64_t value, unsigned size
     case REG_FACTORIAL:
         edu->factorial = factorial((uint32_t)value);
         if (edu->status & STATUS_IRQ_FACTORIAL)
-            edu->irq_status |= IRQ_FACTORIAL;
+            raise_irq(edu, IRQ_FACTORIAL);
         break;
     case REG_STATUS:
         edu->status = (uint32_t)value & STATUS_IRQ_FACTORIAL;
         break;
     case REG_IRQ_RAISE:
-        edu->irq_status |= (uint32_t)value;
+        raise_irq(edu, (uint32_t)value);
         break;
     case REG_IRQ_ACK:
-        edu->irq_status &= ~(uint32_t)value;
+        lower_irq(edu, (uint32_t)value);
         break;
     default:
         break;

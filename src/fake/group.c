@@ -113,6 +113,7 @@ static void release_device(void *object)
     device->group->n_device_files--;
     if (--device->n_open == 0) {
         pm_irqs_clear(&device->irqs);
+        pm_edu_set_msi_enabled(device->edu, false);
         pm_edu_disable(device->edu);
     }
     leave_if_unused(device->group);
@@ -125,9 +126,13 @@ static int device_ioctl(void *object, unsigned long request, void *argument)
     PmPciDevice *device = object;
     const PmFakeKernel *fake = device->group->fake;
 
-    if (request == VFIO_DEVICE_SET_IRQS)
-        return pm_irqs_set(&device->irqs, &fake->files, pm_edu_intx_disabled(device->edu),
-                           argument);
+    if (request == VFIO_DEVICE_SET_IRQS) {
+        int result =
+            pm_irqs_set(&device->irqs, &fake->files, pm_edu_intx_disabled(device->edu), argument);
+
+        pm_edu_set_msi_enabled(device->edu, pm_irqs_are_messages(&device->irqs));
+        return result;
+    }
     return pm_device_file_ioctl(fake->config.linux_version, request, argument);
 }
 

@@ -47,7 +47,12 @@ uint32_t pm_irqs_flags(uint32_t index)
 
 void pm_irqs_init(PmIrqs *irqs)
 {
-    *irqs = (PmIrqs){.line = NO_LINE, .event = NO_FD, .requested = NO_FD};
+    *irqs = (PmIrqs){.line = NO_LINE, .event = NO_FD, .unmask = NO_FD, .requested = NO_FD};
+}
+
+bool pm_irqs_are_messages(const PmIrqs *irqs)
+{
+    return irqs->line == VFIO_PCI_MSI_IRQ_INDEX;
 }
 
 static void replace(int *event, int by)
@@ -57,11 +62,17 @@ static void replace(int *event, int by)
     *event = by;
 }
 
-void pm_irqs_clear(PmIrqs *irqs)
+static void take_line_down(PmIrqs *irqs)
 {
     replace(&irqs->event, NO_FD);
-    replace(&irqs->requested, NO_FD);
+    replace(&irqs->unmask, NO_FD);
     irqs->line = NO_LINE;
+}
+
+void pm_irqs_clear(PmIrqs *irqs)
+{
+    take_line_down(irqs);
+    replace(&irqs->requested, NO_FD);
 }
 
 static void signal_event(int event)
@@ -175,8 +186,7 @@ static int trigger_none(PmIrqs *irqs, const Request *request)
     bool is_set_up = irqs->line == request->index;
 
     if (is_set_up && request->data == VFIO_IRQ_SET_DATA_NONE) {
-        replace(&irqs->event, NO_FD);
-        irqs->line = NO_LINE;
+        take_line_down(irqs);
         return 0;
     }
     if (request->index != VFIO_PCI_MSI_IRQ_INDEX)
@@ -204,8 +214,9 @@ static int trigger_line(PmIrqs *irqs, const PmFileTable *files, bool intx_disabl
     return 0;
 }
 
-/* INTx's own; nothing comes from the device that could be held back. */
-static int mask(const PmIrqs *irqs, const PmFileTable *files, const Request *request)
+/* INTx's own; nothing comes from the device that could be held back. An eventfd that unmasks has to
+ * be taken away before there can be another. */
+static int mask(PmIrqs *irqs, const PmFileTable *files, const Request *request)
 {
     int event;
     int result;
@@ -217,8 +228,14 @@ static int mask(const PmIrqs *irqs, const PmFileTable *files, const Request *req
     if (request->action == VFIO_IRQ_SET_ACTION_MASK)
         return -ENOTTY;
     result = take_event(files, request->fd, &event);
-    replace(&event, NO_FD);
-    return result;
+    if (result < 0)
+        return result;
+    if (event != NO_FD && irqs->unmask != NO_FD) {
+        replace(&event, NO_FD);
+        return -EBUSY;
+    }
+    replace(&irqs->unmask, event);
+    return 0;
 }
 
 static int trigger_request(PmIrqs *irqs, const PmFileTable *files, const Request *request)

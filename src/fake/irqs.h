@@ -14,6 +14,7 @@
 typedef struct {
     int64_t line;  /* the index that is set up, INTx or MSI; -1: neither */
     int event;     /* its eventfd, a descriptor of our own; -1: none */
+    int unmask;    /* one that unmasks INTx; -1: none */
     int requested; /* that of VFIO_PCI_REQ_IRQ_INDEX; -1: none */
 } PmIrqs;
 
@@ -22,6 +23,7 @@ uint32_t pm_irqs_count(uint32_t index);
 uint32_t pm_irqs_flags(uint32_t index);
 
 void pm_irqs_init(PmIrqs *irqs);
+bool pm_irqs_are_messages(const PmIrqs *irqs);
 /* Takes all down, as the last close of the device does. */
 void pm_irqs_clear(PmIrqs *irqs);
 

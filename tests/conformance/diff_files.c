@@ -3,7 +3,6 @@
  * order. */
 #include <fcntl.h>
 #include <string.h>
-#include <sys/eventfd.h>
 
 #include "diff_world.h"
 #include "kernel-uapi/vfio.h"
@@ -177,51 +176,6 @@ static void ask_number(World *world, const Op *op, int *(*slot_of)(Side *, const
         (void)world_ioctl_number(world, fds, request, number);
 }
 
-/* The data are one eventfd, none, or a truth value. */
-static void set_irqs(World *world, const Op *op)
-{
-    static int eventfd_of_all = -1;
-    const int data[] = {eventfd_of_all, -1, 1, 0};
-    int32_t words[6] = {(int32_t)op->argsz, (int32_t)op->flags, (int32_t)op->other,
-                        (int32_t)op->iova,  (int32_t)op->size,  data[op->host]};
-    int fds[N_SIDES];
-
-    if (eventfd_of_all < 0)
-        eventfd_of_all = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (get_fds(world, op, device_slot, fds))
-        (void)world_ioctl(world, fds, VFIO_DEVICE_SET_IRQS, words, sizeof words, op);
-}
-
-/* What the firmware has put there is each machine's own: the address of BAR 0, and the interrupt
- * line. */
-static bool is_firmwares(uint64_t offset)
-{
-    return (offset >= 0x10 && offset < 0x14) || offset == 0x3c;
-}
-
-static void read_config(World *world, const Op *op)
-{
-    const uint64_t offset = (UINT64_C(7) << 40) + op->iova;
-    char seen[N_SIDES][16] = {{0}};
-    ssize_t results[N_SIDES];
-    int fds[N_SIDES];
-
-    if (!get_fds(world, op, device_slot, fds))
-        return;
-    for (int i = 0; i < N_SIDES; i++) {
-        PmKernel *kernel = world->sides[i].kernel;
-
-        results[i] = kernel->ops->pread(kernel, fds[i], seen[i], op->size, offset);
-        for (uint64_t j = 0; j < op->size; j++) {
-            if (is_firmwares(op->iova + j))
-                seen[i][j] = 0;
-        }
-    }
-    if (results[HOST] != results[FAKE] || memcmp(seen[HOST], seen[FAKE], sizeof seen[HOST]) != 0)
-        world_differ(world, "reading the configuration space: host %zd, fake %zd, or other bytes",
-                     results[HOST], results[FAKE]);
-}
-
 static unsigned long choose_type(const Op *op)
 {
     static const unsigned long types[16] = {1, 1, 1, 3, 3, 3, 3, 3, 3, 3, 3, 6, 9, 10, 0, 2};
@@ -268,12 +222,6 @@ void world_do_files(World *world, const Op *op)
         break;
     case OP_IRQ_INFO:
         ask(world, op, device_slot, VFIO_DEVICE_GET_IRQ_INFO, sizeof(struct vfio_irq_info));
-        break;
-    case OP_SET_IRQS:
-        set_irqs(world, op);
-        break;
-    case OP_CONFIG:
-        read_config(world, op);
         break;
     default:
         ask_number(world, op, any_slot, 0x3bf0, 0);

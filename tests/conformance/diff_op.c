@@ -21,9 +21,14 @@ static const Weight file_weights[] = {
     {OP_LEAVE, 3},       {OP_SET_IOMMU, 10},  {OP_CHECK_EXTENSION, 3},
     {OP_STATUS, 5},      {OP_GET_DEVICE, 10}, {OP_DEVICE_INFO, 4},
     {OP_REGION_INFO, 4}, {OP_IRQ_INFO, 4},    {OP_SET_IRQS, 14},
-    {OP_RESET, 1},       {OP_CONFIG, 4},      {OP_UNKNOWN, 3},
+    {OP_RESET, 1},       {OP_REGION, 4},      {OP_UNKNOWN, 3},
     {OP_MAP, 6},         {OP_UNMAP, 4},       {OP_INFO, 4},
     {OP_DIRTY, 1},
+};
+
+static const Weight device_weights[] = {
+    {OP_REGION, 60}, {OP_SET_IRQS, 30}, {OP_RESET, 1},       {OP_UNKNOWN, 2},
+    {OP_MAP, 2},     {OP_UNMAP, 1},     {OP_DEVICE_INFO, 1}, {OP_REGION_INFO, 1},
 };
 
 /* A number below @end. */
@@ -248,12 +253,46 @@ static uint64_t choose_dma(GRand *random)
     return (iova >> 20) == 0xfee || iova >> 32 != 0 ? UINT64_C(0x100000) : iova;
 }
 
+/* @other: which region; @flags: 1 to write @host's bytes. Mostly naturally aligned. */
+static void choose_region(Op *op, GRand *random)
+{
+    static const uint64_t registers[] = {0x00, 0x04, 0x08, 0x20, 0x24, 0x60,    0x64,
+                                         0x80, 0x88, 0x90, 0x98, 0xa0, 0xffffc, 0x1000};
+    static const uint64_t sizes[] = {1, 2, 4, 4, 4, 4, 8, 8, 12};
+
+    op->other = once_in(random, 2) ? VFIO_PCI_CONFIG_REGION_INDEX : VFIO_PCI_BAR0_REGION_INDEX;
+    op->size = sizes[below(random, G_N_ELEMENTS(sizes))];
+    op->iova = op->other == VFIO_PCI_BAR0_REGION_INDEX
+                   ? registers[below(random, G_N_ELEMENTS(registers))]
+                   : below(random, 0x104 / (unsigned)op->size + 1) * op->size;
+    op->flags = below(random, 2);
+    op->host = ((uint64_t)g_rand_int(random) << 32) | g_rand_int(random);
+    if (once_in(random, 3))
+        op->host = once_in(random, 2) ? UINT64_MAX : 0x0000010700000107;
+    if (once_in(random, 10))
+        op->iova += below(random, 8);
+    if (once_in(random, 40))
+        op->size = 0;
+    if (once_in(random, 40))
+        op->other = below(random, 12);
+}
+
+static OpKind choose_kind_for(LifeSort sort, GRand *random)
+{
+    switch (sort) {
+    case LIFE_OF_MAPPINGS:
+        return choose_kind(mapping_weights, G_N_ELEMENTS(mapping_weights), random);
+    case LIFE_OF_FILES:
+        return choose_kind(file_weights, G_N_ELEMENTS(file_weights), random);
+    default:
+        return choose_kind(device_weights, G_N_ELEMENTS(device_weights), random);
+    }
+}
+
 void op_make(Op *op, LifeSort sort, GRand *random)
 {
-    *op = (Op){.kind = sort == LIFE_OF_MAPPINGS
-                           ? choose_kind(mapping_weights, G_N_ELEMENTS(mapping_weights), random)
-                           : choose_kind(file_weights, G_N_ELEMENTS(file_weights), random)};
-    op->slot = below(random, 4);
+    *op = (Op){.kind = choose_kind_for(sort, random)};
+    op->slot = sort == LIFE_OF_A_DEVICE ? 0 : below(random, 4);
     op->other = below(random, 16);
     switch (op->kind) {
     case OP_MAP:
@@ -298,9 +337,13 @@ void op_make(Op *op, LifeSort sort, GRand *random)
     case OP_SET_IRQS:
         choose_irqs(op, random);
         break;
-    case OP_CONFIG:
-        op->iova = below(random, 0x120);
-        op->size = 1 + below(random, 8);
+    case OP_REGION:
+        choose_region(op, random);
+        if (sort == LIFE_OF_A_DEVICE)
+            break;
+        /* What is written there stays for lives to come. */
+        op->flags = 0;
+        op->other = VFIO_PCI_CONFIG_REGION_INDEX;
         break;
     default:
         break;
@@ -315,7 +358,7 @@ char *op_describe(const Op *op)
         "open",        "close",           "join",     "leave",
         "set-iommu",   "check-extension", "status",   "get-device",
         "device-info", "region-info",     "irq-info", "set-irqs",
-        "reset",       "config",          "unknown",
+        "reset",       "region",          "unknown",
     };
 
     return g_strdup_printf(

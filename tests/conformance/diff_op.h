@@ -32,7 +32,7 @@ typedef enum {
     OP_IRQ_INFO,
     OP_SET_IRQS,
     OP_RESET,
-    OP_CONFIG,
+    OP_REGION,
     OP_UNKNOWN,
     N_OPS,
 } OpKind;
@@ -79,7 +79,8 @@ typedef struct {
 /* A life is of one sort. */
 typedef enum {
     LIFE_OF_MAPPINGS,
-    LIFE_OF_FILES
+    LIFE_OF_FILES,
+    LIFE_OF_A_DEVICE,
 } LifeSort;
 
 void op_make(Op *op, LifeSort sort, GRand *random);

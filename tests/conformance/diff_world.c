@@ -292,6 +292,7 @@ static void begin_with_device(World *world)
 
     for (size_t i = 0; i < G_N_ELEMENTS(ops); i++)
         world_do_files(world, &ops[i]);
+    world_clean_device(world);
 }
 
 World *world_new(const LifeStart *start, GHashTable *results)
@@ -314,7 +315,7 @@ World *world_new(const LifeStart *start, GHashTable *results)
         begin_with_mappings(world, start);
     else
         memory_make(-1, 0);
-    if (start->sort == LIFE_OF_FILES && start->has_device)
+    if (start->sort == LIFE_OF_A_DEVICE || (start->sort == LIFE_OF_FILES && start->has_device))
         begin_with_device(world);
     return world;
 }
@@ -341,6 +342,8 @@ static void compare_locked(World *world)
 void world_end(World *world)
 {
     memory_make(-1, 0); /* a mapping of registers keeps its device open */
+    if (world->sort == LIFE_OF_A_DEVICE)
+        world_clean_device(world);
     for (int i = 0; i < N_SIDES; i++) {
         Side *side = &world->sides[i];
 
@@ -438,6 +441,10 @@ bool world_do(World *world, const Op *op)
         break;
     case OP_MEMLOCK:
         set_memlock(world, op->size, op->flags != 0);
+        break;
+    case OP_SET_IRQS:
+    case OP_REGION:
+        world_do_device(world, op);
         break;
     default:
         world_do_files(world, op);

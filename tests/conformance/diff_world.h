@@ -73,6 +73,8 @@ void world_unmap(World *world, const Op *op, const int *fds);
 void world_dirty(World *world, const Op *op, const int *fds);
 void world_dma(World *world, const Op *op);
 void world_do_files(World *world, const Op *op);
+void world_do_device(World *world, const Op *op);
+void world_clean_device(World *world);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(World, world_free)
 

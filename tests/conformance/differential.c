@@ -29,11 +29,14 @@ typedef struct {
 /* Everything of a life comes from its seed. */
 static Life *life_new(guint32 seed)
 {
+    static const LifeSort sorts[] = {LIFE_OF_MAPPINGS, LIFE_OF_MAPPINGS, LIFE_OF_MAPPINGS,
+                                     LIFE_OF_MAPPINGS, LIFE_OF_MAPPINGS, LIFE_OF_FILES,
+                                     LIFE_OF_FILES,    LIFE_OF_A_DEVICE};
     static const uint32_t entry_limits[] = {65535, 65535, 30, 3};
     Life *life = g_new0(Life, 1);
     GRand *random = g_rand_new_with_seed(seed);
 
-    life->start.sort = g_rand_int_range(random, 0, 4) == 0 ? LIFE_OF_FILES : LIFE_OF_MAPPINGS;
+    life->start.sort = sorts[g_rand_int_range(random, 0, G_N_ELEMENTS(sorts))];
     life->start.iommu = g_rand_int_range(random, 0, 6) == 0 ? VFIO_TYPE1_IOMMU : VFIO_TYPE1v2_IOMMU;
     life->start.entry_limit = entry_limits[g_rand_int_range(random, 0, G_N_ELEMENTS(entry_limits))];
     life->start.has_device = g_rand_int_range(random, 0, 3) != 0;
