@@ -138,6 +138,7 @@ uint64_t pm_edu_config_read(PmEdu *edu, uint32_t offset, unsigned size)
 void pm_edu_set_msi_enabled(PmEdu *edu, bool enabled)
 {
     edu->msi_enabled = enabled;
+    edu->intx_asserted = edu->intx_asserted && !enabled;
 }
 
 /* With MSI the line stays as it is: an interrupt is then a write to memory. */

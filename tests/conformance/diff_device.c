@@ -53,6 +53,15 @@ static bool is_the_machines(const World *world, uint64_t offset)
            (world->sort == LIFE_OF_FILES && offset >= CONFIG_MSI_ADDRESS && offset < CONFIG_MEMORY);
 }
 
+static char *in_hex(const char *bytes, size_t size)
+{
+    GString *text = g_string_new(NULL);
+
+    for (size_t i = 0; i < size; i++)
+        g_string_append_printf(text, "%02x", bytes[i] & 0xff);
+    return g_string_free(text, FALSE);
+}
+
 static void read_region(World *world, const int *fds, const Op *op, uint64_t region)
 {
     char seen[N_SIDES][MAX_BYTES] = {{0}};
@@ -69,14 +78,14 @@ static void read_region(World *world, const int *fds, const Op *op, uint64_t reg
         }
     }
     world_count(world, "read of a region", (int)results[HOST]);
-    if (results[HOST] != results[FAKE] || memcmp(seen[HOST], seen[FAKE], MAX_BYTES) != 0)
-        world_differ(world,
-                     "reading region %u at 0x%x: host %zd, %02x%02x%02x%02x…; fake %zd, "
-                     "%02x%02x%02x%02x…",
-                     (unsigned)region, (unsigned)op->iova, results[HOST], seen[HOST][0] & 0xff,
-                     seen[HOST][1] & 0xff, seen[HOST][2] & 0xff, seen[HOST][3] & 0xff,
-                     results[FAKE], seen[FAKE][0] & 0xff, seen[FAKE][1] & 0xff,
-                     seen[FAKE][2] & 0xff, seen[FAKE][3] & 0xff);
+    if (results[HOST] != results[FAKE] || memcmp(seen[HOST], seen[FAKE], MAX_BYTES) != 0) {
+        g_autofree char *by_host = in_hex(seen[HOST], op->size);
+        g_autofree char *by_fake = in_hex(seen[FAKE], op->size);
+
+        world_differ(world, "reading region %u at 0x%x: host %zd, %s; fake %zd, %s",
+                     (unsigned)region, (unsigned)op->iova, results[HOST], by_host, results[FAKE],
+                     by_fake);
+    }
 }
 
 static void write_region(World *world, const int *fds, uint64_t region, uint64_t offset,

@@ -8,6 +8,10 @@
 #define MSI  VFIO_PCI_MSI_IRQ_INDEX
 #define REQ  VFIO_PCI_REQ_IRQ_INDEX
 
+#define STATUS           (CONFIG + 0x06)
+#define STATUS_INTERRUPT 0x08
+#define MSI_CONTROL      (CONFIG + 0x42)
+
 #define NONE    VFIO_IRQ_SET_DATA_NONE
 #define BOOL    VFIO_IRQ_SET_DATA_BOOL
 #define EVENTFD VFIO_IRQ_SET_DATA_EVENTFD
@@ -325,6 +329,57 @@ static void no_vector_of_msi_can_be_set_but_not_as_the_first(void **state)
     assert_int_equal(send(&irq, none), -EINVAL);
 }
 
+static void an_eventfd_that_unmasks_has_to_be_taken_away_before_another(void **state)
+{
+    Irq irq = irq_open(*state);
+
+    assert_int_equal(set_event(&irq, INTX, irq.event), 0);
+    assert_int_equal(with_data(&irq, EVENTFD | UNMASK, INTX, irq.event), 0);
+    assert_int_equal(with_data(&irq, EVENTFD | UNMASK, INTX, irq.event), -EBUSY);
+    assert_int_equal(with_data(&irq, EVENTFD | UNMASK, INTX, -1), 0);
+    assert_int_equal(with_data(&irq, EVENTFD | UNMASK, INTX, irq.event), 0);
+}
+
+static void an_eventfd_that_unmasks_goes_with_its_line(void **state)
+{
+    Irq irq = irq_open(*state);
+
+    assert_int_equal(set_event(&irq, INTX, irq.event), 0);
+    assert_int_equal(with_data(&irq, EVENTFD | UNMASK, INTX, irq.event), 0);
+    assert_int_equal(no_data(&irq, TRIGGER, INTX, 0), 0);
+    assert_int_equal(set_event(&irq, INTX, irq.event), 0);
+    assert_int_equal(with_data(&irq, EVENTFD | UNMASK, INTX, irq.event), 0);
+}
+
+static void msi_can_be_enabled_in_its_control_register_once_it_is_set_up(void **state)
+{
+    Irq irq = irq_open(*state);
+
+    device_put(irq.kernel, irq.device, MSI_CONTROL, 1, 1);
+    assert_int_equal(device_get(irq.kernel, irq.device, MSI_CONTROL, 1) & 1, 0);
+    assert_int_equal(set_event(&irq, MSI, irq.event), 0);
+    device_put(irq.kernel, irq.device, MSI_CONTROL, 1, 1);
+    assert_int_equal(device_get(irq.kernel, irq.device, MSI_CONTROL, 1) & 1, 1);
+    assert_int_equal(no_data(&irq, TRIGGER, MSI, 0), 0);
+    assert_int_equal(device_get(irq.kernel, irq.device, MSI_CONTROL, 1) & 1, 1);
+    device_put(irq.kernel, irq.device, MSI_CONTROL, 1, 1);
+    assert_int_equal(device_get(irq.kernel, irq.device, MSI_CONTROL, 1) & 1, 0);
+}
+
+static void msi_takes_back_an_intx_that_is_raised(void **state)
+{
+    Irq irq = irq_open(*state);
+
+    device_put(irq.kernel, irq.device, BAR0 + 0x60, 1, 4);
+    assert_int_equal(device_get(irq.kernel, irq.device, STATUS, 2) & STATUS_INTERRUPT,
+                     STATUS_INTERRUPT);
+    assert_int_equal(set_event(&irq, MSI, irq.event), 0);
+    assert_int_equal(device_get(irq.kernel, irq.device, STATUS, 2) & STATUS_INTERRUPT, 0);
+    assert_int_equal(no_data(&irq, TRIGGER, MSI, 0), 0);
+    assert_int_equal(device_get(irq.kernel, irq.device, STATUS, 2) & STATUS_INTERRUPT, 0);
+    device_put(irq.kernel, irq.device, BAR0 + 0x64, 1, 4);
+}
+
 static void closing_the_device_takes_all_down(void **state)
 {
     static const uint32_t indices[] = {MSI, REQ};
@@ -361,6 +416,10 @@ int main(void)
         TEST(intx_can_be_masked_and_unmasked_again_and_again),
         TEST(intx_that_the_command_register_disables_is_not_triggered),
         TEST(no_vector_of_msi_can_be_set_but_not_as_the_first),
+        TEST(an_eventfd_that_unmasks_has_to_be_taken_away_before_another),
+        TEST(an_eventfd_that_unmasks_goes_with_its_line),
+        TEST(msi_can_be_enabled_in_its_control_register_once_it_is_set_up),
+        TEST(msi_takes_back_an_intx_that_is_raised),
         TEST(closing_the_device_takes_all_down),
     };
 

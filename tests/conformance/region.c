@@ -317,6 +317,19 @@ static void interrupts_are_raised_and_acknowledged(void **state)
     assert_int_equal(device_get(kernel, device, IRQ_STATUS, 4), 0);
 }
 
+static void the_status_register_shows_a_raised_intx(void **state)
+{
+    Kernel *kernel = *state;
+    int device = device_open(kernel);
+
+    device_put(kernel, device, IRQ_ACK, 0xffffffff, 4);
+    assert_int_equal(device_get(kernel, device, CONFIG + 0x06, 2), 0x10);
+    device_put(kernel, device, IRQ_RAISE, 1, 4); /* without MSI */
+    assert_int_equal(device_get(kernel, device, CONFIG + 0x06, 2), 0x18);
+    device_put(kernel, device, IRQ_ACK, 1, 4);
+    assert_int_equal(device_get(kernel, device, CONFIG + 0x06, 2), 0x10);
+}
+
 static void a_factorial_raises_an_interrupt_if_asked(void **state)
 {
     Kernel *kernel = *state;
@@ -361,6 +374,7 @@ int main(void)
         TEST(four_bytes_set_a_register_of_eight_whole),
         TEST(factorials_are_computed),
         TEST(interrupts_are_raised_and_acknowledged),
+        TEST(the_status_register_shows_a_raised_intx),
         TEST(a_factorial_raises_an_interrupt_if_asked),
     };
 
