@@ -35,6 +35,11 @@
 #define VFIO_IOMMU_DISABLE          0x3b74
 #define VFIO_IOMMU_DIRTY_PAGES      0x3b75
 
+/* Since 6.6, in kernels that are built with files of the devices' own. */
+#define VFIO_DEVICE_BIND_IOMMUFD      0x3b76
+#define VFIO_DEVICE_ATTACH_IOMMUFD_PT 0x3b77
+#define VFIO_DEVICE_DETACH_IOMMUFD_PT 0x3b78
+
 /* Extensions that VFIO_CHECK_EXTENSION asks about; the first few are IOMMU types for
  * VFIO_SET_IOMMU. */
 #define VFIO_TYPE1_IOMMU        1
@@ -129,6 +134,27 @@ struct vfio_irq_set {
 #define VFIO_IRQ_SET_ACTION_MASK    (1 << 3)
 #define VFIO_IRQ_SET_ACTION_UNMASK  (1 << 4)
 #define VFIO_IRQ_SET_ACTION_TRIGGER (1 << 5)
+
+/* --- iommufd: on a device's own file, /dev/vfio/devices/vfioN (iommufd.h) --- */
+
+struct vfio_device_bind_iommufd {
+    uint32_t argsz;
+    uint32_t flags;
+    int32_t iommufd;
+    uint32_t out_devid;
+};
+
+/* @pt_id: in, an IOAS or a HWPT; out, the HWPT that the device is attached to. */
+struct vfio_device_attach_iommufd_pt {
+    uint32_t argsz;
+    uint32_t flags;
+    uint32_t pt_id;
+};
+
+struct vfio_device_detach_iommufd_pt {
+    uint32_t argsz;
+    uint32_t flags;
+};
 
 /* --- type1 IOMMU: on the container, once an IOMMU is set --- */
 

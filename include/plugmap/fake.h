@@ -7,6 +7,10 @@
  * errno for errno (Linux 6.1 or 6.12, drivers/vfio). Behind each vfio-pci device is a PCI device
  * that does DMA through the page table, like QEMU's «edu».
  *
+ * If asked to (PmFakeConfig.iommufd) it has /dev/iommu as well (drivers/iommu/iommufd), with the
+ * type1 interface on it, and a file for each vfio-pci device: /dev/vfio/devices/vfio0, vfio1 and so
+ * on, in the order in which they were added; the first device's is vfio0.
+ *
  * A fresh fake kernel has one device, 0000:00:04.0 in group 1, bound to vfio-pci.
  *
  * What differs from a real kernel: device regions offer no mmap (a mapping cannot trap here);
@@ -17,7 +21,10 @@
  * (PROCMAP_QUERY, or /proc/self/maps before Linux 6.11, which is slower); with PM_FAKE_PIN_ACCOUNT,
  * pages beyond the end of a mapped file, the registers of a real device and (on Linux 6.1) the zero
  * page are taken for memory; what the process has locked by mlock(2) is not counted; a child made
- * by fork(2) has a copy of the fake kernel and its descriptors, not a part in it.
+ * by fork(2) has a copy of the fake kernel and its descriptors, not a part in it. iommufd has no
+ * fault queues and no page tables of guests (EOPNOTSUPP), tells nothing of the IOMMU's registers
+ * (zeros), maps memory in pages as large as I/O addresses and sizes allow, whatever lies behind
+ * them, and places areas as a kernel with transparent huge pages does.
  *
  * Threads: every function is safe from several threads at once.
  */
@@ -65,6 +72,11 @@ typedef enum {
  * @entry_limit: mappings a container can hold (vfio_iommu_type1.dma_entry_limit): 65535.
  * @memlock_limit: RLIMIT_MEMLOCK in bytes, UINT64_MAX for none: UINT64_MAX.
  * @cap_ipc_lock: the process has CAP_IPC_LOCK: false.
+ * @cap_sys_resource: the process has CAP_SYS_RESOURCE (for IOMMU_OPTION_RLIMIT_MODE): true.
+ * @iommufd: the kernel is built with iommufd and the devices' own files; 6.12 only: false. Then
+ * /dev/iommu and these files do not exist.
+ * @ioas_map_file: iommufd has IOMMU_IOAS_MAP_FILE, as Linux 6.13 and later: false.
+ * @dirty_tracking: the IOMMU can tell which pages devices have written (IOMMU_HWPT_ALLOC): false.
  */
 typedef struct {
     PmFakeLinux linux_version;
@@ -75,6 +87,10 @@ typedef struct {
     uint32_t entry_limit;
     uint64_t memlock_limit;
     bool cap_ipc_lock;
+    bool cap_sys_resource;
+    bool iommufd;
+    bool ioas_map_file;
+    bool dirty_tracking;
 } PmFakeConfig;
 
 /** Sets the defaults above. */
@@ -121,8 +137,9 @@ typedef enum {
 /**
  * Fault plan: the @nth call of a kind from now on (1 is the next) fails with @error_number and does
  * nothing else. IOCTL counts every ioctl; MAP and UNMAP are VFIO_IOMMU_MAP_DMA and
- * VFIO_IOMMU_UNMAP_DMA alone. Faults add up; each happens once. A close that fails has closed, as
- * in Linux. @error_number is positive; a fault without a kind or an error is ignored.
+ * VFIO_IOMMU_UNMAP_DMA, IOMMU_IOAS_MAP or IOMMU_IOAS_MAP_FILE, and IOMMU_IOAS_UNMAP. Faults add up;
+ * each happens once. A close that fails has closed, as in Linux. @error_number is positive; a fault
+ * without a kind or an error is ignored.
  */
 PM_EXPORT void pm_fake_kernel_fail(PmKernel *fake, PmFakeCall call, uint64_t nth, int error_number);
 
@@ -138,29 +155,38 @@ PM_EXPORT void pm_fake_kernel_clear_faults(PmKernel *fake);
 /** Inspector: calls of a kind so far, failed ones included. */
 PM_EXPORT uint64_t pm_fake_kernel_get_n_calls(PmKernel *fake, PmFakeCall call);
 
-/** Inspector: bytes charged to the process as locked, over all containers. */
+/** Inspector: bytes charged to the process as locked (VmLck), over all containers and iommufds. */
 PM_EXPORT uint64_t pm_fake_kernel_get_locked(PmKernel *fake);
+
+/** Inspector: bytes charged to the user as locked, which iommufd does unless told otherwise. */
+PM_EXPORT uint64_t pm_fake_kernel_get_user_locked(PmKernel *fake);
+
+/** Inspector: bytes that all iommufds have pinned (VmPin), whoever is charged for them. */
+PM_EXPORT uint64_t pm_fake_kernel_get_pinned(PmKernel *fake);
 
 /** Inspector: descriptors that are open. */
 PM_EXPORT uint64_t pm_fake_kernel_get_n_open(PmKernel *fake);
 
-/** Inspector: mappings of the container that a group is in; 0 if it is in none. */
+/** Inspector: mappings of the container that a group is in, or areas of the IOAS that its devices
+ * are attached to; 0 if there is none. */
 PM_EXPORT uint64_t pm_fake_kernel_get_n_mappings(PmKernel *fake, unsigned group);
 
-/** PmFakeMappingFunc: one mapping as type1 has it. Return false to stop. Must not call the fake
- * kernel. */
+/** PmFakeMappingFunc: one mapping as type1 has it, or one area as the IOAS has it; @host of one
+ * that shows a file is where the fake kernel itself has mapped that. Return false to stop. Must not
+ * call the fake kernel. */
 typedef bool (*PmFakeMappingFunc)(uint64_t iova, uint64_t size, const void *host,
                                   PmIommuAccess access, void *user_data);
 
-/** Inspector: the mappings of the container that a group is in, ascending. Returns false if
+/** Inspector: the mappings that pm_fake_kernel_get_n_mappings() counts, ascending. Returns false if
  * stopped. */
 PM_EXPORT bool pm_fake_kernel_foreach_mapping(PmKernel *fake, unsigned group,
                                               PmFakeMappingFunc func, void *user_data);
 
 /**
  * Inspector: walks the page table that the group's devices do DMA through, which is apart from
- * type1's own list, and finds the first run of I/O addresses at or behind @iova that are translated
- * (whatever to). Returns: false if there is none; else @run_iova and @run_size are set.
+ * the lists of type1 and the IOAS, and finds the first run of I/O addresses at or behind @iova that
+ * are translated (whatever to). Returns: false if there is none; else @run_iova and @run_size are
+ * set.
  */
 PM_EXPORT bool pm_fake_kernel_next_translated(PmKernel *fake, unsigned group, uint64_t iova,
                                               uint64_t *run_iova, uint64_t *run_size);

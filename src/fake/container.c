@@ -108,7 +108,7 @@ void pm_container_leave(PmGroup *group)
     free_if_unused(container);
 }
 
-const PmPageTable *pm_container_page_table(const PmContainer *container)
+PmPageTable *pm_container_page_table(const PmContainer *container)
 {
     return container != NULL && container->iommu != NULL ? container->iommu->table : NULL;
 }

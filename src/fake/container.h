@@ -26,6 +26,6 @@ int pm_container_join(PmContainer *container, PmGroup *group);
 void pm_container_leave(PmGroup *group);
 
 /* NULL without a container, or without an IOMMU. */
-const PmPageTable *pm_container_page_table(const PmContainer *container);
+PmPageTable *pm_container_page_table(const PmContainer *container);
 
 #endif

@@ -61,7 +61,7 @@ void pm_dma_read(const PmPageTable *table, PmHeldPages *held, PmDmaFaultLog *log
     }
 }
 
-void pm_dma_write(const PmPageTable *table, PmHeldPages *held, PmDmaFaultLog *log, uint64_t iova,
+void pm_dma_write(PmPageTable *table, PmHeldPages *held, PmDmaFaultLog *log, uint64_t iova,
                   const void *buffer, uint64_t size)
 {
     for (uint64_t done = 0; done < size;) {
@@ -71,6 +71,8 @@ void pm_dma_write(const PmPageTable *table, PmHeldPages *held, PmDmaFaultLog *lo
         if (!translate(table, iova + done, true, &host) ||
             write_page(held, host, (const uint8_t *)buffer + done, piece) < 0)
             record_fault(log, iova + done, true);
+        else
+            pm_page_table_mark_dirty(table, iova + done);
         done += piece;
     }
 }

@@ -27,7 +27,7 @@ typedef struct {
  */
 void pm_dma_read(const PmPageTable *table, PmHeldPages *held, PmDmaFaultLog *log, uint64_t iova,
                  void *buffer, uint64_t size);
-void pm_dma_write(const PmPageTable *table, PmHeldPages *held, PmDmaFaultLog *log, uint64_t iova,
+void pm_dma_write(PmPageTable *table, PmHeldPages *held, PmDmaFaultLog *log, uint64_t iova,
                   const void *buffer, uint64_t size);
 
 #endif

@@ -6,9 +6,12 @@
 
 #include "base/error_text.h"
 #include "fake/container.h"
+#include "fake/device_cdev.h"
+#include "fake/iommufd.h"
 #include "kernel-uapi/vfio.h"
 
-#define GROUP_PREFIX "/dev/vfio/"
+#define GROUP_PREFIX  "/dev/vfio/"
+#define DEVICE_PREFIX "/dev/vfio/devices/vfio"
 
 static const PmIovaRange default_ranges[] = {
     {0, 0xfedfffff},
@@ -18,6 +21,11 @@ static const PmIovaRange default_ranges[] = {
 PmFakeKernel *pm_fake_kernel_of(PmKernel *kernel)
 {
     return (PmFakeKernel *)kernel;
+}
+
+uint64_t pm_fake_kernel_page_size(const PmFakeKernel *fake)
+{
+    return fake->config.page_sizes & -fake->config.page_sizes;
 }
 
 PmGroup *pm_fake_kernel_find_group(const PmFakeKernel *fake, unsigned number)
@@ -31,21 +39,54 @@ PmGroup *pm_fake_kernel_find_group(const PmFakeKernel *fake, unsigned number)
     return NULL;
 }
 
-static int open_group(PmFakeKernel *fake, const char *number_text, int flags)
+/* False unless the text is a number and nothing else. */
+static bool read_number(const char *text, unsigned *number)
 {
     char *end;
-    guint64 number = g_ascii_strtoull(number_text, &end, 10);
-    PmGroup *group = NULL;
+    guint64 value = g_ascii_strtoull(text, &end, 10);
 
-    if (g_ascii_isdigit(*number_text) && *end == '\0' && number <= UINT_MAX)
-        group = pm_fake_kernel_find_group(fake, (unsigned)number);
+    *number = (unsigned)value;
+    return g_ascii_isdigit(*text) && *end == '\0' && value <= UINT_MAX;
+}
+
+static int open_group(PmFakeKernel *fake, const char *number_text, int flags)
+{
+    PmGroup *group = NULL;
+    unsigned number;
+
+    if (read_number(number_text, &number))
+        group = pm_fake_kernel_find_group(fake, number);
     return group != NULL ? pm_group_open(group, flags) : -ENOENT;
+}
+
+/* The device's own file. */
+static int open_device(PmFakeKernel *fake, const char *number_text, int flags)
+{
+    unsigned number;
+
+    if (!read_number(number_text, &number))
+        return -ENOENT;
+    for (guint i = 0; i < fake->groups->len; i++) {
+        const PmGroup *group = g_ptr_array_index(fake->groups, i);
+
+        for (guint j = 0; j < group->devices->len; j++) {
+            PmPciDevice *device = g_ptr_array_index(group->devices, j);
+
+            if (device->edu != NULL && device->number == number)
+                return pm_device_cdev_open(device, flags);
+        }
+    }
+    return -ENOENT;
 }
 
 static int do_open(PmFakeKernel *fake, const char *path, int flags)
 {
     if (strcmp(path, "/dev/vfio/vfio") == 0)
         return pm_container_open(fake, flags);
+    if (fake->config.iommufd && strcmp(path, "/dev/iommu") == 0)
+        return pm_iommufd_open(fake, flags);
+    if (fake->config.iommufd && g_str_has_prefix(path, DEVICE_PREFIX))
+        return open_device(fake, path + strlen(DEVICE_PREFIX), flags);
     if (g_str_has_prefix(path, GROUP_PREFIX))
         return open_group(fake, path + strlen(GROUP_PREFIX), flags);
     return -ENOENT;
@@ -81,11 +122,19 @@ static int fake_close(PmKernel *kernel, int fd)
 /* The same number means another request on a device, so the file decides. */
 static PmFakeCall ioctl_kind(const PmFile *file, unsigned long request)
 {
-    if (file == NULL || file->ops != &pm_container_file_ops)
+    if (file == NULL || (file->ops != &pm_container_file_ops && file->ops != &pm_iommufd_file_ops))
         return PM_FAKE_CALL_IOCTL;
-    if (request == VFIO_IOMMU_MAP_DMA)
+    switch (request) {
+    case IOMMU_IOAS_MAP:
+    case IOMMU_IOAS_MAP_FILE:
+    case VFIO_IOMMU_MAP_DMA:
         return PM_FAKE_CALL_MAP;
-    return request == VFIO_IOMMU_UNMAP_DMA ? PM_FAKE_CALL_UNMAP : PM_FAKE_CALL_IOCTL;
+    case IOMMU_IOAS_UNMAP:
+    case VFIO_IOMMU_UNMAP_DMA:
+        return PM_FAKE_CALL_UNMAP;
+    default:
+        return PM_FAKE_CALL_IOCTL;
+    }
 }
 
 static int fake_ioctl(PmKernel *kernel, int fd, unsigned long request, void *argument)
@@ -204,6 +253,7 @@ static void fake_free(PmKernel *kernel)
 
     pm_file_table_clear(&fake->files);
     g_ptr_array_unref(fake->groups);
+    g_ptr_array_unref(fake->mapped_files);
     pm_fault_plan_clear(&fake->plan);
     pthread_mutex_destroy(&fake->lock);
     pm_held_pages_free(fake->held);
@@ -234,6 +284,7 @@ void pm_fake_config_init(PmFakeConfig *config)
         .n_iova_ranges = G_N_ELEMENTS(default_ranges),
         .entry_limit = 65535,
         .memlock_limit = UINT64_MAX,
+        .cap_sys_resource = true,
     };
 }
 
@@ -242,6 +293,8 @@ static bool check_config(const PmFakeConfig *config, GError **error)
     if (config->page_sizes == 0 || config->page_sizes % PM_FAKE_PAGE != 0)
         return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
                        "page_sizes: the smallest page is at least 4 KiB");
+    if (config->iommufd && config->linux_version == PM_FAKE_LINUX_6_1)
+        return pm_fail(error, PM_ERROR_INVALID_ARGUMENT, "iommufd: Linux 6.1 has none");
     if (config->n_iova_ranges == 0 || config->n_iova_ranges > 1024)
         return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
                        "n_iova_ranges: %zu, but there are 1 to 1024 ranges", config->n_iova_ranges);
@@ -276,6 +329,7 @@ PmKernel *pm_fake_kernel_new(const PmFakeConfig *config, GError **error)
         g_memdup2(config->iova_ranges, config->n_iova_ranges * sizeof(PmIovaRange));
     fake->held = held;
     pm_fault_plan_init(&fake->plan);
+    fake->mapped_files = g_ptr_array_new();
     fake->groups = g_ptr_array_new_with_free_func(pm_group_free);
     (void)pm_fake_kernel_add_device(&fake->kernel, 1, "0000:00:04.0", "vfio-pci", NULL);
     return &fake->kernel;

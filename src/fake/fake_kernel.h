@@ -23,12 +23,19 @@ typedef struct PmFakeKernel {
     PmFileTable files;
     PmFaultPlan plan;
     GPtrArray *groups; /* of PmGroup */
-    uint64_t locked_bytes;
-    PmHeldPages *held; /* NULL unless PM_FAKE_PIN_HOLD */
+    unsigned n_vfio_devices;
+    uint64_t locked_bytes;      /* charged to the process: VmLck */
+    uint64_t user_locked_bytes; /* charged to the user */
+    uint64_t pinned_bytes;      /* by iommufds: VmPin */
+    PmHeldPages *held;          /* NULL unless PM_FAKE_PIN_HOLD */
+    GPtrArray *mapped_files;    /* of PmMappedFile */
     PmDmaFaultLog dma_faults;
 } PmFakeKernel;
 
 PmFakeKernel *pm_fake_kernel_of(PmKernel *kernel);
+
+/* The smallest page of the IOMMU. */
+uint64_t pm_fake_kernel_page_size(const PmFakeKernel *fake);
 
 /* NULL if there is no such group. */
 PmGroup *pm_fake_kernel_find_group(const PmFakeKernel *fake, unsigned number);

@@ -5,66 +5,15 @@
 #include <fcntl.h>
 #include <string.h>
 
+#include "fake/bound_device.h"
 #include "fake/container.h"
-#include "fake/device_file.h"
 #include "fake/fake_kernel.h"
+#include "fake/hwpt.h"
+#include "fake/iommufd.h"
 #include "fake/user_memory.h"
 #include "kernel-uapi/vfio.h"
 
-#define VFIO_DRIVER "vfio-pci"
-#define MAX_NAME    4096
-
-/* --- devices --- */
-
-/* What the group's devices reach by DMA; nothing if it is in no container. */
-static const PmPageTable *page_table_of(const PmPciDevice *device)
-{
-    return pm_container_page_table(device->group->container);
-}
-
-static void device_dma_read(void *user_data, uint64_t iova, void *buffer, uint64_t size)
-{
-    PmPciDevice *device = user_data;
-    PmFakeKernel *fake = device->group->fake;
-
-    pm_dma_read(page_table_of(device), fake->held, &fake->dma_faults, iova, buffer, size);
-}
-
-static void device_dma_write(void *user_data, uint64_t iova, const void *buffer, uint64_t size)
-{
-    PmPciDevice *device = user_data;
-    PmFakeKernel *fake = device->group->fake;
-
-    pm_dma_write(page_table_of(device), fake->held, &fake->dma_faults, iova, buffer, size);
-}
-
-static const PmEduDma device_dma = {
-    .read = device_dma_read,
-    .write = device_dma_write,
-};
-
-static void device_free(void *data)
-{
-    PmPciDevice *device = data;
-
-    g_clear_pointer(&device->edu, pm_edu_free);
-    g_free(device->address);
-    g_free(device->driver);
-    g_free(device);
-}
-
-void pm_group_add_device(PmGroup *group, const char *address, const char *driver)
-{
-    PmPciDevice *device = g_new0(PmPciDevice, 1);
-
-    device->group = group;
-    device->address = g_strdup(address);
-    device->driver = g_strdup(driver);
-    pm_irqs_init(&device->irqs);
-    if (g_strcmp0(driver, VFIO_DRIVER) == 0)
-        device->edu = pm_edu_new(&device_dma, device);
-    g_ptr_array_add(group->devices, device);
-}
+#define MAX_NAME 4096
 
 /* --- life cycle --- */
 
@@ -74,7 +23,7 @@ PmGroup *pm_group_new(PmFakeKernel *fake, unsigned number)
 
     group->fake = fake;
     group->number = number;
-    group->devices = g_ptr_array_new_with_free_func(device_free);
+    group->devices = g_ptr_array_new_with_free_func(pm_pci_device_free);
     return group;
 }
 
@@ -88,14 +37,24 @@ void pm_group_free(void *data)
 
 bool pm_group_in_use(const PmGroup *group)
 {
-    return group->is_open || group->n_device_files > 0;
+    return group->is_open || group->n_device_files > 0 || group->n_bound_files > 0;
+}
+
+static void leave_iommufd(PmGroup *group)
+{
+    if (group->iommufd != NULL)
+        pm_iommufd_unref(group->iommufd);
+    group->iommufd = NULL;
 }
 
 /* A device file keeps the group in its container; the last file that is closed takes it out. */
 static void leave_if_unused(PmGroup *group)
 {
-    if (!pm_group_in_use(group) && group->container != NULL)
+    if (group->is_open || group->n_device_files > 0)
+        return;
+    if (group->container != NULL)
         pm_container_leave(group);
+    leave_iommufd(group);
 }
 
 static void release_group(void *object)
@@ -106,50 +65,42 @@ static void release_group(void *object)
     leave_if_unused(group);
 }
 
+/* --- devices, got through the group --- */
+
+PmPageTable *pm_group_page_table(const PmGroup *group)
+{
+    return group->hwpt != NULL ? group->hwpt->table : pm_container_page_table(group->container);
+}
+
 static void release_device(void *object)
 {
     PmPciDevice *device = object;
 
     device->group->n_device_files--;
-    if (--device->n_open == 0) {
-        pm_irqs_clear(&device->irqs);
-        pm_edu_set_msi_enabled(device->edu, false);
-        pm_edu_disable(device->edu);
-    }
+    pm_pci_device_unuse(device);
+    if (device->n_open == 0 && device->bound != NULL)
+        pm_bound_device_unbind(device->bound);
     leave_if_unused(device->group);
 }
 
-/* --- device file --- */
-
 static int device_ioctl(void *object, unsigned long request, void *argument)
 {
-    PmPciDevice *device = object;
-    const PmFakeKernel *fake = device->group->fake;
+    const PmPciDevice *device = object;
 
-    if (request == VFIO_DEVICE_SET_IRQS) {
-        int result =
-            pm_irqs_set(&device->irqs, &fake->files, pm_edu_intx_disabled(device->edu), argument);
-
-        pm_edu_set_msi_enabled(device->edu, pm_irqs_are_messages(&device->irqs));
-        return result;
-    }
-    return pm_device_file_ioctl(fake->config.linux_version, request, argument);
+    /* Kernels with files of the devices' own know the request, but not on this file. */
+    if (request == VFIO_DEVICE_BIND_IOMMUFD && device->group->fake->config.iommufd)
+        return -EINVAL;
+    return pm_pci_device_ioctl(object, request, argument);
 }
 
 static ssize_t device_pread(void *object, void *buffer, size_t size, uint64_t offset)
 {
-    PmPciDevice *device = object;
-
-    return pm_device_file_pread(device->edu, device->group->fake->config.linux_version, buffer,
-                                size, offset);
+    return pm_pci_device_pread(object, buffer, size, offset);
 }
 
 static ssize_t device_pwrite(void *object, const void *buffer, size_t size, uint64_t offset)
 {
-    PmPciDevice *device = object;
-
-    return pm_device_file_pwrite(device->edu, device->group->fake->config.linux_version, buffer,
-                                 size, offset);
+    return pm_pci_device_pwrite(object, buffer, size, offset);
 }
 
 static const PmFileOps device_file_ops = {
@@ -162,8 +113,7 @@ static const PmFileOps device_file_ops = {
 
 /* --- group file --- */
 
-/* A host driver on any device of the group owns its DMA. */
-static bool is_viable(const PmGroup *group)
+bool pm_group_is_viable(const PmGroup *group)
 {
     for (guint i = 0; i < group->devices->len; i++) {
         const PmPciDevice *device = g_ptr_array_index(group->devices, i);
@@ -183,11 +133,20 @@ static int get_status(const PmGroup *group, void *argument)
     if (status.argsz < sizeof(status))
         return -EINVAL;
     status.flags = 0;
-    if (group->container != NULL)
+    if (group->container != NULL || group->iommufd != NULL)
         status.flags = VFIO_GROUP_FLAGS_VIABLE | VFIO_GROUP_FLAGS_CONTAINER_SET;
-    else if (is_viable(group))
+    else if (pm_group_is_viable(group))
         status.flags = VFIO_GROUP_FLAGS_VIABLE;
     return pm_user_write(argument, &status, sizeof(status));
+}
+
+/* An iommufd in a container's place: its compatibility IOAS is what the group's devices will be
+ * attached to. */
+static int join_iommufd(PmGroup *group, PmIommufd *iommufd)
+{
+    pm_iommufd_make_compat_ioas(iommufd);
+    group->iommufd = pm_iommufd_ref(iommufd);
+    return 0;
 }
 
 static int set_container(PmGroup *group, const void *argument)
@@ -201,17 +160,23 @@ static int set_container(PmGroup *group, const void *argument)
     file = pm_file_table_find(&fake->files, fd);
     if (file == NULL && fcntl(fd, F_GETFD) < 0)
         return -EBADF;
-    if (group->container != NULL)
+    if (group->container != NULL || group->iommufd != NULL)
         return -EINVAL;
+    if (file != NULL && file->ops == &pm_iommufd_file_ops)
+        return join_iommufd(group, file->object);
     if (file == NULL || file->ops != &pm_container_file_ops)
         return fake->config.linux_version == PM_FAKE_LINUX_6_1 ? -EINVAL : -EBADFD;
-    if (!is_viable(group))
+    if (!pm_group_is_viable(group))
         return -EPERM;
     return pm_container_join(file->object, group);
 }
 
 static int unset_container(PmGroup *group)
 {
+    if (group->iommufd != NULL) {
+        leave_iommufd(group);
+        return 0;
+    }
     if (group->container == NULL)
         return -EINVAL;
     if (group->n_device_files > 0)
@@ -253,6 +218,16 @@ static int read_name(const char *user, char *name)
     return -EINVAL;
 }
 
+/* Whether the group has an IOMMU that lets the device be used; takes the device into it. */
+static int prepare_device(PmPciDevice *device)
+{
+    const PmGroup *group = device->group;
+
+    if (group->iommufd == NULL)
+        return pm_container_page_table(group->container) != NULL ? 0 : -EINVAL;
+    return device->n_open == 0 ? pm_bound_device_bind_compat(device, group->iommufd) : 0;
+}
+
 static int get_device_fd(PmGroup *group, const void *argument)
 {
     char name[MAX_NAME];
@@ -264,14 +239,16 @@ static int get_device_fd(PmGroup *group, const void *argument)
     device = find_device(group, name, &result);
     if (device == NULL)
         return result;
-    if (pm_container_page_table(group->container) == NULL)
-        return -EINVAL;
-    result = pm_file_table_open(&group->fake->files, &device_file_ops, device, O_CLOEXEC);
+    result = prepare_device(device);
     if (result < 0)
         return result;
-    group->n_device_files++;
-    if (device->n_open++ == 0)
-        pm_edu_enable(device->edu);
+    result = pm_file_table_open(&group->fake->files, &device_file_ops, device, O_CLOEXEC);
+    if (result >= 0) {
+        group->n_device_files++;
+        pm_pci_device_use(device);
+    } else if (device->n_open == 0 && device->bound != NULL) {
+        pm_bound_device_unbind(device->bound);
+    }
     return result;
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* IOMMU groups, the devices in them, and their files. Linux: drivers/vfio/group.c, vfio_main.c. */
+/* IOMMU groups and their files. Linux: drivers/vfio/group.c; drivers/iommu/iommufd/device.c for
+ * what devices of a group share there. */
 #ifndef PLUGMAP_FAKE_GROUP_H
 #define PLUGMAP_FAKE_GROUP_H
 
@@ -7,36 +8,42 @@
 
 #include <glib.h>
 
-#include "fake/edu.h"
-#include "fake/irqs.h"
+#include "fake/page_table.h"
+#include "fake/pci_device.h"
 
 struct PmContainer;
 struct PmFakeKernel;
+struct PmHwpt;
+struct PmIommufd;
 
 typedef struct PmGroup {
     struct PmFakeKernel *fake;
     unsigned number;
     GPtrArray *devices;            /* of PmPciDevice */
     struct PmContainer *container; /* NULL: in none */
+    struct PmIommufd *iommufd;     /* in a container's place; NULL: none */
     bool is_open;                  /* the group's own file */
-    unsigned n_device_files;
+    unsigned n_device_files;       /* that were got through the group's file */
+    /* Devices that are bound to an iommufd: all to the same, and those that are attached share one
+     * page table. */
+    struct PmIommufd *owner;
+    unsigned n_bound;
+    struct PmHwpt *hwpt;
+    unsigned n_attached;
+    unsigned n_bound_files; /* bound through files of the devices' own */
 } PmGroup;
-
-typedef struct {
-    PmGroup *group;
-    char *address;
-    char *driver; /* NULL: none */
-    PmEdu *edu;   /* NULL unless the driver is vfio-pci */
-    PmIrqs irqs;
-    unsigned n_open;
-} PmPciDevice;
 
 PmGroup *pm_group_new(struct PmFakeKernel *fake, unsigned number);
 void pm_group_free(void *data); /* a PmGroup; for GLib's containers */
-void pm_group_add_device(PmGroup *group, const char *address, const char *driver);
 
 /* Whether a file of the group or of one of its devices is open. */
 bool pm_group_in_use(const PmGroup *group);
+
+/* No device of it has a host driver, which would own the group's DMA. */
+bool pm_group_is_viable(const PmGroup *group);
+
+/* What the group's devices reach by DMA; NULL: nothing. */
+PmPageTable *pm_group_page_table(const PmGroup *group);
 
 /* open(2) of /dev/vfio/N: a descriptor or -errno. */
 int pm_group_open(PmGroup *group, int flags);

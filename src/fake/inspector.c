@@ -5,6 +5,8 @@
 #include "base/error_text.h"
 #include "fake/container.h"
 #include "fake/fake_kernel.h"
+#include "fake/hwpt.h"
+#include "fake/ioas.h"
 
 /* Locks the fake kernel for a scope. */
 static PmFakeKernel *enter(PmKernel *kernel)
@@ -44,6 +46,7 @@ static bool add_device(PmFakeKernel *fake, unsigned number, const char *address,
                        GError **error)
 {
     PmGroup *group = pm_fake_kernel_find_group(fake, number);
+    PmPciDevice *device;
 
     if (address_is_taken(fake, address))
         return pm_fail(error, PM_ERROR_BUSY, "the fake kernel has a device %s already", address);
@@ -54,7 +57,9 @@ static bool add_device(PmFakeKernel *fake, unsigned number, const char *address,
         group = pm_group_new(fake, number);
         g_ptr_array_add(fake->groups, group);
     }
-    pm_group_add_device(group, address, driver);
+    device = pm_pci_device_new(group, address, driver, fake->n_vfio_devices);
+    g_ptr_array_add(group->devices, device);
+    fake->n_vfio_devices += device->edu != NULL;
     return true;
 }
 
@@ -135,6 +140,24 @@ uint64_t pm_fake_kernel_get_locked(PmKernel *kernel)
     return locked;
 }
 
+uint64_t pm_fake_kernel_get_user_locked(PmKernel *kernel)
+{
+    PmFakeKernel *fake = enter(kernel);
+    uint64_t locked = fake->user_locked_bytes;
+
+    leave(fake);
+    return locked;
+}
+
+uint64_t pm_fake_kernel_get_pinned(PmKernel *kernel)
+{
+    PmFakeKernel *fake = enter(kernel);
+    uint64_t pinned = fake->pinned_bytes;
+
+    leave(fake);
+    return pinned;
+}
+
 uint64_t pm_fake_kernel_get_n_open(PmKernel *kernel)
 {
     PmFakeKernel *fake = enter(kernel);
@@ -144,20 +167,34 @@ uint64_t pm_fake_kernel_get_n_open(PmKernel *kernel)
     return n_open;
 }
 
-/* The IOMMU of the container that a group is in, or NULL. */
-static PmType1 *iommu_of(const PmFakeKernel *fake, unsigned number)
+/* --- mappings: of a container, or of an IOAS --- */
+
+/* The mappings of a group: either type1's, or the areas of an IOAS, or none. */
+typedef struct {
+    const PmType1 *type1;
+    const PmIoas *ioas;
+} Mappings;
+
+static Mappings mappings_of(const PmFakeKernel *fake, unsigned number)
 {
     const PmGroup *group = pm_fake_kernel_find_group(fake, number);
 
-    return group != NULL && group->container != NULL ? group->container->iommu : NULL;
+    return (Mappings){
+        .type1 = group != NULL && group->container != NULL ? group->container->iommu : NULL,
+        .ioas = group != NULL && group->hwpt != NULL ? group->hwpt->ioas : NULL,
+    };
 }
 
 uint64_t pm_fake_kernel_get_n_mappings(PmKernel *kernel, unsigned group)
 {
     PmFakeKernel *fake = enter(kernel);
-    const PmType1 *type1 = iommu_of(fake, group);
-    uint64_t n_mappings = type1 != NULL ? pm_range_map_n_records(type1->mappings) : 0;
+    const Mappings mappings = mappings_of(fake, group);
+    uint64_t n_mappings = 0;
 
+    if (mappings.type1 != NULL)
+        n_mappings = pm_range_map_n_records(mappings.type1->mappings);
+    else if (mappings.ioas != NULL)
+        n_mappings = pm_range_map_n_records(mappings.ioas->areas);
     leave(fake);
     return n_mappings;
 }
@@ -178,23 +215,39 @@ static bool walk_mappings(const PmType1 *type1, PmFakeMappingFunc func, void *us
     return true;
 }
 
+static bool walk_areas(const PmIoas *ioas, PmFakeMappingFunc func, void *user_data)
+{
+    for (const PmArea *area = pm_range_map_find(ioas->areas, 0); area != NULL;
+         area = pm_ioas_next_area(ioas, area))
+        if (!func(area->key.first, pm_area_size(area),
+                  (const void *)(uintptr_t)pm_iopt_pages_host(area->pages, area->start),
+                  area->access, user_data))
+            return false;
+    return true;
+}
+
 bool pm_fake_kernel_foreach_mapping(PmKernel *kernel, unsigned group, PmFakeMappingFunc func,
                                     void *user_data)
 {
     PmFakeKernel *fake = enter(kernel);
-    const PmType1 *type1 = iommu_of(fake, group);
-    bool finished = type1 == NULL || walk_mappings(type1, func, user_data);
+    const Mappings mappings = mappings_of(fake, group);
+    bool finished = true;
 
+    if (mappings.type1 != NULL)
+        finished = walk_mappings(mappings.type1, func, user_data);
+    else if (mappings.ioas != NULL)
+        finished = walk_areas(mappings.ioas, func, user_data);
     leave(fake);
     return finished;
 }
 
-bool pm_fake_kernel_next_translated(PmKernel *kernel, unsigned group, uint64_t iova,
+bool pm_fake_kernel_next_translated(PmKernel *kernel, unsigned number, uint64_t iova,
                                     uint64_t *run_iova, uint64_t *run_size)
 {
     PmFakeKernel *fake = enter(kernel);
-    const PmType1 *type1 = iommu_of(fake, group);
-    bool found = type1 != NULL && pm_page_table_next_run(type1->table, iova, run_iova, run_size);
+    const PmGroup *group = pm_fake_kernel_find_group(fake, number);
+    const PmPageTable *table = group != NULL ? pm_group_page_table(group) : NULL;
+    bool found = table != NULL && pm_page_table_next_run(table, iova, run_iova, run_size);
 
     leave(fake);
     return found;

@@ -16,6 +16,7 @@
 
 /* Tables lie at multiples of 16. */
 #define LEAF        (UINT64_C(1) << 3)
+#define DIRTY       (UINT64_C(1) << 2)
 #define ACCESS_MASK ((uint64_t)PM_IOMMU_READ_WRITE)
 #define HOST_MASK   (~UINT64_C(0xfff))
 
@@ -26,6 +27,7 @@ typedef struct {
 
 struct PmPageTable {
     Table *root;
+    bool tracks_dirty;
 };
 
 static unsigned shift_of(unsigned level)
@@ -166,18 +168,23 @@ void pm_page_table_unmap(PmPageTable *table, uint64_t iova, uint64_t size)
         clear_range(table->root, N_LEVELS - 1, 0, iova, iova + (size - 1));
 }
 
-/* The leaf that holds @iova, or 0; @level: of the leaf, or of the empty entry. */
-static uint64_t find_entry(const PmPageTable *table, uint64_t iova, unsigned *level)
+/* The leaf that holds @iova, or an empty entry; @level: which it is of. */
+static uint64_t *find_place(const PmPageTable *table, uint64_t iova, unsigned *level)
 {
-    const Table *at = table->root;
+    Table *at = table->root;
 
     for (*level = N_LEVELS - 1;; (*level)--) {
-        uint64_t entry = at->entries[index_of(iova, *level)];
+        uint64_t *entry = &at->entries[index_of(iova, *level)];
 
-        if (entry == 0 || is_leaf(entry))
+        if (*entry == 0 || is_leaf(*entry))
             return entry;
-        at = table_of(entry);
+        at = table_of(*entry);
     }
+}
+
+static uint64_t find_entry(const PmPageTable *table, uint64_t iova, unsigned *level)
+{
+    return *find_place(table, iova, level);
 }
 
 bool pm_page_table_translate(const PmPageTable *table, uint64_t iova, uint64_t *host,
@@ -239,4 +246,37 @@ bool pm_page_table_next_run(const PmPageTable *table, uint64_t iova, uint64_t *r
     *run_iova = iova;
     *run_size = find_hole(table, iova) - iova;
     return true;
+}
+
+void pm_page_table_track_dirty(PmPageTable *table, bool on)
+{
+    table->tracks_dirty = on;
+}
+
+void pm_page_table_mark_dirty(PmPageTable *table, uint64_t iova)
+{
+    unsigned level;
+
+    if (table->tracks_dirty)
+        *find_place(table, iova, &level) |= DIRTY;
+}
+
+bool pm_page_table_take_dirty(PmPageTable *table, uint64_t first, uint64_t last, bool clean,
+                              PmRangeKey *page)
+{
+    while (find_leaf(table->root, N_LEVELS - 1, 0, &first) && first <= last) {
+        unsigned level;
+        uint64_t *entry = find_place(table, first, &level);
+
+        page->first = first & -size_of(level);
+        page->last = page->first + (size_of(level) - 1);
+        if (*entry & DIRTY) {
+            *entry &= clean ? ~DIRTY : UINT64_MAX;
+            return true;
+        }
+        if (page->last == UINT64_MAX)
+            break;
+        first = page->last + 1;
+    }
+    return false;
 }

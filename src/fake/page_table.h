@@ -9,6 +9,8 @@
 
 #include <plugmap/iommu.h>
 
+#include "base/range_map.h"
+
 typedef struct PmPageTable PmPageTable;
 
 PmPageTable *pm_page_table_new(void);
@@ -30,6 +32,18 @@ bool pm_page_table_translate(const PmPageTable *table, uint64_t iova, uint64_t *
 /* The first run of translated addresses at or behind @iova; false if there is none. */
 bool pm_page_table_next_run(const PmPageTable *table, uint64_t iova, uint64_t *run_iova,
                             uint64_t *run_size);
+
+/*
+ * Dirty tracking: while it is on, the table marks pages that devices write, as large as its entries
+ * are. Turning it on or off keeps the marks.
+ */
+void pm_page_table_track_dirty(PmPageTable *table, bool on);
+/* A device has written at @iova, which is translated. */
+void pm_page_table_mark_dirty(PmPageTable *table, uint64_t iova);
+/* The first dirty page that has an address in [@first, @last], and with @clean no more afterwards;
+ * false if there is none. */
+bool pm_page_table_take_dirty(PmPageTable *table, uint64_t first, uint64_t last, bool clean,
+                              PmRangeKey *page);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(PmPageTable, pm_page_table_free)
 

@@ -24,14 +24,20 @@ typedef struct {
     PmPins *pins;
 } Request;
 
-/* How many more bytes the process may lock. */
-static uint64_t lockable(const PmFakeKernel *fake)
+/* How many more bytes may be locked where @locked are. */
+static uint64_t left_of_limit(const PmFakeKernel *fake, uint64_t locked)
 {
     uint64_t limit = fake->config.memlock_limit & -PM_FAKE_PAGE;
 
-    if (fake->config.cap_ipc_lock || fake->config.memlock_limit == UINT64_MAX)
+    if (fake->config.memlock_limit == UINT64_MAX)
         return UINT64_MAX;
-    return limit > fake->locked_bytes ? limit - fake->locked_bytes : 0;
+    return limit > locked ? limit - locked : 0;
+}
+
+/* How many more bytes the process may lock. */
+static uint64_t lockable(const PmFakeKernel *fake)
+{
+    return fake->config.cap_ipc_lock ? UINT64_MAX : left_of_limit(fake, fake->locked_bytes);
 }
 
 /* Linux 6.1 pins the zero page where memory was never written and the device only reads; 6.12 gives
@@ -82,14 +88,13 @@ static int charge_memory(const Request *request, uint64_t host, uint64_t size)
 }
 
 /* The address that devices reach the pages at: of its own if they are held, else the process's. */
-static uint64_t hold(const Request *request, uint64_t host, uint64_t size)
+static uint64_t hold(const PmFakeKernel *fake, uint64_t host, uint64_t size, PmPins *pins)
 {
-    PmPins *pins = request->pins;
     uint64_t held;
 
-    if (request->fake->held == NULL)
+    if (fake->held == NULL)
         return host;
-    held = pm_held_pages_hold(request->fake->held, host, size);
+    held = pm_held_pages_hold(fake->held, host, size);
     if (held == 0)
         return host;
     if (pins->held_first == 0)
@@ -110,7 +115,7 @@ static int pin_piece(const Request *request, PieceSort sort, uint64_t host, uint
         result = charge_memory(request, host, size);
         if (result < 0)
             return result;
-        address = hold(request, host, size);
+        address = hold(request->fake, host, size, request->pins);
     }
     return pm_page_table_map(request->table, iova, address, size, request->access) ? 0 : -ENOMEM;
 }
@@ -142,4 +147,48 @@ void pm_unpin(PmFakeKernel *fake, const PmPins *pins)
     fake->locked_bytes -= pins->n_locked;
     if (pins->held_first != 0)
         pm_held_pages_release(fake->held, pins->held_first, pins->held_last);
+}
+
+int64_t pm_pin_piece(PmFakeKernel *fake, uint64_t host, uint64_t size, PmIommuAccess access,
+                     uint64_t *address, PmPins *pins)
+{
+    const Request request = {.fake = fake, .access = access};
+    bool populate = fake->config.pin != PM_FAKE_PIN_ACCOUNT;
+    PieceSort sort;
+
+    size = MIN(next_piece(&request, host, size, &sort), (uint64_t)INT64_MAX & -PM_FAKE_PAGE);
+    if (sort != PIECE_MEMORY || pm_user_pin(host, size, access, populate) < size)
+        return -EFAULT;
+    *pins = (PmPins){0};
+    *address = hold(fake, host, size, pins);
+    return (int64_t)size;
+}
+
+/* The counter that the limit is about; NULL: there is none. */
+static uint64_t *counter_of(PmFakeKernel *fake, PmCharge charge)
+{
+    if (charge == PM_CHARGE_NOBODY)
+        return NULL;
+    return charge == PM_CHARGE_USER ? &fake->user_locked_bytes : &fake->locked_bytes;
+}
+
+int pm_charge(PmFakeKernel *fake, PmCharge charge, uint64_t size)
+{
+    uint64_t *counter = counter_of(fake, charge);
+
+    if (counter != NULL && size > left_of_limit(fake, *counter))
+        return -ENOMEM;
+    if (counter != NULL)
+        *counter += size;
+    fake->pinned_bytes += size;
+    return 0;
+}
+
+void pm_uncharge(PmFakeKernel *fake, PmCharge charge, uint64_t size)
+{
+    uint64_t *counter = counter_of(fake, charge);
+
+    if (counter != NULL)
+        *counter -= size;
+    fake->pinned_bytes -= size;
 }

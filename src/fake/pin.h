@@ -27,4 +27,24 @@ int pm_pin(struct PmFakeKernel *fake, uint64_t host, uint64_t size, PmIommuAcces
 /* The page table is the caller's to clear. */
 void pm_unpin(struct PmFakeKernel *fake, const PmPins *pins);
 
+/* --- by halves, as iommufd does it: all pages first, then the charge --- */
+
+/*
+ * Pins bytes from @host on, at most @size, that go by one address for devices, which is @address.
+ * Returns how many, or -EFAULT; registers of a device cannot be pinned. What is held is in @pins.
+ */
+int64_t pm_pin_piece(struct PmFakeKernel *fake, uint64_t host, uint64_t size, PmIommuAccess access,
+                     uint64_t *address, PmPins *pins);
+
+/* Whom locked memory counts for. What iommufd pins counts as pinned in any case. */
+typedef enum {
+    PM_CHARGE_NOBODY,
+    PM_CHARGE_USER,
+    PM_CHARGE_PROCESS,
+} PmCharge;
+
+/* Returns 0, or -ENOMEM: over the limit, and nothing is charged. */
+int pm_charge(struct PmFakeKernel *fake, PmCharge charge, uint64_t size);
+void pm_uncharge(struct PmFakeKernel *fake, PmCharge charge, uint64_t size);
+
 #endif

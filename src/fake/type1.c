@@ -47,9 +47,7 @@ bool pm_type1_has_invalid_addresses(const PmType1 *type1)
 
 uint64_t pm_type1_page_size(const PmType1 *type1)
 {
-    uint64_t page_sizes = type1->fake->config.page_sizes;
-
-    return page_sizes & -page_sizes;
+    return pm_fake_kernel_page_size(type1->fake);
 }
 
 bool pm_type1_cuts(const PmType1 *type1, uint64_t first, uint64_t last)

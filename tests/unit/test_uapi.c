@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Compares kernel-uapi/ with the installed kernel headers. The comparison is done by the compiler;
- * the program only makes sure that nothing was left out.
+ * Compares kernel-uapi/ with the kernel's headers. The comparison is done by the compiler; the
+ * program only makes sure that nothing was left out. The installed headers can be too old for
+ * iommufd: it is compared if COMPARE_IOMMUFD is defined, which tests/vm/uapi does with newer ones.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,8 +14,12 @@
 #include <glib.h>
 #include <linux/vfio.h>
 #include <linux/virtio_mem.h>
+#ifdef COMPARE_IOMMUFD
+#include <linux/iommufd.h>
+#endif
 
 #include "uapi_list.h"
+#include "uapi_list_iommufd.h"
 
 /* Newer than the oldest headers this is built with. */
 #ifndef VIRTIO_MEM_F_PERSISTENT_SUSPEND
@@ -42,6 +47,36 @@ enum {
     UAPI_MEMBERS(KERNEL_MEMBER, KERNEL_OFFSET)
 };
 
+#ifdef COMPARE_IOMMUFD
+enum {
+    UAPI_IOMMUFD_CONSTANTS(KERNEL_CONSTANT)
+};
+
+enum {
+    UAPI_IOMMUFD_STRUCTS(KERNEL_SIZE)
+};
+
+enum {
+    UAPI_IOMMUFD_MEMBERS(KERNEL_MEMBER)
+};
+
+#ifdef IOMMU_IOAS_MAP_FILE
+#define COMPARE_MAP_FILE
+
+enum {
+    UAPI_MAP_FILE_CONSTANTS(KERNEL_CONSTANT)
+};
+
+enum {
+    UAPI_MAP_FILE_STRUCTS(KERNEL_SIZE)
+};
+
+enum {
+    UAPI_MAP_FILE_MEMBERS(KERNEL_MEMBER)
+};
+#endif
+#endif
+
 /* --- what ours say --- */
 
 #include "uapi_ours.h"
@@ -65,6 +100,17 @@ UAPI_CONSTANTS(SAME_CONSTANT)
 UAPI_STRUCTS(SAME_SIZE, SAME_SIZE_BUT_PADDING)
 UAPI_MEMBERS(SAME_MEMBER, SAME_OFFSET)
 
+#ifdef COMPARE_IOMMUFD
+UAPI_IOMMUFD_CONSTANTS(SAME_CONSTANT)
+UAPI_IOMMUFD_STRUCTS(SAME_SIZE)
+UAPI_IOMMUFD_MEMBERS(SAME_MEMBER)
+#endif
+#ifdef COMPARE_MAP_FILE
+UAPI_MAP_FILE_CONSTANTS(SAME_CONSTANT)
+UAPI_MAP_FILE_STRUCTS(SAME_SIZE)
+UAPI_MAP_FILE_MEMBERS(SAME_MEMBER)
+#endif
+
 /* --- nothing is left out --- */
 
 #define CONSTANT_NAME(name) #name,
@@ -74,13 +120,15 @@ UAPI_MEMBERS(SAME_MEMBER, SAME_OFFSET)
 
 static const char *const listed[] = {
     UAPI_CONSTANTS(CONSTANT_NAME) UAPI_STRUCTS(NO_NAME, PADDED_NAME)
-        UAPI_MEMBERS(MEMBER_NAME, MEMBER_NAME) NULL,
+        UAPI_MEMBERS(MEMBER_NAME, MEMBER_NAME) UAPI_IOMMUFD_CONSTANTS(CONSTANT_NAME)
+            UAPI_IOMMUFD_MEMBERS(MEMBER_NAME) UAPI_MAP_FILE_CONSTANTS(CONSTANT_NAME)
+                UAPI_MAP_FILE_MEMBERS(MEMBER_NAME) NULL,
 };
 
 /* What a line of a header defines, or NULL; @in_struct: the struct that it is in. */
 static char *defined_name(const char *line, char **in_struct)
 {
-    g_autoptr(GRegex) constant = g_regex_new("^#define (V\\w+)", 0, 0, NULL);
+    g_autoptr(GRegex) constant = g_regex_new("^#define ([VI]\\w+)", 0, 0, NULL);
     g_autoptr(GRegex) start = g_regex_new("^struct (\\w+) \\{", 0, 0, NULL);
     g_autoptr(GRegex) member = g_regex_new("^    (?! ).*?(\\w+)(\\[\\w*\\])?;", 0, 0, NULL);
     g_autoptr(GMatchInfo) match = NULL;
@@ -124,7 +172,8 @@ static unsigned count_compared(const char *header)
 static void everything_that_our_headers_define_is_compared(void **state)
 {
     (void)state;
-    assert_int_equal(count_compared("vfio.h") + count_compared("virtio_mem.h"),
+    assert_int_equal(count_compared("iommufd.h") + count_compared("vfio.h") +
+                         count_compared("virtio_mem.h"),
                      G_N_ELEMENTS(listed) - 1);
 }
 

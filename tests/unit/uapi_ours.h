@@ -31,7 +31,29 @@
 #define virtio_mem_resp_state                pm_virtio_mem_resp_state
 #define virtio_mem_resp                      pm_virtio_mem_resp
 #define virtio_mem_config                    pm_virtio_mem_config
+#define vfio_device_bind_iommufd             pm_vfio_device_bind_iommufd
+#define vfio_device_attach_iommufd_pt        pm_vfio_device_attach_iommufd_pt
+#define vfio_device_detach_iommufd_pt        pm_vfio_device_detach_iommufd_pt
+#define iommu_destroy                        pm_iommu_destroy
+#define iommu_ioas_alloc                     pm_iommu_ioas_alloc
+#define iommu_iova_range                     pm_iommu_iova_range
+#define iommu_ioas_iova_ranges               pm_iommu_ioas_iova_ranges
+#define iommu_ioas_allow_iovas               pm_iommu_ioas_allow_iovas
+#define iommu_ioas_map                       pm_iommu_ioas_map
+#define iommu_ioas_map_file                  pm_iommu_ioas_map_file
+#define iommu_ioas_copy                      pm_iommu_ioas_copy
+#define iommu_ioas_unmap                     pm_iommu_ioas_unmap
+#define iommu_option                         pm_iommu_option
+#define iommu_vfio_ioas                      pm_iommu_vfio_ioas
+#define iommu_hwpt_alloc                     pm_iommu_hwpt_alloc
+#define iommu_hw_info                        pm_iommu_hw_info
+#define iommu_hw_info_vtd                    pm_iommu_hw_info_vtd
+#define iommu_hwpt_set_dirty_tracking        pm_iommu_hwpt_set_dirty_tracking
+#define iommu_hwpt_get_dirty_bitmap          pm_iommu_hwpt_get_dirty_bitmap
+#define iommu_hwpt_invalidate                pm_iommu_hwpt_invalidate
+#define iommu_fault_alloc                    pm_iommu_fault_alloc
 
+#include "kernel-uapi/iommufd.h"
 #include "kernel-uapi/vfio.h"
 #include "kernel-uapi/virtio_mem.h"
 
