@@ -63,7 +63,8 @@ struct PmEdu {
     uint32_t factorial;
     uint32_t status;
     uint32_t irq_status;
-    bool msi_enabled;
+    bool msi_is_set_up; /* by vfio-pci */
+    bool msi_enabled;   /* in the device, which config does not show */
     bool intx_asserted;
     uint64_t dma_source;
     uint64_t dma_destination;
@@ -135,10 +136,18 @@ uint64_t pm_edu_config_read(PmEdu *edu, uint32_t offset, unsigned size)
     return get_le(edu->config + offset, size);
 }
 
-void pm_edu_set_msi_enabled(PmEdu *edu, bool enabled)
+/* A device that sends messages takes its line back. */
+static void set_msi_enabled(PmEdu *edu, bool enabled)
 {
     edu->msi_enabled = enabled;
     edu->intx_asserted = edu->intx_asserted && !enabled;
+}
+
+void pm_edu_set_up_msi(PmEdu *edu, bool is_set_up)
+{
+    if (edu->msi_is_set_up != is_set_up)
+        set_msi_enabled(edu, is_set_up);
+    edu->msi_is_set_up = is_set_up;
 }
 
 /* With MSI the line stays as it is: an interrupt is then a write to memory. */
@@ -157,12 +166,17 @@ static void lower_irq(PmEdu *edu, uint32_t irqs)
 }
 
 /* Linux, vfio_pci_config.c, vfio_msi_config_write: a write that touches the control register, or
- * ends where it begins, clears its enable bit unless interrupts have been asked for by ioctl. */
-static void correct_msi_control(PmEdu *edu, uint32_t offset, unsigned size)
+ * ends where it begins, puts the enable bit into the device; it cannot be set before vfio-pci has
+ * set MSI up. */
+static void enable_msi(PmEdu *edu, uint32_t offset, unsigned size)
 {
-    if (offset >= CONFIG_MSI && offset <= CONFIG_MSI_CONTROL &&
-        offset + size >= CONFIG_MSI_CONTROL && !edu->msi_enabled)
-        edu->config[CONFIG_MSI_CONTROL] &= (uint8_t)~MSI_ENABLE;
+    uint8_t *control = &edu->config[CONFIG_MSI_CONTROL];
+
+    if (offset < CONFIG_MSI || offset > CONFIG_MSI_CONTROL || offset + size < CONFIG_MSI_CONTROL)
+        return;
+    if (!edu->msi_is_set_up)
+        *control &= (uint8_t)~MSI_ENABLE;
+    set_msi_enabled(edu, *control & MSI_ENABLE);
 }
 
 /* Only what a driver may write through vfio-pci changes. */
@@ -182,7 +196,7 @@ void pm_edu_config_write(PmEdu *edu, uint32_t offset, uint64_t value, unsigned s
 
         edu->config[offset + i] = (uint8_t)((edu->config[offset + i] & ~mask) | (byte & mask));
     }
-    correct_msi_control(edu, offset, size);
+    enable_msi(edu, offset, size);
 }
 
 /* Whether the device's end of a transfer is inside its buffer. QEMU 7.2 aborts if it is not; this

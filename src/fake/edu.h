@@ -35,9 +35,9 @@ void pm_edu_config_write(PmEdu *edu, uint32_t offset, uint64_t value, unsigned s
 /* The COMMAND register's memory bit: without it BAR0 answers to nobody. */
 bool pm_edu_memory_enabled(const PmEdu *edu);
 
-/* Whether interrupts are messages, as vfio-pci has set it up; else they assert INTx, which the
- * STATUS register shows. */
-void pm_edu_set_msi_enabled(PmEdu *edu, bool enabled);
+/* vfio-pci has set MSI up, or taken it down: interrupts are messages from then on; else they assert
+ * INTx, which the STATUS register shows. */
+void pm_edu_set_up_msi(PmEdu *edu, bool is_set_up);
 
 /* The COMMAND register's bit that keeps INTx from being asserted. */
 bool pm_edu_intx_disabled(const PmEdu *edu);

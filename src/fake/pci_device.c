@@ -66,7 +66,7 @@ void pm_pci_device_unuse(PmPciDevice *device)
     if (--device->n_open > 0)
         return;
     pm_irqs_clear(&device->irqs);
-    pm_edu_set_msi_enabled(device->edu, false);
+    pm_edu_set_up_msi(device->edu, false);
     pm_edu_disable(device->edu);
 }
 
@@ -78,7 +78,7 @@ int pm_pci_device_ioctl(PmPciDevice *device, unsigned long request, void *argume
     if (request == VFIO_DEVICE_SET_IRQS) {
         result =
             pm_irqs_set(&device->irqs, &fake->files, pm_edu_intx_disabled(device->edu), argument);
-        pm_edu_set_msi_enabled(device->edu, pm_irqs_are_messages(&device->irqs));
+        pm_edu_set_up_msi(device->edu, pm_irqs_are_messages(&device->irqs));
         return result;
     }
     return pm_device_file_ioctl(fake->config.linux_version, request, argument);

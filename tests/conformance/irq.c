@@ -380,6 +380,21 @@ static void msi_takes_back_an_intx_that_is_raised(void **state)
     device_put(irq.kernel, irq.device, BAR0 + 0x64, 1, 4);
 }
 
+static void msi_that_the_control_register_disables_is_intx_again(void **state)
+{
+    Irq irq = irq_open(*state);
+
+    assert_int_equal(set_event(&irq, MSI, irq.event), 0);
+    device_put(irq.kernel, irq.device, MSI_CONTROL, 0, 1);
+    device_put(irq.kernel, irq.device, BAR0 + 0x60, 1, 4);
+    assert_int_equal(device_get(irq.kernel, irq.device, STATUS, 2) & STATUS_INTERRUPT,
+                     STATUS_INTERRUPT);
+    device_put(irq.kernel, irq.device, MSI_CONTROL, 1, 1);
+    assert_int_equal(device_get(irq.kernel, irq.device, STATUS, 2) & STATUS_INTERRUPT, 0);
+    assert_int_equal(no_data(&irq, TRIGGER, MSI, 0), 0);
+    device_put(irq.kernel, irq.device, BAR0 + 0x64, 1, 4);
+}
+
 static void closing_the_device_takes_all_down(void **state)
 {
     static const uint32_t indices[] = {MSI, REQ};
@@ -420,6 +435,7 @@ int main(void)
         TEST(an_eventfd_that_unmasks_goes_with_its_line),
         TEST(msi_can_be_enabled_in_its_control_register_once_it_is_set_up),
         TEST(msi_takes_back_an_intx_that_is_raised),
+        TEST(msi_that_the_control_register_disables_is_intx_again),
         TEST(closing_the_device_takes_all_down),
     };
 
