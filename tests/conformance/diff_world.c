@@ -118,10 +118,11 @@ int world_ioctl(World *world, const int *fds, unsigned long request, const void 
             memset(bitmap, 0x11, BITMAP_SIZE);
         results[i] = kernel->ops->ioctl(kernel, fds[i], request, placed);
         memcpy(after[i], argument_page()->page + PAGE - WINDOW, WINDOW);
-        /* The fake's devices cannot be mapped, by decision; an argument that is cut is not
-         * answered. */
-        if (request == VFIO_DEVICE_GET_REGION_INFO)
-            after[i][offsetof(struct vfio_region_info, flags)] &= (char)~VFIO_REGION_INFO_FLAG_MMAP;
+        /* The fake's devices cannot be mapped, by decision. */
+        if (request == VFIO_DEVICE_GET_REGION_INFO && results[i] == 0)
+            after[i][placed - (argument_page()->page + PAGE - WINDOW) +
+                     (ptrdiff_t)offsetof(struct vfio_region_info, flags)] &=
+                (char)~VFIO_REGION_INFO_FLAG_MMAP;
         if (op->bitmap != 0)
             memcpy(bitmaps[i], bitmap, BITMAP_SIZE);
     }
