@@ -3,8 +3,10 @@
  * PmIommu: an I/O address space. A device that is attached to it sees host memory only at the I/O
  * virtual addresses (IOVAs) that are mapped here.
  *
- * Back end type1 (a VFIO container, kernel: drivers/vfio/vfio_iommu_type1.c) is behind
- * pm_iommu_type1_new().
+ * There are two back ends: type1 (a VFIO container, kernel: drivers/vfio/vfio_iommu_type1.c) behind
+ * pm_iommu_type1_new(), and iommufd (an I/O address space of /dev/iommu, kernel:
+ * drivers/iommu/iommufd/) behind pm_iommu_iommufd_new(). pm_iommu_choose_backend() tells which
+ * suits a device on this host.
  *
  * A PmIommu keeps a ledger of what it has mapped, checks requests against it before the kernel is
  * asked, and compares what the kernel says it unmapped with what was asked.
@@ -80,13 +82,63 @@ typedef struct {
 PM_EXPORT PmIommu *pm_iommu_type1_new(const PmType1Config *config, GError **error);
 
 /**
- * Lets another device see this address space: what is mapped, and whatever will be. type1: its
- * whole IOMMU group joins the container; VFIO_GROUP_SET_CONTAINER (drivers/vfio/container.c) maps
- * everything for it, too. The valid I/O ranges can become fewer by it.
+ * PmIommufdConfig: what to open. Zero-initialise, then set what differs.
+ * @kernel: where the calls go; NULL is the host's kernel. A reference is taken.
+ * @device: PCI address of a device bound to vfio-pci («0000:00:04.0»).
+ * @device_file: the device's own file («/dev/vfio/devices/vfio0»); NULL: looked up in sysfs
+ * (…/vfio-dev/).
+ * @sysfs_root: where sysfs is mounted; NULL is «/sys».
+ */
+typedef struct {
+    PmKernel *kernel;
+    const char *device;
+    const char *device_file;
+    const char *sysfs_root;
+} PmIommufdConfig;
+
+/**
+ * Opens /dev/iommu, makes an I/O address space there, and attaches a device to it by its own file
+ * (Linux 6.6 and later, CONFIG_IOMMUFD and CONFIG_VFIO_DEVICE_CDEV). Where the device's IOMMU can
+ * track dirty pages, it gets a page table that does (IOMMU_HWPT_ALLOC).
+ *
+ * There is no limit of mappings. Pinned memory is counted per user, over all processes, and only
+ * without CAP_IPC_LOCK; what this process has pinned is VmPin in /proc/self/status.
+ *
+ * Returns: a new reference, or NULL. Errors: PM_ERROR_INVALID_ARGUMENT (@device is not a PCI
+ * address), PM_ERROR_NOT_FOUND (no such device, no /dev/iommu), PM_ERROR_PERMISSION, PM_ERROR_BUSY
+ * (in use, its group is open, or @device has another driver), PM_ERROR_NOT_VIABLE,
+ * PM_ERROR_UNSUPPORTED (no file of its own; no interrupt remapping), PM_ERROR_BAD_INPUT (I/O
+ * addresses that cannot be), PM_ERROR_MEMORY, PM_ERROR_KERNEL.
+ */
+PM_EXPORT PmIommu *pm_iommu_iommufd_new(const PmIommufdConfig *config, GError **error);
+
+/** PmIommuBackend: the kernel's interfaces. */
+typedef enum {
+    PM_IOMMU_TYPE1,
+    PM_IOMMU_IOMMUFD,
+} PmIommuBackend;
+
+/**
+ * Tells which back end suits a device: iommufd where /dev/iommu and the device's own file exist,
+ * else type1. Whether it can be opened is not looked at.
+ * @kernel: NULL is the host's. @sysfs_root: NULL is «/sys».
+ * @reason: optional: set to a sentence that says why, which the caller frees with g_free().
+ */
+PM_EXPORT PmIommuBackend pm_iommu_choose_backend(PmKernel *kernel, const char *device,
+                                                 const char *sysfs_root, char **reason);
+
+/**
+ * Lets another device see this address space: what is mapped, and whatever will be. The valid I/O
+ * ranges can become fewer by it. type1: its whole IOMMU group joins the container;
+ * VFIO_GROUP_SET_CONTAINER (drivers/vfio/container.c) maps everything for it, too. iommufd:
+ * VFIO_DEVICE_ATTACH_IOMMUFD_PT (drivers/vfio/device_cdev.c), to a page table that is there already
+ * if the device can use it.
  * @device: PCI address of a device bound to vfio-pci.
- * Errors: those of opening (pm_iommu_type1_new()); PM_ERROR_BUSY (attached already, or its group is
- * in use elsewhere); PM_ERROR_KERNEL (EINVAL: something is mapped where the device has no
- * addresses). On failure nothing has changed.
+ * Errors: those of opening; PM_ERROR_BUSY (attached already, or in use elsewhere);
+ * PM_ERROR_IOVA_RANGE (iommufd, EADDRINUSE) or PM_ERROR_KERNEL (type1, EINVAL): something is mapped
+ * where the device has no addresses; PM_ERROR_LOCKED_MEMORY (iommufd), PM_ERROR_UNSUPPORTED
+ * (iommufd: its IOMMU cannot share the page tables, or not track dirty pages while that goes on).
+ * On failure nothing has changed.
  */
 PM_EXPORT bool pm_iommu_attach(PmIommu *iommu, const char *device, GError **error);
 
@@ -99,8 +151,8 @@ PM_EXPORT bool pm_iommu_attach(PmIommu *iommu, const char *device, GError **erro
 PM_EXPORT bool pm_iommu_detach(PmIommu *iommu, const char *device, GError **error);
 
 /**
- * The VFIO device file of an attached device, for its registers and interrupts; opened the first
- * time it is asked for. type1: any device of an attached group can be asked for, and is attached by
+ * The VFIO device file of an attached device, for its registers and interrupts. type1: opened the
+ * first time it is asked for; any device of an attached group can be asked for, and is attached by
  * that.
  * Returns: a descriptor of the PmIommu's kernel, which belongs to @iommu until the device is
  * detached; or -1. Errors: PM_ERROR_NOT_FOUND (not attached), PM_ERROR_KERNEL.
@@ -113,14 +165,14 @@ PM_EXPORT PmIommu *pm_iommu_ref(PmIommu *iommu);
 /** Drops a reference; the last one closes the files, and with them goes every mapping. */
 PM_EXPORT void pm_iommu_unref(PmIommu *iommu);
 
-/** Bit n set: the IOMMU has pages of 2^n bytes. The lowest bit is the unit of addresses and sizes.
- */
+/** Bit n set: the IOMMU has pages of 2^n bytes. The lowest bit is the unit of addresses and sizes;
+ * iommufd tells no other. */
 PM_EXPORT uint64_t pm_iommu_get_page_sizes(const PmIommu *iommu);
 
 /**
  * The valid I/O address ranges, ascending; owned by @iommu and valid as long as it, @n_ranges of
- * them. Another device can change them (pm_iommu_attach()): then ask again. The last page below
- * 2^64 is never among them: type1 maps it, but does not unmap it again (Linux before 6.18).
+ * them. Another device can change them (pm_iommu_attach()): then ask again. On type1 the last page
+ * below 2^64 is never among them: it can be mapped, but not unmapped again (Linux before 6.18).
  */
 PM_EXPORT const PmIovaRange *pm_iommu_get_iova_ranges(const PmIommu *iommu, size_t *n_ranges);
 
@@ -139,7 +191,9 @@ PM_EXPORT uint64_t pm_iommu_get_pinned_bytes(PmIommu *iommu);
  */
 PM_EXPORT bool pm_iommu_query_available(PmIommu *iommu, uint64_t *n_mappings, GError **error);
 
-/** The locked-memory limit of the kernel behind this address space. Errors: PM_ERROR_KERNEL. */
+/** The locked-memory limit of the kernel behind this address space; @locked.used is what counts
+ * against it here: type1's VmLck, iommufd's VmPin (it counts per user, so that other processes can
+ * have used up more). Errors: PM_ERROR_KERNEL. */
 PM_EXPORT bool pm_iommu_query_locked_memory(PmIommu *iommu, PmLockedMemory *locked, GError **error);
 
 /**
@@ -167,37 +221,51 @@ PM_EXPORT bool pm_iommu_check_budget(PmIommu *iommu, uint64_t n_mappings, uint64
  * unmap.
  * @iova, @host, @block_size: multiples of the smallest page size; @n_blocks at least 1.
  *
- * Kernel: VFIO_IOMMU_MAP_DMA (vfio_iommu_type1.c, vfio_dma_do_map). The host memory is pinned until
- * the unmap. Errors: PM_ERROR_INVALID_ARGUMENT (no access, no block), PM_ERROR_UNALIGNED,
- * PM_ERROR_IOVA_RANGE, PM_ERROR_OVERLAP, PM_ERROR_LIMIT, PM_ERROR_LOCKED_MEMORY,
- * PM_ERROR_BAD_ADDRESS, PM_ERROR_MEMORY (for the ledger), PM_ERROR_PERMISSION, PM_ERROR_BUSY,
- * PM_ERROR_NOT_FOUND (EPERM, EBUSY and ENODEV from the kernel), PM_ERROR_KERNEL;
- * PM_ERROR_QUARANTINED (a block failed, and those before it could not be removed: use
- * pm_iommu_purge()).
+ * Kernel: VFIO_IOMMU_MAP_DMA (vfio_iommu_type1.c, vfio_dma_do_map) or IOMMU_IOAS_MAP
+ * (iommufd/ioas.c). The host memory is pinned until the unmap. Errors: PM_ERROR_INVALID_ARGUMENT
+ * (no access, no block), PM_ERROR_UNALIGNED, PM_ERROR_IOVA_RANGE, PM_ERROR_OVERLAP, PM_ERROR_LIMIT,
+ * PM_ERROR_LOCKED_MEMORY, PM_ERROR_BAD_ADDRESS, PM_ERROR_MEMORY (for the ledger),
+ * PM_ERROR_PERMISSION, PM_ERROR_BUSY, PM_ERROR_NOT_FOUND (EPERM, EBUSY and ENODEV from the kernel),
+ * PM_ERROR_KERNEL; PM_ERROR_QUARANTINED (a block failed, and those before it could not be removed:
+ * use pm_iommu_purge()).
  */
 PM_EXPORT bool pm_iommu_map(PmIommu *iommu, uint64_t iova, void *host, uint64_t block_size,
                             uint64_t n_blocks, PmIommuAccess access, GError **error);
 
 /**
+ * As pm_iommu_map(), for memory of a file: with iommufd, memfds and files of hugetlbfs are mapped
+ * by file (IOMMU_IOAS_MAP_FILE) where the kernel can (Linux 6.13 and later), else by address, which
+ * is found out by trying.
+ * @host: where this process has the memory, as shared. @fd: the file, or -1 for none; it stays the
+ * caller's. @file_offset: of @host in the file.
+ * Errors: those of pm_iommu_map(); PM_ERROR_INVALID_ARGUMENT (@file_offset too large, @fd not
+ * open).
+ */
+PM_EXPORT bool pm_iommu_map_file(PmIommu *iommu, uint64_t iova, void *host, int fd,
+                                 uint64_t file_offset, uint64_t block_size, uint64_t n_blocks,
+                                 PmIommuAccess access, GError **error);
+
+/**
  * Unmaps [@iova, @iova + @size) with one call. The range has to consist of whole mappings, without
  * a hole.
  *
- * Kernel: VFIO_IOMMU_UNMAP_DMA (vfio_iommu_type1.c, vfio_dma_do_unmap); the size it returns is
- * compared with @size. Errors: PM_ERROR_INVALID_ARGUMENT (empty, or beyond 2^64-1),
- * PM_ERROR_UNALIGNED, PM_ERROR_NO_MAPPING, PM_ERROR_CUTS_MAPPING (these before the kernel is
- * asked); PM_ERROR_MEMORY, PM_ERROR_PERMISSION, PM_ERROR_BUSY, PM_ERROR_NOT_FOUND (ENOMEM, EPERM,
- * EBUSY and ENODEV from the kernel), PM_ERROR_KERNEL (nothing unmapped); PM_ERROR_UNMAP_MISMATCH
- * (something, but not all, is unmapped: use pm_iommu_purge()). After a mismatch the ledger still
- * has the range as mapped.
+ * Kernel: VFIO_IOMMU_UNMAP_DMA (vfio_iommu_type1.c, vfio_dma_do_unmap) or IOMMU_IOAS_UNMAP
+ * (iommufd/io_pagetable.c); the size it returns is compared with @size. Errors:
+ * PM_ERROR_INVALID_ARGUMENT (empty, or beyond 2^64-1), PM_ERROR_UNALIGNED, PM_ERROR_NO_MAPPING,
+ * PM_ERROR_CUTS_MAPPING (these before the kernel is asked); PM_ERROR_MEMORY, PM_ERROR_PERMISSION,
+ * PM_ERROR_BUSY, PM_ERROR_NOT_FOUND (ENOMEM, EPERM, EBUSY and ENODEV from the kernel),
+ * PM_ERROR_KERNEL (nothing unmapped); PM_ERROR_UNMAP_MISMATCH (something, but not all, is unmapped,
+ * or ENOENT from iommufd, which does not say how much: use pm_iommu_purge()). After a mismatch the
+ * ledger still has the range as mapped.
  */
 PM_EXPORT bool pm_iommu_unmap(PmIommu *iommu, uint64_t iova, uint64_t size, GError **error);
 
 /**
  * Unmaps everything with one call; nothing mapped is success, too.
  *
- * Kernel: VFIO_DMA_UNMAP_FLAG_ALL, since Linux 5.12; the size it returns is compared with what the
- * ledger has. Errors: those of pm_iommu_unmap() that the kernel can cause. After a failure the
- * ledger is as before.
+ * Kernel: VFIO_DMA_UNMAP_FLAG_ALL, since Linux 5.12, or IOMMU_IOAS_UNMAP of all addresses; the size
+ * it returns is compared with what the ledger has. Errors: those of pm_iommu_unmap() that the
+ * kernel can cause. After a failure the ledger is as before.
  */
 PM_EXPORT bool pm_iommu_unmap_all(PmIommu *iommu, GError **error);
 
@@ -209,6 +277,29 @@ PM_EXPORT bool pm_iommu_unmap_all(PmIommu *iommu, GError **error);
  * range as before.
  */
 PM_EXPORT bool pm_iommu_purge(PmIommu *iommu, uint64_t iova, uint64_t size, GError **error);
+
+/**
+ * Starts or stops to note which pages devices write. For all devices or none.
+ *
+ * Kernel: IOMMU_HWPT_SET_DIRTY_TRACKING (iommufd/hw_pagetable.c), Linux 6.7. Errors:
+ * PM_ERROR_UNSUPPORTED (type1; an IOMMU that cannot), PM_ERROR_KERNEL. On failure it is as before.
+ */
+PM_EXPORT bool pm_iommu_set_dirty_tracking(PmIommu *iommu, bool enabled, GError **error);
+
+/**
+ * Reads which pages devices have written since the last reading, or since tracking was started, and
+ * forgets it.
+ * @iova, @size: multiples of @page_size. @page_size: bytes a bit stands for, a power of two, at
+ * least the smallest page size.
+ * @bitmap: @size / @page_size bits, the lowest bit of the first word for @iova; bits of written
+ * pages are set, none is cleared. Bits of what is not mapped stay.
+ *
+ * Kernel: IOMMU_HWPT_GET_DIRTY_BITMAP. Errors: PM_ERROR_UNSUPPORTED (type1),
+ * PM_ERROR_INVALID_ARGUMENT (not tracked; page size, or empty), PM_ERROR_UNALIGNED,
+ * PM_ERROR_KERNEL.
+ */
+PM_EXPORT bool pm_iommu_read_dirty(PmIommu *iommu, uint64_t iova, uint64_t size, uint64_t page_size,
+                                   uint64_t *bitmap, GError **error);
 
 /**
  * Finds the first run in the ledger that has a byte at or behind @iova.

@@ -92,6 +92,10 @@ PM_EXPORT PmRamKind pm_ram_get_kind(const PmRam *ram);
  * PmRam's. */
 PM_EXPORT int pm_ram_get_fd(const PmRam *ram, uint64_t *offset);
 
+/** Whether writes reach everybody who has the file mapped; false for anonymous memory of this
+ * process alone. */
+PM_EXPORT bool pm_ram_is_shared(const PmRam *ram);
+
 /**
  * Gives the memory of a range back to the host; it reads as zeros afterwards. By
  * madvise(MADV_DONTNEED) for private memory, MADV_REMOVE for shared memory without a file,

@@ -9,14 +9,24 @@
 
 #include "iommu/ledger.h"
 
-/* PmIommuRequest: what one pm_iommu_map() asks for; checked. */
+/* What one pm_iommu_map_file() asks for; checked. */
 typedef struct {
     uint64_t iova;
     uint64_t host;
     uint64_t block_size;
     uint64_t n_blocks;
     PmIommuAccess access;
+    int fd;               /* the file behind the memory, or -1 */
+    uint64_t file_offset; /* of @host in it */
 } PmIommuRequest;
+
+/* What an errno from the kernel means, and what to do; a table ends with errno 0, for all others.
+ */
+typedef struct {
+    int error_number;
+    PmError code;
+    const char *sentence;
+} PmIommuCause;
 
 /*
  * PmIommuOps: a back end. Called with the lock held, except @query_available and @free.
@@ -26,7 +36,12 @@ typedef struct {
  *     -errno.
  * @query_available: as pm_iommu_query_available().
  * @attach, @detach, @open_device: as pm_iommu_attach(), pm_iommu_detach(), pm_iommu_open_device().
+ * @set_dirty_tracking, @read_dirty: as the functions of these names; NULL: there is none.
  * @free: closes the back end's files. The struct itself is freed behind it.
+ * @map_causes, @unmap_causes: what the kernel's errors mean.
+ * @nothing_found: what @unmap returns where nothing is mapped: 0 or -errno.
+ * @counts_pinned: PmLockedMemory.pinned counts against the limit, not PmLockedMemory.used, and
+ * nothing does with CAP_IPC_LOCK.
  */
 typedef struct {
     int (*map)(PmIommu *iommu, const PmIommuRequest *request, uint64_t *n_mapped);
@@ -36,7 +51,14 @@ typedef struct {
     bool (*attach)(PmIommu *iommu, const char *device, GError **error);
     bool (*detach)(PmIommu *iommu, const char *device, GError **error);
     int (*open_device)(PmIommu *iommu, const char *device, GError **error);
+    bool (*set_dirty_tracking)(PmIommu *iommu, bool enabled, GError **error);
+    bool (*read_dirty)(PmIommu *iommu, uint64_t iova, uint64_t size, uint64_t page_size,
+                       uint64_t *bitmap, GError **error);
     void (*free)(PmIommu *iommu);
+    const PmIommuCause *map_causes;
+    const PmIommuCause *unmap_causes;
+    int nothing_found;
+    bool counts_pinned;
 } PmIommuOps;
 
 /* PmIommuGeometry: what can be mapped where. Another device can change it, and readers take no

@@ -13,56 +13,10 @@
     "raise the limit (ulimit -l" kib ", LimitMEMLOCK= of the systemd unit) or give the process "   \
     "CAP_IPC_LOCK (setcap cap_ipc_lock+ep PROGRAM, AmbientCapabilities=)"
 
-#define ENTRY_LIMIT "/sys/module/vfio_iommu_type1/parameters/dma_entry_limit"
-
 /* More are told by «and N more»: a message is read by people. */
 #define MAX_RANGES_TOLD 8
 
-typedef struct {
-    int error_number;
-    PmError code;
-    const char *sentence;
-} Cause;
-
-static const Cause map_causes[] = {
-    {EEXIST, PM_ERROR_OVERLAP,
-     "the container has a mapping there that was not made through this object: find who else has "
-     "the container's descriptor"},
-    {ENOSPC, PM_ERROR_LIMIT,
-     "the container holds as many mappings as it may: use larger blocks, or raise " ENTRY_LIMIT
-     " before the container is opened"},
-    {EFAULT, PM_ERROR_BAD_ADDRESS,
-     "the host memory cannot be pinned: check that all of it is mapped, readable for a device that "
-     "reads and writable for one that writes, and not behind the end of its file"},
-    {EINVAL, PM_ERROR_KERNEL,
-     "the kernel finds the request invalid, though it was right for the container as it was "
-     "opened: "
-     "the valid I/O addresses are fewer now (another group has joined), or the group has left"},
-    {EPERM, PM_ERROR_PERMISSION,
-     "this process may not map here: map from the process that opened the container"},
-    {EBUSY, PM_ERROR_BUSY,
-     "the container is being handed over (host addresses are invalid): try again when that is "
-     "done"},
-    {ENODEV, PM_ERROR_NOT_FOUND, "the device or its IOMMU is gone: open it again"},
-    {EINTR, PM_ERROR_KERNEL, "a signal came in between: try again"},
-    {0, PM_ERROR_KERNEL, "see the kernel's log (dmesg)"},
-};
-
-static const Cause unmap_causes[] = {
-    {EINVAL, PM_ERROR_KERNEL,
-     "the kernel has other mappings there than were made through this object: find who else has "
-     "the container's descriptor"},
-    {EFAULT, PM_ERROR_KERNEL, "the kernel could not read the request"},
-    {ENOMEM, PM_ERROR_MEMORY, "the kernel is out of memory: free some and try again"},
-    {EPERM, PM_ERROR_PERMISSION,
-     "this process may not unmap here: unmap from the process that opened the container"},
-    {EBUSY, PM_ERROR_BUSY, "a device holds on to the memory: stop its driver and try again"},
-    {ENODEV, PM_ERROR_NOT_FOUND, "the device or its IOMMU is gone: close the address space"},
-    {EINTR, PM_ERROR_KERNEL, "a signal came in between: try again"},
-    {0, PM_ERROR_KERNEL, "see the kernel's log (dmesg)"},
-};
-
-static const Cause *find_cause(const Cause *causes, int error_number)
+static const PmIommuCause *find_cause(const PmIommuCause *causes, int error_number)
 {
     while (causes->error_number != 0 && causes->error_number != error_number)
         causes++;
@@ -88,7 +42,7 @@ static char *describe_no_memory(PmIommu *iommu, uint64_t block_size)
     g_autofree char *used = NULL;
     g_autofree char *needed = NULL;
 
-    if (iommu->kernel->ops->locked_memory(iommu->kernel, &locked) != 0)
+    if (!pm_iommu_query_locked_memory(iommu, &locked, NULL))
         return g_strdup("the locked-memory limit is reached: " RAISE_LOCKED(""));
     if (locked.limit == UINT64_MAX)
         return g_strdup("the kernel is out of memory; there is no locked-memory limit");
@@ -97,9 +51,13 @@ static char *describe_no_memory(PmIommu *iommu, uint64_t block_size)
                         "process is in a user namespace: raise the limit there (ulimit -l)");
     limit = pm_size_format(locked.limit);
     if (locked.used <= locked.limit && block_size <= locked.limit - locked.used)
-        return g_strdup_printf("the kernel is out of memory: the locked-memory limit of %s is not "
-                               "the cause, it has room",
-                               limit);
+        return g_strdup_printf(
+            iommu->ops->counts_pinned
+                ? "the kernel is out of memory, or other processes of this user "
+                  "have locked the rest of the limit of %s, which is the user's: " RAISE_LOCKED("")
+                : "the kernel is out of memory: the locked-memory limit of %s is not "
+                  "the cause, it has room",
+            limit);
     used = pm_size_format(locked.used);
     needed = pm_size_format(block_size);
     return g_strdup_printf("the mapping needs %s of locked memory, and %s of the limit of %s are "
@@ -110,7 +68,7 @@ static char *describe_no_memory(PmIommu *iommu, uint64_t block_size)
 bool pm_iommu_fail_map(PmIommu *iommu, uint64_t iova, uint64_t host, uint64_t block_size,
                        int error_number, GError **error)
 {
-    const Cause *cause = find_cause(map_causes, error_number);
+    const PmIommuCause *cause = find_cause(iommu->ops->map_causes, error_number);
     PmError code = error_number == ENOMEM ? PM_ERROR_LOCKED_MEMORY : cause->code;
     g_autofree char *no_memory =
         error_number == ENOMEM ? describe_no_memory(iommu, block_size) : NULL;
@@ -123,9 +81,10 @@ bool pm_iommu_fail_map(PmIommu *iommu, uint64_t iova, uint64_t host, uint64_t bl
                    size, iova, host, name, no_memory != NULL ? no_memory : cause->sentence);
 }
 
-bool pm_iommu_fail_unmap(uint64_t iova, uint64_t size, int error_number, GError **error)
+bool pm_iommu_fail_unmap(const PmIommu *iommu, uint64_t iova, uint64_t size, int error_number,
+                         GError **error)
 {
-    const Cause *cause = find_cause(unmap_causes, error_number);
+    const PmIommuCause *cause = find_cause(iommu->ops->unmap_causes, error_number);
     g_autofree char *size_text = pm_size_format(size);
     g_autofree char *name = pm_errno_text(error_number);
 
@@ -248,8 +207,9 @@ bool pm_iommu_fail_limit(const PmIommu *iommu, uint64_t n_mappings, uint64_t n_b
     room_text = pm_count_text(room);
     return pm_fail(error, PM_ERROR_LIMIT,
                    "%s more mapping%s would exceed the container's limit of %s (%s in use, room "
-                   "for %s): %s%s%sraise " ENTRY_LIMIT " to %" PRIu64
-                   " before the container is opened",
+                   "for %s): %s%s%sraise " PM_IOMMU_ENTRY_LIMIT " to %" PRIu64
+                   " before the container is opened, or use the back end iommufd, which has no "
+                   "such limit",
                    needed_text, n_mappings == 1 ? "" : "s", limit_text, used_text, room_text,
                    fits > 0 ? "use blocks of at least " : "", fits > 0 ? fits_text : "",
                    fits > 0 ? ", or " : "", saturating_sum(n_used, n_mappings));

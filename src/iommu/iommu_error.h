@@ -5,11 +5,26 @@
 
 #include "iommu/iommu.h"
 
+#define PM_IOMMU_ENTRY_LIMIT "/sys/module/vfio_iommu_type1/parameters/dma_entry_limit"
+
+/* Sentences that both back ends' tables of causes have. */
+#define PM_IOMMU_CAUSE_BAD_ADDRESS                                                                 \
+    "the host memory cannot be pinned: check that all of it is mapped, readable for a device "     \
+    "that "                                                                                        \
+    "reads and writable for one that writes, and not behind the end of its file"
+#define PM_IOMMU_CAUSE_BAD_REQUEST "the kernel could not read the request"
+#define PM_IOMMU_CAUSE_GONE        "the device or its IOMMU is gone: open it again"
+#define PM_IOMMU_CAUSE_HELD        "a device holds on to the memory: stop its driver and try again"
+#define PM_IOMMU_CAUSE_NO_MEMORY   "the kernel is out of memory: free some and try again"
+#define PM_IOMMU_CAUSE_SIGNAL      "a signal came in between: try again"
+#define PM_IOMMU_CAUSE_UNKNOWN     "see the kernel's log (dmesg)"
+
 /* The kernel refused to map the block of @block_size bytes at @iova, host address @host. */
 bool pm_iommu_fail_map(PmIommu *iommu, uint64_t iova, uint64_t host, uint64_t block_size,
                        int error_number, GError **error);
 
-bool pm_iommu_fail_unmap(uint64_t iova, uint64_t size, int error_number, GError **error);
+bool pm_iommu_fail_unmap(const PmIommu *iommu, uint64_t iova, uint64_t size, int error_number,
+                         GError **error);
 
 /* The range is in no valid one: which there are, and the nearest multiple of @alignment that fits.
  */

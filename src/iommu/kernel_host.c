@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/capability.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -78,24 +79,27 @@ static int has_ipc_lock(bool *has)
     return result;
 }
 
-static int read_used(uint64_t *used)
+static bool read_kib(const char *line, const char *name, uint64_t *n_bytes)
+{
+    if (!g_str_has_prefix(line, name))
+        return false;
+    *n_bytes = g_ascii_strtoull(line + strlen(name), NULL, 10) * PM_KIB;
+    return true;
+}
+
+static int read_status(PmLockedMemory *locked)
 {
     FILE *status = fopen("/proc/self/status", "re");
     char line[256];
-    uint64_t kib;
-    int result = -ENODATA;
+    unsigned n_read = 0;
 
     if (status == NULL)
         return -errno;
-    while (result != 0 && fgets(line, sizeof line, status) != NULL) {
-        if (!g_str_has_prefix(line, "VmLck:"))
-            continue;
-        kib = g_ascii_strtoull(line + sizeof "VmLck:" - 1, NULL, 10);
-        *used = kib * PM_KIB;
-        result = 0;
-    }
+    while (n_read < 2 && fgets(line, sizeof line, status) != NULL)
+        n_read +=
+            read_kib(line, "VmLck:", &locked->used) || read_kib(line, "VmPin:", &locked->pinned);
     (void)fclose(status);
-    return result;
+    return n_read == 2 ? 0 : -ENODATA;
 }
 
 static int host_lock_limit(PmKernel *kernel G_GNUC_UNUSED, PmLockedMemory *locked)
@@ -115,7 +119,7 @@ static int host_locked_memory(PmKernel *kernel, PmLockedMemory *locked)
 {
     int result = host_lock_limit(kernel, locked);
 
-    return result < 0 ? result : read_used(&locked->used);
+    return result < 0 ? result : read_status(locked);
 }
 
 static void host_free(PmKernel *kernel)

@@ -34,6 +34,11 @@ static bool check_request(const PmIommu *iommu, const PmIommuRequest *request, G
                        request->n_blocks, request->block_size);
     if (!pm_iommu_check_range(iommu, request->iova, size, error))
         return false;
+    if (request->fd >= 0 && size > UINT64_MAX - request->file_offset)
+        return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
+                       "0x%" PRIx64 " bytes at file offset 0x%" PRIx64
+                       " reach beyond the end of any file",
+                       size, request->file_offset);
     if (size - 1 > UINT64_MAX - request->host)
         return pm_fail(error, PM_ERROR_BAD_ADDRESS,
                        "0x%" PRIx64 " bytes at host address 0x%" PRIx64
@@ -59,10 +64,11 @@ static bool check_free(PmIommu *iommu, uint64_t iova, uint64_t size, GError **er
 }
 
 /* Judges an unmap of @size bytes: the kernel's word on how many it removed is compared with it. */
-static bool judge_unmap(uint64_t iova, uint64_t size, int result, uint64_t n_bytes, GError **error)
+static bool judge_unmap(const PmIommu *iommu, uint64_t iova, uint64_t size, int result,
+                        uint64_t n_bytes, GError **error)
 {
     if (result != 0)
-        return pm_iommu_fail_unmap(iova, size, -result, error);
+        return pm_iommu_fail_unmap(iommu, iova, size, -result, error);
     if (n_bytes != size)
         return pm_fail(error, PM_ERROR_UNMAP_MISMATCH,
                        "unmapping 0x%" PRIx64 " bytes at I/O address 0x%" PRIx64
@@ -76,7 +82,7 @@ static bool unmap_exactly(PmIommu *iommu, uint64_t iova, uint64_t size, GError *
     uint64_t n_bytes = 0;
     int result = iommu->ops->unmap(iommu, iova, size, &n_bytes);
 
-    return judge_unmap(iova, size, result, n_bytes, error);
+    return judge_unmap(iommu, iova, size, result, n_bytes, error);
 }
 
 /* Removes the blocks before the one that failed. If that fails, too, the ledger keeps them: it must
@@ -131,7 +137,15 @@ static bool map_blocks(PmIommu *iommu, const PmIommuRequest *request, GError **e
 bool pm_iommu_map(PmIommu *iommu, uint64_t iova, void *host, uint64_t block_size, uint64_t n_blocks,
                   PmIommuAccess access, GError **error)
 {
-    PmIommuRequest request = {iova, (uintptr_t)host, block_size, n_blocks, access};
+    return pm_iommu_map_file(iommu, iova, host, -1, 0, block_size, n_blocks, access, error);
+}
+
+bool pm_iommu_map_file(PmIommu *iommu, uint64_t iova, void *host, int fd, uint64_t file_offset,
+                       uint64_t block_size, uint64_t n_blocks, PmIommuAccess access, GError **error)
+{
+    PmIommuRequest request = {
+        iova, (uintptr_t)host, block_size, n_blocks, access, fd, file_offset,
+    };
     bool mapped;
 
     if (!check_request(iommu, &request, error))
@@ -220,7 +234,7 @@ bool pm_iommu_unmap_all(PmIommu *iommu, GError **error)
 
     pthread_mutex_lock(&iommu->lock);
     result = iommu->ops->unmap_all(iommu, &n_bytes);
-    unmapped = judge_unmap(0, pm_ledger_n_bytes(iommu->ledger), result, n_bytes, error);
+    unmapped = judge_unmap(iommu, 0, pm_ledger_n_bytes(iommu->ledger), result, n_bytes, error);
     if (unmapped)
         pm_ledger_remove(iommu->ledger, 0, UINT64_MAX);
     pthread_mutex_unlock(&iommu->lock);
@@ -255,8 +269,10 @@ static bool unmap_until_empty(PmIommu *iommu, uint64_t iova, uint64_t size, GErr
     for (i = 0; i < MAX_PURGE_TRIES; i++) {
         int result = iommu->ops->unmap(iommu, iova, size, &n_bytes);
 
+        if (result != 0 && result == iommu->ops->nothing_found)
+            return true;
         if (result != 0) {
-            bool failed = pm_iommu_fail_unmap(iova, size, -result, error);
+            bool failed = pm_iommu_fail_unmap(iommu, iova, size, -result, error);
 
             /* Something is gone already, so it is not as before. */
             if (i > 0 && error != NULL)

@@ -5,6 +5,7 @@
 
 #include "base/error_text.h"
 #include "iommu/iommu.h"
+#include "iommu/iommu_error.h"
 #include "iommu/type1_info.h"
 #include "kernel-uapi/vfio.h"
 #include "vfio/device_node.h"
@@ -220,6 +221,42 @@ static void type1_free(PmIommu *iommu)
         (void)iommu->kernel->ops->close(iommu->kernel, type1->container);
 }
 
+static const PmIommuCause map_causes[] = {
+    {EEXIST, PM_ERROR_OVERLAP,
+     "the container has a mapping there that was not made through this object: find who else has "
+     "the container's descriptor"},
+    {ENOSPC, PM_ERROR_LIMIT,
+     "the container holds as many mappings as it may: use larger blocks, or "
+     "raise " PM_IOMMU_ENTRY_LIMIT " before the container is opened"},
+    {EFAULT, PM_ERROR_BAD_ADDRESS, PM_IOMMU_CAUSE_BAD_ADDRESS},
+    {EINVAL, PM_ERROR_KERNEL,
+     "the kernel finds the request invalid, though it was right for the container as it was "
+     "opened: "
+     "the valid I/O addresses are fewer now (another group has joined), or the group has left"},
+    {EPERM, PM_ERROR_PERMISSION,
+     "this process may not map here: map from the process that opened the container"},
+    {EBUSY, PM_ERROR_BUSY,
+     "the container is being handed over (host addresses are invalid): try again when that is "
+     "done"},
+    {ENODEV, PM_ERROR_NOT_FOUND, PM_IOMMU_CAUSE_GONE},
+    {EINTR, PM_ERROR_KERNEL, PM_IOMMU_CAUSE_SIGNAL},
+    {0, PM_ERROR_KERNEL, PM_IOMMU_CAUSE_UNKNOWN},
+};
+
+static const PmIommuCause unmap_causes[] = {
+    {EINVAL, PM_ERROR_KERNEL,
+     "the kernel has other mappings there than were made through this object: find who else has "
+     "the container's descriptor"},
+    {EFAULT, PM_ERROR_KERNEL, PM_IOMMU_CAUSE_BAD_REQUEST},
+    {ENOMEM, PM_ERROR_MEMORY, PM_IOMMU_CAUSE_NO_MEMORY},
+    {EPERM, PM_ERROR_PERMISSION,
+     "this process may not unmap here: unmap from the process that opened the container"},
+    {EBUSY, PM_ERROR_BUSY, PM_IOMMU_CAUSE_HELD},
+    {ENODEV, PM_ERROR_NOT_FOUND, PM_IOMMU_CAUSE_GONE},
+    {EINTR, PM_ERROR_KERNEL, PM_IOMMU_CAUSE_SIGNAL},
+    {0, PM_ERROR_KERNEL, PM_IOMMU_CAUSE_UNKNOWN},
+};
+
 static const PmIommuOps type1_ops = {
     .map = type1_map,
     .unmap = type1_unmap,
@@ -229,6 +266,8 @@ static const PmIommuOps type1_ops = {
     .detach = type1_detach,
     .open_device = type1_open_device,
     .free = type1_free,
+    .map_causes = map_causes,
+    .unmap_causes = unmap_causes,
 };
 
 static bool add_group(PmType1 *type1, const PmType1Config *config, GError **error)

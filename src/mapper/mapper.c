@@ -54,13 +54,25 @@ static bool can_populate(void *user_data, uint64_t offset, uint64_t size, GError
     return check_room(region->mapper, region, size, error);
 }
 
+/* A private mapping of a file has pages that the file has not. */
+static bool map_ram(const PmMapper *mapper, uint64_t address, PmRam *ram, uint64_t offset,
+                    uint64_t block_size, uint64_t n_blocks, GError **error)
+{
+    uint64_t file_offset;
+    int fd = pm_ram_get_fd(ram, &file_offset);
+
+    return pm_iommu_map_file(mapper->iommu, address + offset,
+                             (uint8_t *)pm_ram_get_host(ram) + offset,
+                             pm_ram_is_shared(ram) ? fd : -1, file_offset + offset, block_size,
+                             n_blocks, PM_IOMMU_READ_WRITE, error);
+}
+
 static bool populate(void *user_data, uint64_t offset, uint64_t size, GError **error)
 {
-    PmRegion *region = user_data;
+    const PmRegion *region = user_data;
 
-    return pm_iommu_map(region->mapper->iommu, region->address + offset,
-                        (uint8_t *)pm_ram_get_host(region->ram) + offset, region->block_size,
-                        size / region->block_size, PM_IOMMU_READ_WRITE, error);
+    return map_ram(region->mapper, region->address, region->ram, offset, region->block_size,
+                   size / region->block_size, error);
 }
 
 static bool discard(void *user_data, uint64_t offset, uint64_t size, GError **error)
@@ -149,8 +161,7 @@ bool pm_mapper_add_ram(PmMapper *mapper, uint64_t address, PmRam *ram, GError **
         !check_overlap(mapper, address, size, error) ||
         !pm_iommu_check_budget(mapper->iommu, promised_mappings + 1, promised_bytes + size, 0,
                                error) ||
-        !pm_iommu_map(mapper->iommu, address, pm_ram_get_host(ram), size, 1, PM_IOMMU_READ_WRITE,
-                      error))
+        !map_ram(mapper, address, ram, 0, size, 1, error))
         return false;
     g_ptr_array_add(mapper->regions, pm_region_new(mapper, address, ram, NULL, PM_MAPPER_STRICT));
     return true;

@@ -254,6 +254,11 @@ PmRamKind pm_ram_get_kind(const PmRam *ram)
     return ram->kind;
 }
 
+bool pm_ram_is_shared(const PmRam *ram)
+{
+    return ram->shared;
+}
+
 int pm_ram_get_fd(const PmRam *ram, uint64_t *offset)
 {
     if (offset != NULL)

@@ -17,6 +17,19 @@ bool pm_vfio_fail_ioctl(GError **error, const char *what, int error_number)
     return pm_fail(error, PM_ERROR_KERNEL, "%s failed: %s", what, name);
 }
 
+bool pm_vfio_fail_not_attached(GError **error, const char *device)
+{
+    return pm_fail(error, PM_ERROR_NOT_FOUND, "%s is not attached to this address space", device);
+}
+
+bool pm_vfio_fail_last_device(GError **error, const char *device)
+{
+    return pm_fail(error, PM_ERROR_BUSY,
+                   "%s is the last device of this address space: all mappings would go with it. "
+                   "Unmap, and drop the address space instead",
+                   device);
+}
+
 static char *user_name(uid_t uid)
 {
     struct passwd entry;

@@ -15,4 +15,10 @@ int pm_vfio_open_node(PmKernel *kernel, const char *path, const char *if_missing
 /* «WHAT failed: ERRNO», PM_ERROR_KERNEL. Returns false. */
 bool pm_vfio_fail_ioctl(GError **error, const char *what, int error_number);
 
+/* PM_ERROR_NOT_FOUND: the device is not in the address space. Returns false. */
+bool pm_vfio_fail_not_attached(GError **error, const char *device);
+
+/* PM_ERROR_BUSY: it is the last one there, so that it cannot be taken out. Returns false. */
+bool pm_vfio_fail_last_device(GError **error, const char *device);
+
 #endif

@@ -20,7 +20,7 @@ int pm_vfio_group_open(PmKernel *kernel, unsigned group, const char *sysfs_root,
     return pm_vfio_open_node(kernel, path, if_missing, error);
 }
 
-static bool fail_not_viable(GError **error, unsigned group, const char *sysfs_root)
+bool pm_vfio_fail_not_viable(GError **error, unsigned group, const char *sysfs_root)
 {
     g_autofree char *devices = pm_sysfs_describe_group(sysfs_root, group);
     g_autofree char *unbinding = pm_sysfs_describe_unbinding(sysfs_root, group);
@@ -51,7 +51,7 @@ static bool check_status(PmKernel *kernel, int fd, unsigned group, const char *s
     if (result < 0)
         return pm_vfio_fail_ioctl(error, "asking for the group's status", -result);
     if ((status.flags & VFIO_GROUP_FLAGS_VIABLE) == 0)
-        return fail_not_viable(error, group, sysfs_root);
+        return pm_vfio_fail_not_viable(error, group, sysfs_root);
     if ((status.flags & VFIO_GROUP_FLAGS_CONTAINER_SET) != 0)
         return fail_busy(error, group);
     return true;
@@ -69,7 +69,7 @@ bool pm_vfio_group_set_container(PmKernel *kernel, int fd, unsigned group, const
         return true;
     /* Somebody can have come between the question and this call. */
     if (result == -EPERM)
-        return fail_not_viable(error, group, sysfs_root);
+        return pm_vfio_fail_not_viable(error, group, sysfs_root);
     if (result == -EBUSY)
         return fail_busy(error, group);
     return pm_vfio_fail_ioctl(error, "putting the group into the container", -result);

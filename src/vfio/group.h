@@ -9,6 +9,10 @@
  * pm_vfio_open_node(). */
 int pm_vfio_group_open(PmKernel *kernel, unsigned group, const char *sysfs_root, GError **error);
 
+/* PM_ERROR_NOT_VIABLE: which device of the group has a host driver, and how to change that. Returns
+ * false. */
+bool pm_vfio_fail_not_viable(GError **error, unsigned group, const char *sysfs_root);
+
 /* Puts the open group @fd, which is number @group, into a container, if all of its devices can go.
  * Errors: PM_ERROR_NOT_VIABLE, PM_ERROR_BUSY, PM_ERROR_KERNEL. */
 bool pm_vfio_group_set_container(PmKernel *kernel, int fd, unsigned group, const char *sysfs_root,

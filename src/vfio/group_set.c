@@ -135,10 +135,7 @@ static bool remove_group(PmVfioGroupSet *set, Group *group, const char *device, 
     int result;
 
     if (set->groups->len == 1)
-        return pm_fail(error, PM_ERROR_BUSY,
-                       "%s is the last device of this address space: all mappings would go with "
-                       "it. Unmap, and drop the address space instead",
-                       device);
+        return pm_vfio_fail_last_device(error, device);
     close_device(set, find_device(set, device));
     result = set->kernel->ops->ioctl(set->kernel, group->fd, VFIO_GROUP_UNSET_CONTAINER, NULL);
     if (result == -EBUSY)
@@ -159,8 +156,7 @@ bool pm_vfio_group_set_detach(PmVfioGroupSet *set, const char *device, GError **
     Group *group;
 
     if (found == NULL)
-        return pm_fail(error, PM_ERROR_NOT_FOUND, "%s is not attached to this address space",
-                       device);
+        return pm_vfio_fail_not_attached(error, device);
     group = find_group(set, found->group);
     if (group->n_users > 1)
         group->n_users--;

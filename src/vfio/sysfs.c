@@ -72,36 +72,81 @@ static bool is_vfio_driver(const char *driver)
     return driver != NULL && strstr(driver, "vfio") != NULL;
 }
 
-bool pm_sysfs_find_group(const char *root, const char *device, unsigned *group, GError **error)
+/* The folder of a device that is ready for VFIO, and its group; NULL with @error set. */
+static char *find_ready_device(const char *root, const char *device, unsigned *group,
+                               GError **error)
 {
     g_autofree char *folder = NULL;
     g_autofree char *driver = NULL;
     g_autofree char *name = NULL;
     guint64 number;
+    bool ready = false;
 
-    if (!pm_sysfs_is_pci_address(device))
-        return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
-                       "«%s» is not a PCI address like «0000:00:04.0» (domain, bus, device, "
-                       "function; lspci -D shows them)",
-                       device);
+    if (!pm_sysfs_is_pci_address(device)) {
+        (void)pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
+                      "«%s» is not a PCI address like «0000:00:04.0» (domain, bus, device, "
+                      "function; lspci -D shows them)",
+                      device);
+        return NULL;
+    }
     folder = g_build_filename(root, "bus/pci/devices", device, NULL);
-    if (!g_file_test(folder, G_FILE_TEST_IS_DIR))
-        return pm_fail(error, PM_ERROR_NOT_FOUND,
-                       "there is no PCI device %s: lspci -D shows which there are", device);
     name = link_name(folder, "iommu_group");
-    if (name == NULL)
-        return pm_fail(error, PM_ERROR_NOT_FOUND,
-                       "%s is behind no IOMMU. Enable it in the firmware (VT-d or AMD-Vi) and, for "
-                       "Intel's, add to the kernel command line:\n"
-                       "  intel_iommu=on",
-                       device);
-    if (!g_ascii_string_to_unsigned(name, 10, 0, G_MAXUINT, &number, NULL))
-        return pm_fail(error, PM_ERROR_BAD_INPUT, "%s/iommu_group leads to «%s», not to a group",
-                       folder, name);
     driver = link_name(folder, "driver");
-    if (!is_vfio_driver(driver))
-        return fail_driver(error, device, driver);
+    if (!g_file_test(folder, G_FILE_TEST_IS_DIR))
+        (void)pm_fail(error, PM_ERROR_NOT_FOUND,
+                      "there is no PCI device %s: lspci -D shows which there are", device);
+    else if (name == NULL)
+        (void)pm_fail(error, PM_ERROR_NOT_FOUND,
+                      "%s is behind no IOMMU. Enable it in the firmware (VT-d or AMD-Vi) and, for "
+                      "Intel's, add to the kernel command line:\n"
+                      "  intel_iommu=on",
+                      device);
+    else if (!g_ascii_string_to_unsigned(name, 10, 0, G_MAXUINT, &number, NULL))
+        (void)pm_fail(error, PM_ERROR_BAD_INPUT, "%s/iommu_group leads to «%s», not to a group",
+                      folder, name);
+    else if (!is_vfio_driver(driver))
+        (void)fail_driver(error, device, driver);
+    else
+        ready = true;
+    if (!ready)
+        return NULL;
     *group = (unsigned)number;
+    return g_steal_pointer(&folder);
+}
+
+bool pm_sysfs_find_group(const char *root, const char *device, unsigned *group, GError **error)
+{
+    g_autofree char *folder = find_ready_device(root, device, group, error);
+
+    return folder != NULL;
+}
+
+bool pm_sysfs_has_device_file(const char *root, const char *device)
+{
+    g_autofree char *path = g_build_filename(root, "bus/pci/devices", device, "vfio-dev", NULL);
+
+    return g_file_test(path, G_FILE_TEST_IS_DIR);
+}
+
+bool pm_sysfs_find_device_file(const char *root, const char *device, char **path, unsigned *group,
+                               GError **error)
+{
+    g_autofree char *folder = find_ready_device(root, device, group, error);
+    g_autofree char *list = NULL;
+    g_autoptr(GDir) names = NULL;
+    const char *name;
+
+    if (folder == NULL)
+        return false;
+    list = g_build_filename(folder, "vfio-dev", NULL);
+    names = g_dir_open(list, 0, NULL);
+    name = names != NULL ? g_dir_read_name(names) : NULL;
+    if (name == NULL)
+        return pm_fail(error, PM_ERROR_UNSUPPORTED,
+                       "%s has no file of its own: this kernel is without "
+                       "CONFIG_VFIO_DEVICE_CDEV, or older than Linux 6.6. Use the back end type1",
+                       device);
+    *path = g_build_filename("/dev/vfio/devices", name, NULL);
     return true;
 }
 

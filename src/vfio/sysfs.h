@@ -17,6 +17,16 @@ bool pm_sysfs_is_pci_address(const char *text);
  */
 bool pm_sysfs_find_group(const char *root, const char *device, unsigned *group, GError **error);
 
+/* Whether a PCI device has a file of its own beside its group's. */
+bool pm_sysfs_has_device_file(const char *root, const char *device);
+
+/*
+ * The file of its own of a PCI device that is ready for VFIO, a new string at @path, and its group.
+ * Errors: those of pm_sysfs_find_group(); PM_ERROR_UNSUPPORTED (it has none).
+ */
+bool pm_sysfs_find_device_file(const char *root, const char *device, char **path, unsigned *group,
+                               GError **error);
+
 /* The devices of a group and their drivers: «0000:00:07.0: vfio-pci, 0000:00:07.1: serial»; a new
  * string. */
 char *pm_sysfs_describe_group(const char *root, unsigned group);

@@ -1,0 +1,433 @@
+/* SPDX-License-Identifier: MIT */
+/* PmIommu's back end iommufd: an I/O address space (IOAS) of /dev/iommu, and devices bound to it.
+ */
+#include "iommu/iommufd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+
+#include "base/error_text.h"
+#include "iommu/iommu_error.h"
+#include "kernel-uapi/iommufd.h"
+#include "vfio/device_node.h"
+#include "vfio/sysfs.h"
+
+#define IOMMUFD_PATH "/dev/iommu"
+
+/* Enough for every IOMMU known: one call does. */
+#define FIRST_RANGES 32
+/* A range a page apart would still fit; more is not a kernel's answer. */
+#define MAX_RANGES   (1U << 16)
+/* The ranges can grow in number between two calls, but not for ever. */
+#define MAX_TRIES    4
+
+int pm_iommufd_ioctl(const PmIommufd *iommufd, unsigned long request, void *argument)
+{
+    PmKernel *kernel = iommufd->parent.kernel;
+
+    return kernel->ops->ioctl(kernel, iommufd->iommufd, request, argument);
+}
+
+/* --- mapping --- */
+
+static uint32_t map_flags(const PmIommuRequest *request)
+{
+    uint32_t flags = IOMMU_IOAS_MAP_FIXED_IOVA;
+
+    if (request->access & PM_IOMMU_READ)
+        flags |= IOMMU_IOAS_MAP_READABLE;
+    if (request->access & PM_IOMMU_WRITE)
+        flags |= IOMMU_IOAS_MAP_WRITEABLE;
+    return flags;
+}
+
+static int map_by_address(const PmIommufd *iommufd, const PmIommuRequest *request,
+                          uint64_t *n_mapped)
+{
+    struct iommu_ioas_map map = {
+        .size = sizeof map,
+        .flags = map_flags(request),
+        .ioas_id = iommufd->ioas,
+        .user_va = request->host + *n_mapped * request->block_size,
+        .length = request->block_size,
+        .iova = request->iova + *n_mapped * request->block_size,
+    };
+
+    for (; *n_mapped < request->n_blocks; ++*n_mapped) {
+        int result = pm_iommufd_ioctl(iommufd, IOMMU_IOAS_MAP, &map);
+
+        if (result < 0)
+            return result;
+        map.user_va += request->block_size;
+        map.iova += request->block_size;
+    }
+    return 0;
+}
+
+static int map_by_file(const PmIommufd *iommufd, const PmIommuRequest *request, uint64_t *n_mapped)
+{
+    struct iommu_ioas_map_file map = {
+        .size = sizeof map,
+        .flags = map_flags(request),
+        .ioas_id = iommufd->ioas,
+        .fd = request->fd,
+        .start = request->file_offset,
+        .length = request->block_size,
+        .iova = request->iova,
+    };
+
+    for (; *n_mapped < request->n_blocks; ++*n_mapped) {
+        int result = pm_iommufd_ioctl(iommufd, IOMMU_IOAS_MAP_FILE, &map);
+
+        if (result < 0)
+            return result;
+        map.start += request->block_size;
+        map.iova += request->block_size;
+    }
+    return 0;
+}
+
+/* Kernels before 6.13 do not know the request; later ones take only memfds and files of hugetlbfs,
+ * which EINVAL for the first block says. */
+static int iommufd_map(PmIommu *iommu, const PmIommuRequest *request, uint64_t *n_mapped)
+{
+    PmIommufd *iommufd = (PmIommufd *)iommu;
+    int result;
+
+    *n_mapped = 0;
+    if (request->fd < 0 || !iommufd->maps_files)
+        return map_by_address(iommufd, request, n_mapped);
+    result = map_by_file(iommufd, request, n_mapped);
+    if (result == -ENOTTY)
+        iommufd->maps_files = false;
+    if (result == -ENOTTY || (result == -EINVAL && *n_mapped == 0))
+        return map_by_address(iommufd, request, n_mapped);
+    return result;
+}
+
+/* On ENOENT the kernel may have removed what lies before the place that stopped it, and does not
+ * say how much. */
+static int iommufd_unmap(PmIommu *iommu, uint64_t iova, uint64_t size, uint64_t *n_bytes)
+{
+    const PmIommufd *iommufd = (const PmIommufd *)iommu;
+    struct iommu_ioas_unmap unmap = {
+        .size = sizeof unmap, .ioas_id = iommufd->ioas, .iova = iova, .length = size};
+    int result = pm_iommufd_ioctl(iommufd, IOMMU_IOAS_UNMAP, &unmap);
+
+    *n_bytes = unmap.length;
+    return MIN(result, 0);
+}
+
+static int iommufd_unmap_all(PmIommu *iommu, uint64_t *n_bytes)
+{
+    return iommufd_unmap(iommu, 0, UINT64_MAX, n_bytes);
+}
+
+static bool iommufd_query_available(PmIommu *iommu, uint64_t *n_mappings, GError **error)
+{
+    (void)iommu;
+    (void)error;
+    *n_mappings = UINT64_MAX;
+    return true;
+}
+
+/* --- what can be mapped where --- */
+
+static bool check_ranges(const PmIovaRange *ranges, uint32_t n_ranges)
+{
+    for (uint32_t i = 0; i < n_ranges; i++) {
+        if (ranges[i].start > ranges[i].last || (i > 0 && ranges[i].start <= ranges[i - 1].last))
+            return false;
+    }
+    return n_ranges > 0;
+}
+
+/* @n_ranges: in, room at @ranges; out, how many there are. Returns 0 or -errno: EMSGSIZE if they
+ * are more. */
+static int ask_ranges(const PmIommufd *iommufd, PmIovaRange *ranges, uint32_t *n_ranges,
+                      uint64_t *alignment)
+{
+    struct iommu_ioas_iova_ranges ask = {
+        .size = sizeof ask,
+        .ioas_id = iommufd->ioas,
+        .num_iovas = *n_ranges,
+        .allowed_iovas = (uintptr_t)ranges,
+    };
+    int result = pm_iommufd_ioctl(iommufd, IOMMU_IOAS_IOVA_RANGES, &ask);
+
+    *n_ranges = ask.num_iovas;
+    *alignment = ask.out_iova_alignment;
+    return result;
+}
+
+/* struct iommu_iova_range and PmIovaRange are the same two numbers. */
+G_STATIC_ASSERT(sizeof(PmIovaRange) == sizeof(struct iommu_iova_range));
+
+static bool read_geometry(PmIommufd *iommufd, GError **error)
+{
+    uint32_t n_ranges = FIRST_RANGES;
+    uint64_t alignment = 0;
+    int result = -EMSGSIZE;
+
+    for (unsigned i = 0; i < MAX_TRIES && result == -EMSGSIZE && n_ranges <= MAX_RANGES; i++) {
+        g_autofree PmIovaRange *ranges = g_try_new0(PmIovaRange, n_ranges);
+
+        if (ranges == NULL)
+            return pm_fail(error, PM_ERROR_MEMORY,
+                           "there is no memory for %" PRIu32 " I/O address ranges", n_ranges);
+        result = ask_ranges(iommufd, ranges, &n_ranges, &alignment);
+        if (result < 0)
+            continue;
+        if (!check_ranges(ranges, n_ranges) || alignment == 0 || (alignment & (alignment - 1)) != 0)
+            return pm_fail(error, PM_ERROR_BAD_INPUT,
+                           "the kernel's description of the I/O address space cannot be: %" PRIu32
+                           " ranges, alignment 0x%" PRIx64,
+                           n_ranges, alignment);
+        pm_iommu_set_geometry(&iommufd->parent, alignment, g_steal_pointer(&ranges), n_ranges);
+        return true;
+    }
+    return pm_vfio_fail_ioctl(error, "asking for the valid I/O addresses", -result);
+}
+
+/* --- devices --- */
+
+static bool fail_attach(const char *device, int error_number, GError **error)
+{
+    g_autofree char *what = g_strdup_printf("attaching %s", device);
+
+    switch (error_number) {
+    case EADDRINUSE:
+        return pm_fail(error, PM_ERROR_IOVA_RANGE,
+                       "%s cannot be attached (EADDRINUSE): something is mapped where this device "
+                       "has no I/O addresses. Unmap it first, or attach the device before",
+                       device);
+    case ENOMEM:
+        return pm_fail(
+            error, PM_ERROR_LOCKED_MEMORY,
+            "%s cannot be attached (ENOMEM): the kernel has no memory for it, or what is "
+            "mapped exceeds the locked-memory limit: raise it (ulimit -l)",
+            device);
+    case EOPNOTSUPP:
+        return pm_fail(error, PM_ERROR_UNSUPPORTED,
+                       "%s cannot be attached (EOPNOTSUPP): its IOMMU cannot track dirty pages, "
+                       "which is going on here. Stop that first",
+                       device);
+    case EINVAL:
+        return pm_fail(
+            error, PM_ERROR_UNSUPPORTED,
+            "%s cannot be attached (EINVAL): its IOMMU cannot use the page tables of the "
+            "other devices. Give it an address space of its own",
+            device);
+    default:
+        return pm_vfio_fail_ioctl(error, what, error_number);
+    }
+}
+
+static bool attach(PmIommufd *iommufd, const char *device, const char *path, GError **error)
+{
+    PmVfioDevice *bound = pm_vfio_device_set_bind(&iommufd->devices, device, path, error);
+    int result;
+
+    if (bound == NULL)
+        return false;
+    result = pm_iommufd_attach_tracking(iommufd, bound);
+    if (result == 0 && read_geometry(iommufd, error))
+        return true;
+    if (result < 0)
+        (void)fail_attach(device, -result, error);
+    pm_vfio_device_set_unbind(&iommufd->devices, bound);
+    pm_iommufd_drop_page_tables(iommufd);
+    return false;
+}
+
+static bool iommufd_attach(PmIommu *iommu, const char *device, GError **error)
+{
+    return attach((PmIommufd *)iommu, device, NULL, error);
+}
+
+/* Detached before the file is closed: a mapping of its registers would keep the device bound, and
+ * its DMA going. The ranges may be more than before: those that were right stay right. */
+static bool iommufd_detach(PmIommu *iommu, const char *device, GError **error)
+{
+    PmIommufd *iommufd = (PmIommufd *)iommu;
+    PmVfioDevice *found = pm_vfio_device_set_find(&iommufd->devices, device);
+    int result;
+
+    if (found == NULL)
+        return pm_vfio_fail_not_attached(error, device);
+    if (iommufd->devices.devices->len == 1)
+        return pm_vfio_fail_last_device(error, device);
+    result = pm_vfio_device_detach(&iommufd->devices, found);
+    if (result < 0)
+        return pm_vfio_fail_ioctl(error, "detaching the device", -result);
+    pm_vfio_device_set_unbind(&iommufd->devices, found);
+    pm_iommufd_drop_page_tables(iommufd);
+    (void)read_geometry(iommufd, NULL);
+    return true;
+}
+
+static int iommufd_open_device(PmIommu *iommu, const char *device, GError **error)
+{
+    const PmVfioDevice *found = pm_vfio_device_set_find(&((PmIommufd *)iommu)->devices, device);
+
+    if (found != NULL)
+        return found->fd;
+    (void)pm_vfio_fail_not_attached(error, device);
+    return -1;
+}
+
+/* --- life cycle --- */
+
+/* The devices first: what they are attached to cannot be destroyed. */
+static void iommufd_free(PmIommu *iommu)
+{
+    PmIommufd *iommufd = (PmIommufd *)iommu;
+    struct iommu_destroy destroy = {.size = sizeof destroy, .id = iommufd->ioas};
+
+    pm_vfio_device_set_unbind_all(&iommufd->devices);
+    pm_iommufd_drop_page_tables(iommufd);
+    pm_vfio_device_set_clear(&iommufd->devices);
+    g_array_unref(iommufd->page_tables);
+    if (iommufd->ioas != 0)
+        (void)pm_iommufd_ioctl(iommufd, IOMMU_DESTROY, &destroy);
+    if (iommufd->iommufd >= 0)
+        (void)iommu->kernel->ops->close(iommu->kernel, iommufd->iommufd);
+}
+
+static const PmIommuCause map_causes[] = {
+    {EEXIST, PM_ERROR_OVERLAP,
+     "the address space has an area there that was not made through this object: find who else has "
+     "the iommufd's descriptor"},
+    {EFAULT, PM_ERROR_BAD_ADDRESS, PM_IOMMU_CAUSE_BAD_ADDRESS},
+    {EINVAL, PM_ERROR_KERNEL,
+     "the kernel finds the request invalid, though it was right for the address space as it was: "
+     "the valid I/O addresses are fewer now (another device has been attached)"},
+    {EADDRINUSE, PM_ERROR_IOVA_RANGE, "the address is reserved for interrupts or by the firmware"},
+    {ENOSPC, PM_ERROR_LIMIT, "the kernel's page table has no room"},
+    {EPERM, PM_ERROR_PERMISSION, "the memory may not be mapped for writing"},
+    {EBADF, PM_ERROR_INVALID_ARGUMENT, "the file behind the memory is not open"},
+    {ENOENT, PM_ERROR_NOT_FOUND, "the I/O address space is gone: open it again"},
+    {ENODEV, PM_ERROR_NOT_FOUND, PM_IOMMU_CAUSE_GONE},
+    {EINTR, PM_ERROR_KERNEL, PM_IOMMU_CAUSE_SIGNAL},
+    {0, PM_ERROR_KERNEL, PM_IOMMU_CAUSE_UNKNOWN},
+};
+
+static const PmIommuCause unmap_causes[] = {
+    {ENOENT, PM_ERROR_UNMAP_MISMATCH,
+     "the kernel has no area there, or one that is only partly in the range, and may have removed "
+     "those before it: what is mapped there is not known, purge it"},
+    {EFAULT, PM_ERROR_KERNEL, PM_IOMMU_CAUSE_BAD_REQUEST},
+    {ENOMEM, PM_ERROR_MEMORY, PM_IOMMU_CAUSE_NO_MEMORY},
+    {EBUSY, PM_ERROR_BUSY, PM_IOMMU_CAUSE_HELD},
+    {EDEADLOCK, PM_ERROR_BUSY, "a device's driver goes on using the memory: stop it and try again"},
+    {ENODEV, PM_ERROR_NOT_FOUND, PM_IOMMU_CAUSE_GONE},
+    {EINTR, PM_ERROR_KERNEL, PM_IOMMU_CAUSE_SIGNAL},
+    {0, PM_ERROR_KERNEL, PM_IOMMU_CAUSE_UNKNOWN},
+};
+
+static const PmIommuOps iommufd_ops = {
+    .map = iommufd_map,
+    .unmap = iommufd_unmap,
+    .unmap_all = iommufd_unmap_all,
+    .query_available = iommufd_query_available,
+    .attach = iommufd_attach,
+    .detach = iommufd_detach,
+    .open_device = iommufd_open_device,
+    .set_dirty_tracking = pm_iommufd_set_dirty_tracking,
+    .read_dirty = pm_iommufd_read_dirty,
+    .free = iommufd_free,
+    .map_causes = map_causes,
+    .unmap_causes = unmap_causes,
+    .nothing_found = -ENOENT,
+    .counts_pinned = true,
+};
+
+static bool open_ioas(PmIommufd *iommufd, GError **error)
+{
+    struct iommu_ioas_alloc alloc = {.size = sizeof alloc};
+    int result;
+
+    iommufd->iommufd =
+        pm_vfio_open_node(iommufd->parent.kernel, IOMMUFD_PATH,
+                          "this kernel is without CONFIG_IOMMUFD, or older than Linux 6.2, or the "
+                          "module is not loaded. Load it, as root:\n"
+                          "  modprobe iommufd\n"
+                          "or use the back end type1",
+                          error);
+    if (iommufd->iommufd < 0)
+        return false;
+    iommufd->devices.iommufd = iommufd->iommufd;
+    result = pm_iommufd_ioctl(iommufd, IOMMU_IOAS_ALLOC, &alloc);
+    if (result < 0)
+        return pm_vfio_fail_ioctl(error, "making an I/O address space", -result);
+    iommufd->ioas = alloc.out_ioas_id;
+    return true;
+}
+
+/* The device first: a wrong address should not be hidden behind a module that is not loaded. */
+static bool open_all(PmIommufd *iommufd, const PmIommufdConfig *config, GError **error)
+{
+    g_autofree char *path = NULL;
+    unsigned group;
+
+    if (config->device == NULL)
+        return pm_fail(error, PM_ERROR_INVALID_ARGUMENT, "PmIommufdConfig.device is not set");
+    if (config->device_file == NULL &&
+        !pm_sysfs_find_device_file(iommufd->devices.sysfs_root, config->device, &path, &group,
+                                   error))
+        return false;
+    return open_ioas(iommufd, error) &&
+           attach(iommufd, config->device, config->device_file != NULL ? config->device_file : path,
+                  error);
+}
+
+static bool has_iommufd(PmKernel *kernel)
+{
+    int fd = kernel->ops->open(kernel, IOMMUFD_PATH, O_RDWR | O_CLOEXEC);
+
+    if (fd >= 0)
+        (void)kernel->ops->close(kernel, fd);
+    return fd != -ENOENT && fd != -ENODEV && fd != -ENXIO;
+}
+
+PmIommuBackend pm_iommu_choose_backend(PmKernel *kernel, const char *device, const char *sysfs_root,
+                                       char **reason)
+{
+    g_autoptr(PmKernel) used = kernel != NULL ? pm_kernel_ref(kernel) : pm_kernel_host_new();
+    bool iommufd = has_iommufd(used);
+    bool device_file = pm_sysfs_has_device_file(sysfs_root != NULL ? sysfs_root : "/sys", device);
+    g_autofree char *sentence = NULL;
+
+    if (iommufd && device_file)
+        sentence = g_strdup_printf("iommufd, because " IOMMUFD_PATH " and a file of %s's own exist",
+                                   device);
+    else if (iommufd)
+        sentence = g_strdup_printf("type1, because %s has no file of its own "
+                                   "(CONFIG_VFIO_DEVICE_CDEV, Linux 6.6)",
+                                   device);
+    else
+        sentence = g_strdup("type1, because there is no " IOMMUFD_PATH);
+    if (reason != NULL)
+        *reason = g_steal_pointer(&sentence);
+    return iommufd && device_file ? PM_IOMMU_IOMMUFD : PM_IOMMU_TYPE1;
+}
+
+PmIommu *pm_iommu_iommufd_new(const PmIommufdConfig *config, GError **error)
+{
+    g_autoptr(PmKernel) kernel =
+        config->kernel != NULL ? pm_kernel_ref(config->kernel) : pm_kernel_host_new();
+    PmIommufd *iommufd = g_new0(PmIommufd, 1);
+
+    pm_iommu_init(&iommufd->parent, &iommufd_ops, kernel);
+    iommufd->parent.mapping_limit = UINT64_MAX;
+    iommufd->iommufd = -1;
+    iommufd->maps_files = true;
+    iommufd->page_tables = g_array_new(FALSE, FALSE, sizeof(uint32_t));
+    pm_vfio_device_set_init(&iommufd->devices, kernel,
+                            config->sysfs_root != NULL ? config->sysfs_root : "/sys");
+    if (open_all(iommufd, config, error))
+        return &iommufd->parent;
+    pm_iommu_unref(&iommufd->parent);
+    return NULL;
+}

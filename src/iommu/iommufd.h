@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/* PmIommu's back end iommufd from inside. */
+#ifndef PLUGMAP_IOMMU_IOMMUFD_H
+#define PLUGMAP_IOMMU_IOMMUFD_H
+
+#include "iommu/iommu.h"
+#include "vfio/device_set.h"
+
+typedef struct {
+    PmIommu parent;
+    int iommufd;   /* -1 until it is open */
+    uint32_t ioas; /* 0 until there is one */
+    PmVfioDeviceSet devices;
+    GArray *page_tables; /* of uint32_t: the HWPTs with dirty tracking */
+    bool tracks_dirty;   /* all of them do */
+    bool maps_files;     /* false once the kernel has said that it cannot */
+} PmIommufd;
+
+/* Argument structs begin with their size, which the caller has set. Returns 0 or -errno. */
+int pm_iommufd_ioctl(const PmIommufd *iommufd, unsigned long request, void *argument);
+
+/* Attaches a device that is bound: to a page table with dirty tracking if its IOMMU has that, else
+ * to the IOAS. Returns 0 or -errno. */
+int pm_iommufd_attach_tracking(PmIommufd *iommufd, PmVfioDevice *device);
+
+/* Destroys the page tables that no device is attached to. */
+void pm_iommufd_drop_page_tables(PmIommufd *iommufd);
+
+/* The back end's part of the functions of these names. */
+bool pm_iommufd_set_dirty_tracking(PmIommu *iommu, bool enabled, GError **error);
+bool pm_iommufd_read_dirty(PmIommu *iommu, uint64_t iova, uint64_t size, uint64_t page_size,
+                           uint64_t *bitmap, GError **error);
+
+#endif
