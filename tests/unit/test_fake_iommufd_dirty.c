@@ -29,7 +29,7 @@ static int set_tracking(Iommufd *iommufd, uint32_t hwpt, bool on)
 }
 
 static int get_bitmap(Iommufd *iommufd, uint32_t hwpt, uint32_t flags, uint64_t iova,
-                      uint64_t length, uint64_t page_size, uint64_t *bitmap)
+                      uint64_t length, uint64_t page_size, const uint64_t *bitmap)
 {
     struct iommu_hwpt_get_dirty_bitmap get = {
         .size = sizeof(get),

@@ -214,6 +214,7 @@ static void a_part_of_held_pages_stays_held(void **state)
     if (iommufd == NULL) {
         print_message("skipped, because there is no io_uring: sysctl kernel.io_uring_disabled=0\n");
         skip();
+        return;
     }
     memset(iommufd->memory, 0x5a, 4 * PAGE);
     assert_int_equal(iommufd_map(iommufd, 0, iommufd->memory, 4 * PAGE), 0);
