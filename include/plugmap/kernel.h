@@ -26,12 +26,15 @@ typedef struct PmKernel PmKernel;
 /**
  * PmLockedMemory: what this process may lock, as the kernel counts it.
  * @limit: RLIMIT_MEMLOCK in bytes, rounded down to pages; UINT64_MAX for none.
- * @used: bytes locked now (VmLck of /proc/self/status: pinned and mlock()ed memory together).
+ * @used: bytes locked now (VmLck of /proc/self/status: pinned by type1 and mlock()ed together).
+ * @pinned: bytes that iommufds have pinned (VmPin), whoever is charged for them; 0 if the kernel
+ * behind this interface does not tell.
  * @waived: CAP_IPC_LOCK is effective: the limit is not enforced, though memory is counted.
  */
 typedef struct {
     uint64_t limit;
     uint64_t used;
+    uint64_t pinned;
     bool waived;
 } PmLockedMemory;
 
@@ -46,8 +49,8 @@ typedef struct {
  * @munmap: munmap(2) of something @mmap returned.
  * @pread: pread(2). Returns the bytes read.
  * @pwrite: pwrite(2). Returns the bytes written.
- * @lock_limit: getrlimit(2) and capget(2): fills in limit and waived, and sets used to 0. Quick:
- * each PLUG asks.
+ * @lock_limit: getrlimit(2) and capget(2): fills in limit and waived, and sets used and pinned
+ * to 0. Quick: each PLUG asks.
  * @locked_memory: the same, and /proc/self/status. Both are no calls on a VFIO file;
  * they are here because a kernel that is not this process's own keeps its own count. Returns 0.
  * @free: gives back what the implementation holds, and itself; called when the last reference goes.

@@ -233,6 +233,7 @@ static int fake_locked_memory(PmKernel *kernel, PmLockedMemory *locked)
                         ? UINT64_MAX
                         : fake->config.memlock_limit & -PM_FAKE_PAGE;
     locked->used = fake->locked_bytes;
+    locked->pinned = fake->pinned_bytes;
     locked->waived = fake->config.cap_ipc_lock;
     pthread_mutex_unlock(&fake->lock);
     return 0;
@@ -244,6 +245,7 @@ static int fake_lock_limit(PmKernel *kernel, PmLockedMemory *locked)
     int result = fake_locked_memory(kernel, locked);
 
     locked->used = 0;
+    locked->pinned = 0;
     return result;
 }
 

@@ -51,6 +51,7 @@ static void assert_charged(Iommufd *iommufd, uint64_t pinned, uint64_t user, uin
     assert_int_equal(pm_fake_kernel_get_locked(iommufd->kernel), process);
     assert_int_equal(iommufd->kernel->ops->locked_memory(iommufd->kernel, &locked), 0);
     assert_int_equal(locked.used, process);
+    assert_int_equal(locked.pinned, pinned);
 }
 
 static void the_user_is_charged(void **state)
