@@ -244,7 +244,8 @@ static int fake_lock_limit(PmKernel *kernel, PmLockedMemory *locked)
 {
     int result = fake_locked_memory(kernel, locked);
 
-    locked->used = locked->pinned = 0;
+    locked->used = 0;
+    locked->pinned = 0;
     return result;
 }
 

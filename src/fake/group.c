@@ -86,10 +86,11 @@ static void release_device(void *object)
 static int device_ioctl(void *object, unsigned long request, void *argument)
 {
     const PmPciDevice *device = object;
+    struct vfio_device_bind_iommufd bind;
 
     /* Kernels with files of the devices' own know the request, but not on this file. */
     if (request == VFIO_DEVICE_BIND_IOMMUFD && device->group->fake->config.iommufd)
-        return -EINVAL;
+        return pm_user_read(&bind, argument, sizeof(bind)) < 0 ? -EFAULT : -EINVAL;
     return pm_pci_device_ioctl(object, request, argument);
 }
 

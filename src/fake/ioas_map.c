@@ -21,6 +21,24 @@ static bool enter_area(const PmIoas *ioas, const PmArea *area, PmPageTable *tabl
                                area->access, ioas->small_pages);
 }
 
+static void unpin_area(const PmArea *area)
+{
+    pm_iopt_pages_unpin(area->pages, area->start, pm_area_size(area));
+}
+
+/* The IOMMU maps nothing that can neither be read nor written; that turns out once there are pages
+ * to map, and before they are charged. */
+static int pin_area(const PmArea *area)
+{
+    int result = pm_iopt_pages_pin(area->pages, area->start, pm_area_size(area));
+
+    if (area->access != 0 || result == -EFAULT)
+        return result;
+    if (result == 0)
+        unpin_area(area);
+    return -EINVAL;
+}
+
 /* Takes an area out of all page tables. */
 static void unfill_area(const PmIoas *ioas, const PmArea *area)
 {
@@ -28,7 +46,7 @@ static void unfill_area(const PmIoas *ioas, const PmArea *area)
         return;
     for (guint i = 0; i < ioas->hwpts->len; i++)
         pm_page_table_unmap(hwpt_at(ioas, i)->table, area->key.first, pm_area_size(area));
-    pm_iopt_pages_unpin(area->pages, area->start, pm_area_size(area));
+    unpin_area(area);
 }
 
 /* Pins an area and enters it into all page tables; nothing to do if there are none. */
@@ -38,7 +56,7 @@ static int fill_area(const PmIoas *ioas, const PmArea *area)
 
     if (ioas->hwpts->len == 0)
         return 0;
-    result = pm_iopt_pages_pin(area->pages, area->start, pm_area_size(area));
+    result = pin_area(area);
     for (guint i = 0; i < ioas->hwpts->len && result == 0; i++)
         if (!enter_area(ioas, area, hwpt_at(ioas, i)->table)) {
             unfill_area(ioas, area);
@@ -54,7 +72,7 @@ static void undo_fill(PmIoas *ioas, const PmArea *end, PmPageTable *table)
          area = pm_ioas_next_area(ioas, area)) {
         pm_page_table_unmap(table, area->key.first, pm_area_size(area));
         if (ioas->hwpts->len == 0)
-            pm_iopt_pages_unpin(area->pages, area->start, pm_area_size(area));
+            unpin_area(area);
     }
 }
 
@@ -67,10 +85,10 @@ int pm_ioas_fill(PmIoas *ioas, PmPageTable *table)
         int result = 0;
 
         if (is_first)
-            result = pm_iopt_pages_pin(area->pages, area->start, pm_area_size(area));
+            result = pin_area(area);
         if (result == 0 && !enter_area(ioas, area, table)) {
             if (is_first)
-                pm_iopt_pages_unpin(area->pages, area->start, pm_area_size(area));
+                unpin_area(area);
             result = -ENOMEM;
         }
         if (result < 0) {
@@ -85,7 +103,7 @@ void pm_ioas_unpin(PmIoas *ioas)
 {
     for (const PmArea *area = pm_range_map_find(ioas->areas, 0); area != NULL;
          area = pm_ioas_next_area(ioas, area))
-        pm_iopt_pages_unpin(area->pages, area->start, pm_area_size(area));
+        unpin_area(area);
 }
 
 /* --- adding areas: from pieces of pages, one behind the other --- */
