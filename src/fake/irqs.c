@@ -169,8 +169,10 @@ static int set_line(PmIrqs *irqs, const PmFileTable *files, const Request *reque
     int result;
 
     /* MSI's old eventfd is gone even if the new one is bad. */
-    if (request->index == VFIO_PCI_MSI_IRQ_INDEX)
+    if (request->index == VFIO_PCI_MSI_IRQ_INDEX) {
         replace(&irqs->event, NO_FD);
+        irqs->msi_tried = true;
+    }
     result = take_event(files, request->fd, &event);
     if (result < 0)
         return result;

@@ -12,10 +12,11 @@
 #include "fake/file_table.h"
 
 typedef struct {
-    int64_t line;  /* the index that is set up, INTx or MSI; -1: neither */
-    int event;     /* its eventfd, a descriptor of our own; -1: none */
-    int unmask;    /* one that unmasks INTx; -1: none */
-    int requested; /* that of VFIO_PCI_REQ_IRQ_INDEX; -1: none */
+    int64_t line;   /* the index that is set up, INTx or MSI; -1: neither */
+    int event;      /* its eventfd, a descriptor of our own; -1: none */
+    int unmask;     /* one that unmasks INTx; -1: none */
+    bool msi_tried; /* set up since this was last cleared, if only until its eventfd proved bad */
+    int requested;  /* that of VFIO_PCI_REQ_IRQ_INDEX; -1: none */
 } PmIrqs;
 
 /* How many interrupts there are at an index, and what they can do (VFIO_IRQ_INFO_*). */

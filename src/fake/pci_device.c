@@ -78,6 +78,9 @@ int pm_pci_device_ioctl(PmPciDevice *device, unsigned long request, void *argume
     if (request == VFIO_DEVICE_SET_IRQS) {
         result =
             pm_irqs_set(&device->irqs, &fake->files, pm_edu_intx_disabled(device->edu), argument);
+        if (device->irqs.msi_tried)
+            pm_edu_set_up_msi(device->edu, true);
+        device->irqs.msi_tried = false;
         pm_edu_set_up_msi(device->edu, pm_irqs_are_messages(&device->irqs));
         return result;
     }

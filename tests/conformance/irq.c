@@ -380,6 +380,16 @@ static void msi_takes_back_an_intx_that_is_raised(void **state)
     device_put(irq.kernel, irq.device, BAR0 + 0x64, 1, 4);
 }
 
+static void even_msi_that_fails_takes_back_an_intx(void **state)
+{
+    Irq irq = irq_open(*state);
+
+    device_put(irq.kernel, irq.device, BAR0 + 0x60, 1, 4);
+    assert_int_equal(set_event(&irq, MSI, STDOUT_FILENO), -EINVAL);
+    assert_int_equal(device_get(irq.kernel, irq.device, STATUS, 2) & STATUS_INTERRUPT, 0);
+    device_put(irq.kernel, irq.device, BAR0 + 0x64, 1, 4);
+}
+
 static void msi_that_the_control_register_disables_is_intx_again(void **state)
 {
     Irq irq = irq_open(*state);
@@ -435,6 +445,7 @@ int main(void)
         TEST(an_eventfd_that_unmasks_goes_with_its_line),
         TEST(msi_can_be_enabled_in_its_control_register_once_it_is_set_up),
         TEST(msi_takes_back_an_intx_that_is_raised),
+        TEST(even_msi_that_fails_takes_back_an_intx),
         TEST(msi_that_the_control_register_disables_is_intx_again),
         TEST(closing_the_device_takes_all_down),
     };
