@@ -88,20 +88,17 @@ static int map_by_file(const PmIommufd *iommufd, const PmIommuRequest *request, 
     return 0;
 }
 
-/* Kernels before 6.13 do not know the request; later ones take only memfds and files of hugetlbfs,
- * which EINVAL for the first block says. */
+/* The kernel takes only memfds and files of hugetlbfs, which EINVAL for the first block says. */
 static int iommufd_map(PmIommu *iommu, const PmIommuRequest *request, uint64_t *n_mapped)
 {
-    PmIommufd *iommufd = (PmIommufd *)iommu;
+    const PmIommufd *iommufd = (const PmIommufd *)iommu;
     int result;
 
     *n_mapped = 0;
     if (request->fd < 0 || !iommufd->maps_files)
         return map_by_address(iommufd, request, n_mapped);
     result = map_by_file(iommufd, request, n_mapped);
-    if (result == -ENOTTY)
-        iommufd->maps_files = false;
-    if (result == -ENOTTY || (result == -EINVAL && *n_mapped == 0))
+    if (result == -EINVAL && *n_mapped == 0)
         return map_by_address(iommufd, request, n_mapped);
     return result;
 }
@@ -343,6 +340,14 @@ static const PmIommuOps iommufd_ops = {
     .counts_pinned = true,
 };
 
+/* Kernels before 6.13 do not know the request at all; this one is refused by all others. */
+static bool can_map_files(const PmIommufd *iommufd)
+{
+    struct iommu_ioas_map_file nowhere = {.size = sizeof nowhere, .fd = -1};
+
+    return pm_iommufd_ioctl(iommufd, IOMMU_IOAS_MAP_FILE, &nowhere) != -ENOTTY;
+}
+
 static bool open_ioas(PmIommufd *iommufd, GError **error)
 {
     struct iommu_ioas_alloc alloc = {.size = sizeof alloc};
@@ -362,6 +367,7 @@ static bool open_ioas(PmIommufd *iommufd, GError **error)
     if (result < 0)
         return pm_vfio_fail_ioctl(error, "making an I/O address space", -result);
     iommufd->ioas = alloc.out_ioas_id;
+    iommufd->maps_files = can_map_files(iommufd);
     return true;
 }
 
@@ -377,9 +383,7 @@ static bool open_all(PmIommufd *iommufd, const PmIommufdConfig *config, GError *
         !pm_sysfs_find_device_file(iommufd->devices.sysfs_root, config->device, &path, &group,
                                    error))
         return false;
-    return open_ioas(iommufd, error) &&
-           attach(iommufd, config->device, config->device_file != NULL ? config->device_file : path,
-                  error);
+    return open_ioas(iommufd, error) && attach(iommufd, config->device, config->device_file, error);
 }
 
 static bool has_iommufd(PmKernel *kernel)
@@ -422,7 +426,6 @@ PmIommu *pm_iommu_iommufd_new(const PmIommufdConfig *config, GError **error)
     pm_iommu_init(&iommufd->parent, &iommufd_ops, kernel);
     iommufd->parent.mapping_limit = UINT64_MAX;
     iommufd->iommufd = -1;
-    iommufd->maps_files = true;
     iommufd->page_tables = g_array_new(FALSE, FALSE, sizeof(uint32_t));
     pm_vfio_device_set_init(&iommufd->devices, kernel,
                             config->sysfs_root != NULL ? config->sysfs_root : "/sys");

@@ -13,7 +13,7 @@ typedef struct {
     PmVfioDeviceSet devices;
     GArray *page_tables; /* of uint32_t: the HWPTs with dirty tracking */
     bool tracks_dirty;   /* all of them do */
-    bool maps_files;     /* false once the kernel has said that it cannot */
+    bool maps_files;     /* the kernel has IOMMU_IOAS_MAP_FILE */
 } PmIommufd;
 
 /* Argument structs begin with their size, which the caller has set. Returns 0 or -errno. */

@@ -9,6 +9,7 @@
 
 #include <sys/mman.h>
 
+#include "backend_util.h"
 #include "iommu_fixture.h"
 #include "kernel-uapi/vfio.h"
 
@@ -39,8 +40,8 @@ static int hooked_ioctl(PmKernel *kernel, int fd, unsigned long request, void *a
     if (hooked->request == request)
         return hooked->result;
     result = hooked->next->ops->ioctl(hooked->next, fd, request, argument);
-    if (request == VFIO_IOMMU_UNMAP_DMA)
-        ((struct vfio_iommu_type1_dma_unmap *)argument)->size += hooked->unmap_size_added;
+    if (request == backend_unmap_request())
+        backend_add_to_unmapped(argument, hooked->unmap_size_added);
     if (request == VFIO_IOMMU_GET_INFO && hooked->hide_capabilities)
         ((struct vfio_iommu_type1_info *)argument)->flags &= ~(uint32_t)VFIO_IOMMU_INFO_CAPS;
     return result;
@@ -79,13 +80,12 @@ void hooked_kernel_init(HookedKernel *hooked, PmKernel *next)
 IommuFixture *iommu_fixture_new(const PmFakeConfig *config)
 {
     IommuFixture *fixture = g_new0(IommuFixture, 1);
-    PmType1Config type1 = {.kernel = &fixture->hooked.parent, .group = GROUP};
     GError *error = NULL;
 
-    fixture->kernel = pm_fake_kernel_new(config, &error);
+    fixture->kernel = backend_fake_new(config, &error);
     assert_null(error);
     hooked_kernel_init(&fixture->hooked, fixture->kernel);
-    fixture->iommu = pm_iommu_type1_new(&type1, &error);
+    fixture->iommu = backend_open(&fixture->hooked.parent, 0, &error);
     assert_null(error);
     fixture->memory = mmap(NULL, FIXTURE_MEMORY_SIZE, PROT_READ | PROT_WRITE,
                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -130,7 +130,7 @@ void assert_mapped(IommuFixture *fixture, uint64_t count)
     assert_int_equal(pm_iommu_get_n_mappings(fixture->iommu), count);
     assert_int_equal(pm_iommu_get_pinned_bytes(fixture->iommu), count * BLOCK);
     assert_int_equal(pm_fake_kernel_get_n_mappings(fixture->kernel, GROUP), count);
-    assert_int_equal(pm_fake_kernel_get_locked(fixture->kernel), count * BLOCK);
+    assert_int_equal(backend_get_pinned(fixture->kernel), count * BLOCK);
 }
 
 void assert_run(IommuFixture *fixture, uint64_t from, uint64_t first, uint64_t count)

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "backend_util.h"
 #include "trace/replay_audit.h"
 
 static PmKernel *fake_with_two_groups(const PmFakeConfig *config)
@@ -14,7 +15,7 @@ static PmKernel *fake_with_two_groups(const PmFakeConfig *config)
     if (config != NULL)
         populating = *config;
     populating.pin = PM_FAKE_PIN_POPULATE;
-    fake = pm_fake_kernel_new(&populating, NULL);
+    fake = backend_fake_new(&populating, NULL);
     assert_non_null(fake);
     assert_true(pm_fake_kernel_add_device(fake, 2, "0000:00:05.0", "vfio-pci", NULL));
     return fake;
@@ -36,9 +37,7 @@ Stack *stack_new(const PmFakeConfig *config)
     stack->device = pm_virtio_mem_new(&device_config, NULL);
     assert_non_null(stack->device);
     for (unsigned i = 0; i < STACK_N_MAPPERS; i++) {
-        const PmType1Config type1 = {.kernel = stack->fake, .group = i + 1};
-
-        stack->iommus[i] = pm_iommu_type1_new(&type1, NULL);
+        stack->iommus[i] = backend_open(stack->fake, i, NULL);
         assert_non_null(stack->iommus[i]);
         stack->mappers[i] = pm_mapper_new(stack->iommus[i]);
         assert_true(pm_mapper_add_managed(stack->mappers[i], STACK_ADDRESS,
@@ -58,7 +57,7 @@ void stack_free(Stack *stack)
     for (unsigned i = 0; i < STACK_N_MAPPERS; i++)
         pm_iommu_unref(stack->iommus[i]);
     assert_int_equal(pm_fake_kernel_get_n_open(stack->fake), 0);
-    assert_int_equal(pm_fake_kernel_get_locked(stack->fake), 0);
+    assert_int_equal(backend_get_pinned(stack->fake), 0);
     pm_kernel_unref(stack->fake);
     g_free(stack);
 }
@@ -100,7 +99,7 @@ void stack_check(Stack *stack)
                 fail_msg("%s", error->message);
         }
     }
-    assert_int_equal(pm_fake_kernel_get_locked(stack->fake), STACK_N_MAPPERS * plugged);
+    assert_int_equal(backend_get_pinned(stack->fake), STACK_N_MAPPERS * plugged);
     assert_true(pm_ram_resident(stack->ram, 0, STACK_N_BLOCKS * STACK_BLOCK, &resident, NULL));
     assert_int_equal(resident, plugged);
 }
@@ -119,7 +118,7 @@ void stack_snapshot(Stack *stack, Snapshot *snapshot)
         snapshot->pinned[i] = pm_iommu_get_pinned_bytes(stack->iommus[i]);
         snapshot->kernel_mappings[i] = pm_fake_kernel_get_n_mappings(stack->fake, i + 1);
     }
-    snapshot->locked = pm_fake_kernel_get_locked(stack->fake);
+    snapshot->locked = backend_get_pinned(stack->fake);
     assert_true(
         pm_ram_resident(stack->ram, 0, STACK_N_BLOCKS * STACK_BLOCK, &snapshot->resident, NULL));
 }

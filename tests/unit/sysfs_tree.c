@@ -52,3 +52,12 @@ void sysfs_tree_add(const char *root, const char *address, int group, const char
     g_assert_cmpint(g_mkdir_with_parents(group_folder, 0700), ==, 0);
     link_to(member_target, group_folder, address);
 }
+
+void sysfs_tree_add_file(const char *root, const char *address, int number)
+{
+    g_autofree char *name = g_strdup_printf("vfio%d", number);
+    g_autofree char *folder =
+        g_build_filename(root, "bus/pci/devices", address, "vfio-dev", name, NULL);
+
+    g_assert_cmpint(g_mkdir_with_parents(folder, 0700), ==, 0);
+}

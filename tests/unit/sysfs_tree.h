@@ -10,4 +10,7 @@ void sysfs_tree_free(char *root);
 /* A PCI device. @group: of the IOMMU, or negative for none. @driver: NULL for none. */
 void sysfs_tree_add(const char *root, const char *address, int group, const char *driver);
 
+/* Gives a device that is there a file of its own: /dev/vfio/devices/vfio@number. */
+void sysfs_tree_add_file(const char *root, const char *address, int number);
+
 #endif

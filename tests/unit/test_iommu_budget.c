@@ -9,6 +9,7 @@
 
 #include <errno.h>
 
+#include "backend_util.h"
 #include "iommu_fixture.h"
 #include "kernel-uapi/vfio.h"
 
@@ -44,6 +45,17 @@ static void limit_and_what_is_available_are_the_kernels(void **state)
     assert_true(pm_iommu_query_available(fixture->iommu, &n_available, NULL));
     assert_int_equal(n_available, 65530);
     assert_int_equal(pm_iommu_get_mapping_limit(fixture->iommu), 65535);
+}
+
+static void there_is_no_limit_of_mappings(void **state)
+{
+    IommuFixture *fixture = *state;
+    uint64_t n_available = 0;
+
+    assert_true(pm_iommu_get_mapping_limit(fixture->iommu) == UINT64_MAX);
+    assert_true(pm_iommu_query_available(fixture->iommu, &n_available, NULL));
+    assert_true(n_available == UINT64_MAX);
+    assert_true(pm_iommu_check_budget(fixture->iommu, UINT64_C(1) << 40, BLOCK, 4096, NULL));
 }
 
 static void question_for_what_is_available_can_fail(void **state)
@@ -162,7 +174,8 @@ static void page_sizes_and_ranges_are_the_kernels(void **state)
     size_t n_ranges = 0;
     const PmIovaRange *ranges = pm_iommu_get_iova_ranges(fixture->iommu, &n_ranges);
 
-    assert_int_equal(pm_iommu_get_page_sizes(fixture->iommu), 0x40201000);
+    assert_int_equal(pm_iommu_get_page_sizes(fixture->iommu),
+                     backend_is_iommufd() ? 0x1000 : 0x40201000);
     assert_int_equal(n_ranges, 2);
     assert_int_equal(ranges[0].start, 0);
     assert_int_equal(ranges[0].last, 0xfedfffff);
@@ -255,12 +268,13 @@ static void last_page_below_two_to_the_64_is_left_out(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        BUDGET_TEST(limit_and_what_is_available_are_the_kernels),
-        BUDGET_TEST(question_for_what_is_available_can_fail),
-        cmocka_unit_test(budget_has_room_up_to_the_limit_and_no_further),
-        cmocka_unit_test(advice_is_the_smallest_block_size_that_fits),
-        cmocka_unit_test(there_is_no_advice_on_blocks_of_different_sizes),
-        cmocka_unit_test(full_container_advises_larger_blocks_for_all),
+        BACKEND_IOMMUFD_ONLY(BUDGET_TEST(there_is_no_limit_of_mappings)),
+        BACKEND_TYPE1_ONLY(BUDGET_TEST(limit_and_what_is_available_are_the_kernels)),
+        BACKEND_TYPE1_ONLY(BUDGET_TEST(question_for_what_is_available_can_fail)),
+        BACKEND_TYPE1_ONLY(cmocka_unit_test(budget_has_room_up_to_the_limit_and_no_further)),
+        BACKEND_TYPE1_ONLY(cmocka_unit_test(advice_is_the_smallest_block_size_that_fits)),
+        BACKEND_TYPE1_ONLY(cmocka_unit_test(there_is_no_advice_on_blocks_of_different_sizes)),
+        BACKEND_TYPE1_ONLY(cmocka_unit_test(full_container_advises_larger_blocks_for_all)),
         cmocka_unit_test(locked_memory_has_room_up_to_the_limit_and_no_further),
         BUDGET_TEST(limit_lowered_below_what_is_used_leaves_no_room),
         BUDGET_TEST(cap_ipc_lock_waives_the_locked_memory_limit),
@@ -271,7 +285,7 @@ int main(void)
         BUDGET_TEST(range_larger_than_all_says_so),
         BUDGET_TEST(range_that_is_empty_or_unaligned_is_refused),
         cmocka_unit_test(many_ranges_are_not_all_told),
-        cmocka_unit_test(last_page_below_two_to_the_64_is_left_out),
+        BACKEND_TYPE1_ONLY(cmocka_unit_test(last_page_below_two_to_the_64_is_left_out)),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -14,6 +14,7 @@
 
 #include <plugmap/plugmap.h>
 
+#include "backend_util.h"
 #include "dma/engine.h"
 #include "iommu_fixture.h"
 #include "kernel-uapi/vfio.h"
@@ -34,27 +35,36 @@ static bool is_on_host(void)
     return g_strcmp0(g_getenv("PLUGMAP_KERNEL"), "host") == 0;
 }
 
+static void add_to_sysfs(const Devices *devices, const char *device, int group, int file)
+{
+    sysfs_tree_add(devices->sysfs, device, group, "vfio-pci");
+    sysfs_tree_add_file(devices->sysfs, device, file);
+}
+
 static PmKernel *make_kernel(Devices *devices)
 {
     PmKernel *kernel;
 
     if (is_on_host())
         return pm_kernel_host_new();
-    kernel = pm_fake_kernel_new(NULL, NULL);
+    kernel = backend_fake_new(NULL, NULL);
     devices->sysfs = sysfs_tree_new();
     assert_true(pm_fake_kernel_add_device(kernel, 2, SECOND, "vfio-pci", NULL));
     assert_true(pm_fake_kernel_add_device(kernel, 3, FIRST, "vfio-pci", NULL));
-    sysfs_tree_add(devices->sysfs, SECOND, 2, "vfio-pci");
-    sysfs_tree_add(devices->sysfs, FIRST, 3, "vfio-pci");
+    add_to_sysfs(devices, SECOND, 2, 1);
+    add_to_sysfs(devices, FIRST, 3, 2);
     return kernel;
 }
 
 static PmIommu *open_device(const Devices *devices, const char *device)
 {
-    const PmType1Config config = {
+    const PmType1Config type1 = {
+        .kernel = devices->kernel, .device = device, .sysfs_root = devices->sysfs};
+    const PmIommufdConfig iommufd = {
         .kernel = devices->kernel, .device = device, .sysfs_root = devices->sysfs};
     g_autoptr(GError) error = NULL;
-    PmIommu *iommu = pm_iommu_type1_new(&config, &error);
+    PmIommu *iommu = backend_is_iommufd() ? pm_iommu_iommufd_new(&iommufd, &error)
+                                          : pm_iommu_type1_new(&type1, &error);
 
     if (iommu == NULL)
         fail_msg("%s", error->message);
@@ -224,7 +234,8 @@ static void unknown_devices_are_refused(void **state)
     assert_false(pm_iommu_detach(devices->iommu, SECOND, &detach));
     assert_error(&detach, PM_ERROR_NOT_FOUND, SECOND " is not attached");
     assert_int_equal(pm_iommu_open_device(devices->iommu, SECOND, &opened), -1);
-    assert_error(&opened, PM_ERROR_NOT_FOUND, SECOND " is in no IOMMU group");
+    assert_error(&opened, PM_ERROR_NOT_FOUND,
+                 backend_is_iommufd() ? SECOND " is not attached" : SECOND " is in no IOMMU group");
 }
 
 static void device_file_is_opened_once(void **state)
@@ -245,8 +256,8 @@ static void devices_of_one_group_keep_it_together(void **state)
 
     assert_true(pm_fake_kernel_add_device(devices->kernel, 9, "0000:00:09.0", "vfio-pci", NULL));
     assert_true(pm_fake_kernel_add_device(devices->kernel, 9, "0000:00:09.1", "vfio-pci", NULL));
-    sysfs_tree_add(devices->sysfs, "0000:00:09.0", 9, "vfio-pci");
-    sysfs_tree_add(devices->sysfs, "0000:00:09.1", 9, "vfio-pci");
+    add_to_sysfs(devices, "0000:00:09.0", 9, 3);
+    add_to_sysfs(devices, "0000:00:09.1", 9, 4);
     iommu = open_device(devices, "0000:00:09.0");
     assert_true(pm_iommu_attach(iommu, "0000:00:09.1", NULL));
     assert_true(pm_iommu_detach(iommu, "0000:00:09.0", NULL));
@@ -255,28 +266,29 @@ static void devices_of_one_group_keep_it_together(void **state)
     assert_false(pm_iommu_detach(iommu, "0000:00:09.1", NULL));
 }
 
+/* iommufd's question for dirty tracking may fail without harm. */
 static void attaching_that_fails_at_any_call_changes_nothing(void **state)
 {
     Devices *devices = *state;
     uint64_t n_open;
-    uint64_t n_failed = 0;
+    unsigned n_failed = 0;
 
     assert_true(map_block(devices, devices->iommu, 0));
     n_open = pm_fake_kernel_get_n_open(devices->kernel);
-    for (;;) {
+    for (uint64_t nth = 1; nth <= 6; nth++) {
         bool attached;
 
-        pm_fake_kernel_fail(devices->kernel, PM_FAKE_CALL_ANY, n_failed + 1, EIO);
+        pm_fake_kernel_fail(devices->kernel, PM_FAKE_CALL_ANY, nth, EIO);
         attached = pm_iommu_attach(devices->iommu, SECOND, NULL);
         pm_fake_kernel_clear_faults(devices->kernel);
         if (attached)
-            break;
-        n_failed++;
+            assert_true(pm_iommu_detach(devices->iommu, SECOND, NULL));
+        n_failed += !attached;
         assert_int_equal(pm_fake_kernel_get_n_open(devices->kernel), n_open);
         assert_int_equal(pm_fake_kernel_get_n_mappings(devices->kernel, 2), 0);
         assert_int_equal(pm_fake_kernel_get_n_mappings(devices->kernel, 3), 1);
     }
-    /* Opening, status, joining, info. */
+    /* Opening, status, joining, info; or opening, binding, attaching, ranges. */
     assert_int_equal(n_failed, 4);
 }
 
@@ -290,6 +302,20 @@ static void device_that_the_kernel_holds_stays_attached(void **state)
     pm_fake_kernel_fail(devices->kernel, PM_FAKE_CALL_IOCTL, 1, EBUSY);
     assert_false(pm_iommu_detach(devices->iommu, SECOND, &error));
     assert_error(&error, PM_ERROR_BUSY, "a mapping of its registers");
+    assert_true(device_sees(devices, devices->iommu, SECOND, 0));
+    assert_true(pm_iommu_detach(devices->iommu, SECOND, NULL));
+}
+
+static void device_that_the_kernel_does_not_detach_stays_attached(void **state)
+{
+    Devices *devices = *state;
+    g_autoptr(GError) error = NULL;
+
+    assert_true(pm_iommu_attach(devices->iommu, SECOND, NULL));
+    assert_true(map_block(devices, devices->iommu, 0));
+    pm_fake_kernel_fail(devices->kernel, PM_FAKE_CALL_IOCTL, 1, EIO);
+    assert_false(pm_iommu_detach(devices->iommu, SECOND, &error));
+    assert_error(&error, PM_ERROR_KERNEL, "EIO");
     assert_true(device_sees(devices, devices->iommu, SECOND, 0));
     assert_true(pm_iommu_detach(devices->iommu, SECOND, NULL));
 }
@@ -313,7 +339,8 @@ int main(void)
     const struct CMUnitTest fake_tests[] = {
         DEVICES_TEST(devices_of_one_group_keep_it_together),
         DEVICES_TEST(attaching_that_fails_at_any_call_changes_nothing),
-        DEVICES_TEST(device_that_the_kernel_holds_stays_attached),
+        BACKEND_TYPE1_ONLY(DEVICES_TEST(device_that_the_kernel_holds_stays_attached)),
+        BACKEND_IOMMUFD_ONLY(DEVICES_TEST(device_that_the_kernel_does_not_detach_stays_attached)),
     };
 
     int n_failed = cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,328 @@
+/* SPDX-License-Identifier: MIT */
+/* What only iommufd can: mapping by file, more mappings than type1's limit, dirty pages. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <plugmap/plugmap.h>
+
+#include "dma/engine.h"
+#include "iommu_fixture.h"
+#include "kernel-uapi/iommufd.h"
+
+#define DEVICE "0000:00:04.0"
+#define PAGE   UINT64_C(4096)
+
+typedef struct {
+    PmKernel *kernel;
+    HookedKernel hooked;
+    PmIommu *iommu;
+} Fixture;
+
+static Fixture *fixture_new(bool maps_files, bool tracks_dirty)
+{
+    Fixture *fixture = g_new0(Fixture, 1);
+    PmIommufdConfig iommufd = {.device = DEVICE, .device_file = "/dev/vfio/devices/vfio0"};
+    PmFakeConfig config;
+
+    pm_fake_config_init(&config);
+    config.iommufd = true;
+    config.ioas_map_file = maps_files;
+    config.dirty_tracking = tracks_dirty;
+    fixture->kernel = pm_fake_kernel_new(&config, NULL);
+    hooked_kernel_init(&fixture->hooked, fixture->kernel);
+    assert_true(pm_fake_kernel_add_device(fixture->kernel, 2, "0000:00:05.0", "vfio-pci", NULL));
+    iommufd.kernel = &fixture->hooked.parent;
+    fixture->iommu = pm_iommu_iommufd_new(&iommufd, NULL);
+    assert_non_null(fixture->iommu);
+    return fixture;
+}
+
+static void fixture_free(Fixture *fixture)
+{
+    pm_iommu_unref(fixture->iommu);
+    assert_int_equal(pm_fake_kernel_get_n_open(fixture->kernel), 0);
+    assert_int_equal(pm_fake_kernel_get_pinned(fixture->kernel), 0);
+    pm_kernel_unref(fixture->kernel);
+    g_free(fixture);
+}
+
+static int make(void **state)
+{
+    *state = fixture_new(true, true);
+    return 0;
+}
+
+static int make_old(void **state)
+{
+    *state = fixture_new(false, false);
+    return 0;
+}
+
+static int drop(void **state)
+{
+    fixture_free(*state);
+    return 0;
+}
+
+static bool map_ram(Fixture *fixture, PmRam *ram, uint64_t n_blocks, GError **error)
+{
+    uint64_t offset;
+    int fd = pm_ram_get_fd(ram, &offset);
+
+    return pm_iommu_map_file(fixture->iommu, BASE, pm_ram_get_host(ram), fd, offset, PAGE, n_blocks,
+                             PM_IOMMU_READ_WRITE, error);
+}
+
+/* What the device reads by DMA at an I/O address. */
+static char seen_at(Fixture *fixture, uint64_t iova)
+{
+    g_autoptr(PmDmaEngine) engine =
+        pm_dma_engine_attach(fixture->iommu, fixture->kernel, DEVICE, BASE, 64 * PAGE, NULL);
+    char data[PM_DMA_PAGE];
+
+    assert_non_null(engine);
+    assert_true(pm_dma_engine_read(engine, iova, data, NULL));
+    return data[0];
+}
+
+/* --- by file --- */
+
+/* What the process has mapped in place of the file's pages is not what the device sees. */
+static void file_is_mapped_and_not_what_the_process_has_there(void **state)
+{
+    Fixture *fixture = *state;
+    g_autoptr(PmRam) ram = pm_ram_new(PM_RAM_MEMFD, 4 * PAGE, 0, NULL);
+    char *host = pm_ram_get_host(ram);
+
+    memset(host, 'f', 4 * PAGE);
+    assert_true(map_ram(fixture, ram, 4, NULL));
+    assert_ptr_equal(mmap(host + PAGE, PAGE, PROT_READ | PROT_WRITE,
+                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0),
+                     host + PAGE);
+    assert_int_equal(seen_at(fixture, BASE), 'f');
+    assert_int_equal(seen_at(fixture, BASE + PAGE), 'f');
+    assert_true(pm_iommu_unmap(fixture->iommu, BASE, 4 * PAGE, NULL));
+}
+
+static void kernel_that_knows_no_files_maps_by_address(void **state)
+{
+    Fixture *fixture = *state;
+    g_autoptr(PmRam) ram = pm_ram_new(PM_RAM_MEMFD, 4 * PAGE, 0, NULL);
+
+    memset(pm_ram_get_host(ram), 'a', 4 * PAGE);
+    assert_true(map_ram(fixture, ram, 4, NULL));
+    assert_int_equal(seen_at(fixture, BASE + 3 * PAGE), 'a');
+    assert_int_equal(pm_iommu_get_n_mappings(fixture->iommu), 4);
+}
+
+/* The question at opening is not answered with ENOTTY, but a request is with EINVAL. */
+static void file_that_cannot_be_mapped_is_mapped_by_address(void **state)
+{
+    Fixture *fixture = *state;
+    g_autoptr(PmRam) ram = pm_ram_new(PM_RAM_MEMFD, 2 * PAGE, 0, NULL);
+
+    fixture->hooked.request = IOMMU_IOAS_MAP_FILE;
+    fixture->hooked.result = -EINVAL;
+    memset(pm_ram_get_host(ram), 'b', 2 * PAGE);
+    assert_true(map_ram(fixture, ram, 2, NULL));
+    assert_int_equal(seen_at(fixture, BASE + PAGE), 'b');
+}
+
+static void failure_of_any_block_of_a_file_leaves_all_as_before(void **state)
+{
+    Fixture *fixture = *state;
+    g_autoptr(PmRam) ram = pm_ram_new(PM_RAM_MEMFD, 8 * PAGE, 0, NULL);
+
+    for (uint64_t nth = 1; nth <= 8; nth++) {
+        g_autoptr(GError) error = NULL;
+
+        pm_fake_kernel_fail(fixture->kernel, PM_FAKE_CALL_MAP, nth, ENOMEM);
+        assert_false(map_ram(fixture, ram, 8, &error));
+        assert_error(&error, PM_ERROR_LOCKED_MEMORY, "ENOMEM");
+        assert_int_equal(pm_iommu_get_n_mappings(fixture->iommu), 0);
+        assert_int_equal(pm_fake_kernel_get_n_mappings(fixture->kernel, 1), 0);
+        assert_int_equal(pm_fake_kernel_get_pinned(fixture->kernel), 0);
+    }
+    assert_true(map_ram(fixture, ram, 8, NULL));
+}
+
+static void offset_beyond_any_file_is_refused(void **state)
+{
+    Fixture *fixture = *state;
+    g_autoptr(PmRam) ram = pm_ram_new(PM_RAM_MEMFD, PAGE, 0, NULL);
+    g_autoptr(GError) error = NULL;
+
+    assert_false(pm_iommu_map_file(fixture->iommu, BASE, pm_ram_get_host(ram), 0, UINT64_MAX - 10,
+                                   PAGE, 1, PM_IOMMU_READ, &error));
+    assert_error(&error, PM_ERROR_INVALID_ARGUMENT, "file offset");
+}
+
+/* A mapper maps shared memory by file, and a private copy of one by address. */
+static void mapper_maps_private_memory_of_a_file_by_address(void **state)
+{
+    Fixture *fixture = *state;
+    g_autoptr(PmMapper) mapper = pm_mapper_new(fixture->iommu);
+    int fd = memfd_create("private", MFD_CLOEXEC);
+    PmRamAdoption adoption = {.size = PAGE, .has_fd = true, .fd = fd};
+    g_autoptr(PmRam) ram = NULL;
+
+    assert_int_equal(ftruncate(fd, (off_t)PAGE), 0);
+    adoption.host = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
+    memset(adoption.host, 'p', PAGE);
+    ram = pm_ram_adopt(&adoption, NULL);
+    assert_true(pm_mapper_add_ram(mapper, BASE, ram, NULL));
+    assert_int_equal(seen_at(fixture, BASE), 'p');
+    g_clear_pointer(&mapper, pm_mapper_free);
+    (void)munmap(adoption.host, PAGE);
+    (void)close(fd);
+}
+
+/* --- more than type1's limit --- */
+
+static void a_hundred_thousand_blocks_are_mapped(void **state)
+{
+    Fixture *fixture = *state;
+    const uint64_t n_blocks = 100000;
+    g_autoptr(PmRam) ram = pm_ram_new(PM_RAM_ANONYMOUS, n_blocks * PAGE, 0, NULL);
+
+    assert_true(pm_iommu_map(fixture->iommu, BASE, pm_ram_get_host(ram), PAGE, n_blocks,
+                             PM_IOMMU_READ_WRITE, NULL));
+    assert_int_equal(pm_fake_kernel_get_n_mappings(fixture->kernel, 1), n_blocks);
+    assert_true(pm_iommu_unmap(fixture->iommu, BASE, n_blocks * PAGE, NULL));
+    assert_int_equal(pm_fake_kernel_get_n_mappings(fixture->kernel, 1), 0);
+}
+
+/* --- unmap --- */
+
+/* Somebody else has removed it: iommufd says ENOENT, which is never success. */
+static void area_that_is_gone_is_an_error_of_its_own(void **state)
+{
+    Fixture *fixture = *state;
+    g_autoptr(PmRam) ram = pm_ram_new(PM_RAM_ANONYMOUS, PAGE, 0, NULL);
+    g_autoptr(GError) error = NULL;
+
+    assert_true(map_ram(fixture, ram, 1, NULL));
+    pm_fake_kernel_fail(fixture->kernel, PM_FAKE_CALL_UNMAP, 1, ENOENT);
+    assert_false(pm_iommu_unmap(fixture->iommu, BASE, PAGE, &error));
+    assert_error(&error, PM_ERROR_UNMAP_MISMATCH, "no area there");
+    assert_int_equal(pm_iommu_get_n_mappings(fixture->iommu), 1);
+    assert_true(pm_iommu_purge(fixture->iommu, BASE, PAGE, NULL));
+}
+
+/* --- dirty pages --- */
+
+static void write_by_dma(Fixture *fixture, uint64_t iova)
+{
+    g_autoptr(PmDmaEngine) engine =
+        pm_dma_engine_attach(fixture->iommu, fixture->kernel, DEVICE, BASE, 64 * PAGE, NULL);
+    char data[PM_DMA_PAGE] = "written";
+
+    assert_non_null(engine);
+    assert_true(pm_dma_engine_write(engine, iova, data, NULL));
+}
+
+static uint64_t read_dirty(Fixture *fixture)
+{
+    uint64_t bitmap = 0;
+
+    assert_true(pm_iommu_read_dirty(fixture->iommu, BASE, 8 * PAGE, PAGE, &bitmap, NULL));
+    return bitmap;
+}
+
+static void written_pages_are_told_once(void **state)
+{
+    Fixture *fixture = *state;
+    g_autoptr(PmRam) ram = pm_ram_new(PM_RAM_ANONYMOUS, 8 * PAGE, 0, NULL);
+
+    assert_true(map_ram(fixture, ram, 8, NULL));
+    write_by_dma(fixture, BASE);
+    assert_true(pm_iommu_set_dirty_tracking(fixture->iommu, true, NULL));
+    assert_int_equal(read_dirty(fixture), 0);
+    write_by_dma(fixture, BASE + 2 * PAGE);
+    write_by_dma(fixture, BASE + 7 * PAGE);
+    assert_int_equal(read_dirty(fixture), 0x84);
+    assert_int_equal(read_dirty(fixture), 0);
+    assert_true(pm_iommu_set_dirty_tracking(fixture->iommu, false, NULL));
+    assert_true(pm_iommu_unmap(fixture->iommu, BASE, 8 * PAGE, NULL));
+}
+
+static void dirty_pages_are_read_only_while_they_are_tracked(void **state)
+{
+    Fixture *fixture = *state;
+    g_autoptr(GError) error = NULL;
+    uint64_t bitmap = 0;
+
+    assert_false(pm_iommu_read_dirty(fixture->iommu, BASE, PAGE, PAGE, &bitmap, &error));
+    assert_error(&error, PM_ERROR_INVALID_ARGUMENT, "not tracked");
+}
+
+static void dirty_range_has_to_be_whole_pages(void **state)
+{
+    Fixture *fixture = *state;
+    g_autoptr(GError) power = NULL;
+    g_autoptr(GError) size = NULL;
+    uint64_t bitmap = 0;
+
+    assert_true(pm_iommu_set_dirty_tracking(fixture->iommu, true, NULL));
+    assert_false(pm_iommu_read_dirty(fixture->iommu, BASE, PAGE, 3 * PAGE, &bitmap, &power));
+    assert_error(&power, PM_ERROR_INVALID_ARGUMENT, "power of two");
+    assert_false(pm_iommu_read_dirty(fixture->iommu, BASE, PAGE, 2 * PAGE, &bitmap, &size));
+    assert_error(&size, PM_ERROR_UNALIGNED, "whole pages");
+}
+
+static void iommu_that_cannot_track_says_so(void **state)
+{
+    Fixture *fixture = *state;
+    g_autoptr(GError) error = NULL;
+
+    assert_false(pm_iommu_set_dirty_tracking(fixture->iommu, true, &error));
+    assert_error(&error, PM_ERROR_UNSUPPORTED, "not supported by the IOMMU of " DEVICE);
+}
+
+static void type1_says_that_it_cannot_track(void **state)
+{
+    IommuFixture *type1 = iommu_fixture_new(NULL);
+    g_autoptr(GError) set = NULL;
+    g_autoptr(GError) read = NULL;
+    uint64_t bitmap = 0;
+
+    (void)state;
+    assert_false(pm_iommu_set_dirty_tracking(type1->iommu, true, &set));
+    assert_error(&set, PM_ERROR_UNSUPPORTED, "iommufd");
+    assert_false(pm_iommu_read_dirty(type1->iommu, BASE, PAGE, PAGE, &bitmap, &read));
+    assert_error(&read, PM_ERROR_UNSUPPORTED, "iommufd");
+    iommu_fixture_free(type1);
+}
+
+#define MAP_TEST(name) cmocka_unit_test_setup_teardown(name, make, drop)
+#define OLD_TEST(name) cmocka_unit_test_setup_teardown(name, make_old, drop)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        MAP_TEST(file_is_mapped_and_not_what_the_process_has_there),
+        OLD_TEST(kernel_that_knows_no_files_maps_by_address),
+        MAP_TEST(file_that_cannot_be_mapped_is_mapped_by_address),
+        MAP_TEST(failure_of_any_block_of_a_file_leaves_all_as_before),
+        MAP_TEST(offset_beyond_any_file_is_refused),
+        MAP_TEST(mapper_maps_private_memory_of_a_file_by_address),
+        MAP_TEST(a_hundred_thousand_blocks_are_mapped),
+        MAP_TEST(area_that_is_gone_is_an_error_of_its_own),
+        MAP_TEST(written_pages_are_told_once),
+        MAP_TEST(dirty_pages_are_read_only_while_they_are_tracked),
+        MAP_TEST(dirty_range_has_to_be_whole_pages),
+        OLD_TEST(iommu_that_cannot_track_says_so),
+        cmocka_unit_test(type1_says_that_it_cannot_track),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
