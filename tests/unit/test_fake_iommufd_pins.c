@@ -347,18 +347,21 @@ static void a_sealed_file_can_be_read(void **state)
     g_autoptr(Iommufd) iommufd = iommufd_attached(&config);
     int fd = memfd_create("plugmap-test", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     const uint32_t word = 99;
+    void *mapped;
 
     (void)state;
     assert_int_equal(ftruncate(fd, (off_t)PAGE), 0);
     assert_int_equal(pwrite(fd, &word, sizeof(word), 0), sizeof(word));
     assert_int_equal(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE), 0);
-    if (mmap(NULL, PAGE, PROT_READ, MAP_SHARED, fd, 0) == MAP_FAILED) {
+    mapped = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, fd, 0);
+    if (mapped == MAP_FAILED) {
         print_message("skipped, because the host cannot map a sealed file: take Linux 6.7\n");
         skip();
         return;
     }
     assert_int_equal(iommufd_map_file(iommufd, 0, fd, 0, PAGE), 0);
     assert_int_equal(iommufd_dma_read(iommufd, 0), word);
+    munmap(mapped, PAGE);
     close(fd);
 }
 
