@@ -377,6 +377,8 @@ int pm_ioas_unmap_range(PmIoas *ioas, uint64_t first, uint64_t last, uint64_t *n
     uint64_t removed_last = 0;
 
     *n_bytes = 0;
+    if (ioas->iommufd->fake->plan.shorten && !shorten(ioas, first, &last))
+        return 0;
     for (; area != NULL && area->key.first >= first && area->key.last <= last;
          area = pm_ioas_next_area(ioas, area)) {
         unfill_area(ioas, area);
@@ -405,10 +407,8 @@ static int unmap(PmIoas *ioas, const struct iommu_ioas_unmap *unmap, uint64_t *n
         return -EINVAL;
     if (last < first)
         return -EOVERFLOW;
-    *n_bytes = 0;
-    if (ioas->iommufd->fake->plan.shorten && !shorten(ioas, first, &last))
-        return 0;
     result = pm_ioas_unmap_range(ioas, first, last, n_bytes);
+    all |= ioas->iommufd->fake->plan.shorten;
     return result == 0 && *n_bytes == 0 && !all ? -ENOENT : result;
 }
 

@@ -368,10 +368,33 @@ static void valid_addresses_are_the_configured_ones(void **state)
     assert_int_equal(ranges[1].last, UINT64_MAX);
 }
 
+static void a_fault_queue_is_there_and_empty(void **state)
+{
+    g_autoptr(Iommufd) iommufd = iommufd_new(NULL);
+    struct iommu_fault_alloc alloc = {.size = sizeof(alloc)};
+    char fault[40];
+    const char answer[8] = {0};
+    int fd;
+
+    (void)state;
+    assert_int_equal(iommufd_call(iommufd, IOMMU_FAULT_QUEUE_ALLOC, &alloc), 0);
+    fd = (int)alloc.out_fault_fd;
+    assert_int_equal(alloc.out_fault_id, 3);
+    assert_int_equal(iommufd->kernel->ops->pread(iommufd->kernel, fd, fault, 40, 0), 0);
+    assert_int_equal(iommufd->kernel->ops->pread(iommufd->kernel, fd, fault, 39, 0), -ESPIPE);
+    assert_int_equal(iommufd->kernel->ops->pwrite(iommufd->kernel, fd, answer, 8, 0), -EINVAL);
+    assert_int_equal(iommufd_destroy(iommufd, 3), -EBUSY);
+    assert_int_equal(iommufd_close(iommufd, fd), 0);
+    assert_int_equal(iommufd_destroy(iommufd, 3), 0);
+    assert_int_equal(iommufd_call(iommufd, IOMMU_FAULT_QUEUE_ALLOC, &alloc), 0);
+    assert_int_equal(iommufd_close(iommufd, iommufd->iommufd), 0);
+    assert_int_equal(iommufd_close(iommufd, iommufd->device), 0);
+    assert_int_equal(pm_fake_kernel_get_n_open(iommufd->kernel), 1);
+}
+
 static void what_the_fake_does_not_have_is_refused(void **state)
 {
     g_autoptr(Iommufd) iommufd = iommufd_new(NULL);
-    struct iommu_fault_alloc fault = {.size = sizeof(fault)};
     struct iommu_hwpt_invalidate invalidate = {
         .size = sizeof(invalidate),
         .hwpt_id = iommufd->ioas,
@@ -379,7 +402,6 @@ static void what_the_fake_does_not_have_is_refused(void **state)
     };
 
     (void)state;
-    assert_int_equal(iommufd_call(iommufd, IOMMU_FAULT_QUEUE_ALLOC, &fault), -EOPNOTSUPP);
     assert_int_equal(iommufd_call(iommufd, IOMMU_HWPT_INVALIDATE, &invalidate), -EINVAL);
     assert_int_equal(invalidate.entry_num, 0);
     assert_int_equal(iommufd_call(iommufd, IOMMU_HWPT_INVALIDATE, &invalidate), -ENOENT);
@@ -434,6 +456,7 @@ int main(void)
         cmocka_unit_test(an_attach_that_cannot_answer_is_undone),
         cmocka_unit_test(pages_larger_than_memorys_cannot_be_attached_to),
         cmocka_unit_test(valid_addresses_are_the_configured_ones),
+        cmocka_unit_test(a_fault_queue_is_there_and_empty),
         cmocka_unit_test(what_the_fake_does_not_have_is_refused),
         cmocka_unit_test(a_page_table_made_by_hand_stays),
     };
