@@ -354,6 +354,26 @@ int pm_ioas_copy(PmIommufdRequest *request)
 
 /* --- removing areas --- */
 
+int pm_ioas_unmap_range(PmIoas *ioas, uint64_t first, uint64_t last, uint64_t *n_bytes)
+{
+    const PmArea *area = pm_range_map_find(ioas->areas, first);
+    uint64_t removed_last = 0;
+
+    *n_bytes = 0;
+    for (; area != NULL && area->key.first >= first && area->key.last <= last;
+         area = pm_ioas_next_area(ioas, area)) {
+        unfill_area(ioas, area);
+        pm_iopt_pages_unref(area->pages);
+        *n_bytes += pm_area_size(area);
+        removed_last = area->key.last;
+    }
+    if (area != NULL && area->key.first > last)
+        area = NULL;
+    if (*n_bytes > 0)
+        (void)pm_range_map_remove(ioas->areas, first, removed_last);
+    return area != NULL ? -ENOENT : 0;
+}
+
 /* Planned by the test: only the first half of the areas. False if that is none. */
 static bool shorten(const PmIoas *ioas, uint64_t first, uint64_t *last)
 {
@@ -371,27 +391,12 @@ static bool shorten(const PmIoas *ioas, uint64_t first, uint64_t *last)
     return true;
 }
 
-int pm_ioas_unmap_range(PmIoas *ioas, uint64_t first, uint64_t last, uint64_t *n_bytes)
+int pm_ioas_unmap_requested(PmIoas *ioas, uint64_t first, uint64_t last, uint64_t *n_bytes)
 {
-    const PmArea *area = pm_range_map_find(ioas->areas, first);
-    uint64_t removed_last = 0;
-
     *n_bytes = 0;
     if (ioas->iommufd->fake->plan.shorten && !shorten(ioas, first, &last))
         return 0;
-    for (; area != NULL && area->key.first >= first && area->key.last <= last;
-         area = pm_ioas_next_area(ioas, area)) {
-        unfill_area(ioas, area);
-        pm_iopt_pages_unref(area->pages);
-        *n_bytes += pm_area_size(area);
-        removed_last = area->key.last;
-    }
-    if (area != NULL && area->key.first > last)
-        area = NULL;
-    /* The whole address space is 2^64 bytes, which is 0. */
-    if (removed_last > 0 || *n_bytes > 0)
-        (void)pm_range_map_remove(ioas->areas, first, removed_last);
-    return area != NULL ? -ENOENT : 0;
+    return pm_ioas_unmap_range(ioas, first, last, n_bytes);
 }
 
 static int unmap(PmIoas *ioas, const struct iommu_ioas_unmap *unmap, uint64_t *n_bytes)
@@ -407,7 +412,7 @@ static int unmap(PmIoas *ioas, const struct iommu_ioas_unmap *unmap, uint64_t *n
         return -EINVAL;
     if (last < first)
         return -EOVERFLOW;
-    result = pm_ioas_unmap_range(ioas, first, last, n_bytes);
+    result = pm_ioas_unmap_requested(ioas, first, last, n_bytes);
     all |= ioas->iommufd->fake->plan.shorten;
     return result == 0 && *n_bytes == 0 && !all ? -ENOENT : result;
 }

@@ -17,6 +17,8 @@ int pm_ioas_map_fixed(PmIoas *ioas, uint64_t iova, uint64_t address, uint64_t le
 /* Removes areas from @first to @last, up to one that is in the range only in part, which is
  * -ENOENT. @n_bytes: what was removed. */
 int pm_ioas_unmap_range(PmIoas *ioas, uint64_t first, uint64_t last, uint64_t *n_bytes);
+/* The same for a request to unmap, which the fault plan can shorten. */
+int pm_ioas_unmap_requested(PmIoas *ioas, uint64_t first, uint64_t last, uint64_t *n_bytes);
 
 /* Makes @iova the last address of an area, if it is inside one. Returns 0, -EINVAL or -ENOMEM. */
 int pm_ioas_split(PmIoas *ioas, uint64_t iova);
