@@ -2,6 +2,10 @@
 /* What iommufd pins, and whom it charges for it; files among it. */
 #include "fake_iommufd_util.h"
 
+#ifndef MFD_HUGE_2MB
+#define MFD_HUGE_2MB (21U << 26)
+#endif
+
 /* --- whom it is charged to --- */
 
 static PmFakeConfig limited_config(uint64_t limit)
@@ -418,6 +422,28 @@ static void many_mappings_of_a_file_are_one_for_the_process(void **state)
     close(fd);
 }
 
+static void a_file_of_huge_pages_is_mapped_in_part(void **state)
+{
+    const uint64_t huge = UINT64_C(2) << 20;
+    PmFakeConfig config = file_config();
+    g_autoptr(Iommufd) iommufd = iommufd_attached(&config);
+    int fd = memfd_create("plugmap-test", MFD_CLOEXEC | MFD_HUGETLB | MFD_HUGE_2MB);
+
+    (void)state;
+    if (fd < 0) {
+        print_message("skipped, because the host has no huge pages of 2 MiB\n");
+        skip();
+        return;
+    }
+    assert_int_equal(ftruncate(fd, (off_t)(3 * huge)), 0);
+    assert_int_equal(iommufd_map_file(iommufd, 0, fd, huge + PAGE, PAGE), 0);
+    assert_charged(iommufd, PAGE, PAGE, 0);
+    assert_int_equal(count_mappings(), 1);
+    assert_int_equal(iommufd_unmap(iommufd, 0, PAGE, NULL), 0);
+    assert_int_equal(count_mappings(), 0);
+    close(fd);
+}
+
 static void placing_a_file_goes_by_the_place_in_it(void **state)
 {
     PmFakeConfig config = file_config();
@@ -458,6 +484,7 @@ int main(void)
         cmocka_unit_test(a_sealed_file_can_be_read),
         cmocka_unit_test(a_file_has_to_reach_to_the_end_when_it_is_pinned),
         cmocka_unit_test(many_mappings_of_a_file_are_one_for_the_process),
+        cmocka_unit_test(a_file_of_huge_pages_is_mapped_in_part),
         cmocka_unit_test(placing_a_file_goes_by_the_place_in_it),
     };
 
