@@ -9,6 +9,7 @@
 #include "fake/hwpt_dirty.h"
 #include "fake/ioas.h"
 #include "fake/ioas_map.h"
+#include "fake/ioas_unmap.h"
 #include "fake/iommufd_option.h"
 #include "fake/user_memory.h"
 #include "fake/vfio_compat.h"

@@ -5,6 +5,7 @@
 
 #include "fake/ioas.h"
 #include "fake/ioas_map.h"
+#include "fake/ioas_unmap.h"
 #include "fake/user_memory.h"
 #include "kernel-uapi/vfio.h"
 
