@@ -22,9 +22,9 @@
  * pages beyond the end of a mapped file, the registers of a real device and (on Linux 6.1) the zero
  * page are taken for memory; what the process has locked by mlock(2) is not counted; a child made
  * by fork(2) has a copy of the fake kernel and its descriptors, not a part in it. iommufd has no
- * fault queues and no page tables of guests (EOPNOTSUPP), tells nothing of the IOMMU's registers
- * (zeros), maps memory in pages as large as I/O addresses and sizes allow, whatever lies behind
- * them, and places areas as a kernel with transparent huge pages does.
+ * page tables of guests (EOPNOTSUPP), so its fault queues stay empty; it tells nothing of the
+ * IOMMU's registers (zeros), maps memory in pages as large as I/O addresses and sizes allow,
+ * whatever lies behind them, and places areas as a kernel with transparent huge pages does.
  *
  * Threads: every function is safe from several threads at once.
  */

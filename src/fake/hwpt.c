@@ -54,7 +54,7 @@ static int check_alloc(PmIommufd *iommufd, const struct iommu_hwpt_alloc *alloc)
     if (pm_iommufd_find(iommufd, alloc->dev_id, PM_OBJECT_DEVICE) == NULL)
         return -ENOENT;
     shown = pm_iommufd_find_any(iommufd, alloc->pt_id);
-    if (shown == NULL || shown->type == PM_OBJECT_DEVICE)
+    if (shown == NULL || (shown->type != PM_OBJECT_IOAS && shown->type != PM_OBJECT_HWPT))
         return -EINVAL;
     if (shown->type == PM_OBJECT_IOAS)
         return check_flags(iommufd->fake, alloc);

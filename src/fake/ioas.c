@@ -4,7 +4,8 @@
 #include <errno.h>
 
 #include "fake/hwpt.h"
-#include "fake/ioas_map.h"
+#include "fake/ioas_fill.h"
+#include "fake/ioas_unmap.h"
 #include "fake/user_memory.h"
 
 /* --- life --- */

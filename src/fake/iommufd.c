@@ -4,10 +4,12 @@
 #include <errno.h>
 #include <string.h>
 
+#include "fake/fault_queue.h"
 #include "fake/hwpt.h"
 #include "fake/hwpt_dirty.h"
 #include "fake/ioas.h"
 #include "fake/ioas_map.h"
+#include "fake/ioas_unmap.h"
 #include "fake/iommufd_option.h"
 #include "fake/user_memory.h"
 #include "fake/vfio_compat.h"
@@ -50,12 +52,22 @@ void *pm_iommufd_find(const PmIommufd *iommufd, uint32_t id, PmObjectType type)
     return object != NULL && object->type == type ? object : NULL;
 }
 
-static void free_object(PmObject *object)
+/* A device's object goes with the file that it is bound through. */
+static void free_object(PmIommufd *iommufd, PmObject *object)
 {
-    if (object->type == PM_OBJECT_HWPT)
+    switch (object->type) {
+    case PM_OBJECT_HWPT:
         pm_hwpt_free((PmHwpt *)object);
-    else
+        break;
+    case PM_OBJECT_IOAS:
         pm_ioas_free((PmIoas *)object);
+        break;
+    case PM_OBJECT_FAULT_QUEUE:
+        pm_fault_queue_free(iommufd, object);
+        break;
+    case PM_OBJECT_DEVICE:
+        break;
+    }
 }
 
 static int destroy(PmIommufdRequest *request)
@@ -64,10 +76,9 @@ static int destroy(PmIommufdRequest *request)
 
     if (object == NULL)
         return -ENOENT;
-    /* A device's object goes when its file is closed. */
     if (object->n_users > 0 || object->type == PM_OBJECT_DEVICE)
         return -EBUSY;
-    free_object(object);
+    free_object(request->iommufd, object);
     return 0;
 }
 
@@ -85,7 +96,7 @@ static void free_objects(PmIommufd *iommufd, PmObjectType type)
         PmObject *object = pm_iommufd_find(iommufd, id, type);
 
         if (object != NULL)
-            free_object(object);
+            free_object(iommufd, object);
     }
 }
 
@@ -96,6 +107,7 @@ void pm_iommufd_unref(PmIommufd *iommufd)
         return;
     free_objects(iommufd, PM_OBJECT_HWPT);
     free_objects(iommufd, PM_OBJECT_IOAS);
+    free_objects(iommufd, PM_OBJECT_FAULT_QUEUE);
     g_ptr_array_unref(iommufd->objects);
     g_free(iommufd);
 }
@@ -124,13 +136,6 @@ int pm_iommufd_respond(const PmIommufdRequest *request, size_t size)
 {
     return pm_user_write(request->argument, &request->destroy,
                          MIN(size, (size_t)request->argument_size));
-}
-
-/* Features of other kernels and IOMMUs. */
-static int fault_queue_alloc(PmIommufdRequest *request)
-{
-    (void)request;
-    return -EOPNOTSUPP;
 }
 
 /* Only page tables of guests are invalidated, and there are none. */
@@ -169,7 +174,7 @@ static const struct {
     {sizeof(struct iommu_hwpt_set_dirty_tracking), 16, pm_hwpt_set_dirty_tracking},
     {sizeof(struct iommu_hwpt_get_dirty_bitmap), 48, pm_hwpt_get_dirty_bitmap},
     {sizeof(struct iommu_hwpt_invalidate), 32, hwpt_invalidate},
-    {sizeof(struct iommu_fault_alloc), 16, fault_queue_alloc},
+    {sizeof(struct iommu_fault_alloc), 16, pm_fault_queue_alloc},
     {sizeof(struct iommu_ioas_map_file), 40, pm_ioas_map_file},
 };
 

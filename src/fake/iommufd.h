@@ -14,6 +14,7 @@ typedef enum {
     PM_OBJECT_IOAS,
     PM_OBJECT_HWPT,
     PM_OBJECT_DEVICE,
+    PM_OBJECT_FAULT_QUEUE,
 } PmObjectType;
 
 /* What every object begins with. */

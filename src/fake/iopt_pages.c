@@ -210,15 +210,16 @@ static int pin_gaps(PmIoptPages *pages, uint64_t first, uint64_t last, uint64_t 
 
     for (uint64_t at = first; at <= last && result == 0;) {
         const Run *run = *link;
-        uint64_t end = run != NULL && run->first <= last ? run->first : last + 1;
 
-        if (at < end) {
+        if (run != NULL && run->first <= at) {
+            at = run->last + 1;
+            link = &(*link)->next;
+        } else {
+            uint64_t end = run != NULL ? MIN(run->first, last + 1) : last + 1;
+
             result = pin_gap(pages, at, end - 1, &link);
             *n_bytes += end - at;
             at = end;
-        } else {
-            at = run->last + 1;
-            link = &(*link)->next;
         }
     }
     return result;

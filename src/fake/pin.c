@@ -164,31 +164,27 @@ int64_t pm_pin_piece(PmFakeKernel *fake, uint64_t host, uint64_t size, PmIommuAc
     return (int64_t)size;
 }
 
-/* The counter that the limit is about; NULL: there is none. */
 static uint64_t *counter_of(PmFakeKernel *fake, PmCharge charge)
 {
-    if (charge == PM_CHARGE_NOBODY)
-        return NULL;
     return charge == PM_CHARGE_USER ? &fake->user_locked_bytes : &fake->locked_bytes;
 }
 
 int pm_charge(PmFakeKernel *fake, PmCharge charge, uint64_t size)
 {
-    uint64_t *counter = counter_of(fake, charge);
+    if (charge != PM_CHARGE_NOBODY) {
+        uint64_t *counter = counter_of(fake, charge);
 
-    if (counter != NULL && size > left_of_limit(fake, *counter))
-        return -ENOMEM;
-    if (counter != NULL)
+        if (size > left_of_limit(fake, *counter))
+            return -ENOMEM;
         *counter += size;
+    }
     fake->pinned_bytes += size;
     return 0;
 }
 
 void pm_uncharge(PmFakeKernel *fake, PmCharge charge, uint64_t size)
 {
-    uint64_t *counter = counter_of(fake, charge);
-
-    if (counter != NULL)
-        *counter -= size;
+    if (charge != PM_CHARGE_NOBODY)
+        *counter_of(fake, charge) -= size;
     fake->pinned_bytes -= size;
 }

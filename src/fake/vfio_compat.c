@@ -5,6 +5,7 @@
 
 #include "fake/ioas.h"
 #include "fake/ioas_map.h"
+#include "fake/ioas_unmap.h"
 #include "fake/user_memory.h"
 #include "kernel-uapi/vfio.h"
 
@@ -85,7 +86,7 @@ static int unmap_some(PmIoas *ioas, uint64_t iova, uint64_t size, uint64_t *n_by
         return -EINVAL;
     if (last < iova)
         return -EOVERFLOW;
-    return pm_ioas_unmap_range(ioas, iova, last, n_bytes);
+    return pm_ioas_unmap_requested(ioas, iova, last, n_bytes);
 }
 
 static int cut(PmIoas *ioas, uint64_t iova, uint64_t size)
@@ -115,7 +116,7 @@ static int unmap_dma(const PmIommufd *iommufd, void *argument)
     if (unmap.flags & VFIO_DMA_UNMAP_FLAG_ALL) {
         if (unmap.iova != 0 || unmap.size != 0)
             return -EINVAL;
-        result = pm_ioas_unmap_range(ioas, 0, UINT64_MAX, &n_bytes);
+        result = pm_ioas_unmap_requested(ioas, 0, UINT64_MAX, &n_bytes);
     } else {
         result = cut(ioas, unmap.iova, unmap.size);
         if (result < 0)

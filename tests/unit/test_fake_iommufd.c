@@ -284,6 +284,131 @@ static void a_device_of_another_iommufds_group_cannot_be_bound(void **state)
     assert_int_equal(iommufd_bind(iommufd, second, NULL), 0);
 }
 
+static void a_group_that_does_not_fit_elsewhere_stays(void **state)
+{
+    g_autoptr(Iommufd) iommufd = iommufd_new(NULL);
+    uint32_t pt_id = iommufd->ioas;
+    uint32_t old = iommufd_new_ioas(iommufd);
+    uint32_t elsewhere = iommufd->ioas;
+    int first;
+    int second;
+
+    (void)state;
+    assert_int_equal(iommufd_map(iommufd, 0xfee00000, iommufd->memory, PAGE), 0);
+    assert_true(pm_fake_kernel_add_device(iommufd->kernel, 2, "0000:00:05.0", "vfio-pci", NULL));
+    assert_true(pm_fake_kernel_add_device(iommufd->kernel, 2, "0000:00:05.1", "vfio-pci", NULL));
+    first = iommufd_open(iommufd, "/dev/vfio/devices/vfio1");
+    second = iommufd_open(iommufd, "/dev/vfio/devices/vfio2");
+    assert_int_equal(iommufd_bind(iommufd, first, NULL), 0);
+    assert_int_equal(iommufd_bind(iommufd, second, NULL), 0);
+    pt_id = old;
+    assert_int_equal(iommufd_attach(iommufd, first, &pt_id), 0);
+    assert_int_equal(iommufd_attach(iommufd, second, &old), 0);
+    assert_int_equal(iommufd_attach(iommufd, first, &elsewhere), -EADDRINUSE);
+    assert_int_equal(pm_fake_kernel_get_pinned(iommufd->kernel), 0);
+    assert_int_equal(iommufd_attach(iommufd, first, &pt_id), 0);
+    assert_int_equal(iommufd_destroy(iommufd, iommufd->ioas), 0);
+}
+
+static void an_attach_that_cannot_answer_is_undone(void **state)
+{
+    g_autoptr(Iommufd) iommufd = iommufd_new(NULL);
+    struct vfio_device_attach_iommufd_pt *attach =
+        mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    (void)state;
+    *attach = (struct vfio_device_attach_iommufd_pt){
+        .argsz = sizeof(*attach),
+        .pt_id = iommufd->ioas,
+    };
+    assert_int_equal(mprotect(attach, PAGE, PROT_READ), 0);
+    assert_int_equal(iommufd_ioctl(iommufd, iommufd->device, VFIO_DEVICE_ATTACH_IOMMUFD_PT, attach),
+                     -EFAULT);
+    assert_int_equal(iommufd_destroy(iommufd, iommufd->ioas), 0);
+    munmap(attach, PAGE);
+}
+
+static void pages_larger_than_memorys_cannot_be_attached_to(void **state)
+{
+    PmFakeConfig config = iommufd_config();
+    g_autoptr(Iommufd) iommufd = NULL;
+    uint32_t pt_id;
+
+    (void)state;
+    config.page_sizes = 0x40200000;
+    iommufd = iommufd_new(&config);
+    pt_id = iommufd->ioas;
+    assert_int_equal(iommufd_attach(iommufd, iommufd->device, &pt_id), -EINVAL);
+    assert_int_equal(iommufd_destroy(iommufd, iommufd->ioas), 0);
+}
+
+static void valid_addresses_are_the_configured_ones(void **state)
+{
+    static const PmIovaRange configured[] = {
+        {0x10000, 0x1ffff}, {0x20000, 0x2ffff}, {0x50000, UINT64_MAX}};
+    PmFakeConfig config = iommufd_config();
+    g_autoptr(Iommufd) iommufd = NULL;
+    struct iommu_iova_range ranges[3];
+    struct iommu_ioas_iova_ranges request = {
+        .size = sizeof(request),
+        .num_iovas = G_N_ELEMENTS(ranges),
+        .allowed_iovas = (uintptr_t)ranges,
+    };
+
+    (void)state;
+    config.iova_ranges = configured;
+    config.n_iova_ranges = G_N_ELEMENTS(configured);
+    iommufd = iommufd_attached(&config);
+    request.ioas_id = iommufd->ioas;
+    assert_int_equal(iommufd_call(iommufd, IOMMU_IOAS_IOVA_RANGES, &request), 0);
+    assert_int_equal(request.num_iovas, 2); /* the first two lie side by side */
+    assert_int_equal(ranges[0].start, 0x10000);
+    assert_int_equal(ranges[0].last, 0x2ffff);
+    assert_int_equal(ranges[1].start, 0x50000);
+    assert_int_equal(ranges[1].last, UINT64_MAX);
+}
+
+static void a_fault_queue_is_there_and_empty(void **state)
+{
+    g_autoptr(Iommufd) iommufd = iommufd_new(NULL);
+    struct iommu_fault_alloc alloc = {.size = sizeof(alloc)};
+    char fault[40];
+    const char answer[8] = {0};
+    int fd;
+
+    (void)state;
+    assert_int_equal(iommufd_call(iommufd, IOMMU_FAULT_QUEUE_ALLOC, &alloc), 0);
+    fd = (int)alloc.out_fault_fd;
+    assert_int_equal(alloc.out_fault_id, 3);
+    assert_int_equal(iommufd->kernel->ops->pread(iommufd->kernel, fd, fault, 40, 0), 0);
+    assert_int_equal(iommufd->kernel->ops->pread(iommufd->kernel, fd, fault, 39, 0), -ESPIPE);
+    assert_int_equal(iommufd->kernel->ops->pwrite(iommufd->kernel, fd, answer, 8, 0), -EINVAL);
+    assert_int_equal(iommufd_destroy(iommufd, 3), -EBUSY);
+    assert_int_equal(iommufd_close(iommufd, fd), 0);
+    assert_int_equal(iommufd_destroy(iommufd, 3), 0);
+    assert_int_equal(iommufd_call(iommufd, IOMMU_FAULT_QUEUE_ALLOC, &alloc), 0);
+    assert_int_equal(iommufd_close(iommufd, iommufd->iommufd), 0);
+    assert_int_equal(iommufd_close(iommufd, iommufd->device), 0);
+    assert_int_equal(pm_fake_kernel_get_n_open(iommufd->kernel), 1);
+}
+
+static void what_the_fake_does_not_have_is_refused(void **state)
+{
+    g_autoptr(Iommufd) iommufd = iommufd_new(NULL);
+    struct iommu_hwpt_invalidate invalidate = {
+        .size = sizeof(invalidate),
+        .hwpt_id = iommufd->ioas,
+        .entry_num = 1,
+    };
+
+    (void)state;
+    assert_int_equal(iommufd_call(iommufd, IOMMU_HWPT_INVALIDATE, &invalidate), -EINVAL);
+    assert_int_equal(invalidate.entry_num, 0);
+    assert_int_equal(iommufd_call(iommufd, IOMMU_HWPT_INVALIDATE, &invalidate), -ENOENT);
+    invalidate.__reserved = 1;
+    assert_int_equal(iommufd_call(iommufd, IOMMU_HWPT_INVALIDATE, &invalidate), -EOPNOTSUPP);
+}
+
 static void a_page_table_made_by_hand_stays(void **state)
 {
     g_autoptr(Iommufd) iommufd = iommufd_new(NULL);
@@ -327,6 +452,12 @@ int main(void)
         cmocka_unit_test(what_is_in_use_cannot_be_destroyed),
         cmocka_unit_test(devices_of_a_group_share_a_page_table),
         cmocka_unit_test(a_device_of_another_iommufds_group_cannot_be_bound),
+        cmocka_unit_test(a_group_that_does_not_fit_elsewhere_stays),
+        cmocka_unit_test(an_attach_that_cannot_answer_is_undone),
+        cmocka_unit_test(pages_larger_than_memorys_cannot_be_attached_to),
+        cmocka_unit_test(valid_addresses_are_the_configured_ones),
+        cmocka_unit_test(a_fault_queue_is_there_and_empty),
+        cmocka_unit_test(what_the_fake_does_not_have_is_refused),
         cmocka_unit_test(a_page_table_made_by_hand_stays),
     };
 

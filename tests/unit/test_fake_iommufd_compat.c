@@ -168,6 +168,19 @@ static void unmap_that_cuts_says_what_has_gone(void **state)
                      -EINVAL);
 }
 
+static void a_shortened_unmap_removes_the_first_half(void **state)
+{
+    g_auto(Compat) compat = compat_new();
+    uint64_t n_bytes;
+
+    (void)state;
+    assert_int_equal(map(&compat, 0, compat.iommufd->memory, PAGE), 0);
+    assert_int_equal(map(&compat, PAGE, compat.iommufd->memory, PAGE), 0);
+    pm_fake_kernel_shorten_unmap(compat.iommufd->kernel, 1);
+    assert_int_equal(unmap(&compat, VFIO_DMA_UNMAP_FLAG_ALL, 0, 0, &n_bytes), 0);
+    assert_int_equal(n_bytes, PAGE);
+}
+
 static void version_1_unmaps_inside_of_mappings(void **state)
 {
     g_auto(Compat) compat = compat_new();
@@ -244,6 +257,7 @@ int main(void)
         cmocka_unit_test(bad_memory_keeps_a_device_from_being_opened),
         cmocka_unit_test(the_group_can_leave_while_a_device_is_open),
         cmocka_unit_test(unmap_that_cuts_says_what_has_gone),
+        cmocka_unit_test(a_shortened_unmap_removes_the_first_half),
         cmocka_unit_test(version_1_unmaps_inside_of_mappings),
         cmocka_unit_test(information_is_as_long_as_there_are_ranges),
         cmocka_unit_test(what_type1_has_and_iommufd_not),

@@ -2,6 +2,10 @@
 /* What iommufd pins, and whom it charges for it; files among it. */
 #include "fake_iommufd_util.h"
 
+#ifndef MFD_HUGE_2MB
+#define MFD_HUGE_2MB (21U << 26)
+#endif
+
 /* --- whom it is charged to --- */
 
 static PmFakeConfig limited_config(uint64_t limit)
@@ -195,6 +199,26 @@ static void copies_of_copies_share_pins(void **state)
     assert_charged(iommufd, 0, 0, 0);
 }
 
+static void a_copy_of_what_cannot_be_pinned_leaves_nothing(void **state)
+{
+    g_autoptr(Iommufd) iommufd = iommufd_attached(NULL);
+    struct iommu_ioas_copy request = {
+        .size = sizeof(request),
+        .flags = FIXED,
+        .dst_ioas_id = iommufd->ioas,
+        .length = 2 * PAGE,
+    };
+
+    (void)state;
+    iommufd->ioas = iommufd_new_ioas(iommufd);
+    assert_int_equal(iommufd_map(iommufd, 0, iommufd->memory, PAGE), 0);
+    assert_int_equal(iommufd_map(iommufd, PAGE, (char *)PAGE, PAGE), 0);
+    request.src_ioas_id = iommufd->ioas;
+    assert_int_equal(iommufd_call(iommufd, IOMMU_IOAS_COPY, &request), -EFAULT);
+    assert_int_equal(iommufd_n_areas(iommufd), 0);
+    assert_charged(iommufd, 0, 0, 0);
+}
+
 /* --- held pages --- */
 
 static Iommufd *holding(void)
@@ -291,6 +315,60 @@ static void what_is_no_memory_cannot_be_pinned(void **state)
     close(null);
 }
 
+static void mistakes_of_map_file_are_found_in_order(void **state)
+{
+    PmFakeConfig config = file_config();
+    g_autoptr(Iommufd) iommufd = iommufd_attached(&config);
+    struct iommu_ioas_map_file map = {
+        .size = sizeof(map),
+        .flags = 8,
+        .ioas_id = 99,
+        .fd = -1,
+        .iova = UINT64_MAX,
+    };
+
+    (void)state;
+    assert_int_equal(iommufd_call(iommufd, IOMMU_IOAS_MAP_FILE, &map), -EOPNOTSUPP);
+    map.flags = IOMMU_IOAS_MAP_FIXED_IOVA;
+    assert_int_equal(iommufd_call(iommufd, IOMMU_IOAS_MAP_FILE, &map), -EOVERFLOW);
+    map.iova = 0;
+    assert_int_equal(iommufd_call(iommufd, IOMMU_IOAS_MAP_FILE, &map), -EINVAL);
+    map.flags = FIXED;
+    assert_int_equal(iommufd_call(iommufd, IOMMU_IOAS_MAP_FILE, &map), -ENOENT);
+    map.ioas_id = iommufd->ioas;
+    assert_int_equal(iommufd_call(iommufd, IOMMU_IOAS_MAP_FILE, &map), -EBADF);
+    map.fd = new_memfd(PAGE);
+    assert_int_equal(iommufd_call(iommufd, IOMMU_IOAS_MAP_FILE, &map), -EINVAL);
+    map.length = PAGE;
+    assert_int_equal(iommufd_call(iommufd, IOMMU_IOAS_MAP_FILE, &map), 0);
+    assert_int_equal(iommufd_call(iommufd, IOMMU_IOAS_MAP_FILE, &map), -EEXIST);
+    close(map.fd);
+}
+
+static void a_sealed_file_can_be_read(void **state)
+{
+    PmFakeConfig config = file_config();
+    g_autoptr(Iommufd) iommufd = iommufd_attached(&config);
+    int fd = memfd_create("plugmap-test", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    const uint32_t word = 99;
+    void *mapped;
+
+    (void)state;
+    assert_int_equal(ftruncate(fd, (off_t)PAGE), 0);
+    assert_int_equal(pwrite(fd, &word, sizeof(word), 0), sizeof(word));
+    assert_int_equal(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE), 0);
+    mapped = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, fd, 0);
+    if (mapped == MAP_FAILED) {
+        print_message("skipped, because the host cannot map a sealed file: take Linux 6.7\n");
+        skip();
+        return;
+    }
+    assert_int_equal(iommufd_map_file(iommufd, 0, fd, 0, PAGE), 0);
+    assert_int_equal(iommufd_dma_read(iommufd, 0), word);
+    munmap(mapped, PAGE);
+    close(fd);
+}
+
 static void a_file_has_to_reach_to_the_end_when_it_is_pinned(void **state)
 {
     PmFakeConfig config = file_config();
@@ -344,6 +422,28 @@ static void many_mappings_of_a_file_are_one_for_the_process(void **state)
     close(fd);
 }
 
+static void a_file_of_huge_pages_is_mapped_in_part(void **state)
+{
+    const uint64_t huge = UINT64_C(2) << 20;
+    PmFakeConfig config = file_config();
+    g_autoptr(Iommufd) iommufd = iommufd_attached(&config);
+    int fd = memfd_create("plugmap-test", MFD_CLOEXEC | MFD_HUGETLB | MFD_HUGE_2MB);
+
+    (void)state;
+    if (fd < 0) {
+        print_message("skipped, because the host has no huge pages of 2 MiB\n");
+        skip();
+        return;
+    }
+    assert_int_equal(ftruncate(fd, (off_t)(3 * huge)), 0);
+    assert_int_equal(iommufd_map_file(iommufd, 0, fd, huge + PAGE, PAGE), 0);
+    assert_charged(iommufd, PAGE, PAGE, 0);
+    assert_int_equal(count_mappings(), 1);
+    assert_int_equal(iommufd_unmap(iommufd, 0, PAGE, NULL), 0);
+    assert_int_equal(count_mappings(), 0);
+    close(fd);
+}
+
 static void placing_a_file_goes_by_the_place_in_it(void **state)
 {
     PmFakeConfig config = file_config();
@@ -375,12 +475,16 @@ int main(void)
         cmocka_unit_test(bad_memory_is_found_before_the_limit),
         cmocka_unit_test(a_copy_shares_pins),
         cmocka_unit_test(copies_of_copies_share_pins),
+        cmocka_unit_test(a_copy_of_what_cannot_be_pinned_leaves_nothing),
         cmocka_unit_test(a_part_of_held_pages_stays_held),
         cmocka_unit_test(files_are_mapped_only_if_asked_for),
         cmocka_unit_test(a_file_is_mapped_without_an_address),
         cmocka_unit_test(what_is_no_memory_cannot_be_pinned),
+        cmocka_unit_test(mistakes_of_map_file_are_found_in_order),
+        cmocka_unit_test(a_sealed_file_can_be_read),
         cmocka_unit_test(a_file_has_to_reach_to_the_end_when_it_is_pinned),
         cmocka_unit_test(many_mappings_of_a_file_are_one_for_the_process),
+        cmocka_unit_test(a_file_of_huge_pages_is_mapped_in_part),
         cmocka_unit_test(placing_a_file_goes_by_the_place_in_it),
     };
 
