@@ -11,13 +11,11 @@
 
 #include <glib/gstdio.h>
 
+#include "tools/backend.h"
 #include "tools/commands.h"
 #include "tools/trace_options.h"
 #include "trace/replay.h"
 #include "trace/report.h"
-
-/* The one that a fresh fake kernel has. */
-#define FAKE_DEVICE "0000:00:04.0"
 
 typedef struct {
     char *backend;
@@ -29,6 +27,7 @@ typedef struct {
     gboolean json;
     gboolean no_audit;
     gboolean dma_check;
+    gboolean verbose;
     gint prefault;
     char **rest;
 } Options;
@@ -60,9 +59,11 @@ static bool parse_options(int argc, char **argv, Options *options, GError **erro
 {
     const GOptionEntry entries[] = {
         {"backend", 0, 0, G_OPTION_ARG_STRING, &options->backend,
-         "where to map: fake (default) or type1 (a real device)", "BACKEND"},
+         "where to map: " PM_BACKENDS " (a real device by iommufd, if the host has it; the default "
+         "with --device, as fake is without)",
+         "BACKEND"},
         {"device", 0, 0, G_OPTION_ARG_STRING, &options->device,
-         "PCI address of the device, bound to vfio-pci (type1)", "BDF"},
+         "PCI address of the device, bound to vfio-pci", "BDF"},
         {"memory", 0, 0, G_OPTION_ARG_STRING, &options->memory,
          "what backs the region: anon (default), memfd or hugetlb (2M pages)", "KIND"},
         {"pin", 0, 0, G_OPTION_ARG_STRING, &options->pin,
@@ -80,6 +81,8 @@ static bool parse_options(int argc, char **argv, Options *options, GError **erro
          "memory has to be "
          "reached, and no other. An nvme disk loses its first 4 KiB",
          NULL},
+        {"verbose", 'v', 0, G_OPTION_ARG_NONE, &options->verbose,
+         "say which back end was chosen, and why", NULL},
         {G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &options->rest, NULL, "TRACE"},
         G_OPTION_ENTRY_NULL,
     };
@@ -102,10 +105,6 @@ static bool check_options(const Options *options, bool fake, GError **error)
 
     if (options->rest == NULL || options->rest[1] != NULL)
         complaint = "name one trace file (see --help)";
-    else if (fake && options->device != NULL)
-        complaint = "--device is for a real device: add --backend type1";
-    else if (!fake && options->device == NULL)
-        complaint = "--backend type1 needs --device BDF, a device bound to vfio-pci";
     else if (!fake && options->pin != NULL)
         complaint = "--pin is for the fake kernel: a real one always pins";
     else if (options->prefault < 0 || options->prefault > 64)
@@ -164,12 +163,16 @@ static bool use_colours(void)
     return isatty(STDOUT_FILENO) && (no_color == NULL || *no_color == '\0');
 }
 
-static PmKernel *make_fake(int pin, GError **error)
+static PmKernel *make_kernel(const PmBackend *backend, int pin, GError **error)
 {
     PmFakeConfig config;
 
+    if (!backend->fake)
+        return pm_kernel_host_new();
+
     pm_fake_config_init(&config);
     config.pin = pin == 1 ? PM_FAKE_PIN_POPULATE : PM_FAKE_PIN_ACCOUNT;
+    config.iommufd = backend->iommu == PM_IOMMU_IOMMUFD;
     return pm_fake_kernel_new(&config, error);
 }
 
@@ -241,14 +244,12 @@ static bool close_dma_log(Output *output, const char *path, GError **error)
 /* Returns the exit status, or -1 with an error. */
 static int replay(const Options *options, GError **error)
 {
-    static const char *const backends[] = {"fake", "type1", NULL};
     static const char *const memories[] = {"anon", "memfd", "hugetlb", NULL};
     static const char *const pins[] = {"account", "populate", NULL};
     static const PmRamKind kinds[] = {PM_RAM_ANONYMOUS, PM_RAM_MEMFD, PM_RAM_HUGETLB_2M};
     Output output = {.start_us = g_get_monotonic_time(),
                      .show_progress = isatty(STDERR_FILENO) && !options->json};
     PmReplayConfig config = {
-        .device = options->device,
         .group = 1,
         .audit = !options->no_audit,
         .prefault_threads = (unsigned)options->prefault,
@@ -259,25 +260,31 @@ static int replay(const Options *options, GError **error)
     g_autoptr(PmTrace) trace = NULL;
     g_autoptr(PmKernel) kernel = NULL;
     g_autoptr(PmReplayResult) result = NULL;
-    int backend;
+    g_auto(PmBackend) backend = {0};
     int memory;
     int pin;
 
-    if (!pm_option_choose("--backend", options->backend, backends, &backend, error) ||
+    if (!pm_backend_choose(&backend, options->backend, options->device, error) ||
         !pm_option_choose("--memory", options->memory, memories, &memory, error) ||
         !pm_option_choose("--pin", options->pin, pins, &pin, error) ||
-        !check_options(options, backend == 0, error))
+        !check_options(options, backend.fake, error))
         return -1;
     trace = pm_trace_options_load(&options->trace, options->rest[0], error);
     if (trace == NULL)
         return -1;
-    kernel = backend == 0 ? make_fake(pin, error) : pm_kernel_host_new();
+    if (options->verbose)
+        fprintf(stderr, "plugmap replay: back end %s\n",
+                backend.reason != NULL ? backend.reason : backend.name);
+    kernel = make_kernel(&backend, pin, error);
     if (kernel == NULL)
         return -1;
     config.kernel = kernel;
+    config.backend = backend.iommu;
+    config.device = backend.fake && backend.iommu == PM_IOMMU_TYPE1 ? NULL : backend.device;
+    config.device_file = backend.device_file;
     if (options->dma_check)
-        config.dma_device = options->device != NULL ? options->device : FAKE_DEVICE;
-    config.fake = backend == 0 ? kernel : NULL;
+        config.dma_device = backend.device;
+    config.fake = backend.fake ? kernel : NULL;
     config.memory = kinds[memory];
     if (!open_dma_log(&output, options->dma_log, error))
         return -1;
@@ -290,7 +297,7 @@ static int replay(const Options *options, GError **error)
     }
     if (!close_dma_log(&output, options->dma_log, error))
         return -1;
-    if (!print_report(options, backends[backend], trace, result, error))
+    if (!print_report(options, backend.name, trace, result, error))
         return -1;
     return pm_replay_is_right(result) ? PM_EXIT_OK : PM_EXIT_WRONG;
 }

@@ -3,6 +3,7 @@
 
 #include <pthread.h>
 
+#include "kernel-uapi/iommufd.h"
 #include "kernel-uapi/vfio.h"
 
 typedef struct {
@@ -41,47 +42,63 @@ static int recorder_close(PmKernel *kernel, int fd)
     return inner->ops->close(inner, fd);
 }
 
+typedef struct {
+    PmDmaCall call;
+    uint64_t iova;
+    uint64_t size;
+} DmaRequest;
+
 /* Whether the request is a DMA call, and for which addresses; read before the kernel writes its
  * answer into it. */
-static bool dma_call(unsigned long request, const void *argument, PmDmaCall *call, uint64_t *iova,
-                     uint64_t *size)
+static bool is_dma_call(unsigned long request, const void *argument, DmaRequest *dma)
 {
-    if (request == VFIO_IOMMU_MAP_DMA) {
-        const struct vfio_iommu_type1_dma_map *map = argument;
+    const struct vfio_iommu_type1_dma_map *type1_map = argument;
+    const struct vfio_iommu_type1_dma_unmap *type1_unmap = argument;
+    const struct iommu_ioas_map *map = argument;
+    const struct iommu_ioas_map_file *map_file = argument;
+    const struct iommu_ioas_unmap *unmap = argument;
 
-        *call = PM_DMA_MAP;
-        *iova = map->iova;
-        *size = map->size;
+    switch (request) {
+    case VFIO_IOMMU_MAP_DMA:
+        *dma = (DmaRequest){PM_DMA_MAP, type1_map->iova, type1_map->size};
         return true;
+    case VFIO_IOMMU_UNMAP_DMA:
+        *dma = (DmaRequest){PM_DMA_UNMAP, type1_unmap->iova, type1_unmap->size};
+        return true;
+    case IOMMU_IOAS_MAP:
+        *dma = (DmaRequest){PM_DMA_MAP, map->iova, map->length};
+        return true;
+    case IOMMU_IOAS_MAP_FILE:
+        *dma = (DmaRequest){PM_DMA_MAP, map_file->iova, map_file->length};
+        return true;
+    case IOMMU_IOAS_UNMAP:
+        *dma = (DmaRequest){PM_DMA_UNMAP, unmap->iova, unmap->length};
+        return true;
+    default:
+        return false;
     }
-    if (request == VFIO_IOMMU_UNMAP_DMA) {
-        const struct vfio_iommu_type1_dma_unmap *unmap = argument;
+}
 
-        *call = PM_DMA_UNMAP;
-        *iova = unmap->iova;
-        *size = unmap->size;
-        return true;
-    }
-    return false;
+static bool touches_window(const PmRecorder *recorder, const DmaRequest *dma)
+{
+    return dma->size != 0 && dma->iova <= recorder->last &&
+           dma->iova + (dma->size - 1) >= recorder->first;
 }
 
 static int recorder_ioctl(PmKernel *kernel, int fd, unsigned long request, void *argument)
 {
     PmRecorder *recorder = recorder_of(kernel);
     PmKernel *inner = recorder->inner;
-    PmDmaCall call;
-    uint64_t iova;
-    uint64_t size;
+    DmaRequest dma;
     int result;
 
-    if (!dma_call(request, argument, &call, &iova, &size) || size == 0 || iova > recorder->last ||
-        iova + (size - 1) < recorder->first)
+    if (!is_dma_call(request, argument, &dma) || !touches_window(recorder, &dma))
         return inner->ops->ioctl(inner, fd, request, argument);
     pthread_mutex_lock(&recorder->lock);
     result = inner->ops->ioctl(inner, fd, request, argument);
-    recorder->n_calls[call] += !recorder->stopped;
+    recorder->n_calls[dma.call] += !recorder->stopped;
     if (result >= 0 && recorder->func != NULL && !recorder->stopped)
-        recorder->func(call, iova, size, recorder->user_data);
+        recorder->func(dma.call, dma.iova, dma.size, recorder->user_data);
     pthread_mutex_unlock(&recorder->lock);
     return result;
 }

@@ -344,6 +344,17 @@ static bool note_locked(PmReplay *replay, GError **error)
     return true;
 }
 
+static PmIommu *open_iommu(const PmReplayConfig *config, PmKernel *kernel, GError **error)
+{
+    const PmType1Config type1 = {
+        .kernel = kernel, .device = config->device, .group = config->group};
+    const PmIommufdConfig iommufd = {
+        .kernel = kernel, .device = config->device, .device_file = config->device_file};
+
+    return config->backend == PM_IOMMU_IOMMUFD ? pm_iommu_iommufd_new(&iommufd, error)
+                                               : pm_iommu_type1_new(&type1, error);
+}
+
 /* Builds the stack from the bottom up. */
 static bool set_up(PmReplay *replay, GError **error)
 {
@@ -356,12 +367,10 @@ static bool set_up(PmReplay *replay, GError **error)
         .requested_size = trace->requested_size,
         .prefault_threads = config->prefault_threads,
     };
-    PmType1Config type1_config = {.device = config->device, .group = config->group};
 
     replay->recorder = pm_recorder_new(config->kernel, trace->region_address, trace->region_size,
                                        config->dma_func, config->user_data);
-    type1_config.kernel = replay->recorder;
-    replay->iommu = pm_iommu_type1_new(&type1_config, error);
+    replay->iommu = open_iommu(config, replay->recorder, error);
     if (replay->iommu == NULL || !note_locked(replay, error))
         return false;
     ram = pm_ram_new(config->memory, trace->region_size, trace->block_size, error);

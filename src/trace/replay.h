@@ -13,7 +13,9 @@
 /*
  * @kernel: where the DMA calls go.
  * @fake: the same kernel, if it is a fake one, so that its page table can be walked; else NULL.
- * @device, @group: as in PmType1Config.
+ * @backend: how to map there.
+ * @device, @group: as in PmType1Config; @device, @device_file: as in PmIommufdConfig. On a fake
+ * kernel @group is the device's with both.
  * @memory: what backs the region.
  * @prefault_threads: as in PmVirtioMemConfig.
  * @audit: compare plugged, mapped and resident memory after every request.
@@ -25,7 +27,9 @@
 typedef struct {
     PmKernel *kernel;
     PmKernel *fake;
+    PmIommuBackend backend;
     const char *device;
+    const char *device_file;
     unsigned group;
     PmRamKind memory;
     unsigned prefault_threads;

@@ -6,7 +6,7 @@
 #include "trace/replay.h"
 
 /*
- * @backend: «fake» or «type1».
+ * @backend: «fake», «fake-iommufd», «type1» or «iommufd».
  * @width: columns of the terminal; at least 40.
  * @colours: use ANSI colours.
  */

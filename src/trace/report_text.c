@@ -48,6 +48,13 @@ static void add_latency(GString *text, const char *label, const GArray *ns)
                  max);
 }
 
+static const char *backend_text(const char *backend)
+{
+    if (g_str_equal(backend, "fake"))
+        return "the fake kernel";
+    return g_str_equal(backend, "fake-iommufd") ? "the fake kernel's iommufd" : backend;
+}
+
 static void add_subject(GString *text, const PmTrace *trace, const PmReportStyle *style)
 {
     g_autofree char *name = g_path_get_basename(trace->file);
@@ -55,8 +62,7 @@ static void add_subject(GString *text, const PmTrace *trace, const PmReportStyle
     g_autofree char *block = pm_size_format(trace->block_size);
 
     add_line(text, "trace", "%s: %s at 0x%" PRIx64 " in blocks of %s, on %s", name, size,
-             trace->region_address, block,
-             g_str_equal(style->backend, "fake") ? "the fake kernel" : style->backend);
+             trace->region_address, block, backend_text(style->backend));
 }
 
 static void add_requests(GString *text, const PmReplayResult *result)

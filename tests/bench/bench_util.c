@@ -59,3 +59,15 @@ bool bench_check(const char *what, double value, double target)
             value <= target ? "met" : "MISSED");
     return value <= target;
 }
+
+void bench_print_json(JsonBuilder *json)
+{
+    g_autoptr(JsonGenerator) generator = json_generator_new();
+    g_autoptr(JsonNode) root = json_builder_get_root(json);
+    g_autofree char *text = NULL;
+
+    json_generator_set_root(generator, root);
+    json_generator_set_pretty(generator, TRUE);
+    text = json_generator_to_data(generator, NULL);
+    printf("%s\n", text);
+}

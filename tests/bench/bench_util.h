@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <json-glib/json-glib.h>
+
 #include <plugmap/plugmap.h>
 
 /* Ends the program with status 2. @error may be NULL. */
@@ -20,5 +22,8 @@ int bench_open(PmKernel *kernel, const char *path);
 
 /* Says on standard error whether a target is met. */
 bool bench_check(const char *what, double value, double target);
+
+/* What was built, on standard output. */
+void bench_print_json(JsonBuilder *json);
 
 #endif

@@ -4,7 +4,8 @@
  * faulting memory in by several threads beside leaving it to the mapping. Without --device only the
  * latter, and without mapping.
  *
- * real [--device BDF] [--threads N] [--json]: exits 1 if a target is missed.
+ * real [--device BDF] [--backend type1|iommufd] [--threads N] [--json]: exits 1 if a target is
+ * missed.
  */
 #include "real.h"
 
@@ -12,18 +13,21 @@
 
 typedef struct {
     char *device;
+    char *backend;
     gint n_threads;
     gboolean json;
 } Options;
 
-PmIommu *real_open(PmKernel *kernel, const char *device)
+PmIommu *real_open(PmKernel *kernel, const RealDevice *device)
 {
-    const PmType1Config config = {.kernel = kernel, .device = device};
+    const PmType1Config type1 = {.kernel = kernel, .device = device->address};
+    const PmIommufdConfig iommufd = {.kernel = kernel, .device = device->address};
     g_autoptr(GError) error = NULL;
-    PmIommu *iommu = pm_iommu_type1_new(&config, &error);
+    PmIommu *iommu = device->backend == PM_IOMMU_IOMMUFD ? pm_iommu_iommufd_new(&iommufd, &error)
+                                                         : pm_iommu_type1_new(&type1, &error);
 
     if (iommu == NULL)
-        bench_die(device, error);
+        bench_die(device->address, error);
     return iommu;
 }
 
@@ -37,27 +41,19 @@ static bool measure(const Options *options, JsonBuilder *json)
 {
     unsigned n_threads =
         options->n_threads > 0 ? (unsigned)options->n_threads : g_get_num_processors();
+    const RealDevice device = {options->device, g_strcmp0(options->backend, "iommufd") == 0
+                                                    ? PM_IOMMU_IOMMUFD
+                                                    : PM_IOMMU_TYPE1};
     bool met;
 
     json_builder_begin_object(json);
     /* First what depends on how the host's free memory lies. */
-    met = real_measure_prefault(options->device, n_threads, options->json, json);
+    met = real_measure_prefault(options->device != NULL ? &device : NULL, n_threads, options->json,
+                                json);
     if (options->device != NULL)
-        met = real_measure_stack(options->device, options->json, json) && met;
+        met = real_measure_stack(&device, options->json, json) && met;
     json_builder_end_object(json);
     return met;
-}
-
-static void print_json(JsonBuilder *json)
-{
-    g_autoptr(JsonGenerator) generator = json_generator_new();
-    g_autoptr(JsonNode) root = json_builder_get_root(json);
-    g_autofree char *text = NULL;
-
-    json_generator_set_root(generator, root);
-    json_generator_set_pretty(generator, TRUE);
-    text = json_generator_to_data(generator, NULL);
-    printf("%s\n", text);
 }
 
 int main(int argc, char **argv)
@@ -65,6 +61,8 @@ int main(int argc, char **argv)
     Options options = {0};
     const GOptionEntry entries[] = {
         {"device", 0, 0, G_OPTION_ARG_STRING, &options.device, "bound to vfio-pci", "BDF"},
+        {"backend", 0, 0, G_OPTION_ARG_STRING, &options.backend, "type1 or iommufd (type1)",
+         "NAME"},
         {"threads", 0, 0, G_OPTION_ARG_INT, &options.n_threads,
          "that fault memory in (all processors)", "N"},
         {"json", 0, 0, G_OPTION_ARG_NONE, &options.json, "results as one JSON object", NULL},
@@ -80,7 +78,8 @@ int main(int argc, char **argv)
         bench_die("usage", error);
     met = measure(&options, json);
     if (options.json)
-        print_json(json);
+        bench_print_json(json);
     g_free(options.device);
+    g_free(options.backend);
     return met ? 0 : 1;
 }

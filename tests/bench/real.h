@@ -7,17 +7,23 @@
 
 #include "bench_util.h"
 
+typedef struct {
+    const char *address;
+    PmIommuBackend backend;
+} RealDevice;
+
 /*
  * Both add a member with their results to @json, print a table unless @quiet, and return whether
  * their targets are met. The least of several rounds counts, taken by turns: what else the machine
  * does only ever adds.
- * @device: PCI address of a device bound to vfio-pci; NULL (prefault alone): nothing is mapped.
+ * @device: one that is bound to vfio-pci; NULL (prefault alone): nothing is mapped.
  */
-bool real_measure_stack(const char *device, bool quiet, JsonBuilder *json);
-bool real_measure_prefault(const char *device, unsigned n_threads, bool quiet, JsonBuilder *json);
+bool real_measure_stack(const RealDevice *device, bool quiet, JsonBuilder *json);
+bool real_measure_prefault(const RealDevice *device, unsigned n_threads, bool quiet,
+                           JsonBuilder *json);
 
 /* An address space with the device; dies if it cannot be opened. */
-PmIommu *real_open(PmKernel *kernel, const char *device);
+PmIommu *real_open(PmKernel *kernel, const RealDevice *device);
 
 void real_add(JsonBuilder *json, const char *name, double value);
 

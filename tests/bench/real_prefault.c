@@ -99,7 +99,8 @@ static bool measure_case(const Case *c, PmIommu *iommu, unsigned n_threads, bool
     return met;
 }
 
-bool real_measure_prefault(const char *device, unsigned n_threads, bool quiet, JsonBuilder *json)
+bool real_measure_prefault(const RealDevice *device, unsigned n_threads, bool quiet,
+                           JsonBuilder *json)
 {
     g_autoptr(PmKernel) kernel = pm_kernel_host_new();
     g_autoptr(PmIommu) iommu = device != NULL ? real_open(kernel, device) : NULL;

@@ -4,7 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "kernel-uapi/vfio.h"
+#include "bare.h"
 #include "kernel-uapi/virtio_mem.h"
 #include "real.h"
 
@@ -62,7 +62,7 @@ static void keep_least(double *least, double start)
     *least = MIN(*least, bench_now_ns() - start);
 }
 
-static void run_stack(const Case *c, const char *device, Cost *least)
+static void run_stack(const Case *c, const RealDevice *device, Cost *least)
 {
     uint64_t part = c->n_blocks / N_PARTS;
     g_autoptr(GError) error = NULL;
@@ -94,80 +94,51 @@ static void run_stack(const Case *c, const char *device, Cost *least)
     }
 }
 
-/* The container's descriptor is not for others; a second one, opened in the same way. */
-static int open_container(PmKernel *kernel, const char *device, int *group)
+static void map_part(const Bare *bare, const Case *c, PmRam *ram, uint64_t first)
 {
-    g_autofree char *link = g_strdup_printf("/sys/bus/pci/devices/%s/iommu_group", device);
-    g_autofree char *target = g_file_read_link(link, NULL);
-    g_autofree char *number = target != NULL ? g_path_get_basename(target) : NULL;
-    g_autofree char *path = g_strdup_printf("/dev/vfio/%s", number);
-    int container = bench_open(kernel, "/dev/vfio/vfio");
+    const char *host = (const char *)pm_ram_get_host(ram) + first * c->block_size;
+    uint64_t iova = ADDRESS + first * c->block_size;
 
-    *group = bench_open(kernel, path);
-    if (kernel->ops->ioctl(kernel, *group, VFIO_GROUP_SET_CONTAINER, &container) < 0 ||
-        kernel->ops->ioctl(kernel, container, VFIO_SET_IOMMU,
-                           GUINT_TO_POINTER(VFIO_TYPE1v2_IOMMU)) < 0)
-        bench_die("container", NULL);
-    return container;
+    for (uint64_t i = 0; i < c->n_blocks / N_PARTS; i++)
+        bare_map(bare, iova + i * c->block_size, host + i * c->block_size, c->block_size);
 }
 
-static void map_part(PmKernel *kernel, int container, const Case *c, PmRam *ram, uint64_t first)
+static void unmap_part(const Bare *bare, const Case *c, PmRam *ram, uint64_t first)
 {
-    struct vfio_iommu_type1_dma_map map = {
-        .argsz = sizeof(map),
-        .flags = VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE,
-        .vaddr = (uintptr_t)pm_ram_get_host(ram) + first * c->block_size,
-        .iova = ADDRESS + first * c->block_size,
-        .size = c->block_size,
-    };
+    uint64_t offset = first * c->block_size;
+    uint64_t size = c->n_blocks / N_PARTS * c->block_size;
+    g_autoptr(GError) error = NULL;
 
-    for (uint64_t i = 0; i < c->n_blocks / N_PARTS; i++) {
-        if (kernel->ops->ioctl(kernel, container, VFIO_IOMMU_MAP_DMA, &map) < 0)
-            bench_die("VFIO_IOMMU_MAP_DMA", NULL);
-        map.vaddr += c->block_size;
-        map.iova += c->block_size;
-    }
+    bare_unmap(bare, ADDRESS + offset, size);
+    if (!pm_ram_discard(ram, offset, size, &error))
+        bench_die("discard", error);
 }
 
-static void unmap_part(PmKernel *kernel, int container, const Case *c, PmRam *ram, uint64_t first)
-{
-    struct vfio_iommu_type1_dma_unmap unmap = {
-        .argsz = sizeof(unmap),
-        .iova = ADDRESS + first * c->block_size,
-        .size = c->n_blocks / N_PARTS * c->block_size,
-    };
-
-    if (kernel->ops->ioctl(kernel, container, VFIO_IOMMU_UNMAP_DMA, &unmap) < 0 ||
-        !pm_ram_discard(ram, first * c->block_size, unmap.size, NULL))
-        bench_die("VFIO_IOMMU_UNMAP_DMA", NULL);
-}
-
-static void run_bare(const Case *c, const char *device, Cost *least)
+static void run_bare(const Case *c, const RealDevice *device, Cost *least)
 {
     uint64_t part = c->n_blocks / N_PARTS;
     g_autoptr(PmKernel) kernel = pm_kernel_host_new();
     g_autoptr(PmRam) ram = make_ram(c);
     g_autoptr(PmDiscardManager) manager = pm_discard_manager_new(ram, c->block_size, NULL);
-    int group;
-    int container = open_container(kernel, device, &group);
+    Bare bare;
 
     if (manager == NULL) /* it is what fits the memory to the blocks */
         bench_die("manager", NULL);
+    bare_open(&bare, kernel, device->backend, device->address);
     populate(ram);
     for (uint64_t i = 0; i < N_PARTS; i++) {
         double start = bench_now_ns();
 
-        map_part(kernel, container, c, ram, i * part);
+        map_part(&bare, c, ram, i * part);
         keep_least(&least->map_ns[i], start);
     }
     for (uint64_t i = 0; i < N_PARTS; i++) {
         double start = bench_now_ns();
 
-        unmap_part(kernel, container, c, ram, i * part);
+        unmap_part(&bare, c, ram, i * part);
         keep_least(&least->unmap_ns[i], start);
     }
-    kernel->ops->close(kernel, group);
-    kernel->ops->close(kernel, container);
+    bare_close(&bare);
 }
 
 static double sum(const double *parts, unsigned first, unsigned n_parts)
@@ -235,7 +206,7 @@ static bool check_case(const Case *c, const Cost *stack, const Cost *bare)
     return bench_check(last, growth(stack->map_ns) / growth(bare->map_ns), MAX_GROWTH) && met;
 }
 
-static bool measure_case(const Case *c, const char *device, bool quiet, JsonBuilder *json)
+static bool measure_case(const Case *c, const RealDevice *device, bool quiet, JsonBuilder *json)
 {
     Cost stack;
     Cost bare;
@@ -261,7 +232,7 @@ static bool measure_case(const Case *c, const char *device, bool quiet, JsonBuil
     return met;
 }
 
-bool real_measure_stack(const char *device, bool quiet, JsonBuilder *json)
+bool real_measure_stack(const RealDevice *device, bool quiet, JsonBuilder *json)
 {
     bool met = true;
 

@@ -157,14 +157,16 @@ static void flags_that_make_no_sense(void **state)
         const char *value;
         const char *hint;
     } cases[] = {
-        {"--backend", "vdpa", "fake, type1"},
+        {"--backend", "vdpa", "fake, fake-iommufd, type1, iommufd, auto"},
         {"--memory", "ssd", "anon, memfd, hugetlb"},
         {"--pin", "hard", "account, populate"},
         {"--block-size", "2X", "2X"},
         {"--block-size", "3M", "power of two"},
         {"--region-addr", "-1", "-1"},
         {"--format", "vcr", "vcr"},
-        {"--device", "0000:00:04.0", "--backend type1"},
+        {"--device", "ffff:1f:1f.7", "ffff:1f:1f.7"},
+        {"--backend", "iommufd", "--backend iommufd needs --device BDF"},
+        {"--backend", "auto", "--backend auto needs --device BDF"},
         {"--prefault", "-1", "0 to 64 threads"},
         {"--prefault", "65", "0 to 64 threads"},
         {"--dma-check", "--no-audit", "part of the audit"},
@@ -177,6 +179,15 @@ static void flags_that_make_no_sense(void **state)
 
         check_refused(run, cases[i].hint);
     }
+}
+
+static void a_device_on_the_fake_kernel(void **state)
+{
+    g_autoptr(Run) run = run_plugmap("replay", "--backend", "fake-iommufd", "--device",
+                                     "0000:00:04.0", "tests/traces/qemu-vfio-4m.log", NULL);
+
+    (void)state;
+    check_refused(run, "leave --backend fake-iommufd out, or --device");
 }
 
 static void a_flag_that_contradicts_the_log(void **state)
@@ -276,6 +287,7 @@ int main(void)
         cmocka_unit_test(a_file_that_does_not_exist),
         cmocka_unit_test(a_device_that_does_not_exist),
         cmocka_unit_test(flags_that_make_no_sense),
+        cmocka_unit_test(a_device_on_the_fake_kernel),
         cmocka_unit_test(a_flag_that_contradicts_the_log),
         cmocka_unit_test(more_blocks_than_the_limit_are_refused_before_the_first_call),
         cmocka_unit_test(output_that_cannot_be_written),

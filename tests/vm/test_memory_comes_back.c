@@ -70,9 +70,12 @@ static uint64_t meminfo(const char *name)
 
 static PmIommu *open_iommu(void)
 {
-    const PmType1Config config = {.device = DEVICE};
+    const PmType1Config type1 = {.device = DEVICE};
+    const PmIommufdConfig iommufd = {.device = DEVICE};
+    bool use_iommufd = g_strcmp0(g_getenv("PLUGMAP_BACKEND"), "iommufd") == 0;
     g_autoptr(GError) error = NULL;
-    PmIommu *iommu = pm_iommu_type1_new(&config, &error);
+    PmIommu *iommu =
+        use_iommufd ? pm_iommu_iommufd_new(&iommufd, &error) : pm_iommu_type1_new(&type1, &error);
 
     check(iommu != NULL, error);
     return iommu;

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+#include "tools/backend.h"
+
+#include "base/error_text.h"
+#include "tools/trace_options.h"
+
+/* The device that a fresh fake kernel has. */
+#define FAKE_DEVICE      "0000:00:04.0"
+#define FAKE_DEVICE_FILE "/dev/vfio/devices/vfio0"
+
+enum {
+    FAKE,
+    FAKE_IOMMUFD,
+    TYPE1,
+    IOMMUFD,
+    AUTO
+};
+
+static const char *const names[] = {
+    [FAKE] = "fake",   [FAKE_IOMMUFD] = "fake-iommufd",
+    [TYPE1] = "type1", [IOMMUFD] = "iommufd",
+    [AUTO] = "auto",   NULL,
+};
+
+/* A flag that would do nothing is refused, so that nobody believes it did. */
+static bool check_device(int chosen, const char *device, GError **error)
+{
+    bool fake = chosen == FAKE || chosen == FAKE_IOMMUFD;
+
+    if (fake && device != NULL)
+        return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
+                       "--device is for a real device: leave --backend %s out, or --device",
+                       names[chosen]);
+    if (!fake && device == NULL)
+        return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
+                       "--backend %s needs --device BDF, a device bound to vfio-pci",
+                       names[chosen]);
+    return true;
+}
+
+bool pm_backend_choose(PmBackend *backend, const char *text, const char *device, GError **error)
+{
+    int chosen = device != NULL ? AUTO : FAKE;
+
+    *backend = (PmBackend){.device = device};
+    if ((text != NULL && !pm_option_choose("--backend", text, names, &chosen, error)) ||
+        !check_device(chosen, device, error))
+        return false;
+    if (chosen == AUTO) {
+        backend->iommu = pm_iommu_choose_backend(NULL, device, NULL, &backend->reason);
+        chosen = backend->iommu == PM_IOMMU_IOMMUFD ? IOMMUFD : TYPE1;
+    }
+    backend->name = names[chosen];
+    backend->fake = chosen == FAKE || chosen == FAKE_IOMMUFD;
+    backend->iommu =
+        chosen == IOMMUFD || chosen == FAKE_IOMMUFD ? PM_IOMMU_IOMMUFD : PM_IOMMU_TYPE1;
+    if (backend->fake) {
+        backend->device = FAKE_DEVICE;
+        backend->device_file = FAKE_DEVICE_FILE;
+    }
+    return true;
+}
+
+void pm_backend_clear(PmBackend *backend)
+{
+    g_free(backend->reason);
+}
