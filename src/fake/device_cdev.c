@@ -54,7 +54,7 @@ static int check_bind(const PmDeviceCdev *file, const struct vfio_device_bind_io
 
     if (request->argsz < sizeof(*request) || request->flags != 0 || request->iommufd < 0)
         return -EINVAL;
-    if (group->is_open || group->n_device_files > 0)
+    if (pm_group_is_held(group))
         return -EBUSY;
     if (file->is_bound)
         return -EINVAL;

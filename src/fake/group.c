@@ -40,6 +40,11 @@ bool pm_group_in_use(const PmGroup *group)
     return group->is_open || group->n_device_files > 0 || group->n_bound_files > 0;
 }
 
+bool pm_group_is_held(const PmGroup *group)
+{
+    return group->is_open || group->container != NULL;
+}
+
 static void leave_iommufd(PmGroup *group)
 {
     if (group->iommufd != NULL)
@@ -47,12 +52,13 @@ static void leave_iommufd(PmGroup *group)
     group->iommufd = NULL;
 }
 
-/* A device file keeps the group in its container; the last file that is closed takes it out. */
+/* A device file keeps the group in its container, but not in its iommufd; the last file that is
+ * closed takes it out. */
 static void leave_if_unused(PmGroup *group)
 {
-    if (group->is_open || group->n_device_files > 0)
+    if (group->is_open)
         return;
-    if (group->container != NULL)
+    if (group->container != NULL && group->n_device_files == 0)
         pm_container_leave(group);
     leave_iommufd(group);
 }
@@ -136,7 +142,7 @@ static int get_status(const PmGroup *group, void *argument)
     status.flags = 0;
     if (group->container != NULL || group->iommufd != NULL)
         status.flags = VFIO_GROUP_FLAGS_VIABLE | VFIO_GROUP_FLAGS_CONTAINER_SET;
-    else if (pm_group_is_viable(group))
+    else if (pm_group_is_viable(group) && group->owner == NULL)
         status.flags = VFIO_GROUP_FLAGS_VIABLE;
     return pm_user_write(argument, &status, sizeof(status));
 }
@@ -167,7 +173,8 @@ static int set_container(PmGroup *group, const void *argument)
         return join_iommufd(group, file->object);
     if (file == NULL || file->ops != &pm_container_file_ops)
         return fake->config.linux_version == PM_FAKE_LINUX_6_1 ? -EINVAL : -EBADFD;
-    if (!pm_group_is_viable(group))
+    /* Devices that are open still can be an iommufd's. */
+    if (!pm_group_is_viable(group) || group->owner != NULL)
         return -EPERM;
     return pm_container_join(file->object, group);
 }
@@ -294,7 +301,7 @@ int pm_group_open(PmGroup *group, int flags)
 
     if (!has_vfio_device(group))
         return -ENODEV;
-    if (pm_group_in_use(group))
+    if (pm_group_is_held(group) || group->n_bound_files > 0)
         return -EBUSY;
     fd = pm_file_table_open(&group->fake->files, &group_file_ops, group, flags);
     group->is_open = fd >= 0;

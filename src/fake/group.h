@@ -38,6 +38,8 @@ void pm_group_free(void *data); /* a PmGroup; for GLib's containers */
 
 /* Whether a file of the group or of one of its devices is open. */
 bool pm_group_in_use(const PmGroup *group);
+/* Whether its file is open, or kept so by devices that were got while it was in a container. */
+bool pm_group_is_held(const PmGroup *group);
 
 /* No device of it has a host driver, which would own the group's DMA. */
 bool pm_group_is_viable(const PmGroup *group);

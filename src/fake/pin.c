@@ -149,6 +149,20 @@ void pm_unpin(PmFakeKernel *fake, const PmPins *pins)
         pm_held_pages_release(fake->held, pins->held_first, pins->held_last);
 }
 
+/* iommufd pins what the page tables have without a look at permissions, so that memory that can
+ * only be written can be read as well, once it is there. Type1 always looks. @size: so far. */
+static bool is_there_to_be_written(const Request *request, uint64_t host, uint64_t *size)
+{
+    bool is_zero;
+    PmVma vma;
+
+    if (request->access != PM_IOMMU_READ || request->fake->config.pin == PM_FAKE_PIN_ACCOUNT ||
+        !pm_vma_find(host, &vma) || vma.start > host || vma.readable || !vma.writable)
+        return false;
+    *size = pm_zero_page_run(host, MIN(*size, vma.end - host), &is_zero);
+    return !is_zero;
+}
+
 int64_t pm_pin_piece(PmFakeKernel *fake, uint64_t host, uint64_t size, PmIommuAccess access,
                      uint64_t *address, PmPins *pins)
 {
@@ -157,7 +171,10 @@ int64_t pm_pin_piece(PmFakeKernel *fake, uint64_t host, uint64_t size, PmIommuAc
     PieceSort sort;
 
     size = MIN(next_piece(&request, host, size, &sort), (uint64_t)INT64_MAX & -PM_FAKE_PAGE);
-    if (sort != PIECE_MEMORY || pm_user_pin(host, size, access, populate) < size)
+    if (sort != PIECE_MEMORY)
+        return -EFAULT;
+    if (!is_there_to_be_written(&request, host, &size) &&
+        pm_user_pin(host, size, access, populate) < size)
         return -EFAULT;
     *pins = (PmPins){0};
     *address = hold(fake, host, size, pins);

@@ -149,11 +149,11 @@ static void null_for_a_struct_is_efault(void **state)
         assert_int_equal(kernel_ioctl(kernel, device, requests[i], NULL), -EFAULT);
 }
 
-/* 0x3b76 and up are of devices that are opened without a group. */
 static void unknown_requests_are_enotty(void **state)
 {
-    static const unsigned long unknown[] = {
-        12345, VFIO_GET_API_VERSION, VFIO_GROUP_GET_STATUS, 0x3b76, 0x3b77, 0x3b78};
+    static const unsigned long unknown[] = {12345, VFIO_GET_API_VERSION, VFIO_GROUP_GET_STATUS,
+                                            VFIO_DEVICE_ATTACH_IOMMUFD_PT,
+                                            VFIO_DEVICE_DETACH_IOMMUFD_PT};
     Kernel *kernel = *state;
     int device = device_open(kernel);
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "device_util.h"
 
+#include "iommufd_util.h"
+
 #define BUFFER          UINT64_C(0x40000)
 #define DMA_SOURCE      0x80
 #define DMA_DESTINATION 0x88
@@ -108,13 +110,19 @@ static char *begin_scratch(Kernel *kernel)
 {
     char *scratch = kernel->memory + MEMORY_SIZE - PAGE;
 
-    assert_int_equal(kernel_map(kernel, SCRATCH_IOVA, scratch, PAGE), 0);
+    if (kernel->ioas != 0)
+        assert_int_equal(iommufd_map(kernel, SCRATCH_IOVA, scratch, PAGE), 0);
+    else
+        assert_int_equal(kernel_map(kernel, SCRATCH_IOVA, scratch, PAGE), 0);
     return scratch;
 }
 
 static void end_scratch(Kernel *kernel)
 {
-    assert_int_equal(kernel_unmap(kernel, SCRATCH_IOVA, PAGE, NULL), 0);
+    if (kernel->ioas != 0)
+        assert_int_equal(iommufd_unmap(kernel, SCRATCH_IOVA, PAGE, NULL), 0);
+    else
+        assert_int_equal(kernel_unmap(kernel, SCRATCH_IOVA, PAGE, NULL), 0);
 }
 
 void device_peek(Kernel *kernel, int device, uint64_t iova, void *to, uint64_t size)

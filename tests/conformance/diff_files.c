@@ -7,8 +7,6 @@
 #include "diff_world.h"
 #include "kernel-uapi/vfio.h"
 
-typedef int (*OneSideFunc)(Side *side, const Op *op);
-
 /* Groups 1 and 2 have an edu each, as on the fake; 4 is not viable. One can be opened twice. */
 static const char *const group_paths[N_GROUPS] = {"/dev/vfio/1", "/dev/vfio/2", "/dev/vfio/4",
                                                   "/dev/vfio/1"};
@@ -71,7 +69,8 @@ static int open_slot(Side *side, int *slot, const char *path)
 static int do_open(Side *side, const Op *op)
 {
     if (op->other % 3 == 0)
-        return open_slot(side, &side->containers[op->slot % N_CONTAINERS], "/dev/vfio/vfio");
+        return open_slot(side, &side->containers[op->slot % N_CONTAINERS],
+                         side->is_iommufd ? "/dev/iommu" : "/dev/vfio/vfio");
     return open_slot(side, group_slot(side, op),
                      op->other == 14 ? "/dev/vfio/77" : group_paths[op->slot]);
 }
@@ -83,6 +82,11 @@ static int do_close(Side *side, const Op *op)
 
     if (fd < 0)
         return 1;
+    /* So that the device that does DMA is always on the first iommufd, or on none. */
+    if (side->is_iommufd && slot == &side->containers[0] && side->devices[0] >= 0) {
+        (void)side->kernel->ops->close(side->kernel, side->devices[0]);
+        side->devices[0] = -1;
+    }
     *slot = -1;
     return side->kernel->ops->close(side->kernel, fd);
 }
@@ -137,18 +141,6 @@ static int do_reset(Side *side, const Op *op)
     return device < 0 ? 1 : side->kernel->ops->ioctl(side->kernel, device, VFIO_DEVICE_RESET, NULL);
 }
 
-static void on_both(World *world, const Op *op, const char *what, OneSideFunc func)
-{
-    int results[N_SIDES];
-
-    for (int i = 0; i < N_SIDES; i++)
-        results[i] = func(&world->sides[i], op);
-    if (results[HOST] <= 0)
-        world_count(world, what, results[HOST]);
-    if (results[HOST] != results[FAKE])
-        world_differ(world, "%s: host %d, fake %d", what, results[HOST], results[FAKE]);
-}
-
 static bool get_fds(World *world, const Op *op, int *(*slot_of)(Side *, const Op *), int *fds)
 {
     for (int i = 0; i < N_SIDES; i++)
@@ -180,29 +172,29 @@ static unsigned long choose_type(const Op *op)
 {
     static const unsigned long types[16] = {1, 1, 1, 3, 3, 3, 3, 3, 3, 3, 3, 6, 9, 10, 0, 2};
 
-    return types[op->other];
+    return types[op->other % G_N_ELEMENTS(types)];
 }
 
 void world_do_files(World *world, const Op *op)
 {
     switch (op->kind) {
     case OP_OPEN:
-        on_both(world, op, "open", do_open);
+        (void)world_on_both(world, op, "open", do_open);
         break;
     case OP_CLOSE:
-        on_both(world, op, "close", do_close);
+        (void)world_on_both(world, op, "close", do_close);
         break;
     case OP_JOIN:
-        on_both(world, op, "set container", do_join);
+        (void)world_on_both(world, op, "set container", do_join);
         break;
     case OP_LEAVE:
-        on_both(world, op, "unset container", do_leave);
+        (void)world_on_both(world, op, "unset container", do_leave);
         break;
     case OP_GET_DEVICE:
-        on_both(world, op, "get device", do_get_device);
+        (void)world_on_both(world, op, "get device", do_get_device);
         break;
     case OP_RESET:
-        on_both(world, op, "reset", do_reset);
+        (void)world_on_both(world, op, "reset", do_reset);
         break;
     case OP_SET_IOMMU:
         ask_number(world, op, container_slot, VFIO_SET_IOMMU, choose_type(op));

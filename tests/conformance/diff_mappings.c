@@ -6,10 +6,6 @@
 #include "diff_world.h"
 #include "kernel-uapi/vfio.h"
 
-/* Where the DMA engines' memory is mapped; no operation names it. Below 4 GiB, because Linux 6.1
- * cuts a longer address in two on its way to an edu, and a fake device cannot be mapped. */
-#define SCRATCH_IOVA UINT64_C(0x70000000)
-
 /* An argument with room behind the struct for what follows it. */
 typedef union {
     struct vfio_iommu_type1_dma_map map;
@@ -81,7 +77,7 @@ static bool map_scratch(World *world)
             .flags = VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE,
             .vaddr = (uintptr_t)side->scratch,
             .iova = SCRATCH_IOVA,
-            .size = (uint64_t)PM_DMA_SCRATCH_PAGES * PM_DMA_PAGE,
+            .size = SCRATCH_SIZE,
         };
 
         results[i] =
@@ -95,13 +91,13 @@ static bool map_scratch(World *world)
     return results[HOST] == 0 || results[HOST] == -EEXIST;
 }
 
-static bool start_engine(World *world, Side *side)
+bool world_start_engine(World *world, Side *side)
 {
     g_autoptr(GError) error = NULL;
 
     if (side->engine != NULL)
         return true;
-    memset(side->scratch, 0, (size_t)PM_DMA_SCRATCH_PAGES * PM_DMA_PAGE);
+    memset(side->scratch, 0, SCRATCH_SIZE);
     side->engine = pm_dma_engine_new(side->kernel, side->devices[0], "0000:00:06.0", side->scratch,
                                      SCRATCH_IOVA, &error);
     if (side->engine == NULL)
@@ -138,19 +134,21 @@ static bool write_and_compare(World *world, int writer, uint64_t iova, char fill
     return memcmp(seen[HOST], data, size) == 0;
 }
 
-void world_dma(World *world, const Op *op)
+void world_compare_dma(World *world, uint64_t iova)
 {
     static unsigned n_fills;
-    bool host_wrote;
-    bool fake_wrote;
+    bool host_wrote = write_and_compare(world, HOST, iova, (char)(n_fills++ % 127 + 1));
+    bool fake_wrote = write_and_compare(world, FAKE, iova, (char)(n_fills++ % 127 + 1));
 
-    if (!map_scratch(world) || !start_engine(world, &world->sides[HOST]) ||
-        !start_engine(world, &world->sides[FAKE]))
-        return;
-    host_wrote = write_and_compare(world, HOST, op->iova, (char)(n_fills++ % 127 + 1));
-    fake_wrote = write_and_compare(world, FAKE, op->iova, (char)(n_fills++ % 127 + 1));
     world_count(world, host_wrote ? "DMA that arrives" : "DMA that is refused", 0);
     if (host_wrote != fake_wrote)
         world_differ(world, "DMA: a write by the host %s, by the fake it %s",
                      host_wrote ? "arrives" : "does not", fake_wrote ? "does" : "does not");
+}
+
+void world_dma(World *world, const Op *op)
+{
+    if (map_scratch(world) && world_start_engine(world, &world->sides[HOST]) &&
+        world_start_engine(world, &world->sides[FAKE]))
+        world_compare_dma(world, op->iova);
 }

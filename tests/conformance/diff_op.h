@@ -34,6 +34,25 @@ typedef enum {
     OP_RESET,
     OP_REGION,
     OP_UNKNOWN,
+    /* Of iommufd. */
+    OP_IOAS_ALLOC,
+    OP_DESTROY,
+    OP_IOAS_MAP,
+    OP_IOAS_UNMAP,
+    OP_IOAS_COPY,
+    OP_RANGES,
+    OP_ALLOW,
+    OP_OPTION,
+    OP_VFIO_IOAS,
+    OP_HWPT,
+    OP_HW_INFO,
+    OP_HWPT_DIRTY,
+    OP_CDEV_OPEN,
+    OP_BIND,
+    OP_ATTACH,
+    OP_DETACH,
+    OP_IOMMU_DMA,
+    OP_REVIVE, /* opens and attaches again what may be closed */
     N_OPS,
 } OpKind;
 
@@ -81,9 +100,15 @@ typedef enum {
     LIFE_OF_MAPPINGS,
     LIFE_OF_FILES,
     LIFE_OF_A_DEVICE,
+    LIFE_ON_IOMMUFD,
 } LifeSort;
 
 void op_make(Op *op, LifeSort sort, GRand *random);
+
+/* For diff_iommufd_op.c and diff_op.c: the operations that only lives on iommufd have, and those
+ * that others have, too. @op has a kind, slot and other. */
+void op_make_iommufd(Op *op, GRand *random);
+void op_make_common(Op *op, LifeSort sort, GRand *random);
 
 /* A line that says all of it; a new string. */
 char *op_describe(const Op *op);

@@ -16,7 +16,6 @@
 #include "kernel-uapi/vfio.h"
 
 #define ENTRY_LIMIT_FILE "/sys/module/vfio_iommu_type1/parameters/dma_entry_limit"
-#define SCRATCH_SIZE     ((size_t)PM_DMA_SCRATCH_PAGES * PM_DMA_PAGE)
 #define MAX_ARGUMENT     256
 
 void world_differ(World *world, const char *format, ...)
@@ -37,6 +36,55 @@ void world_count(World *world, const char *what, int result)
     guint64 count = GPOINTER_TO_SIZE(g_hash_table_lookup(world->results, text));
 
     g_hash_table_insert(world->results, g_steal_pointer(&text), GSIZE_TO_POINTER(count + 1));
+}
+
+/* As pm_kernel_host_new()'s, but with the file kept open: it is asked for after every operation. */
+static uint64_t read_status(const char *name)
+{
+    static int fd = -1;
+    char text[4096];
+    const char *line;
+    ssize_t size;
+
+    if (fd < 0)
+        fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
+    size = pread(fd, text, sizeof text - 1, 0);
+    text[MAX(size, 0)] = '\0';
+    line = strstr(text, name);
+    return line == NULL ? 0 : g_ascii_strtoull(line + strlen(name), NULL, 10) * PM_KIB;
+}
+
+static uint64_t read_locked_by_host(void)
+{
+    return read_status("VmLck:");
+}
+
+void world_begin_call(World *world, int side)
+{
+    if (side == HOST && world->sort == LIFE_ON_IOMMUFD)
+        world->pinned_at = read_status("VmPin:");
+}
+
+void world_end_call(World *world, int side)
+{
+    if (side == HOST && world->sort == LIFE_ON_IOMMUFD)
+        world->pinned += read_status("VmPin:") - world->pinned_at;
+}
+
+int world_on_both(World *world, const Op *op, const char *what, OneSideFunc func)
+{
+    int results[N_SIDES];
+
+    for (int i = 0; i < N_SIDES; i++) {
+        world_begin_call(world, i);
+        results[i] = func(&world->sides[i], op);
+        world_end_call(world, i);
+    }
+    if (results[HOST] <= 0)
+        world_count(world, what, results[HOST]);
+    if (results[HOST] != results[FAKE])
+        world_differ(world, "%s: host %d, fake %d", what, results[HOST], results[FAKE]);
+    return results[HOST];
 }
 
 /* --- the argument's place --- */
@@ -116,7 +164,9 @@ int world_ioctl(World *world, const int *fds, unsigned long request, const void 
 
         if (op->bitmap != 0)
             memset(bitmap, 0x11, BITMAP_SIZE);
+        world_begin_call(world, i);
         results[i] = kernel->ops->ioctl(kernel, fds[i], request, placed);
+        world_end_call(world, i);
         memcpy(after[i], argument_page()->page + PAGE - WINDOW, WINDOW);
         /* The fake's devices cannot be mapped, by decision. */
         if (request == VFIO_DEVICE_GET_REGION_INFO && results[i] == 0)
@@ -142,7 +192,9 @@ int world_ioctl_number(World *world, const int *fds, unsigned long request, unsi
     for (int i = 0; i < N_SIDES; i++) {
         PmKernel *kernel = world->sides[i].kernel;
 
+        world_begin_call(world, i);
         results[i] = kernel->ops->ioctl(kernel, fds[i], request, (void *)(uintptr_t)number);
+        world_end_call(world, i);
     }
     count_ioctl(world, request, results[HOST]);
     if (results[HOST] != results[FAKE])
@@ -170,6 +222,7 @@ static PmKernel *make_fake(void)
     config.linux_version = host_is_linux_6_1() ? PM_FAKE_LINUX_6_1 : PM_FAKE_LINUX_6_12;
     config.pin = PM_FAKE_PIN_HOLD;
     config.cap_ipc_lock = true;
+    config.iommufd = access("/dev/iommu", F_OK) == 0;
     fake = pm_fake_kernel_new(&config, &error);
     if (fake == NULL) {
         fprintf(stderr, "differential: %s\n", error->message);
@@ -216,22 +269,6 @@ static void set_memlock(World *world, uint64_t limit, bool cap_ipc_lock)
         perror("setrlimit");
     set_cap_ipc_lock(cap_ipc_lock);
     pm_fake_kernel_set_memlock(world->sides[FAKE].kernel, limit, cap_ipc_lock);
-}
-
-/* As pm_kernel_host_new()'s, but with the file kept open: it is asked for after every operation. */
-static uint64_t read_locked_by_host(void)
-{
-    static int fd = -1;
-    char text[4096];
-    const char *line;
-    ssize_t size;
-
-    if (fd < 0)
-        fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
-    size = pread(fd, text, sizeof text - 1, 0);
-    text[MAX(size, 0)] = '\0';
-    line = strstr(text, "VmLck:");
-    return line == NULL ? 0 : g_ascii_strtoull(line + strlen("VmLck:"), NULL, 10) * PM_KIB;
 }
 
 static uint64_t count_locked(const World *world, int side)
@@ -318,6 +355,8 @@ World *world_new(const LifeStart *start, GHashTable *results)
         memory_make(-1, 0);
     if (start->sort == LIFE_OF_A_DEVICE || (start->sort == LIFE_OF_FILES && start->has_device))
         begin_with_device(world);
+    if (start->sort == LIFE_ON_IOMMUFD)
+        world_begin_iommufd(world);
     return world;
 }
 
@@ -328,6 +367,15 @@ static void close_slots(Side *side, int *slots, size_t n_slots)
             (void)side->kernel->ops->close(side->kernel, slots[i]);
         slots[i] = -1;
     }
+}
+
+static void compare_pinned(World *world)
+{
+    uint64_t fake = pm_fake_kernel_get_pinned(world->sides[FAKE].kernel);
+
+    if (world->sort == LIFE_ON_IOMMUFD && world->pinned != fake)
+        world_differ(world, "pinned memory: host %" G_GUINT64_FORMAT ", fake %" G_GUINT64_FORMAT,
+                     world->pinned, fake);
 }
 
 static void compare_locked(World *world)
@@ -349,12 +397,15 @@ void world_end(World *world)
         Side *side = &world->sides[i];
 
         g_clear_pointer(&side->engine, pm_dma_engine_free);
+        world_begin_call(world, i);
         close_slots(side, side->devices, N_DEVICES);
         close_slots(side, side->groups, N_GROUPS);
         close_slots(side, side->containers, N_CONTAINERS);
+        world_end_call(world, i);
     }
     set_memlock(world, UINT64_MAX, true);
     compare_locked(world);
+    compare_pinned(world);
     if (count_locked(world, FAKE) != 0)
         world_differ(world, "the fake kernel still has locked memory when all is closed");
 }
@@ -395,6 +446,7 @@ static void compare_counts(World *world)
             compare_info(world, fds, &(Op){0});
     }
     compare_locked(world);
+    compare_pinned(world);
 }
 
 static void do_in_container(World *world, const Op *op)
@@ -448,7 +500,10 @@ bool world_do(World *world, const Op *op)
         world_do_device(world, op);
         break;
     default:
-        world_do_files(world, op);
+        if (op->kind >= OP_IOAS_ALLOC)
+            world_do_iommufd(world, op);
+        else
+            world_do_files(world, op);
         break;
     }
     if (world->difference == NULL)

@@ -20,12 +20,18 @@ enum {
 #define N_GROUPS     4
 #define N_DEVICES    4
 
+/* Where the DMA engines' memory is mapped; no operation names it. Below 4 GiB, because Linux 6.1
+ * cuts a longer address in two on its way to an edu, and a fake device cannot be mapped. */
+#define SCRATCH_IOVA UINT64_C(0x70000000)
+#define SCRATCH_SIZE ((size_t)PM_DMA_SCRATCH_PAGES * PM_DMA_PAGE)
+
 /* Slots are -1 where nothing is open. Both sides have the same slots open. */
 typedef struct {
     PmKernel *kernel;
     int containers[N_CONTAINERS];
     int groups[N_GROUPS];
     int devices[N_DEVICES];
+    bool is_iommufd; /* containers are files of /dev/iommu */
     PmDmaEngine *engine;
     char *scratch; /* the engine's memory */
 } Side;
@@ -34,6 +40,8 @@ typedef struct {
     LifeSort sort;
     Side sides[N_SIDES];
     uint64_t locked_before; /* by the host's kernel */
+    uint64_t pinned;        /* by the host's kernel, in its own calls */
+    uint64_t pinned_at;     /* VmPin when the last of them began */
     uint64_t n_transfers;
     GHashTable *results; /* of (request, result), to how often; the caller's */
     char *difference;    /* NULL: none yet */
@@ -65,6 +73,14 @@ int world_ioctl(World *world, const int *fds, unsigned long request, const void 
                 size_t size, const Op *op);
 /* The same with a number as argument. */
 int world_ioctl_number(World *world, const int *fds, unsigned long request, unsigned long number);
+/* One call on both sides, whatever it is: 0 and more is a success, and only 0 is counted. Returns
+ * the host's result. */
+typedef int (*OneSideFunc)(Side *side, const Op *op);
+int world_on_both(World *world, const Op *op, const char *what, OneSideFunc func);
+/* Around each call of one side: what the host's kernel pins is told apart from what the fake holds
+ * in the same process. */
+void world_begin_call(World *world, int side);
+void world_end_call(World *world, int side);
 void world_count(World *world, const char *what, int result);
 void world_differ(World *world, const char *format, ...) G_GNUC_PRINTF(2, 3);
 
@@ -73,6 +89,12 @@ void world_unmap(World *world, const Op *op, const int *fds);
 void world_dirty(World *world, const Op *op, const int *fds);
 void world_dma(World *world, const Op *op);
 void world_do_files(World *world, const Op *op);
+void world_begin_iommufd(World *world);
+void world_do_iommufd(World *world, const Op *op);
+/* The engine of a side; false, and a difference, if its device does not start. */
+bool world_start_engine(World *world, Side *side);
+/* Writes by DMA from each side, and reads; a difference if that differs. */
+void world_compare_dma(World *world, uint64_t iova);
 void world_do_device(World *world, const Op *op);
 void world_clean_device(World *world);
 

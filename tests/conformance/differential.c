@@ -18,6 +18,7 @@ typedef struct {
     gint64 seed;
     gint64 n_ops;
     char *iommu;
+    bool on_iommufd;
     gboolean verbose;
 } Options;
 
@@ -27,7 +28,7 @@ typedef struct {
 } Life;
 
 /* Everything of a life comes from its seed. */
-static Life *life_new(guint32 seed)
+static Life *life_new(guint32 seed, bool on_iommufd)
 {
     static const LifeSort sorts[] = {LIFE_OF_MAPPINGS, LIFE_OF_MAPPINGS, LIFE_OF_MAPPINGS,
                                      LIFE_OF_MAPPINGS, LIFE_OF_MAPPINGS, LIFE_OF_FILES,
@@ -39,6 +40,8 @@ static Life *life_new(guint32 seed)
     life->start.sort = sorts[g_rand_int_range(random, 0, G_N_ELEMENTS(sorts))];
     life->start.iommu = g_rand_int_range(random, 0, 6) == 0 ? VFIO_TYPE1_IOMMU : VFIO_TYPE1v2_IOMMU;
     life->start.entry_limit = entry_limits[g_rand_int_range(random, 0, G_N_ELEMENTS(entry_limits))];
+    if (on_iommufd)
+        life->start.sort = LIFE_ON_IOMMUFD;
     life->start.has_device = g_rand_int_range(random, 0, 3) != 0;
     life->ops = g_array_new(FALSE, FALSE, sizeof(Op));
     g_array_set_size(life->ops, OPS_OF_A_LIFE);
@@ -121,9 +124,9 @@ static void tell(const Life *life, guint32 seed, const char *first, Totals *tota
     printf("  → %s\n", difference != NULL ? difference : "(does not happen every time)");
 }
 
-static bool live_one(guint32 seed, Totals *totals)
+static bool live_one(guint32 seed, bool on_iommufd, Totals *totals)
 {
-    Life *life = life_new(seed);
+    Life *life = life_new(seed, on_iommufd);
     guint n_done;
     g_autofree char *difference = live(&life->start, life->ops, &n_done, totals);
 
@@ -141,7 +144,8 @@ static bool parse(int argc, char **argv, Options *options)
     const GOptionEntry entries[] = {
         {"seed", 0, 0, G_OPTION_ARG_INT64, &options->seed, "of the first life (1)", "N"},
         {"ops", 0, 0, G_OPTION_ARG_INT64, &options->n_ops, "how many operations (10000)", "N"},
-        {"iommu", 0, 0, G_OPTION_ARG_STRING, &options->iommu, "type1", "KIND"},
+        {"iommu", 0, 0, G_OPTION_ARG_STRING, &options->iommu, "type1 (the default) or iommufd",
+         "KIND"},
         {"verbose", 0, 0, G_OPTION_ARG_NONE, &options->verbose, "list how often which answer came",
          NULL},
         G_OPTION_ENTRY_NULL,
@@ -154,9 +158,10 @@ static bool parse(int argc, char **argv, Options *options)
         fprintf(stderr, "differential: %s\n", error->message);
         return false;
     }
-    if (options->iommu == NULL || strcmp(options->iommu, "type1") == 0)
+    options->on_iommufd = g_strcmp0(options->iommu, "iommufd") == 0;
+    if (options->iommu == NULL || options->on_iommufd || strcmp(options->iommu, "type1") == 0)
         return true;
-    fprintf(stderr, "differential: --iommu %s: there is type1\n", options->iommu);
+    fprintf(stderr, "differential: --iommu %s: there is type1 and iommufd\n", options->iommu);
     return false;
 }
 
@@ -179,7 +184,7 @@ int main(int argc, char **argv)
         return 2;
     seed = (guint32)options.seed;
     while (totals.n_ops < (guint64)options.n_ops) {
-        if (!live_one(seed++, &totals))
+        if (!live_one(seed++, options.on_iommufd, &totals))
             return 1;
     }
     printf("seeds %" G_GINT64_FORMAT " to %u: %" G_GUINT64_FORMAT " operations, %" G_GUINT64_FORMAT

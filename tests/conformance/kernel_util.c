@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <sys/capability.h>
 #include <sys/resource.h>
-#include <sys/utsname.h>
 
 #define ENTRY_LIMIT_FILE "/sys/module/vfio_iommu_type1/parameters/dma_entry_limit"
 
@@ -14,113 +13,28 @@ typedef struct {
     size_t size;
 } Piece;
 
-/* --- which kernel --- */
-
-static const char *chosen(void)
-{
-    const char *name = g_getenv("PLUGMAP_KERNEL");
-
-    return name != NULL ? name : "fake-6.12";
-}
-
-static bool device_is_ours(unsigned group, const char *address)
-{
-    g_autofree char *vendor_path =
-        g_strdup_printf("/sys/kernel/iommu_groups/%u/devices/%s/vendor", group, address);
-    g_autofree char *node = g_strdup_printf("/dev/vfio/%u", group);
-    g_autofree char *vendor = NULL;
-
-    return g_file_get_contents(vendor_path, &vendor, NULL, NULL) &&
-           g_str_has_prefix(vendor, "0x1234") && access(node, R_OK | W_OK) == 0;
-}
-
-/* The VM's own devices, lest somebody's graphics card be taken for one. */
-static bool host_is_the_vm(void)
-{
-    return access(CONTAINER, R_OK | W_OK) == 0 && device_is_ours(1, DEVICE) &&
-           device_is_ours(2, OTHER_DEVICE) && device_is_ours(4, SHARED_DEVICE);
-}
-
-int kernel_check(void **state)
-{
-    (void)state;
-    if (strcmp(chosen(), "fake-6.1") == 0 || strcmp(chosen(), "fake-6.12") == 0)
-        return 0;
-    if (strcmp(chosen(), "host") != 0) {
-        printf("PLUGMAP_KERNEL=%s: there is fake-6.1, fake-6.12 and host\n", chosen());
-        exit(EXIT_FAILURE);
-    }
-    if (host_is_the_vm())
-        return 0;
-    printf("skipped: this host lacks " CONTAINER ", or groups 1, 2 and 4 with QEMU's edu devices; "
-           "tests/vm/run runs this in a VM that has them\n");
-    exit(77);
-}
-
-int kernel_check_pins(void **state)
-{
-    g_autoptr(GError) error = NULL;
-    PmFakeConfig config;
-    PmKernel *fake;
-
-    (void)kernel_check(state);
-    pm_fake_config_init(&config);
-    config.pin = PM_FAKE_PIN_HOLD;
-    fake = pm_fake_kernel_new(&config, &error);
-    if (fake == NULL && strcmp(chosen(), "host") != 0) {
-        printf("skipped: %s\n", error->message);
-        exit(77);
-    }
-    g_clear_pointer(&fake, pm_kernel_unref);
-    return 0;
-}
-
-static PmKernel *new_fake(bool is_linux_6_1)
-{
-    PmFakeConfig config;
-    PmKernel *fake;
-
-    pm_fake_config_init(&config);
-    config.linux_version = is_linux_6_1 ? PM_FAKE_LINUX_6_1 : PM_FAKE_LINUX_6_12;
-    config.pin = PM_FAKE_PIN_HOLD;
-    config.cap_ipc_lock = true;
-    fake = pm_fake_kernel_new(&config, NULL);
-    /* Containers often forbid io_uring. Only the tests of pins need it: kernel_check_pins(). */
-    if (fake == NULL) {
-        config.pin = PM_FAKE_PIN_POPULATE;
-        fake = pm_fake_kernel_new(&config, NULL);
-    }
-    assert_non_null(fake);
-    assert_true(pm_fake_kernel_add_device(fake, 2, OTHER_DEVICE, "vfio-pci", NULL));
-    assert_true(pm_fake_kernel_add_device(fake, 4, SHARED_DEVICE, "vfio-pci", NULL));
-    assert_true(pm_fake_kernel_add_device(fake, 4, SHARED_HOST, "serial", NULL));
-    return fake;
-}
-
-static bool host_is_linux_6_1(void)
-{
-    struct utsname name;
-
-    assert_int_equal(uname(&name), 0);
-    return g_str_has_prefix(name.release, "6.1.");
-}
-
 /* --- around a test --- */
 
-int kernel_setup(void **state)
+int kernel_setup_closed(void **state)
 {
     Kernel *kernel = g_new0(Kernel, 1);
 
     *state = kernel;
-    kernel->is_fake = strcmp(chosen(), "host") != 0;
-    kernel->is_linux_6_1 =
-        kernel->is_fake ? strcmp(chosen(), "fake-6.1") == 0 : host_is_linux_6_1();
-    kernel->pm = kernel->is_fake ? new_fake(kernel->is_linux_6_1) : pm_kernel_host_new();
+    kernel_choose(kernel);
     kernel->files = g_array_new(false, false, sizeof(int));
     kernel->pieces = g_array_new(false, false, sizeof(Piece));
     kernel->memory =
         mmap(NULL, MEMORY_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     assert_ptr_not_equal(kernel->memory, MAP_FAILED);
+    return 0;
+}
+
+int kernel_setup(void **state)
+{
+    Kernel *kernel;
+
+    kernel_setup_closed(state);
+    kernel = *state;
     kernel->container = kernel_open(kernel, CONTAINER);
     kernel->group = kernel_open(kernel, GROUP);
     assert_true(kernel->container >= 0 && kernel->group >= 0);
@@ -150,6 +64,8 @@ int kernel_teardown(void **state)
         kernel_close(kernel, g_array_index(kernel->files, int, 0));
     kernel_set_entry_limit(kernel, ENTRY_LIMIT);
     kernel_set_memlock(kernel, UINT64_MAX, true);
+    if (!kernel->is_fake)
+        kernel_set_capability(CAP_SYS_RESOURCE, true);
     munmap(kernel->memory, MEMORY_SIZE);
     pm_kernel_unref(kernel->pm);
     g_array_unref(kernel->files);
@@ -344,14 +260,13 @@ void kernel_set_entry_limit(Kernel *kernel, uint32_t limit)
     assert_int_equal(fclose(file), 0);
 }
 
-static void set_cap_ipc_lock(bool in_effect)
+void kernel_set_capability(int capability, bool in_effect)
 {
-    const cap_value_t ipc_lock = CAP_IPC_LOCK;
+    const cap_value_t value = capability;
     cap_t capabilities = cap_get_proc();
 
     assert_int_equal(
-        cap_set_flag(capabilities, CAP_EFFECTIVE, 1, &ipc_lock, in_effect ? CAP_SET : CAP_CLEAR),
-        0);
+        cap_set_flag(capabilities, CAP_EFFECTIVE, 1, &value, in_effect ? CAP_SET : CAP_CLEAR), 0);
     assert_int_equal(cap_set_proc(capabilities), 0);
     assert_int_equal(cap_free(capabilities), 0);
 }
@@ -366,5 +281,5 @@ void kernel_set_memlock(Kernel *kernel, uint64_t limit, bool cap_ipc_lock)
         return;
     }
     assert_int_equal(setrlimit(RLIMIT_MEMLOCK, &both), 0);
-    set_cap_ipc_lock(cap_ipc_lock);
+    kernel_set_capability(CAP_IPC_LOCK, cap_ipc_lock);
 }

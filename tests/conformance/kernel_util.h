@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A kernel under test, by system calls alone. PLUGMAP_KERNEL says which: fake-6.1, fake-6.12, or
- * host, which is only right in the VM of tests/vm. All have the same devices (docs/vm.md).
+ * A kernel under test, by system calls alone. PLUGMAP_KERNEL says which: fake-6.1, fake-6.12,
+ * fake-iommufd, or host, which is only right in the VM of tests/vm. All have the same devices
+ * (docs/vm.md).
  */
 #ifndef PLUGMAP_TESTS_KERNEL_UTIL_H
 #define PLUGMAP_TESTS_KERNEL_UTIL_H
@@ -49,6 +50,11 @@ typedef struct {
     bool is_linux_6_1; /* else 6.12 */
     int container;
     int group;
+    int iommu; /* this and the next are iommufd's alone (iommufd_util.h), else 0 */
+    uint32_t ioas;
+    int device;
+    uint32_t device_id;
+    uint32_t hwpt;
     char *memory;   /* of MEMORY_SIZE bytes, anonymous, readable and writable, page aligned */
     GArray *files;  /* what is open */
     GArray *pieces; /* of files, that are mapped */
@@ -59,6 +65,11 @@ typedef struct {
 int kernel_check(void **state);
 /* The same; and the fake kernel can hold pages here. */
 int kernel_check_pins(void **state);
+/* The same; and there is, or is no, /dev/iommu. */
+int kernel_check_iommufd(void **state);
+int kernel_check_no_iommufd(void **state);
+/* Nothing is open. */
+int kernel_setup_closed(void **state);
 int kernel_setup(void **state);
 int kernel_setup_v1(void **state);
 int kernel_setup_v2(void **state);
@@ -66,9 +77,14 @@ int kernel_teardown(void **state);
 
 #define TEST_WITHOUT_IOMMU(name)                                                                   \
     cmocka_unit_test_setup_teardown(name, kernel_setup, kernel_teardown)
+#define TEST_CLOSED(name)                                                                          \
+    cmocka_unit_test_setup_teardown(name, kernel_setup_closed, kernel_teardown)
 #define TEST_V1(name)    cmocka_unit_test_setup_teardown(name, kernel_setup_v1, kernel_teardown)
 #define TEST(name)       cmocka_unit_test_setup_teardown(name, kernel_setup_v2, kernel_teardown)
 #define RUN_TESTS(tests) cmocka_run_group_tests(tests, kernel_check, NULL)
+
+/* Makes kernel->pm, and says what it is. */
+void kernel_choose(Kernel *kernel);
 
 int kernel_open(Kernel *kernel, const char *path);
 int kernel_close(Kernel *kernel, int fd);
@@ -102,5 +118,9 @@ uint64_t kernel_locked(Kernel *kernel);
 /* dma_entry_limit; RLIMIT_MEMLOCK in bytes, and whether CAP_IPC_LOCK is in effect. */
 void kernel_set_entry_limit(Kernel *kernel, uint32_t limit);
 void kernel_set_memlock(Kernel *kernel, uint64_t limit, bool cap_ipc_lock);
+/* While nothing is open. */
+void kernel_drop_cap_sys_resource(Kernel *kernel);
+/* The process's own, whichever kernel is under test. */
+void kernel_set_capability(int capability, bool in_effect);
 
 #endif
