@@ -135,10 +135,11 @@ PM_EXPORT PmIommuBackend pm_iommu_choose_backend(PmKernel *kernel, const char *d
  * if the device can use it.
  * @device: PCI address of a device bound to vfio-pci.
  * Errors: those of opening; PM_ERROR_BUSY (attached already, or in use elsewhere);
- * PM_ERROR_IOVA_RANGE (iommufd, EADDRINUSE) or PM_ERROR_KERNEL (type1, EINVAL): something is mapped
- * where the device has no addresses; PM_ERROR_LOCKED_MEMORY (iommufd), PM_ERROR_UNSUPPORTED
- * (iommufd: its IOMMU cannot share the page tables, or not track dirty pages while that goes on).
- * On failure nothing has changed.
+ * PM_ERROR_IOVA_RANGE (addresses are kept, pm_iommu_keep_range(), that the device has not; iommufd
+ * also, EADDRINUSE: something is mapped there) or PM_ERROR_KERNEL (type1, EINVAL: something is
+ * mapped there); PM_ERROR_LOCKED_MEMORY (iommufd), PM_ERROR_UNSUPPORTED (iommufd: its IOMMU cannot
+ * share the page tables, or not track dirty pages while that goes on). On failure nothing has
+ * changed.
  */
 PM_EXPORT bool pm_iommu_attach(PmIommu *iommu, const char *device, GError **error);
 
@@ -158,6 +159,20 @@ PM_EXPORT bool pm_iommu_detach(PmIommu *iommu, const char *device, GError **erro
  * detached; or -1. Errors: PM_ERROR_NOT_FOUND (not attached), PM_ERROR_KERNEL.
  */
 PM_EXPORT int pm_iommu_open_device(PmIommu *iommu, const char *device, GError **error);
+
+/**
+ * Keeps I/O addresses valid: from now on attaching a device that does not reach all of them fails,
+ * where else mapping there would fail later. A PmMapper does it for its managed regions.
+ * @iova, @size: inside one valid range, and not kept yet.
+ *
+ * Kernel: IOMMU_IOAS_ALLOW_IOVAS (iommufd/ioas.c); type1 has no such call, so pm_iommu_attach()
+ * looks after it. Errors: those of pm_iommu_check_range(); PM_ERROR_OVERLAP (a part is kept
+ * already), PM_ERROR_KERNEL. On failure it is as before.
+ */
+PM_EXPORT bool pm_iommu_keep_range(PmIommu *iommu, uint64_t iova, uint64_t size, GError **error);
+
+/** Ends what pm_iommu_keep_range() began for just this range. Errors: PM_ERROR_NOT_FOUND. */
+PM_EXPORT bool pm_iommu_release_range(PmIommu *iommu, uint64_t iova, uint64_t size, GError **error);
 
 /** Takes a reference. Returns @iommu. */
 PM_EXPORT PmIommu *pm_iommu_ref(PmIommu *iommu);

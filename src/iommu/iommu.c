@@ -7,12 +7,14 @@
 
 #include "base/error_text.h"
 #include "iommu/iommu_error.h"
+#include "iommu/kept_ranges.h"
 
 void pm_iommu_init(PmIommu *iommu, const PmIommuOps *ops, PmKernel *kernel)
 {
     iommu->ops = ops;
     iommu->kernel = pm_kernel_ref(kernel);
     iommu->ledger = pm_ledger_new();
+    iommu->kept = pm_kept_ranges_new();
     pthread_mutex_init(&iommu->lock, NULL);
     g_atomic_ref_count_init(&iommu->references);
 }
@@ -65,6 +67,7 @@ void pm_iommu_unref(PmIommu *iommu)
     iommu->ops->free(iommu);
     pm_kernel_unref(iommu->kernel);
     pm_ledger_free(iommu->ledger);
+    g_array_unref(iommu->kept);
     pthread_mutex_destroy(&iommu->lock);
     free_geometries(iommu->geometry);
     g_free(iommu);
@@ -83,14 +86,85 @@ const PmIovaRange *pm_iommu_get_iova_ranges(const PmIommu *iommu, size_t *n_rang
     return geometry->ranges;
 }
 
+/* What the device does not reach would fail only when it is mapped. */
+static bool check_kept(PmIommu *iommu, const char *device, GError **error)
+{
+    const PmIommuGeometry *geometry = pm_iommu_geometry(iommu);
+    const PmIovaRange *outside =
+        pm_kept_ranges_find_outside(iommu->kept, geometry->ranges, geometry->n_ranges);
+
+    if (outside == NULL)
+        return true;
+    (void)iommu->ops->detach(iommu, device, NULL);
+    return pm_fail(error, PM_ERROR_IOVA_RANGE,
+                   "%s cannot be attached: it has not all of the I/O addresses 0x%" PRIx64
+                   "–0x%" PRIx64 ", which are kept for a region. Move the region, or give the "
+                   "device an address space of its own",
+                   device, outside->start, outside->last);
+}
+
 bool pm_iommu_attach(PmIommu *iommu, const char *device, GError **error)
 {
     bool attached;
 
     pthread_mutex_lock(&iommu->lock);
-    attached = iommu->ops->attach(iommu, device, error);
+    attached = iommu->ops->attach(iommu, device, error) && check_kept(iommu, device, error);
     pthread_mutex_unlock(&iommu->lock);
     return attached;
+}
+
+/* The lock is held. */
+static bool keep(PmIommu *iommu, PmIovaRange range, GError **error)
+{
+    g_autofree char *name = NULL;
+    PmIovaRange other;
+    int result = 0;
+
+    if (!pm_kept_ranges_add(iommu->kept, range, &other))
+        return pm_fail(error, PM_ERROR_OVERLAP,
+                       "the I/O addresses 0x%" PRIx64 "–0x%" PRIx64
+                       " cannot be kept: they overlap 0x%" PRIx64 "–0x%" PRIx64
+                       ", which are kept already",
+                       range.start, range.last, other.start, other.last);
+    if (iommu->ops->keep != NULL)
+        result = iommu->ops->keep(iommu, iommu->kept);
+    if (result == 0)
+        return true;
+    (void)pm_kept_ranges_remove(iommu->kept, range);
+    name = pm_errno_text(-result);
+    return pm_fail(error, PM_ERROR_KERNEL,
+                   "the I/O addresses 0x%" PRIx64 "–0x%" PRIx64 " cannot be kept: %s", range.start,
+                   range.last, name);
+}
+
+bool pm_iommu_keep_range(PmIommu *iommu, uint64_t iova, uint64_t size, GError **error)
+{
+    const PmIovaRange range = {iova, iova + (size - 1)};
+    bool kept;
+
+    if (!pm_iommu_check_range(iommu, iova, size, error))
+        return false;
+    pthread_mutex_lock(&iommu->lock);
+    kept = keep(iommu, range, error);
+    pthread_mutex_unlock(&iommu->lock);
+    return kept;
+}
+
+/* A kernel that does not follow goes on keeping more than it has to. */
+bool pm_iommu_release_range(PmIommu *iommu, uint64_t iova, uint64_t size, GError **error)
+{
+    const PmIovaRange range = {iova, iova + (size - 1)};
+    bool released;
+
+    pthread_mutex_lock(&iommu->lock);
+    released = pm_kept_ranges_remove(iommu->kept, range);
+    if (released && iommu->ops->keep != NULL)
+        (void)iommu->ops->keep(iommu, iommu->kept);
+    pthread_mutex_unlock(&iommu->lock);
+    if (released)
+        return true;
+    return pm_fail(error, PM_ERROR_NOT_FOUND,
+                   "0x%" PRIx64 " bytes at I/O address 0x%" PRIx64 " are not kept", size, iova);
 }
 
 bool pm_iommu_detach(PmIommu *iommu, const char *device, GError **error)

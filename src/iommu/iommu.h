@@ -36,6 +36,9 @@ typedef struct {
  *     -errno.
  * @query_available: as pm_iommu_query_available().
  * @attach, @detach, @open_device: as pm_iommu_attach(), pm_iommu_detach(), pm_iommu_open_device().
+ * @keep: from now on attaching a device that does not reach these ranges (of PmIovaRange) is to
+ * fail; NULL: only pm_iommu_attach() looks after that. Returns 0 or -errno, and then it is as
+ * before.
  * @set_dirty_tracking, @read_dirty: as the functions of these names; NULL: there is none.
  * @free: closes the back end's files. The struct itself is freed behind it.
  * @map_causes, @unmap_causes: what the kernel's errors mean.
@@ -51,6 +54,7 @@ typedef struct {
     bool (*attach)(PmIommu *iommu, const char *device, GError **error);
     bool (*detach)(PmIommu *iommu, const char *device, GError **error);
     int (*open_device)(PmIommu *iommu, const char *device, GError **error);
+    int (*keep)(PmIommu *iommu, const GArray *ranges);
     bool (*set_dirty_tracking)(PmIommu *iommu, bool enabled, GError **error);
     bool (*read_dirty)(PmIommu *iommu, uint64_t iova, uint64_t size, uint64_t page_size,
                        uint64_t *bitmap, GError **error);
@@ -79,6 +83,7 @@ struct PmIommu {
     uint64_t mapping_limit;    /* stays as it is once the address space is open */
     pthread_mutex_t lock;      /* not GMutex, which the thread sanitizer does not see */
     PmLedger *ledger;          /* under the lock */
+    GArray *kept;              /* under the lock; kept_ranges.h */
 };
 
 /* Gives @iommu its first reference, so that pm_iommu_unref() cleans up after a failed opening.

@@ -187,6 +187,20 @@ static bool read_geometry(PmIommufd *iommufd, GError **error)
     return pm_vfio_fail_ioctl(error, "asking for the valid I/O addresses", -result);
 }
 
+/* The kernel compares these with what a device has when it is attached. */
+static int iommufd_keep(PmIommu *iommu, const GArray *ranges)
+{
+    const PmIommufd *iommufd = (const PmIommufd *)iommu;
+    struct iommu_ioas_allow_iovas allow = {
+        .size = sizeof allow,
+        .ioas_id = iommufd->ioas,
+        .num_iovas = ranges->len,
+        .allowed_iovas = (uintptr_t)ranges->data,
+    };
+
+    return pm_iommufd_ioctl(iommufd, IOMMU_IOAS_ALLOW_IOVAS, &allow);
+}
+
 /* --- devices --- */
 
 static bool fail_attach(const char *device, int error_number, GError **error)
@@ -196,8 +210,9 @@ static bool fail_attach(const char *device, int error_number, GError **error)
     switch (error_number) {
     case EADDRINUSE:
         return pm_fail(error, PM_ERROR_IOVA_RANGE,
-                       "%s cannot be attached (EADDRINUSE): something is mapped where this device "
-                       "has no I/O addresses. Unmap it first, or attach the device before",
+                       "%s cannot be attached (EADDRINUSE): something is mapped, or kept for a "
+                       "region, where this device has no I/O addresses. Give the device an "
+                       "address space of its own, or attach it first",
                        device);
     case ENOMEM:
         return pm_fail(
@@ -331,6 +346,7 @@ static const PmIommuOps iommufd_ops = {
     .attach = iommufd_attach,
     .detach = iommufd_detach,
     .open_device = iommufd_open_device,
+    .keep = iommufd_keep,
     .set_dirty_tracking = pm_iommufd_set_dirty_tracking,
     .read_dirty = pm_iommufd_read_dirty,
     .free = iommufd_free,

@@ -109,8 +109,12 @@ PmMapper *pm_mapper_new(PmIommu *iommu)
 /* Lets go of a region's mappings; on failure everything stays. */
 static bool detach(PmRegion *region, GError **error)
 {
-    if (region->manager != NULL)
-        return pm_discard_manager_unregister(region->manager, region->listener, error);
+    if (region->manager != NULL) {
+        if (!pm_discard_manager_unregister(region->manager, region->listener, error))
+            return false;
+        (void)pm_iommu_release_range(region->mapper->iommu, region->address, region->size, NULL);
+        return true;
+    }
     return pm_iommu_unmap(region->mapper->iommu, region->address, region->size, error);
 }
 
@@ -205,10 +209,14 @@ bool pm_mapper_add_managed(PmMapper *mapper, uint64_t address, PmDiscardManager 
                     flags & PM_MAPPER_OVERCOMMIT ? pm_discard_manager_get_populated(manager) : size,
                     error))
         return false;
+    if (!pm_iommu_keep_range(mapper->iommu, address, size, error))
+        return false;
     region->listener =
         pm_discard_manager_register(manager, &listener_ops, region, region->name, 0, size, error);
-    if (region->listener == NULL)
+    if (region->listener == NULL) {
+        (void)pm_iommu_release_range(mapper->iommu, address, size, NULL);
         return false;
+    }
     g_ptr_array_add(mapper->regions, g_steal_pointer(&region));
     return true;
 }

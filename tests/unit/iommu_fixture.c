@@ -11,6 +11,7 @@
 
 #include "backend_util.h"
 #include "iommu_fixture.h"
+#include "kernel-uapi/iommufd.h"
 #include "kernel-uapi/vfio.h"
 
 static PmKernel *next_of(PmKernel *kernel)
@@ -32,6 +33,18 @@ static int hooked_close(PmKernel *kernel, int fd)
     return next_of(kernel)->ops->close(next_of(kernel), fd);
 }
 
+/* Both kinds of answers end with it. */
+static void lower_last_iova(unsigned long request, void *argument, uint64_t last)
+{
+    const struct iommu_ioas_iova_ranges *ranges = argument;
+    const size_t info_size = 120; /* Linux 6.12's with two ranges */
+
+    if (request == IOMMU_IOAS_IOVA_RANGES)
+        ((struct iommu_iova_range *)(uintptr_t)ranges->allowed_iovas)[1].last = last;
+    if (request == VFIO_IOMMU_GET_INFO)
+        memcpy((char *)argument + info_size - sizeof last, &last, sizeof last);
+}
+
 static int hooked_ioctl(PmKernel *kernel, int fd, unsigned long request, void *argument)
 {
     const HookedKernel *hooked = (const HookedKernel *)kernel;
@@ -42,6 +55,8 @@ static int hooked_ioctl(PmKernel *kernel, int fd, unsigned long request, void *a
     result = hooked->next->ops->ioctl(hooked->next, fd, request, argument);
     if (request == backend_unmap_request())
         backend_add_to_unmapped(argument, hooked->unmap_size_added);
+    if (hooked->last_iova != 0 && result == 0)
+        lower_last_iova(request, argument, hooked->last_iova);
     if (request == VFIO_IOMMU_GET_INFO && hooked->hide_capabilities)
         ((struct vfio_iommu_type1_info *)argument)->flags &= ~(uint32_t)VFIO_IOMMU_INFO_CAPS;
     return result;

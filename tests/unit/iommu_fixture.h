@@ -22,6 +22,7 @@ typedef struct {
     const char *path;          /* a file that cannot be opened; NULL: none */
     int open_result;           /* what opening it gives instead */
     uint64_t unmap_size_added; /* to what UNMAP returns as size */
+    uint64_t last_iova;        /* the last valid I/O address, of two ranges; 0: as it is */
     bool hide_capabilities;    /* GET_INFO has none, as before Linux 5.4 */
 } HookedKernel;
 

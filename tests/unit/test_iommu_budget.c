@@ -262,6 +262,40 @@ static void last_page_below_two_to_the_64_is_left_out(void **state)
     iommu_fixture_free(fixture);
 }
 
+/* --- kept ranges --- */
+
+static void a_range_is_kept_once(void **state)
+{
+    IommuFixture *fixture = *state;
+    g_autoptr(GError) overlap = NULL;
+    g_autoptr(GError) outside = NULL;
+    g_autoptr(GError) release = NULL;
+
+    assert_true(pm_iommu_keep_range(fixture->iommu, BASE, 2 * BLOCK, NULL));
+    assert_true(pm_iommu_keep_range(fixture->iommu, BASE + 4 * BLOCK, BLOCK, NULL));
+    assert_true(pm_iommu_keep_range(fixture->iommu, BASE + 2 * BLOCK, BLOCK, NULL));
+    assert_false(pm_iommu_keep_range(fixture->iommu, BASE + BLOCK, 2 * BLOCK, &overlap));
+    assert_error(&overlap, PM_ERROR_OVERLAP, "0x100000000–0x1003fffff, which are kept already");
+    assert_false(pm_iommu_keep_range(fixture->iommu, 0xfee00000, 4096, &outside));
+    assert_error(&outside, PM_ERROR_IOVA_RANGE, "0xfee00000");
+    assert_false(pm_iommu_release_range(fixture->iommu, BASE, BLOCK, &release));
+    assert_error(&release, PM_ERROR_NOT_FOUND, "are not kept");
+    assert_true(pm_iommu_release_range(fixture->iommu, BASE, 2 * BLOCK, NULL));
+    assert_true(pm_iommu_keep_range(fixture->iommu, BASE, BLOCK, NULL));
+}
+
+static void a_range_that_the_kernel_does_not_keep_is_not_kept(void **state)
+{
+    IommuFixture *fixture = *state;
+    g_autoptr(GError) error = NULL;
+
+    pm_fake_kernel_fail(fixture->kernel, PM_FAKE_CALL_IOCTL, 1, ENOMEM);
+    assert_false(pm_iommu_keep_range(fixture->iommu, BASE, BLOCK, &error));
+    assert_error(&error, PM_ERROR_KERNEL, "cannot be kept: ENOMEM");
+    assert_false(pm_iommu_release_range(fixture->iommu, BASE, BLOCK, NULL));
+    assert_true(pm_iommu_keep_range(fixture->iommu, BASE, BLOCK, NULL));
+}
+
 #define BUDGET_TEST(name)                                                                          \
     cmocka_unit_test_setup_teardown(name, iommu_fixture_setup, iommu_fixture_teardown)
 
@@ -284,6 +318,8 @@ int main(void)
         BUDGET_TEST(range_outside_names_the_nearest_that_fits),
         BUDGET_TEST(range_larger_than_all_says_so),
         BUDGET_TEST(range_that_is_empty_or_unaligned_is_refused),
+        BUDGET_TEST(a_range_is_kept_once),
+        BACKEND_IOMMUFD_ONLY(BUDGET_TEST(a_range_that_the_kernel_does_not_keep_is_not_kept)),
         cmocka_unit_test(many_ranges_are_not_all_told),
         BACKEND_TYPE1_ONLY(cmocka_unit_test(last_page_below_two_to_the_64_is_left_out)),
     };

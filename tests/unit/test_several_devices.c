@@ -292,6 +292,33 @@ static void attaching_that_fails_at_any_call_changes_nothing(void **state)
     assert_int_equal(n_failed, 4);
 }
 
+/* Kept for a region that has nothing plugged there yet. */
+static void device_without_kept_addresses_is_refused(void **state)
+{
+    Devices *devices = *state;
+    Devices hooked_devices = *devices;
+    HookedKernel hooked;
+    g_autoptr(PmIommu) iommu = NULL;
+    g_autoptr(GError) error = NULL;
+
+    hooked_kernel_init(&hooked, devices->kernel);
+    hooked_devices.kernel = &hooked.parent;
+    assert_true(pm_fake_kernel_add_device(devices->kernel, 9, "0000:00:09.0", "vfio-pci", NULL));
+    add_to_sysfs(devices, "0000:00:09.0", 9, 3);
+    iommu = open_device(&hooked_devices, SECOND);
+    assert_true(pm_iommu_keep_range(iommu, BASE, BLOCK, NULL));
+    hooked.last_iova = BASE + BLOCK - 4097;
+    assert_false(pm_iommu_attach(iommu, "0000:00:09.0", &error));
+    assert_error(&error, PM_ERROR_IOVA_RANGE, "0x100000000–0x1001fffff, which are kept");
+    hooked.last_iova = 0;
+    assert_true(pm_iommu_attach(iommu, "0000:00:09.0", NULL));
+    assert_true(pm_iommu_detach(iommu, "0000:00:09.0", NULL));
+    assert_true(pm_iommu_release_range(iommu, BASE, BLOCK, NULL));
+    hooked.last_iova = BASE + BLOCK - 4097;
+    assert_true(pm_iommu_attach(iommu, "0000:00:09.0", NULL));
+    assert_int_equal(pm_iommu_get_iova_ranges(iommu, &(size_t){0})[1].last, hooked.last_iova);
+}
+
 static void device_that_the_kernel_holds_stays_attached(void **state)
 {
     Devices *devices = *state;
@@ -339,6 +366,7 @@ int main(void)
     const struct CMUnitTest fake_tests[] = {
         DEVICES_TEST(devices_of_one_group_keep_it_together),
         DEVICES_TEST(attaching_that_fails_at_any_call_changes_nothing),
+        DEVICES_TEST(device_without_kept_addresses_is_refused),
         BACKEND_TYPE1_ONLY(DEVICES_TEST(device_that_the_kernel_holds_stays_attached)),
         BACKEND_IOMMUFD_ONLY(DEVICES_TEST(device_that_the_kernel_does_not_detach_stays_attached)),
     };
