@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "kernel_util.h"
 
+#include "type1_calls.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/capability.h>
@@ -173,15 +175,7 @@ int kernel_get_device(Kernel *kernel, int group, const char *name)
 
 int kernel_map_flags(Kernel *kernel, uint32_t flags, uint64_t iova, const void *host, uint64_t size)
 {
-    struct vfio_iommu_type1_dma_map map = {
-        .argsz = sizeof(map),
-        .flags = flags,
-        .vaddr = (uintptr_t)host,
-        .iova = iova,
-        .size = size,
-    };
-
-    return kernel_ioctl(kernel, kernel->container, VFIO_IOMMU_MAP_DMA, &map);
+    return type1_map(kernel->pm, kernel->container, flags, iova, host, size);
 }
 
 int kernel_map(Kernel *kernel, uint64_t iova, const void *host, uint64_t size)
@@ -192,17 +186,7 @@ int kernel_map(Kernel *kernel, uint64_t iova, const void *host, uint64_t size)
 int kernel_unmap_flags(Kernel *kernel, uint32_t flags, uint64_t iova, uint64_t size,
                        uint64_t *n_bytes)
 {
-    struct vfio_iommu_type1_dma_unmap unmap = {
-        .argsz = sizeof(unmap),
-        .flags = flags,
-        .iova = iova,
-        .size = size,
-    };
-    int result = kernel_ioctl(kernel, kernel->container, VFIO_IOMMU_UNMAP_DMA, &unmap);
-
-    if (n_bytes != NULL)
-        *n_bytes = unmap.size;
-    return result;
+    return type1_unmap(kernel->pm, kernel->container, flags, iova, size, n_bytes);
 }
 
 int kernel_unmap(Kernel *kernel, uint64_t iova, uint64_t size, uint64_t *n_bytes)
@@ -212,23 +196,7 @@ int kernel_unmap(Kernel *kernel, uint64_t iova, uint64_t size, uint64_t *n_bytes
 
 uint32_t kernel_available(Kernel *kernel)
 {
-    union {
-        struct vfio_iommu_type1_info info;
-        uint8_t bytes[256];
-    } answer = {.info = {.argsz = sizeof(answer)}};
-    uint32_t offset;
-
-    assert_int_equal(kernel_ioctl(kernel, kernel->container, VFIO_IOMMU_GET_INFO, &answer), 0);
-    for (offset = answer.info.cap_offset; offset != 0;) {
-        struct vfio_iommu_type1_info_dma_avail available;
-
-        memcpy(&available, answer.bytes + offset, sizeof(available));
-        if (available.header.id == VFIO_IOMMU_TYPE1_INFO_DMA_AVAIL)
-            return available.avail;
-        offset = available.header.next;
-    }
-    fail_msg("no capability dma_avail");
-    return 0;
+    return type1_available(kernel->pm, kernel->container);
 }
 
 uint64_t kernel_n_mappings(Kernel *kernel)

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "fake_util.h"
 
+#include "type1_calls.h"
+
 Fake *fake_new(const PmFakeConfig *config)
 {
     Fake *fake = g_new0(Fake, 1);
@@ -54,15 +56,7 @@ int fake_ioctl_number(Fake *fake, int fd, unsigned long request, unsigned long n
 
 int fake_map_flags(Fake *fake, uint32_t flags, uint64_t iova, const void *host, uint64_t size)
 {
-    struct vfio_iommu_type1_dma_map map = {
-        .argsz = sizeof(map),
-        .flags = flags,
-        .vaddr = (uintptr_t)host,
-        .iova = iova,
-        .size = size,
-    };
-
-    return fake_ioctl(fake, fake->container, VFIO_IOMMU_MAP_DMA, &map);
+    return type1_map(fake->kernel, fake->container, flags, iova, host, size);
 }
 
 int fake_map(Fake *fake, uint64_t iova, const void *host, uint64_t size)
@@ -72,17 +66,7 @@ int fake_map(Fake *fake, uint64_t iova, const void *host, uint64_t size)
 
 int fake_unmap_flags(Fake *fake, uint32_t flags, uint64_t iova, uint64_t size, uint64_t *n_bytes)
 {
-    struct vfio_iommu_type1_dma_unmap unmap = {
-        .argsz = sizeof(unmap),
-        .flags = flags,
-        .iova = iova,
-        .size = size,
-    };
-    int result = fake_ioctl(fake, fake->container, VFIO_IOMMU_UNMAP_DMA, &unmap);
-
-    if (n_bytes != NULL)
-        *n_bytes = unmap.size;
-    return result;
+    return type1_unmap(fake->kernel, fake->container, flags, iova, size, n_bytes);
 }
 
 int fake_unmap(Fake *fake, uint64_t iova, uint64_t size, uint64_t *n_bytes)
@@ -92,23 +76,7 @@ int fake_unmap(Fake *fake, uint64_t iova, uint64_t size, uint64_t *n_bytes)
 
 uint32_t fake_available(Fake *fake)
 {
-    union {
-        struct vfio_iommu_type1_info info;
-        uint8_t bytes[256];
-    } answer = {.info = {.argsz = sizeof(answer)}};
-    uint32_t offset;
-
-    assert_int_equal(fake_ioctl(fake, fake->container, VFIO_IOMMU_GET_INFO, &answer), 0);
-    for (offset = answer.info.cap_offset; offset != 0;) {
-        struct vfio_iommu_type1_info_dma_avail available;
-
-        memcpy(&available, answer.bytes + offset, sizeof(available));
-        if (available.header.id == VFIO_IOMMU_TYPE1_INFO_DMA_AVAIL)
-            return available.avail;
-        offset = available.header.next;
-    }
-    fail_msg("no capability dma_avail");
-    return 0;
+    return type1_available(fake->kernel, fake->container);
 }
 
 uint64_t fake_n_mappings(Fake *fake)
