@@ -153,6 +153,7 @@ bool pm_iommufd_read_dirty(PmIommu *iommu, uint64_t iova, uint64_t size, uint64_
                            uint64_t *bitmap, GError **error)
 {
     const PmIommufd *iommufd = (const PmIommufd *)iommu;
+    void *place = bitmap;
 
     if (!iommufd->tracks_dirty)
         return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
@@ -164,7 +165,7 @@ bool pm_iommufd_read_dirty(PmIommu *iommu, uint64_t iova, uint64_t size, uint64_
             .iova = iova,
             .length = size,
             .page_size = page_size,
-            .data = (uintptr_t)bitmap,
+            .data = (uintptr_t)place,
         };
         int result = pm_iommufd_ioctl(iommufd, IOMMU_HWPT_GET_DIRTY_BITMAP, &get);
 

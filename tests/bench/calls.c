@@ -19,23 +19,23 @@
 
 typedef struct {
     const char *name;
-    PmRamKind kind;
-    bool base_pages; /* no transparent huge ones */
     uint64_t block_size;
     unsigned n_blocks; /* mapped one after the other, then unmapped so */
     unsigned n_rounds;
+    PmRamKind kind;
+    bool base_pages; /* no transparent huge ones */
     bool populated;
 } Case;
 
 static const Case cases[] = {
-    {"4K", PM_RAM_ANONYMOUS, true, 4 * PM_KIB, 10000, 2, true},
-    {"4K", PM_RAM_ANONYMOUS, true, 4 * PM_KIB, 10000, 2, false},
-    {"2M of 4K pages", PM_RAM_ANONYMOUS, true, 2 * PM_MIB, 128, 4, true},
-    {"2M of 4K pages", PM_RAM_ANONYMOUS, true, 2 * PM_MIB, 128, 4, false},
-    {"2M hugetlb", PM_RAM_HUGETLB_2M, false, 2 * PM_MIB, 256, 8, true},
-    {"2M hugetlb", PM_RAM_HUGETLB_2M, false, 2 * PM_MIB, 256, 4, false},
-    {"1G hugetlb", PM_RAM_HUGETLB_1G, false, PM_GIB, 1, 100, true},
-    {"1G hugetlb", PM_RAM_HUGETLB_1G, false, PM_GIB, 1, 20, false},
+    {"4K", 4 * PM_KIB, 10000, 2, PM_RAM_ANONYMOUS, true, true},
+    {"4K", 4 * PM_KIB, 10000, 2, PM_RAM_ANONYMOUS, true, false},
+    {"2M of 4K pages", 2 * PM_MIB, 128, 4, PM_RAM_ANONYMOUS, true, true},
+    {"2M of 4K pages", 2 * PM_MIB, 128, 4, PM_RAM_ANONYMOUS, true, false},
+    {"2M hugetlb", 2 * PM_MIB, 256, 8, PM_RAM_HUGETLB_2M, false, true},
+    {"2M hugetlb", 2 * PM_MIB, 256, 4, PM_RAM_HUGETLB_2M, false, false},
+    {"1G hugetlb", PM_GIB, 1, 100, PM_RAM_HUGETLB_1G, false, true},
+    {"1G hugetlb", PM_GIB, 1, 20, PM_RAM_HUGETLB_1G, false, false},
 };
 
 /* Times of single calls, in nanoseconds. */
