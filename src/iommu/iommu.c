@@ -272,7 +272,7 @@ bool pm_iommu_query_locked_memory(PmIommu *iommu, PmLockedMemory *locked, GError
 {
     int result = iommu->kernel->ops->locked_memory(iommu->kernel, locked);
 
-    if (iommu->ops->counts_pinned)
+    if (result == 0 && iommu->ops->counts_pinned)
         locked->used = locked->pinned;
     return result == 0 || fail_locked_query(-result, error);
 }

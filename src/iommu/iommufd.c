@@ -4,16 +4,12 @@
 #include "iommu/iommufd.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 
 #include "base/error_text.h"
-#include "iommu/iommu_error.h"
 #include "kernel-uapi/iommufd.h"
 #include "vfio/device_node.h"
 #include "vfio/sysfs.h"
-
-#define IOMMUFD_PATH "/dev/iommu"
 
 /* Enough for every IOMMU known: one call does. */
 #define FIRST_RANGES 32
@@ -27,98 +23,6 @@ int pm_iommufd_ioctl(const PmIommufd *iommufd, unsigned long request, void *argu
     PmKernel *kernel = iommufd->parent.kernel;
 
     return kernel->ops->ioctl(kernel, iommufd->iommufd, request, argument);
-}
-
-/* --- mapping --- */
-
-static uint32_t map_flags(const PmIommuRequest *request)
-{
-    uint32_t flags = IOMMU_IOAS_MAP_FIXED_IOVA;
-
-    if (request->access & PM_IOMMU_READ)
-        flags |= IOMMU_IOAS_MAP_READABLE;
-    if (request->access & PM_IOMMU_WRITE)
-        flags |= IOMMU_IOAS_MAP_WRITEABLE;
-    return flags;
-}
-
-static int map_by_address(const PmIommufd *iommufd, const PmIommuRequest *request,
-                          uint64_t *n_mapped)
-{
-    struct iommu_ioas_map map = {
-        .size = sizeof map,
-        .flags = map_flags(request),
-        .ioas_id = iommufd->ioas,
-        .user_va = request->host + *n_mapped * request->block_size,
-        .length = request->block_size,
-        .iova = request->iova + *n_mapped * request->block_size,
-    };
-
-    for (; *n_mapped < request->n_blocks; ++*n_mapped) {
-        int result = pm_iommufd_ioctl(iommufd, IOMMU_IOAS_MAP, &map);
-
-        if (result < 0)
-            return result;
-        map.user_va += request->block_size;
-        map.iova += request->block_size;
-    }
-    return 0;
-}
-
-static int map_by_file(const PmIommufd *iommufd, const PmIommuRequest *request, uint64_t *n_mapped)
-{
-    struct iommu_ioas_map_file map = {
-        .size = sizeof map,
-        .flags = map_flags(request),
-        .ioas_id = iommufd->ioas,
-        .fd = request->fd,
-        .start = request->file_offset,
-        .length = request->block_size,
-        .iova = request->iova,
-    };
-
-    for (; *n_mapped < request->n_blocks; ++*n_mapped) {
-        int result = pm_iommufd_ioctl(iommufd, IOMMU_IOAS_MAP_FILE, &map);
-
-        if (result < 0)
-            return result;
-        map.start += request->block_size;
-        map.iova += request->block_size;
-    }
-    return 0;
-}
-
-/* The kernel takes only memfds and files of hugetlbfs, which EINVAL for the first block says. */
-static int iommufd_map(PmIommu *iommu, const PmIommuRequest *request, uint64_t *n_mapped)
-{
-    const PmIommufd *iommufd = (const PmIommufd *)iommu;
-    int result;
-
-    *n_mapped = 0;
-    if (request->fd < 0 || !iommufd->maps_files)
-        return map_by_address(iommufd, request, n_mapped);
-    result = map_by_file(iommufd, request, n_mapped);
-    if (result == -EINVAL && *n_mapped == 0)
-        return map_by_address(iommufd, request, n_mapped);
-    return result;
-}
-
-/* On ENOENT the kernel may have removed what lies before the place that stopped it, and does not
- * say how much. */
-static int iommufd_unmap(PmIommu *iommu, uint64_t iova, uint64_t size, uint64_t *n_bytes)
-{
-    const PmIommufd *iommufd = (const PmIommufd *)iommu;
-    struct iommu_ioas_unmap unmap = {
-        .size = sizeof unmap, .ioas_id = iommufd->ioas, .iova = iova, .length = size};
-    int result = pm_iommufd_ioctl(iommufd, IOMMU_IOAS_UNMAP, &unmap);
-
-    *n_bytes = unmap.length;
-    return MIN(result, 0);
-}
-
-static int iommufd_unmap_all(PmIommu *iommu, uint64_t *n_bytes)
-{
-    return iommufd_unmap(iommu, 0, UINT64_MAX, n_bytes);
 }
 
 static bool iommufd_query_available(PmIommu *iommu, uint64_t *n_mappings, GError **error)
@@ -307,41 +211,10 @@ static void iommufd_free(PmIommu *iommu)
         (void)iommu->kernel->ops->close(iommu->kernel, iommufd->iommufd);
 }
 
-static const PmIommuCause map_causes[] = {
-    {EEXIST, PM_ERROR_OVERLAP,
-     "the address space has an area there that was not made through this object: find who else has "
-     "the iommufd's descriptor"},
-    {EFAULT, PM_ERROR_BAD_ADDRESS, PM_IOMMU_CAUSE_BAD_ADDRESS},
-    {EINVAL, PM_ERROR_KERNEL,
-     "the kernel finds the request invalid, though it was right for the address space as it was: "
-     "the valid I/O addresses are fewer now (another device has been attached)"},
-    {EADDRINUSE, PM_ERROR_IOVA_RANGE, "the address is reserved for interrupts or by the firmware"},
-    {ENOSPC, PM_ERROR_LIMIT, "the kernel's page table has no room"},
-    {EPERM, PM_ERROR_PERMISSION, "the memory may not be mapped for writing"},
-    {EBADF, PM_ERROR_INVALID_ARGUMENT, "the file behind the memory is not open"},
-    {ENOENT, PM_ERROR_NOT_FOUND, "the I/O address space is gone: open it again"},
-    {ENODEV, PM_ERROR_NOT_FOUND, PM_IOMMU_CAUSE_GONE},
-    {EINTR, PM_ERROR_KERNEL, PM_IOMMU_CAUSE_SIGNAL},
-    {0, PM_ERROR_KERNEL, PM_IOMMU_CAUSE_UNKNOWN},
-};
-
-static const PmIommuCause unmap_causes[] = {
-    {ENOENT, PM_ERROR_UNMAP_MISMATCH,
-     "the kernel has no area there, or one that is only partly in the range, and may have removed "
-     "those before it: what is mapped there is not known, purge it"},
-    {EFAULT, PM_ERROR_KERNEL, PM_IOMMU_CAUSE_BAD_REQUEST},
-    {ENOMEM, PM_ERROR_MEMORY, PM_IOMMU_CAUSE_NO_MEMORY},
-    {EBUSY, PM_ERROR_BUSY, PM_IOMMU_CAUSE_HELD},
-    {EDEADLOCK, PM_ERROR_BUSY, "a device's driver goes on using the memory: stop it and try again"},
-    {ENODEV, PM_ERROR_NOT_FOUND, PM_IOMMU_CAUSE_GONE},
-    {EINTR, PM_ERROR_KERNEL, PM_IOMMU_CAUSE_SIGNAL},
-    {0, PM_ERROR_KERNEL, PM_IOMMU_CAUSE_UNKNOWN},
-};
-
 static const PmIommuOps iommufd_ops = {
-    .map = iommufd_map,
-    .unmap = iommufd_unmap,
-    .unmap_all = iommufd_unmap_all,
+    .map = pm_iommufd_map,
+    .unmap = pm_iommufd_unmap,
+    .unmap_all = pm_iommufd_unmap_all,
     .query_available = iommufd_query_available,
     .attach = iommufd_attach,
     .detach = iommufd_detach,
@@ -350,19 +223,11 @@ static const PmIommuOps iommufd_ops = {
     .set_dirty_tracking = pm_iommufd_set_dirty_tracking,
     .read_dirty = pm_iommufd_read_dirty,
     .free = iommufd_free,
-    .map_causes = map_causes,
-    .unmap_causes = unmap_causes,
+    .map_causes = pm_iommufd_map_causes,
+    .unmap_causes = pm_iommufd_unmap_causes,
     .nothing_found = -ENOENT,
     .counts_pinned = true,
 };
-
-/* Kernels before 6.13 do not know the request at all; this one is refused by all others. */
-static bool can_map_files(const PmIommufd *iommufd)
-{
-    struct iommu_ioas_map_file nowhere = {.size = sizeof nowhere, .fd = -1};
-
-    return pm_iommufd_ioctl(iommufd, IOMMU_IOAS_MAP_FILE, &nowhere) != -ENOTTY;
-}
 
 static bool open_ioas(PmIommufd *iommufd, GError **error)
 {
@@ -370,7 +235,7 @@ static bool open_ioas(PmIommufd *iommufd, GError **error)
     int result;
 
     iommufd->iommufd =
-        pm_vfio_open_node(iommufd->parent.kernel, IOMMUFD_PATH,
+        pm_vfio_open_node(iommufd->parent.kernel, PM_IOMMUFD_PATH,
                           "this kernel is without CONFIG_IOMMUFD, or older than Linux 6.2, or the "
                           "module is not loaded. Load it, as root:\n"
                           "  modprobe iommufd\n"
@@ -383,7 +248,7 @@ static bool open_ioas(PmIommufd *iommufd, GError **error)
     if (result < 0)
         return pm_vfio_fail_ioctl(error, "making an I/O address space", -result);
     iommufd->ioas = alloc.out_ioas_id;
-    iommufd->maps_files = can_map_files(iommufd);
+    iommufd->maps_files = pm_iommufd_can_map_files(iommufd);
     return true;
 }
 
@@ -400,37 +265,6 @@ static bool open_all(PmIommufd *iommufd, const PmIommufdConfig *config, GError *
                                    error))
         return false;
     return open_ioas(iommufd, error) && attach(iommufd, config->device, config->device_file, error);
-}
-
-static bool has_iommufd(PmKernel *kernel)
-{
-    int fd = kernel->ops->open(kernel, IOMMUFD_PATH, O_RDWR | O_CLOEXEC);
-
-    if (fd >= 0)
-        (void)kernel->ops->close(kernel, fd);
-    return fd != -ENOENT && fd != -ENODEV && fd != -ENXIO;
-}
-
-PmIommuBackend pm_iommu_choose_backend(PmKernel *kernel, const char *device, const char *sysfs_root,
-                                       char **reason)
-{
-    g_autoptr(PmKernel) used = kernel != NULL ? pm_kernel_ref(kernel) : pm_kernel_host_new();
-    bool iommufd = has_iommufd(used);
-    bool device_file = pm_sysfs_has_device_file(sysfs_root != NULL ? sysfs_root : "/sys", device);
-    g_autofree char *sentence = NULL;
-
-    if (iommufd && device_file)
-        sentence = g_strdup_printf("iommufd, because " IOMMUFD_PATH " and a file of %s's own exist",
-                                   device);
-    else if (iommufd)
-        sentence = g_strdup_printf("type1, because %s has no file of its own "
-                                   "(CONFIG_VFIO_DEVICE_CDEV, Linux 6.6)",
-                                   device);
-    else
-        sentence = g_strdup("type1, because there is no " IOMMUFD_PATH);
-    if (reason != NULL)
-        *reason = g_steal_pointer(&sentence);
-    return iommufd && device_file ? PM_IOMMU_IOMMUFD : PM_IOMMU_TYPE1;
 }
 
 PmIommu *pm_iommu_iommufd_new(const PmIommufdConfig *config, GError **error)

@@ -6,6 +6,8 @@
 #include "iommu/iommu.h"
 #include "vfio/device_set.h"
 
+#define PM_IOMMUFD_PATH "/dev/iommu"
+
 typedef struct {
     PmIommu parent;
     int iommufd;   /* -1 until it is open */
@@ -18,6 +20,16 @@ typedef struct {
 
 /* Argument structs begin with their size, which the caller has set. Returns 0 or -errno. */
 int pm_iommufd_ioctl(const PmIommufd *iommufd, unsigned long request, void *argument);
+
+/* Whether the kernel has IOMMU_IOAS_MAP_FILE. */
+bool pm_iommufd_can_map_files(const PmIommufd *iommufd);
+
+/* PmIommuOps of these names. */
+int pm_iommufd_map(PmIommu *iommu, const PmIommuRequest *request, uint64_t *n_mapped);
+int pm_iommufd_unmap(PmIommu *iommu, uint64_t iova, uint64_t size, uint64_t *n_bytes);
+int pm_iommufd_unmap_all(PmIommu *iommu, uint64_t *n_bytes);
+extern const PmIommuCause pm_iommufd_map_causes[];
+extern const PmIommuCause pm_iommufd_unmap_causes[];
 
 /* Attaches a device that is bound: to a page table with dirty tracking if its IOMMU has that, else
  * to the IOAS. Returns 0 or -errno. */

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <fcntl.h>
+
+#include "iommu/iommufd.h"
+#include "vfio/sysfs.h"
+
+static bool has_iommufd(PmKernel *kernel)
+{
+    int fd = kernel->ops->open(kernel, PM_IOMMUFD_PATH, O_RDWR | O_CLOEXEC);
+
+    if (fd >= 0)
+        (void)kernel->ops->close(kernel, fd);
+    return fd != -ENOENT && fd != -ENODEV && fd != -ENXIO;
+}
+
+PmIommuBackend pm_iommu_choose_backend(PmKernel *kernel, const char *device, const char *sysfs_root,
+                                       char **reason)
+{
+    g_autoptr(PmKernel) used = kernel != NULL ? pm_kernel_ref(kernel) : pm_kernel_host_new();
+    bool iommufd = has_iommufd(used);
+    bool device_file = pm_sysfs_has_device_file(sysfs_root != NULL ? sysfs_root : "/sys", device);
+    g_autofree char *sentence = NULL;
+
+    if (iommufd && device_file)
+        sentence = g_strdup_printf(
+            "iommufd, because " PM_IOMMUFD_PATH " and a file of %s's own exist", device);
+    else if (iommufd)
+        sentence = g_strdup_printf("type1, because %s has no file of its own "
+                                   "(CONFIG_VFIO_DEVICE_CDEV, Linux 6.6)",
+                                   device);
+    else
+        sentence = g_strdup("type1, because there is no " PM_IOMMUFD_PATH);
+    if (reason != NULL)
+        *reason = g_steal_pointer(&sentence);
+    return iommufd && device_file ? PM_IOMMU_IOMMUFD : PM_IOMMU_TYPE1;
+}
