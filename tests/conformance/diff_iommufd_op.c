@@ -10,7 +10,7 @@ static const Weight weights[] = {
     {OP_IOAS_MAP, 36},  {OP_IOAS_UNMAP, 18}, {OP_IOAS_COPY, 16},  {OP_MEMORY, 12},
     {OP_IOMMU_DMA, 14}, {OP_MEMLOCK, 3},     {OP_IOAS_ALLOC, 2},  {OP_DESTROY, 3},
     {OP_RANGES, 4},     {OP_ALLOW, 2},       {OP_OPTION, 4},      {OP_VFIO_IOAS, 1},
-    {OP_HWPT, 4},       {OP_HW_INFO, 1},     {OP_HWPT_DIRTY, 1},  {OP_ATTACH, 8},
+    {OP_HWPT, 4},       {OP_HW_INFO, 1},     {OP_HWPT_DIRTY, 2},  {OP_ATTACH, 8},
     {OP_DETACH, 1},     {OP_CDEV_OPEN, 2},   {OP_BIND, 2},        {OP_OPEN, 2},
     {OP_CLOSE, 1},      {OP_JOIN, 2},        {OP_LEAVE, 1},       {OP_GET_DEVICE, 2},
     {OP_STATUS, 1},     {OP_SET_IOMMU, 1},   {OP_MAP, 3},         {OP_UNMAP, 3},
@@ -151,7 +151,10 @@ static void choose_hwpt(Op *op, GRand *random)
 
 static void choose_dirty_bitmap(Op *op, GRand *random)
 {
-    choose_struct(op, sizeof(struct iommu_hwpt_get_dirty_bitmap), random);
+    choose_struct(op,
+                  choose_once_in(random, 3) ? sizeof(struct iommu_hwpt_set_dirty_tracking)
+                                            : sizeof(struct iommu_hwpt_get_dirty_bitmap),
+                  random);
     op->other = choose_id(random);
     op->flags = choose_below(random, 3);
     choose_range(&op->iova, &op->size, random);
