@@ -72,7 +72,8 @@ static bool read_geometry(PmIommufd *iommufd, GError **error)
     int result = -EMSGSIZE;
 
     for (unsigned i = 0; i < MAX_TRIES && result == -EMSGSIZE && n_ranges <= MAX_RANGES; i++) {
-        g_autofree PmIovaRange *ranges = g_try_new0(PmIovaRange, n_ranges);
+        uint32_t room = n_ranges;
+        g_autofree PmIovaRange *ranges = g_try_new0(PmIovaRange, room);
 
         if (ranges == NULL)
             return pm_fail(error, PM_ERROR_MEMORY,
@@ -80,7 +81,7 @@ static bool read_geometry(PmIommufd *iommufd, GError **error)
         result = ask_ranges(iommufd, ranges, &n_ranges, &alignment);
         if (result < 0)
             continue;
-        if (!check_ranges(ranges, n_ranges) || alignment == 0 || (alignment & (alignment - 1)) != 0)
+        if (n_ranges > room || !check_ranges(ranges, n_ranges) || alignment == 0 || (alignment & (alignment - 1)) != 0)
             return pm_fail(error, PM_ERROR_BAD_INPUT,
                            "the kernel's description of the I/O address space cannot be: %" PRIu32
                            " ranges, alignment 0x%" PRIx64,

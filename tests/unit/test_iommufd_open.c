@@ -243,6 +243,40 @@ static void refused_attaching_is_told_by_cause(void **state)
     assert_not_opened(*state, PM_ERROR_UNSUPPORTED, "address space of its own");
 }
 
+static void ranges_that_cannot_be_are_refused(void **state)
+{
+    Fixture *fixture = *state;
+
+    fixture->hooked.last_iova = 1;
+    assert_not_opened(fixture, PM_ERROR_BAD_INPUT, "cannot be: 2 ranges, alignment 0x1000");
+}
+
+/* More than the first question has room for. */
+static void many_ranges_are_all_read(void **state)
+{
+    PmIovaRange many[100];
+    PmFakeConfig config;
+    PmIommufdConfig iommufd = {.device = DEVICE, .device_file = FILE_0};
+    g_autoptr(PmKernel) kernel = NULL;
+    g_autoptr(PmIommu) iommu = NULL;
+    const PmIovaRange *ranges;
+    size_t n_ranges;
+
+    (void)state;
+    for (size_t i = 0; i < G_N_ELEMENTS(many); i++)
+        many[i] = (PmIovaRange){i * 0x100000, i * 0x100000 + 0xffff};
+    pm_fake_config_init(&config);
+    config.iommufd = true;
+    config.iova_ranges = many;
+    config.n_iova_ranges = G_N_ELEMENTS(many);
+    kernel = iommufd.kernel = pm_fake_kernel_new(&config, NULL);
+    iommu = pm_iommu_iommufd_new(&iommufd, NULL);
+    assert_non_null(iommu);
+    ranges = pm_iommu_get_iova_ranges(iommu, &n_ranges);
+    assert_int_equal(n_ranges, G_N_ELEMENTS(many));
+    assert_memory_equal(ranges, many, sizeof many);
+}
+
 /* --- which back end --- */
 
 static void assert_chosen(Fixture *fixture, PmIommuBackend backend, const char *words)
@@ -299,6 +333,8 @@ int main(void)
         OPEN_TEST(kernel_without_interrupt_remapping_says_how_to_do_without),
         OPEN_TEST(vfio_without_iommufd_is_told),
         OPEN_TEST(refused_attaching_is_told_by_cause),
+        OPEN_TEST(ranges_that_cannot_be_are_refused),
+        cmocka_unit_test(many_ranges_are_all_read),
         OPEN_TEST(iommufd_is_chosen_where_both_files_exist),
         WITHOUT_TEST(type1_is_chosen_without_iommufd),
         cmocka_unit_test(type1_is_chosen_without_a_file_of_the_device),
