@@ -68,6 +68,15 @@ static char *describe_owner(const char *path)
                            (unsigned)status.st_mode & 07777);
 }
 
+/* How udev tells the file from others. */
+static const char *udev_match(const char *path)
+{
+    if (g_str_equal(path, "/dev/iommu"))
+        return "KERNEL==\"iommu\"";
+    return g_str_has_prefix(path, "/dev/vfio/devices/") ? "SUBSYSTEM==\"vfio-dev\""
+                                                        : "SUBSYSTEM==\"vfio\"";
+}
+
 static bool fail_permission(GError **error, const char *path, const char *name)
 {
     g_autofree char *owner = describe_owner(path);
@@ -77,8 +86,8 @@ static bool fail_permission(GError **error, const char *path, const char *name)
                    "%s: %s; %s. Make it yours, as root:\n"
                    "  chown %s %s\n"
                    "or for good, with a line in a file of /etc/udev/rules.d:\n"
-                   "  SUBSYSTEM==\"vfio\", OWNER=\"%s\"",
-                   path, name, owner, user, path, user);
+                   "  %s, OWNER=\"%s\"",
+                   path, name, owner, user, path, udev_match(path), user);
 }
 
 static bool fail_open(GError **error, const char *path, const char *if_missing, int error_number)
