@@ -24,8 +24,9 @@
  * by fork(2) has a copy of the fake kernel and its descriptors, not a part in it. iommufd has no
  * page tables of guests (EOPNOTSUPP), so its fault queues stay empty; it tells nothing of the
  * IOMMU's registers (zeros), maps memory in pages as large as I/O addresses and sizes allow,
- * whatever lies behind them, places areas as a kernel with transparent huge pages does, and maps what
- * can only be written to be read once its pages are there, even after a fork(2), where Linux refuses.
+ * whatever lies behind them, places areas as a kernel with transparent huge pages does, and maps
+ * what can only be written to be read once its pages are there, even after a fork(2), where Linux
+ * refuses.
  *
  * Threads: every function is safe from several threads at once.
  */

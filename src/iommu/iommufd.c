@@ -81,7 +81,8 @@ static bool read_geometry(PmIommufd *iommufd, GError **error)
         result = ask_ranges(iommufd, ranges, &n_ranges, &alignment);
         if (result < 0)
             continue;
-        if (n_ranges > room || !check_ranges(ranges, n_ranges) || alignment == 0 || (alignment & (alignment - 1)) != 0)
+        if (n_ranges > room || !check_ranges(ranges, n_ranges) || alignment == 0 ||
+            (alignment & (alignment - 1)) != 0)
             return pm_fail(error, PM_ERROR_BAD_INPUT,
                            "the kernel's description of the I/O address space cannot be: %" PRIu32
                            " ranges, alignment 0x%" PRIx64,
