@@ -30,17 +30,23 @@ static bool get_device(const World *world, const Op *op, int *fds)
     return fds[HOST] >= 0 && fds[FAKE] >= 0;
 }
 
+static int event_of_all(void)
+{
+    static int event = -1;
+
+    if (event < 0)
+        event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    return event;
+}
+
 /* The data are one eventfd, none, or a truth value. */
 static void set_irqs(World *world, const Op *op)
 {
-    static int eventfd_of_all = -1;
-    const int data[] = {eventfd_of_all, -1, 1, 0};
-    int32_t words[6] = {(int32_t)op->argsz, (int32_t)op->flags, (int32_t)op->other,
-                        (int32_t)op->iova,  (int32_t)op->size,  data[op->host]};
+    const int data[] = {event_of_all(), -1, 1, 0};
+    const int32_t words[6] = {(int32_t)op->argsz, (int32_t)op->flags, (int32_t)op->other,
+                              (int32_t)op->iova,  (int32_t)op->size,  data[op->host]};
     int fds[N_SIDES];
 
-    if (eventfd_of_all < 0)
-        eventfd_of_all = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (get_device(world, op, fds))
         (void)world_ioctl(world, fds, VFIO_DEVICE_SET_IRQS, words, sizeof words, op);
 }

@@ -287,6 +287,13 @@ static int open_both(World *world, const char *path, int *fds)
     return fds[HOST] < 0 || fds[FAKE] < 0 ? -1 : 0;
 }
 
+/* A life that cannot begin would agree on everything. */
+G_NORETURN static void die(const char *what)
+{
+    fprintf(stderr, "differential: %s\n", what);
+    exit(2);
+}
+
 /* The device of container 0 is QEMU's nvme, which does DMA quickly; its fake is an edu. */
 static void begin_with_mappings(World *world, const LifeStart *start)
 {
@@ -295,23 +302,22 @@ static void begin_with_mappings(World *world, const LifeStart *start)
     int device = -1;
 
     if (open_both(world, "/dev/vfio/vfio", containers) < 0 ||
-        open_both(world, "/dev/vfio/3", groups) < 0) {
-        fprintf(stderr,
-                "differential: /dev/vfio/vfio or /dev/vfio/3 cannot be opened: run it in the VM "
-                "(tests/vm/run)\n");
-        exit(2);
-    }
+        open_both(world, "/dev/vfio/3", groups) < 0)
+        die("/dev/vfio/vfio or /dev/vfio/3 cannot be opened: run it in the VM (tests/vm/run)");
     for (int i = 0; i < N_SIDES; i++) {
         Side *side = &world->sides[i];
         const PmKernelOps *ops = side->kernel->ops;
 
         side->containers[0] = containers[i];
         side->groups[0] = groups[i];
-        (void)ops->ioctl(side->kernel, groups[i], VFIO_GROUP_SET_CONTAINER, &containers[i]);
-        (void)ops->ioctl(side->kernel, containers[i], VFIO_SET_IOMMU,
-                         (void *)(uintptr_t)start->iommu);
+        if (ops->ioctl(side->kernel, groups[i], VFIO_GROUP_SET_CONTAINER, &containers[i]) < 0 ||
+            ops->ioctl(side->kernel, containers[i], VFIO_SET_IOMMU,
+                       (void *)(uintptr_t)start->iommu) < 0)
+            die("the IOMMU of group 3 cannot be set");
         side->devices[0] =
             ops->ioctl(side->kernel, groups[i], VFIO_GROUP_GET_DEVICE_FD, (void *)"0000:00:06.0");
+        if (side->devices[0] < 0)
+            die("the device 0000:00:06.0 cannot be opened");
         side->scratch =
             mmap(NULL, SCRATCH_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     }
