@@ -26,6 +26,14 @@ static bool read_entry(uint64_t address, uint64_t *entry)
            (ssize_t)sizeof *entry;
 }
 
+/* The descriptor tells of the process that opened it, so a child needs one of its own. */
+static void reopen_pagemap(void)
+{
+    if (pagemap_fd >= 0)
+        (void)close(pagemap_fd);
+    pagemap_fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+}
+
 /* A page that was only read is the zero page. */
 static void find_zero_frame(void)
 {
@@ -33,7 +41,8 @@ static void find_zero_frame(void)
         mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     uint64_t entry = 0;
 
-    pagemap_fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+    reopen_pagemap();
+    (void)pthread_atfork(NULL, NULL, reopen_pagemap);
     if (page == MAP_FAILED)
         return;
     (void)*page;

@@ -21,6 +21,7 @@
 
 #include "fake/user_memory.h"
 #include "fake/vma.h"
+#include "fake/zero_page.h"
 
 #define PAGE    4096UL
 #define N_PAGES 8UL
@@ -462,6 +463,27 @@ static void a_forked_child_asks_for_its_own_mappings(void **state)
     assert_int_equal(pin(state, 0, N_PAGES, PM_IOMMU_READ, false), N_PAGES);
 }
 
+static int write_what_the_parent_has_not(void **state)
+{
+    bool is_zero = true;
+
+    *(volatile char *)page_of(state, 2) = 'c';
+    (void)pm_zero_page_run((uintptr_t)page_of(state, 2), PAGE, &is_zero);
+    return is_zero ? CHILD_WRONG : CHILD_RIGHT;
+}
+
+static void a_forked_child_asks_for_its_own_pages(void **state)
+{
+    bool is_zero = false;
+
+    assert_int_equal(madvise(page_of(state, 2), PAGE, MADV_DONTNEED), 0);
+    (void)pm_zero_page_run((uintptr_t)page_of(state, 2), PAGE, &is_zero);
+    assert_true(is_zero);
+    assert_right_in_child(write_what_the_parent_has_not, state);
+    (void)pm_zero_page_run((uintptr_t)page_of(state, 2), PAGE, &is_zero);
+    assert_true(is_zero);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, make, drop)
 
 int main(void)
@@ -487,6 +509,7 @@ int main(void)
         TEST(the_text_tells_what_the_query_tells),
         TEST(pin_is_the_same_where_mappings_cannot_be_queried),
         TEST(a_forked_child_asks_for_its_own_mappings),
+        TEST(a_forked_child_asks_for_its_own_pages),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
