@@ -269,7 +269,8 @@ static void many_ranges_are_all_read(void **state)
     config.iommufd = true;
     config.iova_ranges = many;
     config.n_iova_ranges = G_N_ELEMENTS(many);
-    kernel = iommufd.kernel = pm_fake_kernel_new(&config, NULL);
+    kernel = pm_fake_kernel_new(&config, NULL);
+    iommufd.kernel = kernel;
     iommu = pm_iommu_iommufd_new(&iommufd, NULL);
     assert_non_null(iommu);
     ranges = pm_iommu_get_iova_ranges(iommu, &n_ranges);
