@@ -292,13 +292,16 @@ static int compare_ns(const void *a, const void *b)
     return (first > second) - (first < second);
 }
 
-static void finish_result(PmReplay *replay)
+static bool finish_result(PmReplay *replay, GError **error)
 {
     PmReplayResult *result = replay->result;
     PmDiscardManager *manager = pm_virtio_mem_get_manager(replay->device);
     uint64_t size = replay->trace->region_size;
     PmReplayRun run = {0};
 
+    if (!pm_ram_resident(pm_discard_manager_get_ram(manager), 0, size,
+                         &result->final_resident_bytes, error))
+        return false;
     result->n_blocks_final =
         pm_virtio_mem_get_plugged_size(replay->device) / replay->trace->block_size;
     result->mapping_limit = pm_iommu_get_mapping_limit(replay->iommu);
@@ -313,6 +316,7 @@ static void finish_result(PmReplay *replay)
     while (pm_discard_manager_next_populated(manager, run.offset + run.size, size, &run.offset,
                                              &run.size))
         g_array_append_val(result->final_runs, run);
+    return true;
 }
 
 /* The engine's memory is mapped before the region, which then knows what is left for it. */
@@ -403,10 +407,9 @@ PmReplayResult *pm_replay(const PmTrace *trace, const PmReplayConfig *config, GE
     g_autoptr(PmReplayResult) result = result_new();
     PmReplay replay = {.trace = trace, .config = config, .result = result};
     uint64_t start = now_ns();
-    bool played = set_up(&replay, error) && play_events(&replay, error);
+    bool played =
+        set_up(&replay, error) && play_events(&replay, error) && finish_result(&replay, error);
 
-    if (played)
-        finish_result(&replay);
     tear_down(&replay);
     result->elapsed_ns = now_ns() - start;
     return played ? g_steal_pointer(&result) : NULL;

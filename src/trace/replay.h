@@ -66,6 +66,7 @@ typedef struct {
     uint64_t final_mappings;
     uint64_t peak_pinned_bytes;
     uint64_t final_pinned_bytes;
+    uint64_t final_resident_bytes; /* of the region, in the host's memory */
     char *dma_engine; /* NULL: no check by DMA */
     PmDmaCheckCounts dma_check;
     uint64_t n_checks;

@@ -94,6 +94,7 @@ static void add_dma(JsonBuilder *builder, const PmReplayResult *result)
     add_number(builder, "final_mappings", result->final_mappings);
     add_number(builder, "peak_pinned_bytes", result->peak_pinned_bytes);
     add_number(builder, "final_pinned_bytes", result->final_pinned_bytes);
+    add_number(builder, "final_resident_bytes", result->final_resident_bytes);
     json_builder_end_object(builder);
 }
 
