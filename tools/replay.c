@@ -285,6 +285,7 @@ static int replay(const Options *options, GError **error)
     if (options->dma_check)
         config.dma_device = backend.device;
     config.fake = backend.fake ? kernel : NULL;
+    config.only_counts = backend.fake && pin == 0;
     config.memory = kinds[memory];
     if (!open_dma_log(&output, options->dma_log, error))
         return -1;

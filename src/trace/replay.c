@@ -223,6 +223,7 @@ static void audit(PmReplay *replay, const PmTraceEvent *event)
         .mapper = replay->mapper,
         .fake = replay->config->fake,
         .group = replay->config->group,
+        .all_resident = !replay->config->only_counts || replay->config->prefault_threads > 0,
         .dma_check = replay->dma_check,
         .locked_before = replay->locked_before,
     };

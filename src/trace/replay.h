@@ -13,6 +13,8 @@
 /*
  * @kernel: where the DMA calls go.
  * @fake: the same kernel, if it is a fake one, so that its page table can be walked; else NULL.
+ * @only_counts: it is a fake one with PM_FAKE_PIN_ACCOUNT, which brings no memory in. Else memory
+ * that is plugged has to be there.
  * @backend: how to map there.
  * @device, @group: as in PmType1Config; @device, @device_file: as in PmIommufdConfig. On a fake
  * kernel @group is the device's with both.
@@ -27,6 +29,7 @@
 typedef struct {
     PmKernel *kernel;
     PmKernel *fake;
+    bool only_counts;
     PmIommuBackend backend;
     const char *device;
     const char *device_file;
@@ -67,7 +70,7 @@ typedef struct {
     uint64_t peak_pinned_bytes;
     uint64_t final_pinned_bytes;
     uint64_t final_resident_bytes; /* of the region, in the host's memory */
-    char *dma_engine; /* NULL: no check by DMA */
+    char *dma_engine;              /* NULL: no check by DMA */
     PmDmaCheckCounts dma_check;
     uint64_t n_checks;
     uint64_t n_mismatches;

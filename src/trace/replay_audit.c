@@ -42,6 +42,8 @@ static bool check_page_table(const PmReplayAuditSubject *subject, GError **error
     return true;
 }
 
+/* Too little is the worst there is: a device reaches pages that were given back under its mapping,
+ * and nobody else does. */
 static bool check_resident(const PmReplayAuditSubject *subject, GError **error)
 {
     PmRam *ram = pm_discard_manager_get_ram(pm_virtio_mem_get_manager(subject->device));
@@ -54,6 +56,12 @@ static bool check_resident(const PmReplayAuditSubject *subject, GError **error)
         return pm_fail(error, PM_ERROR_AUDIT,
                        "%" PRIu64 " bytes are in memory where %" PRIu64 " are plugged", resident,
                        plugged);
+    if (subject->all_resident && resident < plugged)
+        return pm_fail(error, PM_ERROR_AUDIT,
+                       "%" PRIu64 " bytes are in memory where %" PRIu64
+                       " are plugged: some were given back under their mapping (or, on a fake "
+                       "kernel, which does not hold them, swapped out)",
+                       resident, plugged);
     return true;
 }
 

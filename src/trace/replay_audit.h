@@ -13,6 +13,7 @@ typedef struct {
     PmMapper *mapper;
     PmKernel *fake; /* NULL on the host's kernel */
     unsigned group;
+    bool all_resident;      /* what is plugged was brought in, by pinning or before */
     PmDmaCheck *dma_check;  /* NULL if not asked for */
     uint64_t locked_before; /* bytes that were locked before anything was mapped */
 } PmReplayAuditSubject;

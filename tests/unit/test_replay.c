@@ -3,6 +3,7 @@
 #include "trace/replay.h"
 
 #include <errno.h>
+#include <sys/mman.h>
 
 #include "trace/report.h"
 #include "trace_util.h"
@@ -18,7 +19,8 @@ static const char trace_text[] = "plugmap-trace 1\n"
 static PmReplayResult *replay(PmKernel *fake, GError **error)
 {
     g_autoptr(PmTrace) trace = load_text(trace_text, NULL, NULL);
-    const PmReplayConfig config = {.kernel = fake, .fake = fake, .group = 1, .audit = true};
+    const PmReplayConfig config = {
+        .kernel = fake, .fake = fake, .only_counts = true, .group = 1, .audit = true};
 
     return pm_replay(trace, &config, error);
 }
@@ -123,6 +125,129 @@ static void a_wrong_replay_is_reported_as_wrong(void **state)
     assert_non_null(strstr(json, "\"line\" : 5"));
 }
 
+/* --- memory that comes and goes behind the device's back --- */
+
+typedef struct {
+    PmFakePin pin;
+    unsigned prefault_threads;
+    void (*meddle)(char *region);
+    PmKernel *fake;
+} Meddler;
+
+static bool find_region(uint64_t iova, uint64_t size, const void *host, PmIommuAccess access,
+                        void *user_data)
+{
+    char **region = user_data;
+
+    (void)size;
+    (void)access;
+    *region = (char *)(uintptr_t)host - (iova - 4 * PM_GIB);
+    return false;
+}
+
+/* Called when the audits of an event are done: those of the second have to find it. */
+static void meddle(guint n_done, guint n_events, void *user_data)
+{
+    const Meddler *meddler = user_data;
+    char *region = NULL;
+
+    (void)n_events;
+    if (meddler->meddle == NULL || n_done != 1)
+        return;
+    (void)pm_fake_kernel_foreach_mapping(meddler->fake, 1, find_region, (void *)&region);
+    assert_non_null(region);
+    meddler->meddle(region);
+}
+
+/* NULL where the host's kernel cannot hold pages. */
+static PmReplayResult *replay_meddled(Meddler meddler)
+{
+    g_autoptr(PmTrace) trace = load_text(trace_text, NULL, NULL);
+    g_autoptr(PmKernel) fake = NULL;
+    PmFakeConfig fake_config;
+    PmReplayConfig config = {
+        .only_counts = meddler.pin == PM_FAKE_PIN_ACCOUNT,
+        .group = 1,
+        .prefault_threads = meddler.prefault_threads,
+        .audit = true,
+        .progress = meddle,
+        .user_data = &meddler,
+    };
+    PmReplayResult *result;
+
+    pm_fake_config_init(&fake_config);
+    fake_config.pin = meddler.pin;
+    fake = pm_fake_kernel_new(&fake_config, NULL);
+    if (fake == NULL && meddler.pin == PM_FAKE_PIN_HOLD)
+        return NULL;
+    meddler.fake = config.kernel = config.fake = fake;
+    result = pm_replay(trace, &config, NULL);
+    assert_non_null(result);
+    return result;
+}
+
+static void assert_found(Meddler meddler, const char *words)
+{
+    g_autoptr(PmReplayResult) result = replay_meddled(meddler);
+    const PmReplayDivergence *first;
+
+    if (result == NULL)
+        return;
+    first = divergence_at(result->mismatches, 0);
+    assert_int_equal(first->line, 4);
+    assert_non_null(strstr(first->got, words));
+}
+
+/* More than is plugged, so that it is seen on a kernel that only counts, too. */
+static void touch_unplugged_memory(char *region)
+{
+    memset(region + 32 * PM_MIB, 1, 16 * PM_MIB);
+}
+
+static void discard_plugged_page(char *region)
+{
+    assert_int_equal(madvise(region + 15 * PM_MIB, 4096, MADV_DONTNEED), 0);
+}
+
+static void unplugged_memory_that_is_there_is_found(void **state)
+{
+    static const PmFakePin pins[] = {PM_FAKE_PIN_ACCOUNT, PM_FAKE_PIN_POPULATE, PM_FAKE_PIN_HOLD};
+
+    (void)state;
+    for (size_t i = 0; i < G_N_ELEMENTS(pins); i++)
+        assert_found((Meddler){.pin = pins[i], .meddle = touch_unplugged_memory},
+                     pins[i] == PM_FAKE_PIN_ACCOUNT
+                         ? "16777216 bytes are in memory where 8388608 are plugged"
+                         : "25165824 bytes are in memory where 8388608 are plugged");
+}
+
+static void plugged_memory_that_was_given_back_under_its_mapping_is_found(void **state)
+{
+    static const Meddler meddlers[] = {
+        {.pin = PM_FAKE_PIN_POPULATE, .meddle = discard_plugged_page},
+        {.pin = PM_FAKE_PIN_HOLD, .meddle = discard_plugged_page},
+        {.pin = PM_FAKE_PIN_ACCOUNT, .prefault_threads = 1, .meddle = discard_plugged_page},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < G_N_ELEMENTS(meddlers); i++)
+        assert_found(meddlers[i],
+                     "8384512 bytes are in memory where 8388608 are plugged: some were given back");
+}
+
+static void memory_that_is_left_alone_is_right_however_it_is_pinned(void **state)
+{
+    static const PmFakePin pins[] = {PM_FAKE_PIN_ACCOUNT, PM_FAKE_PIN_POPULATE, PM_FAKE_PIN_HOLD};
+
+    (void)state;
+    for (size_t i = 0; i < 2 * G_N_ELEMENTS(pins); i++) {
+        g_autoptr(PmReplayResult) result =
+            replay_meddled((Meddler){.pin = pins[i / 2], .prefault_threads = i % 2});
+
+        assert_true(result == NULL || pm_replay_is_right(result));
+    }
+}
+
 static void percentiles_of_few_numbers(void **state)
 {
     g_autoptr(GArray) numbers = g_array_new(FALSE, FALSE, sizeof(uint64_t));
@@ -145,6 +270,9 @@ int main(void)
         cmocka_unit_test(a_failing_map_is_only_another_answer),
         cmocka_unit_test(an_iommu_that_cannot_be_opened_is_an_error),
         cmocka_unit_test(a_wrong_replay_is_reported_as_wrong),
+        cmocka_unit_test(unplugged_memory_that_is_there_is_found),
+        cmocka_unit_test(plugged_memory_that_was_given_back_under_its_mapping_is_found),
+        cmocka_unit_test(memory_that_is_left_alone_is_right_however_it_is_pinned),
         cmocka_unit_test(percentiles_of_few_numbers),
     };
 
