@@ -26,11 +26,47 @@ typedef enum {
     MAPS_NOTHING,
     MAPS_FOR_READING,
     MAPS_OTHER_MEMORY,
-    UNMAPS_NOTHING
+    UNMAPS_NOTHING,
+    FORGETS_FIRST_PAGE,
+    FORGETS_LAST_PAGE,
+    MAPS_LAST_PAGE_ELSEWHERE,
+    MAPS_PAGE_BEFORE,
+    MAPS_PAGE_BEHIND
 } Lie;
 
 static Lie lie;
+static uint64_t lie_address; /* of the block that lies about single pages are about */
 static const PmKernelOps *honest_ops;
+
+/* Maps pages from @first to @end, counted from the start of the block that @map is about. */
+static int map_pages(PmKernel *kernel, int fd, struct vfio_iommu_type1_dma_map map, int64_t first,
+                     int64_t end, int64_t host_offset)
+{
+    map.iova += (uint64_t)(first * PM_DMA_PAGE);
+    map.vaddr += (uint64_t)((first + host_offset) * PM_DMA_PAGE);
+    map.size = (uint64_t)(end - first) * PM_DMA_PAGE;
+    return honest_ops->ioctl(kernel, fd, VFIO_IOMMU_MAP_DMA, &map);
+}
+
+static int lie_about_pages(PmKernel *kernel, int fd, const struct vfio_iommu_type1_dma_map *map)
+{
+    int64_t n_pages = REGION_BLOCK / PM_DMA_PAGE;
+
+    switch (lie) {
+    case FORGETS_FIRST_PAGE:
+        return map_pages(kernel, fd, *map, 1, n_pages, 0);
+    case FORGETS_LAST_PAGE:
+        return map_pages(kernel, fd, *map, 0, n_pages - 1, 0);
+    case MAPS_LAST_PAGE_ELSEWHERE:
+        assert_int_equal(map_pages(kernel, fd, *map, n_pages - 1, n_pages, -1), 0);
+        return map_pages(kernel, fd, *map, 0, n_pages - 1, 0);
+    case MAPS_PAGE_BEFORE:
+        return map_pages(kernel, fd, *map, -1, n_pages, 0);
+    case MAPS_PAGE_BEHIND:
+    default:
+        return map_pages(kernel, fd, *map, 0, n_pages + 1, 0);
+    }
+}
 
 static int lying_ioctl(PmKernel *kernel, int fd, unsigned long request, void *argument)
 {
@@ -43,6 +79,8 @@ static int lying_ioctl(PmKernel *kernel, int fd, unsigned long request, void *ar
             map.flags &= ~(uint32_t)VFIO_DMA_MAP_FLAG_WRITE;
         if (lie == MAPS_OTHER_MEMORY)
             map.vaddr += REGION_BLOCK;
+        if (map.iova == lie_address)
+            return lie_about_pages(kernel, fd, &map);
         return honest_ops->ioctl(kernel, fd, request, &map);
     }
     if (request == VFIO_IOMMU_UNMAP_DMA && lie == UNMAPS_NOTHING)
@@ -56,6 +94,7 @@ typedef struct {
     PmIommu *iommu;
     PmVirtioMem *device;
     PmMapper *mapper;
+    PmDmaEngine *engine; /* the check's */
     PmDmaCheck *check;
 } Fixture;
 
@@ -77,9 +116,9 @@ static int make(void **state)
 {
     Fixture *fixture = g_new0(Fixture, 1);
     PmType1Config config = {.group = GROUP};
-    PmDmaEngine *engine;
 
     lie = HONEST;
+    lie_address = UINT64_MAX;
     fixture->fake = pm_fake_kernel_new(NULL, NULL);
     honest_ops = fixture->fake->ops;
     fixture->ops = *honest_ops;
@@ -88,10 +127,10 @@ static int make(void **state)
     config.kernel = fixture->fake;
     fixture->iommu = pm_iommu_type1_new(&config, NULL);
     fixture->device = make_device();
-    engine = pm_dma_engine_attach(fixture->iommu, fixture->fake, "0000:00:04.0", REGION_ADDRESS,
-                                  REGION_N_BLOCKS * REGION_BLOCK, NULL);
-    assert_non_null(engine);
-    fixture->check = pm_dma_check_new(engine, fixture->device);
+    fixture->engine = pm_dma_engine_attach(fixture->iommu, fixture->fake, "0000:00:04.0",
+                                           REGION_ADDRESS, REGION_N_BLOCKS * REGION_BLOCK, NULL);
+    assert_non_null(fixture->engine);
+    fixture->check = pm_dma_check_new(fixture->engine, fixture->device);
     fixture->mapper = pm_mapper_new(fixture->iommu);
     assert_true(pm_mapper_add_managed(fixture->mapper, REGION_ADDRESS,
                                       pm_virtio_mem_get_manager(fixture->device), PM_MAPPER_STRICT,
@@ -208,6 +247,49 @@ static void unplugged_block_that_is_still_mapped_is_found(void **state)
     assert_found(*state, PM_ERROR_AUDIT, "the device reads what it wrote to unplugged memory");
 }
 
+/* --- the ends of a run, which samples find only by chance --- */
+
+#define RUN_FIRST    1
+#define RUN_N_BLOCKS 30
+
+static void assert_page_found(Fixture *fixture, Lie about, uint64_t block, const char *words)
+{
+    lie = about;
+    lie_address = REGION_ADDRESS + block * REGION_BLOCK;
+    request(fixture, VIRTIO_MEM_REQ_PLUG, RUN_FIRST, RUN_N_BLOCKS);
+    assert_found(fixture, PM_ERROR_AUDIT, words);
+}
+
+static void plugged_run_without_its_first_page_is_found(void **state)
+{
+    assert_page_found(*state, FORGETS_FIRST_PAGE, RUN_FIRST,
+                      "does not see the plugged memory at I/O address 0x100010000");
+}
+
+static void plugged_run_without_its_last_page_is_found(void **state)
+{
+    assert_page_found(*state, FORGETS_LAST_PAGE, RUN_FIRST + RUN_N_BLOCKS - 1,
+                      "does not see the plugged memory at I/O address 0x1001ef000");
+}
+
+static void plugged_run_whose_last_page_leads_elsewhere_is_found(void **state)
+{
+    assert_page_found(*state, MAPS_LAST_PAGE_ELSEWHERE, RUN_FIRST + RUN_N_BLOCKS - 1,
+                      "does not see the plugged memory at I/O address 0x1001ef000");
+}
+
+static void page_too_many_before_a_run_is_found(void **state)
+{
+    assert_page_found(*state, MAPS_PAGE_BEFORE, RUN_FIRST,
+                      "reads what it wrote to unplugged memory at I/O address 0x10000f000");
+}
+
+static void page_too_many_behind_a_run_is_found(void **state)
+{
+    assert_page_found(*state, MAPS_PAGE_BEHIND, RUN_FIRST + RUN_N_BLOCKS - 1,
+                      "reads what it wrote to unplugged memory at I/O address 0x1001f0000");
+}
+
 /* --- engines that do what the test says --- */
 
 static char *region_memory;
@@ -282,6 +364,11 @@ int main(void)
         CHECK_TEST(plugged_block_that_cannot_be_written_is_found),
         CHECK_TEST(plugged_block_that_is_mapped_to_other_memory_is_found),
         CHECK_TEST(unplugged_block_that_is_still_mapped_is_found),
+        CHECK_TEST(plugged_run_without_its_first_page_is_found),
+        CHECK_TEST(plugged_run_without_its_last_page_is_found),
+        CHECK_TEST(plugged_run_whose_last_page_leads_elsewhere_is_found),
+        CHECK_TEST(page_too_many_before_a_run_is_found),
+        CHECK_TEST(page_too_many_behind_a_run_is_found),
         CHECK_TEST(write_that_takes_unplugged_memory_is_found),
         CHECK_TEST(device_that_fails_is_an_error),
     };
