@@ -9,9 +9,6 @@
 /* Pages tried besides the ends of the runs, of each kind. */
 #define N_SAMPLES 4
 
-/* An engine is slow if its last read took longer. */
-#define SLOW_US 10000
-
 struct PmDmaCheck {
     PmDmaEngine *engine;
     PmVirtioMem *device;
@@ -19,7 +16,6 @@ struct PmDmaCheck {
     PmRam *ram;
     GRand *random; /* always the same sequence */
     uint64_t n_patterns;
-    bool is_slow;
     PmDmaCheckCounts counts;
 };
 
@@ -64,13 +60,8 @@ static void make_pattern(PmDmaCheck *check, uint64_t *words)
 
 static bool device_reads(PmDmaCheck *check, uint64_t iova, void *data, GError **error)
 {
-    gint64 start_us = g_get_monotonic_time();
-
     check->counts.n_transfers++;
-    if (!pm_dma_engine_read(check->engine, iova, data, error))
-        return false;
-    check->is_slow = g_get_monotonic_time() - start_us > SLOW_US;
-    return true;
+    return pm_dma_engine_read(check->engine, iova, data, error);
 }
 
 static bool device_writes(PmDmaCheck *check, uint64_t iova, const void *data, GError **error)
@@ -195,8 +186,9 @@ static bool check_kind(PmDmaCheck *check, NextRunFunc next_run, CheckPageFunc ch
     /* The first one tells whether there is time for more. */
     if (!check_samples(check, 1, next_run, check_page, error))
         return false;
-    return check->is_slow || (check_ends(check, next_run, check_page, error) &&
-                              check_samples(check, N_SAMPLES, next_run, check_page, error));
+    return pm_dma_engine_is_slow(check->engine) ||
+           (check_ends(check, next_run, check_page, error) &&
+            check_samples(check, N_SAMPLES, next_run, check_page, error));
 }
 
 bool pm_dma_check_run(PmDmaCheck *check, GError **error)

@@ -22,7 +22,7 @@ void pm_dma_check_free(PmDmaCheck *check);
 
 /*
  * Tries the first and the last page of each run of plugged and of unplugged blocks, and some pages
- * in between; with an engine that takes long, one plugged and one unplugged page. Into plugged
+ * in between; with a slow engine, one plugged and one unplugged page. Into plugged
  * pages the device's reads and writes have to arrive; what it writes to an unplugged page must not
  * be there when it reads it again, and must take no memory. What plugged pages hold is overwritten.
  * Errors: PM_ERROR_AUDIT (the first page that is not right), PM_ERROR_DEVICE, PM_ERROR_MEMORY,

@@ -30,6 +30,7 @@ static bool wait_until_done(PmDmaEngine *engine, GError **error)
             return false;
         if ((command & COMMAND_START) == 0)
             return true;
+        engine->is_slow = true;
         nanosleep(&pause, NULL);
     }
     return pm_fail(error, PM_ERROR_DEVICE, "edu has not ended its transfer after %u ms", MAX_POLLS);

@@ -110,6 +110,11 @@ size_t pm_dma_engine_transfer_size(const PmDmaEngine *engine)
     return engine->kind->transfer_size;
 }
 
+bool pm_dma_engine_is_slow(const PmDmaEngine *engine)
+{
+    return engine->is_slow;
+}
+
 bool pm_dma_engine_read(PmDmaEngine *engine, uint64_t iova, void *data, GError **error)
 {
     if (!engine->kind->move(engine, iova, engine->scratch_iova, error))

@@ -19,7 +19,8 @@ typedef struct PmDmaScratch PmDmaScratch;
  * @start: gets the device ready; the scratch page is mapped, the registers are open. Errors:
  * PM_ERROR_DEVICE, PM_ERROR_KERNEL, PM_ERROR_UNSUPPORTED.
  * @move: copies @transfer_size bytes from one I/O address to another, by way of the device's own
- * memory. What it may not read reads as anything. Errors: PM_ERROR_DEVICE, PM_ERROR_KERNEL.
+ * memory. What it may not read reads as anything. Sets @is_slow of the engine if the device takes
+ * long. Errors: PM_ERROR_DEVICE, PM_ERROR_KERNEL.
  * @stop: ends all DMA; also after a failed start.
  */
 typedef struct {
@@ -45,6 +46,7 @@ struct PmDmaEngine {
     char *scratch; /* PM_DMA_SCRATCH_PAGES; mapped for reading and writing */
     uint64_t scratch_iova;
     PmDmaScratch *own; /* NULL: the caller's */
+    bool is_slow;
 };
 
 extern const PmDmaEngineKind pm_edu_engine;
@@ -74,6 +76,13 @@ void pm_dma_engine_free(PmDmaEngine *engine);
 
 const char *pm_dma_engine_name(const PmDmaEngine *engine);
 size_t pm_dma_engine_transfer_size(const PmDmaEngine *engine);
+
+/*
+ * Whether a transfer takes so long that there is time for few: said by the device, not by a clock.
+ * Known after the first transfer. A real edu is slow (100 ms); the fake kernel's, which is done as
+ * soon as it is told, and nvme are not.
+ */
+bool pm_dma_engine_is_slow(const PmDmaEngine *engine);
 
 /* The device reads memory at @iova, and what it read goes to @data (transfer_size bytes). A refused
  * access is no error: it gives other data. Errors: PM_ERROR_DEVICE, PM_ERROR_KERNEL. */

@@ -352,6 +352,53 @@ static void device_that_fails_is_an_error(void **state)
     assert_error(&error, PM_ERROR_DEVICE, "the device is stuck");
 }
 
+/* As the engine of the fixture moves, but says that it takes long. */
+static bool slow_move(PmDmaEngine *engine, uint64_t from_iova, uint64_t to_iova, GError **error)
+{
+    engine->is_slow = true;
+    return pm_edu_engine.move(engine, from_iova, to_iova, error);
+}
+
+/* Takes long, but does not say so: its thread may just not have been run. */
+static bool late_move(PmDmaEngine *engine, uint64_t from_iova, uint64_t to_iova, GError **error)
+{
+    g_usleep(20000);
+    return pm_edu_engine.move(engine, from_iova, to_iova, error);
+}
+
+static void use_move(Fixture *fixture, PmDmaEngineKind *kind,
+                     bool (*move)(PmDmaEngine *, uint64_t, uint64_t, GError **))
+{
+    *kind = pm_edu_engine;
+    kind->move = move;
+    fixture->engine->kind = kind;
+}
+
+static void slow_engine_tries_one_page_of_each_kind(void **state)
+{
+    static PmDmaEngineKind kind;
+    Fixture *fixture = *state;
+    PmDmaCheckCounts counts;
+
+    use_move(fixture, &kind, slow_move);
+    request(fixture, VIRTIO_MEM_REQ_PLUG, 2, 3);
+    assert_true(pm_dma_check_run(fixture->check, NULL));
+    counts = pm_dma_check_get_counts(fixture->check);
+    assert_int_equal(counts.n_plugged_pages, 1);
+    assert_int_equal(counts.n_unplugged_pages, 1);
+}
+
+static void engine_is_not_taken_for_slow_by_the_clock(void **state)
+{
+    static PmDmaEngineKind kind;
+    Fixture *fixture = *state;
+
+    use_move(fixture, &kind, late_move);
+    request(fixture, VIRTIO_MEM_REQ_PLUG, 2, 3);
+    assert_true(pm_dma_check_run(fixture->check, NULL));
+    assert_int_equal(pm_dma_check_get_counts(fixture->check).n_plugged_pages, 2 + 5);
+}
+
 #define CHECK_TEST(name) cmocka_unit_test_setup_teardown(name, make, drop)
 
 int main(void)
@@ -369,6 +416,8 @@ int main(void)
         CHECK_TEST(plugged_run_whose_last_page_leads_elsewhere_is_found),
         CHECK_TEST(page_too_many_before_a_run_is_found),
         CHECK_TEST(page_too_many_behind_a_run_is_found),
+        CHECK_TEST(slow_engine_tries_one_page_of_each_kind),
+        CHECK_TEST(engine_is_not_taken_for_slow_by_the_clock),
         CHECK_TEST(write_that_takes_unplugged_memory_is_found),
         CHECK_TEST(device_that_fails_is_an_error),
     };

@@ -166,6 +166,42 @@ static void failed_transfer_is_an_error(void **state)
     }
 }
 
+#define EDU_COMMAND (((uint64_t)VFIO_PCI_BAR0_REGION_INDEX << 40) + 0x98)
+
+static unsigned n_busy; /* so often edu says that it is at work */
+
+static ssize_t busy_edu_pread(PmKernel *kernel, int fd, void *buffer, size_t size, uint64_t offset)
+{
+    ssize_t n_read = fake_ops->pread(kernel, fd, buffer, size, offset);
+
+    if (offset == EDU_COMMAND && n_busy > 0) {
+        n_busy--;
+        *(uint32_t *)buffer |= 1;
+    }
+    return n_read;
+}
+
+static void edu_that_is_seen_at_work_is_slow_from_then_on(void **state)
+{
+    IommuFixture *fixture = *state;
+    g_autoptr(PmDmaEngine) engine = make_engine(fixture, NULL);
+    PmKernelOps ops = *fixture->kernel->ops;
+    char data[PM_DMA_PAGE];
+
+    assert_true(pm_dma_engine_read(engine, BASE, data, NULL));
+    assert_false(pm_dma_engine_is_slow(engine));
+    fake_ops = fixture->kernel->ops;
+    ops.pread = busy_edu_pread;
+    fixture->kernel->ops = &ops;
+    n_busy = 2;
+    assert_true(pm_dma_engine_read(engine, BASE, data, NULL));
+    assert_int_equal(n_busy, 0);
+    assert_true(pm_dma_engine_is_slow(engine));
+    assert_true(pm_dma_engine_read(engine, BASE, data, NULL));
+    assert_true(pm_dma_engine_is_slow(engine));
+    fixture->kernel->ops = fake_ops;
+}
+
 #define ENGINE_TEST(name)                                                                          \
     cmocka_unit_test_setup_teardown(name, iommu_fixture_setup, iommu_fixture_teardown)
 
@@ -180,6 +216,7 @@ int main(void)
         ENGINE_TEST(device_that_is_not_attached_is_refused),
         ENGINE_TEST(failure_of_any_call_leaves_nothing_mapped),
         ENGINE_TEST(failed_transfer_is_an_error),
+        ENGINE_TEST(edu_that_is_seen_at_work_is_slow_from_then_on),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
