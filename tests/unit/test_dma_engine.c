@@ -8,6 +8,8 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <sys/mman.h>
+#include <sys/uio.h>
 
 #include <plugmap/plugmap.h>
 
@@ -202,6 +204,40 @@ static void edu_that_is_seen_at_work_is_slow_from_then_on(void **state)
     fixture->kernel->ops = fake_ops;
 }
 
+static int no_unmap_ioctl(PmKernel *kernel, int fd, unsigned long request, void *argument)
+{
+    return request == VFIO_IOMMU_UNMAP_DMA ? -EIO : fake_ops->ioctl(kernel, fd, request, argument);
+}
+
+static bool find_mapping(uint64_t iova, uint64_t size, const void *host, PmIommuAccess access,
+                         void *user_data)
+{
+    (void)iova;
+    (void)access;
+    *(struct iovec *)user_data =
+        (struct iovec){.iov_base = (void *)(uintptr_t)host, .iov_len = size};
+    return false;
+}
+
+/* Else the device would write into whatever the process maps there next. */
+static void memory_that_cannot_be_unmapped_from_the_device_stays(void **state)
+{
+    IommuFixture *fixture = *state;
+    PmDmaEngine *engine = make_engine(fixture, NULL);
+    PmKernelOps ops = *fixture->kernel->ops;
+    struct iovec memory = {0};
+
+    assert_false(pm_fake_kernel_foreach_mapping(fixture->kernel, GROUP, find_mapping, &memory));
+    fake_ops = fixture->kernel->ops;
+    ops.ioctl = no_unmap_ioctl;
+    fixture->kernel->ops = &ops;
+    pm_dma_engine_free(engine);
+    fixture->kernel->ops = fake_ops;
+    assert_int_equal(pm_fake_kernel_get_n_mappings(fixture->kernel, GROUP), 1);
+    assert_int_equal(msync(memory.iov_base, memory.iov_len, MS_ASYNC), 0);
+    assert_int_equal(munmap(memory.iov_base, memory.iov_len), 0);
+}
+
 #define ENGINE_TEST(name)                                                                          \
     cmocka_unit_test_setup_teardown(name, iommu_fixture_setup, iommu_fixture_teardown)
 
@@ -217,6 +253,7 @@ int main(void)
         ENGINE_TEST(failure_of_any_call_leaves_nothing_mapped),
         ENGINE_TEST(failed_transfer_is_an_error),
         ENGINE_TEST(edu_that_is_seen_at_work_is_slow_from_then_on),
+        ENGINE_TEST(memory_that_cannot_be_unmapped_from_the_device_stays),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
