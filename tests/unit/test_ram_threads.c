@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: MIT */
+/* Threads that populate memory. The linker puts what is here in place of madvise() and
+ * pthread_create(), so that a test sees who populates, and decides how it ends. */
+#include <errno.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+#include <plugmap/ram.h>
+#include <plugmap/size.h>
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
+
+#define PIECE    (2 * PM_MIB)
+#define N_PIECES 8
+
+/* A test that waits longer has failed. */
+#define PATIENCE_S 30
+
+int __real_madvise(void *address, size_t size, int advice);
+int __wrap_madvise(void *address, size_t size, int advice);
+int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
+                          void *(*start)(void *), void *argument);
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
+                          void *(*start)(void *), void *argument);
+
+static struct {
+    PmRam *ram;
+    pthread_t caller;
+    bool (*before_populate)(void); /* false: this call fails with ENOMEM */
+    bool no_threads;               /* none can be made */
+    void *(*start)(void *);
+    unsigned n_made;
+    atomic_uint n_calls; /* that were to populate */
+    atomic_uint n_with_signals;
+    pthread_mutex_t lock; /* of what is below */
+    pthread_cond_t changed;
+    unsigned n_met;
+    unsigned n_ended;
+} world;
+
+int __wrap_madvise(void *address, size_t size, int advice)
+{
+    if (advice == MADV_POPULATE_WRITE && size != 0) {
+        atomic_fetch_add(&world.n_calls, 1);
+        if (!world.before_populate()) {
+            errno = ENOMEM;
+            return -1;
+        }
+    }
+    return __real_madvise(address, size, advice);
+}
+
+static void add(unsigned *counter)
+{
+    pthread_mutex_lock(&world.lock);
+    (*counter)++;
+    pthread_cond_broadcast(&world.changed);
+    pthread_mutex_unlock(&world.lock);
+}
+
+/* Returns whether the counter got there. */
+static bool wait_for(const unsigned *counter, unsigned value)
+{
+    struct timespec end;
+    bool reached;
+
+    clock_gettime(CLOCK_REALTIME, &end);
+    end.tv_sec += PATIENCE_S;
+    pthread_mutex_lock(&world.lock);
+    while (*counter < value &&
+           pthread_cond_timedwait(&world.changed, &world.lock, &end) != ETIMEDOUT)
+        ;
+    reached = *counter >= value;
+    pthread_mutex_unlock(&world.lock);
+    return reached;
+}
+
+static void *start(void *argument)
+{
+    void *result = world.start(argument);
+
+    add(&world.n_ended);
+    return result;
+}
+
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
+                          void *(*start_of_thread)(void *), void *argument)
+{
+    if (world.no_threads)
+        return EAGAIN;
+    /* The same for all: written before any of them reads it. */
+    if (world.n_made++ == 0)
+        world.start = start_of_thread;
+    return __real_pthread_create(thread, attributes, start, argument);
+}
+
+static int make(void **state)
+{
+    (void)state;
+    memset(&world, 0, sizeof(world));
+    world.caller = pthread_self();
+    pthread_mutex_init(&world.lock, NULL);
+    pthread_cond_init(&world.changed, NULL);
+    world.ram = pm_ram_new(PM_RAM_ANONYMOUS, N_PIECES * PIECE, PIECE, NULL);
+    return world.ram != NULL ? 0 : -1;
+}
+
+static int drop(void **state)
+{
+    (void)state;
+    pm_ram_unref(world.ram);
+    pthread_cond_destroy(&world.changed);
+    pthread_mutex_destroy(&world.lock);
+    return 0;
+}
+
+static bool populate(unsigned n_threads, GError **error)
+{
+    return pm_ram_populate(world.ram, 0, N_PIECES * PIECE, n_threads, error);
+}
+
+static void assert_resident(uint64_t expected)
+{
+    uint64_t bytes = 0;
+
+    assert_true(pm_ram_resident(world.ram, 0, N_PIECES * PIECE, &bytes, NULL));
+    assert_int_equal(bytes, expected);
+}
+
+/* No one is let go before four are there. */
+static bool meet_three_others(void)
+{
+    add(&world.n_met);
+    return wait_for(&world.n_met, 4);
+}
+
+static void as_many_as_asked_for_populate_at_the_same_time(void **state)
+{
+    (void)state;
+    world.before_populate = meet_three_others;
+    assert_true(populate(4, NULL));
+    assert_int_equal(world.n_made, 3);
+    assert_int_equal(world.n_ended, 3);
+    assert_int_equal(world.n_calls, N_PIECES);
+    assert_resident(N_PIECES * PIECE);
+}
+
+static bool go_on(void)
+{
+    return true;
+}
+
+static void caller_does_all_if_no_thread_can_be_made(void **state)
+{
+    (void)state;
+    world.before_populate = go_on;
+    world.no_threads = true;
+    assert_true(populate(4, NULL));
+    assert_int_equal(world.n_calls, N_PIECES);
+    assert_resident(N_PIECES * PIECE);
+}
+
+static bool look_at_signals(void)
+{
+    const int signals[] = {SIGHUP, SIGINT, SIGTERM, SIGALRM, SIGCHLD, SIGUSR1, SIGRTMIN};
+    sigset_t blocked;
+
+    (void)meet_three_others();
+    pthread_sigmask(SIG_SETMASK, NULL, &blocked);
+    if (pthread_equal(pthread_self(), world.caller))
+        return sigismember(&blocked, SIGUSR1) == 0 && sigismember(&blocked, SIGUSR2) == 1;
+    for (size_t i = 0; i < G_N_ELEMENTS(signals); i++)
+        atomic_fetch_add(&world.n_with_signals, sigismember(&blocked, signals[i]) != 1);
+    return true;
+}
+
+static void signals_are_left_to_the_caller(void **state)
+{
+    sigset_t usr2;
+    sigset_t before;
+    sigset_t after;
+
+    (void)state;
+    sigemptyset(&usr2);
+    sigaddset(&usr2, SIGUSR2);
+    pthread_sigmask(SIG_SETMASK, &usr2, &before);
+    world.before_populate = look_at_signals;
+    assert_true(populate(4, NULL));
+    assert_int_equal(world.n_with_signals, 0);
+    pthread_sigmask(SIG_SETMASK, &before, &after);
+    assert_int_equal(sigismember(&after, SIGUSR1), 0);
+    assert_int_equal(sigismember(&after, SIGUSR2), 1);
+}
+
+/* While the caller is at a piece, the other thread fails and ends. */
+static bool fail_but_for_the_caller(void)
+{
+    if (!pthread_equal(pthread_self(), world.caller)) {
+        (void)wait_for(&world.n_met, 1);
+        return false;
+    }
+    add(&world.n_met);
+    return wait_for(&world.n_ended, 1);
+}
+
+static void nobody_goes_on_after_an_error(void **state)
+{
+    g_autoptr(GError) error = NULL;
+
+    (void)state;
+    world.before_populate = fail_but_for_the_caller;
+    assert_false(populate(2, &error));
+    assert_true(g_error_matches(error, PM_ERROR, PM_ERROR_MEMORY));
+    assert_int_equal(world.n_calls, 2);
+    assert_resident(PIECE);
+}
+
+#define THREADS_TEST(name) cmocka_unit_test_setup_teardown(name, make, drop)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        THREADS_TEST(as_many_as_asked_for_populate_at_the_same_time),
+        THREADS_TEST(caller_does_all_if_no_thread_can_be_made),
+        THREADS_TEST(signals_are_left_to_the_caller),
+        THREADS_TEST(nobody_goes_on_after_an_error),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
