@@ -134,12 +134,12 @@ PM_EXPORT PmIommuBackend pm_iommu_choose_backend(PmKernel *kernel, const char *d
  * VFIO_DEVICE_ATTACH_IOMMUFD_PT (drivers/vfio/device_cdev.c), to a page table that is there already
  * if the device can use it.
  * @device: PCI address of a device bound to vfio-pci.
- * Errors: those of opening; PM_ERROR_BUSY (attached already, or in use elsewhere);
- * PM_ERROR_IOVA_RANGE (addresses are kept, pm_iommu_keep_range(), that the device has not; iommufd
- * also, EADDRINUSE: something is mapped there) or PM_ERROR_KERNEL (type1, EINVAL: something is
- * mapped there); PM_ERROR_LOCKED_MEMORY (iommufd), PM_ERROR_UNSUPPORTED (iommufd: its IOMMU cannot
- * share the page tables, or not track dirty pages while that goes on). On failure nothing has
- * changed.
+ * Errors: those of opening; PM_ERROR_BUSY (attached already, in use elsewhere, or type1: host
+ * addresses are invalid while the container is handed over);
+ * PM_ERROR_IOVA_RANGE (something is mapped, or addresses are kept, pm_iommu_keep_range(), where the
+ * device has no I/O addresses; type1's EINVAL, iommufd's EADDRINUSE); PM_ERROR_LOCKED_MEMORY
+ * (iommufd), PM_ERROR_UNSUPPORTED (iommufd: its IOMMU cannot share the page tables, or not track
+ * dirty pages while that goes on), PM_ERROR_KERNEL. On failure nothing has changed.
  */
 PM_EXPORT bool pm_iommu_attach(PmIommu *iommu, const char *device, GError **error);
 

@@ -37,3 +37,10 @@ char *pm_count_text(uint64_t count)
     }
     return g_string_free(text, FALSE);
 }
+
+char *pm_counted(uint64_t count, const char *noun)
+{
+    g_autofree char *number = pm_count_text(count);
+
+    return g_strdup_printf("%s %s%s", number, noun, count == 1 ? "" : "s");
+}

@@ -17,4 +17,10 @@ char *pm_errno_text(int error_number);
 /* «65,535»: counts are easier to read in groups; a new string. */
 char *pm_count_text(uint64_t count);
 
+/* «1 mapping», «65,535 mappings»; a new string. @noun: in the singular; its plural has an s. */
+char *pm_counted(uint64_t count, const char *noun);
+
+/* What to do about an error of the kernel that can mean anything. */
+#define PM_SEE_KERNEL_LOG "see the kernel's log (dmesg)"
+
 #endif

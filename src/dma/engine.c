@@ -37,11 +37,13 @@ static bool enable_device(const PmVfioRegion *config, GError **error)
                                 command | COMMAND_MEMORY | COMMAND_MASTER, error);
 }
 
-static bool set_up(PmDmaEngine *engine, PmKernel *kernel, int fd, GError **error)
+static bool set_up(PmDmaEngine *engine, GError **error)
 {
-    return enable_device(&engine->config, error) &&
-           pm_vfio_region_open(&engine->registers, kernel, fd, VFIO_PCI_BAR0_REGION_INDEX,
-                               engine->kind->registers_size, error) &&
+    const PmVfioRegion *config = &engine->config;
+
+    return enable_device(config, error) &&
+           pm_vfio_region_open(&engine->registers, config->kernel, config->device, config->fd,
+                               VFIO_PCI_BAR0_REGION_INDEX, engine->kind->registers_size, error) &&
            engine->kind->start(engine, error);
 }
 
@@ -53,7 +55,7 @@ PmDmaEngine *pm_dma_engine_new(PmKernel *kernel, int fd, const char *name, void 
     PmVfioRegion config = {0};
     uint64_t pci_id;
 
-    if (!pm_vfio_region_open(&config, kernel, fd, VFIO_PCI_CONFIG_REGION_INDEX, CONFIG_SIZE,
+    if (!pm_vfio_region_open(&config, kernel, name, fd, VFIO_PCI_CONFIG_REGION_INDEX, CONFIG_SIZE,
                              error) ||
         !pm_vfio_region_read(&config, CONFIG_ID, 4, &pci_id, error))
         return NULL;
@@ -65,7 +67,7 @@ PmDmaEngine *pm_dma_engine_new(PmKernel *kernel, int fd, const char *name, void 
     engine->config = config;
     engine->scratch = scratch;
     engine->scratch_iova = scratch_iova;
-    return set_up(engine, kernel, fd, error) ? g_steal_pointer(&engine) : NULL;
+    return set_up(engine, error) ? g_steal_pointer(&engine) : NULL;
 }
 
 PmDmaEngine *pm_dma_engine_attach(PmIommu *iommu, PmKernel *kernel, const char *device,

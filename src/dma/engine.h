@@ -54,7 +54,7 @@ extern const PmDmaEngineKind pm_nvme_engine;
 
 /*
  * Makes the engine that fits the device whose file is @fd. An nvme disk loses its first 4 KiB.
- * @kernel, @fd: live as long. @name: of the device, for messages.
+ * @kernel, @fd: live as long, and so does @name, of the device, for messages.
  * @scratch, @scratch_iova: PM_DMA_SCRATCH_PAGES of zeroed memory, which the caller has mapped for
  * the device, for reading and writing, and keeps mapped until the engine is freed. Errors:
  * PM_ERROR_UNSUPPORTED (no engine for this kind of device), PM_ERROR_DEVICE, PM_ERROR_KERNEL.
@@ -66,7 +66,7 @@ PmDmaEngine *pm_dma_engine_new(PmKernel *kernel, int fd, const char *name, void 
  * The same for a device of @iommu (a reference is taken), with one mapping there that is the
  * engine's own, outside of
  * [@avoid, @avoid + @avoid_size).
- * @kernel: the one of @iommu; lives as long.
+ * @kernel: the one of @iommu; lives as long, and so does @device.
  * Errors: also PM_ERROR_UNSUPPORTED (no room for the mapping), PM_ERROR_NOT_FOUND (not attached),
  * PM_ERROR_MEMORY, those of pm_iommu_map().
  */

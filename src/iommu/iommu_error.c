@@ -227,3 +227,32 @@ bool pm_iommu_fail_locked(const PmLockedMemory *locked, uint64_t n_bytes, GError
             " %" PRIu64),
         needed, used, limit, kib_needed(locked, n_bytes));
 }
+
+/* «3 mappings at I/O addresses 0x…–0x…» */
+static char *describe_contents(const PmIommu *iommu)
+{
+    g_autofree char *mappings = pm_counted(pm_ledger_n_mappings(iommu->ledger), "mapping");
+    uint64_t first = 0;
+    uint64_t last = 0;
+    PmIommuRun run;
+
+    if (!pm_ledger_next_run(iommu->ledger, 0, &run))
+        return g_strdup("no mapping");
+    first = run.iova;
+    do
+        last = run.iova + (run.block_size * run.n_blocks - 1);
+    while (last < UINT64_MAX && pm_ledger_next_run(iommu->ledger, last + 1, &run));
+    return g_strdup_printf("%s at I/O addresses 0x%" PRIx64 "–0x%" PRIx64, mappings, first, last);
+}
+
+void pm_iommu_add_contents(const PmIommu *iommu, GError **error)
+{
+    g_autofree char *contents = NULL;
+    g_autofree char *ranges = NULL;
+
+    if (error == NULL || !g_error_matches(*error, PM_ERROR, PM_ERROR_IOVA_RANGE))
+        return;
+    contents = describe_contents(iommu);
+    ranges = list_ranges(iommu);
+    g_prefix_error(error, "beside %s (valid so far: %s), ", contents, ranges);
+}

@@ -17,7 +17,6 @@
 #define PM_IOMMU_CAUSE_HELD        "a device holds on to the memory: stop its driver and try again"
 #define PM_IOMMU_CAUSE_NO_MEMORY   "the kernel is out of memory: free some and try again"
 #define PM_IOMMU_CAUSE_SIGNAL      "a signal came in between: try again"
-#define PM_IOMMU_CAUSE_UNKNOWN     "see the kernel's log (dmesg)"
 
 /* The kernel refused to map the block of @block_size bytes at @iova, host address @host. */
 bool pm_iommu_fail_map(PmIommu *iommu, uint64_t iova, uint64_t host, uint64_t block_size,
@@ -36,5 +35,9 @@ bool pm_iommu_fail_limit(const PmIommu *iommu, uint64_t n_mappings, uint64_t n_b
                          uint64_t block_size, uint64_t n_used, uint64_t bytes_used, GError **error);
 
 bool pm_iommu_fail_locked(const PmLockedMemory *locked, uint64_t n_bytes, GError **error);
+
+/* Puts before an error of attaching another device what is mapped and which addresses are valid, if
+ * it is about these (PM_ERROR_IOVA_RANGE). The lock is held. */
+void pm_iommu_add_contents(const PmIommu *iommu, GError **error);
 
 #endif

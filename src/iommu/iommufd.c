@@ -7,6 +7,7 @@
 #include <inttypes.h>
 
 #include "base/error_text.h"
+#include "iommu/iommu_error.h"
 #include "kernel-uapi/iommufd.h"
 #include "vfio/device_node.h"
 #include "vfio/sysfs.h"
@@ -90,7 +91,10 @@ static bool read_geometry(PmIommufd *iommufd, GError **error)
         pm_iommu_set_geometry(&iommufd->parent, alignment, g_steal_pointer(&ranges), n_ranges);
         return true;
     }
-    return pm_vfio_fail_ioctl(error, "asking for the valid I/O addresses", -result);
+    return pm_vfio_fail_ioctl(error, -result, "try again, and " PM_SEE_KERNEL_LOG,
+                              "asking " PM_IOMMUFD_PATH
+                              " for the valid addresses of I/O address space %" PRIu32,
+                              iommufd->ioas);
 }
 
 /* The kernel compares these with what a device has when it is attached. */
@@ -111,14 +115,13 @@ static int iommufd_keep(PmIommu *iommu, const GArray *ranges)
 
 static bool fail_attach(const char *device, int error_number, GError **error)
 {
-    g_autofree char *what = g_strdup_printf("attaching %s", device);
-
     switch (error_number) {
     case EADDRINUSE:
         return pm_fail(error, PM_ERROR_IOVA_RANGE,
                        "%s cannot be attached (EADDRINUSE): something is mapped, or kept for a "
-                       "region, where this device has no I/O addresses. Give the device an "
-                       "address space of its own, or attach it first",
+                       "region, where this device has no I/O addresses, or where some are "
+                       "reserved for it. Attach it before anything is mapped there, map "
+                       "elsewhere, or give it an address space of its own",
                        device);
     case ENOMEM:
         return pm_fail(
@@ -138,7 +141,8 @@ static bool fail_attach(const char *device, int error_number, GError **error)
             "other devices. Give it an address space of its own",
             device);
     default:
-        return pm_vfio_fail_ioctl(error, what, error_number);
+        return pm_vfio_fail_ioctl(error, error_number, PM_SEE_KERNEL_LOG,
+                                  "attaching %s to the I/O address space", device);
     }
 }
 
@@ -161,7 +165,10 @@ static bool attach(PmIommufd *iommufd, const char *device, const char *path, GEr
 
 static bool iommufd_attach(PmIommu *iommu, const char *device, GError **error)
 {
-    return attach((PmIommufd *)iommu, device, NULL, error);
+    if (attach((PmIommufd *)iommu, device, NULL, error))
+        return true;
+    pm_iommu_add_contents(iommu, error);
+    return false;
 }
 
 /* Detached before the file is closed: a mapping of its registers would keep the device bound, and
@@ -178,7 +185,8 @@ static bool iommufd_detach(PmIommu *iommu, const char *device, GError **error)
         return pm_vfio_fail_last_device(error, device);
     result = pm_vfio_device_detach(&iommufd->devices, found);
     if (result < 0)
-        return pm_vfio_fail_ioctl(error, "detaching the device", -result);
+        return pm_vfio_fail_ioctl(error, -result, "it stays attached: " PM_SEE_KERNEL_LOG,
+                                  "detaching %s from the I/O address space", device);
     pm_vfio_device_set_unbind(&iommufd->devices, found);
     pm_iommufd_drop_page_tables(iommufd);
     (void)read_geometry(iommufd, NULL);
@@ -248,7 +256,10 @@ static bool open_ioas(PmIommufd *iommufd, GError **error)
     iommufd->devices.iommufd = iommufd->iommufd;
     result = pm_iommufd_ioctl(iommufd, IOMMU_IOAS_ALLOC, &alloc);
     if (result < 0)
-        return pm_vfio_fail_ioctl(error, "making an I/O address space", -result);
+        return pm_vfio_fail_ioctl(error, -result,
+                                  "check that the file is iommufd's (ls -l " PM_IOMMUFD_PATH
+                                  "), and " PM_SEE_KERNEL_LOG,
+                                  "making an I/O address space in " PM_IOMMUFD_PATH);
     iommufd->ioas = alloc.out_ioas_id;
     iommufd->maps_files = pm_iommufd_can_map_files(iommufd);
     return true;

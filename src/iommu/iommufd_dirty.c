@@ -141,9 +141,10 @@ bool pm_iommufd_set_dirty_tracking(PmIommu *iommu, bool enabled, GError **error)
             continue;
         while (i-- > 0)
             (void)enable(iommufd, page_table_at(iommufd, i), iommufd->tracks_dirty);
-        return pm_vfio_fail_ioctl(
-            error, enabled ? "starting to track dirty pages" : "stopping to track dirty pages",
-            -result);
+        return pm_vfio_fail_ioctl(error, -result,
+                                  "take every mapped page for dirty, and " PM_SEE_KERNEL_LOG,
+                                  "%s to track dirty pages in page table %" PRIu32,
+                                  enabled ? "starting" : "stopping", page_table_at(iommufd, i));
     }
     iommufd->tracks_dirty = enabled;
     return true;
@@ -170,7 +171,10 @@ bool pm_iommufd_read_dirty(PmIommu *iommu, uint64_t iova, uint64_t size, uint64_
         int result = pm_iommufd_ioctl(iommufd, IOMMU_HWPT_GET_DIRTY_BITMAP, &get);
 
         if (result < 0)
-            return pm_vfio_fail_ioctl(error, "reading dirty pages", -result);
+            return pm_vfio_fail_ioctl(
+                error, -result, "take every page of the range for dirty, and " PM_SEE_KERNEL_LOG,
+                "reading which pages of 0x%" PRIx64 " bytes at I/O address 0x%" PRIx64 " are dirty",
+                size, iova);
     }
     return true;
 }

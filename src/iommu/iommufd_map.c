@@ -4,6 +4,7 @@
 
 #include <errno.h>
 
+#include "base/error_text.h"
 #include "iommu/iommu_error.h"
 #include "kernel-uapi/iommufd.h"
 
@@ -22,7 +23,7 @@ const PmIommuCause pm_iommufd_map_causes[] = {
     {ENOENT, PM_ERROR_NOT_FOUND, "the I/O address space is gone: open it again"},
     {ENODEV, PM_ERROR_NOT_FOUND, PM_IOMMU_CAUSE_GONE},
     {EINTR, PM_ERROR_KERNEL, PM_IOMMU_CAUSE_SIGNAL},
-    {0, PM_ERROR_KERNEL, PM_IOMMU_CAUSE_UNKNOWN},
+    {0, PM_ERROR_KERNEL, PM_SEE_KERNEL_LOG},
 };
 
 const PmIommuCause pm_iommufd_unmap_causes[] = {
@@ -35,7 +36,7 @@ const PmIommuCause pm_iommufd_unmap_causes[] = {
     {EDEADLOCK, PM_ERROR_BUSY, "a device's driver goes on using the memory: stop it and try again"},
     {ENODEV, PM_ERROR_NOT_FOUND, PM_IOMMU_CAUSE_GONE},
     {EINTR, PM_ERROR_KERNEL, PM_IOMMU_CAUSE_SIGNAL},
-    {0, PM_ERROR_KERNEL, PM_IOMMU_CAUSE_UNKNOWN},
+    {0, PM_ERROR_KERNEL, PM_SEE_KERNEL_LOG},
 };
 
 /* Kernels before 6.13 do not know the request at all; this one is refused by all others. */

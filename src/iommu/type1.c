@@ -14,6 +14,9 @@
 
 #define CONTAINER_PATH "/dev/vfio/vfio"
 
+#define CHECK_CONTAINER                                                                            \
+    "check that the file is VFIO's (ls -l " CONTAINER_PATH "), and " PM_SEE_KERNEL_LOG
+
 typedef struct {
     PmIommu parent;
     int container; /* -1 until it is open */
@@ -103,14 +106,16 @@ static bool open_container(PmType1 *type1, GError **error)
         return false;
     result = container_ioctl(type1, VFIO_GET_API_VERSION, 0);
     if (result < 0)
-        return pm_vfio_fail_ioctl(error, CONTAINER_PATH ": asking for the API version", -result);
+        return pm_vfio_fail_ioctl(error, -result, CHECK_CONTAINER,
+                                  "asking " CONTAINER_PATH " for the version of the interface");
     if (result != VFIO_API_VERSION)
         return pm_fail(error, PM_ERROR_UNSUPPORTED,
                        CONTAINER_PATH " speaks version %d of the VFIO interface, not %d", result,
                        VFIO_API_VERSION);
     result = container_ioctl(type1, VFIO_CHECK_EXTENSION, VFIO_TYPE1v2_IOMMU);
     if (result < 0)
-        return pm_vfio_fail_ioctl(error, CONTAINER_PATH ": asking for type1v2", -result);
+        return pm_vfio_fail_ioctl(error, -result, CHECK_CONTAINER,
+                                  "asking " CONTAINER_PATH " for type1v2");
     if (result == 0)
         return pm_fail(error, PM_ERROR_UNSUPPORTED,
                        CONTAINER_PATH " offers no type1v2 IOMMU. Load it, as root:\n"
@@ -118,27 +123,35 @@ static bool open_container(PmType1 *type1, GError **error)
     return true;
 }
 
-static bool fail_set_iommu(GError **error, int error_number)
+static bool fail_set_iommu(const PmType1Config *config, int error_number, GError **error)
 {
     g_autofree char *name = pm_errno_text(error_number);
+    g_autofree char *whose = config->device != NULL
+                                 ? g_strdup(config->device)
+                                 : g_strdup_printf("IOMMU group %u", config->group);
 
     if (error_number == EPERM)
         return pm_fail(
             error, PM_ERROR_UNSUPPORTED,
-            "the IOMMU cannot be set (%s): there is no interrupt remapping. Enable it in "
-            "the firmware (VT-d, x2APIC), or, if you trust the devices, do without, as root:\n"
+            "the container of %s cannot have an IOMMU (%s): there is no interrupt remapping. "
+            "Enable it in the firmware (VT-d, x2APIC), or, if you trust the devices, do without, "
+            "as root:\n"
             "  modprobe vfio_iommu_type1 allow_unsafe_interrupts=1",
-            name);
+            whose, name);
     if (error_number == ENODEV)
         return pm_fail(error, PM_ERROR_UNSUPPORTED,
-                       "the IOMMU cannot be set (%s): its driver is gone. Load it, as root:\n"
+                       "the container of %s cannot have an IOMMU (%s): its driver is gone. Load "
+                       "it, as root:\n"
                        "  modprobe vfio_iommu_type1",
-                       name);
+                       whose, name);
     if (error_number == EBUSY)
         return pm_fail(error, PM_ERROR_BUSY,
-                       "the IOMMU cannot be set (%s): somebody else has the devices of the group",
-                       name);
-    return pm_vfio_fail_ioctl(error, "setting the IOMMU type1v2", error_number);
+                       "the container of %s cannot have an IOMMU (%s): another part of the kernel "
+                       "has the group's devices. This may tell which:\n"
+                       "  dmesg | grep -i iommu",
+                       whose, name);
+    return pm_vfio_fail_ioctl(error, error_number, PM_SEE_KERNEL_LOG,
+                              "giving the container of %s an IOMMU of type1v2", whose);
 }
 
 /* An unmap that ends at 2^64 succeeds and does nothing in kernels before 6.18, so that the last
@@ -183,8 +196,10 @@ static bool type1_attach(PmIommu *iommu, const char *device, GError **error)
     PmType1 *type1 = (PmType1 *)iommu;
     g_auto(PmType1Info) info = {0};
 
-    if (!pm_vfio_group_set_attach(&type1->groups, device, error))
+    if (!pm_vfio_group_set_attach(&type1->groups, device, error)) {
+        pm_iommu_add_contents(iommu, error);
         return false;
+    }
     if (!read_info(type1, &info, error)) {
         (void)pm_vfio_group_set_detach(&type1->groups, device, NULL);
         return false;
@@ -240,7 +255,7 @@ static const PmIommuCause map_causes[] = {
      "done"},
     {ENODEV, PM_ERROR_NOT_FOUND, PM_IOMMU_CAUSE_GONE},
     {EINTR, PM_ERROR_KERNEL, PM_IOMMU_CAUSE_SIGNAL},
-    {0, PM_ERROR_KERNEL, PM_IOMMU_CAUSE_UNKNOWN},
+    {0, PM_ERROR_KERNEL, PM_SEE_KERNEL_LOG},
 };
 
 static const PmIommuCause unmap_causes[] = {
@@ -254,7 +269,7 @@ static const PmIommuCause unmap_causes[] = {
     {EBUSY, PM_ERROR_BUSY, PM_IOMMU_CAUSE_HELD},
     {ENODEV, PM_ERROR_NOT_FOUND, PM_IOMMU_CAUSE_GONE},
     {EINTR, PM_ERROR_KERNEL, PM_IOMMU_CAUSE_SIGNAL},
-    {0, PM_ERROR_KERNEL, PM_IOMMU_CAUSE_UNKNOWN},
+    {0, PM_ERROR_KERNEL, PM_SEE_KERNEL_LOG},
 };
 
 static const PmIommuOps type1_ops = {
@@ -292,7 +307,7 @@ static bool open_all(PmType1 *type1, const PmType1Config *config, GError **error
         return false;
     result = container_ioctl(type1, VFIO_SET_IOMMU, VFIO_TYPE1v2_IOMMU);
     if (result < 0)
-        return fail_set_iommu(error, -result);
+        return fail_set_iommu(config, -result, error);
     if (!read_info(type1, &info, error))
         return false;
     type1->parent.mapping_limit = info.n_available;

@@ -10,11 +10,16 @@
 
 #include "base/error_text.h"
 
-bool pm_vfio_fail_ioctl(GError **error, const char *what, int error_number)
+bool pm_vfio_fail_ioctl(GError **error, int error_number, const char *advice, const char *what, ...)
 {
     g_autofree char *name = pm_errno_text(error_number);
+    g_autofree char *done = NULL;
+    va_list arguments;
 
-    return pm_fail(error, PM_ERROR_KERNEL, "%s failed: %s", what, name);
+    va_start(arguments, what);
+    done = g_strdup_vprintf(what, arguments);
+    va_end(arguments);
+    return pm_fail(error, PM_ERROR_KERNEL, "%s failed: %s; %s", done, name, advice);
 }
 
 bool pm_vfio_fail_not_attached(GError **error, const char *device)

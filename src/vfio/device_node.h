@@ -5,6 +5,8 @@
 
 #include <plugmap/kernel.h>
 
+#include "base/error_text.h"
+
 /*
  * Opens @path for reading and writing. @if_missing: what to do if it is not there. Returns the
  * descriptor, or -1 with an error: PM_ERROR_NOT_FOUND, PM_ERROR_PERMISSION, PM_ERROR_BUSY,
@@ -12,8 +14,14 @@
  */
 int pm_vfio_open_node(PmKernel *kernel, const char *path, const char *if_missing, GError **error);
 
-/* «WHAT failed: ERRNO», PM_ERROR_KERNEL. Returns false. */
-bool pm_vfio_fail_ioctl(GError **error, const char *what, int error_number);
+/* Advice where all that a call on a device's file takes is there. */
+#define PM_VFIO_CHECK_DEVICE                                                                       \
+    "check that the device is awake and still bound to vfio-pci, and " PM_SEE_KERNEL_LOG
+
+/* «WHAT failed: ERRNO; ADVICE», PM_ERROR_KERNEL. @what: a format; names the object. Returns false.
+ */
+bool pm_vfio_fail_ioctl(GError **error, int error_number, const char *advice, const char *what, ...)
+    G_GNUC_PRINTF(4, 5);
 
 /* PM_ERROR_NOT_FOUND: the device is not in the address space. Returns false. */
 bool pm_vfio_fail_not_attached(GError **error, const char *device);

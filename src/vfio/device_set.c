@@ -75,8 +75,6 @@ static bool fail_not_permitted(const PmVfioDeviceSet *set, const PmVfioDevice *d
 static bool fail_bind(const PmVfioDeviceSet *set, const PmVfioDevice *device, const char *path,
                       int error_number, GError **error)
 {
-    g_autofree char *what = g_strdup_printf("binding %s to the iommufd", device->address);
-
     switch (error_number) {
     case EPERM:
         return fail_not_permitted(set, device, error);
@@ -98,7 +96,8 @@ static bool fail_bind(const PmVfioDeviceSet *set, const PmVfioDevice *device, co
                        "without iommufd. Use the back end type1",
                        device->address);
     default:
-        return pm_vfio_fail_ioctl(error, what, error_number);
+        return pm_vfio_fail_ioctl(error, error_number, PM_SEE_KERNEL_LOG,
+                                  "binding %s (%s) to the iommufd", device->address, path);
     }
 }
 

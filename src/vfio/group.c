@@ -42,6 +42,39 @@ static bool fail_busy(GError **error, unsigned group)
                    group, group);
 }
 
+/* The group is in no container, and its devices can go, as its status has said just before; but
+ * somebody can have come in between (EPERM). */
+static bool fail_join(GError **error, unsigned group, const char *sysfs_root, int error_number)
+{
+    g_autofree char *devices = pm_sysfs_describe_group(sysfs_root, group);
+
+    switch (error_number) {
+    case EPERM:
+        return pm_vfio_fail_not_viable(error, group, sysfs_root);
+    case EBUSY:
+        return pm_fail(error, PM_ERROR_BUSY,
+                       "IOMMU group %u (%s) cannot join the container (EBUSY): the container is "
+                       "being handed over to another process, and host addresses are invalid "
+                       "until that has set its own; or another part of the kernel holds the "
+                       "group's devices in an I/O address space of its own. End the handover and "
+                       "try again; else these tell who it is:\n"
+                       "  fuser -v /dev/vfio/vfio /dev/vfio/%u\n"
+                       "  dmesg | grep -i iommu",
+                       group, devices, group);
+    case EINVAL:
+        return pm_fail(error, PM_ERROR_IOVA_RANGE,
+                       "IOMMU group %u (%s) cannot join the container (EINVAL): something is "
+                       "mapped where its devices have no I/O addresses, or where some are reserved "
+                       "for them. Attach it before anything is mapped there, map elsewhere, or "
+                       "give it an address space of its own. This tells what is reserved:\n"
+                       "  cat /sys/kernel/iommu_groups/%u/reserved_regions",
+                       group, devices, group);
+    default:
+        return pm_vfio_fail_ioctl(error, error_number, PM_SEE_KERNEL_LOG,
+                                  "putting IOMMU group %u (%s) into the container", group, devices);
+    }
+}
+
 static bool check_status(PmKernel *kernel, int fd, unsigned group, const char *sysfs_root,
                          GError **error)
 {
@@ -49,7 +82,11 @@ static bool check_status(PmKernel *kernel, int fd, unsigned group, const char *s
     int result = kernel->ops->ioctl(kernel, fd, VFIO_GROUP_GET_STATUS, &status);
 
     if (result < 0)
-        return pm_vfio_fail_ioctl(error, "asking for the group's status", -result);
+        return pm_vfio_fail_ioctl(error, -result,
+                                  "check that its devices are bound to vfio-pci still, and "
+                                  "that the file is VFIO's (ls -l /dev/vfio)",
+                                  "asking for the status of IOMMU group %u (/dev/vfio/%u)", group,
+                                  group);
     if ((status.flags & VFIO_GROUP_FLAGS_VIABLE) == 0)
         return pm_vfio_fail_not_viable(error, group, sysfs_root);
     if ((status.flags & VFIO_GROUP_FLAGS_CONTAINER_SET) != 0)
@@ -65,12 +102,5 @@ bool pm_vfio_group_set_container(PmKernel *kernel, int fd, unsigned group, const
     if (!check_status(kernel, fd, group, sysfs_root, error))
         return false;
     result = kernel->ops->ioctl(kernel, fd, VFIO_GROUP_SET_CONTAINER, &container);
-    if (result >= 0)
-        return true;
-    /* Somebody can have come between the question and this call. */
-    if (result == -EPERM)
-        return pm_vfio_fail_not_viable(error, group, sysfs_root);
-    if (result == -EBUSY)
-        return fail_busy(error, group);
-    return pm_vfio_fail_ioctl(error, "putting the group into the container", -result);
+    return result >= 0 || fail_join(error, group, sysfs_root, -result);
 }

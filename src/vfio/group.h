@@ -14,7 +14,8 @@ int pm_vfio_group_open(PmKernel *kernel, unsigned group, const char *sysfs_root,
 bool pm_vfio_fail_not_viable(GError **error, unsigned group, const char *sysfs_root);
 
 /* Puts the open group @fd, which is number @group, into a container, if all of its devices can go.
- * Errors: PM_ERROR_NOT_VIABLE, PM_ERROR_BUSY, PM_ERROR_KERNEL. */
+ * Errors: PM_ERROR_NOT_VIABLE, PM_ERROR_BUSY, PM_ERROR_IOVA_RANGE (something is mapped where they
+ * have no addresses), PM_ERROR_KERNEL. */
 bool pm_vfio_group_set_container(PmKernel *kernel, int fd, unsigned group, const char *sysfs_root,
                                  int container, GError **error);
 

@@ -144,7 +144,9 @@ static bool remove_group(PmVfioGroupSet *set, Group *group, const char *device, 
                        "of a device in IOMMU group %u, is still there; unmap and close that first",
                        device, group->number);
     if (result < 0)
-        return pm_vfio_fail_ioctl(error, "taking the group out of the container", -result);
+        return pm_vfio_fail_ioctl(error, -result, "it stays attached: " PM_SEE_KERNEL_LOG,
+                                  "taking %s and its IOMMU group %u out of the container", device,
+                                  group->number);
     (void)set->kernel->ops->close(set->kernel, group->fd);
     g_array_remove_index_fast(set->groups, (guint)(group - (Group *)(void *)set->groups->data));
     return true;
@@ -174,15 +176,14 @@ static int get_device_fd(PmVfioGroupSet *set, int group_fd, const char *device)
 
 static int fail_device(const char *device, int error_number, GError **error)
 {
-    g_autofree char *what = g_strdup_printf("opening the device %s", device);
-
     if (error_number == ENODEV)
         (void)pm_fail(error, PM_ERROR_NOT_FOUND,
                       "%s is in no IOMMU group of this address space, or not bound to vfio-pci: "
                       "attach it first",
                       device);
     else
-        (void)pm_vfio_fail_ioctl(error, what, error_number);
+        (void)pm_vfio_fail_ioctl(error, error_number, PM_VFIO_CHECK_DEVICE, "opening the device %s",
+                                 device);
     return -1;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "vfio/region.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdatomic.h>
 #include <sys/mman.h>
@@ -17,25 +18,27 @@ static bool map_registers(PmVfioRegion *region, GError **error)
                                   MAP_SHARED, region->offset, &address);
 
     if (result < 0)
-        return pm_vfio_fail_ioctl(error, "mapping the device's registers", -result);
+        return pm_vfio_fail_ioctl(error, -result, PM_VFIO_CHECK_DEVICE,
+                                  "mapping 0x%" PRIx64 " bytes of region %u of %s", region->size,
+                                  region->index, region->device);
     region->registers = address;
     return true;
 }
 
-bool pm_vfio_region_open(PmVfioRegion *region, PmKernel *kernel, int fd, unsigned index,
-                         uint64_t min_size, GError **error)
+bool pm_vfio_region_open(PmVfioRegion *region, PmKernel *kernel, const char *device, int fd,
+                         unsigned index, uint64_t min_size, GError **error)
 {
     struct vfio_region_info info = {.argsz = sizeof info, .index = index};
     int result = kernel->ops->ioctl(kernel, fd, VFIO_DEVICE_GET_REGION_INFO, &info);
 
     if (result < 0)
-        return pm_vfio_fail_ioctl(error, "asking for a region of the device", -result);
+        return pm_vfio_fail_ioctl(error, -result, PM_VFIO_CHECK_DEVICE,
+                                  "asking for region %u of %s", index, device);
     if (info.size < min_size)
         return pm_fail(error, PM_ERROR_UNSUPPORTED,
-                       "region %u of the device has 0x%" PRIx64 " bytes, and 0x%" PRIx64
-                       " are needed",
-                       index, (uint64_t)info.size, min_size);
-    *region = (PmVfioRegion){kernel, fd, info.offset, info.size, NULL};
+                       "region %u of %s has 0x%" PRIx64 " bytes, and 0x%" PRIx64 " are needed",
+                       index, device, (uint64_t)info.size, min_size);
+    *region = (PmVfioRegion){kernel, device, fd, index, info.offset, info.size, NULL};
     return (info.flags & VFIO_REGION_INFO_FLAG_MMAP) == 0 || map_registers(region, error);
 }
 
@@ -79,18 +82,15 @@ static void store(const PmVfioRegion *region, uint64_t offset, unsigned width, u
     }
 }
 
-static bool check_transfer(const char *what, uint64_t offset, unsigned width, ssize_t result,
-                           GError **error)
+static bool check_transfer(const PmVfioRegion *region, const char *what, uint64_t offset,
+                           unsigned width, ssize_t result, GError **error)
 {
-    g_autofree char *text = NULL;
-
     if (result == (ssize_t)width)
         return true;
-    text = g_strdup_printf("%s %u bytes at 0x%" PRIx64 " of the device's registers", what, width,
-                           offset);
-    if (result < 0)
-        return pm_vfio_fail_ioctl(error, text, (int)-result);
-    return pm_fail(error, PM_ERROR_KERNEL, "%s moved %zd bytes", text, result);
+    /* A part of a register is as good as nothing. */
+    return pm_vfio_fail_ioctl(error, result < 0 ? (int)-result : EIO, PM_VFIO_CHECK_DEVICE,
+                              "%s %u bytes at 0x%" PRIx64 " of region %u of %s", what, width,
+                              offset, region->index, region->device);
 }
 
 bool pm_vfio_region_read(const PmVfioRegion *region, uint64_t offset, unsigned width,
@@ -106,7 +106,7 @@ bool pm_vfio_region_read(const PmVfioRegion *region, uint64_t offset, unsigned w
     result = region->kernel->ops->pread(region->kernel, region->fd, &little_endian, width,
                                         region->offset + offset);
     *value = GUINT64_FROM_LE(little_endian);
-    return check_transfer("reading", offset, width, result, error);
+    return check_transfer(region, "reading", offset, width, result, error);
 }
 
 bool pm_vfio_region_write(const PmVfioRegion *region, uint64_t offset, unsigned width,
@@ -121,5 +121,5 @@ bool pm_vfio_region_write(const PmVfioRegion *region, uint64_t offset, unsigned 
     }
     result = region->kernel->ops->pwrite(region->kernel, region->fd, &little_endian, width,
                                          region->offset + offset);
-    return check_transfer("writing", offset, width, result, error);
+    return check_transfer(region, "writing", offset, width, result, error);
 }

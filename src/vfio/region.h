@@ -7,9 +7,11 @@
 
 /* Fields are this object's own. */
 typedef struct {
-    PmKernel *kernel; /* lives as long */
-    int fd;           /* of the device; lives as long */
-    uint64_t offset;  /* in the device's file */
+    PmKernel *kernel;   /* lives as long */
+    const char *device; /* its name, for messages; lives as long */
+    int fd;             /* of the device; lives as long */
+    unsigned index;
+    uint64_t offset; /* in the device's file */
     uint64_t size;
     volatile void *registers; /* NULL: by pread and pwrite */
 } PmVfioRegion;
@@ -19,8 +21,8 @@ typedef struct {
  * of the device, while Linux before 6.10 splits a pwrite of 8 bytes in two. Errors:
  * PM_ERROR_KERNEL, PM_ERROR_UNSUPPORTED (smaller than @min_size).
  */
-bool pm_vfio_region_open(PmVfioRegion *region, PmKernel *kernel, int fd, unsigned index,
-                         uint64_t min_size, GError **error);
+bool pm_vfio_region_open(PmVfioRegion *region, PmKernel *kernel, const char *device, int fd,
+                         unsigned index, uint64_t min_size, GError **error);
 
 /* Nothing to do for a region that is zeroed. */
 void pm_vfio_region_close(PmVfioRegion *region);

@@ -319,6 +319,62 @@ static void device_without_kept_addresses_is_refused(void **state)
     assert_int_equal(pm_iommu_get_iova_ranges(iommu, &(size_t){0})[1].last, hooked.last_iova);
 }
 
+/* The kernel's word for it: type1 refuses to let the group join, iommufd to attach the device. */
+static unsigned long attach_request(void)
+{
+    return backend_is_iommufd() ? VFIO_DEVICE_ATTACH_IOMMUFD_PT : VFIO_GROUP_SET_CONTAINER;
+}
+
+static GError *attach_refused(Devices *devices, int result, bool mapped)
+{
+    Devices hooked_devices = *devices;
+    HookedKernel hooked;
+    g_autoptr(PmIommu) iommu = NULL;
+    GError *error = NULL;
+
+    hooked_kernel_init(&hooked, devices->kernel);
+    hooked_devices.kernel = &hooked.parent;
+    assert_true(pm_fake_kernel_add_device(devices->kernel, 9, "0000:00:09.0", "vfio-pci", NULL));
+    add_to_sysfs(devices, "0000:00:09.0", 9, 3);
+    iommu = open_device(&hooked_devices, SECOND);
+    if (mapped)
+        assert_true(map_block(devices, iommu, 0) && map_block(devices, iommu, 1));
+    hooked.request = attach_request();
+    hooked.result = result;
+    assert_false(pm_iommu_attach(iommu, "0000:00:09.0", &error));
+    return error;
+}
+
+static void device_without_mapped_addresses_is_told_which_they_are(void **state)
+{
+    g_autoptr(GError) error =
+        attach_refused(*state, backend_is_iommufd() ? -EADDRINUSE : -EINVAL, true);
+
+    assert_non_null(
+        strstr(error->message, "map elsewhere, or give it an address space of its own"));
+    assert_error(&error, PM_ERROR_IOVA_RANGE,
+                 "beside 2 mappings at I/O addresses 0x100000000–0x1003fffff (valid so far: "
+                 "0x0–0xfedfffff, 0xfef00000–0x7fffffffff), ");
+}
+
+static void device_that_has_no_address_in_common_is_told_so(void **state)
+{
+    g_autoptr(GError) error = attach_refused(*state, -EINVAL, false);
+
+    assert_error(&error, PM_ERROR_IOVA_RANGE,
+                 "beside no mapping (valid so far: 0x0–0xfedfffff, 0xfef00000–0x7fffffffff), "
+                 "IOMMU group 9 (0000:00:09.0: vfio-pci) cannot join the container (EINVAL)");
+}
+
+static void device_cannot_join_a_handover(void **state)
+{
+    g_autoptr(GError) error = attach_refused(*state, -EBUSY, true);
+
+    assert_error(&error, PM_ERROR_BUSY,
+                 "IOMMU group 9 (0000:00:09.0: vfio-pci) cannot join the container (EBUSY): the "
+                 "container is being handed over");
+}
+
 static void device_that_the_kernel_holds_stays_attached(void **state)
 {
     Devices *devices = *state;
@@ -367,6 +423,9 @@ int main(void)
         DEVICES_TEST(devices_of_one_group_keep_it_together),
         DEVICES_TEST(attaching_that_fails_at_any_call_changes_nothing),
         DEVICES_TEST(device_without_kept_addresses_is_refused),
+        DEVICES_TEST(device_without_mapped_addresses_is_told_which_they_are),
+        BACKEND_TYPE1_ONLY(DEVICES_TEST(device_that_has_no_address_in_common_is_told_so)),
+        BACKEND_TYPE1_ONLY(DEVICES_TEST(device_cannot_join_a_handover)),
         BACKEND_TYPE1_ONLY(DEVICES_TEST(device_that_the_kernel_holds_stays_attached)),
         BACKEND_IOMMUFD_ONLY(DEVICES_TEST(device_that_the_kernel_does_not_detach_stays_attached)),
     };

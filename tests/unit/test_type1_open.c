@@ -228,10 +228,27 @@ static void group_taken_at_the_last_moment_is_refused(void **state)
 {
     answer(*state, VFIO_GROUP_SET_CONTAINER, -EPERM);
     assert_not_opened(*state, PM_ERROR_NOT_VIABLE, "0000:00:04.0: vfio-pci");
+}
+
+static void group_that_cannot_join_says_what_to_do(void **state)
+{
     answer(*state, VFIO_GROUP_SET_CONTAINER, -EBUSY);
-    assert_not_opened(*state, PM_ERROR_BUSY, "fuser -v /dev/vfio/1");
-    answer(*state, VFIO_GROUP_SET_CONTAINER, -EINVAL);
-    assert_not_opened(*state, PM_ERROR_KERNEL, "EINVAL");
+    assert_not_opened(*state, PM_ERROR_BUSY,
+                      "IOMMU group 1 (0000:00:04.0: vfio-pci) cannot join the container (EBUSY): "
+                      "the container is being handed over");
+    assert_not_opened(*state, PM_ERROR_BUSY, "\n  dmesg | grep -i iommu");
+    answer(*state, VFIO_GROUP_SET_CONTAINER, -EIO);
+    assert_not_opened(*state, PM_ERROR_KERNEL,
+                      "putting IOMMU group 1 (0000:00:04.0: vfio-pci) into the container failed: "
+                      "EIO (Input/output error); see the kernel's log");
+}
+
+static void group_without_a_status_is_named(void **state)
+{
+    answer(*state, VFIO_GROUP_GET_STATUS, -ENOTTY);
+    assert_not_opened(*state, PM_ERROR_KERNEL,
+                      "asking for the status of IOMMU group 1 (/dev/vfio/1) failed: ENOTTY");
+    assert_not_opened(*state, PM_ERROR_KERNEL, "ls -l /dev/vfio");
 }
 
 static void iommu_that_cannot_be_set_is_refused(void **state)
@@ -241,9 +258,11 @@ static void iommu_that_cannot_be_set_is_refused(void **state)
     answer(*state, VFIO_SET_IOMMU, -ENODEV);
     assert_not_opened(*state, PM_ERROR_UNSUPPORTED, "modprobe vfio_iommu_type1");
     answer(*state, VFIO_SET_IOMMU, -EBUSY);
-    assert_not_opened(*state, PM_ERROR_BUSY, "EBUSY");
+    assert_not_opened(*state, PM_ERROR_BUSY,
+                      "container of IOMMU group 1 cannot have an IOMMU (EBUSY");
     answer(*state, VFIO_SET_IOMMU, -ENOMEM);
-    assert_not_opened(*state, PM_ERROR_KERNEL, "ENOMEM");
+    assert_not_opened(*state, PM_ERROR_KERNEL,
+                      "container of IOMMU group 1 an IOMMU of type1v2 failed");
 }
 
 static void info_that_cannot_be_is_refused(void **state)
@@ -272,6 +291,8 @@ int main(void)
         OPEN_TEST(other_version_of_the_interface_is_refused),
         OPEN_TEST(kernel_without_type1v2_is_refused),
         OPEN_TEST(group_taken_at_the_last_moment_is_refused),
+        OPEN_TEST(group_that_cannot_join_says_what_to_do),
+        OPEN_TEST(group_without_a_status_is_named),
         OPEN_TEST(iommu_that_cannot_be_set_is_refused),
         OPEN_TEST(info_that_cannot_be_is_refused),
     };
