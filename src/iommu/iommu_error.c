@@ -34,44 +34,53 @@ static uint64_t kib_needed(const PmLockedMemory *locked, uint64_t n_bytes)
     return saturating_sum(saturating_sum(locked->used, n_bytes), PM_KIB - 1) / PM_KIB;
 }
 
-/* ENOMEM has two causes that the kernel does not tell apart; the numbers do. */
-static char *describe_no_memory(PmIommu *iommu, uint64_t block_size)
+#define FREE_KERNEL_MEMORY "free some on the host, or raise memory.max of this process's cgroup"
+
+/* ENOMEM has two causes that the kernel does not tell apart; the numbers do. @code is the locked
+ * memory's unless that is proved not to be it. */
+static char *describe_no_memory(PmIommu *iommu, uint64_t block_size, PmError *code)
 {
     PmLockedMemory locked;
     g_autofree char *limit = NULL;
     g_autofree char *used = NULL;
     g_autofree char *needed = NULL;
 
+    *code = PM_ERROR_LOCKED_MEMORY;
     if (!pm_iommu_query_locked_memory(iommu, &locked, NULL))
         return g_strdup("the locked-memory limit is reached: " RAISE_LOCKED(""));
-    if (locked.limit == UINT64_MAX)
-        return g_strdup("the kernel is out of memory; there is no locked-memory limit");
+    if (locked.limit == UINT64_MAX) {
+        *code = PM_ERROR_MEMORY;
+        return g_strdup(
+            "the kernel is out of memory, as there is no locked-memory limit: " FREE_KERNEL_MEMORY);
+    }
     if (locked.waived)
         return g_strdup("the kernel is out of memory, or CAP_IPC_LOCK does not count because the "
                         "process is in a user namespace: raise the limit there (ulimit -l)");
     limit = pm_size_format(locked.limit);
-    if (locked.used <= locked.limit && block_size <= locked.limit - locked.used)
-        return g_strdup_printf(
-            iommu->ops->counts_pinned
-                ? "the kernel is out of memory, or other processes of this user "
-                  "have locked the rest of the limit of %s, which is the user's: " RAISE_LOCKED("")
-                : "the kernel is out of memory: the locked-memory limit of %s is not "
-                  "the cause, it has room",
-            limit);
     used = pm_size_format(locked.used);
     needed = pm_size_format(block_size);
-    return g_strdup_printf("the mapping needs %s of locked memory, and %s of the limit of %s are "
-                           "in use: " RAISE_LOCKED(""),
-                           needed, used, limit);
+    if (locked.used > locked.limit || block_size > locked.limit - locked.used)
+        return g_strdup_printf("the mapping needs %s of locked memory, and %s of the limit of %s "
+                               "are in use: " RAISE_LOCKED(""),
+                               needed, used, limit);
+    if (iommu->ops->counts_pinned)
+        return g_strdup_printf(
+            "the kernel is out of memory, or other processes of this user have "
+            "locked the rest of the limit of %s, which is the user's: " RAISE_LOCKED(""),
+            limit);
+    *code = PM_ERROR_MEMORY;
+    return g_strdup_printf("the kernel is out of memory: the locked-memory limit of %s is not the "
+                           "cause, it has room (%s in use): " FREE_KERNEL_MEMORY,
+                           limit, used);
 }
 
 bool pm_iommu_fail_map(PmIommu *iommu, uint64_t iova, uint64_t host, uint64_t block_size,
                        int error_number, GError **error)
 {
     const PmIommuCause *cause = find_cause(iommu->ops->map_causes, error_number);
-    PmError code = error_number == ENOMEM ? PM_ERROR_LOCKED_MEMORY : cause->code;
+    PmError code = cause->code;
     g_autofree char *no_memory =
-        error_number == ENOMEM ? describe_no_memory(iommu, block_size) : NULL;
+        error_number == ENOMEM ? describe_no_memory(iommu, block_size, &code) : NULL;
     g_autofree char *size = pm_size_format(block_size);
     g_autofree char *name = pm_errno_text(error_number);
 

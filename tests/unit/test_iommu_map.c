@@ -188,7 +188,7 @@ static void every_errno_has_its_code_and_sentence(void **state)
     static const Row type1[] = {
         {EEXIST, PM_ERROR_OVERLAP, "not made through this object"},
         {ENOSPC, PM_ERROR_LIMIT, "dma_entry_limit"},
-        {ENOMEM, PM_ERROR_LOCKED_MEMORY, "out of memory"},
+        {ENOMEM, PM_ERROR_MEMORY, "out of memory, as there is no locked-memory limit: free"},
         {EFAULT, PM_ERROR_BAD_ADDRESS, "cannot be pinned"},
         {EINVAL, PM_ERROR_KERNEL, "valid I/O addresses are fewer"},
         {EPERM, PM_ERROR_PERMISSION, "may not map here"},
@@ -201,7 +201,7 @@ static void every_errno_has_its_code_and_sentence(void **state)
     static const Row iommufd[] = {
         {EEXIST, PM_ERROR_OVERLAP, "not made through this object"},
         {ENOSPC, PM_ERROR_LIMIT, "page table has no room"},
-        {ENOMEM, PM_ERROR_LOCKED_MEMORY, "out of memory"},
+        {ENOMEM, PM_ERROR_MEMORY, "out of memory, as there is no locked-memory limit: free"},
         {EFAULT, PM_ERROR_BAD_ADDRESS, "cannot be pinned"},
         {EINVAL, PM_ERROR_KERNEL, "valid I/O addresses are fewer"},
         {EADDRINUSE, PM_ERROR_IOVA_RANGE, "reserved"},
@@ -267,6 +267,23 @@ static void reached_locked_memory_limit_has_the_numbers_and_advice(void **state)
     assert_mapped(fixture, 0);
     assert_true(fixture_map(fixture, 0, 3, NULL));
     iommu_fixture_free(fixture);
+}
+
+/* type1's limit is the process's; iommufd's is the user's, whose other processes nobody asks. */
+static void kernel_without_memory_is_not_taken_for_a_limit_with_room(void **state)
+{
+    IommuFixture *fixture = *state;
+    g_autoptr(GError) error = NULL;
+
+    pm_fake_kernel_set_memlock(fixture->kernel, 3 * BLOCK, false);
+    assert_true(fixture_map(fixture, 0, 1, NULL));
+    pm_fake_kernel_fail(fixture->kernel, PM_FAKE_CALL_MAP, 1, ENOMEM);
+    assert_false(fixture_map(fixture, 1, 1, &error));
+    if (backend_is_iommufd())
+        assert_error(&error, PM_ERROR_LOCKED_MEMORY, "the limit of 6M, which is the user's");
+    else
+        assert_error(&error, PM_ERROR_MEMORY,
+                     "limit of 6M is not the cause, it has room (2M in use): free");
 }
 
 /* --- all or nothing --- */
@@ -413,6 +430,7 @@ int main(void)
         MAP_TEST(failed_block_is_named),
         MAP_TEST(memory_that_is_not_there_cannot_be_mapped),
         cmocka_unit_test(reached_locked_memory_limit_has_the_numbers_and_advice),
+        MAP_TEST(kernel_without_memory_is_not_taken_for_a_limit_with_room),
         MAP_TEST(failure_of_any_block_leaves_all_as_before),
         MAP_TEST(failed_rollback_is_told_with_both_causes),
         MAP_TEST(short_rollback_is_told_and_counted_as_mapped),

@@ -129,7 +129,7 @@ static void each_errno_of_map_has_its_refusal(void **state)
 {
     (void)state;
     assert_int_equal(refusal_of_failed_map(ENOSPC), PM_REFUSAL_LIMIT);
-    assert_int_equal(refusal_of_failed_map(ENOMEM), PM_REFUSAL_LOCKED_MEMORY);
+    assert_int_equal(refusal_of_failed_map(ENOMEM), PM_REFUSAL_MEMORY);
     assert_int_equal(refusal_of_failed_map(EFAULT), PM_REFUSAL_LISTENER);
     assert_int_equal(refusal_of_failed_map(EEXIST), PM_REFUSAL_LISTENER);
     assert_int_equal(refusal_of_failed_map(EINVAL), PM_REFUSAL_LISTENER);
