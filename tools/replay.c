@@ -65,7 +65,10 @@ static bool parse_options(int argc, char **argv, Options *options, GError **erro
         {"device", 0, 0, G_OPTION_ARG_STRING, &options->device,
          "PCI address of the device, bound to vfio-pci", "BDF"},
         {"memory", 0, 0, G_OPTION_ARG_STRING, &options->memory,
-         "what backs the region: anon (default), memfd or hugetlb (2M pages)", "KIND"},
+         "what backs the region: anon (default), memfd or hugetlb (2M pages; on the fake kernel "
+         "with "
+         "--pin populate)",
+         "KIND"},
         {"pin", 0, 0, G_OPTION_ARG_STRING, &options->pin,
          "fake kernel: account (default) counts pinned memory, populate faults it in", "HOW"},
         {"prefault", 0, 0, G_OPTION_ARG_INT, &options->prefault,
@@ -101,6 +104,7 @@ static bool parse_options(int argc, char **argv, Options *options, GError **erro
 /* Flags that would do nothing are refused, so that nobody believes they did. */
 static bool check_options(const Options *options, bool fake, GError **error)
 {
+    bool populates = g_strcmp0(options->pin, "populate") == 0;
     const char *complaint = NULL;
 
     if (options->rest == NULL || options->rest[1] != NULL)
@@ -111,6 +115,10 @@ static bool check_options(const Options *options, bool fake, GError **error)
         complaint = "--prefault: 0 to 64 threads";
     else if (options->dma_check && options->no_audit)
         complaint = "--dma-check is a part of the audit, which --no-audit leaves out";
+    else if (fake && !populates && options->prefault == 0 &&
+             g_strcmp0(options->memory, "hugetlb") == 0)
+        complaint = "--memory hugetlb: the fake kernel only counts memory, and would ask for no "
+                    "hugetlb page: add --pin populate";
     if (complaint == NULL)
         return true;
     g_set_error_literal(error, PM_ERROR, PM_ERROR_INVALID_ARGUMENT, complaint);

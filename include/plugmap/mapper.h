@@ -58,7 +58,8 @@ PM_EXPORT void pm_mapper_free(PmMapper *mapper);
  * Maps plain RAM whole at guest physical address @address, with one mapping.
  * @ram: a reference is taken.
  * Errors: those of pm_iommu_check_range(), pm_iommu_check_budget() and pm_iommu_map();
- * PM_ERROR_OVERLAP (with another region).
+ * PM_ERROR_OVERLAP (with another region); PM_ERROR_MEMORY also if the host's pool has too few
+ * hugetlb pages (the message has the command that raises it).
  */
 PM_EXPORT bool pm_mapper_add_ram(PmMapper *mapper, uint64_t address, PmRam *ram, GError **error);
 
@@ -69,7 +70,7 @@ PM_EXPORT bool pm_mapper_add_ram(PmMapper *mapper, uint64_t address, PmRam *ram,
  * have room (see PmMapperFlags).
  * @manager: a reference is taken.
  * Errors: PM_ERROR_UNALIGNED, PM_ERROR_IOVA_RANGE, PM_ERROR_OVERLAP, PM_ERROR_LIMIT,
- * PM_ERROR_LOCKED_MEMORY, those of pm_iommu_map(). On failure nothing is mapped and the region is
+ * PM_ERROR_LOCKED_MEMORY, those of pm_iommu_map(), PM_ERROR_MEMORY as above. On failure nothing is mapped and the region is
  * not added.
  */
 PM_EXPORT bool pm_mapper_add_managed(PmMapper *mapper, uint64_t address, PmDiscardManager *manager,

@@ -10,6 +10,7 @@
 #include "mapper/audit.h"
 #include "mapper/region.h"
 #include "memory/discard_manager_private.h"
+#include "memory/hugetlb_pool.h"
 
 struct PmMapper {
     PmIommu *iommu;
@@ -54,6 +55,28 @@ static bool can_populate(void *user_data, uint64_t offset, uint64_t size, GError
     return check_room(region->mapper, region, size, error);
 }
 
+/* The kernel says EFAULT of a hugetlb page that cannot be had (ENOMEM, if mapped by file), as of
+ * much else; but without the pages nothing can be mapped, whatever else is wrong. */
+static void tell_lack_of_huge_pages(PmRam *ram, uint64_t address, uint64_t offset, uint64_t size,
+                                    GError **error)
+{
+    g_autofree char *lack = NULL;
+    g_autofree char *size_text = NULL;
+
+    if (error == NULL || (!g_error_matches(*error, PM_ERROR, PM_ERROR_BAD_ADDRESS) &&
+                          !g_error_matches(*error, PM_ERROR, PM_ERROR_MEMORY) &&
+                          !g_error_matches(*error, PM_ERROR, PM_ERROR_LOCKED_MEMORY)))
+        return;
+    lack = pm_hugetlb_pool_describe_lack(ram, offset, size);
+    if (lack == NULL)
+        return;
+    size_text = pm_size_format(size);
+    g_clear_error(error);
+    (void)pm_fail(error, PM_ERROR_MEMORY,
+                  "%s of RAM at guest address 0x%" PRIx64 " cannot be pinned: %s", size_text,
+                  address + offset, lack);
+}
+
 /* A private mapping of a file has pages that the file has not. */
 static bool map_ram(const PmMapper *mapper, uint64_t address, PmRam *ram, uint64_t offset,
                     uint64_t block_size, uint64_t n_blocks, GError **error)
@@ -61,10 +84,12 @@ static bool map_ram(const PmMapper *mapper, uint64_t address, PmRam *ram, uint64
     uint64_t file_offset;
     int fd = pm_ram_get_fd(ram, &file_offset);
 
-    return pm_iommu_map_file(mapper->iommu, address + offset,
-                             (uint8_t *)pm_ram_get_host(ram) + offset,
-                             pm_ram_is_shared(ram) ? fd : -1, file_offset + offset, block_size,
-                             n_blocks, PM_IOMMU_READ_WRITE, error);
+    if (pm_iommu_map_file(mapper->iommu, address + offset, (uint8_t *)pm_ram_get_host(ram) + offset,
+                          pm_ram_is_shared(ram) ? fd : -1, file_offset + offset, block_size,
+                          n_blocks, PM_IOMMU_READ_WRITE, error))
+        return true;
+    tell_lack_of_huge_pages(ram, address, offset, block_size * n_blocks, error);
+    return false;
 }
 
 static bool populate(void *user_data, uint64_t offset, uint64_t size, GError **error)

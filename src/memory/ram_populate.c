@@ -2,14 +2,13 @@
 #include "memory/ram_private.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/mman.h>
 
 #include <plugmap/size.h>
 
-#include "base/error_text.h"
+#include "memory/hugetlb_pool.h"
 
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23
@@ -31,22 +30,18 @@ typedef struct {
     GError *error; /* the first; nobody goes on then */
 } Job;
 
-static bool fail_populate(const PmRam *ram, uint64_t offset, uint64_t size, int error_number,
+static bool fail_populate(PmRam *ram, uint64_t offset, uint64_t size, int error_number,
                           GError **error)
 {
-    g_autofree char *advice = NULL;
+    g_autofree char *lack = pm_hugetlb_pool_describe_lack(ram, offset, size);
 
-    if (ram->page_size == pm_base_page_size())
-        return pm_ram_fail_range(
-            ram, "populate", offset, size, error_number,
-            "free memory on the host, or raise memory.max of this process's cgroup; "
-            "the memory must be mapped writable",
-            error);
-    advice = g_strdup_printf("the range needs %" PRIu64
-                             " free hugetlb pages: write the number of pages in use plus those to "
-                             "/sys/kernel/mm/hugepages/hugepages-%" PRIu64 "kB/nr_hugepages",
-                             size / ram->page_size, ram->page_size / PM_KIB);
-    return pm_ram_fail_range(ram, "populate", offset, size, error_number, advice, error);
+    return pm_ram_fail_range(
+        ram, "populate", offset, size, error_number,
+        lack != NULL
+            ? lack
+            : "free memory on the host, or raise memory.max of this process's cgroup (for hugetlb "
+              "pages hugetlb.*.max); the memory must be mapped writable",
+        error);
 }
 
 /* The compare-and-exchange stores what is there already, so no write of anybody else gets lost. */

@@ -115,7 +115,7 @@ static void diverge(PmReplay *replay, const PmTraceEvent *event, const char *exp
     divergence->line = event->line;
     divergence->request = describe_event(event);
     divergence->expected = g_strdup(expected);
-    divergence->got = reason != NULL ? g_strdup_printf("%s (%s)", got, reason) : g_strdup(got);
+    divergence->got = reason != NULL ? g_strdup_printf("%s: %s", got, reason) : g_strdup(got);
     g_ptr_array_add(replay->result->divergences, divergence);
 }
 

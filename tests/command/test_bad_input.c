@@ -159,6 +159,7 @@ static void flags_that_make_no_sense(void **state)
     } cases[] = {
         {"--backend", "vdpa", "fake, fake-iommufd, type1, iommufd, auto"},
         {"--memory", "ssd", "anon, memfd, hugetlb"},
+        {"--memory", "hugetlb", "add --pin populate"},
         {"--pin", "hard", "account, populate"},
         {"--block-size", "2X", "2X"},
         {"--block-size", "3M", "power of two"},

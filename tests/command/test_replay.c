@@ -3,11 +3,14 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
 
 #include "command_util.h"
+
+#define POOL "/sys/kernel/mm/hugepages/hugepages-2048kB"
 
 /* Counted from the logs with awk, apart from plugmap. */
 typedef struct {
@@ -195,7 +198,7 @@ static void a_wrong_recorded_answer_is_listed_and_exits_1(void **state)
     first = json_array_get_object_element(divergences, 0);
     assert_int_equal(json_object_get_int_member(first, "line"), 4);
     assert_string_equal(json_object_get_string_member(first, "expected"), "ack");
-    assert_true(g_str_has_prefix(json_object_get_string_member(first, "got"), "error ("));
+    assert_true(g_str_has_prefix(json_object_get_string_member(first, "got"), "error: "));
 }
 
 static void every_kind_of_event_is_counted(void **state)
@@ -325,6 +328,36 @@ static void prefault_brings_in_what_is_plugged_and_changes_no_other_total(void *
     scratch_remove(folder);
 }
 
+/* The host's pool is what it is; empty, it is the cause of every refusal. */
+static void a_lack_of_hugetlb_pages_is_told_with_the_command_that_ends_it(void **state)
+{
+    g_autofree char *n_free = NULL;
+    g_autofree char *folder = NULL;
+    g_autofree char *trace = NULL;
+    g_autoptr(Run) run = NULL;
+
+    (void)state;
+    if (!g_file_get_contents(POOL "/nr_hugepages", &n_free, NULL, NULL) ||
+        g_ascii_strtoull(n_free, NULL, 10) != 0) {
+        fprintf(stderr, "skipped: the host's pool of huge pages is in use, or there is none; it "
+                        "must be empty: echo 0 > " POOL "/nr_hugepages\n");
+        skip();
+    }
+    folder = scratch_new();
+    trace = scratch_file(folder, "trace",
+                         "plugmap-trace 1\n"
+                         "region addr=4G size=64M block=2M\n"
+                         "plug addr=4G blocks=8 -> ack\n",
+                         -1);
+    run = run_plugmap("replay", "--memory", "hugetlb", "--pin", "populate", "--json", trace, NULL);
+    scratch_remove(folder);
+    assert_int_equal(run->status, 1);
+    assert_non_null(strstr(run->out, "the range lacks 8 hugetlb pages of 2M, and the host has 0 "
+                                     "free (the whole RAM takes 32 pages)"));
+    assert_non_null(strstr(run->out, "\\n  echo 8 > "));
+    assert_non_null(strstr(run->out, "nr_hugepages\""));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -340,6 +373,7 @@ int main(void)
         cmocka_unit_test(no_audit_makes_no_checks),
         cmocka_unit_test(what_is_not_a_terminal_gets_no_colours_and_no_bar),
         cmocka_unit_test(prefault_brings_in_what_is_plugged_and_changes_no_other_total),
+        cmocka_unit_test(a_lack_of_hugetlb_pages_is_told_with_the_command_that_ends_it),
         cmocka_unit_test(dma_check_changes_no_total),
         cmocka_unit_test(dma_check_is_told_in_the_report),
     };

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -321,6 +322,49 @@ static void a_mapper_whose_unmap_fails_can_still_be_freed(void **state)
     pm_kernel_unref(fixture.fake);
 }
 
+/* Whatever the kernel says of it; the pool has what it has, but hardly 256 GiB. */
+static void lack_of_hugetlb_pages_is_told_with_the_command_that_ends_it(void **state)
+{
+    static const int errors[] = {EFAULT, ENOMEM};
+    Fixture fixture = make(UINT16_MAX, UINT64_MAX);
+    const uint64_t size = 256 * PM_GIB;
+    g_autoptr(PmRam) ram = pm_ram_new(PM_RAM_HUGETLB_2M, size, 0, NULL);
+
+    (void)state;
+    if (ram == NULL) {
+        clear(&fixture);
+        fprintf(stderr, "skipped: this kernel has no hugetlb pages of 2 MiB (CONFIG_HUGETLBFS)\n");
+        skip();
+    }
+    for (size_t i = 0; i < G_N_ELEMENTS(errors); i++) {
+        g_autoptr(GError) error = NULL;
+
+        pm_fake_kernel_fail(fixture.fake, PM_FAKE_CALL_MAP, 1, errors[i]);
+        assert_false(pm_mapper_add_ram(fixture.mapper, ADDRESS, ram, &error));
+        assert_int_equal(error->code, PM_ERROR_MEMORY);
+        assert_non_null(strstr(error->message, "256G of RAM at guest address 0x100000000 cannot be "
+                                               "pinned: the range lacks 131,072 hugetlb pages"));
+        assert_non_null(strstr(error->message, "(the whole RAM takes 131,072 pages)"));
+        assert_non_null(strstr(error->message, "kB/nr_hugepages"));
+    }
+    clear(&fixture);
+}
+
+/* Other errors are not hidden by it, and other memory has no pool. */
+static void only_hugetlb_memory_can_lack_hugetlb_pages(void **state)
+{
+    Fixture fixture = make(10, UINT64_MAX);
+    g_autoptr(PmRam) ram = make_ram(2 * BLOCK);
+    g_autoptr(GError) error = NULL;
+
+    (void)state;
+    pm_fake_kernel_fail(fixture.fake, PM_FAKE_CALL_MAP, 1, EFAULT);
+    assert_false(pm_mapper_add_ram(fixture.mapper, ADDRESS, ram, &error));
+    assert_int_equal(error->code, PM_ERROR_BAD_ADDRESS);
+    assert_null(strstr(error->message, "hugetlb"));
+    clear(&fixture);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -338,6 +382,8 @@ int main(void)
         cmocka_unit_test(an_audit_finds_what_is_mapped_but_not_populated),
         cmocka_unit_test(an_audit_finds_blocks_that_are_mapped_as_one),
         cmocka_unit_test(removing_what_is_not_there_says_so),
+        cmocka_unit_test(lack_of_hugetlb_pages_is_told_with_the_command_that_ends_it),
+        cmocka_unit_test(only_hugetlb_memory_can_lack_hugetlb_pages),
         cmocka_unit_test(a_mapper_whose_unmap_fails_can_still_be_freed),
     };
 

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: MIT */
+/* The host's pool of hugetlb pages, which RAM of such pages is taken from when it is touched. */
+#ifndef PLUGMAP_MEMORY_HUGETLB_POOL_H
+#define PLUGMAP_MEMORY_HUGETLB_POOL_H
+
+#include <plugmap/ram.h>
+
+/*
+ * What the pool lacks for a range of the RAM, and how to raise it: «the range lacks 2 hugetlb pages
+ * of 2M, and the host has 1 free …», with the command behind it; a new string. NULL if the pool is
+ * not the cause: the RAM has base pages, or enough are free.
+ */
+char *pm_hugetlb_pool_describe_lack(PmRam *ram, uint64_t offset, uint64_t size);
+
+#endif
