@@ -11,6 +11,7 @@
 
 #include <glib/gstdio.h>
 
+#include "base/error_text.h"
 #include "tools/backend.h"
 #include "tools/commands.h"
 #include "tools/trace_options.h"
@@ -142,14 +143,15 @@ static void show_progress(guint n_done, guint n_events, void *user_data)
     Output *output = user_data;
     gint64 now_us = g_get_monotonic_time();
     int filled = (int)((uint64_t)n_done * 30 / n_events);
+    g_autofree char *events = NULL;
 
     if (!output->show_progress || now_us - output->start_us < G_USEC_PER_SEC ||
         now_us - output->shown_us < G_USEC_PER_SEC / 10)
         return;
     output->shown_us = now_us;
     output->shown = true;
-    fprintf(stderr, "\r[%.*s%.*s] %u of %u events", filled, full, 30 - filled, empty, n_done,
-            n_events);
+    events = pm_counted(n_events, "event");
+    fprintf(stderr, "\r[%.*s%.*s] %u of %s", filled, full, 30 - filled, empty, n_done, events);
 }
 
 static unsigned terminal_width(void)

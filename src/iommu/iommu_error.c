@@ -210,16 +210,16 @@ bool pm_iommu_fail_limit(const PmIommu *iommu, uint64_t n_mappings, uint64_t n_b
     if (block_size > 0 && room == 0 && bytes_used <= UINT64_MAX - n_bytes)
         fits = smallest_block(bytes_used + n_bytes, block_size, limit);
     fits_text = pm_size_format(fits);
-    needed_text = pm_count_text(n_mappings);
+    needed_text = pm_counted(n_mappings, "more mapping");
     limit_text = pm_count_text(limit);
     used_text = pm_count_text(n_used);
     room_text = pm_count_text(room);
     return pm_fail(error, PM_ERROR_LIMIT,
-                   "%s more mapping%s would exceed the container's limit of %s (%s in use, room "
+                   "%s would exceed the container's limit of %s (%s in use, room "
                    "for %s): %s%s%sraise " PM_IOMMU_ENTRY_LIMIT " to %" PRIu64
                    " before the container is opened, or use the back end iommufd, which has no "
                    "such limit",
-                   needed_text, n_mappings == 1 ? "" : "s", limit_text, used_text, room_text,
+                   needed_text, limit_text, used_text, room_text,
                    fits > 0 ? "use blocks of at least " : "", fits > 0 ? fits_text : "",
                    fits > 0 ? ", or " : "", saturating_sum(n_used, n_mappings));
 }

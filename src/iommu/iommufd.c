@@ -75,6 +75,7 @@ static bool read_geometry(PmIommufd *iommufd, GError **error)
     for (unsigned i = 0; i < MAX_TRIES && result == -EMSGSIZE && n_ranges <= MAX_RANGES; i++) {
         uint32_t room = n_ranges;
         g_autofree PmIovaRange *ranges = g_try_new0(PmIovaRange, room);
+        g_autofree char *told = NULL;
 
         if (ranges == NULL)
             return pm_fail(error, PM_ERROR_MEMORY,
@@ -82,12 +83,13 @@ static bool read_geometry(PmIommufd *iommufd, GError **error)
         result = ask_ranges(iommufd, ranges, &n_ranges, &alignment);
         if (result < 0)
             continue;
+        told = pm_counted(n_ranges, "range");
         if (n_ranges > room || !check_ranges(ranges, n_ranges) || alignment == 0 ||
             (alignment & (alignment - 1)) != 0)
             return pm_fail(error, PM_ERROR_BAD_INPUT,
-                           "the kernel's description of the I/O address space cannot be: %" PRIu32
-                           " ranges, alignment 0x%" PRIx64,
-                           n_ranges, alignment);
+                           "the kernel's description of the I/O address space cannot be: %s, "
+                           "alignment 0x%" PRIx64,
+                           told, alignment);
         pm_iommu_set_geometry(&iommufd->parent, alignment, g_steal_pointer(&ranges), n_ranges);
         return true;
     }

@@ -94,6 +94,7 @@ static bool roll_back(PmIommu *iommu, const PmIommuRequest *request, uint64_t n_
     uint64_t last = request->iova + (request->block_size * request->n_blocks - 1);
     g_autoptr(GError) map_error = NULL;
     g_autoptr(GError) unmap_error = NULL;
+    g_autofree char *blocks = NULL;
 
     if (n_mapped == 0 || unmap_exactly(iommu, request->iova, mapped_size, &unmap_error)) {
         pm_ledger_remove(iommu->ledger, request->iova, last);
@@ -103,10 +104,11 @@ static bool roll_back(PmIommu *iommu, const PmIommuRequest *request, uint64_t n_
     if (error == NULL)
         return false;
     map_error = g_steal_pointer(error);
+    blocks = pm_counted(n_mapped, "block");
     return pm_fail(error, PM_ERROR_QUARANTINED,
-                   "%s; and the %" PRIu64 " blocks mapped before it, from I/O address 0x%" PRIx64
-                   " on, could not be removed again (%s): purge them before they are used",
-                   map_error->message, n_mapped, request->iova, unmap_error->message);
+                   "%s; and the %s mapped before it, from I/O address 0x%" PRIx64
+                   " on, could not be removed again (%s): purge what is there before it is used",
+                   map_error->message, blocks, request->iova, unmap_error->message);
 }
 
 /* The lock is held. */

@@ -155,8 +155,8 @@ bool pm_type1_info_query(PmKernel *kernel, int container, PmType1Info *info, GEr
         if (result < 0) {
             g_autofree char *name = pm_errno_text(-result);
 
-            return pm_fail(error, PM_ERROR_KERNEL, "the kernel does not describe the IOMMU: %s",
-                           name);
+            return pm_fail(error, PM_ERROR_KERNEL,
+                           "the kernel does not describe the IOMMU: %s; " PM_SEE_KERNEL_LOG, name);
         }
         memcpy(&fixed, answer, sizeof fixed);
         if (fixed.argsz <= size)

@@ -54,6 +54,17 @@ static MappedState mapped_at(PmIommu *iommu, const PmRegion *region, uint64_t of
     return MAPPED_OTHERWISE;
 }
 
+static void fail_blocks(uint64_t address, uint64_t n_blocks, bool populated, MappedState state,
+                        GError **error)
+{
+    g_autofree char *blocks = pm_counted(n_blocks, "block");
+
+    (void)pm_fail(error, PM_ERROR_AUDIT,
+                  "%s from 0x%" PRIx64
+                  " up: %s and %s; reset the device, and look for an error before this one",
+                  blocks, address, populated ? "plugged" : "not plugged", state_texts[state]);
+}
+
 void pm_audit_region(PmIommu *iommu, const PmRegion *region, PmMapperAudit *audit, GError **error)
 {
     uint64_t offset = 0;
@@ -71,12 +82,7 @@ void pm_audit_region(PmIommu *iommu, const PmRegion *region, PmMapperAudit *audi
         if (state != (populated ? MAPPED : NOT_MAPPED)) {
             audit->n_mismatches += n_blocks;
             if (*error == NULL)
-                pm_fail(
-                    error, PM_ERROR_AUDIT,
-                    "%" PRIu64 " blocks from 0x%" PRIx64
-                    " up are %s and %s: reset the device, and look for an error before this one",
-                    n_blocks, region->address + offset, populated ? "plugged" : "not plugged",
-                    state_texts[state]);
+                fail_blocks(region->address + offset, n_blocks, populated, state, error);
         }
         offset = end;
     }

@@ -43,16 +43,18 @@ static bool check_granularity(const PmRam *ram, uint64_t granularity, GError **e
 
 static bool make_blocks(PmBlocks *blocks, uint64_t size, uint64_t granularity, GError **error)
 {
+    g_autofree char *n_blocks = NULL;
+
     blocks->size = size;
     blocks->granularity = granularity;
     blocks->populated = pm_bitmap_new(size / granularity);
     blocks->quarantine = pm_quarantine_new(size, granularity);
     if (blocks->populated != NULL && blocks->quarantine != NULL)
         return true;
+    n_blocks = pm_counted(size / granularity, "block");
     return pm_fail(error, PM_ERROR_MEMORY,
-                   "no memory for the bitmaps of %" PRIu64
-                   " blocks: use larger blocks than 0x%" PRIx64,
-                   size / granularity, granularity);
+                   "no memory for the bitmaps of %s: use larger blocks than 0x%" PRIx64, n_blocks,
+                   granularity);
 }
 
 PmDiscardManager *pm_discard_manager_new(PmRam *ram, uint64_t granularity, GError **error)

@@ -61,7 +61,9 @@ static bool check_geometry(PmRamKind kind, uint64_t size, uint64_t alignment, GE
                        alignment, page_text);
     if (alignment > INT64_MAX || size > INT64_MAX - alignment)
         return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
-                       "size %s with alignment 0x%" PRIx64 " is more than an address space holds",
+                       "size %s of the RAM with alignment 0x%" PRIx64
+                       " is more than an address space holds: reserve less, a process has 128T of "
+                       "addresses",
                        size_text, alignment);
     return true;
 }

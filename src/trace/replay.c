@@ -87,13 +87,14 @@ static char *describe_event(const PmTraceEvent *event)
 {
     const char *name = pm_event_type_name(event->type);
     g_autofree char *size = NULL;
+    g_autofree char *blocks = NULL;
 
     switch (event->type) {
     case PM_EVENT_PLUG:
     case PM_EVENT_UNPLUG:
     case PM_EVENT_STATE:
-        return g_strdup_printf("%s of %u blocks at 0x%" PRIx64, name, event->n_blocks,
-                               event->address);
+        blocks = pm_counted(event->n_blocks, "block");
+        return g_strdup_printf("%s of %s at 0x%" PRIx64, name, blocks, event->address);
     case PM_EVENT_RESIZE:
         size = pm_size_format(event->size);
         return g_strdup_printf("%s to %s", name, size);

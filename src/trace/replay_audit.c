@@ -71,15 +71,18 @@ static bool check_available(const PmReplayAuditSubject *subject, GError **error)
     uint64_t limit = pm_iommu_get_mapping_limit(subject->iommu);
     uint64_t n_mappings = pm_iommu_get_n_mappings(subject->iommu);
     uint64_t n_available;
+    g_autofree char *room = NULL;
+    g_autofree char *known = NULL;
 
     if (!pm_iommu_query_available(subject->iommu, &n_available, error))
         return false;
-    if (n_available != limit - n_mappings)
-        return pm_fail(error, PM_ERROR_AUDIT,
-                       "the kernel has room for %" PRIu64 " more mappings of %" PRIu64
-                       ", where %" PRIu64 " are known to be mapped",
-                       n_available, limit, n_mappings);
-    return true;
+    if (n_available == limit - n_mappings)
+        return true;
+    room = pm_counted(n_available, "more mapping");
+    known = pm_counted(n_mappings, "mapping");
+    return pm_fail(error, PM_ERROR_AUDIT,
+                   "the kernel has room for %s of %" PRIu64 " at most, where the ledger has %s",
+                   room, limit, known);
 }
 
 static bool check_locked(const PmReplayAuditSubject *subject, GError **error)

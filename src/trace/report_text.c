@@ -108,13 +108,13 @@ static void add_dma(GString *text, const PmTrace *trace, const PmReplayResult *r
 
 static void add_dma_check(GString *text, const PmReplayResult *result)
 {
-    g_autofree char *transfers = pm_count_text(result->dma_check.n_transfers);
+    g_autofree char *transfers = pm_counted(result->dma_check.n_transfers, "transfer");
     g_autofree char *plugged = pm_count_text(result->dma_check.n_plugged_pages);
-    g_autofree char *unplugged = pm_count_text(result->dma_check.n_unplugged_pages);
+    g_autofree char *unplugged = pm_counted(result->dma_check.n_unplugged_pages, "unplugged page");
 
     if (result->dma_engine != NULL)
-        add_line(text, "dma check", "%s transfers by %s, for %s plugged and %s unplugged pages",
-                 transfers, result->dma_engine, plugged, unplugged);
+        add_line(text, "dma check", "%s by %s, for %s plugged and %s", transfers,
+                 result->dma_engine, plugged, unplugged);
 }
 
 /* How full each of @n_cells equal parts of the region is, from 0 to 8 eighths; more than nothing is
@@ -181,8 +181,9 @@ static void add_list(GString *text, const GPtrArray *divergences, uint64_t n_tot
 static void add_verdict(GString *text, const PmReplayResult *result, const PmReportStyle *style)
 {
     bool right = pm_replay_is_right(result);
-    g_autofree char *checks = pm_count_text(result->n_checks);
+    g_autofree char *checks = pm_counted(result->n_checks, "check");
     g_autofree char *mismatches = pm_count_text(result->n_mismatches);
+    g_autofree char *answers = pm_counted(result->n_divergences, "answer");
 
     g_string_append_printf(text, "%-9s %s%s%s: ", "verdict",
                            style->colours ? (right ? BOLD GREEN : BOLD RED) : "",
@@ -190,10 +191,10 @@ static void add_verdict(GString *text, const PmReplayResult *result, const PmRep
     if (result->n_checks == 0)
         g_string_append(text, "mappings were not audited (--no-audit)");
     else if (result->n_mismatches == 0)
-        g_string_append_printf(text, "mapped = plugged in all of %s checks", checks);
+        g_string_append_printf(text, "mapped = plugged in all of %s", checks);
     else
-        g_string_append_printf(text, "%s of %s checks found mapped ≠ plugged", mismatches, checks);
-    g_string_append_printf(text, ", %" PRIu64 " answers differ\n", result->n_divergences);
+        g_string_append_printf(text, "%s of %s found mapped ≠ plugged", mismatches, checks);
+    g_string_append_printf(text, ", %s differ%s\n", answers, result->n_divergences == 1 ? "s" : "");
 }
 
 char *pm_report_text(const PmTrace *trace, const PmReplayResult *result, const PmReportStyle *style)

@@ -78,6 +78,10 @@ bool pm_trace_check_geometry(const PmTrace *trace, GError **error)
         return pm_fail(error, PM_ERROR_BAD_INPUT,
                        "a region of %s cannot be: it is one or more whole blocks of %s", size,
                        block);
+    /* What reserving the memory would refuse, but without the line. */
+    if (trace->region_size > INT64_MAX - trace->block_size)
+        return pm_fail(error, PM_ERROR_BAD_INPUT,
+                       "a region of %s cannot be: a process has 128T of addresses", size);
     if (trace->region_address % trace->block_size != 0)
         return pm_fail(error, PM_ERROR_BAD_INPUT,
                        "a region at 0x%" PRIx64 " cannot be: its address is a multiple of the "
@@ -101,13 +105,15 @@ bool pm_trace_check_range(const PmTrace *trace, const PmTraceEvent *event, GErro
 {
     uint64_t size = event->n_blocks * trace->block_size;
     uint64_t offset = event->address - trace->region_address;
+    g_autofree char *blocks = NULL;
 
     if (event->address >= trace->region_address && offset <= trace->region_size &&
         size <= trace->region_size - offset)
         return true;
+    blocks = pm_counted(event->n_blocks, "block");
     return pm_fail(error, PM_ERROR_BAD_INPUT,
-                   "%u blocks at 0x%" PRIx64 " are outside the region, 0x%" PRIx64 "–0x%" PRIx64,
-                   event->n_blocks, event->address, trace->region_address,
+                   "a range of %s at 0x%" PRIx64 " is outside the region, 0x%" PRIx64 "–0x%" PRIx64,
+                   blocks, event->address, trace->region_address,
                    trace->region_address + (trace->region_size - 1));
 }
 

@@ -34,18 +34,19 @@ static bool refuse(PmVirtioMem *device, const Request *request, PmRefusal cause,
                    ...)
 {
     g_autofree char *reason = NULL;
+    g_autofree char *blocks = NULL;
     const char *name = type_names[request->type];
     va_list arguments;
 
     va_start(arguments, format);
     reason = g_strdup_vprintf(format, arguments);
     va_end(arguments);
+    blocks = pm_counted(request->n_blocks, "block");
     if (request->type == VIRTIO_MEM_REQ_UNPLUG_ALL)
         pm_refusal_set(device, cause, g_strdup_printf("%s refused: %s", name, reason));
     else
         pm_refusal_set(device, cause,
-                       g_strdup_printf("%s of %u block%s at 0x%" PRIx64 " refused: %s", name,
-                                       request->n_blocks, request->n_blocks == 1 ? "" : "s",
+                       g_strdup_printf("%s of %s at 0x%" PRIx64 " refused: %s", name, blocks,
                                        request->address, reason));
     return false;
 }
@@ -276,12 +277,12 @@ bool pm_virtio_mem_handle(PmVirtioMem *device, const void *request, size_t reque
     if (device->broken)
         return violated(device, error, "an earlier request broke the protocol");
     if (request_size < sizeof(struct virtio_mem_req))
-        return violated(device, error, "a request of %zu bytes is too short, it needs %zu",
-                        request_size, sizeof(struct virtio_mem_req));
+        return violated(device, error, "a request is too short: it needs %zu bytes, not %zu",
+                        sizeof(struct virtio_mem_req), request_size);
     if (response_size < sizeof(struct virtio_mem_resp))
         return violated(device, error,
-                        "room for a response of %zu bytes is too small, it needs %zu",
-                        response_size, sizeof(struct virtio_mem_resp));
+                        "room for a response is too small: it needs %zu bytes, not %zu",
+                        sizeof(struct virtio_mem_resp), response_size);
     decoded = decode(request);
     if (decoded.type >= G_N_ELEMENTS(type_names))
         return violated(device, error, "request type %u is unknown", decoded.type);

@@ -75,6 +75,8 @@ static void numbers_that_overflow(void **state)
     refuse_content(HEADER "plug addr=0x10000000000000000 blocks=1\n", -1, ":3:");
     refuse_content(HEADER "plug addr=0x100000000 blocks=65536\n", -1, ":3:");
     refuse_content("plugmap-trace 1\nregion addr=0x100000000 size=16E block=2M\n", -1, ":2:");
+    refuse_content("plugmap-trace 1\nregion addr=0x100000000 size=8E block=2M\n", -1,
+                   ":2: a region of 8E cannot be: a process has 128T of addresses");
     refuse_content("plugmap-trace 1\nregion addr=0xffffffffffe00000 size=64M block=2M\n", -1,
                    ":2:");
 }

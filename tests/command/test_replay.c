@@ -189,7 +189,7 @@ static void a_wrong_recorded_answer_is_listed_and_exits_1(void **state)
     scratch_remove(folder);
     assert_int_equal(text->status, 1);
     assert_non_null(strstr(text->out, "WRONG"));
-    assert_non_null(strstr(text->out, "line 4: plug of 1 blocks at 0x100200000"));
+    assert_non_null(strstr(text->out, "line 4: plug of 1 block at 0x100200000"));
     assert_int_equal(run->status, 1);
     json = parse(run);
     divergences = json_object_get_array_member(json_node_get_object(json_parser_get_root(json)),

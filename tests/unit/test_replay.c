@@ -262,6 +262,23 @@ static void percentiles_of_few_numbers(void **state)
     assert_int_equal(pm_percentile(numbers, 100), 101);
 }
 
+static void one_is_told_in_the_singular(void **state)
+{
+    static const char one[] = "plugmap-trace 1\n"
+                              "region addr=4G size=64M block=2M\n"
+                              "plug addr=4G blocks=1 -> nack\n";
+    g_autoptr(PmKernel) fake = make_fake();
+    g_autoptr(PmTrace) trace = load_text(one, NULL, NULL);
+    const PmReplayConfig config = {.kernel = fake, .fake = fake, .group = 1, .audit = true};
+    g_autoptr(PmReplayResult) result = pm_replay(trace, &config, NULL);
+    const PmReportStyle style = {.backend = "fake", .width = 80};
+    g_autofree char *text = pm_report_text(trace, result, &style);
+
+    (void)state;
+    assert_non_null(strstr(text, ", 1 answer differs\n"));
+    assert_non_null(strstr(text, "line 3: plug of 1 block at 0x100000000: expected nack, got ack"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -273,6 +290,7 @@ int main(void)
         cmocka_unit_test(unplugged_memory_that_is_there_is_found),
         cmocka_unit_test(plugged_memory_that_was_given_back_under_its_mapping_is_found),
         cmocka_unit_test(memory_that_is_left_alone_is_right_however_it_is_pinned),
+        cmocka_unit_test(one_is_told_in_the_singular),
         cmocka_unit_test(percentiles_of_few_numbers),
     };
 

@@ -143,7 +143,7 @@ static void damage_is_named_with_its_line(void **state)
         {WHOLE "virtio_mem_state_response state=1\n", ":2: answers a STATE"},
         {"ram_block_discard_range 0x1 + 0x2\n", ":1: the host address"},
         {LOG "virtio_mem_plug_request addr=0x104000000 nb_blocks=1\n" ACK,
-         ":7: 1 blocks at 0x104000000 are outside the region"},
+         ":7: a range of 1 block at 0x104000000 is outside the region"},
         {LOG "virtio_mem_unplug_request addr=0x100800000 nb_blocks=2\n" DISCARD ACK,
          "another region or block size than line 4"},
     };

@@ -118,7 +118,7 @@ static void a_short_request_breaks_the_device(void **state)
     Fixture *fixture = *state;
 
     for (size_t size = 0; size < REQ_SIZE; size++) {
-        g_autofree char *part = g_strdup_printf("of %zu bytes is too short, it needs 24", size);
+        g_autofree char *part = g_strdup_printf("is too short: it needs 24 bytes, not %zu:", size);
         g_autofree uint8_t *exact = g_malloc0(size);
         uint8_t bytes[REQ_SIZE];
 
@@ -137,7 +137,7 @@ static void a_short_response_breaks_the_device(void **state)
 
     build_request(bytes, PLUG, ADDRESS, 1);
     for (size_t size = 0; size < RESP_SIZE; size++) {
-        g_autofree char *part = g_strdup_printf("of %zu bytes is too small, it needs 10", size);
+        g_autofree char *part = g_strdup_printf("is too small: it needs 10 bytes, not %zu:", size);
 
         assert_violates(fixture, bytes, REQ_SIZE, size, part);
         pm_virtio_mem_device_reset(fixture->device);
