@@ -146,8 +146,10 @@ PM_EXPORT bool pm_iommu_attach(PmIommu *iommu, const char *device, GError **erro
 /**
  * Takes a device out of this address space; the others keep it. Its file
  * (pm_iommu_open_device()) is closed. The last device cannot be taken out: drop the PmIommu.
- * Errors: PM_ERROR_NOT_FOUND (not attached), PM_ERROR_BUSY (the last device; or a mapping of its
- * registers is still there), PM_ERROR_KERNEL. On failure it stays attached; its file may be closed.
+ * Errors: PM_ERROR_NOT_FOUND (not attached), PM_ERROR_BUSY (the last device; or type1: a mapping of
+ * its registers, or another file of its group, is still there), PM_ERROR_KERNEL (iommufd). On
+ * failure it stays attached; but type1 finds the registers' mapping only when it has closed the
+ * device's file: pm_iommu_open_device() opens it anew then.
  */
 PM_EXPORT bool pm_iommu_detach(PmIommu *iommu, const char *device, GError **error);
 

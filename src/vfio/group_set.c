@@ -130,23 +130,19 @@ bool pm_vfio_group_set_attach(PmVfioGroupSet *set, const char *device, GError **
     return true;
 }
 
+/* Closing the group's file takes it out of the container; but something that holds on to a device
+ * of the group keeps it there, and only VFIO_GROUP_UNSET_CONTAINER tells. That wants our own file
+ * of the device closed. */
 static bool remove_group(PmVfioGroupSet *set, Group *group, const char *device, GError **error)
 {
-    int result;
-
     if (set->groups->len == 1)
         return pm_vfio_fail_last_device(error, device);
     close_device(set, find_device(set, device));
-    result = set->kernel->ops->ioctl(set->kernel, group->fd, VFIO_GROUP_UNSET_CONTAINER, NULL);
-    if (result == -EBUSY)
+    if (set->kernel->ops->ioctl(set->kernel, group->fd, VFIO_GROUP_UNSET_CONTAINER, NULL) == -EBUSY)
         return pm_fail(error, PM_ERROR_BUSY,
                        "%s cannot be detached (EBUSY): a mapping of its registers, or another file "
                        "of a device in IOMMU group %u, is still there; unmap and close that first",
                        device, group->number);
-    if (result < 0)
-        return pm_vfio_fail_ioctl(error, -result, "it stays attached: " PM_SEE_KERNEL_LOG,
-                                  "taking %s and its IOMMU group %u out of the container", device,
-                                  group->number);
     (void)set->kernel->ops->close(set->kernel, group->fd);
     g_array_remove_index_fast(set->groups, (guint)(group - (Group *)(void *)set->groups->data));
     return true;

@@ -32,8 +32,8 @@ bool pm_vfio_group_set_attach(PmVfioGroupSet *set, const char *device, GError **
 /*
  * Closes the device's file, and takes its group out of the container if nothing else keeps it
  * there. Errors: PM_ERROR_NOT_FOUND (not attached), PM_ERROR_BUSY (the last group: the container's
- * mappings would go with it; or a mapping of the device's registers is still there),
- * PM_ERROR_KERNEL. The group stays then.
+ * mappings would go with it; or a mapping of the device's registers is still there: the device
+ * stays attached, and its file is closed, until it is asked for again).
  */
 bool pm_vfio_group_set_detach(PmVfioGroupSet *set, const char *device, GError **error);
 

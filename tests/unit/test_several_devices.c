@@ -379,14 +379,35 @@ static void device_that_the_kernel_holds_stays_attached(void **state)
 {
     Devices *devices = *state;
     g_autoptr(GError) error = NULL;
+    uint64_t n_open;
 
     assert_true(pm_iommu_attach(devices->iommu, SECOND, NULL));
     assert_true(map_block(devices, devices->iommu, 0));
+    assert_true(pm_iommu_open_device(devices->iommu, SECOND, NULL) >= 0);
+    n_open = pm_fake_kernel_get_n_open(devices->kernel);
     pm_fake_kernel_fail(devices->kernel, PM_FAKE_CALL_IOCTL, 1, EBUSY);
     assert_false(pm_iommu_detach(devices->iommu, SECOND, &error));
     assert_error(&error, PM_ERROR_BUSY, "a mapping of its registers");
+    /* Its file is closed, and nothing else; it is opened anew. */
+    assert_int_equal(pm_fake_kernel_get_n_open(devices->kernel), n_open - 1);
+    assert_true(pm_iommu_open_device(devices->iommu, SECOND, NULL) >= 0);
     assert_true(device_sees(devices, devices->iommu, SECOND, 0));
     assert_true(pm_iommu_detach(devices->iommu, SECOND, NULL));
+}
+
+/* Closing its file takes the group out, too. */
+static void group_leaves_the_container_whatever_the_kernel_says_of_it(void **state)
+{
+    Devices *devices = *state;
+    g_autoptr(PmIommu) other = NULL;
+
+    assert_true(pm_iommu_attach(devices->iommu, SECOND, NULL));
+    assert_true(map_block(devices, devices->iommu, 0));
+    pm_fake_kernel_fail(devices->kernel, PM_FAKE_CALL_IOCTL, 1, EIO);
+    assert_true(pm_iommu_detach(devices->iommu, SECOND, NULL));
+    assert_true(device_sees(devices, devices->iommu, FIRST, 0));
+    other = open_device(devices, SECOND);
+    assert_false(device_sees(devices, other, SECOND, 0));
 }
 
 static void device_that_the_kernel_does_not_detach_stays_attached(void **state)
@@ -427,6 +448,7 @@ int main(void)
         BACKEND_TYPE1_ONLY(DEVICES_TEST(device_that_has_no_address_in_common_is_told_so)),
         BACKEND_TYPE1_ONLY(DEVICES_TEST(device_cannot_join_a_handover)),
         BACKEND_TYPE1_ONLY(DEVICES_TEST(device_that_the_kernel_holds_stays_attached)),
+        BACKEND_TYPE1_ONLY(DEVICES_TEST(group_leaves_the_container_whatever_the_kernel_says_of_it)),
         BACKEND_IOMMUFD_ONLY(DEVICES_TEST(device_that_the_kernel_does_not_detach_stays_attached)),
     };
 
