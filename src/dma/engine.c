@@ -5,6 +5,7 @@
 
 #include "base/error_text.h"
 #include "dma/scratch.h"
+#include "iommu/iommu.h"
 #include "kernel-uapi/vfio.h"
 
 #define CONFIG_ID      0x00
@@ -70,24 +71,34 @@ PmDmaEngine *pm_dma_engine_new(PmKernel *kernel, int fd, const char *name, void 
     return set_up(engine, error) ? g_steal_pointer(&engine) : NULL;
 }
 
+static PmDmaEngine *new_with_scratch(PmDmaScratch *scratch, PmKernel *kernel, int fd,
+                                     const char *device, GError **error)
+{
+    PmDmaEngine *engine = pm_dma_engine_new(kernel, fd, device, pm_dma_scratch_get_memory(scratch),
+                                            pm_dma_scratch_get_iova(scratch), error);
+
+    if (engine == NULL)
+        pm_dma_scratch_free(scratch);
+    else
+        engine->own = scratch;
+    return engine;
+}
+
 PmDmaEngine *pm_dma_engine_attach(PmIommu *iommu, PmKernel *kernel, const char *device,
                                   uint64_t avoid, uint64_t avoid_size, GError **error)
 {
+    bool was_attached = pm_iommu_has_device(iommu, device);
+    PmDmaEngine *engine = NULL;
     PmDmaScratch *scratch;
-    PmDmaEngine *engine;
     int fd = pm_iommu_open_device(iommu, device, error);
 
     if (fd < 0)
         return NULL;
     scratch = pm_dma_scratch_new(iommu, avoid, avoid_size, error);
-    if (scratch == NULL)
-        return NULL;
-    engine = pm_dma_engine_new(kernel, fd, device, pm_dma_scratch_get_memory(scratch),
-                               pm_dma_scratch_get_iova(scratch), error);
-    if (engine == NULL)
-        pm_dma_scratch_free(scratch);
-    else
-        engine->own = scratch;
+    if (scratch != NULL)
+        engine = new_with_scratch(scratch, kernel, fd, device, error);
+    if (engine == NULL && !was_attached)
+        (void)pm_iommu_detach(iommu, device, NULL);
     return engine;
 }
 

@@ -187,6 +187,16 @@ int pm_iommu_open_device(PmIommu *iommu, const char *device, GError **error)
     return fd;
 }
 
+bool pm_iommu_has_device(PmIommu *iommu, const char *device)
+{
+    bool found;
+
+    pthread_mutex_lock(&iommu->lock);
+    found = iommu->ops->has_device(iommu, device);
+    pthread_mutex_unlock(&iommu->lock);
+    return found;
+}
+
 uint64_t pm_iommu_get_mapping_limit(const PmIommu *iommu)
 {
     return iommu->mapping_limit;

@@ -36,6 +36,7 @@ typedef struct {
  *     -errno.
  * @query_available: as pm_iommu_query_available().
  * @attach, @detach, @open_device: as pm_iommu_attach(), pm_iommu_detach(), pm_iommu_open_device().
+ * @has_device: whether a device is attached.
  * @keep: from now on attaching a device that does not reach these ranges (of PmIovaRange) is to
  * fail; NULL: only pm_iommu_attach() looks after that. Returns 0 or -errno, and then it is as
  * before.
@@ -54,6 +55,7 @@ typedef struct {
     bool (*attach)(PmIommu *iommu, const char *device, GError **error);
     bool (*detach)(PmIommu *iommu, const char *device, GError **error);
     int (*open_device)(PmIommu *iommu, const char *device, GError **error);
+    bool (*has_device)(PmIommu *iommu, const char *device);
     int (*keep)(PmIommu *iommu, const GArray *ranges);
     bool (*set_dirty_tracking)(PmIommu *iommu, bool enabled, GError **error);
     bool (*read_dirty)(PmIommu *iommu, uint64_t iova, uint64_t size, uint64_t page_size,
@@ -110,6 +112,9 @@ bool pm_iommu_check_size(const PmIommu *iommu, uint64_t iova, uint64_t size, GEr
 /* As pm_iommu_check_range(); the address that the message advises suits blocks of @block_size. */
 bool pm_iommu_check_blocks(const PmIommu *iommu, uint64_t iova, uint64_t size, uint64_t block_size,
                            GError **error);
+
+/* Whether a device is attached, be it only by pm_iommu_open_device(). */
+bool pm_iommu_has_device(PmIommu *iommu, const char *device);
 
 /* The ledger has room for @n_mappings more. The lock is held. */
 bool pm_iommu_check_limit(PmIommu *iommu, uint64_t n_mappings, uint64_t n_bytes,

@@ -205,6 +205,11 @@ static int iommufd_open_device(PmIommu *iommu, const char *device, GError **erro
     return -1;
 }
 
+static bool iommufd_has_device(PmIommu *iommu, const char *device)
+{
+    return pm_vfio_device_set_find(&((PmIommufd *)iommu)->devices, device) != NULL;
+}
+
 /* --- life cycle --- */
 
 /* The devices first: what they are attached to cannot be destroyed. */
@@ -231,6 +236,7 @@ static const PmIommuOps iommufd_ops = {
     .attach = iommufd_attach,
     .detach = iommufd_detach,
     .open_device = iommufd_open_device,
+    .has_device = iommufd_has_device,
     .keep = iommufd_keep,
     .set_dirty_tracking = pm_iommufd_set_dirty_tracking,
     .read_dirty = pm_iommufd_read_dirty,

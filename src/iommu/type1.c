@@ -226,6 +226,11 @@ static int type1_open_device(PmIommu *iommu, const char *device, GError **error)
     return pm_vfio_group_set_open_device(&((PmType1 *)iommu)->groups, device, error);
 }
 
+static bool type1_has_device(PmIommu *iommu, const char *device)
+{
+    return pm_vfio_group_set_has_device(&((PmType1 *)iommu)->groups, device);
+}
+
 /* The groups first: a container without groups has no mappings left. */
 static void type1_free(PmIommu *iommu)
 {
@@ -280,6 +285,7 @@ static const PmIommuOps type1_ops = {
     .attach = type1_attach,
     .detach = type1_detach,
     .open_device = type1_open_device,
+    .has_device = type1_has_device,
     .free = type1_free,
     .map_causes = map_causes,
     .unmap_causes = unmap_causes,

@@ -85,6 +85,11 @@ static Device *find_device(PmVfioGroupSet *set, const char *address)
     return NULL;
 }
 
+bool pm_vfio_group_set_has_device(PmVfioGroupSet *set, const char *device)
+{
+    return find_device(set, device) != NULL;
+}
+
 static void add_device(PmVfioGroupSet *set, const char *address, unsigned group, int fd)
 {
     Device *device = g_new0(Device, 1);

@@ -37,6 +37,8 @@ bool pm_vfio_group_set_attach(PmVfioGroupSet *set, const char *device, GError **
  */
 bool pm_vfio_group_set_detach(PmVfioGroupSet *set, const char *device, GError **error);
 
+bool pm_vfio_group_set_has_device(PmVfioGroupSet *set, const char *device);
+
 /*
  * The device's file, opened the first time it is asked for. A device that was not attached, but is
  * in one of the groups, is attached by this. Returns the descriptor, or -1 with an error:

@@ -151,6 +151,42 @@ static void failure_of_any_call_leaves_nothing_mapped(void **state)
     assert_true(n_failed >= 7);
 }
 
+/* type1 attaches a device by opening it: one that has served nobody is not kept. */
+static void failure_of_any_call_leaves_the_device_as_it_was(void **state)
+{
+    IommuFixture *fixture = *state;
+    uint64_t n_open = pm_fake_kernel_get_n_open(fixture->kernel);
+    uint64_t n_failed = 0;
+    PmDmaEngine *engine;
+
+    for (;;) {
+        pm_fake_kernel_fail(fixture->kernel, PM_FAKE_CALL_ANY, n_failed + 1, EIO);
+        engine = make_engine(fixture, NULL);
+        pm_fake_kernel_clear_faults(fixture->kernel);
+        if (engine != NULL)
+            break;
+        assert_int_equal(pm_fake_kernel_get_n_open(fixture->kernel), n_open);
+        assert_false(pm_iommu_detach(fixture->iommu, DEVICE, NULL));
+        n_failed++;
+    }
+    assert_true(n_failed >= 7);
+    pm_dma_engine_free(engine);
+    assert_true(pm_iommu_detach(fixture->iommu, DEVICE, NULL));
+}
+
+/* One that was there before stays, and so does its file. */
+static void failure_keeps_a_device_that_was_attached_before(void **state)
+{
+    IommuFixture *fixture = *state;
+    int fd = pm_iommu_open_device(fixture->iommu, DEVICE, NULL);
+
+    assert_true(fd >= 0);
+    pm_fake_kernel_fail(fixture->kernel, PM_FAKE_CALL_MAP, 1, EIO);
+    assert_null(make_engine(fixture, NULL));
+    assert_int_equal(pm_iommu_open_device(fixture->iommu, DEVICE, NULL), fd);
+    assert_true(pm_iommu_detach(fixture->iommu, DEVICE, NULL));
+}
+
 static void failed_transfer_is_an_error(void **state)
 {
     static const PmFakeCall calls[] = {PM_FAKE_CALL_PREAD, PM_FAKE_CALL_PWRITE};
@@ -252,6 +288,8 @@ int main(void)
         ENGINE_TEST(device_without_an_engine_is_named),
         ENGINE_TEST(device_that_is_not_attached_is_refused),
         ENGINE_TEST(failure_of_any_call_leaves_nothing_mapped),
+        ENGINE_TEST(failure_of_any_call_leaves_the_device_as_it_was),
+        ENGINE_TEST(failure_keeps_a_device_that_was_attached_before),
         ENGINE_TEST(failed_transfer_is_an_error),
         ENGINE_TEST(edu_that_is_seen_at_work_is_slow_from_then_on),
         ENGINE_TEST(memory_that_cannot_be_unmapped_from_the_device_stays),
