@@ -153,39 +153,66 @@ void pm_held_pages_release(PmHeldPages *pages, uint64_t first, uint64_t last)
     }
 }
 
-static int submit(Ring *ring, size_t size)
+/* By a signal, or because the host was short of memory for a moment. */
+static bool is_interrupted(int result)
+{
+    return result == -EINTR || result == -EAGAIN || result == -ECANCELED;
+}
+
+/* Returns what the one request in the ring gives. Waits for it whatever comes in between: an answer
+ * that is left behind would be taken for the next request's. */
+static int submit(Ring *ring)
 {
     struct io_uring_cqe *answer;
     int result;
 
-    if (io_uring_submit_and_wait(&ring->uring, 1) < 0 ||
-        io_uring_peek_cqe(&ring->uring, &answer) < 0)
-        return -EFAULT;
+    do
+        result = io_uring_submit(&ring->uring);
+    while (is_interrupted(result));
+    if (result < 0)
+        return result;
+    do
+        result = io_uring_wait_cqe(&ring->uring, &answer);
+    while (is_interrupted(result));
+    if (result < 0)
+        return result;
     result = answer->res;
     io_uring_cqe_seen(&ring->uring, answer);
+    return result;
+}
+
+/* Between held pages and the staging file. */
+static int move(const PmHeldPages *pages, uint64_t address, size_t size, bool to_held)
+{
+    const Hold *hold = pm_range_map_find(pages->holds, address);
+    void *held = (void *)(uintptr_t)(hold->host + (address - hold->key.first));
+    int result;
+
+    do {
+        struct io_uring_sqe *request = io_uring_get_sqe(&hold->ring->uring);
+
+        if (to_held)
+            io_uring_prep_read_fixed(request, pages->staging, held, (unsigned)size, 0,
+                                     (int)hold->buffer);
+        else
+            io_uring_prep_write_fixed(request, pages->staging, held, (unsigned)size, 0,
+                                      (int)hold->buffer);
+        result = submit(hold->ring);
+    } while (is_interrupted(result));
     return result == (int)size ? 0 : -EFAULT;
 }
 
 int pm_held_pages_read(PmHeldPages *pages, void *to, uint64_t address, size_t size)
 {
-    const Hold *hold = pm_range_map_find(pages->holds, address);
-    void *held = (void *)(uintptr_t)(hold->host + (address - hold->key.first));
-
-    io_uring_prep_write_fixed(io_uring_get_sqe(&hold->ring->uring), pages->staging, held,
-                              (unsigned)size, 0, (int)hold->buffer);
-    if (submit(hold->ring, size) < 0 || pread(pages->staging, to, size, 0) != (ssize_t)size)
+    if (move(pages, address, size, false) < 0 ||
+        TEMP_FAILURE_RETRY(pread(pages->staging, to, size, 0)) != (ssize_t)size)
         return -EFAULT;
     return 0;
 }
 
 int pm_held_pages_write(PmHeldPages *pages, uint64_t address, const void *from, size_t size)
 {
-    const Hold *hold = pm_range_map_find(pages->holds, address);
-    void *held = (void *)(uintptr_t)(hold->host + (address - hold->key.first));
-
-    if (pwrite(pages->staging, from, size, 0) != (ssize_t)size)
+    if (TEMP_FAILURE_RETRY(pwrite(pages->staging, from, size, 0)) != (ssize_t)size)
         return -EFAULT;
-    io_uring_prep_read_fixed(io_uring_get_sqe(&hold->ring->uring), pages->staging, held,
-                             (unsigned)size, 0, (int)hold->buffer);
-    return submit(hold->ring, size);
+    return move(pages, address, size, true);
 }
