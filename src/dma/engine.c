@@ -29,20 +29,29 @@ static const PmDmaEngineKind *find_kind(const char *device, uint32_t pci_id, GEr
     return NULL;
 }
 
-static bool enable_device(const PmVfioRegion *config, GError **error)
+static bool enable_device(PmDmaEngine *engine, GError **error)
 {
-    uint64_t command;
+    engine->is_enabled =
+        pm_vfio_region_read(&engine->config, CONFIG_COMMAND, 2, &engine->command, error) &&
+        pm_vfio_region_write(&engine->config, CONFIG_COMMAND, 2,
+                             engine->command | COMMAND_MEMORY | COMMAND_MASTER, error);
+    return engine->is_enabled;
+}
 
-    return pm_vfio_region_read(config, CONFIG_COMMAND, 2, &command, error) &&
-           pm_vfio_region_write(config, CONFIG_COMMAND, 2,
-                                command | COMMAND_MEMORY | COMMAND_MASTER, error);
+/* Without this the device could go on reading and writing where the scratch was. */
+static void disable_device(PmDmaEngine *engine)
+{
+    if (engine->registers.size > 0)
+        engine->kind->stop(engine);
+    if (engine->is_enabled)
+        (void)pm_vfio_region_write(&engine->config, CONFIG_COMMAND, 2, engine->command, NULL);
 }
 
 static bool set_up(PmDmaEngine *engine, GError **error)
 {
     const PmVfioRegion *config = &engine->config;
 
-    return enable_device(config, error) &&
+    return enable_device(engine, error) &&
            pm_vfio_region_open(&engine->registers, config->kernel, config->device, config->fd,
                                VFIO_PCI_BAR0_REGION_INDEX, engine->kind->registers_size, error) &&
            engine->kind->start(engine, error);
@@ -106,9 +115,9 @@ void pm_dma_engine_free(PmDmaEngine *engine)
 {
     if (engine == NULL)
         return;
-    if (engine->registers.size > 0)
-        engine->kind->stop(engine);
+    disable_device(engine);
     pm_vfio_region_close(&engine->registers);
+    pm_vfio_region_close(&engine->config);
     pm_dma_scratch_free(engine->own);
     g_free(engine);
 }

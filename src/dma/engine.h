@@ -43,6 +43,8 @@ struct PmDmaEngine {
     const PmDmaEngineKind *kind;
     PmVfioRegion config;
     PmVfioRegion registers;
+    uint64_t command; /* what the register of that name was before, and is afterwards */
+    bool is_enabled;
     char *scratch; /* PM_DMA_SCRATCH_PAGES; mapped for reading and writing */
     uint64_t scratch_iova;
     PmDmaScratch *own; /* NULL: the caller's */
@@ -73,6 +75,7 @@ PmDmaEngine *pm_dma_engine_new(PmKernel *kernel, int fd, const char *name, void 
  */
 PmDmaEngine *pm_dma_engine_attach(PmIommu *iommu, PmKernel *kernel, const char *device,
                                   uint64_t avoid, uint64_t avoid_size, GError **error);
+/* Stops the device before its scratch goes, and lets it do DMA only if it could before. */
 void pm_dma_engine_free(PmDmaEngine *engine);
 
 const char *pm_dma_engine_name(const PmDmaEngine *engine);

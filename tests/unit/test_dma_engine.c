@@ -187,6 +187,69 @@ static void failure_keeps_a_device_that_was_attached_before(void **state)
     assert_true(pm_iommu_detach(fixture->iommu, DEVICE, NULL));
 }
 
+static bool is_bus_master(IommuFixture *fixture)
+{
+    const uint64_t command_register = CONFIG_BASE + 0x04;
+    int fd = pm_iommu_open_device(fixture->iommu, DEVICE, NULL);
+    uint16_t command = 0;
+
+    assert_int_equal(
+        fixture->kernel->ops->pread(fixture->kernel, fd, &command, 2, command_register), 2);
+    return (GUINT16_FROM_LE(command) & 0x4) != 0;
+}
+
+static void device_does_dma_only_while_the_engine_lives(void **state)
+{
+    IommuFixture *fixture = *state;
+    PmDmaEngine *engine;
+
+    assert_false(is_bus_master(fixture));
+    engine = make_engine(fixture, NULL);
+    assert_true(is_bus_master(fixture));
+    pm_dma_engine_free(engine);
+    assert_false(is_bus_master(fixture));
+}
+
+static void engine_that_cannot_be_made_leaves_no_device_that_does_dma(void **state)
+{
+    IommuFixture *fixture = *state;
+    g_autoptr(GError) error = NULL;
+
+    assert_false(is_bus_master(fixture));
+    /* The first read behind PCI id and command: of the registers. */
+    pm_fake_kernel_fail(fixture->kernel, PM_FAKE_CALL_PREAD, 3, EIO);
+    assert_null(make_engine(fixture, &error));
+    assert_error(&error, PM_ERROR_KERNEL, "of region 0 of " DEVICE);
+    assert_false(is_bus_master(fixture));
+}
+
+static struct {
+    IommuFixture *fixture;
+    PmDmaEngineKind kind;
+    unsigned n_stops;
+} stopped;
+
+static void note_stop(PmDmaEngine *engine)
+{
+    stopped.n_stops++;
+    assert_true(is_bus_master(stopped.fixture));
+    assert_int_equal(pm_iommu_get_n_mappings(stopped.fixture->iommu), 1);
+    pm_edu_engine.stop(engine);
+}
+
+static void engine_is_stopped_while_its_memory_is_there(void **state)
+{
+    PmDmaEngine *engine;
+
+    stopped.fixture = *state;
+    stopped.kind = pm_edu_engine;
+    stopped.kind.stop = note_stop;
+    engine = make_engine(*state, NULL);
+    engine->kind = &stopped.kind;
+    pm_dma_engine_free(engine);
+    assert_int_equal(stopped.n_stops, 1);
+}
+
 static void failed_transfer_is_an_error(void **state)
 {
     static const PmFakeCall calls[] = {PM_FAKE_CALL_PREAD, PM_FAKE_CALL_PWRITE};
@@ -290,6 +353,9 @@ int main(void)
         ENGINE_TEST(failure_of_any_call_leaves_nothing_mapped),
         ENGINE_TEST(failure_of_any_call_leaves_the_device_as_it_was),
         ENGINE_TEST(failure_keeps_a_device_that_was_attached_before),
+        ENGINE_TEST(device_does_dma_only_while_the_engine_lives),
+        ENGINE_TEST(engine_that_cannot_be_made_leaves_no_device_that_does_dma),
+        ENGINE_TEST(engine_is_stopped_while_its_memory_is_there),
         ENGINE_TEST(failed_transfer_is_an_error),
         ENGINE_TEST(edu_that_is_seen_at_work_is_slow_from_then_on),
         ENGINE_TEST(memory_that_cannot_be_unmapped_from_the_device_stays),
