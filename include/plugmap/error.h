@@ -26,8 +26,8 @@ G_BEGIN_DECLS
  * @PM_ERROR_UNALIGNED: an address or size is not a multiple of the block or page size it has to be.
  * @PM_ERROR_LIMIT: no mapping is left in the container (type1's dma_entry_limit; ENOSPC from the
  * kernel).
- * @PM_ERROR_LOCKED_MEMORY: RLIMIT_MEMLOCK would be exceeded (also ENOMEM from the kernel, unless the
- * limit is known to have room).
+ * @PM_ERROR_LOCKED_MEMORY: RLIMIT_MEMLOCK would be exceeded (also ENOMEM from the kernel, unless
+ * the limit is known to have room).
  * @PM_ERROR_OVERLAP: the range overlaps an existing mapping or region (EEXIST from the kernel).
  * @PM_ERROR_IOVA_RANGE: the range is not inside one of the IOMMU's valid I/O address ranges.
  * @PM_ERROR_NO_MAPPING: unmap of a range that is not, or not wholly, mapped.

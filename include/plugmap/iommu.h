@@ -243,8 +243,9 @@ PM_EXPORT bool pm_iommu_check_budget(PmIommu *iommu, uint64_t n_mappings, uint64
  * (no access, no block), PM_ERROR_UNALIGNED, PM_ERROR_IOVA_RANGE, PM_ERROR_OVERLAP, PM_ERROR_LIMIT,
  * PM_ERROR_LOCKED_MEMORY (ENOMEM), PM_ERROR_BAD_ADDRESS, PM_ERROR_MEMORY (for the ledger; or ENOMEM
  * though there is no locked-memory limit, or room in it), PM_ERROR_PERMISSION, PM_ERROR_BUSY,
- * PM_ERROR_NOT_FOUND (EPERM, EBUSY and ENODEV from the kernel), PM_ERROR_KERNEL; PM_ERROR_QUARANTINED (a block failed, and those before it could not be removed:
- * use pm_iommu_purge()).
+ * PM_ERROR_NOT_FOUND (EPERM, EBUSY and ENODEV from the kernel), PM_ERROR_KERNEL;
+ * PM_ERROR_QUARANTINED (a block failed, and those before it could not be removed: use
+ * pm_iommu_purge()).
  */
 PM_EXPORT bool pm_iommu_map(PmIommu *iommu, uint64_t iova, void *host, uint64_t block_size,
                             uint64_t n_blocks, PmIommuAccess access, GError **error);

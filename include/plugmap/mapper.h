@@ -70,8 +70,8 @@ PM_EXPORT bool pm_mapper_add_ram(PmMapper *mapper, uint64_t address, PmRam *ram,
  * have room (see PmMapperFlags).
  * @manager: a reference is taken.
  * Errors: PM_ERROR_UNALIGNED, PM_ERROR_IOVA_RANGE, PM_ERROR_OVERLAP, PM_ERROR_LIMIT,
- * PM_ERROR_LOCKED_MEMORY, those of pm_iommu_map(), PM_ERROR_MEMORY as above. On failure nothing is mapped and the region is
- * not added.
+ * PM_ERROR_LOCKED_MEMORY, those of pm_iommu_map(), PM_ERROR_MEMORY as above. On failure nothing is
+ * mapped and the region is not added.
  */
 PM_EXPORT bool pm_mapper_add_managed(PmMapper *mapper, uint64_t address, PmDiscardManager *manager,
                                      PmMapperFlags flags, GError **error);
