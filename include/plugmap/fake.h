@@ -14,8 +14,8 @@
  * A fresh fake kernel has one device, 0000:00:04.0 in group 1, bound to vfio-pci.
  *
  * What differs from a real kernel: device regions offer no mmap (a mapping cannot trap here);
- * VFIO_DEVICE_FEATURE, VFIO_DEVICE_IOEVENTFD and the hot-reset calls are ENOTTY;
- * interrupts that VFIO_DEVICE_SET_IRQS triggers are delivered, the device's own are not; pages are
+ * VFIO_DEVICE_FEATURE, VFIO_DEVICE_IOEVENTFD and the hot-reset calls are ENOTTY; an eventfd that
+ * unmasks INTx is taken, and does nothing when it is signalled; pages are
  * not pinned but by PM_FAKE_PIN_HOLD, so that memory that is given back under a mapping is really
  * gone; user memory is checked when it is mapped by asking the host kernel for its mappings
  * (PROCMAP_QUERY, or /proc/self/maps before Linux 6.11, which is slower); with PM_FAKE_PIN_ACCOUNT,

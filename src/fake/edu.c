@@ -55,7 +55,7 @@
 #define BUFFER_SIZE    4096U
 
 struct PmEdu {
-    const PmEduDma *dma;
+    const PmEduBus *bus;
     void *user_data;
     uint8_t config[CONFIG_SIZE];
     uint8_t buffer[BUFFER_SIZE];
@@ -87,6 +87,11 @@ static void put_le(uint8_t *bytes, unsigned size, uint64_t value)
         bytes[i] = (uint8_t)(value >> (8 * i));
 }
 
+static bool has_command(const PmEdu *edu, uint64_t bits)
+{
+    return (get_le(edu->config + CONFIG_COMMAND, 2) & bits) != 0;
+}
+
 static void init_header(PmEdu *edu)
 {
     memset(edu->config, 0, CONFIG_MEMORY);
@@ -103,11 +108,11 @@ static void init_header(PmEdu *edu)
     put_le(edu->config + CONFIG_MSI_CONTROL, 2, MSI_64_BIT);
 }
 
-PmEdu *pm_edu_new(const PmEduDma *dma, void *user_data)
+PmEdu *pm_edu_new(const PmEduBus *bus, void *user_data)
 {
     PmEdu *edu = g_new0(PmEdu, 1);
 
-    edu->dma = dma;
+    edu->bus = bus;
     edu->user_data = user_data;
     init_header(edu);
     return edu;
@@ -118,11 +123,17 @@ void pm_edu_free(PmEdu *edu)
     g_free(edu);
 }
 
+static void tell_of_intx(const PmEdu *edu)
+{
+    edu->bus->set_intx(edu->user_data, edu->intx_asserted, has_command(edu, COMMAND_INTX_DISABLE));
+}
+
 /* vfio-pci shows each user a header of its own, as the device's was at first. */
 void pm_edu_enable(PmEdu *edu)
 {
     init_header(edu);
     put_le(edu->config + CONFIG_COMMAND, 2, COMMAND_AFTER_OPEN);
+    tell_of_intx(edu);
 }
 
 void pm_edu_disable(PmEdu *edu)
@@ -136,11 +147,17 @@ uint64_t pm_edu_config_read(PmEdu *edu, uint32_t offset, unsigned size)
     return get_le(edu->config + offset, size);
 }
 
+static void set_intx(PmEdu *edu, bool asserted)
+{
+    edu->intx_asserted = asserted;
+    tell_of_intx(edu);
+}
+
 /* A device that sends messages takes its line back. */
 static void set_msi_enabled(PmEdu *edu, bool enabled)
 {
     edu->msi_enabled = enabled;
-    edu->intx_asserted = edu->intx_asserted && !enabled;
+    set_intx(edu, edu->intx_asserted && !enabled);
 }
 
 void pm_edu_set_up_msi(PmEdu *edu, bool is_set_up)
@@ -150,19 +167,23 @@ void pm_edu_set_up_msi(PmEdu *edu, bool is_set_up)
     edu->msi_is_set_up = is_set_up;
 }
 
-/* With MSI the line stays as it is: an interrupt is then a write to memory. */
+/* With MSI the line stays as it is: an interrupt is then a write to memory, by DMA. */
 static void raise_irq(PmEdu *edu, uint32_t irqs)
 {
     edu->irq_status |= irqs;
-    if (edu->irq_status != 0 && !edu->msi_enabled)
-        edu->intx_asserted = true;
+    if (edu->irq_status == 0)
+        return;
+    if (edu->msi_enabled && has_command(edu, COMMAND_BUS_MASTER))
+        edu->bus->send_message(edu->user_data);
+    if (!edu->msi_enabled)
+        set_intx(edu, true);
 }
 
 static void lower_irq(PmEdu *edu, uint32_t irqs)
 {
     edu->irq_status &= ~irqs;
     if (edu->irq_status == 0 && !edu->msi_enabled)
-        edu->intx_asserted = false;
+        set_intx(edu, false);
 }
 
 /* Linux, vfio_pci_config.c, vfio_msi_config_write: a write that touches the control register, or
@@ -197,6 +218,7 @@ void pm_edu_config_write(PmEdu *edu, uint32_t offset, uint64_t value, unsigned s
         edu->config[offset + i] = (uint8_t)((edu->config[offset + i] & ~mask) | (byte & mask));
     }
     enable_msi(edu, offset, size);
+    tell_of_intx(edu);
 }
 
 /* Whether the device's end of a transfer is inside its buffer. QEMU 7.2 aborts if it is not; this
@@ -211,16 +233,15 @@ static void transfer(PmEdu *edu)
 {
     bool from_device = edu->dma_command & DMA_FROM_DEVICE;
     uint64_t device_address = from_device ? edu->dma_source : edu->dma_destination;
-    uint64_t command = get_le(edu->config + CONFIG_COMMAND, 2);
 
-    if ((command & COMMAND_BUS_MASTER) && edu->dma_count > 0 &&
+    if (has_command(edu, COMMAND_BUS_MASTER) && edu->dma_count > 0 &&
         in_buffer(device_address, edu->dma_count)) {
         uint8_t *place = edu->buffer + (device_address - BUFFER_ADDRESS);
 
         if (from_device)
-            edu->dma->write(edu->user_data, edu->dma_destination, place, edu->dma_count);
+            edu->bus->write(edu->user_data, edu->dma_destination, place, edu->dma_count);
         else
-            edu->dma->read(edu->user_data, edu->dma_source, place, edu->dma_count);
+            edu->bus->read(edu->user_data, edu->dma_source, place, edu->dma_count);
     }
     edu->dma_command &= ~(uint64_t)DMA_START;
     if (edu->dma_command & DMA_IRQ)
@@ -255,12 +276,7 @@ static uint64_t *dma_register(PmEdu *edu, uint32_t offset)
 
 bool pm_edu_memory_enabled(const PmEdu *edu)
 {
-    return (get_le(edu->config + CONFIG_COMMAND, 2) & COMMAND_MEMORY) != 0;
-}
-
-bool pm_edu_intx_disabled(const PmEdu *edu)
-{
-    return (get_le(edu->config + CONFIG_COMMAND, 2) & COMMAND_INTX_DISABLE) != 0;
+    return has_command(edu, COMMAND_MEMORY);
 }
 
 static bool bar_access_is_decoded(uint32_t offset, unsigned size)

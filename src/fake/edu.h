@@ -14,13 +14,16 @@
 
 typedef struct PmEdu PmEdu;
 
-/* How the device reaches memory. */
+/* What the device does to others: DMA, and interrupts. */
 typedef struct {
     void (*read)(void *user_data, uint64_t iova, void *buffer, uint64_t size);
     void (*write)(void *user_data, uint64_t iova, const void *buffer, uint64_t size);
-} PmEduDma;
+    /* INTx is asserted or disabled from now on, or no longer. */
+    void (*set_intx)(void *user_data, bool asserted, bool disabled);
+    void (*send_message)(void *user_data);
+} PmEduBus;
 
-PmEdu *pm_edu_new(const PmEduDma *dma, void *user_data);
+PmEdu *pm_edu_new(const PmEduBus *bus, void *user_data);
 void pm_edu_free(PmEdu *edu);
 
 /* What vfio-pci does when a device file is opened first and closed last: COMMAND is 0x0103, and bus
@@ -38,9 +41,6 @@ bool pm_edu_memory_enabled(const PmEdu *edu);
 /* vfio-pci has set MSI up, or taken it down: interrupts are messages from then on; else they assert
  * INTx, which the STATUS register shows. */
 void pm_edu_set_up_msi(PmEdu *edu, bool is_set_up);
-
-/* The COMMAND register's bit that keeps INTx from being asserted. */
-bool pm_edu_intx_disabled(const PmEdu *edu);
 
 /* Accesses of 1, 2, 4 or 8 bytes, naturally aligned and inside the 1 MiB. */
 uint64_t pm_edu_bar_read(PmEdu *edu, uint32_t offset, unsigned size);

@@ -163,6 +163,42 @@ static int take_event(const PmFileTable *files, int32_t fd, int *event)
     return *event < 0 ? -errno : 0;
 }
 
+/* INTx is masked by its own arrival. */
+static void deliver_intx(PmIrqs *irqs)
+{
+    if (irqs->line != VFIO_PCI_INTX_IRQ_INDEX || irqs->masked || !irqs->asserted)
+        return;
+    irqs->masked = true;
+    signal_event(irqs->event);
+}
+
+static void unmask_intx(PmIrqs *irqs)
+{
+    if (irqs->disabled)
+        return;
+    irqs->masked = false;
+    deliver_intx(irqs);
+}
+
+void pm_irqs_set_intx(PmIrqs *irqs, bool asserted, bool disabled)
+{
+    bool was_disabled = irqs->disabled;
+
+    irqs->asserted = asserted;
+    irqs->disabled = disabled;
+    if (disabled && !was_disabled)
+        irqs->masked = true;
+    if (!disabled && was_disabled)
+        unmask_intx(irqs);
+    deliver_intx(irqs);
+}
+
+void pm_irqs_send_message(const PmIrqs *irqs)
+{
+    if (pm_irqs_are_messages(irqs))
+        signal_event(irqs->event);
+}
+
 static int set_line(PmIrqs *irqs, const PmFileTable *files, const Request *request)
 {
     int event;
@@ -177,7 +213,10 @@ static int set_line(PmIrqs *irqs, const PmFileTable *files, const Request *reque
     if (result < 0)
         return result;
     replace(&irqs->event, event);
+    if (irqs->line != request->index)
+        irqs->masked = irqs->disabled;
     irqs->line = request->index;
+    deliver_intx(irqs);
     return 0;
 }
 
@@ -198,8 +237,7 @@ static int trigger_none(PmIrqs *irqs, const Request *request)
     return request->data == VFIO_IRQ_SET_DATA_EVENTFD ? -ERANGE : -EINVAL;
 }
 
-static int trigger_line(PmIrqs *irqs, const PmFileTable *files, bool intx_disabled,
-                        const Request *request)
+static int trigger_line(PmIrqs *irqs, const PmFileTable *files, const Request *request)
 {
     bool is_set_up = irqs->line == request->index;
 
@@ -211,25 +249,16 @@ static int trigger_line(PmIrqs *irqs, const PmFileTable *files, bool intx_disabl
         return set_line(irqs, files, request);
     if (!is_set_up)
         return -EINVAL;
-    if (request->wanted && !(intx_disabled && request->index == VFIO_PCI_INTX_IRQ_INDEX))
+    if (request->wanted && !(irqs->disabled && request->index == VFIO_PCI_INTX_IRQ_INDEX))
         signal_event(irqs->event);
     return 0;
 }
 
-/* INTx's own; nothing comes from the device that could be held back. An eventfd that unmasks has to
- * be taken away before there can be another. */
-static int mask(PmIrqs *irqs, const PmFileTable *files, const Request *request)
+static int take_unmask_event(PmIrqs *irqs, const PmFileTable *files, const Request *request)
 {
     int event;
-    int result;
+    int result = take_event(files, request->fd, &event);
 
-    if (irqs->line != VFIO_PCI_INTX_IRQ_INDEX || request->count == 0)
-        return -EINVAL;
-    if (request->data != VFIO_IRQ_SET_DATA_EVENTFD)
-        return 0;
-    if (request->action == VFIO_IRQ_SET_ACTION_MASK)
-        return -ENOTTY;
-    result = take_event(files, request->fd, &event);
     if (result < 0)
         return result;
     if (event != NO_FD && irqs->unmask != NO_FD) {
@@ -237,6 +266,22 @@ static int mask(PmIrqs *irqs, const PmFileTable *files, const Request *request)
         return -EBUSY;
     }
     replace(&irqs->unmask, event);
+    return 0;
+}
+
+/* INTx's own. An eventfd that unmasks has to be taken away before there can be another. */
+static int mask(PmIrqs *irqs, const PmFileTable *files, const Request *request)
+{
+    bool unmask = request->action == VFIO_IRQ_SET_ACTION_UNMASK;
+
+    if (irqs->line != VFIO_PCI_INTX_IRQ_INDEX || request->count == 0)
+        return -EINVAL;
+    if (request->data == VFIO_IRQ_SET_DATA_EVENTFD)
+        return unmask ? take_unmask_event(irqs, files, request) : -ENOTTY;
+    if (request->wanted && unmask)
+        unmask_intx(irqs);
+    else if (request->wanted)
+        irqs->masked = true;
     return 0;
 }
 
@@ -264,7 +309,7 @@ static int trigger_request(PmIrqs *irqs, const PmFileTable *files, const Request
     return 0;
 }
 
-int pm_irqs_set(PmIrqs *irqs, const PmFileTable *files, bool intx_disabled, const void *argument)
+int pm_irqs_set(PmIrqs *irqs, const PmFileTable *files, const void *argument)
 {
     Request request;
     int result = read_request(&request, argument);
@@ -272,9 +317,8 @@ int pm_irqs_set(PmIrqs *irqs, const PmFileTable *files, bool intx_disabled, cons
     if (result < 0)
         return result;
     if (request.action == VFIO_IRQ_SET_ACTION_TRIGGER)
-        return request.index == VFIO_PCI_REQ_IRQ_INDEX
-                   ? trigger_request(irqs, files, &request)
-                   : trigger_line(irqs, files, intx_disabled, &request);
+        return request.index == VFIO_PCI_REQ_IRQ_INDEX ? trigger_request(irqs, files, &request)
+                                                       : trigger_line(irqs, files, &request);
     if (request.index == VFIO_PCI_INTX_IRQ_INDEX && (request.action == VFIO_IRQ_SET_ACTION_MASK ||
                                                      request.action == VFIO_IRQ_SET_ACTION_UNMASK))
         return mask(irqs, files, &request);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Who is told of a device's interrupts. Linux: drivers/vfio/pci/vfio_pci_intrs.c. The device itself
- * does not deliver any here; they can be triggered by hand.
+ * Who is told of a device's interrupts. Linux: drivers/vfio/pci/vfio_pci_intrs.c.
  */
 #ifndef PLUGMAP_FAKE_IRQS_H
 #define PLUGMAP_FAKE_IRQS_H
@@ -15,6 +14,9 @@ typedef struct {
     int64_t line;   /* the index that is set up, INTx or MSI; -1: neither */
     int event;      /* its eventfd, a descriptor of our own; -1: none */
     int unmask;     /* one that unmasks INTx; -1: none */
+    bool asserted;  /* the device's INTx */
+    bool disabled;  /* INTx, by the COMMAND register */
+    bool masked;    /* INTx that is set up */
     bool msi_tried; /* set up since this was last cleared, if only until its eventfd proved bad */
     int requested;  /* that of VFIO_PCI_REQ_IRQ_INDEX; -1: none */
 } PmIrqs;
@@ -29,7 +31,13 @@ bool pm_irqs_are_messages(const PmIrqs *irqs);
 void pm_irqs_clear(PmIrqs *irqs);
 
 /* VFIO_DEVICE_SET_IRQS. @files: the fake kernel's own, which are no eventfds though they look it.
- * @intx_disabled: by the COMMAND register. Returns 0 or -errno. */
-int pm_irqs_set(PmIrqs *irqs, const PmFileTable *files, bool intx_disabled, const void *argument);
+ * Returns 0 or -errno. */
+int pm_irqs_set(PmIrqs *irqs, const PmFileTable *files, const void *argument);
+
+/* The device asserts INTx from now on, or does not; @disabled: the COMMAND register keeps it from
+ * that. */
+void pm_irqs_set_intx(PmIrqs *irqs, bool asserted, bool disabled);
+/* The device sends a message. */
+void pm_irqs_send_message(const PmIrqs *irqs);
 
 #endif

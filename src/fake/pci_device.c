@@ -25,9 +25,25 @@ static void device_dma_write(void *user_data, uint64_t iova, const void *buffer,
                  size);
 }
 
-static const PmEduDma device_dma = {
+static void device_set_intx(void *user_data, bool asserted, bool disabled)
+{
+    PmPciDevice *device = user_data;
+
+    pm_irqs_set_intx(&device->irqs, asserted, disabled);
+}
+
+static void device_send_message(void *user_data)
+{
+    const PmPciDevice *device = user_data;
+
+    pm_irqs_send_message(&device->irqs);
+}
+
+static const PmEduBus device_bus = {
     .read = device_dma_read,
     .write = device_dma_write,
+    .set_intx = device_set_intx,
+    .send_message = device_send_message,
 };
 
 PmPciDevice *pm_pci_device_new(PmGroup *group, const char *address, const char *driver,
@@ -41,7 +57,7 @@ PmPciDevice *pm_pci_device_new(PmGroup *group, const char *address, const char *
     device->number = number;
     pm_irqs_init(&device->irqs);
     if (g_strcmp0(driver, VFIO_DRIVER) == 0)
-        device->edu = pm_edu_new(&device_dma, device);
+        device->edu = pm_edu_new(&device_bus, device);
     return device;
 }
 
@@ -76,8 +92,7 @@ int pm_pci_device_ioctl(PmPciDevice *device, unsigned long request, void *argume
     int result;
 
     if (request == VFIO_DEVICE_SET_IRQS) {
-        result =
-            pm_irqs_set(&device->irqs, &fake->files, pm_edu_intx_disabled(device->edu), argument);
+        result = pm_irqs_set(&device->irqs, &fake->files, argument);
         if (device->irqs.msi_tried)
             pm_edu_set_up_msi(device->edu, true);
         device->irqs.msi_tried = false;

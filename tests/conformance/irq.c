@@ -1,77 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* VFIO_DEVICE_SET_IRQS: eventfds for a device's interrupts, triggered by hand. */
-#include "device_util.h"
+#include "irq_util.h"
 
 #include <sys/eventfd.h>
-
-#define INTX VFIO_PCI_INTX_IRQ_INDEX
-#define MSI  VFIO_PCI_MSI_IRQ_INDEX
-#define REQ  VFIO_PCI_REQ_IRQ_INDEX
-
-#define STATUS           (CONFIG + 0x06)
-#define STATUS_INTERRUPT 0x08
-#define MSI_CONTROL      (CONFIG + 0x42)
-
-#define NONE    VFIO_IRQ_SET_DATA_NONE
-#define BOOL    VFIO_IRQ_SET_DATA_BOOL
-#define EVENTFD VFIO_IRQ_SET_DATA_EVENTFD
-#define MASK    VFIO_IRQ_SET_ACTION_MASK
-#define UNMASK  VFIO_IRQ_SET_ACTION_UNMASK
-#define TRIGGER VFIO_IRQ_SET_ACTION_TRIGGER
-
-/* struct vfio_irq_set and room for one interrupt's data. */
-typedef struct {
-    uint32_t argsz;
-    uint32_t flags;
-    uint32_t index;
-    uint32_t start;
-    uint32_t count;
-    int32_t data;
-} Set;
-
-/* A device, and an eventfd. */
-typedef struct {
-    Kernel *kernel;
-    int device;
-    int event;
-} Irq;
-
-static Irq irq_open(Kernel *kernel)
-{
-    Irq irq = {kernel, device_open(kernel), eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
-
-    assert_true(irq.event >= 0);
-    return irq;
-}
-
-static int send(Irq *irq, Set set)
-{
-    return kernel_ioctl(irq->kernel, irq->device, VFIO_DEVICE_SET_IRQS, &set);
-}
-
-static int no_data(Irq *irq, uint32_t action, uint32_t index, uint32_t count)
-{
-    return send(irq, (Set){.argsz = 20, .flags = NONE | action, .index = index, .count = count});
-}
-
-static int with_data(Irq *irq, uint32_t flags, uint32_t index, int32_t data)
-{
-    return send(
-        irq, (Set){.argsz = sizeof(Set), .flags = flags, .index = index, .count = 1, .data = data});
-}
-
-static int set_event(Irq *irq, uint32_t index, int fd)
-{
-    return with_data(irq, EVENTFD | TRIGGER, index, fd);
-}
-
-/* How often it was signalled since last asked. */
-static uint64_t n_events(Irq *irq)
-{
-    uint64_t n = 0;
-
-    return read(irq->event, &n, sizeof(n)) == sizeof(n) ? n : 0;
-}
 
 static void a_bad_struct_is_refused(void **state)
 {
@@ -87,7 +18,7 @@ static void a_bad_struct_is_refused(void **state)
     Irq irq = irq_open(*state);
 
     for (size_t i = 0; i < G_N_ELEMENTS(bad); i++)
-        assert_int_equal(send(&irq, bad[i]), -EINVAL);
+        assert_int_equal(irq_send(&irq, bad[i]), -EINVAL);
     assert_int_equal(kernel_ioctl(irq.kernel, irq.device, VFIO_DEVICE_SET_IRQS, NULL), -EFAULT);
 }
 
@@ -117,19 +48,19 @@ static void interrupts_that_are_not_there_are_einval(void **state)
     Irq irq = irq_open(*state);
 
     for (size_t i = 0; i < G_N_ELEMENTS(bad); i++)
-        assert_int_equal(send(&irq, bad[i]), -EINVAL);
+        assert_int_equal(irq_send(&irq, bad[i]), -EINVAL);
 }
 
 static void actions_that_an_interrupt_does_not_know_are_enotty(void **state)
 {
     Irq irq = irq_open(*state);
 
-    assert_int_equal(no_data(&irq, MASK, MSI, 1), -ENOTTY);
-    assert_int_equal(no_data(&irq, UNMASK, MSI, 1), -ENOTTY);
-    assert_int_equal(no_data(&irq, MASK, REQ, 1), -ENOTTY);
-    assert_int_equal(no_data(&irq, UNMASK, REQ, 1), -ENOTTY);
-    assert_int_equal(no_data(&irq, UNMASK | TRIGGER, MSI, 1), -ENOTTY);
-    assert_int_equal(no_data(&irq, 0, MSI, 1), -ENOTTY);
+    assert_int_equal(irq_no_data(&irq, MASK, MSI, 1), -ENOTTY);
+    assert_int_equal(irq_no_data(&irq, UNMASK, MSI, 1), -ENOTTY);
+    assert_int_equal(irq_no_data(&irq, MASK, REQ, 1), -ENOTTY);
+    assert_int_equal(irq_no_data(&irq, UNMASK, REQ, 1), -ENOTTY);
+    assert_int_equal(irq_no_data(&irq, UNMASK | TRIGGER, MSI, 1), -ENOTTY);
+    assert_int_equal(irq_no_data(&irq, 0, MSI, 1), -ENOTTY);
 }
 
 static void what_is_not_set_up_cannot_be_triggered_masked_or_taken_down(void **state)
@@ -138,11 +69,11 @@ static void what_is_not_set_up_cannot_be_triggered_masked_or_taken_down(void **s
     Irq irq = irq_open(*state);
 
     for (size_t i = 0; i < G_N_ELEMENTS(indices); i++) {
-        assert_int_equal(no_data(&irq, TRIGGER, indices[i], 1), -EINVAL);
-        assert_int_equal(no_data(&irq, TRIGGER, indices[i], 0), -EINVAL);
+        assert_int_equal(irq_no_data(&irq, TRIGGER, indices[i], 1), -EINVAL);
+        assert_int_equal(irq_no_data(&irq, TRIGGER, indices[i], 0), -EINVAL);
     }
-    assert_int_equal(no_data(&irq, MASK, INTX, 1), -EINVAL);
-    assert_int_equal(no_data(&irq, UNMASK, INTX, 1), -EINVAL);
+    assert_int_equal(irq_no_data(&irq, MASK, INTX, 1), -EINVAL);
+    assert_int_equal(irq_no_data(&irq, UNMASK, INTX, 1), -EINVAL);
 }
 
 static void an_eventfd_is_signalled_by_a_trigger(void **state)
@@ -151,10 +82,10 @@ static void an_eventfd_is_signalled_by_a_trigger(void **state)
     Irq irq = irq_open(*state);
 
     for (size_t i = 0; i < G_N_ELEMENTS(indices); i++) {
-        assert_int_equal(set_event(&irq, indices[i], irq.event), 0);
-        assert_int_equal(no_data(&irq, TRIGGER, indices[i], 1), 0);
-        assert_int_equal(n_events(&irq), 1);
-        assert_int_equal(no_data(&irq, TRIGGER, indices[i], 0), 0);
+        assert_int_equal(irq_set_event(&irq, indices[i], irq.event), 0);
+        assert_int_equal(irq_no_data(&irq, TRIGGER, indices[i], 1), 0);
+        assert_int_equal(irq_n_events(&irq), 1);
+        assert_int_equal(irq_no_data(&irq, TRIGGER, indices[i], 0), 0);
     }
 }
 
@@ -164,12 +95,12 @@ static void a_byte_says_whether_to_trigger(void **state)
     Irq irq = irq_open(*state);
 
     for (size_t i = 0; i < G_N_ELEMENTS(indices); i++) {
-        assert_int_equal(set_event(&irq, indices[i], irq.event), 0);
-        assert_int_equal(with_data(&irq, BOOL | TRIGGER, indices[i], 0), 0);
-        assert_int_equal(n_events(&irq), 0);
-        assert_int_equal(with_data(&irq, BOOL | TRIGGER, indices[i], 1), 0);
-        assert_int_equal(n_events(&irq), 1);
-        assert_int_equal(no_data(&irq, TRIGGER, indices[i], 0), 0);
+        assert_int_equal(irq_set_event(&irq, indices[i], irq.event), 0);
+        assert_int_equal(irq_with_data(&irq, BOOL | TRIGGER, indices[i], 0), 0);
+        assert_int_equal(irq_n_events(&irq), 0);
+        assert_int_equal(irq_with_data(&irq, BOOL | TRIGGER, indices[i], 1), 0);
+        assert_int_equal(irq_n_events(&irq), 1);
+        assert_int_equal(irq_no_data(&irq, TRIGGER, indices[i], 0), 0);
     }
 }
 
@@ -177,10 +108,10 @@ static void what_was_taken_down_cannot_be_triggered(void **state)
 {
     Irq irq = irq_open(*state);
 
-    assert_int_equal(set_event(&irq, MSI, irq.event), 0);
-    assert_int_equal(no_data(&irq, TRIGGER, MSI, 0), 0);
-    assert_int_equal(no_data(&irq, TRIGGER, MSI, 1), -EINVAL);
-    assert_int_equal(n_events(&irq), 0);
+    assert_int_equal(irq_set_event(&irq, MSI, irq.event), 0);
+    assert_int_equal(irq_no_data(&irq, TRIGGER, MSI, 0), 0);
+    assert_int_equal(irq_no_data(&irq, TRIGGER, MSI, 1), -EINVAL);
+    assert_int_equal(irq_n_events(&irq), 0);
 }
 
 static void a_bad_descriptor_sets_nothing_up(void **state)
@@ -189,9 +120,9 @@ static void a_bad_descriptor_sets_nothing_up(void **state)
     Irq irq = irq_open(*state);
 
     for (size_t i = 0; i < G_N_ELEMENTS(indices); i++) {
-        assert_int_equal(set_event(&irq, indices[i], 1 << 20), -EBADF);
-        assert_int_equal(set_event(&irq, indices[i], irq.kernel->group), -EINVAL);
-        assert_int_equal(no_data(&irq, TRIGGER, indices[i], 1), -EINVAL);
+        assert_int_equal(irq_set_event(&irq, indices[i], 1 << 20), -EBADF);
+        assert_int_equal(irq_set_event(&irq, indices[i], irq.kernel->group), -EINVAL);
+        assert_int_equal(irq_no_data(&irq, TRIGGER, indices[i], 1), -EINVAL);
     }
 }
 
@@ -201,9 +132,9 @@ static void without_a_descriptor_it_is_set_up_and_silent(void **state)
     Irq irq = irq_open(*state);
 
     for (size_t i = 0; i < G_N_ELEMENTS(indices); i++) {
-        assert_int_equal(set_event(&irq, indices[i], -1), 0);
-        assert_int_equal(no_data(&irq, TRIGGER, indices[i], 1), 0);
-        assert_int_equal(no_data(&irq, TRIGGER, indices[i], 0), 0);
+        assert_int_equal(irq_set_event(&irq, indices[i], -1), 0);
+        assert_int_equal(irq_no_data(&irq, TRIGGER, indices[i], 1), 0);
+        assert_int_equal(irq_no_data(&irq, TRIGGER, indices[i], 0), 0);
     }
 }
 
@@ -211,9 +142,9 @@ static void a_request_without_a_descriptor_is_taken_down(void **state)
 {
     Irq irq = irq_open(*state);
 
-    assert_int_equal(set_event(&irq, REQ, irq.event), 0);
-    assert_int_equal(set_event(&irq, REQ, -1), 0);
-    assert_int_equal(no_data(&irq, TRIGGER, REQ, 1), -EINVAL);
+    assert_int_equal(irq_set_event(&irq, REQ, irq.event), 0);
+    assert_int_equal(irq_set_event(&irq, REQ, -1), 0);
+    assert_int_equal(irq_no_data(&irq, TRIGGER, REQ, 1), -EINVAL);
 }
 
 static void an_eventfd_can_be_changed(void **state)
@@ -221,44 +152,44 @@ static void an_eventfd_can_be_changed(void **state)
     Irq irq = irq_open(*state);
     int first = irq.event;
 
-    assert_int_equal(set_event(&irq, MSI, first), 0);
+    assert_int_equal(irq_set_event(&irq, MSI, first), 0);
     irq.event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    assert_int_equal(set_event(&irq, MSI, irq.event), 0);
-    assert_int_equal(no_data(&irq, TRIGGER, MSI, 1), 0);
-    assert_int_equal(n_events(&irq), 1);
+    assert_int_equal(irq_set_event(&irq, MSI, irq.event), 0);
+    assert_int_equal(irq_no_data(&irq, TRIGGER, MSI, 1), 0);
+    assert_int_equal(irq_n_events(&irq), 1);
     close(irq.event);
     irq.event = first;
-    assert_int_equal(n_events(&irq), 0);
+    assert_int_equal(irq_n_events(&irq), 0);
 }
 
 static void a_bad_descriptor_leaves_msi_silent(void **state)
 {
     Irq irq = irq_open(*state);
 
-    assert_int_equal(set_event(&irq, MSI, irq.event), 0);
-    assert_int_equal(set_event(&irq, MSI, 1 << 20), -EBADF);
-    assert_int_equal(no_data(&irq, TRIGGER, MSI, 1), 0);
-    assert_int_equal(n_events(&irq), 0);
+    assert_int_equal(irq_set_event(&irq, MSI, irq.event), 0);
+    assert_int_equal(irq_set_event(&irq, MSI, 1 << 20), -EBADF);
+    assert_int_equal(irq_no_data(&irq, TRIGGER, MSI, 1), 0);
+    assert_int_equal(irq_n_events(&irq), 0);
 }
 
 static void a_bad_descriptor_leaves_intx_as_it_was(void **state)
 {
     Irq irq = irq_open(*state);
 
-    assert_int_equal(set_event(&irq, INTX, irq.event), 0);
-    assert_int_equal(set_event(&irq, INTX, 1 << 20), -EBADF);
-    assert_int_equal(no_data(&irq, TRIGGER, INTX, 1), 0);
-    assert_int_equal(n_events(&irq), 1);
+    assert_int_equal(irq_set_event(&irq, INTX, irq.event), 0);
+    assert_int_equal(irq_set_event(&irq, INTX, 1 << 20), -EBADF);
+    assert_int_equal(irq_no_data(&irq, TRIGGER, INTX, 1), 0);
+    assert_int_equal(irq_n_events(&irq), 1);
 }
 
 static void a_bad_descriptor_leaves_a_request_as_it_was(void **state)
 {
     Irq irq = irq_open(*state);
 
-    assert_int_equal(set_event(&irq, REQ, irq.event), 0);
-    assert_int_equal(set_event(&irq, REQ, 1 << 20), -EBADF);
-    assert_int_equal(no_data(&irq, TRIGGER, REQ, 1), 0);
-    assert_int_equal(n_events(&irq), 1);
+    assert_int_equal(irq_set_event(&irq, REQ, irq.event), 0);
+    assert_int_equal(irq_set_event(&irq, REQ, 1 << 20), -EBADF);
+    assert_int_equal(irq_no_data(&irq, TRIGGER, REQ, 1), 0);
+    assert_int_equal(irq_n_events(&irq), 1);
 }
 
 static void an_eventfd_that_the_caller_closes_lives_on(void **state)
@@ -266,51 +197,51 @@ static void an_eventfd_that_the_caller_closes_lives_on(void **state)
     Irq irq = irq_open(*state);
     int copy = dup(irq.event);
 
-    assert_int_equal(set_event(&irq, MSI, copy), 0);
+    assert_int_equal(irq_set_event(&irq, MSI, copy), 0);
     close(copy);
-    assert_int_equal(no_data(&irq, TRIGGER, MSI, 1), 0);
-    assert_int_equal(n_events(&irq), 1);
+    assert_int_equal(irq_no_data(&irq, TRIGGER, MSI, 1), 0);
+    assert_int_equal(irq_n_events(&irq), 1);
 }
 
 static void intx_and_msi_exclude_each_other(void **state)
 {
     Irq irq = irq_open(*state);
 
-    assert_int_equal(set_event(&irq, MSI, irq.event), 0);
-    assert_int_equal(set_event(&irq, INTX, irq.event), -EINVAL);
-    assert_int_equal(no_data(&irq, TRIGGER, INTX, 0), -EINVAL);
-    assert_int_equal(no_data(&irq, TRIGGER, MSI, 0), 0);
-    assert_int_equal(set_event(&irq, INTX, irq.event), 0);
-    assert_int_equal(set_event(&irq, MSI, irq.event), -EINVAL);
-    assert_int_equal(set_event(&irq, REQ, irq.event), 0);
+    assert_int_equal(irq_set_event(&irq, MSI, irq.event), 0);
+    assert_int_equal(irq_set_event(&irq, INTX, irq.event), -EINVAL);
+    assert_int_equal(irq_no_data(&irq, TRIGGER, INTX, 0), -EINVAL);
+    assert_int_equal(irq_no_data(&irq, TRIGGER, MSI, 0), 0);
+    assert_int_equal(irq_set_event(&irq, INTX, irq.event), 0);
+    assert_int_equal(irq_set_event(&irq, MSI, irq.event), -EINVAL);
+    assert_int_equal(irq_set_event(&irq, REQ, irq.event), 0);
 }
 
 static void intx_can_be_masked_and_unmasked_again_and_again(void **state)
 {
     Irq irq = irq_open(*state);
 
-    assert_int_equal(set_event(&irq, INTX, irq.event), 0);
+    assert_int_equal(irq_set_event(&irq, INTX, irq.event), 0);
     for (unsigned i = 0; i < 2; i++)
-        assert_int_equal(no_data(&irq, MASK, INTX, 1), 0);
+        assert_int_equal(irq_no_data(&irq, MASK, INTX, 1), 0);
     for (unsigned i = 0; i < 2; i++)
-        assert_int_equal(no_data(&irq, UNMASK, INTX, 1), 0);
-    assert_int_equal(with_data(&irq, BOOL | MASK, INTX, 1), 0);
-    assert_int_equal(with_data(&irq, BOOL | UNMASK, INTX, 1), 0);
-    assert_int_equal(no_data(&irq, MASK, INTX, 0), -EINVAL);
-    assert_int_equal(with_data(&irq, EVENTFD | MASK, INTX, irq.event), -ENOTTY);
+        assert_int_equal(irq_no_data(&irq, UNMASK, INTX, 1), 0);
+    assert_int_equal(irq_with_data(&irq, BOOL | MASK, INTX, 1), 0);
+    assert_int_equal(irq_with_data(&irq, BOOL | UNMASK, INTX, 1), 0);
+    assert_int_equal(irq_no_data(&irq, MASK, INTX, 0), -EINVAL);
+    assert_int_equal(irq_with_data(&irq, EVENTFD | MASK, INTX, irq.event), -ENOTTY);
 }
 
 static void intx_that_the_command_register_disables_is_not_triggered(void **state)
 {
     Irq irq = irq_open(*state);
 
-    assert_int_equal(set_event(&irq, INTX, irq.event), 0);
+    assert_int_equal(irq_set_event(&irq, INTX, irq.event), 0);
     device_put(irq.kernel, irq.device, COMMAND, 0x0503, 2);
-    assert_int_equal(no_data(&irq, TRIGGER, INTX, 1), 0);
-    assert_int_equal(n_events(&irq), 0);
+    assert_int_equal(irq_no_data(&irq, TRIGGER, INTX, 1), 0);
+    assert_int_equal(irq_n_events(&irq), 0);
     device_put(irq.kernel, irq.device, COMMAND, 0x0103, 2);
-    assert_int_equal(no_data(&irq, TRIGGER, INTX, 1), 0);
-    assert_int_equal(n_events(&irq), 1);
+    assert_int_equal(irq_no_data(&irq, TRIGGER, INTX, 1), 0);
+    assert_int_equal(irq_n_events(&irq), 1);
 }
 
 static void no_vector_of_msi_can_be_set_but_not_as_the_first(void **state)
@@ -318,37 +249,37 @@ static void no_vector_of_msi_can_be_set_but_not_as_the_first(void **state)
     Irq irq = irq_open(*state);
     Set none = {.argsz = sizeof(Set), .flags = EVENTFD | TRIGGER, .index = MSI, .count = 0};
 
-    assert_int_equal(send(&irq, none), -ERANGE);
-    assert_int_equal(set_event(&irq, MSI, irq.event), 0);
-    assert_int_equal(send(&irq, none), 0);
+    assert_int_equal(irq_send(&irq, none), -ERANGE);
+    assert_int_equal(irq_set_event(&irq, MSI, irq.event), 0);
+    assert_int_equal(irq_send(&irq, none), 0);
     none.flags = BOOL | TRIGGER;
-    assert_int_equal(send(&irq, none), 0);
-    assert_int_equal(no_data(&irq, TRIGGER, MSI, 1), 0);
-    assert_int_equal(n_events(&irq), 1);
+    assert_int_equal(irq_send(&irq, none), 0);
+    assert_int_equal(irq_no_data(&irq, TRIGGER, MSI, 1), 0);
+    assert_int_equal(irq_n_events(&irq), 1);
     none.index = INTX;
-    assert_int_equal(send(&irq, none), -EINVAL);
+    assert_int_equal(irq_send(&irq, none), -EINVAL);
 }
 
 static void an_eventfd_that_unmasks_has_to_be_taken_away_before_another(void **state)
 {
     Irq irq = irq_open(*state);
 
-    assert_int_equal(set_event(&irq, INTX, irq.event), 0);
-    assert_int_equal(with_data(&irq, EVENTFD | UNMASK, INTX, irq.event), 0);
-    assert_int_equal(with_data(&irq, EVENTFD | UNMASK, INTX, irq.event), -EBUSY);
-    assert_int_equal(with_data(&irq, EVENTFD | UNMASK, INTX, -1), 0);
-    assert_int_equal(with_data(&irq, EVENTFD | UNMASK, INTX, irq.event), 0);
+    assert_int_equal(irq_set_event(&irq, INTX, irq.event), 0);
+    assert_int_equal(irq_with_data(&irq, EVENTFD | UNMASK, INTX, irq.event), 0);
+    assert_int_equal(irq_with_data(&irq, EVENTFD | UNMASK, INTX, irq.event), -EBUSY);
+    assert_int_equal(irq_with_data(&irq, EVENTFD | UNMASK, INTX, -1), 0);
+    assert_int_equal(irq_with_data(&irq, EVENTFD | UNMASK, INTX, irq.event), 0);
 }
 
 static void an_eventfd_that_unmasks_goes_with_its_line(void **state)
 {
     Irq irq = irq_open(*state);
 
-    assert_int_equal(set_event(&irq, INTX, irq.event), 0);
-    assert_int_equal(with_data(&irq, EVENTFD | UNMASK, INTX, irq.event), 0);
-    assert_int_equal(no_data(&irq, TRIGGER, INTX, 0), 0);
-    assert_int_equal(set_event(&irq, INTX, irq.event), 0);
-    assert_int_equal(with_data(&irq, EVENTFD | UNMASK, INTX, irq.event), 0);
+    assert_int_equal(irq_set_event(&irq, INTX, irq.event), 0);
+    assert_int_equal(irq_with_data(&irq, EVENTFD | UNMASK, INTX, irq.event), 0);
+    assert_int_equal(irq_no_data(&irq, TRIGGER, INTX, 0), 0);
+    assert_int_equal(irq_set_event(&irq, INTX, irq.event), 0);
+    assert_int_equal(irq_with_data(&irq, EVENTFD | UNMASK, INTX, irq.event), 0);
 }
 
 static void msi_can_be_enabled_in_its_control_register_once_it_is_set_up(void **state)
@@ -357,10 +288,10 @@ static void msi_can_be_enabled_in_its_control_register_once_it_is_set_up(void **
 
     device_put(irq.kernel, irq.device, MSI_CONTROL, 1, 1);
     assert_int_equal(device_get(irq.kernel, irq.device, MSI_CONTROL, 1) & 1, 0);
-    assert_int_equal(set_event(&irq, MSI, irq.event), 0);
+    assert_int_equal(irq_set_event(&irq, MSI, irq.event), 0);
     device_put(irq.kernel, irq.device, MSI_CONTROL, 1, 1);
     assert_int_equal(device_get(irq.kernel, irq.device, MSI_CONTROL, 1) & 1, 1);
-    assert_int_equal(no_data(&irq, TRIGGER, MSI, 0), 0);
+    assert_int_equal(irq_no_data(&irq, TRIGGER, MSI, 0), 0);
     assert_int_equal(device_get(irq.kernel, irq.device, MSI_CONTROL, 1) & 1, 1);
     device_put(irq.kernel, irq.device, MSI_CONTROL, 1, 1);
     assert_int_equal(device_get(irq.kernel, irq.device, MSI_CONTROL, 1) & 1, 0);
@@ -370,39 +301,39 @@ static void msi_takes_back_an_intx_that_is_raised(void **state)
 {
     Irq irq = irq_open(*state);
 
-    device_put(irq.kernel, irq.device, BAR0 + 0x60, 1, 4);
+    irq_raise(&irq);
     assert_int_equal(device_get(irq.kernel, irq.device, STATUS, 2) & STATUS_INTERRUPT,
                      STATUS_INTERRUPT);
-    assert_int_equal(set_event(&irq, MSI, irq.event), 0);
+    assert_int_equal(irq_set_event(&irq, MSI, irq.event), 0);
     assert_int_equal(device_get(irq.kernel, irq.device, STATUS, 2) & STATUS_INTERRUPT, 0);
-    assert_int_equal(no_data(&irq, TRIGGER, MSI, 0), 0);
+    assert_int_equal(irq_no_data(&irq, TRIGGER, MSI, 0), 0);
     assert_int_equal(device_get(irq.kernel, irq.device, STATUS, 2) & STATUS_INTERRUPT, 0);
-    device_put(irq.kernel, irq.device, BAR0 + 0x64, 1, 4);
+    irq_acknowledge(&irq);
 }
 
 static void even_msi_that_fails_takes_back_an_intx(void **state)
 {
     Irq irq = irq_open(*state);
 
-    device_put(irq.kernel, irq.device, BAR0 + 0x60, 1, 4);
-    assert_int_equal(set_event(&irq, MSI, STDOUT_FILENO), -EINVAL);
+    irq_raise(&irq);
+    assert_int_equal(irq_set_event(&irq, MSI, STDOUT_FILENO), -EINVAL);
     assert_int_equal(device_get(irq.kernel, irq.device, STATUS, 2) & STATUS_INTERRUPT, 0);
-    device_put(irq.kernel, irq.device, BAR0 + 0x64, 1, 4);
+    irq_acknowledge(&irq);
 }
 
 static void msi_that_the_control_register_disables_is_intx_again(void **state)
 {
     Irq irq = irq_open(*state);
 
-    assert_int_equal(set_event(&irq, MSI, irq.event), 0);
+    assert_int_equal(irq_set_event(&irq, MSI, irq.event), 0);
     device_put(irq.kernel, irq.device, MSI_CONTROL, 0, 1);
-    device_put(irq.kernel, irq.device, BAR0 + 0x60, 1, 4);
+    irq_raise(&irq);
     assert_int_equal(device_get(irq.kernel, irq.device, STATUS, 2) & STATUS_INTERRUPT,
                      STATUS_INTERRUPT);
     device_put(irq.kernel, irq.device, MSI_CONTROL, 1, 1);
     assert_int_equal(device_get(irq.kernel, irq.device, STATUS, 2) & STATUS_INTERRUPT, 0);
-    assert_int_equal(no_data(&irq, TRIGGER, MSI, 0), 0);
-    device_put(irq.kernel, irq.device, BAR0 + 0x64, 1, 4);
+    assert_int_equal(irq_no_data(&irq, TRIGGER, MSI, 0), 0);
+    irq_acknowledge(&irq);
 }
 
 static void closing_the_device_takes_all_down(void **state)
@@ -411,11 +342,11 @@ static void closing_the_device_takes_all_down(void **state)
     Irq irq = irq_open(*state);
 
     for (size_t i = 0; i < G_N_ELEMENTS(indices); i++)
-        assert_int_equal(set_event(&irq, indices[i], irq.event), 0);
+        assert_int_equal(irq_set_event(&irq, indices[i], irq.event), 0);
     assert_int_equal(kernel_close(irq.kernel, irq.device), 0);
     irq.device = device_open(irq.kernel);
     for (size_t i = 0; i < G_N_ELEMENTS(indices); i++)
-        assert_int_equal(no_data(&irq, TRIGGER, indices[i], 1), -EINVAL);
+        assert_int_equal(irq_no_data(&irq, TRIGGER, indices[i], 1), -EINVAL);
 }
 
 int main(void)

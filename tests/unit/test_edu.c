@@ -45,14 +45,31 @@ static void bus_write(void *user_data, uint64_t iova, const void *buffer, uint64
     setup->n_transfers++;
 }
 
+static void bus_set_intx(void *user_data, bool asserted, bool disabled)
+{
+    (void)user_data;
+    (void)asserted;
+    (void)disabled;
+}
+
+static void bus_send_message(void *user_data)
+{
+    (void)user_data;
+}
+
 static int make(void **state)
 {
-    static const PmEduDma dma = {.read = bus_read, .write = bus_write};
+    static const PmEduBus bus = {
+        .read = bus_read,
+        .write = bus_write,
+        .set_intx = bus_set_intx,
+        .send_message = bus_send_message,
+    };
     Setup *setup = g_new0(Setup, 1);
 
     setup->version = PM_FAKE_LINUX_6_12;
     setup->base = UINT64_C(0x100000000);
-    setup->edu = pm_edu_new(&dma, setup);
+    setup->edu = pm_edu_new(&bus, setup);
     pm_edu_enable(setup->edu);
     *state = setup;
     return 0;
