@@ -105,10 +105,3 @@ void choose_memory(Op *op, GRand *random)
     op->host = area_address(area) + page * PAGE;
     op->size = (1 + choose_below(random, MIN(AREA_PAGES - page, 8))) * PAGE;
 }
-
-uint64_t choose_dma(GRand *random)
-{
-    uint64_t iova = choose_iova(random) & -PAGE;
-
-    return (iova >> 20) == 0xfee || iova >> 32 != 0 ? UINT64_C(0x100000) : iova;
-}

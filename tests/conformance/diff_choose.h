@@ -23,9 +23,6 @@ bool choose_once_in(GRand *random, unsigned n);
 uint64_t choose_iova(GRand *random);
 uint64_t choose_size(GRand *random, uint64_t iova);
 uint64_t choose_host(GRand *random);
-/* Not where a write is an interrupt, nor beyond what the IOMMU decodes: QEMU's machine reacts in
- * other ways than by a refusal. */
-uint64_t choose_dma(GRand *random);
 /* Place and said size of a struct of @size bytes. */
 void choose_argument(Op *op, uint32_t size, GRand *random);
 void choose_memory(Op *op, GRand *random);

@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* What random lives do to an open device: its configuration space, its registers (QEMU's edu) and
  * its interrupts. */
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <unistd.h>
 
 #include "diff_world.h"
 #include "kernel-uapi/vfio.h"
@@ -23,6 +28,8 @@
 #define REG_DMA_END        0xa0
 #define COMMAND_REGISTER   0x04
 
+static const char all_ones[4] = {-1, -1, -1, -1};
+
 static bool get_device(const World *world, const Op *op, int *fds)
 {
     for (int i = 0; i < N_SIDES; i++)
@@ -30,25 +37,69 @@ static bool get_device(const World *world, const Op *op, int *fds)
     return fds[HOST] >= 0 && fds[FAKE] >= 0;
 }
 
+static int make_event(void)
+{
+    int event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+
+    if (event < 0) {
+        perror("differential: eventfd");
+        exit(2);
+    }
+    return event;
+}
+
+/* One descriptor for both sides, whose arguments have to be equal; it is the eventfd of the side
+ * that is called. */
 static int event_of_all(void)
 {
     static int event = -1;
 
     if (event < 0)
-        event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        event = make_event();
     return event;
 }
 
-/* The data are one eventfd, none, or a truth value. */
-static void set_irqs(World *world, const Op *op)
+/* What a real kernel waits for to unmask INTx; nothing signals it. */
+static int quiet_event(void)
 {
-    const int data[] = {event_of_all(), -1, 1, 0};
-    const int32_t words[6] = {(int32_t)op->argsz, (int32_t)op->flags, (int32_t)op->other,
-                              (int32_t)op->iova,  (int32_t)op->size,  data[op->host]};
-    int fds[N_SIDES];
+    static int event = -1;
 
-    if (get_device(world, op, fds))
-        (void)world_ioctl(world, fds, VFIO_DEVICE_SET_IRQS, words, sizeof words, op);
+    if (event < 0)
+        event = make_event();
+    return event;
+}
+
+/* As many for each life: what old ones have left over is nobody's. */
+void world_make_events(World *world)
+{
+    for (int i = 0; i < N_SIDES; i++)
+        world->sides[i].event = make_event();
+}
+
+void world_close_events(World *world)
+{
+    for (int i = 0; i < N_SIDES; i++)
+        (void)close(world->sides[i].event);
+}
+
+void world_choose_event(const World *world, int side)
+{
+    (void)dup3(world->sides[side].event, event_of_all(), O_CLOEXEC);
+}
+
+void world_compare_events(World *world)
+{
+    uint64_t counts[N_SIDES] = {0, 0};
+
+    for (int i = 0; i < N_SIDES; i++) {
+        if (read(world->sides[i].event, &counts[i], sizeof counts[i]) < 0)
+            counts[i] = 0;
+    }
+    if (counts[HOST] > 0)
+        world_count(world, "interrupt", 0);
+    if (counts[HOST] != counts[FAKE])
+        world_differ(world, "interrupts: host %" PRIu64 ", fake %" PRIu64, counts[HOST],
+                     counts[FAKE]);
 }
 
 /* What the firmware has put there is each machine's own: the address of BAR 0, and the interrupt
@@ -94,8 +145,9 @@ static void read_region(World *world, const int *fds, const Op *op, uint64_t reg
     }
 }
 
-static void write_region(World *world, const int *fds, uint64_t region, uint64_t offset,
-                         const void *data, size_t size)
+/* The host's result. */
+static ssize_t write_region(World *world, const int *fds, uint64_t region, uint64_t offset,
+                            const void *data, size_t size)
 {
     ssize_t results[N_SIDES];
 
@@ -108,6 +160,30 @@ static void write_region(World *world, const int *fds, uint64_t region, uint64_t
     if (results[HOST] != results[FAKE])
         world_differ(world, "writing %zu bytes to region %u at 0x%x: host %zd, fake %zd", size,
                      (unsigned)region, (unsigned)offset, results[HOST], results[FAKE]);
+    return results[HOST];
+}
+
+/* QEMU's I/O APIC forgets an INTx that is asserted before it is set up: so the device takes it back
+ * first; false if it cannot be told to. */
+static bool prepare_to_set_up(World *world, const int *fds, const Op *op)
+{
+    const uint32_t set_up = VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_TRIGGER;
+
+    return op->other != VFIO_PCI_INTX_IRQ_INDEX || (op->flags & set_up) != set_up ||
+           write_region(world, fds, VFIO_PCI_BAR0_REGION_INDEX, REG_IRQ_ACK, all_ones, 4) == 4;
+}
+
+/* The data are an eventfd, none, or a truth value. */
+static void set_irqs(World *world, const Op *op)
+{
+    bool unmasks = (op->flags & VFIO_IRQ_SET_ACTION_UNMASK) != 0;
+    const int data[] = {unmasks ? quiet_event() : event_of_all(), -1, 1, 0};
+    const int32_t words[6] = {(int32_t)op->argsz, (int32_t)op->flags, (int32_t)op->other,
+                              (int32_t)op->iova,  (int32_t)op->size,  data[op->host]};
+    int fds[N_SIDES];
+
+    if (get_device(world, op, fds) && prepare_to_set_up(world, fds, op))
+        (void)world_ioctl(world, fds, VFIO_DEVICE_SET_IRQS, words, sizeof words, op);
 }
 
 /* Not to what starts a transfer, which takes a tenth of a second, and may abort QEMU; nor to what
@@ -133,7 +209,7 @@ static void use_region(World *world, const Op *op)
         return;
     for (size_t i = 0; i < sizeof data; i++)
         data[i] = (char)(op->host >> (8 * (i % 8)));
-    write_region(world, fds, op->other, op->iova, data, op->size);
+    (void)write_region(world, fds, op->other, op->iova, data, op->size);
 }
 
 /* A real device keeps what others have left in it: so each life begins, and leaves it, in a known
@@ -141,20 +217,20 @@ static void use_region(World *world, const Op *op)
 void world_clean_device(World *world)
 {
     static const char zeros[CONFIG_END];
-    static const char all_ones[4] = {-1, -1, -1, -1};
     static const char memory_enabled[2] = {0x03, 0x01};
     const uint64_t config = VFIO_PCI_CONFIG_REGION_INDEX;
     int fds[N_SIDES];
 
     if (!get_device(world, &(Op){0}, fds))
         return;
-    write_region(world, fds, config, CONFIG_MSI_ADDRESS, zeros, CONFIG_END - CONFIG_MSI_ADDRESS);
-    write_region(world, fds, config, COMMAND_REGISTER, memory_enabled, sizeof memory_enabled);
-    write_region(world, fds, 0, REG_LIVENESS, zeros, 4);
-    write_region(world, fds, 0, REG_STATUS, zeros, 4);
-    write_region(world, fds, 0, REG_IRQ_ACK, all_ones, 4);
+    (void)write_region(world, fds, config, CONFIG_MSI_ADDRESS, zeros,
+                       CONFIG_END - CONFIG_MSI_ADDRESS);
+    (void)write_region(world, fds, config, COMMAND_REGISTER, memory_enabled, sizeof memory_enabled);
+    (void)write_region(world, fds, 0, REG_LIVENESS, zeros, 4);
+    (void)write_region(world, fds, 0, REG_STATUS, zeros, 4);
+    (void)write_region(world, fds, 0, REG_IRQ_ACK, all_ones, 4);
     for (uint64_t at = REG_DMA; at < REG_DMA_COMMAND; at += 8)
-        write_region(world, fds, 0, at, zeros, 4);
+        (void)write_region(world, fds, 0, at, zeros, 4);
 }
 
 void world_do_device(World *world, const Op *op)

@@ -40,7 +40,8 @@ typedef union {
     char bytes[128];
 } Argument;
 
-static void call(World *world, const Op *op, unsigned long request, Argument argument, size_t known)
+/* The host's result; 1 if it was not done. */
+static int call(World *world, const Op *op, unsigned long request, Argument argument, size_t known)
 {
     const int fds[] = {world->sides[HOST].containers[op->slot % N_CONTAINERS],
                        world->sides[FAKE].containers[op->slot % N_CONTAINERS]};
@@ -48,8 +49,9 @@ static void call(World *world, const Op *op, unsigned long request, Argument arg
     argument.size = op->argsz;
     if (op->bitmap_size != 0 && op->argsz > known && op->argsz <= sizeof argument)
         argument.bytes[op->argsz - 1] = 1;
-    if (fds[HOST] >= 0 && fds[FAKE] >= 0)
-        (void)world_ioctl(world, fds, request, &argument, sizeof argument, op);
+    if (fds[HOST] < 0 || fds[FAKE] < 0)
+        return 1;
+    return world_ioctl(world, fds, request, &argument, sizeof argument, op);
 }
 
 /* --- the devices' own files --- */
@@ -179,16 +181,26 @@ static void end_dma(World *world)
         (void)world_on_both(world, &(Op){.other = id}, "scratch's end", unmap_scratch);
 }
 
-/* Attached, so that the engines reach their memory, whatever was before. */
-static void do_dma(World *world, const Op *op)
+static bool has_device_for_dma(const World *world)
 {
-    if (world->sides[HOST].containers[0] < 0 || world->sides[HOST].devices[0] < 0)
+    return world->sides[HOST].containers[0] >= 0 && world->sides[HOST].devices[0] >= 0;
+}
+
+/* Attached to @op->other, so that the engines reach their memory, whatever was before. */
+static bool begin_dma(World *world, const Op *op)
+{
+    return map_scratch_everywhere(world) &&
+           world_on_both(world, op, "attach for DMA", attach_for_dma) == 0 &&
+           world_start_engines(world);
+}
+
+/* At both ends of the range; @size: 0 for one page. */
+static void do_dma(World *world, const Op *op, uint64_t size)
+{
+    if (!has_device_for_dma(world))
         return;
-    if (map_scratch_everywhere(world) &&
-        world_on_both(world, op, "attach for DMA", attach_for_dma) == 0 &&
-        world_start_engine(world, &world->sides[HOST]) &&
-        world_start_engine(world, &world->sides[FAKE]))
-        world_compare_dma(world, op->iova);
+    if (begin_dma(world, op))
+        world_compare_ends(world, op->iova, size);
     end_dma(world);
 }
 
@@ -212,10 +224,12 @@ static void map_or_copy(World *world, const Op *op)
         .src_iova = op->host,
     };
 
-    if (op->kind == OP_IOAS_MAP)
-        call(world, op, IOMMU_IOAS_MAP, (Argument){.map = map}, sizeof map);
-    else
-        call(world, op, IOMMU_IOAS_COPY, (Argument){.copy = copy}, sizeof copy);
+    int result = op->kind == OP_IOAS_MAP
+                     ? call(world, op, IOMMU_IOAS_MAP, (Argument){.map = map}, sizeof map)
+                     : call(world, op, IOMMU_IOAS_COPY, (Argument){.copy = copy}, sizeof copy);
+
+    if (result == 0 && op->then_dma && op->flags & IOMMU_IOAS_MAP_FIXED_IOVA)
+        do_dma(world, op, op->size);
 }
 
 static void allow(World *world, const Op *op)
@@ -230,7 +244,7 @@ static void allow(World *world, const Op *op)
 
     list[0] = (struct iommu_iova_range){op->iova, op->iova + op->size};
     list[1] = (struct iommu_iova_range){op->host, op->host + op->bitmap_size};
-    call(world, op, IOMMU_IOAS_ALLOW_IOVAS, (Argument){.allow = argument}, sizeof argument);
+    (void)call(world, op, IOMMU_IOAS_ALLOW_IOVAS, (Argument){.allow = argument}, sizeof argument);
 }
 
 static void set_or_get_option(World *world, const Op *op)
@@ -243,7 +257,7 @@ static void set_or_get_option(World *world, const Op *op)
         .val64 = op->size,
     };
 
-    call(world, op, IOMMU_OPTION, (Argument){.option = argument}, sizeof argument);
+    (void)call(world, op, IOMMU_OPTION, (Argument){.option = argument}, sizeof argument);
 }
 
 static void ask_hardware(World *world, const Op *op)
@@ -254,9 +268,9 @@ static void ask_hardware(World *world, const Op *op)
         .flags = op->flags, .dev_id = op->other, .pt_id = (uint32_t)op->page_size};
 
     if (op->kind == OP_HW_INFO)
-        call(world, op, IOMMU_GET_HW_INFO, (Argument){.hw_info = info}, sizeof info);
+        (void)call(world, op, IOMMU_GET_HW_INFO, (Argument){.hw_info = info}, sizeof info);
     else
-        call(world, op, IOMMU_HWPT_ALLOC, (Argument){.hwpt = hwpt}, sizeof hwpt);
+        (void)call(world, op, IOMMU_HWPT_ALLOC, (Argument){.hwpt = hwpt}, sizeof hwpt);
 }
 
 static void ask_for_dirty_pages(World *world, const Op *op)
@@ -272,9 +286,11 @@ static void ask_for_dirty_pages(World *world, const Op *op)
     };
 
     if (op->argsz == sizeof set)
-        call(world, op, IOMMU_HWPT_SET_DIRTY_TRACKING, (Argument){.set_dirty = set}, sizeof set);
+        (void)call(world, op, IOMMU_HWPT_SET_DIRTY_TRACKING, (Argument){.set_dirty = set},
+                   sizeof set);
     else
-        call(world, op, IOMMU_HWPT_GET_DIRTY_BITMAP, (Argument){.get_dirty = get}, sizeof get);
+        (void)call(world, op, IOMMU_HWPT_GET_DIRTY_BITMAP, (Argument){.get_dirty = get},
+                   sizeof get);
 }
 
 static void do_small(World *world, const Op *op)
@@ -289,19 +305,22 @@ static void do_small(World *world, const Op *op)
 
     switch (op->kind) {
     case OP_IOAS_ALLOC:
-        call(world, op, IOMMU_IOAS_ALLOC, (Argument){.alloc = alloc}, sizeof alloc);
+        (void)call(world, op, IOMMU_IOAS_ALLOC, (Argument){.alloc = alloc}, sizeof alloc);
         break;
     case OP_DESTROY:
-        call(world, op, IOMMU_DESTROY, (Argument){.destroy = destroy}, sizeof destroy);
+        (void)call(world, op, IOMMU_DESTROY, (Argument){.destroy = destroy}, sizeof destroy);
         break;
     case OP_IOAS_UNMAP:
-        call(world, op, IOMMU_IOAS_UNMAP, (Argument){.unmap = unmap}, sizeof unmap);
+        if (call(world, op, IOMMU_IOAS_UNMAP, (Argument){.unmap = unmap}, sizeof unmap) == 0 &&
+            op->then_dma)
+            do_dma(world, op, op->size);
         break;
     case OP_RANGES:
-        call(world, op, IOMMU_IOAS_IOVA_RANGES, (Argument){.ranges = ranges}, sizeof ranges);
+        (void)call(world, op, IOMMU_IOAS_IOVA_RANGES, (Argument){.ranges = ranges}, sizeof ranges);
         break;
     default:
-        call(world, op, IOMMU_VFIO_IOAS, (Argument){.vfio_ioas = vfio_ioas}, sizeof vfio_ioas);
+        (void)call(world, op, IOMMU_VFIO_IOAS, (Argument){.vfio_ioas = vfio_ioas},
+                   sizeof vfio_ioas);
         break;
     }
 }
@@ -354,7 +373,7 @@ void world_do_iommufd(World *world, const Op *op)
         call_device(world, op);
         break;
     case OP_IOMMU_DMA:
-        do_dma(world, op);
+        do_dma(world, op, 0);
         break;
     case OP_REVIVE:
         revive(world);
@@ -379,5 +398,16 @@ void world_begin_iommufd(World *world)
                 "VM (tests/vm/run --kernel iommufd)\n",
                 addresses[0]);
         exit(2);
+    }
+}
+
+/* Everything that is mapped anywhere. */
+void world_end_iommufd(World *world)
+{
+    revive(world);
+    for (unsigned id = 1; id < N_IDS && has_device_for_dma(world); id++) {
+        if (begin_dma(world, &(Op){.other = id}))
+            world_compare_all(world, GROUP_OF_DMA);
+        end_dma(world);
     }
 }

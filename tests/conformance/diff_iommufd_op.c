@@ -188,6 +188,7 @@ void op_make_iommufd(Op *op, GRand *random)
     op->kind = choose_kind(weights, G_N_ELEMENTS(weights), random);
     op->other = choose_id(random);
     choose_file(op, random);
+    op->then_dma = op->slot == 0 && choose_once_in(random, 4);
     switch (op->kind) {
     case OP_IOAS_ALLOC:
         choose_struct(op, sizeof(struct iommu_ioas_alloc), random);
@@ -246,8 +247,6 @@ void op_make_iommufd(Op *op, GRand *random)
     case OP_IOMMU_DMA:
         op->other = choose_ioas(random);
         choose_range(&op->iova, &op->size, random);
-        if (op->iova >> 32 != 0 || op->iova >> 20 == 0xfee)
-            op->iova = UINT64_C(0x2000000);
         op->iova &= -PAGE;
         break;
     default:

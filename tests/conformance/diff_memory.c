@@ -178,6 +178,13 @@ void memory_fork(uint64_t address)
     (void)waitpid(child, NULL, 0);
 }
 
+bool memory_is_registers(uint64_t address, uint64_t size)
+{
+    uint64_t area = area_address(AREA_DEVICE);
+
+    return address < area + AREA_SIZE && address + size > area;
+}
+
 bool memory_can_be_held(uint64_t address, uint64_t size)
 {
     uint64_t end = address + size;

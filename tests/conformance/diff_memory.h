@@ -52,6 +52,9 @@ void memory_fork(uint64_t address);
  * it, but not hold it. */
 bool memory_can_be_held(uint64_t address, uint64_t size);
 
+/* Some of it is of the device that memory_make() was told. */
+bool memory_is_registers(uint64_t address, uint64_t size);
+
 void memory_do(MemoryDeed deed, uint64_t address, uint64_t size);
 
 #endif

@@ -145,7 +145,7 @@ static void choose_irqs(Op *op, GRand *random)
 /* @other: which region; @flags: 1 to write @host's bytes. Mostly naturally aligned. */
 static void choose_region(Op *op, GRand *random)
 {
-    static const uint64_t registers[] = {0x00, 0x04, 0x08, 0x20, 0x24, 0x60,    0x64,
+    static const uint64_t registers[] = {0x00, 0x04, 0x08, 0x20, 0x24, 0x60,    0x60,  0x64,
                                          0x80, 0x88, 0x90, 0x98, 0xa0, 0xffffc, 0x1000};
     static const uint64_t sizes[] = {1, 2, 4, 4, 4, 4, 8, 8, 12};
 
@@ -192,7 +192,7 @@ void op_make_common(Op *op, LifeSort sort, GRand *random)
         choose_dirty(op, random);
         break;
     case OP_DMA:
-        op->iova = choose_dma(random);
+        op->iova = choose_iova(random) & -PAGE;
         break;
     case OP_MEMORY:
         choose_memory(op, random);

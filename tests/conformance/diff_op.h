@@ -4,6 +4,7 @@
 #ifndef PLUGMAP_TESTS_DIFF_OP_H
 #define PLUGMAP_TESTS_DIFF_OP_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <glib.h>
@@ -93,6 +94,7 @@ typedef struct {
     uint64_t page_size;
     uint64_t bitmap_size;
     uint64_t bitmap;
+    bool then_dma; /* on iommufd: the device goes to what was changed, and does DMA there */
 } Op;
 
 /* A life is of one sort. */

@@ -61,6 +61,7 @@ static uint64_t read_locked_by_host(void)
 
 void world_begin_call(World *world, int side)
 {
+    world_choose_event(world, side);
     if (side == HOST && world->sort == LIFE_ON_IOMMUFD)
         world->pinned_at = read_status("VmPin:");
 }
@@ -352,6 +353,8 @@ World *world_new(const LifeStart *start, GHashTable *results)
         memset(world->sides[i].groups, 0xff, sizeof world->sides[i].groups);
         memset(world->sides[i].devices, 0xff, sizeof world->sides[i].devices);
     }
+    world->registers = g_array_new(FALSE, FALSE, sizeof(Op));
+    world_make_events(world);
     set_entry_limit(world, start->entry_limit);
     set_memlock(world, UINT64_MAX, true);
     world->locked_before = read_locked_by_host();
@@ -394,8 +397,20 @@ static void compare_locked(World *world)
                      host, fake);
 }
 
+/* All that its device reaches, while the limits allow what that takes. */
+static void compare_at_the_end(World *world)
+{
+    set_memlock(world, UINT64_MAX, true);
+    if (world->sort == LIFE_ON_IOMMUFD)
+        world_end_iommufd(world);
+    if (world->sort == LIFE_OF_MAPPINGS && world_prepare_dma(world))
+        world_compare_all(world, GROUP_OF_DMA);
+}
+
 void world_end(World *world)
 {
+    if (world->difference == NULL)
+        compare_at_the_end(world);
     memory_make(-1, 0); /* a mapping of registers keeps its device open */
     if (world->sort == LIFE_OF_A_DEVICE)
         world_clean_device(world);
@@ -418,11 +433,13 @@ void world_end(World *world)
 
 void world_free(World *world)
 {
+    world_close_events(world);
     for (int i = 0; i < N_SIDES; i++) {
         pm_kernel_unref(world->sides[i].kernel);
         if (world->sides[i].scratch != NULL)
             (void)munmap(world->sides[i].scratch, SCRATCH_SIZE);
     }
+    g_array_unref(world->registers);
     g_free(world->difference);
     g_free(world);
 }
@@ -455,6 +472,27 @@ static void compare_counts(World *world)
     compare_pinned(world);
 }
 
+/* A device that writes into its own registers does no more DMA. */
+static int map(World *world, const Op *op, const int *fds)
+{
+    int result = world_map(world, op, fds);
+
+    if (result == 0 && memory_is_registers(op->host, op->size))
+        g_array_append_val(world->registers, *op);
+    return result;
+}
+
+/* What the device reaches at both ends of what was mapped or unmapped; a range of 0 is all. */
+static void compare_what_changed(World *world, const Op *op, int result)
+{
+    if (result != 0 || world->sort != LIFE_OF_MAPPINGS || op->size == 0)
+        return;
+    if (world_prepare_dma(world))
+        world_compare_ends(world, op->iova, op->size);
+    else
+        world_count(world, "DMA that cannot be asked for", 0);
+}
+
 static void do_in_container(World *world, const Op *op)
 {
     unsigned slot = world->sort == LIFE_OF_MAPPINGS ? 0 : op->slot % N_CONTAINERS;
@@ -464,10 +502,10 @@ static void do_in_container(World *world, const Op *op)
         return;
     switch (op->kind) {
     case OP_MAP:
-        world_map(world, op, fds);
+        compare_what_changed(world, op, map(world, op, fds));
         break;
     case OP_UNMAP:
-        world_unmap(world, op, fds);
+        compare_what_changed(world, op, world_unmap(world, op, fds));
         break;
     case OP_DIRTY:
         world_dirty(world, op, fds);
@@ -490,7 +528,8 @@ bool world_do(World *world, const Op *op)
         do_in_container(world, op);
         break;
     case OP_DMA:
-        world_dma(world, op);
+        if (world_prepare_dma(world))
+            world_compare_dma(world, op->iova);
         break;
     case OP_MEMORY:
         memory_do((MemoryDeed)op->other, op->host, op->size);
@@ -514,5 +553,7 @@ bool world_do(World *world, const Op *op)
     }
     if (world->difference == NULL)
         compare_counts(world);
+    if (world->difference == NULL)
+        world_compare_events(world);
     return world->difference == NULL;
 }

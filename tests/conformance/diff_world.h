@@ -25,6 +25,9 @@ enum {
 #define SCRATCH_IOVA UINT64_C(0x70000000)
 #define SCRATCH_SIZE ((size_t)PM_DMA_SCRATCH_PAGES * PM_DMA_PAGE)
 
+/* Of the device that does DMA. */
+#define GROUP_OF_DMA 3
+
 /* Slots are -1 where nothing is open. Both sides have the same slots open. */
 typedef struct {
     PmKernel *kernel;
@@ -34,6 +37,7 @@ typedef struct {
     bool is_iommufd; /* containers are files of /dev/iommu */
     PmDmaEngine *engine;
     char *scratch; /* the engine's memory */
+    int event;     /* that interrupts signal */
 } Side;
 
 typedef struct {
@@ -43,6 +47,8 @@ typedef struct {
     uint64_t pinned;        /* by the host's kernel, in its own calls */
     uint64_t pinned_at;     /* VmPin when the last of them began */
     uint64_t n_transfers;
+    unsigned n_comparisons;
+    GArray *registers;   /* of Op: what has mapped those of the device that does DMA */
     GHashTable *results; /* of (request, result), to how often; the caller's */
     char *difference;    /* NULL: none yet */
 } World;
@@ -84,19 +90,36 @@ void world_end_call(World *world, int side);
 void world_count(World *world, const char *what, int result);
 void world_differ(World *world, const char *format, ...) G_GNUC_PRINTF(2, 3);
 
-void world_map(World *world, const Op *op, const int *fds);
-void world_unmap(World *world, const Op *op, const int *fds);
+/* The host's result; 1 if it was not done. */
+int world_map(World *world, const Op *op, const int *fds);
+int world_unmap(World *world, const Op *op, const int *fds);
 void world_dirty(World *world, const Op *op, const int *fds);
-void world_dma(World *world, const Op *op);
 void world_do_files(World *world, const Op *op);
 void world_begin_iommufd(World *world);
 void world_do_iommufd(World *world, const Op *op);
-/* The engine of a side; false, and a difference, if its device does not start. */
-bool world_start_engine(World *world, Side *side);
-/* Writes by DMA from each side, and reads; a difference if that differs. */
+void world_end_iommufd(World *world);
+
+/* Gets the engines of a life of mappings ready; false if their memory cannot be mapped now. */
+bool world_prepare_dma(World *world);
+/* The engines, whose memory is mapped; false, and a difference, if a device does not start. */
+bool world_start_engines(World *world);
+/* Writes by DMA from each side, and reads; a difference if that differs. Nothing where DMA cannot
+ * be asked for. */
 void world_compare_dma(World *world, uint64_t iova);
+/* First and last page, quickly: by turns from one side alone. */
+void world_compare_ends(World *world, uint64_t iova, uint64_t size);
+/* The window of most mappings, and each end, from within and without, of what the fake's @group
+ * reaches. */
+void world_compare_all(World *world, unsigned group);
+
 void world_do_device(World *world, const Op *op);
 void world_clean_device(World *world);
+/* Each side's eventfd; a side that is called has to find its own in the argument, and both have to
+ * be signalled as often. */
+void world_make_events(World *world);
+void world_close_events(World *world);
+void world_choose_event(const World *world, int side);
+void world_compare_events(World *world);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(World, world_free)
 
