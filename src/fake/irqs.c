@@ -67,6 +67,7 @@ static void take_line_down(PmIrqs *irqs)
     replace(&irqs->event, NO_FD);
     replace(&irqs->unmask, NO_FD);
     irqs->line = NO_LINE;
+    irqs->had_event = irqs->pending = false;
 }
 
 void pm_irqs_clear(PmIrqs *irqs)
@@ -193,10 +194,23 @@ void pm_irqs_set_intx(PmIrqs *irqs, bool asserted, bool disabled)
     deliver_intx(irqs);
 }
 
-void pm_irqs_send_message(const PmIrqs *irqs)
+/* Linux keeps one of those that come before anybody waits, but none once somebody has waited. */
+void pm_irqs_send_message(PmIrqs *irqs)
 {
-    if (pm_irqs_are_messages(irqs))
+    if (!pm_irqs_are_messages(irqs))
+        return;
+    irqs->pending = !irqs->had_event;
+    signal_event(irqs->event);
+}
+
+static void deliver_pending_message(PmIrqs *irqs)
+{
+    if (irqs->event == NO_FD)
+        return;
+    irqs->had_event = true;
+    if (irqs->pending)
         signal_event(irqs->event);
+    irqs->pending = false;
 }
 
 static int set_line(PmIrqs *irqs, const PmFileTable *files, const Request *request)
@@ -217,6 +231,7 @@ static int set_line(PmIrqs *irqs, const PmFileTable *files, const Request *reque
         irqs->masked = irqs->disabled;
     irqs->line = request->index;
     deliver_intx(irqs);
+    deliver_pending_message(irqs);
     return 0;
 }
 

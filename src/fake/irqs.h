@@ -17,6 +17,8 @@ typedef struct {
     bool asserted;  /* the device's INTx */
     bool disabled;  /* INTx, by the COMMAND register */
     bool masked;    /* INTx that is set up */
+    bool had_event; /* MSI, since it was set up */
+    bool pending;   /* a message has come before MSI had its first eventfd */
     bool msi_tried; /* set up since this was last cleared, if only until its eventfd proved bad */
     int requested;  /* that of VFIO_PCI_REQ_IRQ_INDEX; -1: none */
 } PmIrqs;
@@ -38,6 +40,6 @@ int pm_irqs_set(PmIrqs *irqs, const PmFileTable *files, const void *argument);
  * that. */
 void pm_irqs_set_intx(PmIrqs *irqs, bool asserted, bool disabled);
 /* The device sends a message. */
-void pm_irqs_send_message(const PmIrqs *irqs);
+void pm_irqs_send_message(PmIrqs *irqs);
 
 #endif

@@ -34,7 +34,7 @@ static void device_set_intx(void *user_data, bool asserted, bool disabled)
 
 static void device_send_message(void *user_data)
 {
-    const PmPciDevice *device = user_data;
+    PmPciDevice *device = user_data;
 
     pm_irqs_send_message(&device->irqs);
 }

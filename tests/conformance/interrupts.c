@@ -48,6 +48,50 @@ static void messages_that_the_control_register_disables_are_not_sent(void **stat
     irq_acknowledge(&irq);
 }
 
+static Irq open_without_eventfd(Kernel *kernel)
+{
+    Irq irq = irq_open(kernel);
+
+    device_put(kernel, irq.device, COMMAND, MEMORY | BUS_MASTER, 2);
+    irq_acknowledge(&irq);
+    assert_int_equal(irq_set_event(&irq, MSI, -1), 0);
+    return irq;
+}
+
+static void one_of_the_messages_that_came_before_the_first_eventfd_signals_it(void **state)
+{
+    Irq irq = open_without_eventfd(*state);
+
+    irq_raise(&irq);
+    irq_raise(&irq);
+    assert_int_equal(irq_n_events(&irq), 0);
+    assert_int_equal(irq_set_event(&irq, MSI, irq.event), 0);
+    assert_int_equal(irq_n_events(&irq), 1);
+    irq_acknowledge(&irq);
+}
+
+static void messages_that_come_after_the_last_eventfd_are_lost(void **state)
+{
+    Irq irq = open_with(*state, MSI);
+
+    assert_int_equal(irq_set_event(&irq, MSI, -1), 0);
+    irq_raise(&irq);
+    assert_int_equal(irq_set_event(&irq, MSI, irq.event), 0);
+    assert_int_equal(irq_n_events(&irq), 0);
+    irq_acknowledge(&irq);
+}
+
+static void a_message_that_nobody_waits_for_goes_with_msi(void **state)
+{
+    Irq irq = open_without_eventfd(*state);
+
+    irq_raise(&irq);
+    irq_acknowledge(&irq);
+    assert_int_equal(irq_no_data(&irq, TRIGGER, MSI, 0), 0);
+    assert_int_equal(irq_set_event(&irq, MSI, irq.event), 0);
+    assert_int_equal(irq_n_events(&irq), 0);
+}
+
 static void intx_signals_once_and_is_masked_by_that(void **state)
 {
     Irq irq = open_with(*state, INTX);
@@ -152,6 +196,9 @@ int main(void)
         TEST(every_message_signals_the_eventfd),
         TEST(a_device_that_is_no_bus_master_sends_no_message),
         TEST(messages_that_the_control_register_disables_are_not_sent),
+        TEST(one_of_the_messages_that_came_before_the_first_eventfd_signals_it),
+        TEST(messages_that_come_after_the_last_eventfd_are_lost),
+        TEST(a_message_that_nobody_waits_for_goes_with_msi),
         TEST(intx_signals_once_and_is_masked_by_that),
         TEST(intx_that_is_unmasked_signals_again),
         TEST(intx_that_is_still_asserted_signals_at_every_unmasking),
