@@ -227,49 +227,6 @@ bool pm_iommu_query_available(PmIommu *iommu, uint64_t *n_mappings, GError **err
     return iommu->ops->query_available(iommu, n_mappings, error);
 }
 
-static bool fail_dirty_unsupported(GError **error)
-{
-    return pm_fail(error, PM_ERROR_UNSUPPORTED,
-                   "type1 takes every mapped page for dirty: dirty tracking needs the back end "
-                   "iommufd, and an IOMMU that can do it");
-}
-
-bool pm_iommu_set_dirty_tracking(PmIommu *iommu, bool enabled, GError **error)
-{
-    bool set;
-
-    if (iommu->ops->set_dirty_tracking == NULL)
-        return fail_dirty_unsupported(error);
-    pthread_mutex_lock(&iommu->lock);
-    set = iommu->ops->set_dirty_tracking(iommu, enabled, error);
-    pthread_mutex_unlock(&iommu->lock);
-    return set;
-}
-
-bool pm_iommu_read_dirty(PmIommu *iommu, uint64_t iova, uint64_t size, uint64_t page_size,
-                         uint64_t *bitmap, GError **error)
-{
-    bool read;
-
-    if (iommu->ops->read_dirty == NULL)
-        return fail_dirty_unsupported(error);
-    if (page_size == 0 || (page_size & (page_size - 1)) != 0)
-        return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
-                       "page size 0x%" PRIx64 " is not a power of two", page_size);
-    if (!pm_iommu_check_size(iommu, iova, size, error) ||
-        !pm_iommu_check_aligned(iommu, "page size", page_size, error))
-        return false;
-    if (iova % page_size != 0 || size % page_size != 0 || size - 1 > UINT64_MAX - iova)
-        return pm_fail(error, PM_ERROR_UNALIGNED,
-                       "0x%" PRIx64 " bytes at I/O address 0x%" PRIx64
-                       " are not whole pages of 0x%" PRIx64 " bytes, or reach beyond 2^64",
-                       size, iova, page_size);
-    pthread_mutex_lock(&iommu->lock);
-    read = iommu->ops->read_dirty(iommu, iova, size, page_size, bitmap, error);
-    pthread_mutex_unlock(&iommu->lock);
-    return read;
-}
-
 static bool fail_locked_query(int error_number, GError **error)
 {
     g_autofree char *name = pm_errno_text(error_number);

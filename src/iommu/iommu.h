@@ -40,7 +40,9 @@ typedef struct {
  * @keep: from now on attaching a device that does not reach these ranges (of PmIovaRange) is to
  * fail; NULL: only pm_iommu_attach() looks after that. Returns 0 or -errno, and then it is as
  * before.
- * @set_dirty_tracking, @read_dirty: as the functions of these names; NULL: there is none.
+ * @set_dirty_tracking: as pm_iommu_set_dirty_tracking(); sets PmIommu.tracks_dirty. @read_dirty:
+ * sets the bits of pages written since the last call, of a range without a hole, of whole mappings;
+ * returns 0 or -errno. NULL: there is none.
  * @free: closes the back end's files. The struct itself is freed behind it.
  * @map_causes, @unmap_causes: what the kernel's errors mean.
  * @nothing_found: what @unmap returns where nothing is mapped: 0 or -errno.
@@ -58,8 +60,8 @@ typedef struct {
     bool (*has_device)(PmIommu *iommu, const char *device);
     int (*keep)(PmIommu *iommu, const GArray *ranges);
     bool (*set_dirty_tracking)(PmIommu *iommu, bool enabled, GError **error);
-    bool (*read_dirty)(PmIommu *iommu, uint64_t iova, uint64_t size, uint64_t page_size,
-                       uint64_t *bitmap, GError **error);
+    int (*read_dirty)(PmIommu *iommu, uint64_t iova, uint64_t size, uint64_t page_size,
+                      uint64_t *bitmap);
     void (*free)(PmIommu *iommu);
     const PmIommuCause *map_causes;
     const PmIommuCause *unmap_causes;
@@ -86,6 +88,7 @@ struct PmIommu {
     pthread_mutex_t lock;      /* not GMutex, which the thread sanitizer does not see */
     PmLedger *ledger;          /* under the lock */
     GArray *kept;              /* under the lock; kept_ranges.h */
+    bool tracks_dirty;         /* under the lock */
 };
 
 /* Gives @iommu its first reference, so that pm_iommu_unref() cleans up after a failed opening.

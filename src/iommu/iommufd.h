@@ -14,7 +14,6 @@ typedef struct {
     uint32_t ioas; /* 0 until there is one */
     PmVfioDeviceSet devices;
     GArray *page_tables; /* of uint32_t: the HWPTs with dirty tracking */
-    bool tracks_dirty;   /* all of them do */
     bool maps_files;     /* the kernel has IOMMU_IOAS_MAP_FILE */
 } PmIommufd;
 
@@ -38,9 +37,9 @@ int pm_iommufd_attach_tracking(PmIommufd *iommufd, PmVfioDevice *device);
 /* Destroys the page tables that no device is attached to. */
 void pm_iommufd_drop_page_tables(PmIommufd *iommufd);
 
-/* The back end's part of the functions of these names. */
+/* PmIommuOps of these names. */
 bool pm_iommufd_set_dirty_tracking(PmIommu *iommu, bool enabled, GError **error);
-bool pm_iommufd_read_dirty(PmIommu *iommu, uint64_t iova, uint64_t size, uint64_t page_size,
-                           uint64_t *bitmap, GError **error);
+int pm_iommufd_read_dirty(PmIommu *iommu, uint64_t iova, uint64_t size, uint64_t page_size,
+                          uint64_t *bitmap);
 
 #endif

@@ -70,7 +70,7 @@ static int add_page_table(PmIommufd *iommufd, const PmVfioDevice *device, uint32
 
     if (result < 0)
         return result;
-    if (iommufd->tracks_dirty)
+    if (iommufd->parent.tracks_dirty)
         result = enable(iommufd, alloc.out_hwpt_id, true);
     if (result < 0) {
         destroy(iommufd, alloc.out_hwpt_id);
@@ -102,7 +102,7 @@ int pm_iommufd_attach_tracking(PmIommufd *iommufd, PmVfioDevice *device)
     if (result == 0)
         return pm_vfio_device_attach(&iommufd->devices, device, page_table);
     /* What this device writes would be missing from what is read. */
-    if (iommufd->tracks_dirty)
+    if (iommufd->parent.tracks_dirty)
         return result;
     return pm_vfio_device_attach(&iommufd->devices, device, iommufd->ioas);
 }
@@ -140,26 +140,24 @@ bool pm_iommufd_set_dirty_tracking(PmIommu *iommu, bool enabled, GError **error)
         if (result == 0)
             continue;
         while (i-- > 0)
-            (void)enable(iommufd, page_table_at(iommufd, i), iommufd->tracks_dirty);
+            (void)enable(iommufd, page_table_at(iommufd, i), iommufd->parent.tracks_dirty);
         return pm_vfio_fail_ioctl(error, -result,
                                   "take every mapped page for dirty, and " PM_SEE_KERNEL_LOG,
                                   "%s to track dirty pages in page table %" PRIu32,
                                   enabled ? "starting" : "stopping", page_table_at(iommufd, i));
     }
-    iommufd->tracks_dirty = enabled;
+    iommufd->parent.tracks_dirty = enabled;
     return true;
 }
 
-bool pm_iommufd_read_dirty(PmIommu *iommu, uint64_t iova, uint64_t size, uint64_t page_size,
-                           uint64_t *bitmap, GError **error)
+int pm_iommufd_read_dirty(PmIommu *iommu, uint64_t iova, uint64_t size, uint64_t page_size,
+                          uint64_t *bitmap)
 {
     const PmIommufd *iommufd = (const PmIommufd *)iommu;
     void *place = bitmap;
+    int result = 0;
 
-    if (!iommufd->tracks_dirty)
-        return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
-                       "dirty pages are not tracked: start that before they are read");
-    for (guint i = 0; i < iommufd->page_tables->len; i++) {
+    for (guint i = 0; i < iommufd->page_tables->len && result == 0; i++) {
         struct iommu_hwpt_get_dirty_bitmap get = {
             .size = sizeof get,
             .hwpt_id = page_table_at(iommufd, i),
@@ -168,13 +166,8 @@ bool pm_iommufd_read_dirty(PmIommu *iommu, uint64_t iova, uint64_t size, uint64_
             .page_size = page_size,
             .data = (uintptr_t)place,
         };
-        int result = pm_iommufd_ioctl(iommufd, IOMMU_HWPT_GET_DIRTY_BITMAP, &get);
 
-        if (result < 0)
-            return pm_vfio_fail_ioctl(
-                error, -result, "take every page of the range for dirty, and " PM_SEE_KERNEL_LOG,
-                "reading which pages of 0x%" PRIx64 " bytes at I/O address 0x%" PRIx64 " are dirty",
-                size, iova);
+        result = pm_iommufd_ioctl(iommufd, IOMMU_HWPT_GET_DIRTY_BITMAP, &get);
     }
-    return true;
+    return result;
 }

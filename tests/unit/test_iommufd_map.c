@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What only iommufd can: mapping by file, more mappings than type1's limit, dirty pages. */
+/* What only iommufd can: mapping by file, more mappings than type1's limit. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -27,7 +27,7 @@ typedef struct {
     PmIommu *iommu;
 } Fixture;
 
-static Fixture *fixture_new(bool maps_files, bool tracks_dirty)
+static Fixture *fixture_new(bool maps_files)
 {
     Fixture *fixture = g_new0(Fixture, 1);
     PmIommufdConfig iommufd = {.device = DEVICE, .device_file = "/dev/vfio/devices/vfio0"};
@@ -36,7 +36,6 @@ static Fixture *fixture_new(bool maps_files, bool tracks_dirty)
     pm_fake_config_init(&config);
     config.iommufd = true;
     config.ioas_map_file = maps_files;
-    config.dirty_tracking = tracks_dirty;
     fixture->kernel = pm_fake_kernel_new(&config, NULL);
     hooked_kernel_init(&fixture->hooked, fixture->kernel);
     assert_true(pm_fake_kernel_add_device(fixture->kernel, 2, "0000:00:05.0", "vfio-pci", NULL));
@@ -57,13 +56,13 @@ static void fixture_free(Fixture *fixture)
 
 static int make(void **state)
 {
-    *state = fixture_new(true, true);
+    *state = fixture_new(true);
     return 0;
 }
 
 static int make_old(void **state)
 {
-    *state = fixture_new(false, false);
+    *state = fixture_new(false);
     return 0;
 }
 
@@ -218,91 +217,6 @@ static void area_that_is_gone_is_an_error_of_its_own(void **state)
     assert_true(pm_iommu_purge(fixture->iommu, BASE, PAGE, NULL));
 }
 
-/* --- dirty pages --- */
-
-static void write_by_dma(Fixture *fixture, uint64_t iova)
-{
-    g_autoptr(PmDmaEngine) engine =
-        pm_dma_engine_attach(fixture->iommu, fixture->kernel, DEVICE, BASE, 64 * PAGE, NULL);
-    char data[PM_DMA_PAGE] = "written";
-
-    assert_non_null(engine);
-    assert_true(pm_dma_engine_write(engine, iova, data, NULL));
-}
-
-static uint64_t read_dirty(Fixture *fixture)
-{
-    uint64_t bitmap = 0;
-
-    assert_true(pm_iommu_read_dirty(fixture->iommu, BASE, 8 * PAGE, PAGE, &bitmap, NULL));
-    return bitmap;
-}
-
-static void written_pages_are_told_once(void **state)
-{
-    Fixture *fixture = *state;
-    g_autoptr(PmRam) ram = pm_ram_new(PM_RAM_ANONYMOUS, 8 * PAGE, 0, NULL);
-
-    assert_true(map_ram(fixture, ram, 8, NULL));
-    write_by_dma(fixture, BASE);
-    assert_true(pm_iommu_set_dirty_tracking(fixture->iommu, true, NULL));
-    assert_int_equal(read_dirty(fixture), 0);
-    write_by_dma(fixture, BASE + 2 * PAGE);
-    write_by_dma(fixture, BASE + 7 * PAGE);
-    assert_int_equal(read_dirty(fixture), 0x84);
-    assert_int_equal(read_dirty(fixture), 0);
-    assert_true(pm_iommu_set_dirty_tracking(fixture->iommu, false, NULL));
-    assert_true(pm_iommu_unmap(fixture->iommu, BASE, 8 * PAGE, NULL));
-}
-
-static void dirty_pages_are_read_only_while_they_are_tracked(void **state)
-{
-    Fixture *fixture = *state;
-    g_autoptr(GError) error = NULL;
-    uint64_t bitmap = 0;
-
-    assert_false(pm_iommu_read_dirty(fixture->iommu, BASE, PAGE, PAGE, &bitmap, &error));
-    assert_error(&error, PM_ERROR_INVALID_ARGUMENT, "not tracked");
-}
-
-static void dirty_range_has_to_be_whole_pages(void **state)
-{
-    Fixture *fixture = *state;
-    g_autoptr(GError) power = NULL;
-    g_autoptr(GError) size = NULL;
-    uint64_t bitmap = 0;
-
-    assert_true(pm_iommu_set_dirty_tracking(fixture->iommu, true, NULL));
-    assert_false(pm_iommu_read_dirty(fixture->iommu, BASE, PAGE, 3 * PAGE, &bitmap, &power));
-    assert_error(&power, PM_ERROR_INVALID_ARGUMENT, "power of two");
-    assert_false(pm_iommu_read_dirty(fixture->iommu, BASE, PAGE, 2 * PAGE, &bitmap, &size));
-    assert_error(&size, PM_ERROR_UNALIGNED, "whole pages");
-}
-
-static void iommu_that_cannot_track_says_so(void **state)
-{
-    Fixture *fixture = *state;
-    g_autoptr(GError) error = NULL;
-
-    assert_false(pm_iommu_set_dirty_tracking(fixture->iommu, true, &error));
-    assert_error(&error, PM_ERROR_UNSUPPORTED, "not supported by the IOMMU of " DEVICE);
-}
-
-static void type1_says_that_it_cannot_track(void **state)
-{
-    IommuFixture *type1 = iommu_fixture_new(NULL);
-    g_autoptr(GError) set = NULL;
-    g_autoptr(GError) read = NULL;
-    uint64_t bitmap = 0;
-
-    (void)state;
-    assert_false(pm_iommu_set_dirty_tracking(type1->iommu, true, &set));
-    assert_error(&set, PM_ERROR_UNSUPPORTED, "iommufd");
-    assert_false(pm_iommu_read_dirty(type1->iommu, BASE, PAGE, PAGE, &bitmap, &read));
-    assert_error(&read, PM_ERROR_UNSUPPORTED, "iommufd");
-    iommu_fixture_free(type1);
-}
-
 #define MAP_TEST(name) cmocka_unit_test_setup_teardown(name, make, drop)
 #define OLD_TEST(name) cmocka_unit_test_setup_teardown(name, make_old, drop)
 
@@ -317,11 +231,6 @@ int main(void)
         MAP_TEST(mapper_maps_private_memory_of_a_file_by_address),
         MAP_TEST(a_hundred_thousand_blocks_are_mapped),
         MAP_TEST(area_that_is_gone_is_an_error_of_its_own),
-        MAP_TEST(written_pages_are_told_once),
-        MAP_TEST(dirty_pages_are_read_only_while_they_are_tracked),
-        MAP_TEST(dirty_range_has_to_be_whole_pages),
-        OLD_TEST(iommu_that_cannot_track_says_so),
-        cmocka_unit_test(type1_says_that_it_cannot_track),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
