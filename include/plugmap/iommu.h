@@ -307,15 +307,18 @@ PM_EXPORT bool pm_iommu_set_dirty_tracking(PmIommu *iommu, bool enabled, GError 
 /**
  * Reads which pages devices have written since the last reading, or since tracking was started, and
  * forgets it.
- * @iova, @size: multiples of @page_size. @page_size: bytes a bit stands for, a power of two, at
- * least the smallest page size.
+ * @iova, @size: multiples of @page_size; a mapping has to be inside or outside as a whole
+ * (pm_iommu_next_run() tells where they begin), because IOMMUs mark pages that are as large as a
+ * mapping is, and forget them whole. @page_size: bytes a bit stands for, a power of two, at least
+ * the smallest page size; it can be larger than mappings.
  * @bitmap: @size / @page_size bits, the lowest bit of the first word for @iova; bits of written
  * pages are set, none is cleared. Bits of what is not mapped stay: the range may have holes.
  *
  * Kernel: IOMMU_HWPT_GET_DIRTY_BITMAP, once for each run of mappings at least, because it stops at
  * a hole. Errors: PM_ERROR_UNSUPPORTED (type1), PM_ERROR_INVALID_ARGUMENT (not tracked; page size,
- * or empty), PM_ERROR_UNALIGNED, PM_ERROR_MEMORY, PM_ERROR_KERNEL. What has been read before the
- * last two is in @bitmap, and is not told again: keep the bits, and read once more.
+ * or empty), PM_ERROR_UNALIGNED, PM_ERROR_CUTS_MAPPING, PM_ERROR_MEMORY, PM_ERROR_KERNEL. What has
+ * been read before the last two is in @bitmap, and is not told again: keep the bits, and read once
+ * more.
  */
 PM_EXPORT bool pm_iommu_read_dirty(PmIommu *iommu, uint64_t iova, uint64_t size, uint64_t page_size,
                                    uint64_t *bitmap, GError **error);

@@ -129,12 +129,24 @@ static bool read_runs(PmIommu *iommu, const Reading *reading, GError **error)
     return true;
 }
 
+/* The IOMMU marks pages of its own size, up to that of a mapping: what lies outside of the range
+ * would be forgotten, too, and the kernel would write its bits behind the bitmap. */
+static bool check_whole(PmIommu *iommu, const Reading *reading, GError **error)
+{
+    uint64_t at;
+
+    if (pm_ledger_check(iommu->ledger, reading->iova, reading->last, true, &at) != PM_LEDGER_CUT)
+        return true;
+    return pm_iommu_fail_cut(iommu, reading->iova, reading->last - reading->iova + 1, at,
+                             "dirty pages can be read only of whole mappings", error);
+}
+
 static bool read_tracked(PmIommu *iommu, const Reading *reading, GError **error)
 {
     if (!iommu->tracks_dirty)
         return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
                        "dirty pages are not tracked: start that before they are read");
-    return read_runs(iommu, reading, error);
+    return check_whole(iommu, reading, error) && read_runs(iommu, reading, error);
 }
 
 bool pm_iommu_read_dirty(PmIommu *iommu, uint64_t iova, uint64_t size, uint64_t page_size,

@@ -119,6 +119,10 @@ bool pm_iommu_check_blocks(const PmIommu *iommu, uint64_t iova, uint64_t size, u
 /* Whether a device is attached, be it only by pm_iommu_open_device(). */
 bool pm_iommu_has_device(PmIommu *iommu, const char *device);
 
+/* A range that has to consist of whole mappings cuts one at @at. The lock is held. */
+bool pm_iommu_fail_cut(PmIommu *iommu, uint64_t iova, uint64_t size, uint64_t at,
+                       const char *advice, GError **error);
+
 /* The ledger has room for @n_mappings more. The lock is held. */
 bool pm_iommu_check_limit(PmIommu *iommu, uint64_t n_mappings, uint64_t n_bytes,
                           uint64_t block_size, GError **error);

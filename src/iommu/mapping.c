@@ -170,24 +170,34 @@ static bool check_unmap(const PmIommu *iommu, uint64_t iova, uint64_t size, GErr
     return true;
 }
 
-static bool fail_finding(PmIommu *iommu, PmLedgerFinding finding, uint64_t iova, uint64_t size,
-                         uint64_t at, GError **error)
+bool pm_iommu_fail_cut(PmIommu *iommu, uint64_t iova, uint64_t size, uint64_t at,
+                       const char *advice, GError **error)
 {
     g_autofree char *size_text = pm_size_format(size);
     g_autofree char *block_text = NULL;
     PmIommuRun run = {0};
 
-    if (finding == PM_LEDGER_HOLE)
-        return pm_fail(error, PM_ERROR_NO_MAPPING,
-                       "%s at I/O address 0x%" PRIx64 " are not wholly mapped: there is a hole at "
-                       "0x%" PRIx64,
-                       size_text, iova, at);
     (void)pm_ledger_next_run(iommu->ledger, at, &run);
     block_text = pm_size_format(run.block_size);
     return pm_fail(error, PM_ERROR_CUTS_MAPPING,
                    "%s at I/O address 0x%" PRIx64 " would cut the mapping of %s at 0x%" PRIx64
-                   " at 0x%" PRIx64 ": a mapping can be unmapped only whole",
-                   size_text, iova, block_text, run.iova, at);
+                   " at 0x%" PRIx64 ": %s",
+                   size_text, iova, block_text, run.iova, at, advice);
+}
+
+static bool fail_finding(PmIommu *iommu, PmLedgerFinding finding, uint64_t iova, uint64_t size,
+                         uint64_t at, GError **error)
+{
+    g_autofree char *size_text = NULL;
+
+    if (finding == PM_LEDGER_CUT)
+        return pm_iommu_fail_cut(iommu, iova, size, at, "a mapping can be unmapped only whole",
+                                 error);
+    size_text = pm_size_format(size);
+    return pm_fail(error, PM_ERROR_NO_MAPPING,
+                   "%s at I/O address 0x%" PRIx64 " are not wholly mapped: there is a hole at "
+                   "0x%" PRIx64,
+                   size_text, iova, at);
 }
 
 /* Tells whether the range can be unmapped, and gets the ledger ready for it. The lock is held. */

@@ -293,6 +293,35 @@ static void pages_of_a_large_region_are_all_told(void **state)
         assert_int_equal(bitmap[i], i < n_pages / 64 - 16 ? 0 : UINT64_MAX);
 }
 
+/* --- large pages --- */
+
+static void assert_cut(Fixture *fixture, uint64_t offset, uint64_t size, const char *words)
+{
+    uint64_t bitmap[16] = {0};
+    g_autoptr(GError) error = NULL;
+
+    assert_false(pm_iommu_read_dirty(fixture->iommu, BASE + offset, size, PAGE, bitmap, &error));
+    assert_error(&error, PM_ERROR_CUTS_MAPPING, words);
+    for (size_t i = 0; i < G_N_ELEMENTS(bitmap); i++)
+        assert_int_equal(bitmap[i], 0);
+}
+
+static void range_that_cuts_a_mapping_is_refused_and_nothing_is_forgotten(void **state)
+{
+    Fixture *fixture = *state;
+    uint64_t bitmap[8] = {0};
+
+    map(fixture, 0, 2 * PM_MIB, 2);
+    track(fixture);
+    write_page(fixture, 300);
+    assert_cut(fixture, 0, PM_MIB, "cut the mapping of 2M at 0x100000000 at 0x100100000");
+    assert_cut(fixture, PM_MIB, PM_MIB, "at 0x100000000 at 0x100100000");
+    assert_cut(fixture, PM_MIB, 3 * PM_MIB, "dirty pages can be read only of whole mappings");
+    assert_true(pm_iommu_read_dirty(fixture->iommu, BASE, 2 * PM_MIB, PAGE, bitmap, NULL));
+    for (size_t i = 0; i < G_N_ELEMENTS(bitmap); i++)
+        assert_int_equal(bitmap[i], UINT64_MAX);
+}
+
 #define DIRTY_TEST(name)  cmocka_unit_test_setup_teardown(name, make, drop)
 #define UNABLE_TEST(name) cmocka_unit_test_setup_teardown(name, make_unable, drop)
 
@@ -309,6 +338,7 @@ int main(void)
         DIRTY_TEST(range_can_begin_and_end_anywhere),
         DIRTY_TEST(bit_can_stand_for_more_than_a_block),
         DIRTY_TEST(pages_of_a_large_region_are_all_told),
+        DIRTY_TEST(range_that_cuts_a_mapping_is_refused_and_nothing_is_forgotten),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
