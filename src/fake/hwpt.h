@@ -11,8 +11,9 @@ typedef struct PmHwpt {
     PmObject object;
     PmIoas *ioas;
     PmPageTable *table;
-    bool automatic; /* made by attaching a device to the IOAS, and goes with the last device */
-    bool tells_dirty;
+    bool automatic;   /* made by attaching a device to the IOAS, and goes with the last device */
+    bool tells_dirty; /* if tracks_dirty */
+    bool tracks_dirty;
 } PmHwpt;
 
 /* A page table that has no areas yet (pm_ioas_add_hwpt()). */

@@ -261,22 +261,14 @@ void pm_page_table_mark_dirty(PmPageTable *table, uint64_t iova)
         *find_place(table, iova, &level) |= DIRTY;
 }
 
-bool pm_page_table_take_dirty(PmPageTable *table, uint64_t first, uint64_t last, bool clean,
-                              PmRangeKey *page)
+uint64_t pm_page_table_take_dirty(PmPageTable *table, uint64_t iova, bool clean, bool *dirty)
 {
-    while (find_leaf(table->root, N_LEVELS - 1, 0, &first) && first <= last) {
-        unsigned level;
-        uint64_t *entry = find_place(table, first, &level);
+    unsigned level;
+    uint64_t *entry = find_place(table, iova, &level);
 
-        page->first = first & -size_of(level);
-        page->last = page->first + (size_of(level) - 1);
-        if (*entry & DIRTY) {
-            *entry &= clean ? ~DIRTY : UINT64_MAX;
-            return true;
-        }
-        if (page->last == UINT64_MAX)
-            break;
-        first = page->last + 1;
-    }
-    return false;
+    *dirty = (*entry & DIRTY) != 0;
+    if (*entry == 0)
+        return 0;
+    *entry &= clean ? ~DIRTY : UINT64_MAX;
+    return size_of(level);
 }

@@ -9,8 +9,6 @@
 
 #include <plugmap/iommu.h>
 
-#include "base/range_map.h"
-
 typedef struct PmPageTable PmPageTable;
 
 PmPageTable *pm_page_table_new(void);
@@ -40,10 +38,9 @@ bool pm_page_table_next_run(const PmPageTable *table, uint64_t iova, uint64_t *r
 void pm_page_table_track_dirty(PmPageTable *table, bool on);
 /* A device has written at @iova, which is translated. */
 void pm_page_table_mark_dirty(PmPageTable *table, uint64_t iova);
-/* The first dirty page that has an address in [@first, @last], and with @clean no more afterwards;
- * false if there is none. */
-bool pm_page_table_take_dirty(PmPageTable *table, uint64_t first, uint64_t last, bool clean,
-                              PmRangeKey *page);
+/* How large the page is that @iova is in, or 0 if it is not translated. @dirty: whether the page
+ * was marked; with @clean it no more is. */
+uint64_t pm_page_table_take_dirty(PmPageTable *table, uint64_t iova, bool clean, bool *dirty);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(PmPageTable, pm_page_table_free)
 

@@ -146,14 +146,38 @@ static void nothing_is_dirty_before_tracking_begins(void **state)
 
     (void)state;
     iommufd_dma_write(iommufd, 0, 1);
+    iommufd_dma_write(iommufd, SIZE - PAGE, 1);
     assert_int_equal(set_tracking(iommufd, hwpt, false), 0);
     iommufd_dma_write(iommufd, PAGE, 1);
-    assert_int_equal(get_bitmap(iommufd, hwpt, IOMMU_HWPT_GET_DIRTY_BITMAP_NO_CLEAR, 0, 64 * PAGE,
-                                PAGE, &bitmap),
-                     0);
-    assert_int_equal(bitmap, 1); /* turning it off has kept what was dirty */
     assert_int_equal(set_tracking(iommufd, hwpt, true), 0);
-    bitmap = 0;
+    assert_int_equal(get_bitmap(iommufd, hwpt, 0, 0, 64 * PAGE, PAGE, &bitmap), 0);
+    assert_int_equal(get_bitmap(iommufd, hwpt, 0, 64 * PAGE, 64 * PAGE, PAGE, &bitmap), 0);
+    assert_int_equal(bitmap, 0);
+}
+
+/* Intel's and AMD's drivers refuse that, but iommufd does not listen. */
+static void nothing_is_told_after_tracking_has_ended(void **state)
+{
+    uint32_t hwpt;
+    g_autoptr(Iommufd) iommufd = tracking(&hwpt);
+    uint64_t bitmap = 0;
+
+    (void)state;
+    iommufd_dma_write(iommufd, 0, 1);
+    assert_int_equal(set_tracking(iommufd, hwpt, false), 0);
+    assert_int_equal(get_bitmap(iommufd, hwpt, 0, 0, 64 * PAGE, PAGE, &bitmap), 0);
+    assert_int_equal(bitmap, 0);
+}
+
+static void starting_again_forgets_what_is_dirty(void **state)
+{
+    uint32_t hwpt;
+    g_autoptr(Iommufd) iommufd = tracking(&hwpt);
+    uint64_t bitmap = 0;
+
+    (void)state;
+    iommufd_dma_write(iommufd, 0, 1);
+    assert_int_equal(set_tracking(iommufd, hwpt, true), 0);
     assert_int_equal(get_bitmap(iommufd, hwpt, 0, 0, 64 * PAGE, PAGE, &bitmap), 0);
     assert_int_equal(bitmap, 0);
 }
@@ -185,6 +209,80 @@ static void a_large_page_is_dirty_as_a_whole(void **state)
     for (size_t i = 0; i < G_N_ELEMENTS(bitmap); i++)
         assert_int_equal(bitmap[i], UINT64_MAX);
     munmap(memory, large);
+}
+
+/* A page of 2 MiB or 1 GiB at its own size, dirty; the memory is never touched. */
+static char *map_dirty_page(Iommufd *iommufd, uint64_t size)
+{
+    char *memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+    assert_ptr_not_equal(memory, MAP_FAILED);
+    assert_int_equal(iommufd_map(iommufd, size, memory, size), 0);
+    iommufd_dma_write(iommufd, size + size / 2, 1);
+    return memory;
+}
+
+/* And nothing is left to tell of the other half. */
+static void a_part_of_a_large_page_sets_bits_behind_the_end(void **state)
+{
+    const uint64_t large = UINT64_C(2) << 20;
+    uint32_t hwpt;
+    g_autoptr(Iommufd) iommufd = tracking(&hwpt);
+    uint64_t bitmap[9] = {0};
+    char *memory = map_dirty_page(iommufd, large);
+
+    (void)state;
+    assert_int_equal(get_bitmap(iommufd, hwpt, 0, large, 64 * PAGE, PAGE, bitmap), 0);
+    for (size_t i = 0; i < 8; i++)
+        assert_int_equal(bitmap[i], UINT64_MAX);
+    assert_int_equal(bitmap[8], 0);
+    assert_int_equal(get_bitmap(iommufd, hwpt, 0, large + large / 2, large / 2, PAGE, &bitmap[8]),
+                     0);
+    assert_int_equal(bitmap[8], 0);
+    munmap(memory, large);
+}
+
+/* From the middle of the page on as many bits as for a whole one. */
+static void the_end_of_a_large_page_sets_bits_behind_it_as_well(void **state)
+{
+    const uint64_t large = UINT64_C(2) << 20;
+    uint32_t hwpt;
+    g_autoptr(Iommufd) iommufd = tracking(&hwpt);
+    uint64_t bitmap[9] = {0};
+    char *memory = map_dirty_page(iommufd, large);
+
+    (void)state;
+    assert_int_equal(get_bitmap(iommufd, hwpt, 0, 2 * large - 64 * PAGE, 64 * PAGE, PAGE, bitmap),
+                     0);
+    for (size_t i = 0; i < 8; i++)
+        assert_int_equal(bitmap[i], UINT64_MAX);
+    assert_int_equal(bitmap[8], 0);
+    munmap(memory, large);
+}
+
+/* The pages that hold the bitmap, and the next one unless the bitmap begins a page. */
+static void bits_behind_the_end_stay_in_the_pages_that_are_pinned(void **state)
+{
+    const uint64_t huge = UINT64_C(1) << 30;
+    uint32_t hwpt;
+    g_autoptr(Iommufd) iommufd = tracking(&hwpt);
+    uint8_t *bitmap =
+        mmap(NULL, 4 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    char *memory = map_dirty_page(iommufd, huge);
+
+    (void)state;
+    assert_int_equal(
+        get_bitmap(iommufd, hwpt, 0, huge, 64 * PAGE, PAGE, (uint64_t *)(void *)bitmap), 0);
+    assert_int_equal(bitmap[PAGE - 1], 0xff);
+    assert_int_equal(bitmap[PAGE], 0);
+    iommufd_dma_write(iommufd, huge, 1);
+    assert_int_equal(
+        get_bitmap(iommufd, hwpt, 0, huge, 64 * PAGE, PAGE, (uint64_t *)(void *)(bitmap + 8)), 0);
+    assert_int_equal(bitmap[2 * PAGE - 1], 0xff);
+    assert_int_equal(bitmap[2 * PAGE], 0);
+    munmap(memory, huge);
+    munmap(bitmap, 4 * PAGE);
 }
 
 /* Linux 6.12 goes on as if nothing were wrong. */
@@ -243,8 +341,13 @@ int main(void)
         cmocka_unit_test(pages_can_stay_dirty),
         cmocka_unit_test(bits_of_the_caller_stay),
         cmocka_unit_test(nothing_is_dirty_before_tracking_begins),
+        cmocka_unit_test(nothing_is_told_after_tracking_has_ended),
+        cmocka_unit_test(starting_again_forgets_what_is_dirty),
         cmocka_unit_test(a_bit_can_stand_for_more_than_a_page),
         cmocka_unit_test(a_large_page_is_dirty_as_a_whole),
+        cmocka_unit_test(a_part_of_a_large_page_sets_bits_behind_the_end),
+        cmocka_unit_test(the_end_of_a_large_page_sets_bits_behind_it_as_well),
+        cmocka_unit_test(bits_behind_the_end_stay_in_the_pages_that_are_pinned),
         cmocka_unit_test(a_hole_ends_the_report_and_is_no_error),
         cmocka_unit_test(a_bitmap_that_cannot_be_written_loses_the_bits),
         cmocka_unit_test(mistakes_are_found_in_order),
