@@ -297,10 +297,14 @@ PM_EXPORT bool pm_iommu_unmap_all(PmIommu *iommu, GError **error);
 PM_EXPORT bool pm_iommu_purge(PmIommu *iommu, uint64_t iova, uint64_t size, GError **error);
 
 /**
- * Starts or stops to note which pages devices write. For all devices or none.
+ * Starts or stops to note which pages devices write. For all devices or none; of one that is
+ * detached in between nothing is lost. Stopping and unmapping forget what has not been read
+ * (pm_iommu_read_dirty()); starting what goes on changes nothing.
  *
  * Kernel: IOMMU_HWPT_SET_DIRTY_TRACKING (iommufd/hw_pagetable.c), Linux 6.7. Errors:
- * PM_ERROR_UNSUPPORTED (type1; an IOMMU that cannot), PM_ERROR_KERNEL. On failure it is as before.
+ * PM_ERROR_UNSUPPORTED (type1; an IOMMU that cannot), PM_ERROR_KERNEL. If starting fails, it is as
+ * before; if stopping fails, it has stopped all the same, but for what an IOMMU may go on noting in
+ * vain.
  */
 PM_EXPORT bool pm_iommu_set_dirty_tracking(PmIommu *iommu, bool enabled, GError **error);
 

@@ -219,6 +219,7 @@ static void iommufd_free(PmIommu *iommu)
     struct iommu_destroy destroy = {.size = sizeof destroy, .id = iommufd->ioas};
 
     pm_vfio_device_set_unbind_all(&iommufd->devices);
+    iommu->tracks_dirty = false;
     pm_iommufd_drop_page_tables(iommufd);
     pm_vfio_device_set_clear(&iommufd->devices);
     g_array_unref(iommufd->page_tables);

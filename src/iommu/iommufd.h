@@ -34,7 +34,7 @@ extern const PmIommuCause pm_iommufd_unmap_causes[];
  * to the IOAS. Returns 0 or -errno. */
 int pm_iommufd_attach_tracking(PmIommufd *iommufd, PmVfioDevice *device);
 
-/* Destroys the page tables that no device is attached to. */
+/* Destroys the page tables that no device is attached to, unless dirty pages are tracked. */
 void pm_iommufd_drop_page_tables(PmIommufd *iommufd);
 
 /* PmIommuOps of these names. */

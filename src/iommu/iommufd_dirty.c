@@ -38,6 +38,9 @@ static bool is_used(const PmIommufd *iommufd, uint32_t page_table)
 
 void pm_iommufd_drop_page_tables(PmIommufd *iommufd)
 {
+    /* They still know what a device wrote that has left. */
+    if (iommufd->parent.tracks_dirty)
+        return;
     for (guint i = iommufd->page_tables->len; i-- > 0;) {
         if (is_used(iommufd, page_table_at(iommufd, i)))
             continue;
@@ -58,7 +61,8 @@ static int enable(const PmIommufd *iommufd, uint32_t page_table, bool enabled)
 }
 
 /* -EOPNOTSUPP where the IOMMU cannot, -ENOTTY where the kernel (before 6.6) does not know it. */
-static int add_page_table(PmIommufd *iommufd, const PmVfioDevice *device, uint32_t *page_table)
+static int make_page_table(const PmIommufd *iommufd, const PmVfioDevice *device,
+                           uint32_t *page_table)
 {
     struct iommu_hwpt_alloc alloc = {
         .size = sizeof alloc,
@@ -76,9 +80,20 @@ static int add_page_table(PmIommufd *iommufd, const PmVfioDevice *device, uint32
         destroy(iommufd, alloc.out_hwpt_id);
         return result;
     }
-    g_array_append_val(iommufd->page_tables, alloc.out_hwpt_id);
     *page_table = alloc.out_hwpt_id;
     return 0;
+}
+
+/* To a page table of its own. */
+static int attach_to_new(PmIommufd *iommufd, PmVfioDevice *device, uint32_t page_table)
+{
+    int result = pm_vfio_device_attach(&iommufd->devices, device, page_table);
+
+    if (result == 0)
+        g_array_append_val(iommufd->page_tables, page_table);
+    else
+        destroy(iommufd, page_table);
+    return result;
 }
 
 /* One of the page tables that are there, if this device's IOMMU can use it. */
@@ -98,9 +113,9 @@ int pm_iommufd_attach_tracking(PmIommufd *iommufd, PmVfioDevice *device)
 
     if (result != -EINVAL)
         return result;
-    result = add_page_table(iommufd, device, &page_table);
+    result = make_page_table(iommufd, device, &page_table);
     if (result == 0)
-        return pm_vfio_device_attach(&iommufd->devices, device, page_table);
+        return attach_to_new(iommufd, device, page_table);
     /* What this device writes would be missing from what is read. */
     if (iommufd->parent.tracks_dirty)
         return result;
@@ -128,26 +143,54 @@ static bool check_tracked(const PmIommufd *iommufd, GError **error)
     return true;
 }
 
-bool pm_iommufd_set_dirty_tracking(PmIommu *iommu, bool enabled, GError **error)
+/* On failure it is as before. */
+static bool start(const PmIommufd *iommufd, GError **error)
 {
-    PmIommufd *iommufd = (PmIommufd *)iommu;
-
-    if (!check_tracked(iommufd, error))
-        return false;
     for (guint i = 0; i < iommufd->page_tables->len; i++) {
-        int result = enable(iommufd, page_table_at(iommufd, i), enabled);
+        uint32_t page_table = page_table_at(iommufd, i);
+        int result = enable(iommufd, page_table, true);
 
         if (result == 0)
             continue;
         while (i-- > 0)
-            (void)enable(iommufd, page_table_at(iommufd, i), iommufd->parent.tracks_dirty);
-        return pm_vfio_fail_ioctl(error, -result,
-                                  "take every mapped page for dirty, and " PM_SEE_KERNEL_LOG,
-                                  "%s to track dirty pages in page table %" PRIu32,
-                                  enabled ? "starting" : "stopping", page_table_at(iommufd, i));
+            (void)enable(iommufd, page_table_at(iommufd, i), false);
+        return pm_vfio_fail_ioctl(
+            error, -result, "take every mapped page for dirty, and " PM_SEE_KERNEL_LOG,
+            "starting to track dirty pages in page table %" PRIu32, page_table);
     }
-    iommufd->parent.tracks_dirty = enabled;
     return true;
+}
+
+/* Those that have stopped cannot go on: that would begin with nothing dirty. */
+static bool stop(const PmIommufd *iommufd, GError **error)
+{
+    bool stopped = true;
+
+    for (guint i = 0; i < iommufd->page_tables->len; i++) {
+        int result = enable(iommufd, page_table_at(iommufd, i), false);
+
+        if (result < 0 && stopped)
+            stopped = pm_vfio_fail_ioctl(
+                error, -result, "the IOMMU may go on to track them in vain; " PM_SEE_KERNEL_LOG,
+                "stopping to track dirty pages in page table %" PRIu32, page_table_at(iommufd, i));
+    }
+    return stopped;
+}
+
+bool pm_iommufd_set_dirty_tracking(PmIommu *iommu, bool enabled, GError **error)
+{
+    PmIommufd *iommufd = (PmIommufd *)iommu;
+    bool set;
+
+    if (!check_tracked(iommufd, error))
+        return false;
+    /* Starting again would forget what has not been read. */
+    if (iommu->tracks_dirty == enabled)
+        return true;
+    set = enabled ? start(iommufd, error) : stop(iommufd, error);
+    iommu->tracks_dirty = enabled && set;
+    pm_iommufd_drop_page_tables(iommufd);
+    return set;
 }
 
 int pm_iommufd_read_dirty(PmIommu *iommu, uint64_t iova, uint64_t size, uint64_t page_size,

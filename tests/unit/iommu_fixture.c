@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include <errno.h>
 #include <sys/mman.h>
 
 #include "backend_util.h"
@@ -45,14 +46,39 @@ static void lower_last_iova(unsigned long request, void *argument, uint64_t last
         memcpy((char *)argument + info_size - sizeof last, &last, sizeof last);
 }
 
+/* As with IOMMUs that differ. */
+static bool belongs_to_another(HookedKernel *hooked, int fd,
+                               const struct vfio_device_attach_iommufd_pt *attach)
+{
+    int *owner = &hooked->owners[attach->pt_id % G_N_ELEMENTS(hooked->owners)];
+
+    if (*owner == 0)
+        *owner = fd;
+    return hooked->apart && *owner != fd;
+}
+
+static void count(HookedKernel *hooked, unsigned long request, const void *argument)
+{
+    const struct iommu_hwpt_set_dirty_tracking *set = argument;
+
+    hooked->n_objects += request == IOMMU_IOAS_ALLOC || request == IOMMU_HWPT_ALLOC;
+    hooked->n_objects -= request == IOMMU_DESTROY;
+    if (request == IOMMU_HWPT_SET_DIRTY_TRACKING)
+        hooked->n_tracking += set->flags & IOMMU_HWPT_DIRTY_TRACKING_ENABLE ? 1 : -1;
+}
+
 static int hooked_ioctl(PmKernel *kernel, int fd, unsigned long request, void *argument)
 {
-    const HookedKernel *hooked = (const HookedKernel *)kernel;
+    HookedKernel *hooked = (HookedKernel *)kernel;
     int result;
 
     if (hooked->request == request)
         return hooked->result;
+    if (request == VFIO_DEVICE_ATTACH_IOMMUFD_PT && belongs_to_another(hooked, fd, argument))
+        return -EINVAL;
     result = hooked->next->ops->ioctl(hooked->next, fd, request, argument);
+    if (result == 0)
+        count(hooked, request, argument);
     if (request == backend_unmap_request())
         backend_add_to_unmapped(argument, hooked->unmap_size_added);
     if (hooked->last_iova != 0 && result == 0)

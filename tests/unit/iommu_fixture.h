@@ -24,6 +24,10 @@ typedef struct {
     uint64_t unmap_size_added; /* to what UNMAP returns as size */
     uint64_t last_iova;        /* the last valid I/O address, of two ranges; 0: as it is */
     bool hide_capabilities;    /* GET_INFO has none, as before Linux 5.4 */
+    bool apart;                /* devices cannot use each other's page tables */
+    int owners[64];            /* of page tables: the first device's file */
+    int n_objects;             /* IOASes and page tables that were made, and not destroyed */
+    int n_tracking;            /* page tables that were started to track, and not stopped */
 } HookedKernel;
 
 /* On the stack; takes no reference. */

@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include <errno.h>
 #include <sys/mman.h>
 
 #include <plugmap/plugmap.h>
@@ -15,6 +16,7 @@
 #include "dma/engine.h"
 #include "iommu_fixture.h"
 #include "kernel-uapi/iommufd.h"
+#include "kernel-uapi/vfio.h"
 #include "sysfs_tree.h"
 
 #define FIRST       "0000:00:04.0"
@@ -79,6 +81,7 @@ static int drop(void **state)
     Fixture *fixture = *state;
 
     pm_iommu_unref(fixture->iommu);
+    assert_int_equal(fixture->hooked.n_objects, 0);
     assert_int_equal(pm_fake_kernel_get_n_open(fixture->kernel), 0);
     pm_kernel_unref(fixture->kernel);
     sysfs_tree_free(fixture->sysfs);
@@ -268,11 +271,13 @@ static void bit_can_stand_for_more_than_a_block(void **state)
     map(fixture, 6 * PAGE, PAGE, 1);
     map(fixture, 15 * PAGE, PAGE, 1);
     map(fixture, 16 * PAGE, PAGE, 8);
+    map(fixture, 25 * PAGE, 2 * PAGE, 1);
     track(fixture);
     write_page(fixture, 2);
     write_page(fixture, 15);
     write_page(fixture, 23);
-    assert_int_equal(read_from(fixture, 0, 4 * PAGE), 0x29);
+    write_page(fixture, 26);
+    assert_int_equal(read_from(fixture, 0, 4 * PAGE), 0x69);
     write_page(fixture, 6);
     assert_int_equal(read_from(fixture, 0, 64 * PAGE), 1);
 }
@@ -294,6 +299,19 @@ static void pages_of_a_large_region_are_all_told(void **state)
 }
 
 /* --- large pages --- */
+
+static void mapping_of_any_size_is_read(void **state)
+{
+    Fixture *fixture = *state;
+    g_autofree uint64_t *bitmap = g_new0(uint64_t, MEMORY_SIZE / PAGE / 64);
+
+    map(fixture, 0, MEMORY_SIZE, 1);
+    track(fixture);
+    write_by(fixture, FIRST, MEMORY_SIZE - PAGE);
+    assert_true(pm_iommu_read_dirty(fixture->iommu, BASE, MEMORY_SIZE, PAGE, bitmap, NULL));
+    for (uint64_t i = 0; i < MEMORY_SIZE / PAGE / 64; i++)
+        assert_int_equal(bitmap[i], i < (MEMORY_SIZE - PM_GIB) / PAGE / 64 ? 0 : UINT64_MAX);
+}
 
 static void assert_cut(Fixture *fixture, uint64_t offset, uint64_t size, const char *words)
 {
@@ -322,6 +340,184 @@ static void range_that_cuts_a_mapping_is_refused_and_nothing_is_forgotten(void *
         assert_int_equal(bitmap[i], UINT64_MAX);
 }
 
+/* --- several page tables --- */
+
+/* Beside the IOAS. */
+static int count_page_tables(const Fixture *fixture)
+{
+    return fixture->hooked.n_objects - 1;
+}
+
+/* The second device's IOMMU cannot use the first's page table. */
+static void attach_apart(Fixture *fixture)
+{
+    fixture->hooked.apart = true;
+    assert_true(pm_iommu_attach(fixture->iommu, SECOND, NULL));
+    assert_int_equal(count_page_tables(fixture), 2);
+}
+
+static void fail_request(Fixture *fixture, uint64_t nth)
+{
+    pm_fake_kernel_fail(fixture->kernel, PM_FAKE_CALL_IOCTL, nth, EIO);
+}
+
+static void pages_that_any_device_wrote_are_told(void **state)
+{
+    Fixture *fixture = *state;
+
+    map(fixture, 0, PAGE, 8);
+    attach_apart(fixture);
+    track(fixture);
+    write_by(fixture, FIRST, 0);
+    write_by(fixture, SECOND, 3 * PAGE);
+    assert_int_equal(read_dirty(fixture), 0x9);
+    assert_int_equal(read_dirty(fixture), 0);
+}
+
+static void device_that_comes_while_pages_are_tracked_is_tracked(void **state)
+{
+    Fixture *fixture = *state;
+
+    map(fixture, 0, PAGE, 8);
+    track(fixture);
+    attach_apart(fixture);
+    write_by(fixture, SECOND, 5 * PAGE);
+    assert_int_equal(read_dirty(fixture), 0x20);
+}
+
+static void pages_that_a_device_wrote_are_told_when_it_has_gone(void **state)
+{
+    Fixture *fixture = *state;
+
+    map(fixture, 0, PAGE, 8);
+    attach_apart(fixture);
+    track(fixture);
+    write_by(fixture, SECOND, 2 * PAGE);
+    assert_true(pm_iommu_detach(fixture->iommu, SECOND, NULL));
+    assert_int_equal(read_dirty(fixture), 0x4);
+    assert_true(pm_iommu_set_dirty_tracking(fixture->iommu, false, NULL));
+    assert_int_equal(count_page_tables(fixture), 1);
+}
+
+static void page_table_goes_with_its_device_if_nothing_is_tracked(void **state)
+{
+    Fixture *fixture = *state;
+
+    attach_apart(fixture);
+    assert_true(pm_iommu_detach(fixture->iommu, SECOND, NULL));
+    assert_int_equal(count_page_tables(fixture), 1);
+}
+
+static void devices_share_a_page_table_if_they_can(void **state)
+{
+    Fixture *fixture = *state;
+
+    assert_true(pm_iommu_attach(fixture->iommu, SECOND, NULL));
+    assert_int_equal(count_page_tables(fixture), 1);
+}
+
+static void starting_what_goes_on_forgets_nothing(void **state)
+{
+    Fixture *fixture = *state;
+
+    map(fixture, 0, PAGE, 8);
+    track(fixture);
+    write_page(fixture, 5);
+    track(fixture);
+    assert_int_equal(read_dirty(fixture), 0x20);
+}
+
+static void start_that_fails_has_not_started(void **state)
+{
+    Fixture *fixture = *state;
+    g_autoptr(GError) error = NULL;
+    uint64_t bitmap = 0;
+
+    map(fixture, 0, PAGE, 8);
+    attach_apart(fixture);
+    fail_request(fixture, 2);
+    assert_false(pm_iommu_set_dirty_tracking(fixture->iommu, true, &error));
+    assert_error(&error, PM_ERROR_KERNEL, "starting to track dirty pages in page table ");
+    assert_false(pm_iommu_read_dirty(fixture->iommu, BASE, PAGE, PAGE, &bitmap, &error));
+    assert_error(&error, PM_ERROR_INVALID_ARGUMENT, "not tracked");
+    assert_int_equal(fixture->hooked.n_tracking, 0);
+}
+
+/* Tracking that would go on would have forgotten what was written before. */
+static void stop_that_fails_has_stopped_all_the_same(void **state)
+{
+    Fixture *fixture = *state;
+    g_autoptr(GError) error = NULL;
+    uint64_t bitmap = 0;
+
+    map(fixture, 0, PAGE, 8);
+    attach_apart(fixture);
+    track(fixture);
+    fail_request(fixture, 1);
+    assert_false(pm_iommu_set_dirty_tracking(fixture->iommu, false, &error));
+    assert_error(&error, PM_ERROR_KERNEL, "stopping to track dirty pages in page table ");
+    assert_int_equal(fixture->hooked.n_tracking, 1);
+    assert_false(pm_iommu_read_dirty(fixture->iommu, BASE, PAGE, PAGE, &bitmap, &error));
+    assert_error(&error, PM_ERROR_INVALID_ARGUMENT, "not tracked");
+    write_by(fixture, FIRST, 0);
+    track(fixture);
+    assert_int_equal(read_dirty(fixture), 0);
+    write_by(fixture, FIRST, PAGE);
+    assert_int_equal(read_dirty(fixture), 2);
+}
+
+static void reading_that_fails_tells_what_it_has_read(void **state)
+{
+    Fixture *fixture = *state;
+    g_autoptr(GError) error = NULL;
+    uint64_t bitmap = 0;
+
+    map(fixture, 0, PAGE, 8);
+    attach_apart(fixture);
+    track(fixture);
+    write_by(fixture, FIRST, PAGE);
+    write_by(fixture, SECOND, 2 * PAGE);
+    fail_request(fixture, 2);
+    assert_false(pm_iommu_read_dirty(fixture->iommu, BASE, 8 * PAGE, PAGE, &bitmap, &error));
+    assert_error(&error, PM_ERROR_KERNEL, "0x8000 bytes at I/O address 0x100000000");
+    assert_int_equal(bitmap, 2);
+    fail_request(fixture, 1);
+    assert_false(pm_iommu_read_dirty(fixture->iommu, BASE, 8 * PAGE, PAGE, &bitmap, NULL));
+    assert_int_equal(read_dirty(fixture), 4);
+}
+
+static void device_that_cannot_be_tracked_does_not_come_while_pages_are(void **state)
+{
+    Fixture *fixture = *state;
+    g_autoptr(GError) error = NULL;
+
+    fixture->hooked.apart = true;
+    fixture->hooked.request = IOMMU_HWPT_ALLOC;
+    fixture->hooked.result = -EOPNOTSUPP;
+    track(fixture);
+    assert_false(pm_iommu_attach(fixture->iommu, SECOND, &error));
+    assert_error(&error, PM_ERROR_UNSUPPORTED, "cannot track dirty pages");
+    assert_true(pm_iommu_set_dirty_tracking(fixture->iommu, false, NULL));
+    assert_true(pm_iommu_attach(fixture->iommu, SECOND, NULL));
+    assert_false(pm_iommu_set_dirty_tracking(fixture->iommu, true, &error));
+    assert_error(&error, PM_ERROR_UNSUPPORTED, "not supported by the IOMMU of " SECOND);
+}
+
+/* Binding fails, making the page table, starting to track there, or attaching to it. */
+static void page_table_goes_if_its_device_cannot_come(void **state)
+{
+    Fixture *fixture = *state;
+
+    fixture->hooked.apart = true;
+    track(fixture);
+    for (uint64_t nth = 1; nth <= 4; nth++) {
+        fail_request(fixture, nth);
+        assert_false(pm_iommu_attach(fixture->iommu, SECOND, NULL));
+        assert_int_equal(count_page_tables(fixture), 1);
+    }
+    assert_true(pm_iommu_attach(fixture->iommu, SECOND, NULL));
+}
+
 #define DIRTY_TEST(name)  cmocka_unit_test_setup_teardown(name, make, drop)
 #define UNABLE_TEST(name) cmocka_unit_test_setup_teardown(name, make_unable, drop)
 
@@ -338,7 +534,19 @@ int main(void)
         DIRTY_TEST(range_can_begin_and_end_anywhere),
         DIRTY_TEST(bit_can_stand_for_more_than_a_block),
         DIRTY_TEST(pages_of_a_large_region_are_all_told),
+        DIRTY_TEST(mapping_of_any_size_is_read),
         DIRTY_TEST(range_that_cuts_a_mapping_is_refused_and_nothing_is_forgotten),
+        DIRTY_TEST(pages_that_any_device_wrote_are_told),
+        DIRTY_TEST(device_that_comes_while_pages_are_tracked_is_tracked),
+        DIRTY_TEST(pages_that_a_device_wrote_are_told_when_it_has_gone),
+        DIRTY_TEST(page_table_goes_with_its_device_if_nothing_is_tracked),
+        DIRTY_TEST(devices_share_a_page_table_if_they_can),
+        DIRTY_TEST(starting_what_goes_on_forgets_nothing),
+        DIRTY_TEST(start_that_fails_has_not_started),
+        DIRTY_TEST(stop_that_fails_has_stopped_all_the_same),
+        DIRTY_TEST(reading_that_fails_tells_what_it_has_read),
+        DIRTY_TEST(device_that_cannot_be_tracked_does_not_come_while_pages_are),
+        DIRTY_TEST(page_table_goes_if_its_device_cannot_come),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
