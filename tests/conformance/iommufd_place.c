@@ -121,20 +121,66 @@ static void where_no_gap_is_large_enough_it_is_enospc(void **state)
     assert_int_equal(place(kernel, 0, UINT64_C(1) << 62, &iova), -ENOSPC);
 }
 
+static void allow(Kernel *kernel, const struct iommu_iova_range *ranges, uint32_t n_ranges)
+{
+    struct iommu_ioas_allow_iovas allow = {.size = sizeof(allow),
+                                           .ioas_id = kernel->ioas,
+                                           .num_iovas = n_ranges,
+                                           .allowed_iovas = (uintptr_t)ranges};
+
+    assert_int_equal(iommufd_ioctl(kernel, IOMMU_IOAS_ALLOW_IOVAS, &allow), 0);
+}
+
 static void it_stays_below_the_window_or_goes_above_it(void **state)
 {
     const struct iommu_iova_range ranges[] = {{WINDOW - 2 * PAGE, WINDOW - 1},
                                               {WINDOW_LAST + 1, WINDOW_LAST + 0x100000}};
     Kernel *kernel = *state;
-    struct iommu_ioas_allow_iovas allow = {.size = sizeof(allow),
-                                           .ioas_id = kernel->ioas,
-                                           .num_iovas = 2,
-                                           .allowed_iovas = (uintptr_t)ranges};
 
-    assert_int_equal(iommufd_ioctl(kernel, IOMMU_IOAS_ALLOW_IOVAS, &allow), 0);
+    allow(kernel, ranges, 2);
     assert_int_equal(placed(kernel, (uintptr_t)kernel->memory, PAGE), WINDOW - 2 * PAGE);
     assert_int_equal(placed(kernel, (uintptr_t)kernel->memory, 2 * PAGE), WINDOW_LAST + 1);
     assert_int_equal(placed(kernel, (uintptr_t)kernel->memory, PAGE), WINDOW - PAGE);
+}
+
+static void ranges_that_touch_are_one(void **state)
+{
+    const struct iommu_iova_range ranges[] = {
+        {0x1000, 0x2fff}, {0x3000, 0x3fff}, {0x4000, 0x5fff}, {0x7000, 0xafff}};
+    Kernel *kernel = *state;
+    uint64_t iova;
+
+    allow(kernel, ranges, 4);
+    assert_int_equal(placed(kernel, 0x10001000, 5 * PAGE), 0x1000);
+    assert_int_equal(placed(kernel, 0x10001000, 4 * PAGE), 0x7000);
+    assert_int_equal(place(kernel, 0x10001000, 2 * PAGE, &iova), -ENOSPC);
+}
+
+static void a_gap_of_one_byte_is_never_used(void **state)
+{
+    const struct iommu_iova_range range = {0x1000, 0x1002};
+    Kernel *kernel = *state;
+    uint64_t iova;
+
+    allow(kernel, &range, 1);
+    assert_int_equal(iommufd_map(kernel, 0x1001, (void *)(uintptr_t)0x10000001, 1), 0);
+    assert_int_equal(place(kernel, 0x10000000, 1, &iova), -ENOSPC);
+    assert_int_equal(iommufd_unmap(kernel, 0x1001, 1, NULL), 0);
+    assert_int_equal(placed(kernel, 0x10000000, 1), 0x1000);
+}
+
+/* Neither the first page nor the last one. */
+static void the_ends_of_the_address_space_are_never_used(void **state)
+{
+    const struct iommu_iova_range ranges[] = {{0, 0x1fff}, {UINT64_MAX - 4 * PAGE + 1, UINT64_MAX}};
+    Kernel *kernel = *state;
+    uint64_t iova;
+
+    allow(kernel, ranges, 2);
+    assert_int_equal(placed(kernel, 0x10001000, PAGE), PAGE);
+    assert_int_equal(place(kernel, 0x10001000, 4 * PAGE, &iova), -ENOSPC);
+    assert_int_equal(placed(kernel, 0x10001000, 2 * PAGE), UINT64_MAX - 4 * PAGE + 1);
+    assert_int_equal(place(kernel, 0x10001000, 2 * PAGE, &iova), -ENOSPC);
 }
 
 static void bad_memory_is_efault_and_gives_the_place_back(void **state)
@@ -176,6 +222,9 @@ int main(void)
         TEST_IOAS(half_of_all_addresses_is_eoverflow),
         TEST_IOAS(where_no_gap_is_large_enough_it_is_enospc),
         TEST_ATTACHED(it_stays_below_the_window_or_goes_above_it),
+        TEST_IOAS(ranges_that_touch_are_one),
+        TEST_IOAS(a_gap_of_one_byte_is_never_used),
+        TEST_IOAS(the_ends_of_the_address_space_are_never_used),
         TEST_ATTACHED(bad_memory_is_efault_and_gives_the_place_back),
         TEST_IOAS(a_copy_can_be_placed_as_well),
     };
