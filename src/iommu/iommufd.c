@@ -173,8 +173,8 @@ static bool iommufd_attach(PmIommu *iommu, const char *device, GError **error)
     return false;
 }
 
-/* Detached before the file is closed: a mapping of its registers would keep the device bound, and
- * its DMA going. The ranges may be more than before: those that were right stay right. */
+/* A device that cannot be detached stays. The ranges may be more than before: those that were right
+ * stay right. */
 static bool iommufd_detach(PmIommu *iommu, const char *device, GError **error)
 {
     PmIommufd *iommufd = (PmIommufd *)iommu;

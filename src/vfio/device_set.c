@@ -22,6 +22,9 @@ void pm_vfio_device_set_init(PmVfioDeviceSet *set, PmKernel *kernel, const char 
 void pm_vfio_device_set_unbind(PmVfioDeviceSet *set, PmVfioDevice *device)
 {
     g_ptr_array_remove_fast(set->devices, device);
+    /* A mapping of its registers would keep it attached, and its DMA going. */
+    if (device->page_table != 0)
+        (void)pm_vfio_device_detach(set, device);
     if (device->fd >= 0)
         (void)set->kernel->ops->close(set->kernel, device->fd);
     g_free(device->address);

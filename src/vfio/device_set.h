@@ -29,7 +29,8 @@ void pm_vfio_device_set_init(PmVfioDeviceSet *set, PmKernel *kernel, const char 
 /* Unbinds all, and frees what the set holds. */
 void pm_vfio_device_set_clear(PmVfioDeviceSet *set);
 
-/* Closes all files, which detaches and unbinds the devices. */
+/* Detaches all devices and closes their files, which unbinds them unless their registers are mapped
+ * somewhere. */
 void pm_vfio_device_set_unbind_all(PmVfioDeviceSet *set);
 
 /*
@@ -42,7 +43,7 @@ void pm_vfio_device_set_unbind_all(PmVfioDeviceSet *set);
 PmVfioDevice *pm_vfio_device_set_bind(PmVfioDeviceSet *set, const char *device, const char *path,
                                       GError **error);
 
-/* Closes its file; the set forgets it. */
+/* Detaches it and closes its file; the set forgets it. */
 void pm_vfio_device_set_unbind(PmVfioDeviceSet *set, PmVfioDevice *device);
 
 /* NULL if it is not bound. */

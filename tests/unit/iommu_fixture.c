@@ -63,6 +63,8 @@ static void count(HookedKernel *hooked, unsigned long request, const void *argum
 
     hooked->n_objects += request == IOMMU_IOAS_ALLOC || request == IOMMU_HWPT_ALLOC;
     hooked->n_objects -= request == IOMMU_DESTROY;
+    hooked->n_attached += request == VFIO_DEVICE_ATTACH_IOMMUFD_PT;
+    hooked->n_attached -= request == VFIO_DEVICE_DETACH_IOMMUFD_PT;
     if (request == IOMMU_HWPT_SET_DIRTY_TRACKING)
         hooked->n_tracking += set->flags & IOMMU_HWPT_DIRTY_TRACKING_ENABLE ? 1 : -1;
 }

@@ -27,6 +27,7 @@ typedef struct {
     bool apart;                /* devices cannot use each other's page tables */
     int owners[64];            /* of page tables: the first device's file */
     int n_objects;             /* IOASes and page tables that were made, and not destroyed */
+    int n_attached;            /* devices by their own files */
     int n_tracking;            /* page tables that were started to track, and not stopped */
 } HookedKernel;
 

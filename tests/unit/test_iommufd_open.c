@@ -296,6 +296,19 @@ static void iommufd_is_chosen_where_both_files_exist(void **state)
     assert_chosen(*state, PM_IOMMU_IOMMUFD, "a file of 0000:00:04.0's own exist");
 }
 
+/* Where its registers are mapped, closing its file does nothing; test_several_devices tries that on
+ * a real kernel. */
+static void last_reference_detaches_and_destroys_as_well(void **state)
+{
+    Fixture *fixture = *state;
+    PmIommu *iommu = pm_iommu_iommufd_new(&fixture->config, NULL);
+
+    assert_int_equal(fixture->hooked.n_attached, 1);
+    pm_iommu_unref(iommu);
+    assert_int_equal(fixture->hooked.n_attached, 0);
+    assert_int_equal(fixture->hooked.n_objects, 0);
+}
+
 static void type1_is_chosen_without_iommufd(void **state)
 {
     Fixture *fixture = *state;
@@ -322,6 +335,7 @@ int main(void)
         OPEN_TEST(device_is_opened_by_address),
         OPEN_TEST(device_is_opened_by_its_file_without_sysfs),
         OPEN_TEST(last_reference_closes_all_and_the_device_can_be_opened_again),
+        OPEN_TEST(last_reference_detaches_and_destroys_as_well),
         OPEN_TEST(failure_of_any_call_leaves_no_descriptor),
         WITHOUT_TEST(kernel_without_iommufd_says_what_to_do),
         WITHOUT_TEST(device_without_a_file_of_its_own_says_so),

@@ -424,6 +424,30 @@ static void device_that_the_kernel_does_not_detach_stays_attached(void **state)
     assert_true(pm_iommu_detach(devices->iommu, SECOND, NULL));
 }
 
+/* --- on a real kernel alone, which maps registers --- */
+
+/* Closing its file would leave it attached to memory that others will have. */
+static void device_whose_registers_are_mapped_does_not_keep_the_memory(void **state)
+{
+    Devices *devices = *state;
+    PmIommu *other = open_device(devices, SECOND);
+    const PmKernelOps *ops = devices->kernel->ops;
+    const size_t size = 4096;
+    PmLockedMemory before;
+    PmLockedMemory after;
+    void *registers;
+
+    assert_true(pm_iommu_query_locked_memory(devices->iommu, &before, NULL));
+    assert_true(map_block(devices, other, 0));
+    assert_int_equal(ops->mmap(devices->kernel, pm_iommu_open_device(other, SECOND, NULL), size,
+                               PROT_READ, MAP_SHARED, 0, &registers),
+                     0);
+    pm_iommu_unref(other);
+    assert_true(pm_iommu_query_locked_memory(devices->iommu, &after, NULL));
+    assert_int_equal(after.used, before.used);
+    assert_int_equal(ops->munmap(devices->kernel, registers, size), 0);
+}
+
 #define DEVICES_TEST(name) cmocka_unit_test_setup_teardown(name, make, drop)
 
 int main(void)
@@ -440,6 +464,10 @@ int main(void)
         DEVICES_TEST(unknown_devices_are_refused),
         DEVICES_TEST(device_file_is_opened_once),
     };
+    const struct CMUnitTest host_tests[] = {
+        BACKEND_IOMMUFD_ONLY(
+            DEVICES_TEST(device_whose_registers_are_mapped_does_not_keep_the_memory)),
+    };
     const struct CMUnitTest fake_tests[] = {
         DEVICES_TEST(devices_of_one_group_keep_it_together),
         DEVICES_TEST(attaching_that_fails_at_any_call_changes_nothing),
@@ -454,7 +482,7 @@ int main(void)
 
     int n_failed = cmocka_run_group_tests(tests, NULL, NULL);
 
-    if (!is_on_host())
-        n_failed += cmocka_run_group_tests(fake_tests, NULL, NULL);
+    n_failed += is_on_host() ? cmocka_run_group_tests(host_tests, NULL, NULL)
+                             : cmocka_run_group_tests(fake_tests, NULL, NULL);
     return n_failed;
 }
