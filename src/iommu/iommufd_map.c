@@ -32,8 +32,12 @@ const PmIommuCause pm_iommufd_unmap_causes[] = {
      "those before it: what is mapped there is not known, purge it"},
     {EFAULT, PM_ERROR_KERNEL, PM_IOMMU_CAUSE_BAD_REQUEST},
     {ENOMEM, PM_ERROR_MEMORY, PM_IOMMU_CAUSE_NO_MEMORY},
-    {EBUSY, PM_ERROR_BUSY, PM_IOMMU_CAUSE_HELD},
-    {EDEADLOCK, PM_ERROR_BUSY, "a device's driver goes on using the memory: stop it and try again"},
+    /* Found on the way, as ENOENT is. */
+    {EBUSY, PM_ERROR_UNMAP_MISMATCH,
+     "somebody else unmaps the same, and what lies before it may be gone: purge it"},
+    {EDEADLOCK, PM_ERROR_UNMAP_MISMATCH,
+     "a device's driver goes on using the memory, and what lies before it may be gone: stop the "
+     "driver, then purge it"},
     {ENODEV, PM_ERROR_NOT_FOUND, PM_IOMMU_CAUSE_GONE},
     {EINTR, PM_ERROR_KERNEL, PM_IOMMU_CAUSE_SIGNAL},
     {0, PM_ERROR_KERNEL, PM_SEE_KERNEL_LOG},
