@@ -184,6 +184,19 @@ static void a_page_table_by_hand_shows_the_same_address_space(void **state)
     assert_int_equal(peek(kernel, device, IOVA), 0);
 }
 
+static void every_page_table_loses_what_is_unmapped(void **state)
+{
+    Kernel *kernel = *state;
+    int device = map_for_dma(kernel);
+    uint32_t pt;
+
+    assert_int_equal(iommufd_new_hwpt(kernel, kernel->ioas, &pt), 0);
+    assert_int_equal(iommufd_unmap(kernel, IOVA, PAGE, NULL), 0);
+    assert_int_equal(peek(kernel, device, IOVA), 0);
+    assert_int_equal(cdev_attach(kernel, device, &pt), 0);
+    assert_int_equal(peek(kernel, device, IOVA), 0);
+}
+
 static void two_devices_reach_the_same(void **state)
 {
     Kernel *kernel = *state;
@@ -238,6 +251,7 @@ int main(void)
         TEST_ATTACHED(what_was_mapped_before_attach_is_reached),
         TEST_ATTACHED(another_address_space_is_another_world),
         TEST_ATTACHED(a_page_table_by_hand_shows_the_same_address_space),
+        TEST_ATTACHED(every_page_table_loses_what_is_unmapped),
         TEST_ATTACHED(two_devices_reach_the_same),
         TEST_ATTACHED(a_detached_device_reaches_nothing),
         TEST_ATTACHED(the_device_works_on_when_the_iommufd_is_closed),

@@ -82,6 +82,19 @@ static void bad_memory_is_efault_and_makes_none(void **state)
     assert_int_equal(free_id, kernel->hwpt);
 }
 
+/* Neither do its limits stay: addresses that it has not, and areas of less than a page. */
+static void one_that_failed_leaves_the_address_space_as_it_was(void **state)
+{
+    Kernel *kernel = *state;
+    uint32_t hwpt;
+
+    assert_int_equal(cdev_detach(kernel, kernel->device), 0);
+    assert_int_equal(iommufd_map(kernel, IOVA, NULL, PAGE), 0);
+    assert_int_equal(iommufd_new_hwpt(kernel, kernel->ioas, &hwpt), -EFAULT);
+    assert_int_equal(iommufd_map(kernel, LAST_IOVA + 1, kernel->memory, 1), 0);
+    assert_int_equal(iommufd_unmap_all(kernel), PAGE + 1);
+}
+
 static void areas_that_the_hardware_cannot_have_are_eaddrinuse(void **state)
 {
     Kernel *kernel = *state;
@@ -188,6 +201,7 @@ int main(void)
         TEST_ATTACHED(it_pins_all_areas_and_holds_them_after_detach),
         TEST_ATTACHED(two_pin_once),
         TEST_ATTACHED(bad_memory_is_efault_and_makes_none),
+        TEST_ATTACHED(one_that_failed_leaves_the_address_space_as_it_was),
         TEST_ATTACHED(areas_that_the_hardware_cannot_have_are_eaddrinuse),
         TEST_ATTACHED(an_area_in_the_window_of_interrupts_can_be_had),
         TEST_ATTACHED(a_reserved_field_is_eopnotsupp_before_all),

@@ -431,6 +431,25 @@ static void a_page_table_made_by_hand_stays(void **state)
     assert_int_equal(pm_fake_kernel_get_pinned(iommufd->kernel), 0);
 }
 
+/* Held pages (PM_FAKE_PIN_HOLD), as in the conformance tests, would hide what is left. */
+static void unmap_takes_it_out_of_every_page_table(void **state)
+{
+    g_autoptr(Iommufd) iommufd = iommufd_attached(NULL);
+    struct iommu_hwpt_alloc alloc = {
+        .size = sizeof(alloc),
+        .dev_id = iommufd->device_id,
+        .pt_id = iommufd->ioas,
+    };
+
+    (void)state;
+    memset(iommufd->memory, 0x5a, PAGE);
+    assert_int_equal(iommufd_map(iommufd, 0, iommufd->memory, PAGE), 0);
+    assert_int_equal(iommufd_call(iommufd, IOMMU_HWPT_ALLOC, &alloc), 0);
+    assert_int_equal(iommufd_unmap(iommufd, 0, PAGE, NULL), 0);
+    assert_int_equal(iommufd_attach(iommufd, iommufd->device, &alloc.out_hwpt_id), 0);
+    assert_int_equal(iommufd_dma_read(iommufd, 0), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -459,6 +478,7 @@ int main(void)
         cmocka_unit_test(a_fault_queue_is_there_and_empty),
         cmocka_unit_test(what_the_fake_does_not_have_is_refused),
         cmocka_unit_test(a_page_table_made_by_hand_stays),
+        cmocka_unit_test(unmap_takes_it_out_of_every_page_table),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
