@@ -179,8 +179,9 @@ PM_EXPORT bool pm_iommu_release_range(PmIommu *iommu, uint64_t iova, uint64_t si
 /** Takes a reference. Returns @iommu. */
 PM_EXPORT PmIommu *pm_iommu_ref(PmIommu *iommu);
 
-/** Drops a reference; the last one closes the files, and with them goes every mapping. With type1 a
- * mapping of a device's registers (mmap(2)) keeps all of them until it is gone. */
+/** Drops a reference; the last one ends every mapping, detaches the devices and closes the files. A
+ * device whose registers the caller has still mapped stays bound to its file until they are
+ * unmapped, but reaches no memory. */
 PM_EXPORT void pm_iommu_unref(PmIommu *iommu);
 
 /** Bit n set: the IOMMU has pages of 2^n bytes. The lowest bit is the unit of addresses and sizes;

@@ -212,7 +212,8 @@ static bool iommufd_has_device(PmIommu *iommu, const char *device)
 
 /* --- life cycle --- */
 
-/* The devices first: what they are attached to cannot be destroyed. */
+/* The devices first: what they are attached to cannot be destroyed. Destroyed, not only closed: a
+ * device whose registers are still mapped somewhere keeps the iommufd open. */
 static void iommufd_free(PmIommu *iommu)
 {
     PmIommufd *iommufd = (PmIommufd *)iommu;

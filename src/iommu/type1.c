@@ -231,11 +231,15 @@ static bool type1_has_device(PmIommu *iommu, const char *device)
     return pm_vfio_group_set_has_device(&((PmType1 *)iommu)->groups, device);
 }
 
-/* The groups first: a container without groups has no mappings left. */
+/* The mappings first: a device whose registers are still mapped somewhere keeps its group, and with
+ * it the container, when all files are closed. */
 static void type1_free(PmIommu *iommu)
 {
     PmType1 *type1 = (PmType1 *)iommu;
+    uint64_t n_bytes;
 
+    if (pm_ledger_n_mappings(iommu->ledger) > 0)
+        (void)type1_unmap_all(iommu, &n_bytes);
     pm_vfio_group_set_clear(&type1->groups);
     if (type1->container >= 0)
         (void)iommu->kernel->ops->close(iommu->kernel, type1->container);

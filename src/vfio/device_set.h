@@ -20,7 +20,7 @@ typedef struct {
     unsigned group; /* known only if sysfs was asked */
     int fd;
     uint32_t id;         /* among the iommufd's objects */
-    uint32_t page_table; /* what it is attached to: a HWPT */
+    uint32_t page_table; /* what it is attached to: a HWPT; 0: nothing */
 } PmVfioDevice;
 
 /* @sysfs_root is copied. */

@@ -29,6 +29,7 @@ typedef struct {
     int n_objects;             /* IOASes and page tables that were made, and not destroyed */
     int n_attached;            /* devices by their own files */
     int n_tracking;            /* page tables that were started to track, and not stopped */
+    int held_fd;               /* closing it lets nothing go: its registers are mapped; 0: none */
 } HookedKernel;
 
 /* On the stack; takes no reference. */

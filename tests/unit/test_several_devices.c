@@ -43,11 +43,14 @@ static void add_to_sysfs(const Devices *devices, const char *device, int group, 
 
 static PmKernel *make_kernel(Devices *devices)
 {
+    PmFakeConfig config;
     PmKernel *kernel;
 
     if (is_on_host())
         return pm_kernel_host_new();
-    kernel = backend_fake_new(NULL, NULL);
+    pm_fake_config_init(&config);
+    config.dirty_tracking = true;
+    kernel = backend_fake_new(&config, NULL);
     devices->sysfs = sysfs_tree_new();
     assert_true(pm_fake_kernel_add_device(kernel, 2, SECOND, "vfio-pci", NULL));
     assert_true(pm_fake_kernel_add_device(kernel, 3, FIRST, "vfio-pci", NULL));
@@ -292,6 +295,25 @@ static void attaching_that_fails_at_any_call_changes_nothing(void **state)
     assert_int_equal(n_failed, 4);
 }
 
+/* Which keeps the device's file, and all that it belongs to, as it is when it is closed. */
+static void mappings_end_with_the_last_reference_though_registers_are_still_mapped(void **state)
+{
+    Devices *devices = *state;
+    Devices hooked_devices = *devices;
+    HookedKernel hooked;
+    PmIommu *iommu;
+
+    hooked_kernel_init(&hooked, devices->kernel);
+    hooked_devices.kernel = &hooked.parent;
+    iommu = open_device(&hooked_devices, SECOND);
+    assert_true(map_block(devices, iommu, 0));
+    hooked.held_fd = pm_iommu_open_device(iommu, SECOND, NULL);
+    pm_iommu_unref(iommu);
+    assert_int_equal(backend_get_pinned(devices->kernel), 0);
+    assert_int_equal(pm_fake_kernel_get_n_mappings(devices->kernel, 2), 0);
+    (void)devices->kernel->ops->close(devices->kernel, hooked.held_fd);
+}
+
 /* Kept for a region that has nothing plugged there yet. */
 static void device_without_kept_addresses_is_refused(void **state)
 {
@@ -465,12 +487,12 @@ int main(void)
         DEVICES_TEST(device_file_is_opened_once),
     };
     const struct CMUnitTest host_tests[] = {
-        BACKEND_IOMMUFD_ONLY(
-            DEVICES_TEST(device_whose_registers_are_mapped_does_not_keep_the_memory)),
+        DEVICES_TEST(device_whose_registers_are_mapped_does_not_keep_the_memory),
     };
     const struct CMUnitTest fake_tests[] = {
         DEVICES_TEST(devices_of_one_group_keep_it_together),
         DEVICES_TEST(attaching_that_fails_at_any_call_changes_nothing),
+        DEVICES_TEST(mappings_end_with_the_last_reference_though_registers_are_still_mapped),
         DEVICES_TEST(device_without_kept_addresses_is_refused),
         DEVICES_TEST(device_without_mapped_addresses_is_told_which_they_are),
         BACKEND_TYPE1_ONLY(DEVICES_TEST(device_that_has_no_address_in_common_is_told_so)),
