@@ -273,10 +273,11 @@ PM_EXPORT bool pm_iommu_map_file(PmIommu *iommu, uint64_t iova, void *host, int 
  * (iommufd/io_pagetable.c); the size it returns is compared with @size. Errors:
  * PM_ERROR_INVALID_ARGUMENT (empty, or beyond 2^64-1), PM_ERROR_UNALIGNED, PM_ERROR_NO_MAPPING,
  * PM_ERROR_CUTS_MAPPING (these before the kernel is asked); PM_ERROR_MEMORY, PM_ERROR_PERMISSION,
- * PM_ERROR_BUSY (type1), PM_ERROR_NOT_FOUND (ENOMEM, EPERM, EBUSY and ENODEV from the kernel),
+ * PM_ERROR_BUSY, PM_ERROR_NOT_FOUND (ENOMEM, EPERM, EBUSY and ENODEV from the kernel),
  * PM_ERROR_KERNEL (nothing unmapped); PM_ERROR_UNMAP_MISMATCH (something, but not all, is unmapped,
- * or ENOENT, EBUSY or EDEADLOCK from iommufd, which does not say how much: use pm_iommu_purge()).
- * After a mismatch the ledger still has the range as mapped.
+ * or may be: ENOENT from iommufd, and EBUSY and EDEADLOCK for more than one mapping, after which it
+ * does not say how much: use pm_iommu_purge()). After a mismatch the ledger still has the range as
+ * mapped.
  */
 PM_EXPORT bool pm_iommu_unmap(PmIommu *iommu, uint64_t iova, uint64_t size, GError **error);
 

@@ -45,6 +45,8 @@ typedef struct {
  * returns 0 or -errno. NULL: there is none.
  * @free: closes the back end's files. The struct itself is freed behind it.
  * @map_causes, @unmap_causes: what the kernel's errors mean.
+ * @stops_halfway: errnos, and a 0 behind them, with which @unmap can end when some of the range's
+ * mappings are gone already; NULL: none.
  * @nothing_found: what @unmap returns where nothing is mapped: 0 or -errno.
  * @counts_pinned: PmLockedMemory.pinned counts against the limit, not PmLockedMemory.used, and
  * nothing does with CAP_IPC_LOCK.
@@ -65,6 +67,7 @@ typedef struct {
     void (*free)(PmIommu *iommu);
     const PmIommuCause *map_causes;
     const PmIommuCause *unmap_causes;
+    const int *stops_halfway;
     int nothing_found;
     bool counts_pinned;
 } PmIommuOps;

@@ -90,16 +90,35 @@ bool pm_iommu_fail_map(PmIommu *iommu, uint64_t iova, uint64_t host, uint64_t bl
                    size, iova, host, name, no_memory != NULL ? no_memory : cause->sentence);
 }
 
+static bool stops_halfway(const PmIommu *iommu, int error_number)
+{
+    const int *at = iommu->ops->stops_halfway;
+
+    while (at != NULL && *at != 0 && *at != error_number)
+        at++;
+    return at != NULL && *at != 0;
+}
+
+static bool is_one_mapping(const PmIommu *iommu, uint64_t iova, uint64_t size)
+{
+    PmIommuRun run;
+
+    return pm_ledger_next_run(iommu->ledger, iova, &run) && run.iova == iova &&
+           run.block_size == size;
+}
+
 bool pm_iommu_fail_unmap(const PmIommu *iommu, uint64_t iova, uint64_t size, int error_number,
                          GError **error)
 {
     const PmIommuCause *cause = find_cause(iommu->ops->unmap_causes, error_number);
+    bool in_part = stops_halfway(iommu, error_number) && !is_one_mapping(iommu, iova, size);
     g_autofree char *size_text = pm_size_format(size);
     g_autofree char *name = pm_errno_text(error_number);
 
-    return pm_fail(error, cause->code,
-                   "unmapping %s at I/O address 0x%" PRIx64 " failed with %s: %s", size_text, iova,
-                   name, cause->sentence);
+    return pm_fail(error, in_part ? PM_ERROR_UNMAP_MISMATCH : cause->code,
+                   "unmapping %s at I/O address 0x%" PRIx64 " failed with %s: %s%s", size_text,
+                   iova, name, cause->sentence,
+                   in_part ? ", with a purge: some of the mappings may be gone already" : "");
 }
 
 static char *list_ranges(const PmIommu *iommu)

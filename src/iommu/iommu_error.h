@@ -14,7 +14,6 @@
     "reads and writable for one that writes, and not behind the end of its file"
 #define PM_IOMMU_CAUSE_BAD_REQUEST "the kernel could not read the request"
 #define PM_IOMMU_CAUSE_GONE        "the device or its IOMMU is gone: open it again"
-#define PM_IOMMU_CAUSE_HELD        "a device holds on to the memory: stop its driver and try again"
 #define PM_IOMMU_CAUSE_NO_MEMORY   "the kernel is out of memory: free some and try again"
 #define PM_IOMMU_CAUSE_SIGNAL      "a signal came in between: try again"
 

@@ -245,6 +245,7 @@ static const PmIommuOps iommufd_ops = {
     .free = iommufd_free,
     .map_causes = pm_iommufd_map_causes,
     .unmap_causes = pm_iommufd_unmap_causes,
+    .stops_halfway = pm_iommufd_unmap_stops_halfway,
     .nothing_found = -ENOENT,
     .counts_pinned = true,
 };

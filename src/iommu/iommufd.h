@@ -29,6 +29,7 @@ int pm_iommufd_unmap(PmIommu *iommu, uint64_t iova, uint64_t size, uint64_t *n_b
 int pm_iommufd_unmap_all(PmIommu *iommu, uint64_t *n_bytes);
 extern const PmIommuCause pm_iommufd_map_causes[];
 extern const PmIommuCause pm_iommufd_unmap_causes[];
+extern const int pm_iommufd_unmap_stops_halfway[];
 
 /* Attaches a device that is bound: to a page table with dirty tracking if its IOMMU has that, else
  * to the IOAS. Returns 0 or -errno. */

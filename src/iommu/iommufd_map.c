@@ -32,16 +32,16 @@ const PmIommuCause pm_iommufd_unmap_causes[] = {
      "those before it: what is mapped there is not known, purge it"},
     {EFAULT, PM_ERROR_KERNEL, PM_IOMMU_CAUSE_BAD_REQUEST},
     {ENOMEM, PM_ERROR_MEMORY, PM_IOMMU_CAUSE_NO_MEMORY},
-    /* Found on the way, as ENOENT is. */
-    {EBUSY, PM_ERROR_UNMAP_MISMATCH,
-     "somebody else unmaps the same, and what lies before it may be gone: purge it"},
-    {EDEADLOCK, PM_ERROR_UNMAP_MISMATCH,
-     "a device's driver goes on using the memory, and what lies before it may be gone: stop the "
-     "driver, then purge it"},
+    {EBUSY, PM_ERROR_BUSY,
+     "somebody else who has the iommufd's descriptor is mapping or unmapping there: try again"},
+    {EDEADLOCK, PM_ERROR_BUSY, "a device's driver goes on using the memory: stop it and try again"},
     {ENODEV, PM_ERROR_NOT_FOUND, PM_IOMMU_CAUSE_GONE},
     {EINTR, PM_ERROR_KERNEL, PM_IOMMU_CAUSE_SIGNAL},
     {0, PM_ERROR_KERNEL, PM_SEE_KERNEL_LOG},
 };
+
+/* It goes from mapping to mapping. */
+const int pm_iommufd_unmap_stops_halfway[] = {EBUSY, EDEADLOCK, 0};
 
 /* Kernels before 6.13 do not know the request at all; this one is refused by all others. */
 bool pm_iommufd_can_map_files(const PmIommufd *iommufd)

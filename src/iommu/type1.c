@@ -275,7 +275,7 @@ static const PmIommuCause unmap_causes[] = {
     {ENOMEM, PM_ERROR_MEMORY, PM_IOMMU_CAUSE_NO_MEMORY},
     {EPERM, PM_ERROR_PERMISSION,
      "this process may not unmap here: unmap from the process that opened the container"},
-    {EBUSY, PM_ERROR_BUSY, PM_IOMMU_CAUSE_HELD},
+    {EBUSY, PM_ERROR_BUSY, "a device holds on to the memory: stop its driver and try again"},
     {ENODEV, PM_ERROR_NOT_FOUND, PM_IOMMU_CAUSE_GONE},
     {EINTR, PM_ERROR_KERNEL, PM_IOMMU_CAUSE_SIGNAL},
     {0, PM_ERROR_KERNEL, PM_SEE_KERNEL_LOG},

@@ -120,8 +120,9 @@ static void every_errno_has_its_code_and_sentence(void **state)
         {ENOENT, PM_ERROR_UNMAP_MISMATCH, "no area there, or one that is only partly in the range"},
         {EFAULT, PM_ERROR_KERNEL, "could not read the request"},
         {ENOMEM, PM_ERROR_MEMORY, "out of memory"},
-        {EBUSY, PM_ERROR_UNMAP_MISMATCH, "may be gone: purge it"},
-        {EDEADLK, PM_ERROR_UNMAP_MISMATCH, "goes on using"},
+        {EBUSY, PM_ERROR_UNMAP_MISMATCH,
+         "try again, with a purge: some of the mappings may be gone"},
+        {EDEADLK, PM_ERROR_UNMAP_MISMATCH, "stop it and try again, with a purge"},
         {ENODEV, PM_ERROR_NOT_FOUND, "is gone"},
         {EINTR, PM_ERROR_KERNEL, "EINTR"},
         {EIO, PM_ERROR_KERNEL, "EIO"},
@@ -140,6 +141,24 @@ static void every_errno_has_its_code_and_sentence(void **state)
         assert_run(fixture, 0, 0, 8);
     }
     assert_true(fixture_unmap(fixture, 3, 2, NULL));
+}
+
+/* The kernel stops at the one that is in use, and does not say how many it has removed by then. */
+static void one_mapping_that_is_in_use_is_still_there(void **state)
+{
+    static const int error_numbers[] = {EBUSY, EDEADLK};
+    IommuFixture *fixture = *state;
+
+    assert_true(fixture_map(fixture, 0, 8, NULL));
+    for (size_t i = 0; i < G_N_ELEMENTS(error_numbers); i++) {
+        g_autoptr(GError) error = NULL;
+
+        pm_fake_kernel_fail(fixture->kernel, PM_FAKE_CALL_UNMAP, 1, error_numbers[i]);
+        assert_false(fixture_unmap(fixture, 3, 1, &error));
+        assert_null(strstr(error->message, "purge"));
+        assert_error(&error, PM_ERROR_BUSY, "try again");
+    }
+    assert_mapped(fixture, 8);
 }
 
 static void short_unmap_is_told_and_counted_as_mapped(void **state)
@@ -327,6 +346,7 @@ int main(void)
         UNMAP_TEST(unmap_with_a_hole_names_the_first),
         UNMAP_TEST(unmap_that_cuts_a_mapping_changes_nothing),
         UNMAP_TEST(every_errno_has_its_code_and_sentence),
+        BACKEND_IOMMUFD_ONLY(UNMAP_TEST(one_mapping_that_is_in_use_is_still_there)),
         UNMAP_TEST(short_unmap_is_told_and_counted_as_mapped),
         UNMAP_TEST(long_unmap_is_told),
         UNMAP_TEST(purge_after_a_short_unmap_leaves_nothing),
