@@ -294,8 +294,8 @@ PM_EXPORT bool pm_iommu_unmap_all(PmIommu *iommu, GError **error);
  * Makes sure that nothing is mapped in [@iova, @iova + @size), whatever was known of it: unmaps,
  * then asks again until the kernel finds nothing left. The way out after PM_ERROR_QUARANTINED or
  * PM_ERROR_UNMAP_MISMATCH. Errors: those of pm_iommu_unmap() but for PM_ERROR_NO_MAPPING;
- * PM_ERROR_UNMAP_MISMATCH (the kernel goes on finding mappings). After an error the ledger has the
- * range as before.
+ * PM_ERROR_UNMAP_MISMATCH (the kernel goes on finding mappings; or, with iommufd, one that somebody
+ * else has made reaches beyond the range). After an error the ledger has the range as before.
  */
 PM_EXPORT bool pm_iommu_purge(PmIommu *iommu, uint64_t iova, uint64_t size, GError **error);
 

@@ -34,6 +34,8 @@ typedef struct {
  * -errno.
  * @unmap, @unmap_all: one call to the kernel; @n_bytes is what it says it unmapped. Returns 0 or
  *     -errno.
+ * @is_mapped: whether the kernel has a mapping of a page; NULL: the kernel tells mappings
+ * that are partly in a range from none.
  * @query_available: as pm_iommu_query_available().
  * @attach, @detach, @open_device: as pm_iommu_attach(), pm_iommu_detach(), pm_iommu_open_device().
  * @has_device: whether a device is attached.
@@ -55,6 +57,7 @@ typedef struct {
     int (*map)(PmIommu *iommu, const PmIommuRequest *request, uint64_t *n_mapped);
     int (*unmap)(PmIommu *iommu, uint64_t iova, uint64_t size, uint64_t *n_bytes);
     int (*unmap_all)(PmIommu *iommu, uint64_t *n_bytes);
+    bool (*is_mapped)(PmIommu *iommu, uint64_t iova);
     bool (*query_available)(PmIommu *iommu, uint64_t *n_mappings, GError **error);
     bool (*attach)(PmIommu *iommu, const char *device, GError **error);
     bool (*detach)(PmIommu *iommu, const char *device, GError **error);

@@ -234,6 +234,7 @@ static const PmIommuOps iommufd_ops = {
     .map = pm_iommufd_map,
     .unmap = pm_iommufd_unmap,
     .unmap_all = pm_iommufd_unmap_all,
+    .is_mapped = pm_iommufd_is_mapped,
     .query_available = iommufd_query_available,
     .attach = iommufd_attach,
     .detach = iommufd_detach,

@@ -140,3 +140,20 @@ int pm_iommufd_unmap_all(PmIommu *iommu, uint64_t *n_bytes)
 {
     return pm_iommufd_unmap(iommu, 0, UINT64_MAX, n_bytes);
 }
+
+/* By a copy of the page to where it is, which cannot be made if there is one: EEXIST. */
+bool pm_iommufd_is_mapped(PmIommu *iommu, uint64_t iova)
+{
+    const PmIommufd *iommufd = (const PmIommufd *)iommu;
+    struct iommu_ioas_copy copy = {
+        .size = sizeof copy,
+        .flags = IOMMU_IOAS_MAP_FIXED_IOVA | IOMMU_IOAS_MAP_READABLE,
+        .dst_ioas_id = iommufd->ioas,
+        .src_ioas_id = iommufd->ioas,
+        .length = pm_iommu_page_size(iommu),
+        .dst_iova = iova,
+        .src_iova = iova,
+    };
+
+    return pm_iommufd_ioctl(iommufd, IOMMU_IOAS_COPY, &copy) != -ENOENT;
+}

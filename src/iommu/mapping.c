@@ -270,6 +270,26 @@ static uint64_t mapped_bytes(PmIommu *iommu, uint64_t first, uint64_t last)
     return n_bytes;
 }
 
+/* The kernel finds nothing that is wholly in the range. A mapping that reaches beyond it, which is
+ * not of this object's making, has its first or last page. */
+static bool check_nothing_reaches_in(PmIommu *iommu, uint64_t iova, uint64_t size, GError **error)
+{
+    const uint64_t ends[] = {iova, iova + (size - pm_iommu_page_size(iommu))};
+
+    for (size_t i = 0; i < G_N_ELEMENTS(ends); i++) {
+        if (iommu->ops->is_mapped == NULL || !iommu->ops->is_mapped(iommu, ends[i]))
+            continue;
+        return pm_fail(
+            error, PM_ERROR_UNMAP_MISMATCH,
+            "0x%" PRIx64 " bytes at I/O address 0x%" PRIx64
+            " cannot be purged: a mapping at 0x%" PRIx64
+            " reaches beyond them, which was not made through this object: find who else "
+            "has the iommufd's descriptor, or close the address space to be rid of it",
+            size, iova, ends[i]);
+    }
+    return true;
+}
+
 /* Unmaps once, and again until the kernel finds nothing, if it did not remove just what the ledger
  * has. */
 static bool unmap_until_empty(PmIommu *iommu, uint64_t iova, uint64_t size, GError **error)
@@ -282,7 +302,7 @@ static bool unmap_until_empty(PmIommu *iommu, uint64_t iova, uint64_t size, GErr
         int result = iommu->ops->unmap(iommu, iova, size, &n_bytes);
 
         if (result != 0 && result == iommu->ops->nothing_found)
-            return true;
+            return check_nothing_reaches_in(iommu, iova, size, error);
         if (result != 0) {
             bool failed = pm_iommu_fail_unmap(iommu, iova, size, -result, error);
 

@@ -87,6 +87,10 @@ static int hooked_ioctl(PmKernel *kernel, int fd, unsigned long request, void *a
         count(hooked, request, argument);
     if (request == backend_unmap_request())
         backend_add_to_unmapped(argument, hooked->unmap_size_added);
+    if (request == IOMMU_IOAS_ALLOC && result == 0) {
+        hooked->iommufd = fd;
+        hooked->ioas = ((const struct iommu_ioas_alloc *)argument)->out_ioas_id;
+    }
     if (hooked->last_iova != 0 && result == 0)
         lower_last_iova(request, argument, hooked->last_iova);
     if (request == VFIO_IOMMU_GET_INFO && hooked->hide_capabilities)

@@ -11,6 +11,7 @@
 
 #include "backend_util.h"
 #include "iommu_fixture.h"
+#include "kernel-uapi/iommufd.h"
 
 static uint64_t n_unmaps(IommuFixture *fixture)
 {
@@ -292,6 +293,48 @@ static void purge_believes_a_kernel_that_finds_nothing(void **state)
     assert_mapped(fixture, 0);
 }
 
+/* Made behind the object's back, by whoever has the iommufd's descriptor: two blocks from there. */
+static void map_secretly(IommuFixture *fixture, uint64_t first)
+{
+    struct iommu_ioas_map map = {
+        .size = sizeof map,
+        .flags = IOMMU_IOAS_MAP_FIXED_IOVA | IOMMU_IOAS_MAP_READABLE,
+        .ioas_id = fixture->hooked.ioas,
+        .user_va = (uintptr_t)fixture->memory,
+        .length = 2 * BLOCK,
+        .iova = BASE + first * BLOCK,
+    };
+
+    assert_int_equal(
+        fixture->kernel->ops->ioctl(fixture->kernel, fixture->hooked.iommufd, IOMMU_IOAS_MAP, &map),
+        0);
+}
+
+static void assert_purge_fails(IommuFixture *fixture, uint64_t first, uint64_t count,
+                               const char *words)
+{
+    g_autoptr(GError) error = NULL;
+
+    assert_false(purge(fixture, first, count, &error));
+    assert_error(&error, PM_ERROR_UNMAP_MISMATCH, words);
+}
+
+/* ENOENT is the kernel's word for these, too. */
+static void purge_does_not_overlook_what_reaches_beyond_the_range(void **state)
+{
+    IommuFixture *fixture = *state;
+
+    assert_true(fixture_map(fixture, 0, 2, NULL));
+    map_secretly(fixture, 2);
+    assert_purge_fails(fixture, 0, 3, "a mapping at 0x1005ff000 reaches beyond");
+    assert_int_equal(pm_iommu_get_n_mappings(fixture->iommu), 2);
+    assert_purge_fails(fixture, 3, 4, "a mapping at 0x100600000 reaches beyond");
+    assert_purge_fails(fixture, 3, 1, "find who else has the iommufd's descriptor");
+    assert_true(purge(fixture, 4, 4, NULL));
+    assert_true(purge(fixture, 0, 8, NULL));
+    assert_mapped(fixture, 0);
+}
+
 #define UNMAP_TEST(name)                                                                           \
     cmocka_unit_test_setup_teardown(name, iommu_fixture_setup, iommu_fixture_teardown)
 
@@ -356,6 +399,7 @@ int main(void)
         UNMAP_TEST(purge_that_is_no_range_is_refused),
         UNMAP_TEST(purge_that_the_kernel_refuses_keeps_the_ledger),
         BACKEND_TYPE1_ONLY(UNMAP_TEST(purge_gives_up_on_a_kernel_that_never_ends)),
+        BACKEND_IOMMUFD_ONLY(UNMAP_TEST(purge_does_not_overlook_what_reaches_beyond_the_range)),
         BACKEND_IOMMUFD_ONLY(UNMAP_TEST(purge_believes_a_kernel_that_finds_nothing)),
     };
 
