@@ -257,8 +257,9 @@ PM_EXPORT bool pm_iommu_map(PmIommu *iommu, uint64_t iova, void *host, uint64_t 
  * by file (IOMMU_IOAS_MAP_FILE) where the kernel can (Linux 6.13 and later), else by address, which
  * is found out by trying.
  * @host: where this process has the memory, as shared. @fd: the file, or -1 for none; it stays the
- * caller's. @file_offset: of @host in the file.
- * Errors: those of pm_iommu_map(); PM_ERROR_INVALID_ARGUMENT (@file_offset too large, @fd not
+ * caller's. @file_offset: of @host in the file, a multiple of the host's page size.
+ * Errors: those of pm_iommu_map(), PM_ERROR_UNALIGNED for @file_offset and PM_ERROR_BAD_ADDRESS for
+ * a file that is too small among them; PM_ERROR_INVALID_ARGUMENT (@file_offset too large, @fd not
  * open).
  */
 PM_EXPORT bool pm_iommu_map_file(PmIommu *iommu, uint64_t iova, void *host, int fd,

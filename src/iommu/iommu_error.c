@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <sys/stat.h>
 
 #include <plugmap/size.h>
 
@@ -74,20 +75,41 @@ static char *describe_no_memory(PmIommu *iommu, uint64_t block_size, PmError *co
                            limit, used);
 }
 
-bool pm_iommu_fail_map(PmIommu *iommu, uint64_t iova, uint64_t host, uint64_t block_size,
+/* NULL unless the file behind the memory ends before the block's end, for which EFAULT is the
+ * kernel's word where it maps by address, and EINVAL where by file. */
+static char *describe_end_of_file(const PmIommuRequest *request, uint64_t end, PmError *code)
+{
+    struct stat status;
+
+    if (request->fd < 0 || fstat(request->fd, &status) < 0 || (uint64_t)status.st_size >= end)
+        return NULL;
+    *code = PM_ERROR_BAD_ADDRESS;
+    return g_strdup_printf("the file behind the memory has 0x%" PRIx64
+                           " bytes, and the block ends at 0x%" PRIx64
+                           " in it: make it larger (ftruncate)",
+                           (uint64_t)status.st_size, end);
+}
+
+bool pm_iommu_fail_map(PmIommu *iommu, const PmIommuRequest *request, uint64_t n_mapped,
                        int error_number, GError **error)
 {
     const PmIommuCause *cause = find_cause(iommu->ops->map_causes, error_number);
+    uint64_t offset = n_mapped * request->block_size;
     PmError code = cause->code;
-    g_autofree char *no_memory =
-        error_number == ENOMEM ? describe_no_memory(iommu, block_size, &code) : NULL;
-    g_autofree char *size = pm_size_format(block_size);
+    g_autofree char *size = pm_size_format(request->block_size);
     g_autofree char *name = pm_errno_text(error_number);
+    g_autofree char *sentence = NULL;
 
+    if (error_number == ENOMEM)
+        sentence = describe_no_memory(iommu, request->block_size, &code);
+    if (error_number == EINVAL || error_number == EFAULT)
+        sentence = describe_end_of_file(request,
+                                        request->file_offset + offset + request->block_size, &code);
     return pm_fail(error, code,
                    "mapping %s at I/O address 0x%" PRIx64 " (host address 0x%" PRIx64
                    ") failed with %s: %s",
-                   size, iova, host, name, no_memory != NULL ? no_memory : cause->sentence);
+                   size, request->iova + offset, request->host + offset, name,
+                   sentence != NULL ? sentence : cause->sentence);
 }
 
 static bool stops_halfway(const PmIommu *iommu, int error_number)

@@ -17,8 +17,8 @@
 #define PM_IOMMU_CAUSE_NO_MEMORY   "the kernel is out of memory: free some and try again"
 #define PM_IOMMU_CAUSE_SIGNAL      "a signal came in between: try again"
 
-/* The kernel refused to map the block of @block_size bytes at @iova, host address @host. */
-bool pm_iommu_fail_map(PmIommu *iommu, uint64_t iova, uint64_t host, uint64_t block_size,
+/* The kernel refused to map the block behind the first @n_mapped. */
+bool pm_iommu_fail_map(PmIommu *iommu, const PmIommuRequest *request, uint64_t n_mapped,
                        int error_number, GError **error);
 
 bool pm_iommu_fail_unmap(const PmIommu *iommu, uint64_t iova, uint64_t size, int error_number,

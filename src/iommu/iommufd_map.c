@@ -15,8 +15,8 @@ const PmIommuCause pm_iommufd_map_causes[] = {
     {EFAULT, PM_ERROR_BAD_ADDRESS, PM_IOMMU_CAUSE_BAD_ADDRESS},
     {EINVAL, PM_ERROR_KERNEL,
      "the kernel finds the request invalid, though it was right for the address space as it was: "
-     "the valid I/O addresses are fewer now (another device has been attached)"},
-    {EADDRINUSE, PM_ERROR_IOVA_RANGE, "the address is reserved for interrupts or by the firmware"},
+     "the valid I/O addresses are fewer now (another device has been attached, for which some are "
+     "reserved for interrupts or by the firmware)"},
     {ENOSPC, PM_ERROR_LIMIT, "the kernel's page table has no room"},
     {EPERM, PM_ERROR_PERMISSION, "the memory may not be mapped for writing"},
     {EBADF, PM_ERROR_INVALID_ARGUMENT, "the file behind the memory is not open"},

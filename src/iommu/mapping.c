@@ -3,6 +3,7 @@
 #include "iommu/iommu.h"
 
 #include <inttypes.h>
+#include <unistd.h>
 
 #include <plugmap/size.h>
 
@@ -12,6 +13,23 @@
 
 /* How often purge asks again before it believes that somebody else goes on mapping. */
 #define MAX_PURGE_TRIES 16
+
+/* Of the process's own pages, which can be smaller than the IOMMU's. */
+static bool check_file_offset(uint64_t file_offset, uint64_t size, GError **error)
+{
+    uint64_t page_size = (uint64_t)sysconf(_SC_PAGESIZE);
+
+    if (file_offset % page_size != 0)
+        return pm_fail(error, PM_ERROR_UNALIGNED,
+                       "file offset 0x%" PRIx64 " is not a multiple of the page size, 0x%" PRIx64,
+                       file_offset, page_size);
+    if (size > UINT64_MAX - file_offset)
+        return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
+                       "0x%" PRIx64 " bytes at file offset 0x%" PRIx64
+                       " reach beyond the end of any file",
+                       size, file_offset);
+    return true;
+}
 
 static bool check_request(const PmIommu *iommu, const PmIommuRequest *request, GError **error)
 {
@@ -34,11 +52,8 @@ static bool check_request(const PmIommu *iommu, const PmIommuRequest *request, G
                        request->n_blocks, request->block_size);
     if (!pm_iommu_check_range(iommu, request->iova, size, error))
         return false;
-    if (request->fd >= 0 && size > UINT64_MAX - request->file_offset)
-        return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
-                       "0x%" PRIx64 " bytes at file offset 0x%" PRIx64
-                       " reach beyond the end of any file",
-                       size, request->file_offset);
+    if (request->fd >= 0 && !check_file_offset(request->file_offset, size, error))
+        return false;
     if (size - 1 > UINT64_MAX - request->host)
         return pm_fail(error, PM_ERROR_BAD_ADDRESS,
                        "0x%" PRIx64 " bytes at host address 0x%" PRIx64
@@ -116,7 +131,6 @@ static bool map_blocks(PmIommu *iommu, const PmIommuRequest *request, GError **e
 {
     uint64_t size = request->block_size * request->n_blocks;
     uint64_t n_mapped = 0;
-    uint64_t offset;
     int result;
 
     if (!check_free(iommu, request->iova, size, error) ||
@@ -129,9 +143,7 @@ static bool map_blocks(PmIommu *iommu, const PmIommuRequest *request, GError **e
         pm_ledger_join(iommu->ledger, request->iova + size);
         return true;
     }
-    offset = n_mapped * request->block_size;
-    (void)pm_iommu_fail_map(iommu, request->iova + offset, request->host + offset,
-                            request->block_size, -result, error);
+    (void)pm_iommu_fail_map(iommu, request, n_mapped, -result, error);
     (void)roll_back(iommu, request, n_mapped, error);
     return false;
 }

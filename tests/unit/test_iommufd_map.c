@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <inttypes.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -27,7 +28,7 @@ typedef struct {
     PmIommu *iommu;
 } Fixture;
 
-static Fixture *fixture_new(bool maps_files)
+static Fixture *fixture_new(bool maps_files, PmFakePin pin)
 {
     Fixture *fixture = g_new0(Fixture, 1);
     PmIommufdConfig iommufd = {.device = DEVICE, .device_file = "/dev/vfio/devices/vfio0"};
@@ -35,6 +36,7 @@ static Fixture *fixture_new(bool maps_files)
 
     pm_fake_config_init(&config);
     config.iommufd = true;
+    config.pin = pin;
     config.ioas_map_file = maps_files;
     fixture->kernel = pm_fake_kernel_new(&config, NULL);
     hooked_kernel_init(&fixture->hooked, fixture->kernel);
@@ -56,13 +58,25 @@ static void fixture_free(Fixture *fixture)
 
 static int make(void **state)
 {
-    *state = fixture_new(true);
+    *state = fixture_new(true, PM_FAKE_PIN_ACCOUNT);
     return 0;
 }
 
 static int make_old(void **state)
 {
-    *state = fixture_new(false);
+    *state = fixture_new(false, PM_FAKE_PIN_ACCOUNT);
+    return 0;
+}
+
+static int make_pinning(void **state)
+{
+    *state = fixture_new(true, PM_FAKE_PIN_POPULATE);
+    return 0;
+}
+
+static int make_old_pinning(void **state)
+{
+    *state = fixture_new(false, PM_FAKE_PIN_POPULATE);
     return 0;
 }
 
@@ -79,6 +93,15 @@ static bool map_ram(Fixture *fixture, PmRam *ram, uint64_t n_blocks, GError **er
 
     return pm_iommu_map_file(fixture->iommu, BASE, pm_ram_get_host(ram), fd, offset, PAGE, n_blocks,
                              PM_IOMMU_READ_WRITE, error);
+}
+
+/* A letter a page. */
+static void spell(PmRam *ram)
+{
+    char *host = pm_ram_get_host(ram);
+
+    for (uint64_t i = 0; i < pm_ram_get_size(ram) / PAGE; i++)
+        memset(host + i * PAGE, (int)('a' + i), PAGE);
 }
 
 /* What the device reads by DMA at an I/O address. */
@@ -154,14 +177,78 @@ static void failure_of_any_block_of_a_file_leaves_all_as_before(void **state)
     assert_true(map_ram(fixture, ram, 8, NULL));
 }
 
+static void each_block_shows_its_own_page_of_the_file(void **state)
+{
+    Fixture *fixture = *state;
+    g_autoptr(PmRam) ram = pm_ram_new(PM_RAM_MEMFD, 8 * PAGE, 0, NULL);
+    uint64_t offset;
+    int fd = pm_ram_get_fd(ram, &offset);
+
+    spell(ram);
+    assert_true(pm_iommu_map_file(fixture->iommu, BASE, (char *)pm_ram_get_host(ram) + 3 * PAGE, fd,
+                                  offset + 3 * PAGE, PAGE, 4, PM_IOMMU_READ_WRITE, NULL));
+    for (uint64_t i = 0; i < 4; i++)
+        assert_int_equal(seen_at(fixture, BASE + i * PAGE), 'd' + i);
+}
+
+static void assert_nothing_mapped(Fixture *fixture)
+{
+    assert_int_equal(pm_iommu_get_n_mappings(fixture->iommu), 0);
+    assert_int_equal(pm_fake_kernel_get_n_mappings(fixture->kernel, 1), 0);
+    assert_int_equal(pm_fake_kernel_get_pinned(fixture->kernel), 0);
+}
+
+/* Whether its first blocks are there or not, and whether it is mapped by file or by address. */
+static void file_that_ends_before_the_last_block_is_not_mapped(void **state)
+{
+    Fixture *fixture = *state;
+
+    for (uint64_t n_pages = 0; n_pages < 4; n_pages++) {
+        g_autoptr(PmRam) ram = pm_ram_new(PM_RAM_MEMFD, 4 * PAGE, 0, NULL);
+        g_autofree char *words =
+            g_strdup_printf("has 0x%" PRIx64 " bytes, and the block ends at 0x%" PRIx64,
+                            n_pages * PAGE, (n_pages + 1) * PAGE);
+        g_autoptr(GError) error = NULL;
+
+        assert_int_equal(ftruncate(pm_ram_get_fd(ram, NULL), (off_t)(n_pages * PAGE)), 0);
+        assert_false(map_ram(fixture, ram, 4, &error));
+        assert_error(&error, PM_ERROR_BAD_ADDRESS, words);
+        assert_nothing_mapped(fixture);
+    }
+}
+
+/* What the kernel maps by file is not mixed with what it maps by address. */
+static void later_block_that_is_refused_is_an_error(void **state)
+{
+    Fixture *fixture = *state;
+    g_autoptr(PmRam) ram = pm_ram_new(PM_RAM_MEMFD, 4 * PAGE, 0, NULL);
+    g_autoptr(GError) error = NULL;
+
+    pm_fake_kernel_fail(fixture->kernel, PM_FAKE_CALL_MAP, 3, EINVAL);
+    assert_false(map_ram(fixture, ram, 4, &error));
+    assert_error(&error, PM_ERROR_KERNEL, "mapping 4K at I/O address 0x100002000");
+    assert_nothing_mapped(fixture);
+}
+
+static void offset_inside_a_page_is_refused(void **state)
+{
+    Fixture *fixture = *state;
+    g_autoptr(PmRam) ram = pm_ram_new(PM_RAM_MEMFD, 2 * PAGE, 0, NULL);
+    g_autoptr(GError) error = NULL;
+
+    assert_false(pm_iommu_map_file(fixture->iommu, BASE, pm_ram_get_host(ram),
+                                   pm_ram_get_fd(ram, NULL), 1, PAGE, 1, PM_IOMMU_READ, &error));
+    assert_error(&error, PM_ERROR_UNALIGNED, "file offset 0x1 is not a multiple");
+}
+
 static void offset_beyond_any_file_is_refused(void **state)
 {
     Fixture *fixture = *state;
     g_autoptr(PmRam) ram = pm_ram_new(PM_RAM_MEMFD, PAGE, 0, NULL);
     g_autoptr(GError) error = NULL;
 
-    assert_false(pm_iommu_map_file(fixture->iommu, BASE, pm_ram_get_host(ram), 0, UINT64_MAX - 10,
-                                   PAGE, 1, PM_IOMMU_READ, &error));
+    assert_false(pm_iommu_map_file(fixture->iommu, BASE, pm_ram_get_host(ram), 0, -PAGE, PAGE, 1,
+                                   PM_IOMMU_READ, &error));
     assert_error(&error, PM_ERROR_INVALID_ARGUMENT, "file offset");
 }
 
@@ -217,8 +304,9 @@ static void area_that_is_gone_is_an_error_of_its_own(void **state)
     assert_true(pm_iommu_purge(fixture->iommu, BASE, PAGE, NULL));
 }
 
-#define MAP_TEST(name) cmocka_unit_test_setup_teardown(name, make, drop)
-#define OLD_TEST(name) cmocka_unit_test_setup_teardown(name, make_old, drop)
+#define MAP_TEST(name)             cmocka_unit_test_setup_teardown(name, make, drop)
+#define OLD_TEST(name)             cmocka_unit_test_setup_teardown(name, make_old, drop)
+#define PINNING_TEST(name, kernel) cmocka_unit_test_setup_teardown(name, kernel, drop)
 
 int main(void)
 {
@@ -227,6 +315,11 @@ int main(void)
         OLD_TEST(kernel_that_knows_no_files_maps_by_address),
         MAP_TEST(file_that_cannot_be_mapped_is_mapped_by_address),
         MAP_TEST(failure_of_any_block_of_a_file_leaves_all_as_before),
+        MAP_TEST(each_block_shows_its_own_page_of_the_file),
+        PINNING_TEST(file_that_ends_before_the_last_block_is_not_mapped, make_pinning),
+        PINNING_TEST(file_that_ends_before_the_last_block_is_not_mapped, make_old_pinning),
+        MAP_TEST(later_block_that_is_refused_is_an_error),
+        MAP_TEST(offset_inside_a_page_is_refused),
         MAP_TEST(offset_beyond_any_file_is_refused),
         MAP_TEST(mapper_maps_private_memory_of_a_file_by_address),
         MAP_TEST(a_hundred_thousand_blocks_are_mapped),
