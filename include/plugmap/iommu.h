@@ -104,11 +104,12 @@ typedef struct {
  * There is no limit of mappings. Pinned memory is counted per user, over all processes, and only
  * without CAP_IPC_LOCK; what this process has pinned is VmPin in /proc/self/status.
  *
- * Returns: a new reference, or NULL. Errors: PM_ERROR_INVALID_ARGUMENT (@device is not a PCI
- * address), PM_ERROR_NOT_FOUND (no such device, no /dev/iommu), PM_ERROR_PERMISSION, PM_ERROR_BUSY
- * (in use, its group is open, or @device has another driver), PM_ERROR_NOT_VIABLE,
- * PM_ERROR_UNSUPPORTED (no file of its own; no interrupt remapping), PM_ERROR_BAD_INPUT (I/O
- * addresses that cannot be), PM_ERROR_MEMORY, PM_ERROR_KERNEL.
+ * Returns: a new reference, or NULL. Errors: PM_ERROR_INVALID_ARGUMENT (@device is not set, or not a
+ * PCI address), PM_ERROR_NOT_FOUND (no such device, no /dev/iommu), PM_ERROR_PERMISSION,
+ * PM_ERROR_BUSY (in use, its group is open, or @device has another driver), PM_ERROR_NOT_VIABLE,
+ * PM_ERROR_UNSUPPORTED (no file of its own; no interrupt remapping; the IOMMU's pages are larger
+ * than the kernel's), PM_ERROR_BAD_INPUT (I/O addresses that cannot be), PM_ERROR_MEMORY,
+ * PM_ERROR_KERNEL.
  */
 PM_EXPORT PmIommu *pm_iommu_iommufd_new(const PmIommufdConfig *config, GError **error);
 
@@ -121,7 +122,8 @@ typedef enum {
 /**
  * Tells which back end suits a device: iommufd where /dev/iommu and the device's own file exist,
  * else type1. Whether it can be opened is not looked at.
- * @kernel: NULL is the host's. @sysfs_root: NULL is «/sys».
+ * @kernel: NULL is the host's. @device: its PCI address; NULL: a group is to be opened, which type1
+ * does. @sysfs_root: NULL is «/sys».
  * @reason: optional: set to a sentence that says why, which the caller frees with g_free().
  */
 PM_EXPORT PmIommuBackend pm_iommu_choose_backend(PmKernel *kernel, const char *device,
@@ -138,7 +140,7 @@ PM_EXPORT PmIommuBackend pm_iommu_choose_backend(PmKernel *kernel, const char *d
  * addresses are invalid while the container is handed over);
  * PM_ERROR_IOVA_RANGE (something is mapped, or addresses are kept, pm_iommu_keep_range(), where the
  * device has no I/O addresses; type1's EINVAL, iommufd's EADDRINUSE); PM_ERROR_LOCKED_MEMORY
- * (iommufd), PM_ERROR_UNSUPPORTED (iommufd: its IOMMU cannot share the page tables, or not track
+ * (iommufd's ENOMEM), PM_ERROR_UNSUPPORTED (iommufd: its IOMMU cannot share the page tables, or not track
  * dirty pages while that goes on), PM_ERROR_KERNEL. On failure nothing has changed.
  */
 PM_EXPORT bool pm_iommu_attach(PmIommu *iommu, const char *device, GError **error);

@@ -19,12 +19,15 @@ PmIommuBackend pm_iommu_choose_backend(PmKernel *kernel, const char *device, con
 {
     g_autoptr(PmKernel) used = kernel != NULL ? pm_kernel_ref(kernel) : pm_kernel_host_new();
     bool iommufd = has_iommufd(used);
-    bool device_file = pm_sysfs_has_device_file(sysfs_root != NULL ? sysfs_root : "/sys", device);
+    bool device_file = device != NULL &&
+                       pm_sysfs_has_device_file(sysfs_root != NULL ? sysfs_root : "/sys", device);
     g_autofree char *sentence = NULL;
 
     if (iommufd && device_file)
         sentence = g_strdup_printf(
             "iommufd, because " PM_IOMMUFD_PATH " and a file of %s's own exist", device);
+    else if (device == NULL)
+        sentence = g_strdup("type1, because a group is to be opened and not a device");
     else if (iommufd)
         sentence = g_strdup_printf("type1, because %s has no file of its own "
                                    "(CONFIG_VFIO_DEVICE_CDEV, Linux 6.6)",

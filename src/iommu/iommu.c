@@ -133,8 +133,9 @@ static bool keep(PmIommu *iommu, PmIovaRange range, GError **error)
     (void)pm_kept_ranges_remove(iommu->kept, range);
     name = pm_errno_text(-result);
     return pm_fail(error, PM_ERROR_KERNEL,
-                   "the I/O addresses 0x%" PRIx64 "–0x%" PRIx64 " cannot be kept: %s", range.start,
-                   range.last, name);
+                   "the I/O addresses 0x%" PRIx64 "–0x%" PRIx64
+                   " cannot be kept: %s; " PM_SEE_KERNEL_LOG,
+                   range.start, range.last, name);
 }
 
 bool pm_iommu_keep_range(PmIommu *iommu, uint64_t iova, uint64_t size, GError **error)

@@ -115,7 +115,26 @@ static int iommufd_keep(PmIommu *iommu, const GArray *ranges)
 
 /* --- devices --- */
 
-static bool fail_attach(const char *device, int error_number, GError **error)
+/* Into an address space that is new, where nothing stands in its way. */
+static bool fail_attach_first(const char *device, int error_number, GError **error)
+{
+    switch (error_number) {
+    case ENOMEM:
+        return pm_fail(error, PM_ERROR_MEMORY,
+                       "%s cannot be attached (ENOMEM): " PM_IOMMU_CAUSE_NO_MEMORY, device);
+    case EINVAL:
+        return pm_fail(error, PM_ERROR_UNSUPPORTED,
+                       "%s cannot be attached (EINVAL): the smallest page of its IOMMU is larger "
+                       "than this kernel's, or the IOMMU's driver refuses it. Use the back end "
+                       "type1, and " PM_SEE_KERNEL_LOG,
+                       device);
+    default:
+        return pm_vfio_fail_ioctl(error, error_number, PM_SEE_KERNEL_LOG,
+                                  "attaching %s to its I/O address space", device);
+    }
+}
+
+static bool fail_attach_beside_others(const char *device, int error_number, GError **error)
 {
     switch (error_number) {
     case EADDRINUSE:
@@ -148,6 +167,14 @@ static bool fail_attach(const char *device, int error_number, GError **error)
     }
 }
 
+static bool fail_attach(const PmIommufd *iommufd, const char *device, int error_number,
+                        GError **error)
+{
+    if (iommufd->devices.devices->len == 1)
+        return fail_attach_first(device, error_number, error);
+    return fail_attach_beside_others(device, error_number, error);
+}
+
 static bool attach(PmIommufd *iommufd, const char *device, const char *path, GError **error)
 {
     PmVfioDevice *bound = pm_vfio_device_set_bind(&iommufd->devices, device, path, error);
@@ -159,7 +186,7 @@ static bool attach(PmIommufd *iommufd, const char *device, const char *path, GEr
     if (result == 0 && read_geometry(iommufd, error))
         return true;
     if (result < 0)
-        (void)fail_attach(device, -result, error);
+        (void)fail_attach(iommufd, device, -result, error);
     pm_vfio_device_set_unbind(&iommufd->devices, bound);
     pm_iommufd_drop_page_tables(iommufd);
     return false;
@@ -285,6 +312,8 @@ static bool open_all(PmIommufd *iommufd, const PmIommufdConfig *config, GError *
 
     if (config->device == NULL)
         return pm_fail(error, PM_ERROR_INVALID_ARGUMENT, "PmIommufdConfig.device is not set");
+    if (!pm_sysfs_check_pci_address(config->device, error))
+        return false;
     if (config->device_file == NULL &&
         !pm_sysfs_find_device_file(iommufd->devices.sysfs_root, config->device, &path, &group,
                                    error))

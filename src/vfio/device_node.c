@@ -113,7 +113,8 @@ static bool fail_open(GError **error, const char *path, const char *if_missing, 
                        "  fuser -v %s",
                        path, name, path);
     default:
-        return pm_fail(error, PM_ERROR_KERNEL, "%s cannot be opened: %s", path, name);
+        return pm_fail(error, PM_ERROR_KERNEL, "%s cannot be opened: %s; " PM_SEE_KERNEL_LOG, path,
+                       name);
     }
 }
 

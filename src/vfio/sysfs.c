@@ -33,6 +33,15 @@ bool pm_sysfs_is_pci_address(const char *text)
            is_lower_hex(rest[5]) && rest[6] == '.' && rest[7] >= '0' && rest[7] <= '7';
 }
 
+bool pm_sysfs_check_pci_address(const char *text, GError **error)
+{
+    return pm_sysfs_is_pci_address(text) ||
+           pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
+                   "«%s» is not a PCI address like «0000:00:04.0» (domain, bus, device, function; "
+                   "lspci -D shows them)",
+                   text);
+}
+
 /* Where a link of sysfs leads to, its last part alone; NULL if there is no such link. */
 static char *link_name(const char *folder, const char *name)
 {
@@ -82,13 +91,8 @@ static char *find_ready_device(const char *root, const char *device, unsigned *g
     guint64 number;
     bool ready = false;
 
-    if (!pm_sysfs_is_pci_address(device)) {
-        (void)pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
-                      "«%s» is not a PCI address like «0000:00:04.0» (domain, bus, device, "
-                      "function; lspci -D shows them)",
-                      device);
+    if (!pm_sysfs_check_pci_address(device, error))
         return NULL;
-    }
     folder = g_build_filename(root, "bus/pci/devices", device, NULL);
     name = link_name(folder, "iommu_group");
     driver = link_name(folder, "driver");

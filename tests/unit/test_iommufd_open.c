@@ -166,7 +166,18 @@ static void forbidden_file_says_how_to_get_at_it(void **state)
 
     fixture->hooked.path = "/dev/iommu";
     fixture->hooked.open_result = -EACCES;
-    assert_not_opened(fixture, PM_ERROR_PERMISSION, "/dev/iommu");
+    assert_not_opened(fixture, PM_ERROR_PERMISSION, "KERNEL==\"iommu\", OWNER=");
+    fixture->hooked.open_result = -EPERM;
+    assert_not_opened(fixture, PM_ERROR_PERMISSION, "chown");
+}
+
+static void file_that_does_not_open_for_another_reason_says_where_to_look(void **state)
+{
+    Fixture *fixture = *state;
+
+    fixture->hooked.path = "/dev/iommu";
+    fixture->hooked.open_result = -EMFILE;
+    assert_not_opened(fixture, PM_ERROR_KERNEL, "/dev/iommu cannot be opened: EMFILE");
 }
 
 static void device_that_is_not_ready_is_refused(void **state)
@@ -177,6 +188,9 @@ static void device_that_is_not_ready_is_refused(void **state)
     assert_not_opened(fixture, PM_ERROR_NOT_FOUND, "there is no PCI device");
     fixture->config.device = "nonsense";
     assert_not_opened(fixture, PM_ERROR_INVALID_ARGUMENT, "PCI address");
+    fixture->config.device_file = FILE_0;
+    assert_not_opened(fixture, PM_ERROR_INVALID_ARGUMENT, "PCI address");
+    fixture->config.device_file = NULL;
     fixture->config.device = NULL;
     assert_not_opened(fixture, PM_ERROR_INVALID_ARGUMENT, "device is not set");
     sysfs_tree_add(fixture->sysfs, "0000:00:08.0", 7, "e1000");
@@ -233,14 +247,15 @@ static void vfio_without_iommufd_is_told(void **state)
     assert_not_opened(*state, PM_ERROR_UNSUPPORTED, "back end type1");
 }
 
+/* There is nothing in its way but itself. */
 static void refused_attaching_is_told_by_cause(void **state)
 {
-    answer(*state, VFIO_DEVICE_ATTACH_IOMMUFD_PT, -EADDRINUSE);
-    assert_not_opened(*state, PM_ERROR_IOVA_RANGE, "has no I/O addresses");
     answer(*state, VFIO_DEVICE_ATTACH_IOMMUFD_PT, -ENOMEM);
-    assert_not_opened(*state, PM_ERROR_LOCKED_MEMORY, "ulimit -l");
+    assert_not_opened(*state, PM_ERROR_MEMORY, "the kernel is out of memory");
     answer(*state, VFIO_DEVICE_ATTACH_IOMMUFD_PT, -EINVAL);
-    assert_not_opened(*state, PM_ERROR_UNSUPPORTED, "address space of its own");
+    assert_not_opened(*state, PM_ERROR_UNSUPPORTED, "Use the back end type1");
+    answer(*state, VFIO_DEVICE_ATTACH_IOMMUFD_PT, -EADDRINUSE);
+    assert_not_opened(*state, PM_ERROR_KERNEL, "attaching " DEVICE " to its I/O address space");
 }
 
 static void ranges_that_cannot_be_are_refused(void **state)
@@ -280,15 +295,21 @@ static void many_ranges_are_all_read(void **state)
 
 /* --- which back end --- */
 
-static void assert_chosen(Fixture *fixture, PmIommuBackend backend, const char *words)
+static void assert_chosen_for(Fixture *fixture, const char *device, PmIommuBackend backend,
+                              const char *words)
 {
     g_autofree char *reason = NULL;
 
-    assert_int_equal(pm_iommu_choose_backend(fixture->kernel, DEVICE, fixture->sysfs, &reason),
-                     backend);
+    assert_int_equal(
+        pm_iommu_choose_backend(&fixture->hooked.parent, device, fixture->sysfs, &reason), backend);
     if (strstr(reason, words) == NULL)
         fail_msg("«%s» lacks «%s»", reason, words);
     assert_int_equal(pm_fake_kernel_get_n_open(fixture->kernel), 0);
+}
+
+static void assert_chosen(Fixture *fixture, PmIommuBackend backend, const char *words)
+{
+    assert_chosen_for(fixture, DEVICE, backend, words);
 }
 
 static void iommufd_is_chosen_where_both_files_exist(void **state)
@@ -307,6 +328,21 @@ static void last_reference_detaches_and_destroys_as_well(void **state)
     pm_iommu_unref(iommu);
     assert_int_equal(fixture->hooked.n_attached, 0);
     assert_int_equal(fixture->hooked.n_objects, 0);
+}
+
+/* Opening it tells how to get at it. */
+static void iommufd_that_is_forbidden_is_chosen_all_the_same(void **state)
+{
+    Fixture *fixture = *state;
+
+    fixture->hooked.path = "/dev/iommu";
+    fixture->hooked.open_result = -EACCES;
+    assert_chosen(fixture, PM_IOMMU_IOMMUFD, "/dev/iommu");
+}
+
+static void type1_is_chosen_for_a_group(void **state)
+{
+    assert_chosen_for(*state, NULL, PM_IOMMU_TYPE1, "because a group is to be opened");
 }
 
 static void type1_is_chosen_without_iommufd(void **state)
@@ -341,6 +377,7 @@ int main(void)
         WITHOUT_TEST(device_without_a_file_of_its_own_says_so),
         OPEN_TEST(file_that_nobody_made_is_named),
         OPEN_TEST(forbidden_file_says_how_to_get_at_it),
+        OPEN_TEST(file_that_does_not_open_for_another_reason_says_where_to_look),
         OPEN_TEST(device_that_is_not_ready_is_refused),
         OPEN_TEST(device_whose_group_is_open_says_how_to_find_who),
         OPEN_TEST(device_that_is_bound_elsewhere_says_how_to_find_who),
@@ -351,6 +388,8 @@ int main(void)
         OPEN_TEST(ranges_that_cannot_be_are_refused),
         cmocka_unit_test(many_ranges_are_all_read),
         OPEN_TEST(iommufd_is_chosen_where_both_files_exist),
+        OPEN_TEST(iommufd_that_is_forbidden_is_chosen_all_the_same),
+        OPEN_TEST(type1_is_chosen_for_a_group),
         WITHOUT_TEST(type1_is_chosen_without_iommufd),
         cmocka_unit_test(type1_is_chosen_without_a_file_of_the_device),
     };

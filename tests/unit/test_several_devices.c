@@ -379,6 +379,38 @@ static void device_without_mapped_addresses_is_told_which_they_are(void **state)
                  "0x0–0xfedfffff, 0xfef00000–0x7fffffffff), ");
 }
 
+static void refused_device_is_told_by_cause(void **state)
+{
+    static const struct {
+        int result;
+        PmError code;
+        const char *words;
+    } rows[] = {
+        {-ENOMEM, PM_ERROR_LOCKED_MEMORY, "exceeds the locked-memory limit: raise it (ulimit -l)"},
+        {-EOPNOTSUPP, PM_ERROR_UNSUPPORTED, "cannot track dirty pages"},
+        {-EINVAL, PM_ERROR_UNSUPPORTED, "cannot use the page tables of the other devices"},
+        {-EIO, PM_ERROR_KERNEL, "attaching 0000:00:09.0 to the I/O address space failed: EIO"},
+    };
+    Devices *devices = *state;
+    Devices hooked_devices = *devices;
+    HookedKernel hooked;
+    g_autoptr(PmIommu) iommu = NULL;
+
+    hooked_kernel_init(&hooked, devices->kernel);
+    hooked_devices.kernel = &hooked.parent;
+    assert_true(pm_fake_kernel_add_device(devices->kernel, 9, "0000:00:09.0", "vfio-pci", NULL));
+    add_to_sysfs(devices, "0000:00:09.0", 9, 3);
+    iommu = open_device(&hooked_devices, SECOND);
+    hooked.request = VFIO_DEVICE_ATTACH_IOMMUFD_PT;
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_autoptr(GError) error = NULL;
+
+        hooked.result = rows[i].result;
+        assert_false(pm_iommu_attach(iommu, "0000:00:09.0", &error));
+        assert_error(&error, rows[i].code, rows[i].words);
+    }
+}
+
 static void device_that_has_no_address_in_common_is_told_so(void **state)
 {
     g_autoptr(GError) error = attach_refused(*state, -EINVAL, false);
@@ -495,6 +527,7 @@ int main(void)
         DEVICES_TEST(mappings_end_with_the_last_reference_though_registers_are_still_mapped),
         DEVICES_TEST(device_without_kept_addresses_is_refused),
         DEVICES_TEST(device_without_mapped_addresses_is_told_which_they_are),
+        BACKEND_IOMMUFD_ONLY(DEVICES_TEST(refused_device_is_told_by_cause)),
         BACKEND_TYPE1_ONLY(DEVICES_TEST(device_that_has_no_address_in_common_is_told_so)),
         BACKEND_TYPE1_ONLY(DEVICES_TEST(device_cannot_join_a_handover)),
         BACKEND_TYPE1_ONLY(DEVICES_TEST(device_that_the_kernel_holds_stays_attached)),
