@@ -91,6 +91,8 @@ static int hooked_ioctl(PmKernel *kernel, int fd, unsigned long request, void *a
         hooked->iommufd = fd;
         hooked->ioas = ((const struct iommu_ioas_alloc *)argument)->out_ioas_id;
     }
+    if (hooked->change != NULL && result == 0)
+        hooked->change(request, argument);
     if (hooked->last_iova != 0 && result == 0)
         lower_last_iova(request, argument, hooked->last_iova);
     if (request == VFIO_IOMMU_GET_INFO && hooked->hide_capabilities)

@@ -29,8 +29,10 @@ typedef struct {
     int n_objects;             /* IOASes and page tables that were made, and not destroyed */
     int n_attached;            /* devices by their own files */
     int n_tracking;            /* page tables that were started to track, and not stopped */
-    int held_fd;               /* closing it lets nothing go: its registers are mapped; 0: none */
-    int iommufd;               /* set: where an I/O address space has been made, and its number */
+    /* Changes a good answer; NULL: nothing does. */
+    void (*change)(unsigned long request, void *argument);
+    int held_fd; /* closing it lets nothing go: its registers are mapped; 0: none */
+    int iommufd; /* set: where an I/O address space has been made, and its number */
     uint32_t ioas;
 } HookedKernel;
 

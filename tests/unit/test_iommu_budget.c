@@ -11,6 +11,7 @@
 
 #include "backend_util.h"
 #include "iommu_fixture.h"
+#include "kernel-uapi/iommufd.h"
 #include "kernel-uapi/vfio.h"
 
 /* With so many mappings and so much locked memory allowed. */
@@ -284,6 +285,56 @@ static void a_range_is_kept_once(void **state)
     assert_true(pm_iommu_keep_range(fixture->iommu, BASE, BLOCK, NULL));
 }
 
+static void kept_ranges_are_found_whatever_came_first(void **state)
+{
+    IommuFixture *fixture = *state;
+
+    assert_true(pm_iommu_keep_range(fixture->iommu, BASE + 4 * BLOCK, BLOCK, NULL));
+    assert_true(pm_iommu_keep_range(fixture->iommu, BASE, BLOCK, NULL));
+    assert_true(pm_iommu_keep_range(fixture->iommu, BASE + 2 * BLOCK, BLOCK, NULL));
+    for (uint64_t i = 0; i <= 4; i += 2) {
+        g_autoptr(GError) error = NULL;
+
+        assert_false(pm_iommu_keep_range(fixture->iommu, BASE + i * BLOCK, BLOCK, &error));
+        assert_error(&error, PM_ERROR_OVERLAP, "kept already");
+    }
+}
+
+/* Where the kernel puts a block if it may choose: inside what is to stay valid. */
+static uint64_t chosen_place(IommuFixture *fixture)
+{
+    struct iommu_ioas_map map = {
+        .size = sizeof map,
+        .flags = IOMMU_IOAS_MAP_READABLE,
+        .ioas_id = fixture->hooked.ioas,
+        .user_va = (uintptr_t)fixture->memory,
+        .length = BLOCK,
+    };
+    struct iommu_ioas_unmap unmap = {
+        .size = sizeof unmap, .ioas_id = fixture->hooked.ioas, .length = BLOCK};
+    PmKernel *kernel = fixture->kernel;
+
+    assert_int_equal(kernel->ops->ioctl(kernel, fixture->hooked.iommufd, IOMMU_IOAS_MAP, &map), 0);
+    unmap.iova = map.iova;
+    assert_int_equal(kernel->ops->ioctl(kernel, fixture->hooked.iommufd, IOMMU_IOAS_UNMAP, &unmap),
+                     0);
+    return map.iova;
+}
+
+static void kernel_is_told_what_is_kept_and_what_no_more(void **state)
+{
+    IommuFixture *fixture = *state;
+
+    assert_true(pm_iommu_keep_range(fixture->iommu, BASE + 4 * BLOCK, BLOCK, NULL));
+    assert_int_equal(chosen_place(fixture), BASE + 4 * BLOCK);
+    assert_true(pm_iommu_keep_range(fixture->iommu, BASE, BLOCK, NULL));
+    assert_int_equal(chosen_place(fixture), BASE);
+    assert_true(pm_iommu_release_range(fixture->iommu, BASE, BLOCK, NULL));
+    assert_int_equal(chosen_place(fixture), BASE + 4 * BLOCK);
+    assert_true(pm_iommu_release_range(fixture->iommu, BASE + 4 * BLOCK, BLOCK, NULL));
+    assert_true(chosen_place(fixture) < BASE);
+}
+
 static void a_range_that_the_kernel_does_not_keep_is_not_kept(void **state)
 {
     IommuFixture *fixture = *state;
@@ -319,6 +370,8 @@ int main(void)
         BUDGET_TEST(range_larger_than_all_says_so),
         BUDGET_TEST(range_that_is_empty_or_unaligned_is_refused),
         BUDGET_TEST(a_range_is_kept_once),
+        BUDGET_TEST(kept_ranges_are_found_whatever_came_first),
+        BACKEND_IOMMUFD_ONLY(BUDGET_TEST(kernel_is_told_what_is_kept_and_what_no_more)),
         BACKEND_IOMMUFD_ONLY(BUDGET_TEST(a_range_that_the_kernel_does_not_keep_is_not_kept)),
         cmocka_unit_test(many_ranges_are_not_all_told),
         BACKEND_TYPE1_ONLY(cmocka_unit_test(last_page_below_two_to_the_64_is_left_out)),

@@ -258,12 +258,74 @@ static void refused_attaching_is_told_by_cause(void **state)
     assert_not_opened(*state, PM_ERROR_KERNEL, "attaching " DEVICE " to its I/O address space");
 }
 
+/* Answers that cannot be, each made of a good one: 0–0xfedfffff and 0xfef00000–0x7fffffffff. */
+
+static struct iommu_iova_range *ranges_of(const struct iommu_ioas_iova_ranges *answer)
+{
+    return (struct iommu_iova_range *)(uintptr_t)answer->allowed_iovas;
+}
+
+static void say_no_range(struct iommu_ioas_iova_ranges *answer)
+{
+    answer->num_iovas = 0;
+}
+
+/* The address sanitizer sees whether the 33rd is looked at. */
+static void say_more_than_there_is_room_for(struct iommu_ioas_iova_ranges *answer)
+{
+    for (uint64_t i = 0; i < 32; i++)
+        ranges_of(answer)[i] = (struct iommu_iova_range){i << 20, i << 20 | 0xffff};
+    answer->num_iovas = 33;
+}
+
+static void say_an_empty_range(struct iommu_ioas_iova_ranges *answer)
+{
+    ranges_of(answer)[1].last = ranges_of(answer)[1].start - 1;
+}
+
+static void say_ranges_that_overlap(struct iommu_ioas_iova_ranges *answer)
+{
+    ranges_of(answer)[1].start = ranges_of(answer)[0].last;
+}
+
+static void say_no_alignment(struct iommu_ioas_iova_ranges *answer)
+{
+    answer->out_iova_alignment = 0;
+}
+
+static void say_an_alignment_of_no_power_of_two(struct iommu_ioas_iova_ranges *answer)
+{
+    answer->out_iova_alignment = 0x3000;
+}
+
+static void (*say)(struct iommu_ioas_iova_ranges *answer);
+
+static void say_of_ranges(unsigned long request, void *argument)
+{
+    if (request == IOMMU_IOAS_IOVA_RANGES)
+        say(argument);
+}
+
 static void ranges_that_cannot_be_are_refused(void **state)
 {
+    static const struct {
+        void (*say)(struct iommu_ioas_iova_ranges *answer);
+        const char *words;
+    } rows[] = {
+        {say_no_range, "cannot be: 0 ranges, alignment 0x1000"},
+        {say_more_than_there_is_room_for, "cannot be: 33 ranges"},
+        {say_an_empty_range, "cannot be: 2 ranges"},
+        {say_ranges_that_overlap, "cannot be: 2 ranges"},
+        {say_no_alignment, "cannot be: 2 ranges, alignment 0x0"},
+        {say_an_alignment_of_no_power_of_two, "cannot be: 2 ranges, alignment 0x3000"},
+    };
     Fixture *fixture = *state;
 
-    fixture->hooked.last_iova = 1;
-    assert_not_opened(fixture, PM_ERROR_BAD_INPUT, "cannot be: 2 ranges, alignment 0x1000");
+    fixture->hooked.change = say_of_ranges;
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        say = rows[i].say;
+        assert_not_opened(fixture, PM_ERROR_BAD_INPUT, rows[i].words);
+    }
 }
 
 /* More than the first question has room for. */
