@@ -174,13 +174,12 @@ PM_EXPORT uint64_t pm_fake_kernel_get_n_open(PmKernel *fake);
 PM_EXPORT uint64_t pm_fake_kernel_get_n_mappings(PmKernel *fake, unsigned group);
 
 /** PmFakeMappingFunc: one mapping as type1 has it, or one area as the IOAS has it; @host of one
- * that shows a file is where the fake kernel itself has mapped that. Return false to stop. Must not
- * call the fake kernel. */
+ * that shows a file is where the fake kernel itself has mapped that. Return false to stop. */
 typedef bool (*PmFakeMappingFunc)(uint64_t iova, uint64_t size, const void *host,
                                   PmIommuAccess access, void *user_data);
 
-/** Inspector: the mappings that pm_fake_kernel_get_n_mappings() counts, ascending. Returns false if
- * stopped. */
+/** Inspector: the mappings that pm_fake_kernel_get_n_mappings() counts, ascending, as they are when
+ * it is called: @func may change them. Returns false if stopped. */
 PM_EXPORT bool pm_fake_kernel_foreach_mapping(PmKernel *fake, unsigned group,
                                               PmFakeMappingFunc func, void *user_data);
 

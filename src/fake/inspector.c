@@ -199,46 +199,74 @@ uint64_t pm_fake_kernel_get_n_mappings(PmKernel *kernel, unsigned group)
     return n_mappings;
 }
 
-static bool walk_mappings(const PmType1 *type1, PmFakeMappingFunc func, void *user_data)
+typedef struct {
+    uint64_t iova;
+    uint64_t size;
+    const void *host;
+    PmIommuAccess access;
+} Told;
+
+static void tell_mappings(const PmType1 *type1, GArray *list)
 {
     const PmMapping *mapping = pm_range_map_find(type1->mappings, 0);
 
     while (mapping != NULL) {
-        if (!func(mapping->key.first, pm_mapping_size(mapping),
-                  (const void *)(uintptr_t)mapping->host, (PmIommuAccess)mapping->access,
-                  user_data))
-            return false;
+        const Told told = {
+            .iova = mapping->key.first,
+            .size = pm_mapping_size(mapping),
+            .host = (const void *)(uintptr_t)mapping->host,
+            .access = (PmIommuAccess)mapping->access,
+        };
+
+        g_array_append_val(list, told);
         if (mapping->key.last == UINT64_MAX)
             break;
         mapping = pm_range_map_find(type1->mappings, mapping->key.last + 1);
     }
-    return true;
 }
 
-static bool walk_areas(const PmIoas *ioas, PmFakeMappingFunc func, void *user_data)
+static void tell_areas(const PmIoas *ioas, GArray *list)
 {
     for (const PmArea *area = pm_range_map_find(ioas->areas, 0); area != NULL;
-         area = pm_ioas_next_area(ioas, area))
-        if (!func(area->key.first, pm_area_size(area),
-                  (const void *)(uintptr_t)pm_iopt_pages_host(area->pages, area->start),
-                  area->access, user_data))
-            return false;
-    return true;
+         area = pm_ioas_next_area(ioas, area)) {
+        const Told told = {
+            .iova = area->key.first,
+            .size = pm_area_size(area),
+            .host = (const void *)(uintptr_t)pm_iopt_pages_host(area->pages, area->start),
+            .access = area->access,
+        };
+
+        g_array_append_val(list, told);
+    }
 }
 
+static GArray *list_mappings(PmKernel *kernel, unsigned group)
+{
+    GArray *list = g_array_new(FALSE, FALSE, sizeof(Told));
+    PmFakeKernel *fake = enter(kernel);
+    const Mappings mappings = mappings_of(fake, group);
+
+    if (mappings.type1 != NULL)
+        tell_mappings(mappings.type1, list);
+    else if (mappings.ioas != NULL)
+        tell_areas(mappings.ioas, list);
+    leave(fake);
+    return list;
+}
+
+/* Without the lock: a test's assertion may leave @func, and its teardown calls the fake kernel. */
 bool pm_fake_kernel_foreach_mapping(PmKernel *kernel, unsigned group, PmFakeMappingFunc func,
                                     void *user_data)
 {
-    PmFakeKernel *fake = enter(kernel);
-    const Mappings mappings = mappings_of(fake, group);
-    bool finished = true;
+    g_autoptr(GArray) list = list_mappings(kernel, group);
 
-    if (mappings.type1 != NULL)
-        finished = walk_mappings(mappings.type1, func, user_data);
-    else if (mappings.ioas != NULL)
-        finished = walk_areas(mappings.ioas, func, user_data);
-    leave(fake);
-    return finished;
+    for (guint i = 0; i < list->len; i++) {
+        const Told *told = &g_array_index(list, Told, i);
+
+        if (!func(told->iova, told->size, told->host, told->access, user_data))
+            return false;
+    }
+    return true;
 }
 
 bool pm_fake_kernel_next_translated(PmKernel *kernel, unsigned number, uint64_t iova,

@@ -146,6 +146,25 @@ static void the_inspector_lists_mappings_in_order(void **state)
     assert_true(pm_fake_kernel_foreach_mapping(fake->kernel, 99, see, &seen));
 }
 
+static bool unmap_it(uint64_t iova, uint64_t size, const void *host, PmIommuAccess access,
+                     void *user_data)
+{
+    (void)host;
+    (void)access;
+    return fake_unmap(user_data, iova, size, NULL) == 0;
+}
+
+static void mappings_can_change_while_they_are_listed(void **state)
+{
+    g_autoptr(Fake) fake = new_v2();
+
+    (void)state;
+    for (uint64_t i = 0; i < 3; i++)
+        assert_int_equal(fake_map(fake, i * PAGE, fake->memory, PAGE), 0);
+    assert_true(pm_fake_kernel_foreach_mapping(fake->kernel, 1, unmap_it, fake));
+    assert_int_equal(pm_fake_kernel_get_n_mappings(fake->kernel, 1), 0);
+}
+
 static void locked_memory_is_told_as_the_kernel_counts_it(void **state)
 {
     g_autoptr(Fake) fake = new_v2();
@@ -312,6 +331,7 @@ int main(void)
         cmocka_unit_test(a_shortened_unmap_removes_half_and_says_so),
         cmocka_unit_test(a_shortened_unmap_of_one_mapping_removes_nothing),
         cmocka_unit_test(the_inspector_lists_mappings_in_order),
+        cmocka_unit_test(mappings_can_change_while_they_are_listed),
         cmocka_unit_test(locked_memory_is_told_as_the_kernel_counts_it),
         cmocka_unit_test(each_kind_of_call_can_fail),
         cmocka_unit_test(requests_of_a_device_are_no_maps),

@@ -149,6 +149,25 @@ static void areas_of_an_attached_device_are_told(void **state)
     assert_false(pm_fake_kernel_foreach_mapping(iommufd->kernel, 1, check_area, iommufd->memory));
 }
 
+static bool unmap_area(uint64_t iova, uint64_t size, const void *host, PmIommuAccess access,
+                       void *user_data)
+{
+    (void)host;
+    (void)access;
+    return iommufd_unmap(user_data, iova, size, NULL) == 0;
+}
+
+static void areas_can_change_while_they_are_listed(void **state)
+{
+    g_autoptr(Iommufd) iommufd = iommufd_attached(NULL);
+
+    (void)state;
+    for (uint64_t i = 0; i < 3; i++)
+        assert_int_equal(iommufd_map(iommufd, i * PAGE, iommufd->memory, PAGE), 0);
+    assert_true(pm_fake_kernel_foreach_mapping(iommufd->kernel, 1, unmap_area, iommufd));
+    assert_int_equal(iommufd_n_areas(iommufd), 0);
+}
+
 static void the_page_table_is_told(void **state)
 {
     g_autoptr(Iommufd) iommufd = iommufd_attached(NULL);
@@ -463,6 +482,7 @@ int main(void)
         cmocka_unit_test(a_shortened_unmap_removes_the_first_half),
         cmocka_unit_test(calls_are_counted),
         cmocka_unit_test(areas_of_an_attached_device_are_told),
+        cmocka_unit_test(areas_can_change_while_they_are_listed),
         cmocka_unit_test(the_page_table_is_told),
         cmocka_unit_test(dma_goes_through_the_page_table),
         cmocka_unit_test(a_bound_device_keeps_the_iommufd),
