@@ -104,8 +104,8 @@ typedef struct {
  * There is no limit of mappings. Pinned memory is counted per user, over all processes, and only
  * without CAP_IPC_LOCK; what this process has pinned is VmPin in /proc/self/status.
  *
- * Returns: a new reference, or NULL. Errors: PM_ERROR_INVALID_ARGUMENT (@device is not set, or not a
- * PCI address), PM_ERROR_NOT_FOUND (no such device, no /dev/iommu), PM_ERROR_PERMISSION,
+ * Returns: a new reference, or NULL. Errors: PM_ERROR_INVALID_ARGUMENT (@device is not set, or not
+ * a PCI address), PM_ERROR_NOT_FOUND (no such device, no /dev/iommu), PM_ERROR_PERMISSION,
  * PM_ERROR_BUSY (in use, its group is open, or @device has another driver), PM_ERROR_NOT_VIABLE,
  * PM_ERROR_UNSUPPORTED (no file of its own; no interrupt remapping; the IOMMU's pages are larger
  * than the kernel's), PM_ERROR_BAD_INPUT (I/O addresses that cannot be), PM_ERROR_MEMORY,
@@ -140,8 +140,8 @@ PM_EXPORT PmIommuBackend pm_iommu_choose_backend(PmKernel *kernel, const char *d
  * addresses are invalid while the container is handed over);
  * PM_ERROR_IOVA_RANGE (something is mapped, or addresses are kept, pm_iommu_keep_range(), where the
  * device has no I/O addresses; type1's EINVAL, iommufd's EADDRINUSE); PM_ERROR_LOCKED_MEMORY
- * (iommufd's ENOMEM), PM_ERROR_UNSUPPORTED (iommufd: its IOMMU cannot share the page tables, or not track
- * dirty pages while that goes on), PM_ERROR_KERNEL. On failure nothing has changed.
+ * (iommufd's ENOMEM), PM_ERROR_UNSUPPORTED (iommufd: its IOMMU cannot share the page tables, or not
+ * track dirty pages while that goes on), PM_ERROR_KERNEL. On failure nothing has changed.
  */
 PM_EXPORT bool pm_iommu_attach(PmIommu *iommu, const char *device, GError **error);
 
