@@ -27,6 +27,7 @@
 #define REG_DMA_COMMAND    0x98
 #define REG_DMA_END        0xa0
 #define COMMAND_REGISTER   0x04
+#define NO_FILE            100000 /* a descriptor that nobody has */
 
 static const char all_ones[4] = {-1, -1, -1, -1};
 
@@ -177,7 +178,7 @@ static bool prepare_to_set_up(World *world, const int *fds, const Op *op)
 static void set_irqs(World *world, const Op *op)
 {
     bool unmasks = (op->flags & VFIO_IRQ_SET_ACTION_UNMASK) != 0;
-    const int data[] = {unmasks ? quiet_event() : event_of_all(), -1, 1, 0};
+    const int data[] = {unmasks ? quiet_event() : event_of_all(), -1, 1, 0, NO_FILE};
     const int32_t words[6] = {(int32_t)op->argsz, (int32_t)op->flags, (int32_t)op->other,
                               (int32_t)op->iova,  (int32_t)op->size,  data[op->host]};
     int fds[N_SIDES];

@@ -32,6 +32,7 @@ typedef union {
     struct iommu_vfio_ioas vfio_ioas;
     struct iommu_hwpt_alloc hwpt;
     struct iommu_hw_info hw_info;
+    struct iommu_hwpt_invalidate invalidate;
     struct iommu_hwpt_set_dirty_tracking set_dirty;
     struct iommu_hwpt_get_dirty_bitmap get_dirty;
     struct vfio_device_attach_iommufd_pt attach;
@@ -273,6 +274,20 @@ static void ask_hardware(World *world, const Op *op)
         (void)call(world, op, IOMMU_HWPT_ALLOC, (Argument){.hwpt = hwpt}, sizeof hwpt);
 }
 
+static void invalidate(World *world, const Op *op)
+{
+    const struct iommu_hwpt_invalidate argument = {
+        .hwpt_id = op->other,
+        .data_uptr = op->bitmap,
+        .entry_len = (uint32_t)op->size,
+        .entry_num = (uint32_t)op->page_size,
+        .__reserved = op->flags,
+    };
+
+    (void)call(world, &(Op){.slot = op->slot, .argsz = op->argsz}, IOMMU_HWPT_INVALIDATE,
+               (Argument){.invalidate = argument}, sizeof argument);
+}
+
 static void ask_for_dirty_pages(World *world, const Op *op)
 {
     const struct iommu_hwpt_set_dirty_tracking set = {.flags = op->flags, .hwpt_id = op->other};
@@ -358,6 +373,9 @@ void world_do_iommufd(World *world, const Op *op)
     case OP_HWPT:
     case OP_HW_INFO:
         ask_hardware(world, op);
+        break;
+    case OP_INVALIDATE:
+        invalidate(world, op);
         break;
     case OP_HWPT_DIRTY:
         ask_for_dirty_pages(world, op);

@@ -7,14 +7,17 @@
 #include "kernel-uapi/vfio.h"
 
 static const Weight weights[] = {
-    {OP_IOAS_MAP, 36},  {OP_IOAS_UNMAP, 18}, {OP_IOAS_COPY, 16},  {OP_MEMORY, 12},
-    {OP_IOMMU_DMA, 14}, {OP_MEMLOCK, 3},     {OP_IOAS_ALLOC, 2},  {OP_DESTROY, 3},
-    {OP_RANGES, 4},     {OP_ALLOW, 2},       {OP_OPTION, 4},      {OP_VFIO_IOAS, 1},
-    {OP_HWPT, 4},       {OP_HW_INFO, 1},     {OP_HWPT_DIRTY, 2},  {OP_ATTACH, 8},
-    {OP_DETACH, 1},     {OP_CDEV_OPEN, 2},   {OP_BIND, 2},        {OP_OPEN, 2},
-    {OP_CLOSE, 1},      {OP_JOIN, 2},        {OP_LEAVE, 1},       {OP_GET_DEVICE, 2},
-    {OP_STATUS, 1},     {OP_SET_IOMMU, 1},   {OP_MAP, 3},         {OP_UNMAP, 3},
-    {OP_DIRTY, 1},      {OP_INFO, 2},        {OP_DEVICE_INFO, 1}, {OP_CHECK_EXTENSION, 1},
+    {OP_IOAS_MAP, 36},  {OP_IOAS_UNMAP, 18}, {OP_IOAS_COPY, 16},
+    {OP_MEMORY, 12},    {OP_IOMMU_DMA, 14},  {OP_MEMLOCK, 3},
+    {OP_IOAS_ALLOC, 2}, {OP_DESTROY, 3},     {OP_RANGES, 4},
+    {OP_ALLOW, 2},      {OP_OPTION, 4},      {OP_VFIO_IOAS, 1},
+    {OP_HWPT, 4},       {OP_HW_INFO, 1},     {OP_INVALIDATE, 2},
+    {OP_HWPT_DIRTY, 2}, {OP_ATTACH, 8},      {OP_DETACH, 1},
+    {OP_CDEV_OPEN, 2},  {OP_BIND, 2},        {OP_OPEN, 2},
+    {OP_CLOSE, 1},      {OP_JOIN, 2},        {OP_LEAVE, 1},
+    {OP_GET_DEVICE, 2}, {OP_STATUS, 1},      {OP_SET_IOMMU, 1},
+    {OP_MAP, 3},        {OP_UNMAP, 3},       {OP_DIRTY, 1},
+    {OP_INFO, 2},       {OP_DEVICE_INFO, 1}, {OP_CHECK_EXTENSION, 1},
     {OP_FORK, 1},       {OP_UNKNOWN, 1},     {OP_REVIVE, 6},
 };
 
@@ -149,6 +152,16 @@ static void choose_hwpt(Op *op, GRand *random)
     op->flags = choose_once_in(random, 8) ? choose_below(random, 16) & ~4U : 0;
 }
 
+/* @bitmap: the entries; @size: of one; @page_size: how many. No page table here knows any. */
+static void choose_invalidation(Op *op, GRand *random)
+{
+    choose_struct(op, sizeof(struct iommu_hwpt_invalidate), random);
+    op->bitmap = choose_once_in(random, 4) ? 0 : bitmap_address();
+    op->size = choose_once_in(random, 4) ? choose_below(random, 3) * PAGE : 16;
+    op->page_size = choose_below(random, 3);
+    op->flags = choose_once_in(random, 10);
+}
+
 static void choose_dirty_bitmap(Op *op, GRand *random)
 {
     choose_struct(op,
@@ -224,6 +237,9 @@ void op_make_iommufd(Op *op, GRand *random)
         break;
     case OP_HWPT:
         choose_hwpt(op, random);
+        break;
+    case OP_INVALIDATE:
+        choose_invalidation(op, random);
         break;
     case OP_HW_INFO:
         choose_struct(op, sizeof(struct iommu_hw_info), random);

@@ -98,6 +98,8 @@ static void choose_unmap(Op *op, GRand *random)
         op->flags = VFIO_DMA_UNMAP_FLAG_VADDR;
     if (choose_once_in(random, 40))
         op->flags = choose_below(random, 10);
+    if (choose_once_in(random, 60))
+        op->flags = VFIO_DMA_UNMAP_FLAG_ALL;
     if (choose_once_in(random, 6)) {
         choose_fixed(op, random);
         op->flags = choose_once_in(random, 2) ? VFIO_DMA_UNMAP_FLAG_VADDR : 0;
@@ -128,16 +130,21 @@ static void choose_irqs(Op *op, GRand *random)
 {
     static const uint32_t deeds[] = {8, 16, 32};
     static const uint32_t data[] = {1, 2, 4};
+    static const unsigned indices[] = {VFIO_PCI_INTX_IRQ_INDEX, VFIO_PCI_INTX_IRQ_INDEX,
+                                       VFIO_PCI_MSI_IRQ_INDEX, VFIO_PCI_MSI_IRQ_INDEX,
+                                       VFIO_PCI_REQ_IRQ_INDEX};
 
     choose_argument(op, sizeof(struct vfio_irq_set), random);
     op->flags = deeds[choose_below(random, G_N_ELEMENTS(deeds))] |
                 data[choose_below(random, G_N_ELEMENTS(data))];
     if (choose_once_in(random, 12))
         op->flags = choose_below(random, 80);
-    op->other = choose_below(random, choose_once_in(random, 3) ? 7 : 2);
+    op->other = indices[choose_below(random, G_N_ELEMENTS(indices))];
+    if (choose_once_in(random, 6))
+        op->other = choose_below(random, 7);
     op->iova = choose_once_in(random, 10) ? choose_below(random, 4) : 0;
     op->size = choose_once_in(random, 4) ? choose_below(random, 4) : 1;
-    op->host = choose_below(random, 4);
+    op->host = choose_below(random, 5);
     if (!choose_once_in(random, 10))
         op->argsz = sizeof(struct vfio_irq_set) + 4;
 }
@@ -253,17 +260,27 @@ void op_make(Op *op, LifeSort sort, GRand *random)
 char *op_describe(const Op *op)
 {
     static const char *const names[N_OPS] = {
-        "map",         "unmap",           "info",       "dirty",
-        "dma",         "memory",          "memlock",    "fork",
-        "open",        "close",           "join",       "leave",
-        "set-iommu",   "check-extension", "status",     "get-device",
-        "device-info", "region-info",     "irq-info",   "set-irqs",
-        "reset",       "region",          "unknown",    "ioas-alloc",
-        "destroy",     "ioas-map",        "ioas-unmap", "ioas-copy",
-        "ranges",      "allow",           "option",     "vfio-ioas",
-        "hwpt",        "hw-info",         "hwpt-dirty", "cdev-open",
-        "bind",        "attach",          "detach",     "iommu-dma",
-        "revive",
+        "map",         "unmap",
+        "info",        "dirty",
+        "dma",         "memory",
+        "memlock",     "fork",
+        "open",        "close",
+        "join",        "leave",
+        "set-iommu",   "check-extension",
+        "status",      "get-device",
+        "device-info", "region-info",
+        "irq-info",    "set-irqs",
+        "reset",       "region",
+        "unknown",     "ioas-alloc",
+        "destroy",     "ioas-map",
+        "ioas-unmap",  "ioas-copy",
+        "ranges",      "allow",
+        "option",      "vfio-ioas",
+        "hwpt",        "hw-info",
+        "invalidate",  "hwpt-dirty",
+        "cdev-open",   "bind",
+        "attach",      "detach",
+        "iommu-dma",   "revive",
     };
 
     return g_strdup_printf(

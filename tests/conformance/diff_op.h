@@ -47,6 +47,7 @@ typedef enum {
     OP_VFIO_IOAS,
     OP_HWPT,
     OP_HW_INFO,
+    OP_INVALIDATE,
     OP_HWPT_DIRTY,
     OP_CDEV_OPEN,
     OP_BIND,
