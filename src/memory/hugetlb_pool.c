@@ -41,6 +41,7 @@ char *pm_hugetlb_pool_describe_lack(PmRam *ram, uint64_t offset, uint64_t size)
     g_autofree char *folder = g_strdup_printf("/sys/kernel/mm/hugepages/hugepages-%" PRIu64 "kB",
                                               ram->page_size / PM_KIB);
     uint64_t n_missing = count_missing(ram, offset, size);
+    uint64_t n_missing_in_all = count_missing(ram, 0, ram->size);
     uint64_t n_free = count_free(folder);
     g_autofree char *page = NULL;
     g_autofree char *missing = NULL;
@@ -50,10 +51,12 @@ char *pm_hugetlb_pool_describe_lack(PmRam *ram, uint64_t offset, uint64_t size)
         return NULL;
     page = pm_size_format(ram->page_size);
     missing = pm_counted(n_missing, "hugetlb page");
-    whole = pm_counted(ram->size / ram->page_size, "page");
-    return g_strdup_printf("the range lacks %s of %s, and the host has %" PRIu64
-                           " free (the whole RAM takes %s). Have more, as root:\n"
-                           "  echo %" PRIu64 " > %s/nr_hugepages",
-                           missing, page, n_free, whole,
-                           read_pool(folder, "nr_hugepages") + n_missing - n_free, folder);
+    whole = pm_counted(n_missing_in_all, "page");
+    return g_strdup_printf(
+        "the range lacks %s of %s, and the host has %" PRIu64
+        " free. Have enough for the whole RAM, which lacks %s, or for what will be plugged; as "
+        "root:\n"
+        "  echo %" PRIu64 " > %s/nr_hugepages",
+        missing, page, n_free, whole, read_pool(folder, "nr_hugepages") + n_missing_in_all - n_free,
+        folder);
 }

@@ -6,7 +6,7 @@
 #include <plugmap/ram.h>
 
 /*
- * What the pool lacks for a range of the RAM, and how to raise it: «the range lacks 2 hugetlb pages
+ * What the pool lacks for a range of the RAM, and how to raise it for all of it: «the range lacks 2 hugetlb pages
  * of 2M, and the host has 1 free …», with the command behind it; a new string. NULL if the pool is
  * not the cause: the RAM has base pages, or enough are free.
  */

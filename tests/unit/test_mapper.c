@@ -344,7 +344,7 @@ static void lack_of_hugetlb_pages_is_told_with_the_command_that_ends_it(void **s
         assert_int_equal(error->code, PM_ERROR_MEMORY);
         assert_non_null(strstr(error->message, "256G of RAM at guest address 0x100000000 cannot be "
                                                "pinned: the range lacks 131,072 hugetlb pages"));
-        assert_non_null(strstr(error->message, "(the whole RAM takes 131,072 pages)"));
+        assert_non_null(strstr(error->message, "the whole RAM, which lacks 131,072 pages"));
         assert_non_null(strstr(error->message, "kB/nr_hugepages"));
     }
     clear(&fixture);
