@@ -276,13 +276,18 @@ static bool read_line(Log *log, GError **error)
 
 /* --- geometry --- */
 
+static char *format_address(uint64_t address)
+{
+    return g_strdup_printf("0x%" PRIx64, address);
+}
+
 /* Takes what was given, if the log does not say otherwise. @line: of where the log says it; 0: it
  * does not. */
 static bool settle(Log *log, const char *flag, bool is_given, uint64_t given, unsigned line,
-                   uint64_t *value, GError **error)
+                   char *(*format)(uint64_t), uint64_t *value, GError **error)
 {
-    g_autofree char *given_text = pm_size_format(given);
-    g_autofree char *value_text = pm_size_format(*value);
+    g_autofree char *given_text = format(given);
+    g_autofree char *value_text = format(*value);
 
     if (is_given && line != 0 && given != *value) {
         log->reader->line = line;
@@ -309,11 +314,11 @@ static bool settle_geometry(Log *log, const PmTraceGeometry *given, GError **err
 
     trace->region_size = log->whole.size;
     if (!settle(log, "--region-size", given->region_size != 0, given->region_size, log->whole.line,
-                &trace->region_size, error) ||
+                pm_size_format, &trace->region_size, error) ||
         !settle(log, "--block-size", given->block_size != 0, given->block_size, log->geometry_line,
-                &trace->block_size, error) ||
+                pm_size_format, &trace->block_size, error) ||
         !settle(log, "--region-addr", given->has_region_address, given->region_address,
-                log->geometry_line, &trace->region_address, error))
+                log->geometry_line, format_address, &trace->region_address, error))
         return false;
     /* The log does not name the requested size; the whole region refuses nothing that was done. */
     trace->requested_size = trace->region_size;

@@ -123,7 +123,7 @@ static void a_flag_against_what_is_certain_is_refused_with_the_line(void **state
     (void)state;
     assert_text_refused(LOG, &other_block, ":4: says 2M, and --block-size says 4M");
     assert_text_refused(LOG, &other_size, ":1: says 64M, and --region-size says 128M");
-    assert_text_refused(LOG, &other_address, ":4: says 4G, and --region-addr says 0");
+    assert_text_refused(LOG, &other_address, ":4: says 0x100000000, and --region-addr says 0x0");
 }
 
 static void damage_is_named_with_its_line(void **state)
