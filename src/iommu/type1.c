@@ -3,7 +3,10 @@
 #include <errno.h>
 #include <inttypes.h>
 
+#include <plugmap/size.h>
+
 #include "base/error_text.h"
+#include "base/log.h"
 #include "iommu/iommu.h"
 #include "iommu/iommu_error.h"
 #include "iommu/type1_info.h"
@@ -236,10 +239,14 @@ static bool type1_has_device(PmIommu *iommu, const char *device)
 static void type1_free(PmIommu *iommu)
 {
     PmType1 *type1 = (PmType1 *)iommu;
+    g_autofree char *size = pm_size_format(pm_ledger_n_bytes(iommu->ledger));
     uint64_t n_bytes;
 
-    if (pm_ledger_n_mappings(iommu->ledger) > 0)
-        (void)type1_unmap_all(iommu, &n_bytes);
+    if (pm_ledger_n_mappings(iommu->ledger) > 0 && type1_unmap_all(iommu, &n_bytes) < 0)
+        pm_log(G_LOG_LEVEL_WARNING,
+               "unmapping %s of the container failed: a device whose registers are still mapped "
+               "reaches it until they are unmapped",
+               size);
     pm_vfio_group_set_clear(&type1->groups);
     if (type1->container >= 0)
         (void)iommu->kernel->ops->close(iommu->kernel, type1->container);

@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "base/error_text.h"
+#include "base/log.h"
 #include "kernel-uapi/vfio.h"
 #include "vfio/device_node.h"
 #include "vfio/group.h"
@@ -23,8 +24,12 @@ void pm_vfio_device_set_unbind(PmVfioDeviceSet *set, PmVfioDevice *device)
 {
     g_ptr_array_remove_fast(set->devices, device);
     /* A mapping of its registers would keep it attached, and its DMA going. */
-    if (device->page_table != 0)
-        (void)pm_vfio_device_detach(set, device);
+    if (device->page_table != 0 && pm_vfio_device_detach(set, device) < 0)
+        pm_log(
+            G_LOG_LEVEL_WARNING,
+            "detaching %s failed: where its registers are still mapped it reaches what is mapped "
+            "for it until they are unmapped",
+            device->address);
     if (device->fd >= 0)
         (void)set->kernel->ops->close(set->kernel, device->fd);
     g_free(device->address);

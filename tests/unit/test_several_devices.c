@@ -314,6 +314,30 @@ static void mappings_end_with_the_last_reference_though_registers_are_still_mapp
     (void)devices->kernel->ops->close(devices->kernel, hooked.held_fd);
 }
 
+static void count_warning(GLogLevelFlags level, const char *message, void *user_data)
+{
+    unsigned *n_warnings = user_data;
+
+    assert_int_equal(level, G_LOG_LEVEL_WARNING);
+    assert_non_null(strstr(message, "until they are unmapped"));
+    (*n_warnings)++;
+}
+
+static void mappings_that_do_not_end_with_the_last_reference_are_told(void **state)
+{
+    Devices *devices = *state;
+    PmIommu *iommu = open_device(devices, SECOND);
+    unsigned n_warnings = 0;
+
+    assert_true(map_block(devices, iommu, 0));
+    pm_log_set_func(count_warning, &n_warnings);
+    /* type1: UNMAP; iommufd: DETACH. */
+    pm_fake_kernel_fail(devices->kernel, PM_FAKE_CALL_IOCTL, 1, EIO);
+    pm_iommu_unref(iommu);
+    pm_log_set_func(NULL, NULL);
+    assert_int_equal(n_warnings, 1);
+}
+
 /* Kept for a region that has nothing plugged there yet. */
 static void device_without_kept_addresses_is_refused(void **state)
 {
@@ -525,6 +549,7 @@ int main(void)
         DEVICES_TEST(devices_of_one_group_keep_it_together),
         DEVICES_TEST(attaching_that_fails_at_any_call_changes_nothing),
         DEVICES_TEST(mappings_end_with_the_last_reference_though_registers_are_still_mapped),
+        DEVICES_TEST(mappings_that_do_not_end_with_the_last_reference_are_told),
         DEVICES_TEST(device_without_kept_addresses_is_refused),
         DEVICES_TEST(device_without_mapped_addresses_is_told_which_they_are),
         BACKEND_IOMMUFD_ONLY(DEVICES_TEST(refused_device_is_told_by_cause)),
