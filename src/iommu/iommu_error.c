@@ -81,7 +81,8 @@ static char *describe_end_of_file(const PmIommuRequest *request, uint64_t end, P
 {
     struct stat status;
 
-    if (request->fd < 0 || fstat(request->fd, &status) < 0 || (uint64_t)status.st_size >= end)
+    if (request->fd < 0 || fstat(request->fd, &status) < 0 || !S_ISREG(status.st_mode) ||
+        (uint64_t)status.st_size >= end)
         return NULL;
     *code = PM_ERROR_BAD_ADDRESS;
     return g_strdup_printf("the file behind the memory has 0x%" PRIx64
