@@ -191,6 +191,8 @@ static int move(const PmHeldPages *pages, uint64_t address, size_t size, bool to
     do {
         struct io_uring_sqe *request = io_uring_get_sqe(&hold->ring->uring);
 
+        if (request == NULL)
+            return -EFAULT;
         if (to_held)
             io_uring_prep_read_fixed(request, pages->staging, held, (unsigned)size, 0,
                                      (int)hold->buffer);
