@@ -337,6 +337,8 @@ static void begin_with_device(World *world)
 
     for (size_t i = 0; i < G_N_ELEMENTS(ops); i++)
         world_do_files(world, &ops[i]);
+    if (world->sides[HOST].devices[0] < 0)
+        die("the device 0000:00:04.0 cannot be opened");
     world_clean_device(world);
 }
 
