@@ -180,6 +180,57 @@ static void intx_that_the_command_register_disables_signals_once_enabled(void **
     irq_acknowledge(&irq);
 }
 
+static void intx_that_is_set_up_while_disabled_signals_once_enabled(void **state)
+{
+    Irq irq = irq_open(*state);
+
+    device_put(irq.kernel, irq.device, COMMAND, MEMORY | INTX_DISABLE, 2);
+    irq_acknowledge(&irq);
+    assert_int_equal(irq_set_event(&irq, INTX, irq.event), 0);
+    irq_raise(&irq);
+    assert_int_equal(irq_n_events(&irq), 0);
+    device_put(irq.kernel, irq.device, COMMAND, MEMORY, 2);
+    assert_int_equal(irq_n_events(&irq), 1);
+    irq_acknowledge(&irq);
+}
+
+static void msi_that_is_set_up_again_has_had_no_eventfd(void **state)
+{
+    Irq irq = open_with(*state, MSI);
+
+    assert_int_equal(irq_no_data(&irq, TRIGGER, MSI, 0), 0);
+    assert_int_equal(irq_set_event(&irq, MSI, -1), 0);
+    irq_raise(&irq);
+    assert_int_equal(irq_set_event(&irq, MSI, irq.event), 0);
+    assert_int_equal(irq_n_events(&irq), 1);
+    irq_acknowledge(&irq);
+}
+
+static void a_device_that_is_opened_again_asserts_intx_again(void **state)
+{
+    Irq irq = open_with(*state, MSI);
+
+    assert_int_equal(kernel_close(irq.kernel, irq.device), 0);
+    irq.device = device_open(irq.kernel);
+    assert_int_equal(irq_set_event(&irq, INTX, irq.event), 0);
+    irq_raise(&irq);
+    assert_int_equal(irq_n_events(&irq), 1);
+    irq_acknowledge(&irq);
+}
+
+static void a_device_that_is_opened_again_has_intx_enabled(void **state)
+{
+    Irq irq = open_with(*state, INTX);
+
+    device_put(irq.kernel, irq.device, COMMAND, MEMORY | INTX_DISABLE, 2);
+    assert_int_equal(kernel_close(irq.kernel, irq.device), 0);
+    irq.device = device_open(irq.kernel);
+    assert_int_equal(irq_set_event(&irq, INTX, irq.event), 0);
+    irq_raise(&irq);
+    assert_int_equal(irq_n_events(&irq), 1);
+    irq_acknowledge(&irq);
+}
+
 static void an_interrupt_that_nobody_is_told_of_is_lost(void **state)
 {
     Irq irq = irq_open(*state);
@@ -206,6 +257,10 @@ int main(void)
         TEST(masked_intx_waits_for_its_unmasking),
         TEST(intx_that_is_taken_back_while_masked_is_lost),
         TEST(intx_that_the_command_register_disables_signals_once_enabled),
+        TEST(intx_that_is_set_up_while_disabled_signals_once_enabled),
+        TEST(msi_that_is_set_up_again_has_had_no_eventfd),
+        TEST(a_device_that_is_opened_again_asserts_intx_again),
+        TEST(a_device_that_is_opened_again_has_intx_enabled),
         TEST(an_interrupt_that_nobody_is_told_of_is_lost),
     };
 
