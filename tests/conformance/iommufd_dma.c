@@ -184,17 +184,25 @@ static void a_page_table_by_hand_shows_the_same_address_space(void **state)
     assert_int_equal(peek(kernel, device, IOVA), 0);
 }
 
+/* Two devices, each through a page table of its own. The memory stays pinned for the copy. */
 static void every_page_table_loses_what_is_unmapped(void **state)
 {
     Kernel *kernel = *state;
     int device = map_for_dma(kernel);
-    uint32_t pt;
+    uint32_t hwpt;
+    uint32_t id;
+    int second = cdev_open_bound(kernel, OTHER_DEVICE, &id);
 
-    assert_int_equal(iommufd_new_hwpt(kernel, kernel->ioas, &pt), 0);
+    assert_int_equal(iommufd_new_hwpt(kernel, kernel->ioas, &hwpt), 0);
+    assert_int_equal(cdev_attach(kernel, second, &hwpt), 0);
+    device_enable_dma(kernel, second);
+    assert_int_equal(iommufd_copy(kernel, kernel->ioas, THERE, IOVA, PAGE), 0);
+    assert_int_equal(peek(kernel, device, IOVA), 0x5a);
+    assert_int_equal(peek(kernel, second, IOVA), 0x5a);
     assert_int_equal(iommufd_unmap(kernel, IOVA, PAGE, NULL), 0);
     assert_int_equal(peek(kernel, device, IOVA), 0);
-    assert_int_equal(cdev_attach(kernel, device, &pt), 0);
-    assert_int_equal(peek(kernel, device, IOVA), 0);
+    assert_int_equal(peek(kernel, second, IOVA), 0);
+    assert_int_equal(peek(kernel, second, THERE), 0x5a);
 }
 
 static void two_devices_reach_the_same(void **state)
