@@ -151,7 +151,13 @@ static void an_unknown_page_table_is_enoent_and_a_wrong_one_einval(void **state)
     assert_int_equal(attach_to(kernel, kernel->device_id), -EINVAL);
 }
 
-/* Refused, and the address space has its area still, and no page table. */
+/* Whether one more page can be mapped there, which is undone. */
+static bool can_map_at(Kernel *kernel, uint64_t iova)
+{
+    return iommufd_map(kernel, iova, kernel->memory, PAGE) == 0 && iommufd_had(kernel, iova, PAGE);
+}
+
+/* Refused, and the address space has its area still, no page table, and all its addresses. */
 static void check_area(Kernel *kernel, uint64_t iova, const void *host, uint64_t length,
                        int error_number)
 {
@@ -160,6 +166,8 @@ static void check_area(Kernel *kernel, uint64_t iova, const void *host, uint64_t
     assert_int_equal(attach_to(kernel, kernel->ioas), -error_number);
     assert_int_equal(iommufd_pinned(kernel), 0);
     assert_true(iommufd_had(kernel, iova, length));
+    assert_true(can_map_at(kernel, WINDOW));
+    assert_true(can_map_at(kernel, LAST_IOVA + 1));
     assert_int_equal(iommufd_new_ioas(kernel), kernel->hwpt);
     assert_int_equal(attach_to(kernel, kernel->ioas), 0);
 }
