@@ -135,6 +135,7 @@ static void neither_read_nor_write_is_refused_by_the_hardware_alone(void **state
     assert_int_equal(kernel_unmap(kernel, A, PAGE, NULL), 0);
     assert_true(kernel_get_device(kernel, kernel->group, DEVICE) >= 0);
     assert_int_equal(kernel_map_flags(kernel, 0, A, kernel->memory, PAGE), -EINVAL);
+    assert_int_equal(iommufd_pinned(kernel), 0);
 }
 
 static void unknown_flags_and_new_addresses_are_einval(void **state)
@@ -164,6 +165,15 @@ static void memory_is_looked_at_when_a_device_comes(void **state)
     assert_int_equal(kernel_unmap(kernel, A, PAGE, NULL), 0);
     assert_true(kernel_get_device(kernel, kernel->group, DEVICE) >= 0);
     assert_int_equal(kernel_map(kernel, A, NULL, PAGE), -EFAULT);
+}
+
+static void a_device_that_cannot_come_leaves_no_object(void **state)
+{
+    Kernel *kernel = *state;
+
+    assert_int_equal(kernel_map(kernel, A, NULL, PAGE), 0);
+    assert_int_equal(kernel_get_device(kernel, kernel->group, DEVICE), -EFAULT);
+    assert_int_equal(iommufd_new_ioas(kernel), 2);
 }
 
 static void pages_are_asked_for_when_a_device_comes(void **state)
@@ -245,6 +255,7 @@ int main(void)
         TEST_COMPAT(unknown_flags_and_new_addresses_are_einval),
         TEST_COMPAT(what_wraps_is_eoverflow),
         TEST_COMPAT(memory_is_looked_at_when_a_device_comes),
+        TEST_COMPAT(a_device_that_cannot_come_leaves_no_object),
         TEST_COMPAT(pages_are_asked_for_when_a_device_comes),
         TEST_COMPAT_DEVICE(memory_is_charged_as_iommufd_does),
         TEST_COMPAT_DEVICE(there_is_no_limit_of_mappings),
