@@ -73,23 +73,19 @@ static int reserve_gaps(const PmBoundDevice *bound, PmIoas *ioas)
     return result;
 }
 
-/* Does it for every attached device of the group; all or nothing. */
+/* Does it for every attached device of the group; all or nothing, because they all have the same
+ * gaps. */
 static int reserve_for_group(const PmGroup *group, PmIoas *ioas)
 {
-    for (guint i = 0; i < group->devices->len; i++) {
+    int result = 0;
+
+    for (guint i = 0; i < group->devices->len && result == 0; i++) {
         const PmPciDevice *device = g_ptr_array_index(group->devices, i);
-        int result = 0;
 
         if (device->bound != NULL && device->bound->attached)
             result = reserve_gaps(device->bound, ioas);
-        for (guint j = 0; result < 0 && j < i; j++) {
-            device = g_ptr_array_index(group->devices, j);
-            pm_ioas_unreserve(ioas, device->bound);
-        }
-        if (result < 0)
-            return result;
     }
-    return 0;
+    return result;
 }
 
 static void unreserve_for_group(const PmGroup *group, PmIoas *ioas)
