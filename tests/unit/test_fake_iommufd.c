@@ -329,6 +329,24 @@ static void a_group_that_does_not_fit_elsewhere_stays(void **state)
     assert_int_equal(iommufd_destroy(iommufd, iommufd->ioas), 0);
 }
 
+static void an_area_in_the_second_gap_leaves_the_first_one_free(void **state)
+{
+    static const PmIovaRange configured[] = {
+        {0, 0x1ffff}, {0x30000, 0x3ffff}, {0x50000, UINT64_MAX}};
+    PmFakeConfig config = iommufd_config();
+    g_autoptr(Iommufd) iommufd = NULL;
+    uint32_t pt_id;
+
+    (void)state;
+    config.iova_ranges = configured;
+    config.n_iova_ranges = G_N_ELEMENTS(configured);
+    iommufd = iommufd_new(&config);
+    pt_id = iommufd->ioas;
+    assert_int_equal(iommufd_map(iommufd, 0x40000, iommufd->memory, PAGE), 0);
+    assert_int_equal(iommufd_attach(iommufd, iommufd->device, &pt_id), -EADDRINUSE);
+    assert_int_equal(iommufd_map(iommufd, 0x20000, iommufd->memory, PAGE), 0);
+}
+
 static void an_attach_that_cannot_answer_is_undone(void **state)
 {
     g_autoptr(Iommufd) iommufd = iommufd_new(NULL);
@@ -492,6 +510,7 @@ int main(void)
         cmocka_unit_test(devices_of_a_group_share_a_page_table),
         cmocka_unit_test(a_device_of_another_iommufds_group_cannot_be_bound),
         cmocka_unit_test(a_group_that_does_not_fit_elsewhere_stays),
+        cmocka_unit_test(an_area_in_the_second_gap_leaves_the_first_one_free),
         cmocka_unit_test(an_attach_that_cannot_answer_is_undone),
         cmocka_unit_test(pages_larger_than_memorys_cannot_be_attached_to),
         cmocka_unit_test(valid_addresses_are_the_configured_ones),
