@@ -21,6 +21,12 @@ static int attach_to(Kernel *kernel, uint32_t pt)
     return cdev_attach(kernel, kernel->device, &pt);
 }
 
+/* Whether one more page can be mapped there, which is undone. */
+static bool can_map_at(Kernel *kernel, uint64_t iova)
+{
+    return iommufd_map(kernel, iova, kernel->memory, PAGE) == 0 && iommufd_had(kernel, iova, PAGE);
+}
+
 static void attach_pins_what_is_mapped_and_detach_gives_it_back(void **state)
 {
     Kernel *kernel = *state;
@@ -59,6 +65,19 @@ static void attach_to_another_replaces_and_destroys_the_kernels_own_page_table(v
     assert_int_equal(iommufd_pinned(kernel), 0);
     assert_int_equal(iommufd_destroy(kernel, kernel->ioas), 0);
     assert_int_equal(iommufd_destroy(kernel, other), -EBUSY);
+}
+
+static void attach_to_another_takes_the_reserved_addresses_along(void **state)
+{
+    Kernel *kernel = *state;
+    uint32_t other = iommufd_new_ioas(kernel);
+
+    assert_int_equal(attach_to(kernel, other), 0);
+    assert_true(can_map_at(kernel, WINDOW));
+    assert_true(can_map_at(kernel, LAST_IOVA + 1));
+    kernel->ioas = other;
+    assert_false(can_map_at(kernel, WINDOW));
+    assert_false(can_map_at(kernel, LAST_IOVA + 1));
 }
 
 static void a_page_table_by_hand_survives_its_replacement(void **state)
@@ -149,12 +168,6 @@ static void an_unknown_page_table_is_enoent_and_a_wrong_one_einval(void **state)
     detach(kernel);
     assert_int_equal(attach_to(kernel, NO_ID), -ENOENT);
     assert_int_equal(attach_to(kernel, kernel->device_id), -EINVAL);
-}
-
-/* Whether one more page can be mapped there, which is undone. */
-static bool can_map_at(Kernel *kernel, uint64_t iova)
-{
-    return iommufd_map(kernel, iova, kernel->memory, PAGE) == 0 && iommufd_had(kernel, iova, PAGE);
 }
 
 /* Refused, and the address space has its area still, no page table, and all its addresses. */
@@ -268,6 +281,7 @@ int main(void)
         TEST_ATTACHED(attach_pins_what_is_mapped_and_detach_gives_it_back),
         TEST_ATTACHED(attach_again_to_the_same_is_nothing_new),
         TEST_ATTACHED(attach_to_another_replaces_and_destroys_the_kernels_own_page_table),
+        TEST_ATTACHED(attach_to_another_takes_the_reserved_addresses_along),
         TEST_ATTACHED(a_page_table_by_hand_survives_its_replacement),
         TEST_ATTACHED(a_replacement_that_fails_leaves_the_old_one),
         TEST_ATTACHED(detach_twice_is_fine),
