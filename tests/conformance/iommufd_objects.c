@@ -2,6 +2,8 @@
 /* The objects of a file of /dev/iommu: their ids, and what DESTROY does to them. */
 #include "iommufd_util.h"
 
+#include <sys/resource.h>
+
 static void ids_start_at_1(void **state)
 {
     Kernel *kernel = *state;
@@ -138,6 +140,35 @@ static void a_device_goes_with_its_file(void **state)
     assert_int_equal(iommufd_new_ioas(kernel), kernel->device_id);
 }
 
+static void a_fault_queue_that_cannot_be_told_is_efault_and_gives_its_id_back(void **state)
+{
+    Kernel *kernel = *state;
+    struct iommu_fault_alloc *alloc = (void *)kernel->memory;
+
+    *alloc = (struct iommu_fault_alloc){.size = sizeof(*alloc)};
+    mprotect(kernel->memory, PAGE, PROT_READ);
+    assert_int_equal(iommufd_ioctl(kernel, IOMMU_FAULT_QUEUE_ALLOC, alloc), -EFAULT);
+    assert_int_equal(iommufd_new_ioas(kernel), 1);
+}
+
+static void a_fault_queue_without_a_descriptor_is_emfile_and_gives_its_id_back(void **state)
+{
+    Kernel *kernel = *state;
+    struct iommu_fault_alloc alloc = {.size = sizeof(alloc)};
+    struct rlimit limit;
+    struct rlimit none;
+    int result;
+
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    none = limit;
+    none.rlim_cur = 0;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    result = iommufd_ioctl(kernel, IOMMU_FAULT_QUEUE_ALLOC, &alloc);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    assert_int_equal(result, -EMFILE);
+    assert_int_equal(iommufd_new_ioas(kernel), 1);
+}
+
 /* A call for one sort of object does not find one of another. */
 static void objects_of_another_sort_are_enoent(void **state)
 {
@@ -174,6 +205,8 @@ int main(void)
         TEST_ATTACHED(a_page_table_by_hand_cannot_be_destroyed_while_a_device_is_attached),
         TEST_ATTACHED(a_page_table_of_the_kernels_own_goes_with_its_last_device),
         TEST_ATTACHED(a_device_goes_with_its_file),
+        TEST_IOMMU(a_fault_queue_that_cannot_be_told_is_efault_and_gives_its_id_back),
+        TEST_IOMMU(a_fault_queue_without_a_descriptor_is_emfile_and_gives_its_id_back),
         TEST_ATTACHED(objects_of_another_sort_are_enoent),
     };
 
