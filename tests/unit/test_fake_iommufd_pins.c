@@ -2,6 +2,9 @@
 /* What iommufd pins, and whom it charges for it; files among it. */
 #include "fake_iommufd_util.h"
 
+#include <sys/mount.h>
+#include <sys/stat.h>
+
 #ifndef MFD_HUGE_2MB
 #define MFD_HUGE_2MB (21U << 26)
 #endif
@@ -384,6 +387,62 @@ static void a_file_has_to_reach_to_the_end_when_it_is_pinned(void **state)
     close(fd);
 }
 
+static void a_file_has_to_hold_the_last_byte(void **state)
+{
+    PmFakeConfig config = file_config();
+    g_autoptr(Iommufd) iommufd = iommufd_attached(&config);
+    int fd = new_memfd(2 * PAGE - 1);
+
+    (void)state;
+    assert_int_equal(iommufd_map_file(iommufd, 0, fd, 0, 2 * PAGE), -EINVAL);
+    assert_int_equal(ftruncate(fd, (off_t)(2 * PAGE)), 0);
+    assert_int_equal(iommufd_map_file(iommufd, 0, fd, 0, 2 * PAGE), 0);
+    close(fd);
+}
+
+/* A word, alone in a new file system, that goes with it; -1 if this process may make none. */
+static int new_file_system(uint32_t word)
+{
+    int system = fsopen("tmpfs", FSOPEN_CLOEXEC);
+    int folder = -1;
+    int fd = -1;
+
+    if (system >= 0 && fsconfig(system, FSCONFIG_CMD_CREATE, NULL, NULL, 0) == 0)
+        folder = fsmount(system, FSMOUNT_CLOEXEC, 0);
+    if (folder >= 0)
+        fd = openat(folder, "file", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd >= 0) {
+        assert_int_equal(ftruncate(fd, (off_t)PAGE), 0);
+        assert_int_equal(pwrite(fd, &word, sizeof(word), 0), sizeof(word));
+    }
+    close(system);
+    close(folder);
+    return fd;
+}
+
+static void files_of_two_file_systems_are_two(void **state)
+{
+    PmFakeConfig config = file_config();
+    g_autoptr(Iommufd) iommufd = iommufd_attached(&config);
+    int files[] = {new_file_system(1111), new_file_system(2222)};
+    struct stat status[2];
+
+    (void)state;
+    if (files[0] < 0 || files[1] < 0) {
+        print_message("skipped, because only root can make file systems: run it as root\n");
+        skip();
+        return;
+    }
+    for (size_t i = 0; i < G_N_ELEMENTS(files); i++) {
+        assert_int_equal(fstat(files[i], &status[i]), 0);
+        assert_int_equal(iommufd_map_file(iommufd, i * PAGE, files[i], 0, PAGE), 0);
+        close(files[i]);
+    }
+    assert_int_equal(status[0].st_ino, status[1].st_ino);
+    assert_int_equal(iommufd_dma_read(iommufd, 0), 1111);
+    assert_int_equal(iommufd_dma_read(iommufd, PAGE), 2222);
+}
+
 static unsigned count_files(void)
 {
     g_autoptr(GDir) files = g_dir_open("/proc/self/fd", 0, NULL);
@@ -483,6 +542,8 @@ int main(void)
         cmocka_unit_test(mistakes_of_map_file_are_found_in_order),
         cmocka_unit_test(a_sealed_file_can_be_read),
         cmocka_unit_test(a_file_has_to_reach_to_the_end_when_it_is_pinned),
+        cmocka_unit_test(a_file_has_to_hold_the_last_byte),
+        cmocka_unit_test(files_of_two_file_systems_are_two),
         cmocka_unit_test(many_mappings_of_a_file_are_one_for_the_process),
         cmocka_unit_test(a_file_of_huge_pages_is_mapped_in_part),
         cmocka_unit_test(placing_a_file_goes_by_the_place_in_it),
