@@ -21,13 +21,19 @@ static void unpin_area(const PmArea *area)
     pm_iopt_pages_unpin(area->pages, area->start, pm_area_size(area));
 }
 
-/* The IOMMU maps nothing that can neither be read nor written; that turns out once there are pages
- * to map, and before they are charged. */
+static bool is_mappable(const PmArea *area)
+{
+    return area->access != 0 && (area->key.first | pm_area_size(area)) % PM_FAKE_PAGE == 0;
+}
+
+/* The IOMMU maps nothing that can neither be read nor written, and no parts of pages, which a COPY
+ * of several areas can ask for; that turns out once there are pages to map, and before they are
+ * charged. */
 static int pin_area(const PmArea *area)
 {
     int result = pm_iopt_pages_pin(area->pages, area->start, pm_area_size(area));
 
-    if (area->access != 0 || result == -EFAULT)
+    if (is_mappable(area) || result == -EFAULT)
         return result;
     if (result == 0)
         unpin_area(area);

@@ -188,6 +188,23 @@ static void pages_are_asked_for_when_a_device_comes(void **state)
     assert_int_equal(kernel_map(kernel, WINDOW, kernel->memory, PAGE), -EINVAL);
 }
 
+/* The middle one of three, which were copied together. */
+static void an_area_between_pages_is_refused_by_the_hardware_alone(void **state)
+{
+    Kernel *kernel = *state;
+
+    assert_int_equal(set_iommu(kernel, VFIO_TYPE1_IOMMU), 0);
+    kernel->ioas = iommufd_new_ioas(kernel);
+    assert_int_equal(iommufd_map(kernel, A, kernel->memory, 100), 0);
+    assert_int_equal(iommufd_map(kernel, A + 100, kernel->memory, PAGE), 0);
+    assert_int_equal(iommufd_map(kernel, A + PAGE + 100, kernel->memory, PAGE - 100), 0);
+    assert_int_equal(iommufd_copy(kernel, 1, A, A, 2 * PAGE), 0);
+    kernel->ioas = 1;
+    assert_int_equal(iommufd_unmap(kernel, A, 100, NULL), 0);
+    assert_int_equal(iommufd_unmap(kernel, A + PAGE + 100, PAGE - 100, NULL), 0);
+    assert_int_equal(kernel_get_device(kernel, kernel->group, DEVICE), -EINVAL);
+}
+
 static void memory_is_charged_as_iommufd_does(void **state)
 {
     Kernel *kernel = *state;
@@ -257,6 +274,7 @@ int main(void)
         TEST_COMPAT(memory_is_looked_at_when_a_device_comes),
         TEST_COMPAT(a_device_that_cannot_come_leaves_no_object),
         TEST_COMPAT(pages_are_asked_for_when_a_device_comes),
+        TEST_COMPAT(an_area_between_pages_is_refused_by_the_hardware_alone),
         TEST_COMPAT_DEVICE(memory_is_charged_as_iommufd_does),
         TEST_COMPAT_DEVICE(there_is_no_limit_of_mappings),
         TEST_COMPAT_DEVICE(a_device_reaches_what_is_mapped),

@@ -184,6 +184,52 @@ static void the_destination_is_checked_as_for_map(void **state)
     assert_int_equal(iommufd_unmap_all(kernel), 2 * PAGE);
 }
 
+/* Copies two areas, side by side and together of whole pages, from an address space without a
+ * device. */
+static int copy_two(Kernel *kernel, uint64_t first_length, const void *second,
+                    uint64_t second_length)
+{
+    uint32_t attached = kernel->ioas;
+    int result;
+
+    kernel->ioas = iommufd_new_ioas(kernel);
+    assert_int_equal(iommufd_map(kernel, IOVA, kernel->memory, first_length), 0);
+    assert_int_equal(iommufd_map(kernel, IOVA + first_length, second, second_length), 0);
+    result = iommufd_copy(kernel, attached, THERE, IOVA, first_length + second_length);
+    kernel->ioas = attached;
+    return result;
+}
+
+static void every_area_has_to_begin_with_a_page_of_memory(void **state)
+{
+    Kernel *kernel = *state;
+
+    assert_int_equal(copy_two(kernel, PAGE, kernel->memory + PAGE + 1, PAGE), -EINVAL);
+    assert_int_equal(iommufd_unmap_all(kernel), 0);
+    assert_int_equal(iommufd_pinned(kernel), 0);
+}
+
+static void every_area_has_to_be_of_whole_pages(void **state)
+{
+    Kernel *kernel = *state;
+
+    assert_int_equal(copy_two(kernel, 100, kernel->memory + PAGE, PAGE - 100), -EINVAL);
+    assert_int_equal(copy_two(kernel, PAGE + 100, kernel->memory, PAGE - 100), -EINVAL);
+    assert_int_equal(iommufd_unmap_all(kernel), 0);
+    assert_int_equal(iommufd_pinned(kernel), 0);
+}
+
+/* And of an area, its memory is looked at first. */
+static void the_first_area_that_is_wrong_counts(void **state)
+{
+    Kernel *kernel = *state;
+
+    assert_int_equal(copy_two(kernel, 100, NULL, PAGE - 100), -EINVAL);
+    munmap(kernel->memory, PAGE);
+    assert_int_equal(copy_two(kernel, 100, kernel->memory + PAGE, PAGE - 100), -EFAULT);
+    assert_int_equal(iommufd_unmap_all(kernel), 0);
+}
+
 static void what_is_mapped_to_read_cannot_be_copied_to_write(void **state)
 {
     Kernel *kernel = *state;
@@ -251,6 +297,9 @@ int main(void)
         TEST_IOAS(what_is_not_mapped_from_end_to_end_is_enoent),
         TEST_IOAS(an_unknown_destination_is_enoent),
         TEST_ATTACHED(the_destination_is_checked_as_for_map),
+        TEST_ATTACHED(every_area_has_to_begin_with_a_page_of_memory),
+        TEST_ATTACHED(every_area_has_to_be_of_whole_pages),
+        TEST_ATTACHED(the_first_area_that_is_wrong_counts),
         TEST_IOAS(what_is_mapped_to_read_cannot_be_copied_to_write),
         TEST_IOAS(an_overlap_comes_before_the_permission),
         TEST_IOAS(what_is_mapped_to_write_can_be_copied_to_read),
