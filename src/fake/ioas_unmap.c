@@ -96,8 +96,6 @@ int pm_ioas_split(PmIoas *ioas, uint64_t iova)
     behind.start = area->start + (behind.key.first - area->key.first);
     if ((behind.key.first | behind.start) % ioas->alignment != 0)
         return -EINVAL;
-    if (ioas->hwpts->len > 0 && !ioas->small_pages)
-        return -EINVAL;
     area->key.last = iova;
     if (!pm_range_map_insert(ioas->areas, &behind)) {
         area->key.last = behind.key.last;

@@ -13,7 +13,8 @@ int pm_ioas_unmap_range(PmIoas *ioas, uint64_t first, uint64_t last, uint64_t *n
 /* The same for a request to unmap, which the fault plan can shorten. */
 int pm_ioas_unmap_requested(PmIoas *ioas, uint64_t first, uint64_t last, uint64_t *n_bytes);
 
-/* Makes @iova the last address of an area, if it is inside one. Returns 0, -EINVAL or -ENOMEM. */
+/* Makes @iova the last address of an area, if it is inside one; for small pages alone. Returns 0,
+ * -EINVAL (what is behind it does not begin with a page) or -ENOMEM. */
 int pm_ioas_split(PmIoas *ioas, uint64_t iova);
 
 #endif
