@@ -190,6 +190,44 @@ static void version_1_finds_nothing_where_nothing_is(void **state)
     assert_int_equal(n_bytes, 0);
 }
 
+static void version_1_cuts_between_pages_alone(void **state)
+{
+    Kernel *kernel = *state;
+
+    set_version_1(kernel);
+    map_two(kernel);
+    assert_int_equal(kernel_unmap(kernel, A, PAGE - 1, NULL), -EINVAL);
+    assert_int_equal(kernel_unmap(kernel, A + PAGE + 1, 3 * PAGE - 1, NULL), -EINVAL);
+    assert_int_equal(unmap_all(kernel), 8 * PAGE);
+}
+
+/* It takes an area of which it meets the first byte alone for one that needs no cut. */
+static void version_1_finds_a_range_that_ends_or_begins_at_a_first_byte_enoent(void **state)
+{
+    Kernel *kernel = *state;
+
+    set_version_1(kernel);
+    map_two(kernel);
+    assert_int_equal(kernel_unmap(kernel, A - PAGE, PAGE + 1, NULL), -ENOENT);
+    assert_int_equal(kernel_unmap(kernel, A + 1, 4 * PAGE - 1, NULL), -ENOENT);
+    assert_int_equal(unmap_all(kernel), 8 * PAGE);
+}
+
+/* An area that begins inside of a page, with memory that does not, or the other way round. */
+static void version_1_cuts_between_pages_of_memory_too(void **state)
+{
+    Kernel *kernel = *state;
+
+    set_version_1(kernel);
+    kernel->ioas = iommufd_new_ioas(kernel);
+    assert_int_equal(iommufd_map(kernel, A, kernel->memory, 100), 0);
+    assert_int_equal(iommufd_map(kernel, A + 100, kernel->memory, 4 * PAGE - 100), 0);
+    assert_int_equal(iommufd_copy(kernel, 1, A, A, 4 * PAGE), 0);
+    assert_int_equal(kernel_unmap(kernel, A + 2 * PAGE, 2 * PAGE, NULL), -EINVAL);
+    assert_int_equal(kernel_unmap(kernel, A + 2 * PAGE + 100, 2 * PAGE - 100, NULL), -EINVAL);
+    assert_int_equal(unmap_all(kernel), 4 * PAGE);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -207,6 +245,9 @@ int main(void)
         TEST_COMPAT(version_1_cuts_at_both_ends_of_a_range),
         TEST_COMPAT(version_1_leaves_two_areas_of_one),
         TEST_COMPAT(version_1_finds_nothing_where_nothing_is),
+        TEST_COMPAT(version_1_cuts_between_pages_alone),
+        TEST_COMPAT(version_1_finds_a_range_that_ends_or_begins_at_a_first_byte_enoent),
+        TEST_COMPAT(version_1_cuts_between_pages_of_memory_too),
     };
 
     return RUN_IOMMUFD_TESTS(tests);
