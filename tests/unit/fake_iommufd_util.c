@@ -167,6 +167,18 @@ uint64_t iommufd_n_areas(Iommufd *iommufd)
     return pm_fake_kernel_get_n_mappings(iommufd->kernel, 1);
 }
 
+void iommufd_assert_charged(Iommufd *iommufd, uint64_t pinned, uint64_t user, uint64_t process)
+{
+    PmLockedMemory locked;
+
+    assert_int_equal(pm_fake_kernel_get_pinned(iommufd->kernel), pinned);
+    assert_int_equal(pm_fake_kernel_get_user_locked(iommufd->kernel), user);
+    assert_int_equal(pm_fake_kernel_get_locked(iommufd->kernel), process);
+    assert_int_equal(iommufd->kernel->ops->locked_memory(iommufd->kernel, &locked), 0);
+    assert_int_equal(locked.used, process);
+    assert_int_equal(locked.pinned, pinned);
+}
+
 static void write_register(Iommufd *iommufd, uint64_t offset, uint64_t value)
 {
     assert_int_equal(iommufd->kernel->ops->pwrite(iommufd->kernel, iommufd->device, &value,

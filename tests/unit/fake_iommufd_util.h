@@ -64,6 +64,8 @@ int iommufd_unmap(Iommufd *iommufd, uint64_t iova, uint64_t length, uint64_t *n_
 int iommufd_map_file(Iommufd *iommufd, uint64_t iova, int fd, uint64_t start, uint64_t length);
 
 uint64_t iommufd_n_areas(Iommufd *iommufd);
+/* Bytes that are pinned, and charged to the user and to the process. */
+void iommufd_assert_charged(Iommufd *iommufd, uint64_t pinned, uint64_t user, uint64_t process);
 
 /* DMA of the bound device: a word from or to an I/O address. */
 uint32_t iommufd_dma_read(Iommufd *iommufd, uint64_t iova);
