@@ -81,6 +81,16 @@ static void without_a_device_bytes_can_be_copied(void **state)
     assert_true(iommufd_had(kernel, 100, 3));
 }
 
+static void without_a_device_a_single_byte_can_be_copied(void **state)
+{
+    Kernel *kernel = *state;
+
+    assert_int_equal(iommufd_map(kernel, 1, (void *)(uintptr_t)3, 1), 0);
+    assert_int_equal(iommufd_copy(kernel, kernel->ioas, 100, 1, 1), 0);
+    assert_true(iommufd_had(kernel, 1, 1));
+    assert_true(iommufd_had(kernel, 100, 1));
+}
+
 static void unknown_flags_are_eopnotsupp_before_all(void **state)
 {
     Kernel *kernel = *state;
@@ -288,6 +298,7 @@ int main(void)
         TEST_ATTACHED(a_part_of_an_area_can_be_copied),
         TEST_ATTACHED(several_areas_can_be_copied_and_stay_several),
         TEST_IOAS(without_a_device_bytes_can_be_copied),
+        TEST_IOAS(without_a_device_a_single_byte_can_be_copied),
         TEST_IOAS(unknown_flags_are_eopnotsupp_before_all),
         TEST_IOAS(an_address_or_length_of_2_64_less_1_is_eoverflow_before_the_flags),
         TEST_IOAS(neither_read_nor_write_is_einval_before_the_source),
