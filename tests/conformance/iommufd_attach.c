@@ -225,16 +225,18 @@ static void memory_that_is_bad_in_the_end_is_efault_and_nothing_stays_pinned(voi
 
 static void what_is_allowed_and_reserved_at_once_is_eaddrinuse(void **state)
 {
-    const struct iommu_iova_range range = {WINDOW - PAGE, WINDOW};
+    static const struct iommu_iova_range ranges[] = {{WINDOW - PAGE, WINDOW},
+                                                     {WINDOW_LAST, WINDOW_LAST + PAGE}};
     Kernel *kernel = *state;
-    struct iommu_ioas_allow_iovas allow = {.size = sizeof(allow),
-                                           .ioas_id = kernel->ioas,
-                                           .num_iovas = 1,
-                                           .allowed_iovas = (uintptr_t)&range};
+    struct iommu_ioas_allow_iovas allow = {
+        .size = sizeof(allow), .ioas_id = kernel->ioas, .num_iovas = 1};
 
     detach(kernel);
-    assert_int_equal(iommufd_ioctl(kernel, IOMMU_IOAS_ALLOW_IOVAS, &allow), 0);
-    assert_int_equal(attach_to(kernel, kernel->ioas), -EADDRINUSE);
+    for (size_t i = 0; i < G_N_ELEMENTS(ranges); i++) {
+        allow.allowed_iovas = (uintptr_t)&ranges[i];
+        assert_int_equal(iommufd_ioctl(kernel, IOMMU_IOAS_ALLOW_IOVAS, &allow), 0);
+        assert_int_equal(attach_to(kernel, kernel->ioas), -EADDRINUSE);
+    }
     allow.num_iovas = 0;
     assert_int_equal(iommufd_ioctl(kernel, IOMMU_IOAS_ALLOW_IOVAS, &allow), 0);
     assert_int_equal(attach_to(kernel, kernel->ioas), 0);

@@ -329,6 +329,30 @@ static void a_group_that_does_not_fit_elsewhere_stays(void **state)
     assert_int_equal(iommufd_destroy(iommufd, iommufd->ioas), 0);
 }
 
+static void a_group_that_moves_reserves_nothing_for_devices_that_are_not_attached(void **state)
+{
+    g_autoptr(Iommufd) iommufd = iommufd_new(NULL);
+    uint32_t pt_id = iommufd->ioas;
+    int first;
+
+    (void)state;
+    for (unsigned i = 0; i < 3; i++) {
+        g_autofree char *address = g_strdup_printf("0000:00:05.%u", i);
+
+        assert_true(pm_fake_kernel_add_device(iommufd->kernel, 2, address, "vfio-pci", NULL));
+    }
+    first = iommufd_open(iommufd, "/dev/vfio/devices/vfio1");
+    assert_int_equal(iommufd_bind(iommufd, first, NULL), 0);
+    assert_int_equal(iommufd_bind(iommufd, iommufd_open(iommufd, "/dev/vfio/devices/vfio2"), NULL),
+                     0);
+    assert_int_equal(iommufd_attach(iommufd, first, &pt_id), 0);
+    iommufd->ioas = iommufd_new_ioas(iommufd);
+    pt_id = iommufd->ioas;
+    assert_int_equal(iommufd_attach(iommufd, first, &pt_id), 0);
+    assert_int_equal(iommufd_detach(iommufd, first), 0);
+    assert_int_equal(iommufd_map(iommufd, 0xfee00000, iommufd->memory, PAGE), 0);
+}
+
 static void an_area_in_the_second_gap_leaves_the_first_one_free(void **state)
 {
     static const PmIovaRange configured[] = {
@@ -510,6 +534,7 @@ int main(void)
         cmocka_unit_test(devices_of_a_group_share_a_page_table),
         cmocka_unit_test(a_device_of_another_iommufds_group_cannot_be_bound),
         cmocka_unit_test(a_group_that_does_not_fit_elsewhere_stays),
+        cmocka_unit_test(a_group_that_moves_reserves_nothing_for_devices_that_are_not_attached),
         cmocka_unit_test(an_area_in_the_second_gap_leaves_the_first_one_free),
         cmocka_unit_test(an_attach_that_cannot_answer_is_undone),
         cmocka_unit_test(pages_larger_than_memorys_cannot_be_attached_to),
