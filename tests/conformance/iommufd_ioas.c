@@ -270,6 +270,7 @@ static void what_is_reserved_cannot_be_allowed_and_the_old_list_stays(void **sta
 
     assert_int_equal(allow_one(kernel, 0x40000000, 0x40000fff), 0);
     assert_int_equal(allow_one(kernel, 0x50000000, WINDOW), -EADDRINUSE);
+    assert_int_equal(allow_one(kernel, WINDOW_LAST, 0x100000000), -EADDRINUSE);
     assert_int_equal(allow_one(kernel, 0x50000000, LAST_IOVA + 1), -EADDRINUSE);
     assert_int_equal(place(kernel, &iova), 0);
     assert_int_equal(iova, 0x40000000);
