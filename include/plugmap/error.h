@@ -6,8 +6,8 @@
  * with one code for each cause that a caller would treat differently. The message names the object,
  * the numbers and what to do. On success the GError is left alone. After a failure everything is as
  * it was before the call, unless the code is PM_ERROR_QUARANTINED or PM_ERROR_UNMAP_MISMATCH: those
- * say that it could not be brought back, and what is known. Two functions say of themselves what
- * else a failure can leave: pm_iommu_detach() a closed file, pm_ram_populate() memory.
+ * say that it could not be brought back, and what is known. Functions whose failures can leave
+ * something else say so themselves.
  */
 #ifndef PLUGMAP_ERROR_H
 #define PLUGMAP_ERROR_H

@@ -2,6 +2,7 @@
 #include "iommu/iommu.h"
 
 #include <inttypes.h>
+#include <unistd.h>
 
 #include <plugmap/size.h>
 
@@ -12,6 +13,7 @@
 void pm_iommu_init(PmIommu *iommu, const PmIommuOps *ops, PmKernel *kernel)
 {
     iommu->ops = ops;
+    iommu->opener = getpid();
     iommu->kernel = pm_kernel_ref(kernel);
     iommu->ledger = pm_ledger_new();
     iommu->kept = pm_kept_ranges_new();
@@ -64,6 +66,8 @@ void pm_iommu_unref(PmIommu *iommu)
 {
     if (!g_atomic_ref_count_dec(&iommu->references))
         return;
+    if (iommu->opener == getpid())
+        iommu->ops->end(iommu);
     iommu->ops->free(iommu);
     pm_kernel_unref(iommu->kernel);
     pm_ledger_free(iommu->ledger);

@@ -4,6 +4,7 @@
 #define PLUGMAP_IOMMU_IOMMU_H
 
 #include <pthread.h>
+#include <sys/types.h>
 
 #include <plugmap/iommu.h>
 
@@ -67,7 +68,9 @@ typedef struct {
     bool (*set_dirty_tracking)(PmIommu *iommu, bool enabled, GError **error);
     int (*read_dirty)(PmIommu *iommu, uint64_t iova, uint64_t size, uint64_t page_size,
                       uint64_t *bitmap);
-    void (*free)(PmIommu *iommu);
+    /* Ends every mapping by calls, because closing does not where registers are still mapped. */
+    void (*end)(PmIommu *iommu);
+    void (*free)(PmIommu *iommu); /* closes the files */
     const PmIommuCause *map_causes;
     const PmIommuCause *unmap_causes;
     const int *stops_halfway;
@@ -88,6 +91,7 @@ typedef struct PmIommuGeometry {
 struct PmIommu {
     const PmIommuOps *ops;
     gatomicrefcount references;
+    pid_t opener; /* a child made by fork() has the same files, but not the mappings to end */
     PmKernel *kernel;
     PmIommuGeometry *geometry; /* read with pm_iommu_geometry() */
     uint64_t mapping_limit;    /* stays as it is once the address space is open */

@@ -178,6 +178,7 @@ static bool fail_attach(const PmIommufd *iommufd, const char *device, int error_
 static bool attach(PmIommufd *iommufd, const char *device, const char *path, GError **error)
 {
     PmVfioDevice *bound = pm_vfio_device_set_bind(&iommufd->devices, device, path, error);
+    guint n_page_tables = iommufd->page_tables->len;
     int result;
 
     if (bound == NULL)
@@ -188,7 +189,7 @@ static bool attach(PmIommufd *iommufd, const char *device, const char *path, GEr
     if (result < 0)
         (void)fail_attach(iommufd, device, -result, error);
     pm_vfio_device_set_unbind(&iommufd->devices, bound);
-    pm_iommufd_drop_page_tables(iommufd);
+    pm_iommufd_drop_page_tables(iommufd, n_page_tables);
     return false;
 }
 
@@ -217,7 +218,9 @@ static bool iommufd_detach(PmIommu *iommu, const char *device, GError **error)
         return pm_vfio_fail_ioctl(error, -result, "it stays attached: " PM_SEE_KERNEL_LOG,
                                   "detaching %s from the I/O address space", device);
     pm_vfio_device_set_unbind(&iommufd->devices, found);
-    pm_iommufd_drop_page_tables(iommufd);
+    /* While pages are tracked, its page table still knows what it wrote. */
+    if (!iommu->tracks_dirty)
+        pm_iommufd_drop_page_tables(iommufd, 0);
     (void)read_geometry(iommufd, NULL);
     return true;
 }
@@ -241,18 +244,23 @@ static bool iommufd_has_device(PmIommu *iommu, const char *device)
 
 /* The devices first: what they are attached to cannot be destroyed. Destroyed, not only closed: a
  * device whose registers are still mapped somewhere keeps the iommufd open. */
-static void iommufd_free(PmIommu *iommu)
+static void iommufd_end(PmIommu *iommu)
 {
     PmIommufd *iommufd = (PmIommufd *)iommu;
     struct iommu_destroy destroy = {.size = sizeof destroy, .id = iommufd->ioas};
 
-    pm_vfio_device_set_unbind_all(&iommufd->devices);
-    iommu->tracks_dirty = false;
-    pm_iommufd_drop_page_tables(iommufd);
-    pm_vfio_device_set_clear(&iommufd->devices);
-    g_array_unref(iommufd->page_tables);
+    pm_vfio_device_set_detach_all(&iommufd->devices);
+    pm_iommufd_drop_page_tables(iommufd, 0);
     if (iommufd->ioas != 0)
         (void)pm_iommufd_ioctl(iommufd, IOMMU_DESTROY, &destroy);
+}
+
+static void iommufd_free(PmIommu *iommu)
+{
+    PmIommufd *iommufd = (PmIommufd *)iommu;
+
+    pm_vfio_device_set_clear(&iommufd->devices);
+    g_array_unref(iommufd->page_tables);
     if (iommufd->iommufd >= 0)
         (void)iommu->kernel->ops->close(iommu->kernel, iommufd->iommufd);
 }
@@ -270,6 +278,7 @@ static const PmIommuOps iommufd_ops = {
     .keep = iommufd_keep,
     .set_dirty_tracking = pm_iommufd_set_dirty_tracking,
     .read_dirty = pm_iommufd_read_dirty,
+    .end = iommufd_end,
     .free = iommufd_free,
     .map_causes = pm_iommufd_map_causes,
     .unmap_causes = pm_iommufd_unmap_causes,

@@ -36,8 +36,8 @@ extern const int pm_iommufd_unmap_stops_halfway[];
  * to the IOAS. Returns 0 or -errno. */
 int pm_iommufd_attach_tracking(PmIommufd *iommufd, PmVfioDevice *device);
 
-/* Destroys the page tables that no device is attached to, unless dirty pages are tracked. */
-void pm_iommufd_drop_page_tables(PmIommufd *iommufd);
+/* Destroys the page tables, from the @first on, that no device is attached to. */
+void pm_iommufd_drop_page_tables(PmIommufd *iommufd, guint first);
 
 /* PmIommuOps of these names. */
 bool pm_iommufd_set_dirty_tracking(PmIommu *iommu, bool enabled, GError **error);

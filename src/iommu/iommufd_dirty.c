@@ -36,12 +36,9 @@ static bool is_used(const PmIommufd *iommufd, uint32_t page_table)
     return false;
 }
 
-void pm_iommufd_drop_page_tables(PmIommufd *iommufd)
+void pm_iommufd_drop_page_tables(PmIommufd *iommufd, guint first)
 {
-    /* They still know what a device wrote that has left. */
-    if (iommufd->parent.tracks_dirty)
-        return;
-    for (guint i = iommufd->page_tables->len; i-- > 0;) {
+    for (guint i = iommufd->page_tables->len; i-- > first;) {
         if (is_used(iommufd, page_table_at(iommufd, i)))
             continue;
         destroy(iommufd, page_table_at(iommufd, i));
@@ -189,7 +186,8 @@ bool pm_iommufd_set_dirty_tracking(PmIommu *iommu, bool enabled, GError **error)
         return true;
     set = enabled ? start(iommufd, error) : stop(iommufd, error);
     iommu->tracks_dirty = enabled && set;
-    pm_iommufd_drop_page_tables(iommufd);
+    if (!iommu->tracks_dirty)
+        pm_iommufd_drop_page_tables(iommufd, 0);
     return set;
 }
 

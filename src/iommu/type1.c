@@ -234,11 +234,10 @@ static bool type1_has_device(PmIommu *iommu, const char *device)
     return pm_vfio_group_set_has_device(&((PmType1 *)iommu)->groups, device);
 }
 
-/* The mappings first: a device whose registers are still mapped somewhere keeps its group, and with
- * it the container, when all files are closed. */
-static void type1_free(PmIommu *iommu)
+/* A device whose registers are still mapped somewhere keeps its group, and with it the container,
+ * when all files are closed. */
+static void type1_end(PmIommu *iommu)
 {
-    PmType1 *type1 = (PmType1 *)iommu;
     g_autofree char *size = pm_size_format(pm_ledger_n_bytes(iommu->ledger));
     uint64_t n_bytes;
 
@@ -247,6 +246,12 @@ static void type1_free(PmIommu *iommu)
                "unmapping %s of the container failed: a device whose registers are still mapped "
                "reaches it until they are unmapped",
                size);
+}
+
+static void type1_free(PmIommu *iommu)
+{
+    PmType1 *type1 = (PmType1 *)iommu;
+
     pm_vfio_group_set_clear(&type1->groups);
     if (type1->container >= 0)
         (void)iommu->kernel->ops->close(iommu->kernel, type1->container);
@@ -297,6 +302,7 @@ static const PmIommuOps type1_ops = {
     .detach = type1_detach,
     .open_device = type1_open_device,
     .has_device = type1_has_device,
+    .end = type1_end,
     .free = type1_free,
     .map_causes = map_causes,
     .unmap_causes = unmap_causes,

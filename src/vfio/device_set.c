@@ -20,31 +20,41 @@ void pm_vfio_device_set_init(PmVfioDeviceSet *set, PmKernel *kernel, const char 
     set->devices = g_ptr_array_new();
 }
 
-void pm_vfio_device_set_unbind(PmVfioDeviceSet *set, PmVfioDevice *device)
+static void detach(const PmVfioDeviceSet *set, PmVfioDevice *device)
 {
-    g_ptr_array_remove_fast(set->devices, device);
-    /* A mapping of its registers would keep it attached, and its DMA going. */
     if (device->page_table != 0 && pm_vfio_device_detach(set, device) < 0)
         pm_log(
             G_LOG_LEVEL_WARNING,
             "detaching %s failed: where its registers are still mapped it reaches what is mapped "
             "for it until they are unmapped",
             device->address);
+}
+
+static void close_device(PmVfioDeviceSet *set, PmVfioDevice *device)
+{
+    g_ptr_array_remove_fast(set->devices, device);
     if (device->fd >= 0)
         (void)set->kernel->ops->close(set->kernel, device->fd);
     g_free(device->address);
     g_free(device);
 }
 
-void pm_vfio_device_set_unbind_all(PmVfioDeviceSet *set)
+void pm_vfio_device_set_unbind(PmVfioDeviceSet *set, PmVfioDevice *device)
 {
-    while (set->devices->len > 0)
-        pm_vfio_device_set_unbind(set, set->devices->pdata[0]);
+    detach(set, device);
+    close_device(set, device);
+}
+
+void pm_vfio_device_set_detach_all(PmVfioDeviceSet *set)
+{
+    for (guint i = 0; i < set->devices->len; i++)
+        detach(set, set->devices->pdata[i]);
 }
 
 void pm_vfio_device_set_clear(PmVfioDeviceSet *set)
 {
-    pm_vfio_device_set_unbind_all(set);
+    while (set->devices->len > 0)
+        close_device(set, set->devices->pdata[0]);
     g_ptr_array_unref(set->devices);
     g_free(set->sysfs_root);
 }

@@ -26,12 +26,11 @@ typedef struct {
 /* @sysfs_root is copied. */
 void pm_vfio_device_set_init(PmVfioDeviceSet *set, PmKernel *kernel, const char *sysfs_root);
 
-/* Unbinds all, and frees what the set holds. */
-void pm_vfio_device_set_clear(PmVfioDeviceSet *set);
+/* Detaches all devices: closing their files does not where registers are still mapped. */
+void pm_vfio_device_set_detach_all(PmVfioDeviceSet *set);
 
-/* Detaches all devices and closes their files, which unbinds them unless their registers are mapped
- * somewhere. */
-void pm_vfio_device_set_unbind_all(PmVfioDeviceSet *set);
+/* Closes all devices' files, and frees what the set holds. */
+void pm_vfio_device_set_clear(PmVfioDeviceSet *set);
 
 /*
  * Opens a device's file and binds it to the iommufd; it is attached to nothing yet. @path: its

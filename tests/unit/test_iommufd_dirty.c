@@ -510,7 +510,7 @@ static void page_table_goes_if_its_device_cannot_come(void **state)
 
     fixture->hooked.apart = true;
     track(fixture);
-    for (uint64_t nth = 1; nth <= 4; nth++) {
+    for (uint64_t nth = 1; nth <= 5; nth++) {
         fail_request(fixture, nth);
         assert_false(pm_iommu_attach(fixture->iommu, SECOND, NULL));
         assert_int_equal(count_page_tables(fixture), 1);

@@ -11,6 +11,8 @@
 
 #include <errno.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <plugmap/plugmap.h>
 
@@ -338,6 +340,54 @@ static void mappings_that_do_not_end_with_the_last_reference_are_told(void **sta
     assert_int_equal(n_warnings, 1);
 }
 
+static int exit_status(pid_t child)
+{
+    int status;
+
+    assert_true(child >= 0);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+/* The files are the parent's as well. */
+static void mappings_outlive_the_copy_of_a_forked_child(void **state)
+{
+    Devices *devices = *state;
+    g_autoptr(PmIommu) iommu = open_device(devices, SECOND);
+    g_autoptr(GError) error = NULL;
+    pid_t child;
+
+    assert_true(map_block(devices, iommu, 0));
+    child = fork();
+    if (child == 0) {
+        pm_iommu_unref(iommu);
+        _exit(0);
+    }
+    assert_int_equal(exit_status(child), 0);
+    assert_true(pm_iommu_unmap(iommu, BASE, BLOCK, &error));
+}
+
+/* A child has a fake kernel of its own, which can say what the child has asked for. */
+static void a_forked_child_only_closes(void **state)
+{
+    Devices *devices = *state;
+    uint64_t n_open = pm_fake_kernel_get_n_open(devices->kernel);
+    g_autoptr(PmIommu) iommu = open_device(devices, SECOND);
+    uint64_t n_ioctls;
+    pid_t child;
+
+    assert_true(map_block(devices, iommu, 0));
+    n_ioctls = pm_fake_kernel_get_n_calls(devices->kernel, PM_FAKE_CALL_IOCTL);
+    child = fork();
+    if (child == 0) {
+        pm_iommu_unref(iommu);
+        _exit(pm_fake_kernel_get_n_calls(devices->kernel, PM_FAKE_CALL_IOCTL) != n_ioctls ||
+              pm_fake_kernel_get_n_open(devices->kernel) != n_open);
+    }
+    assert_int_equal(exit_status(child), 0);
+}
+
 /* Kept for a region that has nothing plugged there yet. */
 static void device_without_kept_addresses_is_refused(void **state)
 {
@@ -541,6 +591,7 @@ int main(void)
         DEVICES_TEST(last_device_stays),
         DEVICES_TEST(unknown_devices_are_refused),
         DEVICES_TEST(device_file_is_opened_once),
+        DEVICES_TEST(mappings_outlive_the_copy_of_a_forked_child),
     };
     const struct CMUnitTest host_tests[] = {
         DEVICES_TEST(device_whose_registers_are_mapped_does_not_keep_the_memory),
@@ -549,6 +600,7 @@ int main(void)
         DEVICES_TEST(devices_of_one_group_keep_it_together),
         DEVICES_TEST(attaching_that_fails_at_any_call_changes_nothing),
         DEVICES_TEST(mappings_end_with_the_last_reference_though_registers_are_still_mapped),
+        DEVICES_TEST(a_forked_child_only_closes),
         DEVICES_TEST(mappings_that_do_not_end_with_the_last_reference_are_told),
         DEVICES_TEST(device_without_kept_addresses_is_refused),
         DEVICES_TEST(device_without_mapped_addresses_is_told_which_they_are),
