@@ -6,9 +6,9 @@
 #include <plugmap/ram.h>
 
 /*
- * What the pool lacks for a range of the RAM, and how to raise it for all of it: «the range lacks 2 hugetlb pages
- * of 2M, and the host has 1 free …», with the command behind it; a new string. NULL if the pool is
- * not the cause: the RAM has base pages, or enough are free.
+ * What the pool lacks for a range of the RAM, and how to raise it for all of it: «the range lacks 2
+ * hugetlb pages of 2M, and the host has 1 free …», with the command behind it; a new string. NULL
+ * if the pool is not the cause: the RAM has base pages, or enough are free.
  */
 char *pm_hugetlb_pool_describe_lack(PmRam *ram, uint64_t offset, uint64_t size);
 
