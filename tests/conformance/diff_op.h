@@ -88,6 +88,7 @@ typedef struct {
     uint32_t flags;
     unsigned slot;  /* a file */
     unsigned other; /* another one; or which thing, deed, type */
+    bool then_dma;  /* on iommufd: the device goes to what was changed, and does DMA there */
     uint64_t iova;
     uint64_t size;
     uint64_t host;
@@ -95,7 +96,6 @@ typedef struct {
     uint64_t page_size;
     uint64_t bitmap_size;
     uint64_t bitmap;
-    bool then_dma; /* on iommufd: the device goes to what was changed, and does DMA there */
 } Op;
 
 /* A life is of one sort. */
