@@ -47,13 +47,14 @@ static void walk(const PmHwpt *hwpt, const struct iommu_hwpt_get_dirty_bitmap *g
                  uint64_t last)
 {
     bool clean = get == NULL || !(get->flags & IOMMU_HWPT_GET_DIRTY_BITMAP_NO_CLEAR);
+
     for (;;) {
         bool dirty;
         uint64_t size = pm_page_table_take_dirty(hwpt->table, first, clean, &dirty);
 
         if (dirty && get != NULL)
             record(get, first - get->iova, size);
-        if (size > last - first)
+        if (size == 0 || size > last - first)
             return;
         first += size;
     }
