@@ -30,7 +30,8 @@ typedef struct {
     HookedKernel hooked;
     char *sysfs;
     PmIommu *iommu; /* of FIRST */
-    char *memory;   /* at a multiple of 2 MiB */
+    char *reserved;
+    char *memory; /* in it, at a multiple of 1 GiB */
 } Fixture;
 
 static void add_device(Fixture *fixture, const char *device, int group)
@@ -58,10 +59,11 @@ static int make_with(void **state, bool can_track)
     iommufd.sysfs_root = fixture->sysfs;
     fixture->iommu = pm_iommu_iommufd_new(&iommufd, NULL);
     assert_non_null(fixture->iommu);
-    fixture->memory =
-        mmap((void *)(uintptr_t)UINT64_C(0x200000000000), MEMORY_SIZE, PROT_READ | PROT_WRITE,
-             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
-    assert_ptr_not_equal(fixture->memory, MAP_FAILED);
+    /* Wherever the sanitizers have room. */
+    fixture->reserved = mmap(NULL, MEMORY_SIZE + PM_GIB, PROT_READ | PROT_WRITE,
+                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    assert_ptr_not_equal(fixture->reserved, MAP_FAILED);
+    fixture->memory = fixture->reserved + (-(uintptr_t)fixture->reserved & (PM_GIB - 1));
     *state = fixture;
     return 0;
 }
@@ -85,7 +87,7 @@ static int drop(void **state)
     assert_int_equal(pm_fake_kernel_get_n_open(fixture->kernel), 0);
     pm_kernel_unref(fixture->kernel);
     sysfs_tree_free(fixture->sysfs);
-    (void)munmap(fixture->memory, MEMORY_SIZE);
+    (void)munmap(fixture->reserved, MEMORY_SIZE + PM_GIB);
     g_free(fixture);
     return 0;
 }
