@@ -36,22 +36,13 @@ static uint64_t count_missing(PmRam *ram, uint64_t offset, uint64_t size)
     return (size - MIN(n_bytes, size)) / ram->page_size;
 }
 
-char *pm_hugetlb_pool_describe_lack(PmRam *ram, uint64_t offset, uint64_t size)
+static char *describe_lack(PmRam *ram, uint64_t n_missing, uint64_t n_free, const char *folder)
 {
-    g_autofree char *folder = g_strdup_printf("/sys/kernel/mm/hugepages/hugepages-%" PRIu64 "kB",
-                                              ram->page_size / PM_KIB);
-    uint64_t n_missing = count_missing(ram, offset, size);
     uint64_t n_missing_in_all = count_missing(ram, 0, ram->size);
-    uint64_t n_free = count_free(folder);
-    g_autofree char *page = NULL;
-    g_autofree char *missing = NULL;
-    g_autofree char *whole = NULL;
+    g_autofree char *page = pm_size_format(ram->page_size);
+    g_autofree char *missing = pm_counted(n_missing, "hugetlb page");
+    g_autofree char *whole = pm_counted(n_missing_in_all, "page");
 
-    if (ram->page_size == pm_base_page_size() || n_missing <= n_free)
-        return NULL;
-    page = pm_size_format(ram->page_size);
-    missing = pm_counted(n_missing, "hugetlb page");
-    whole = pm_counted(n_missing_in_all, "page");
     return g_strdup_printf(
         "the range lacks %s of %s, and the host has %" PRIu64
         " free. Have enough for the whole RAM, which lacks %s, or for what will be plugged; as "
@@ -59,4 +50,20 @@ char *pm_hugetlb_pool_describe_lack(PmRam *ram, uint64_t offset, uint64_t size)
         "  echo %" PRIu64 " > %s/nr_hugepages",
         missing, page, n_free, whole, read_pool(folder, "nr_hugepages") + n_missing_in_all - n_free,
         folder);
+}
+
+/* Counting walks the memory: only where it can matter. */
+char *pm_hugetlb_pool_describe_lack(PmRam *ram, uint64_t offset, uint64_t size)
+{
+    g_autofree char *folder = NULL;
+    uint64_t n_missing;
+    uint64_t n_free;
+
+    if (ram->page_size == pm_base_page_size())
+        return NULL;
+    folder = g_strdup_printf("/sys/kernel/mm/hugepages/hugepages-%" PRIu64 "kB",
+                             ram->page_size / PM_KIB);
+    n_missing = count_missing(ram, offset, size);
+    n_free = count_free(folder);
+    return n_missing > n_free ? describe_lack(ram, n_missing, n_free, folder) : NULL;
 }
