@@ -148,7 +148,7 @@ IommuFixture *iommu_fixture_new(const PmFakeConfig *config)
 
 void iommu_fixture_free(IommuFixture *fixture)
 {
-    pm_iommu_unref(fixture->iommu);
+    g_clear_pointer(&fixture->iommu, pm_iommu_unref);
     assert_int_equal(pm_fake_kernel_get_n_open(fixture->kernel), 0);
     pm_kernel_unref(fixture->kernel);
     (void)munmap(fixture->memory, FIXTURE_MEMORY_SIZE);

@@ -42,7 +42,7 @@ void hooked_kernel_init(HookedKernel *hooked, PmKernel *next);
 typedef struct {
     PmKernel *kernel;
     HookedKernel hooked;
-    PmIommu *iommu;
+    PmIommu *iommu; /* NULL: a test has dropped it */
     char *memory;
 } IommuFixture;
 
