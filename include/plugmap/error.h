@@ -41,7 +41,7 @@ G_BEGIN_DECLS
  * kernel that has none itself).
  * @PM_ERROR_BUSY: the object is in use by somebody else, or already has its one owner.
  * @PM_ERROR_NOT_FOUND: no such file, device, group or listener.
- * @PM_ERROR_PERMISSION: the file exists, but this process may not use it.
+ * @PM_ERROR_PERMISSION: the file or object exists, but this process may not use it.
  * @PM_ERROR_NOT_VIABLE: another device of the IOMMU group has a host driver.
  * @PM_ERROR_UNSUPPORTED: this kernel or IOMMU cannot do it.
  * @PM_ERROR_BAD_REQUEST: a guest's request breaks the protocol; there is no answer to it.

@@ -184,7 +184,8 @@ PM_EXPORT PmIommu *pm_iommu_ref(PmIommu *iommu);
 /** Drops a reference; the last one ends every mapping, detaches the devices and closes the files. A
  * device whose registers the caller has still mapped stays bound to its file until they are
  * unmapped, but reaches no memory. In a child made by fork(2) it closes the child's copies of the
- * files, and the parent keeps its mappings. */
+ * files, and the parent keeps its mappings; all else that the kernel would have to do there fails
+ * with PM_ERROR_PERMISSION (kernel.h). */
 PM_EXPORT void pm_iommu_unref(PmIommu *iommu);
 
 /** Bit n set: the IOMMU has pages of 2^n bytes. The lowest bit is the unit of addresses and sizes;

@@ -3,6 +3,11 @@
  * PmRam: a piece of guest RAM. It reserves address space; memory is consumed only where it is
  * touched or pinned, and can be given back to the host range by range.
  *
+ * A PmRam belongs to the process that made it. A child made by fork(2) does not have the memory of
+ * pm_ram_new() (MADV_DONTFORK), so that forking copies none of it; of adopted memory it has what
+ * the caller lets it have. There populate, discard and resident fail with PM_ERROR_PERMISSION, and
+ * pm_ram_unref() closes the child's descriptor and nothing else.
+ *
  * Threads: one at a time, except that pm_ram_get_*() and populate, discard and resident of disjoint
  * ranges may run in parallel. Offsets and sizes are bytes from the start of the region.
  */
@@ -73,7 +78,8 @@ PM_EXPORT PmRam *pm_ram_adopt(const PmRamAdoption *adoption, GError **error);
 /** Takes a reference. Any thread. Returns @ram. */
 PM_EXPORT PmRam *pm_ram_ref(PmRam *ram);
 
-/** Drops a reference; the last one unmaps the memory, unless it was adopted. Any thread. */
+/** Drops a reference; the last one unmaps the memory, unless it was adopted, or this is a forked
+ * child. Any thread. */
 PM_EXPORT void pm_ram_unref(PmRam *ram);
 
 /** The host address of the first byte. */
@@ -103,7 +109,8 @@ PM_EXPORT bool pm_ram_is_shared(const PmRam *ram);
  * file itself gets a hole, for everybody who has it. A page that is pinned by a device is not freed
  * before it is unpinned.
  * @offset, @size: multiples of the page size, inside the region.
- * Errors: PM_ERROR_UNALIGNED, PM_ERROR_INVALID_ARGUMENT (outside the region), PM_ERROR_MEMORY.
+ * Errors: PM_ERROR_UNALIGNED, PM_ERROR_INVALID_ARGUMENT (outside the region), PM_ERROR_MEMORY,
+ * PM_ERROR_PERMISSION (in a forked child).
  */
 PM_EXPORT bool pm_ram_discard(PmRam *ram, uint64_t offset, uint64_t size, GError **error);
 

@@ -105,7 +105,8 @@ PM_EXPORT PmVirtioMem *pm_virtio_mem_new(const PmVirtioMemConfig *config, GError
 
 /**
  * Takes the device away: listeners are told to discard everything, and the memory goes back to the
- * host. What a listener cannot drop goes to the log.
+ * host. What a listener cannot drop goes to the log. In a child made by fork(2) only the child's
+ * copy of the device goes.
  */
 PM_EXPORT void pm_virtio_mem_free(PmVirtioMem *device);
 
@@ -174,7 +175,8 @@ PM_EXPORT void pm_virtio_mem_set_migrating(PmVirtioMem *device, bool migrating);
  * Returns: true if there is an answer (of any type: see pm_virtio_mem_last_refusal()). False for a
  * request that breaks the protocol (unknown type, too short, response buffer too small):
  * PM_ERROR_BAD_REQUEST; nothing is changed, the device is broken, and every later request fails in
- * the same way until pm_virtio_mem_device_reset().
+ * the same way until pm_virtio_mem_device_reset(). False, too, in a child made by fork(2):
+ * PM_ERROR_PERMISSION.
  */
 PM_EXPORT bool pm_virtio_mem_handle(PmVirtioMem *device, const void *request, size_t request_size,
                                     void *response, size_t response_size, GError **error);

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/error_text.h"
+#include "base/process.h"
 #include "base/range_map.h"
 
 /* As many as one ring can have; another ring is made for more. */
@@ -15,8 +16,9 @@
 #define ADDRESS_STEP (UINT64_C(1) << 30)
 
 typedef struct {
-    struct io_uring uring;
-    GArray *free_buffers; /* of unsigned */
+    struct io_uring uring; /* shared with a forked child */
+    uint64_t process;      /* that it was made in */
+    GArray *free_buffers;  /* of unsigned */
 } Ring;
 
 typedef struct {
@@ -53,6 +55,7 @@ static int add_ring(PmHeldPages *pages)
         g_free(ring);
         return result;
     }
+    ring->process = pm_process_token();
     ring->free_buffers = g_array_sized_new(FALSE, FALSE, sizeof(unsigned), BUFFERS_OF_A_RING);
     for (i = BUFFERS_OF_A_RING; i-- > 0;)
         g_array_append_val(ring->free_buffers, i);
@@ -114,7 +117,8 @@ static bool update_buffer(Ring *ring, unsigned buffer, void *start, size_t size)
     const struct iovec pages = {start, size};
     const __u64 no_tag = 0;
 
-    return io_uring_register_buffers_update_tag(&ring->uring, buffer, &pages, &no_tag, 1) == 1;
+    return ring->process == pm_process_token() &&
+           io_uring_register_buffers_update_tag(&ring->uring, buffer, &pages, &no_tag, 1) == 1;
 }
 
 uint64_t pm_held_pages_hold(PmHeldPages *pages, uint64_t host, uint64_t size)

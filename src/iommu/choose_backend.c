@@ -3,14 +3,15 @@
 #include <fcntl.h>
 
 #include "iommu/iommufd.h"
+#include "iommu/kernel_calls.h"
 #include "vfio/sysfs.h"
 
 static bool has_iommufd(PmKernel *kernel)
 {
-    int fd = kernel->ops->open(kernel, PM_IOMMUFD_PATH, O_RDWR | O_CLOEXEC);
+    int fd = pm_kernel_open(kernel, PM_IOMMUFD_PATH, O_RDWR | O_CLOEXEC);
 
     if (fd >= 0)
-        (void)kernel->ops->close(kernel, fd);
+        (void)pm_kernel_close(kernel, fd);
     return fd != -ENOENT && fd != -ENODEV && fd != -ENXIO;
 }
 

@@ -2,18 +2,18 @@
 #include "iommu/iommu.h"
 
 #include <inttypes.h>
-#include <unistd.h>
 
 #include <plugmap/size.h>
 
 #include "base/error_text.h"
 #include "iommu/iommu_error.h"
 #include "iommu/kept_ranges.h"
+#include "iommu/kernel_calls.h"
+#include "vfio/device_node.h"
 
 void pm_iommu_init(PmIommu *iommu, const PmIommuOps *ops, PmKernel *kernel)
 {
     iommu->ops = ops;
-    iommu->opener = getpid();
     iommu->kernel = pm_kernel_ref(kernel);
     iommu->ledger = pm_ledger_new();
     iommu->kept = pm_kept_ranges_new();
@@ -66,7 +66,7 @@ void pm_iommu_unref(PmIommu *iommu)
 {
     if (!g_atomic_ref_count_dec(&iommu->references))
         return;
-    if (iommu->opener == getpid())
+    if (!pm_kernel_is_inherited(iommu->kernel))
         iommu->ops->end(iommu);
     iommu->ops->free(iommu);
     pm_kernel_unref(iommu->kernel);
@@ -120,7 +120,6 @@ bool pm_iommu_attach(PmIommu *iommu, const char *device, GError **error)
 /* The lock is held. */
 static bool keep(PmIommu *iommu, PmIovaRange range, GError **error)
 {
-    g_autofree char *name = NULL;
     PmIovaRange other;
     int result = 0;
 
@@ -135,11 +134,9 @@ static bool keep(PmIommu *iommu, PmIovaRange range, GError **error)
     if (result == 0)
         return true;
     (void)pm_kept_ranges_remove(iommu->kept, range);
-    name = pm_errno_text(-result);
-    return pm_fail(error, PM_ERROR_KERNEL,
-                   "the I/O addresses 0x%" PRIx64 "–0x%" PRIx64
-                   " cannot be kept: %s; " PM_SEE_KERNEL_LOG,
-                   range.start, range.last, name);
+    return pm_vfio_fail_ioctl(error, -result, PM_SEE_KERNEL_LOG,
+                              "keeping the I/O addresses 0x%" PRIx64 "–0x%" PRIx64, range.start,
+                              range.last);
 }
 
 bool pm_iommu_keep_range(PmIommu *iommu, uint64_t iova, uint64_t size, GError **error)

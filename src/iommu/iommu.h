@@ -4,7 +4,6 @@
 #define PLUGMAP_IOMMU_IOMMU_H
 
 #include <pthread.h>
-#include <sys/types.h>
 
 #include <plugmap/iommu.h>
 
@@ -91,8 +90,7 @@ typedef struct PmIommuGeometry {
 struct PmIommu {
     const PmIommuOps *ops;
     gatomicrefcount references;
-    pid_t opener; /* a child made by fork() has the same files, but not the mappings to end */
-    PmKernel *kernel;
+    PmKernel *kernel;          /* tells, too, whether this is a copy in a forked child */
     PmIommuGeometry *geometry; /* read with pm_iommu_geometry() */
     uint64_t mapping_limit;    /* stays as it is once the address space is open */
     pthread_mutex_t lock;      /* not GMutex, which the thread sanitizer does not see */

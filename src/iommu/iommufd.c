@@ -8,6 +8,7 @@
 
 #include "base/error_text.h"
 #include "iommu/iommu_error.h"
+#include "iommu/kernel_calls.h"
 #include "kernel-uapi/iommufd.h"
 #include "vfio/device_node.h"
 #include "vfio/sysfs.h"
@@ -23,7 +24,7 @@ int pm_iommufd_ioctl(const PmIommufd *iommufd, unsigned long request, void *argu
 {
     PmKernel *kernel = iommufd->parent.kernel;
 
-    return kernel->ops->ioctl(kernel, iommufd->iommufd, request, argument);
+    return pm_kernel_ioctl(kernel, iommufd->iommufd, request, argument);
 }
 
 static bool iommufd_query_available(PmIommu *iommu, uint64_t *n_mappings, GError **error)
@@ -262,7 +263,7 @@ static void iommufd_free(PmIommu *iommu)
     pm_vfio_device_set_clear(&iommufd->devices);
     g_array_unref(iommufd->page_tables);
     if (iommufd->iommufd >= 0)
-        (void)iommu->kernel->ops->close(iommu->kernel, iommufd->iommufd);
+        (void)pm_kernel_close(iommu->kernel, iommufd->iommufd);
 }
 
 static const PmIommuOps iommufd_ops = {

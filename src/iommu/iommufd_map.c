@@ -6,6 +6,7 @@
 
 #include "base/error_text.h"
 #include "iommu/iommu_error.h"
+#include "iommu/kernel_calls.h"
 #include "kernel-uapi/iommufd.h"
 
 const PmIommuCause pm_iommufd_map_causes[] = {
@@ -22,6 +23,7 @@ const PmIommuCause pm_iommufd_map_causes[] = {
     {EBADF, PM_ERROR_INVALID_ARGUMENT, "the file behind the memory is not open"},
     {ENOENT, PM_ERROR_NOT_FOUND, "the I/O address space is gone: open it again"},
     {ENODEV, PM_ERROR_NOT_FOUND, PM_IOMMU_CAUSE_GONE},
+    {ECHILD, PM_ERROR_PERMISSION, PM_KERNEL_CAUSE_INHERITED},
     {EINTR, PM_ERROR_KERNEL, PM_IOMMU_CAUSE_SIGNAL},
     {0, PM_ERROR_KERNEL, PM_SEE_KERNEL_LOG},
 };
@@ -36,6 +38,7 @@ const PmIommuCause pm_iommufd_unmap_causes[] = {
      "somebody else who has the iommufd's descriptor is mapping or unmapping there: try again"},
     {EDEADLOCK, PM_ERROR_BUSY, "a device's driver goes on using the memory: stop it and try again"},
     {ENODEV, PM_ERROR_NOT_FOUND, PM_IOMMU_CAUSE_GONE},
+    {ECHILD, PM_ERROR_PERMISSION, PM_KERNEL_CAUSE_INHERITED},
     {EINTR, PM_ERROR_KERNEL, PM_IOMMU_CAUSE_SIGNAL},
     {0, PM_ERROR_KERNEL, PM_SEE_KERNEL_LOG},
 };

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include <plugmap/kernel.h>
 
+#include "base/process.h"
+
 void pm_kernel_init(PmKernel *kernel, const PmKernelOps *ops)
 {
     kernel->ops = ops;
+    kernel->process = pm_process_token();
     g_atomic_ref_count_init(&kernel->references);
 }
 

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "iommu/iommu.h"
 #include "iommu/iommu_error.h"
+#include "iommu/kernel_calls.h"
 #include "iommu/type1_info.h"
 #include "kernel-uapi/vfio.h"
 #include "vfio/device_node.h"
@@ -43,7 +44,7 @@ static int type1_map(PmIommu *iommu, const PmIommuRequest *request, uint64_t *n_
     if (request->access & PM_IOMMU_WRITE)
         map.flags |= VFIO_DMA_MAP_FLAG_WRITE;
     for (i = 0; i < request->n_blocks; i++) {
-        int result = kernel->ops->ioctl(kernel, type1->container, VFIO_IOMMU_MAP_DMA, &map);
+        int result = pm_kernel_ioctl(kernel, type1->container, VFIO_IOMMU_MAP_DMA, &map);
 
         if (result < 0) {
             *n_mapped = i;
@@ -62,8 +63,7 @@ static int unmap_flags(PmIommu *iommu, uint32_t flags, uint64_t iova, uint64_t s
     const PmType1 *type1 = (const PmType1 *)iommu;
     struct vfio_iommu_type1_dma_unmap unmap = {
         .argsz = sizeof unmap, .flags = flags, .iova = iova, .size = size};
-    int result =
-        iommu->kernel->ops->ioctl(iommu->kernel, type1->container, VFIO_IOMMU_UNMAP_DMA, &unmap);
+    int result = pm_kernel_ioctl(iommu->kernel, type1->container, VFIO_IOMMU_UNMAP_DMA, &unmap);
 
     *n_bytes = unmap.size;
     return MIN(result, 0);
@@ -94,7 +94,7 @@ static int container_ioctl(const PmType1 *type1, unsigned long request, unsigned
 {
     PmKernel *kernel = type1->parent.kernel;
 
-    return kernel->ops->ioctl(kernel, type1->container, request, (void *)(uintptr_t)argument);
+    return pm_kernel_ioctl(kernel, type1->container, request, (void *)(uintptr_t)argument);
 }
 
 static bool open_container(PmType1 *type1, GError **error)
@@ -254,7 +254,7 @@ static void type1_free(PmIommu *iommu)
 
     pm_vfio_group_set_clear(&type1->groups);
     if (type1->container >= 0)
-        (void)iommu->kernel->ops->close(iommu->kernel, type1->container);
+        (void)pm_kernel_close(iommu->kernel, type1->container);
 }
 
 static const PmIommuCause map_causes[] = {
@@ -275,6 +275,7 @@ static const PmIommuCause map_causes[] = {
      "the container is being handed over (host addresses are invalid): try again when that is "
      "done"},
     {ENODEV, PM_ERROR_NOT_FOUND, PM_IOMMU_CAUSE_GONE},
+    {ECHILD, PM_ERROR_PERMISSION, PM_KERNEL_CAUSE_INHERITED},
     {EINTR, PM_ERROR_KERNEL, PM_IOMMU_CAUSE_SIGNAL},
     {0, PM_ERROR_KERNEL, PM_SEE_KERNEL_LOG},
 };
@@ -289,6 +290,7 @@ static const PmIommuCause unmap_causes[] = {
      "this process may not unmap here: unmap from the process that opened the container"},
     {EBUSY, PM_ERROR_BUSY, "a device holds on to the memory: stop its driver and try again"},
     {ENODEV, PM_ERROR_NOT_FOUND, PM_IOMMU_CAUSE_GONE},
+    {ECHILD, PM_ERROR_PERMISSION, PM_KERNEL_CAUSE_INHERITED},
     {EINTR, PM_ERROR_KERNEL, PM_IOMMU_CAUSE_SIGNAL},
     {0, PM_ERROR_KERNEL, PM_SEE_KERNEL_LOG},
 };

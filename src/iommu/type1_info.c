@@ -5,7 +5,9 @@
 #include <string.h>
 
 #include "base/error_text.h"
+#include "iommu/kernel_calls.h"
 #include "kernel-uapi/vfio.h"
+#include "vfio/device_node.h"
 
 /* Enough for all capabilities of today with six I/O address ranges: one call does. */
 #define FIRST_SIZE 256
@@ -151,13 +153,10 @@ bool pm_type1_info_query(PmKernel *kernel, int container, PmType1Info *info, GEr
         int result;
 
         memcpy(answer, &fixed, sizeof fixed);
-        result = kernel->ops->ioctl(kernel, container, VFIO_IOMMU_GET_INFO, answer);
-        if (result < 0) {
-            g_autofree char *name = pm_errno_text(-result);
-
-            return pm_fail(error, PM_ERROR_KERNEL,
-                           "the kernel does not describe the IOMMU: %s; " PM_SEE_KERNEL_LOG, name);
-        }
+        result = pm_kernel_ioctl(kernel, container, VFIO_IOMMU_GET_INFO, answer);
+        if (result < 0)
+            return pm_vfio_fail_ioctl(error, -result, PM_SEE_KERNEL_LOG,
+                                      "asking the container about its IOMMU");
         memcpy(&fixed, answer, sizeof fixed);
         if (fixed.argsz <= size)
             return pm_type1_info_parse(answer, size, info, error);

@@ -11,6 +11,7 @@
 #include <plugmap/size.h>
 
 #include "base/error_text.h"
+#include "base/process.h"
 
 uint64_t pm_base_page_size(void)
 {
@@ -146,7 +147,23 @@ static bool map_memory(PmRam *ram, uint64_t alignment, GError **error)
     if (mmap(host, ram->size, PROT_READ | PROT_WRITE, MAP_FIXED | MAP_NORESERVE | backing, ram->fd,
              0) == MAP_FAILED)
         return fail_to_make(ram->size, errno, advice, error);
+    /* A child made by fork() neither copies the memory nor keeps what is given back. */
+    if (madvise(host, ram->size, MADV_DONTFORK) != 0)
+        return fail_to_make(ram->size, errno, "raise vm.max_map_count", error);
     return true;
+}
+
+static PmRam *new_ram(PmRamKind kind, uint64_t size, uint64_t page_size)
+{
+    PmRam *ram = g_new0(PmRam, 1);
+
+    g_atomic_ref_count_init(&ram->references);
+    ram->process = pm_process_token();
+    ram->kind = kind;
+    ram->size = size;
+    ram->page_size = page_size;
+    ram->fd = -1;
+    return ram;
 }
 
 PmRam *pm_ram_new(PmRamKind kind, uint64_t size, uint64_t alignment, GError **error)
@@ -157,12 +174,7 @@ PmRam *pm_ram_new(PmRamKind kind, uint64_t size, uint64_t alignment, GError **er
         alignment = MAX(page_size_of_kind(kind), 1);
     if (!check_geometry(kind, size, alignment, error))
         return NULL;
-    ram = g_new0(PmRam, 1);
-    g_atomic_ref_count_init(&ram->references);
-    ram->kind = kind;
-    ram->size = size;
-    ram->page_size = page_size_of_kind(kind);
-    ram->fd = -1;
+    ram = new_ram(kind, size, page_size_of_kind(kind));
     ram->shared = kind != PM_RAM_ANONYMOUS;
     if (!make_file(ram, error) || !map_memory(ram, alignment, error))
         return NULL;
@@ -205,12 +217,8 @@ PmRam *pm_ram_adopt(const PmRamAdoption *adoption, GError **error)
 
     if (!check_adoption(adoption, page_size, error))
         return NULL;
-    ram = g_new0(PmRam, 1);
-    g_atomic_ref_count_init(&ram->references);
-    ram->kind = PM_RAM_ADOPTED;
+    ram = new_ram(PM_RAM_ADOPTED, adoption->size, page_size);
     ram->host = adoption->host;
-    ram->size = adoption->size;
-    ram->page_size = page_size;
     ram->fd = adoption->has_fd ? adoption->fd : -1;
     ram->fd_offset = adoption->has_fd ? adoption->fd_offset : 0;
     ram->shared = adoption->shared;
@@ -223,12 +231,18 @@ PmRam *pm_ram_ref(PmRam *ram)
     return ram;
 }
 
+bool pm_ram_is_inherited(const PmRam *ram)
+{
+    return ram->process != pm_process_token();
+}
+
+/* In a child something else may be where the memory is in its parent. */
 void pm_ram_unref(PmRam *ram)
 {
     if (!g_atomic_ref_count_dec(&ram->references))
         return;
     if (ram->kind != PM_RAM_ADOPTED) {
-        if (ram->host != NULL)
+        if (ram->host != NULL && !pm_ram_is_inherited(ram))
             munmap(ram->host, ram->size);
         if (ram->fd >= 0)
             close(ram->fd);
@@ -296,7 +310,7 @@ void pm_ram_fit_huge_pages(PmRam *ram, uint64_t granularity)
     bool fits =
         huge_page_size != 0 && (((uintptr_t)ram->host | granularity) & (huge_page_size - 1)) == 0;
 
-    if (ram->page_size > pm_base_page_size())
+    if (ram->page_size > pm_base_page_size() || pm_ram_is_inherited(ram))
         return;
     if (!fits)
         (void)madvise(ram->host, ram->size, MADV_NOHUGEPAGE);

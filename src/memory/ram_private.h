@@ -15,7 +15,15 @@ struct PmRam {
     uint64_t fd_offset;
     bool shared;
     gint has_manager;
+    uint64_t process; /* that it was made in */
 };
+
+/* Whether it was made in another process, which this one was forked from: a copy that must not
+ * change the memory, which may be the parent's still, or not be there. */
+bool pm_ram_is_inherited(const PmRam *ram);
+
+/* Errors: PM_ERROR_PERMISSION (inherited). */
+bool pm_ram_check_process(const PmRam *ram, GError **error);
 
 /* Of the host, in bytes. */
 uint64_t pm_base_page_size(void);
@@ -29,7 +37,8 @@ void pm_ram_release(PmRam *ram);
  * is plugged in half the time with them. */
 void pm_ram_fit_huge_pages(PmRam *ram, uint64_t granularity);
 
-/* Whole pages inside the RAM. Errors: PM_ERROR_UNALIGNED, PM_ERROR_INVALID_ARGUMENT. */
+/* Whole pages inside the RAM, which is this process's own. Errors: PM_ERROR_PERMISSION,
+ * PM_ERROR_UNALIGNED, PM_ERROR_INVALID_ARGUMENT. */
 bool pm_ram_check_range(const PmRam *ram, uint64_t offset, uint64_t size, GError **error);
 
 /* «cannot WHAT SIZE at offset …: ERRNO: ADVICE», PM_ERROR_MEMORY. Returns false. */

@@ -14,8 +14,20 @@
 /* Base pages that one mincore() is asked about: bounds the answer on the stack. */
 #define MINCORE_PAGES 32768
 
+bool pm_ram_check_process(const PmRam *ram, GError **error)
+{
+    if (!pm_ram_is_inherited(ram))
+        return true;
+    return pm_fail(error, PM_ERROR_PERMISSION,
+                   "the RAM at host address %p belongs to the process that this one was forked "
+                   "from: make RAM of its own, or map and adopt the file behind it",
+                   (void *)ram->host);
+}
+
 bool pm_ram_check_range(const PmRam *ram, uint64_t offset, uint64_t size, GError **error)
 {
+    if (!pm_ram_check_process(ram, error))
+        return false;
     if ((offset | size) & (ram->page_size - 1))
         return pm_fail(error, PM_ERROR_UNALIGNED,
                        "offset 0x%" PRIx64 " and size 0x%" PRIx64

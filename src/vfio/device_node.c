@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/error_text.h"
+#include "iommu/kernel_calls.h"
 
 bool pm_vfio_fail_ioctl(GError **error, int error_number, const char *advice, const char *what, ...)
 {
@@ -19,6 +20,9 @@ bool pm_vfio_fail_ioctl(GError **error, int error_number, const char *advice, co
     va_start(arguments, what);
     done = g_strdup_vprintf(what, arguments);
     va_end(arguments);
+    if (error_number == ECHILD)
+        return pm_fail(error, PM_ERROR_PERMISSION, "%s failed: %s; " PM_KERNEL_CAUSE_INHERITED,
+                       done, name);
     return pm_fail(error, PM_ERROR_KERNEL, "%s failed: %s; %s", done, name, advice);
 }
 
@@ -107,6 +111,11 @@ static bool fail_open(GError **error, const char *path, const char *if_missing, 
     case EACCES:
     case EPERM:
         return fail_permission(error, path, name);
+    case ECHILD:
+        return pm_fail(error, PM_ERROR_PERMISSION,
+                       "%s: %s; this process was forked from the one that made the PmKernel: make "
+                       "one of its own",
+                       path, name);
     case EBUSY:
         return pm_fail(error, PM_ERROR_BUSY,
                        "%s: %s; another process has it open. This tells which:\n"
@@ -120,7 +129,7 @@ static bool fail_open(GError **error, const char *path, const char *if_missing, 
 
 int pm_vfio_open_node(PmKernel *kernel, const char *path, const char *if_missing, GError **error)
 {
-    int fd = kernel->ops->open(kernel, path, O_RDWR | O_CLOEXEC);
+    int fd = pm_kernel_open(kernel, path, O_RDWR | O_CLOEXEC);
 
     if (fd >= 0)
         return fd;

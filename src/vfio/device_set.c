@@ -5,6 +5,7 @@
 
 #include "base/error_text.h"
 #include "base/log.h"
+#include "iommu/kernel_calls.h"
 #include "kernel-uapi/vfio.h"
 #include "vfio/device_node.h"
 #include "vfio/group.h"
@@ -34,7 +35,7 @@ static void close_device(PmVfioDeviceSet *set, PmVfioDevice *device)
 {
     g_ptr_array_remove_fast(set->devices, device);
     if (device->fd >= 0)
-        (void)set->kernel->ops->close(set->kernel, device->fd);
+        (void)pm_kernel_close(set->kernel, device->fd);
     g_free(device->address);
     g_free(device);
 }
@@ -131,7 +132,7 @@ static bool bind_device(const PmVfioDeviceSet *set, PmVfioDevice *device, const 
                                    error);
     if (device->fd < 0)
         return false;
-    result = set->kernel->ops->ioctl(set->kernel, device->fd, VFIO_DEVICE_BIND_IOMMUFD, &bind);
+    result = pm_kernel_ioctl(set->kernel, device->fd, VFIO_DEVICE_BIND_IOMMUFD, &bind);
     if (result < 0)
         return fail_bind(set, device, path, -result, error);
     device->id = bind.out_devid;
@@ -164,8 +165,7 @@ PmVfioDevice *pm_vfio_device_set_bind(PmVfioDeviceSet *set, const char *device, 
 int pm_vfio_device_attach(const PmVfioDeviceSet *set, PmVfioDevice *device, uint32_t page_table)
 {
     struct vfio_device_attach_iommufd_pt attach = {.argsz = sizeof attach, .pt_id = page_table};
-    int result =
-        set->kernel->ops->ioctl(set->kernel, device->fd, VFIO_DEVICE_ATTACH_IOMMUFD_PT, &attach);
+    int result = pm_kernel_ioctl(set->kernel, device->fd, VFIO_DEVICE_ATTACH_IOMMUFD_PT, &attach);
 
     if (result == 0)
         device->page_table = attach.pt_id;
@@ -175,8 +175,7 @@ int pm_vfio_device_attach(const PmVfioDeviceSet *set, PmVfioDevice *device, uint
 int pm_vfio_device_detach(const PmVfioDeviceSet *set, PmVfioDevice *device)
 {
     struct vfio_device_detach_iommufd_pt detach = {.argsz = sizeof detach};
-    int result =
-        set->kernel->ops->ioctl(set->kernel, device->fd, VFIO_DEVICE_DETACH_IOMMUFD_PT, &detach);
+    int result = pm_kernel_ioctl(set->kernel, device->fd, VFIO_DEVICE_DETACH_IOMMUFD_PT, &detach);
 
     if (result == 0)
         device->page_table = 0;

@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "base/error_text.h"
+#include "iommu/kernel_calls.h"
 #include "kernel-uapi/vfio.h"
 #include "vfio/device_node.h"
 #include "vfio/sysfs.h"
@@ -79,7 +80,7 @@ static bool check_status(PmKernel *kernel, int fd, unsigned group, const char *s
                          GError **error)
 {
     struct vfio_group_status status = {.argsz = sizeof status};
-    int result = kernel->ops->ioctl(kernel, fd, VFIO_GROUP_GET_STATUS, &status);
+    int result = pm_kernel_ioctl(kernel, fd, VFIO_GROUP_GET_STATUS, &status);
 
     if (result < 0)
         return pm_vfio_fail_ioctl(error, -result,
@@ -101,6 +102,6 @@ bool pm_vfio_group_set_container(PmKernel *kernel, int fd, unsigned group, const
 
     if (!check_status(kernel, fd, group, sysfs_root, error))
         return false;
-    result = kernel->ops->ioctl(kernel, fd, VFIO_GROUP_SET_CONTAINER, &container);
+    result = pm_kernel_ioctl(kernel, fd, VFIO_GROUP_SET_CONTAINER, &container);
     return result >= 0 || fail_join(error, group, sysfs_root, -result);
 }

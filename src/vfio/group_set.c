@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "base/error_text.h"
+#include "iommu/kernel_calls.h"
 #include "kernel-uapi/vfio.h"
 #include "vfio/device_node.h"
 #include "vfio/group.h"
@@ -41,7 +42,7 @@ void pm_vfio_group_set_init(PmVfioGroupSet *set, PmKernel *kernel, const char *s
 static void close_device(PmVfioGroupSet *set, Device *device)
 {
     if (device->fd >= 0)
-        (void)set->kernel->ops->close(set->kernel, device->fd);
+        (void)pm_kernel_close(set->kernel, device->fd);
     device->fd = -1;
 }
 
@@ -52,7 +53,7 @@ void pm_vfio_group_set_clear(PmVfioGroupSet *set)
     for (i = 0; i < set->devices->len; i++)
         close_device(set, g_ptr_array_index(set->devices, i));
     for (i = 0; i < set->groups->len; i++)
-        (void)set->kernel->ops->close(set->kernel, g_array_index(set->groups, Group, i).fd);
+        (void)pm_kernel_close(set->kernel, g_array_index(set->groups, Group, i).fd);
     g_ptr_array_unref(set->devices);
     g_array_unref(set->groups);
     g_free(set->sysfs_root);
@@ -109,7 +110,7 @@ bool pm_vfio_group_set_add(PmVfioGroupSet *set, unsigned group, GError **error)
         return false;
     if (!pm_vfio_group_set_container(set->kernel, added.fd, group, set->sysfs_root, set->container,
                                      error)) {
-        (void)set->kernel->ops->close(set->kernel, added.fd);
+        (void)pm_kernel_close(set->kernel, added.fd);
         return false;
     }
     g_array_append_val(set->groups, added);
@@ -143,12 +144,12 @@ static bool remove_group(PmVfioGroupSet *set, Group *group, const char *device, 
     if (set->groups->len == 1)
         return pm_vfio_fail_last_device(error, device);
     close_device(set, find_device(set, device));
-    if (set->kernel->ops->ioctl(set->kernel, group->fd, VFIO_GROUP_UNSET_CONTAINER, NULL) == -EBUSY)
+    if (pm_kernel_ioctl(set->kernel, group->fd, VFIO_GROUP_UNSET_CONTAINER, NULL) == -EBUSY)
         return pm_fail(error, PM_ERROR_BUSY,
                        "%s cannot be detached (EBUSY): a mapping of its registers, or another file "
                        "of a device in IOMMU group %u, is still there; unmap and close that first",
                        device, group->number);
-    (void)set->kernel->ops->close(set->kernel, group->fd);
+    (void)pm_kernel_close(set->kernel, group->fd);
     g_array_remove_index_fast(set->groups, (guint)(group - (Group *)(void *)set->groups->data));
     return true;
 }
@@ -160,6 +161,9 @@ bool pm_vfio_group_set_detach(PmVfioGroupSet *set, const char *device, GError **
 
     if (found == NULL)
         return pm_vfio_fail_not_attached(error, device);
+    /* Nothing would say so where others stay in the group, or where closing does it. */
+    if (pm_kernel_is_inherited(set->kernel))
+        return pm_vfio_fail_ioctl(error, ECHILD, "", "detaching %s", device);
     group = find_group(set, found->group);
     if (group->n_users > 1)
         group->n_users--;
@@ -172,7 +176,7 @@ bool pm_vfio_group_set_detach(PmVfioGroupSet *set, const char *device, GError **
 
 static int get_device_fd(PmVfioGroupSet *set, int group_fd, const char *device)
 {
-    return set->kernel->ops->ioctl(set->kernel, group_fd, VFIO_GROUP_GET_DEVICE_FD, (void *)device);
+    return pm_kernel_ioctl(set->kernel, group_fd, VFIO_GROUP_GET_DEVICE_FD, (void *)device);
 }
 
 static int fail_device(const char *device, int error_number, GError **error)

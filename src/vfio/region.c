@@ -7,15 +7,15 @@
 #include <sys/mman.h>
 
 #include "base/error_text.h"
+#include "iommu/kernel_calls.h"
 #include "kernel-uapi/vfio.h"
 #include "vfio/device_node.h"
 
 static bool map_registers(PmVfioRegion *region, GError **error)
 {
     void *address;
-    int result =
-        region->kernel->ops->mmap(region->kernel, region->fd, region->size, PROT_READ | PROT_WRITE,
-                                  MAP_SHARED, region->offset, &address);
+    int result = pm_kernel_mmap(region->kernel, region->fd, region->size, PROT_READ | PROT_WRITE,
+                                MAP_SHARED, region->offset, &address);
 
     if (result < 0)
         return pm_vfio_fail_ioctl(error, -result, PM_VFIO_CHECK_DEVICE,
@@ -29,7 +29,7 @@ bool pm_vfio_region_open(PmVfioRegion *region, PmKernel *kernel, const char *dev
                          unsigned index, uint64_t min_size, GError **error)
 {
     struct vfio_region_info info = {.argsz = sizeof info, .index = index};
-    int result = kernel->ops->ioctl(kernel, fd, VFIO_DEVICE_GET_REGION_INFO, &info);
+    int result = pm_kernel_ioctl(kernel, fd, VFIO_DEVICE_GET_REGION_INFO, &info);
 
     if (result < 0)
         return pm_vfio_fail_ioctl(error, -result, PM_VFIO_CHECK_DEVICE,
@@ -45,7 +45,7 @@ bool pm_vfio_region_open(PmVfioRegion *region, PmKernel *kernel, const char *dev
 void pm_vfio_region_close(PmVfioRegion *region)
 {
     if (region->registers != NULL)
-        (void)region->kernel->ops->munmap(region->kernel, (void *)region->registers, region->size);
+        (void)pm_kernel_munmap(region->kernel, (void *)region->registers, region->size);
     region->registers = NULL;
 }
 
@@ -93,18 +93,24 @@ static bool check_transfer(const PmVfioRegion *region, const char *what, uint64_
                               offset, region->index, region->device);
 }
 
+/* A child made by fork() has the registers mapped as well; it goes the other way and is refused. */
+static bool is_mapped_here(const PmVfioRegion *region)
+{
+    return region->registers != NULL && !pm_kernel_is_inherited(region->kernel);
+}
+
 bool pm_vfio_region_read(const PmVfioRegion *region, uint64_t offset, unsigned width,
                          uint64_t *value, GError **error)
 {
     uint64_t little_endian = 0;
     ssize_t result;
 
-    if (region->registers != NULL) {
+    if (is_mapped_here(region)) {
         *value = load(region, offset, width);
         return true;
     }
-    result = region->kernel->ops->pread(region->kernel, region->fd, &little_endian, width,
-                                        region->offset + offset);
+    result =
+        pm_kernel_pread(region->kernel, region->fd, &little_endian, width, region->offset + offset);
     *value = GUINT64_FROM_LE(little_endian);
     return check_transfer(region, "reading", offset, width, result, error);
 }
@@ -115,11 +121,11 @@ bool pm_vfio_region_write(const PmVfioRegion *region, uint64_t offset, unsigned 
     uint64_t little_endian = GUINT64_TO_LE(value);
     ssize_t result;
 
-    if (region->registers != NULL) {
+    if (is_mapped_here(region)) {
         store(region, offset, width, value);
         return true;
     }
-    result = region->kernel->ops->pwrite(region->kernel, region->fd, &little_endian, width,
-                                         region->offset + offset);
+    result = pm_kernel_pwrite(region->kernel, region->fd, &little_endian, width,
+                              region->offset + offset);
     return check_transfer(region, "writing", offset, width, result, error);
 }

@@ -7,6 +7,7 @@
 #include "base/error_text.h"
 #include "base/log.h"
 #include "kernel-uapi/virtio_mem.h"
+#include "memory/ram_private.h"
 #include "virtio_mem/block_size.h"
 #include "virtio_mem/device.h"
 
@@ -146,7 +147,8 @@ void pm_virtio_mem_free(PmVirtioMem *device)
 
     if (device == NULL)
         return;
-    if (!pm_discard_manager_discard_all(device->manager, &error))
+    if (!pm_ram_is_inherited(pm_discard_manager_get_ram(device->manager)) &&
+        !pm_discard_manager_discard_all(device->manager, &error))
         pm_log(G_LOG_LEVEL_WARNING,
                "virtio-mem: the device at 0x%" PRIx64 " goes away, but not everything could be "
                "discarded: %s",

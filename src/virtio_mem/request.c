@@ -8,6 +8,7 @@
 
 #include "base/error_text.h"
 #include "kernel-uapi/virtio_mem.h"
+#include "memory/ram_private.h"
 #include "virtio_mem/device.h"
 #include "virtio_mem/refusal.h"
 
@@ -274,6 +275,8 @@ bool pm_virtio_mem_handle(PmVirtioMem *device, const void *request, size_t reque
     Request decoded;
 
     pm_refusal_clear(device);
+    if (!pm_ram_check_process(pm_discard_manager_get_ram(device->manager), error))
+        return false;
     if (device->broken)
         return violated(device, error, "an earlier request broke the protocol");
     if (request_size < sizeof(struct virtio_mem_req))

@@ -5,6 +5,8 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/time.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "fake_util.h"
 
@@ -164,12 +166,43 @@ static void signals_do_not_mix_up_transfers(void **state)
     (void)munmap(memory, N_PAGES * PAGE);
 }
 
+/* The ring is the child's as well. */
+static void release_in_a_forked_child_lets_go_of_nothing(void **state)
+{
+    g_autoptr(PmHeldPages) pages = pm_held_pages_new(NULL);
+    char *memory = make_memory();
+    uint64_t address;
+    char byte = 0;
+    int status;
+    pid_t child;
+
+    (void)state;
+    address = pages != NULL ? pm_held_pages_hold(pages, (uintptr_t)memory, PAGE) : 0;
+    if (address == 0) {
+        print_message(SKIPPED);
+        skip();
+    }
+    child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        pm_held_pages_release(pages, address, address + (PAGE - 1));
+        pm_held_pages_free(pages);
+        _exit(0);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    assert_int_equal(pm_held_pages_read(pages, &byte, address, 1), 0);
+    assert_int_equal(byte, 1);
+    (void)munmap(memory, N_PAGES * PAGE);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(unmapping_lets_go_of_held_pages),
         cmocka_unit_test(places_of_released_pages_are_used_again),
         cmocka_unit_test(signals_do_not_mix_up_transfers),
+        cmocka_unit_test(release_in_a_forked_child_lets_go_of_nothing),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
