@@ -95,7 +95,9 @@ PM_EXPORT uint64_t pm_ram_get_page_size(const PmRam *ram);
 PM_EXPORT PmRamKind pm_ram_get_kind(const PmRam *ram);
 
 /** The file behind the memory and the offset in it; -1 if there is none. The descriptor stays the
- * PmRam's. */
+ * PmRam's. A memfd of pm_ram_new() is sealed (F_SEAL_GROW, F_SEAL_SHRINK, F_SEAL_SEAL; memfds of
+ * huge pages since Linux 4.16), so that nobody who is given it can cut off what others have mapped.
+ */
 PM_EXPORT int pm_ram_get_fd(const PmRam *ram, uint64_t *offset);
 
 /** Whether writes reach everybody who has the file mapped; false for anonymous memory of this

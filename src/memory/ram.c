@@ -2,6 +2,7 @@
 #include "memory/ram_private.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <linux/memfd.h>
 #include <sys/mman.h>
@@ -90,6 +91,30 @@ static bool check_file_size_limit(uint64_t size, GError **error)
     return true;
 }
 
+/* Kernels before 4.16 cannot seal files of huge pages. */
+static int make_memfd(unsigned flags)
+{
+    int fd = memfd_create("plugmap-ram", flags | MFD_ALLOW_SEALING);
+
+    if (fd < 0 && errno == EINVAL && (flags & MFD_HUGETLB))
+        fd = memfd_create("plugmap-ram", flags);
+    return fd;
+}
+
+/* Others who have the file could cut it, and whoever touches what was cut off gets SIGBUS. */
+static bool fix_size(PmRam *ram, GError **error)
+{
+    int seals;
+
+    if (ftruncate(ram->fd, (off_t)ram->size) != 0)
+        return fail_to_make(ram->size, errno, "give it a smaller size", error);
+    seals = fcntl(ram->fd, F_GET_SEALS);
+    if (seals >= 0 && !(seals & F_SEAL_SEAL) &&
+        fcntl(ram->fd, F_ADD_SEALS, F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) != 0)
+        return fail_to_make(ram->size, errno, "its file must be sealed", error);
+    return true;
+}
+
 static bool make_file(PmRam *ram, GError **error)
 {
     unsigned flags = MFD_CLOEXEC;
@@ -102,7 +127,7 @@ static bool make_file(PmRam *ram, GError **error)
         flags |= MFD_HUGETLB | MFD_HUGE_2MB;
     if (ram->kind == PM_RAM_HUGETLB_1G)
         flags |= MFD_HUGETLB | MFD_HUGE_1GB;
-    ram->fd = memfd_create("plugmap-ram", flags);
+    ram->fd = make_memfd(flags);
     if (ram->fd < 0)
         return fail_to_make(ram->size, errno,
                             flags & MFD_HUGETLB
@@ -110,9 +135,7 @@ static bool make_file(PmRam *ram, GError **error)
                                   "/sys/kernel/mm/hugepages)"
                                 : "this process must be able to open one more file (ulimit -n)",
                             error);
-    if (ftruncate(ram->fd, (off_t)ram->size) != 0)
-        return fail_to_make(ram->size, errno, "give it a smaller size", error);
-    return true;
+    return fix_size(ram, error);
 }
 
 /* Address space that nobody can touch yet; MAP_FAILED if the kernel refuses. */

@@ -94,6 +94,27 @@ static void memory_of_a_memfd_comes_and_goes(void **state)
     check_life(ram, 4 * PAGE);
 }
 
+/* Whoever touches what was cut off would get SIGBUS. */
+static void peers_cannot_change_the_size_of_a_memfd(void **state)
+{
+    g_autoptr(PmRam) ram = make(PM_RAM_MEMFD);
+    int fd = pm_ram_get_fd(ram, NULL);
+
+    (void)state;
+    assert_int_equal(ftruncate(fd, 0), -1);
+    assert_int_equal(ftruncate(fd, (off_t)(2 * SIZE)), -1);
+    assert_int_equal(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE), -1);
+    assert_int_equal(fcntl(fd, F_GET_SEALS) & F_SEAL_WRITE, 0);
+}
+
+static void descriptor_of_a_memfd_is_closed_on_exec(void **state)
+{
+    g_autoptr(PmRam) ram = make(PM_RAM_MEMFD);
+
+    (void)state;
+    assert_int_equal(fcntl(pm_ram_get_fd(ram, NULL), F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
+}
+
 #define POOL "/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages"
 
 /* Pages in the host's pool; 0 if it has none of 2 MiB. */
@@ -152,6 +173,7 @@ static void huge_pages_come_and_go(void **state)
     }
     ram = make(PM_RAM_HUGETLB_2M);
     assert_int_equal(pm_ram_get_page_size(ram), 2 * PM_MIB);
+    assert_int_equal(ftruncate(pm_ram_get_fd(ram, NULL), 0), -1);
     check_life(ram, 2 * PM_MIB);
 }
 
@@ -548,6 +570,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(anonymous_memory_comes_and_goes),
         cmocka_unit_test(memory_of_a_memfd_comes_and_goes),
+        cmocka_unit_test(peers_cannot_change_the_size_of_a_memfd),
+        cmocka_unit_test(descriptor_of_a_memfd_is_closed_on_exec),
         cmocka_unit_test_setup_teardown(huge_pages_come_and_go, remember_pool, restore_pool),
         cmocka_unit_test(an_empty_pool_of_huge_pages_is_told_and_not_a_crash),
         cmocka_unit_test(sixteen_tebibytes_can_be_reserved),
