@@ -47,7 +47,7 @@ G_BEGIN_DECLS
  * @PM_ERROR_BAD_REQUEST: a guest's request breaks the protocol; there is no answer to it.
  * @PM_ERROR_BAD_INPUT: a file or a text cannot be read as what it should be.
  * @PM_ERROR_QUARANTINED: a range could be neither undone nor redone, or is still out of use because
- * of that.
+ * of that; or memory was given back in part.
  * @PM_ERROR_AUDIT: two views that must be equal differ.
  * @PM_ERROR_DEVICE: a device does not do what it is told.
  * @PM_ERROR_KERNEL: the kernel refused for a reason that has no code of its own; the message has

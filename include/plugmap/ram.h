@@ -110,9 +110,16 @@ PM_EXPORT bool pm_ram_is_shared(const PmRam *ram);
  * fallocate(FALLOC_FL_PUNCH_HOLE) for files; adopted private file mappings by both, so that the
  * file itself gets a hole, for everybody who has it. A page that is pinned by a device is not freed
  * before it is unpinned.
+ *
+ * What stands in the way is found out before anything is given back: pages of the range that are
+ * locked (mlock) or not mapped, unless all there is to do is to punch a hole, and a file that
+ * cannot be punched (not writable, sealed, file system). What only shows afterwards (a failing
+ * disk; pages that are locked in the meantime, mappings that are not what was described) leaves the
+ * range given back in part: PM_ERROR_QUARANTINED, take its content for lost.
  * @offset, @size: multiples of the page size, inside the region.
- * Errors: PM_ERROR_UNALIGNED, PM_ERROR_INVALID_ARGUMENT (outside the region), PM_ERROR_MEMORY,
- * PM_ERROR_PERMISSION (in a forked child).
+ * Errors: PM_ERROR_UNALIGNED, PM_ERROR_INVALID_ARGUMENT (outside the region), PM_ERROR_MEMORY
+ * (nothing is gone), PM_ERROR_QUARANTINED (something may be gone), PM_ERROR_PERMISSION (in a forked
+ * child).
  */
 PM_EXPORT bool pm_ram_discard(PmRam *ram, uint64_t offset, uint64_t size, GError **error);
 
@@ -122,8 +129,8 @@ PM_EXPORT bool pm_ram_discard(PmRam *ram, uint64_t offset, uint64_t size, GError
  * without a file may end the process if the host has none left).
  * @n_threads: how many threads share the work (64 at most); 0 and 1: the caller's alone. After a
  * failure what this call may have brought in is still there: discard it if the range was empty
- * before. Errors: as pm_ram_discard(); PM_ERROR_MEMORY also if the host, a cgroup or the hugetlb
- * pool has no memory left.
+ * before. Errors: as pm_ram_discard(), but for PM_ERROR_QUARANTINED; PM_ERROR_MEMORY if the host, a
+ * cgroup or the hugetlb pool has no memory left.
  */
 PM_EXPORT bool pm_ram_populate(PmRam *ram, uint64_t offset, uint64_t size, unsigned n_threads,
                                GError **error);
@@ -131,7 +138,7 @@ PM_EXPORT bool pm_ram_populate(PmRam *ram, uint64_t offset, uint64_t size, unsig
 /**
  * How many bytes of a range the host holds: pages in memory (private memory), allocated blocks of
  * the file (whole file, if the range is the whole region and the file is the region's own; else
- * pages in memory). Errors: as pm_ram_discard().
+ * pages in memory). Errors: as pm_ram_discard(), but for PM_ERROR_QUARANTINED.
  */
 PM_EXPORT bool pm_ram_resident(PmRam *ram, uint64_t offset, uint64_t size, uint64_t *bytes,
                                GError **error);

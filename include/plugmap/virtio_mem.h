@@ -99,7 +99,7 @@ typedef struct {
  * Makes a device with nothing plugged; the memory of the whole RAM is given back to the host.
  * Returns: the device, or NULL; free with pm_virtio_mem_free(). Errors: PM_ERROR_INVALID_ARGUMENT,
  * PM_ERROR_UNALIGNED (the message names the property and the numbers), PM_ERROR_BUSY (@ram has a
- * manager), PM_ERROR_MEMORY.
+ * manager), and those of pm_ram_discard().
  */
 PM_EXPORT PmVirtioMem *pm_virtio_mem_new(const PmVirtioMemConfig *config, GError **error);
 

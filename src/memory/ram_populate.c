@@ -36,7 +36,7 @@ static bool fail_populate(PmRam *ram, uint64_t offset, uint64_t size, int error_
     g_autofree char *lack = pm_hugetlb_pool_describe_lack(ram, offset, size);
 
     return pm_ram_fail_range(
-        ram, "populate", offset, size, error_number,
+        ram, PM_ERROR_MEMORY, "populate", offset, size, error_number,
         lack != NULL
             ? lack
             : "free memory on the host, or raise memory.max of this process's cgroup (for hugetlb "

@@ -41,9 +41,9 @@ void pm_ram_fit_huge_pages(PmRam *ram, uint64_t granularity);
  * PM_ERROR_UNALIGNED, PM_ERROR_INVALID_ARGUMENT. */
 bool pm_ram_check_range(const PmRam *ram, uint64_t offset, uint64_t size, GError **error);
 
-/* «cannot WHAT SIZE at offset …: ERRNO: ADVICE», PM_ERROR_MEMORY. Returns false. */
-bool pm_ram_fail_range(const PmRam *ram, const char *what, uint64_t offset, uint64_t size,
-                       int error_number, const char *advice, GError **error);
+/* «cannot WHAT SIZE at offset …: ERRNO: ADVICE». Returns false. */
+bool pm_ram_fail_range(const PmRam *ram, PmError code, const char *what, uint64_t offset,
+                       uint64_t size, int error_number, const char *advice, GError **error);
 
 /* fallocate() of a range of the RAM's file, which keeps its size; madvise(). False with errno. */
 bool pm_ram_change_file(const PmRam *ram, int mode, uint64_t offset, uint64_t size);

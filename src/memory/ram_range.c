@@ -41,13 +41,13 @@ bool pm_ram_check_range(const PmRam *ram, uint64_t offset, uint64_t size, GError
     return true;
 }
 
-bool pm_ram_fail_range(const PmRam *ram, const char *what, uint64_t offset, uint64_t size,
-                       int error_number, const char *advice, GError **error)
+bool pm_ram_fail_range(const PmRam *ram, PmError code, const char *what, uint64_t offset,
+                       uint64_t size, int error_number, const char *advice, GError **error)
 {
     g_autofree char *size_text = pm_size_format(size);
     g_autofree char *errno_text = pm_errno_text(error_number);
 
-    return pm_fail(error, PM_ERROR_MEMORY,
+    return pm_fail(error, code,
                    "cannot %s %s at offset 0x%" PRIx64 " of the RAM at host address %p: %s: %s",
                    what, size_text, offset, (void *)ram->host, errno_text, advice);
 }
@@ -73,27 +73,76 @@ bool pm_ram_advise(const PmRam *ram, int advice, uint64_t offset, uint64_t size)
     return result == 0;
 }
 
+/* Errors that fallocate() ends with before it does anything. */
+static bool refuses_at_once(int error_number)
+{
+    static const int refusals[] = {EACCES, EBADF,      EFBIG, EINVAL, ENODEV, ENOSYS,
+                                   EPERM,  EOPNOTSUPP, EROFS, ESPIPE, ETXTBSY};
+
+    for (size_t i = 0; i < G_N_ELEMENTS(refusals); i++)
+        if (refusals[i] == error_number)
+            return true;
+    return false;
+}
+
+static bool fail_discard(const PmRam *ram, uint64_t offset, uint64_t size, int error_number,
+                         bool maybe_gone, const char *advice, GError **error)
+{
+    g_autofree char *warning =
+        g_strdup_printf("what it held may be gone in part, take it for lost; %s", advice);
+
+    return pm_ram_fail_range(ram, maybe_gone ? PM_ERROR_QUARANTINED : PM_ERROR_MEMORY, "give back",
+                             offset, size, error_number, maybe_gone ? warning : advice, error);
+}
+
+static bool fail_punch(const PmRam *ram, uint64_t offset, uint64_t size, int error_number,
+                       GError **error)
+{
+    return fail_discard(ram, offset, size, error_number, !refuses_at_once(error_number),
+                        "the file must be writable, not sealed against writing, and of a file "
+                        "system that can punch holes",
+                        error);
+}
+
+static bool fail_advice(const PmRam *ram, uint64_t offset, uint64_t size, int error_number,
+                        bool maybe_gone, GError **error)
+{
+    return fail_discard(ram, offset, size, error_number, maybe_gone,
+                        "the memory must be mapped as it was described, and must not be locked "
+                        "(mlock)",
+                        error);
+}
+
+/* Goes from mapping to mapping (of the process's list) until one refuses. If that was the first
+ * one, it refuses its first page as well; else that page is gone already. */
+static bool advise_all(const PmRam *ram, uint64_t offset, uint64_t size, GError **error)
+{
+    int advice = ram->shared ? MADV_REMOVE : MADV_DONTNEED;
+    int error_number;
+
+    if (pm_ram_advise(ram, advice, offset, size))
+        return true;
+    error_number = errno;
+    return fail_advice(ram, offset, size, error_number,
+                       ram->fd >= 0 || pm_ram_advise(ram, advice, offset, ram->page_size), error);
+}
+
+/* What can refuse is asked before anything is gone: msync() finds holes and locked pages and, with
+ * this flag alone, does nothing else; a file refuses to be punched before it has a hole. */
 bool pm_ram_discard(PmRam *ram, uint64_t offset, uint64_t size, GError **error)
 {
+    /* A private mapping of a file has copies of its own beside the file's pages. */
+    bool by_advice = ram->fd < 0 || !ram->shared;
+
     if (!pm_ram_check_range(ram, offset, size, error))
         return false;
     if (size == 0)
         return true;
+    if (by_advice && msync(ram->host + offset, size, MS_INVALIDATE) != 0)
+        return fail_advice(ram, offset, size, errno, false, error);
     if (ram->fd >= 0 && !pm_ram_change_file(ram, FALLOC_FL_PUNCH_HOLE, offset, size))
-        return pm_ram_fail_range(
-            ram, "give back", offset, size, errno,
-            "the file must be writable, not sealed against writing, and of a file "
-            "system that can punch holes",
-            error);
-    /* A private mapping of a file has copies of its own beside the file's pages. */
-    if ((!ram->shared && !pm_ram_advise(ram, MADV_DONTNEED, offset, size)) ||
-        (ram->shared && ram->fd < 0 && !pm_ram_advise(ram, MADV_REMOVE, offset, size)))
-        return pm_ram_fail_range(
-            ram, "give back", offset, size, errno,
-            "the memory must be mapped as it was described, and must not be locked "
-            "(mlock)",
-            error);
-    return true;
+        return fail_punch(ram, offset, size, errno, error);
+    return !by_advice || advise_all(ram, offset, size, error);
 }
 
 static bool ask_file(const PmRam *ram, uint64_t *bytes, GError **error)
@@ -101,8 +150,8 @@ static bool ask_file(const PmRam *ram, uint64_t *bytes, GError **error)
     struct stat status;
 
     if (fstat(ram->fd, &status) != 0)
-        return pm_ram_fail_range(ram, "ask about", 0, ram->size, errno, "the file must stay open",
-                                 error);
+        return pm_ram_fail_range(ram, PM_ERROR_MEMORY, "ask about", 0, ram->size, errno,
+                                 "the file must stay open", error);
     *bytes = (uint64_t)status.st_blocks * 512;
     return true;
 }
@@ -122,8 +171,8 @@ static bool ask_pages(const PmRam *ram, uint64_t offset, uint64_t size, uint64_t
         if (mincore(ram->host + offset, length, answer) != 0) {
             if (errno == EAGAIN)
                 continue;
-            return pm_ram_fail_range(ram, "ask about", offset, length, errno, "it must stay mapped",
-                                     error);
+            return pm_ram_fail_range(ram, PM_ERROR_MEMORY, "ask about", offset, length, errno,
+                                     "it must stay mapped", error);
         }
         for (i = 0; i < length / page_size; i++)
             n_resident += answer[i] & 1;

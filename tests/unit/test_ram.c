@@ -9,7 +9,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -376,50 +375,6 @@ static void memory_can_be_touched_in_on_kernels_that_cannot_populate(void **stat
     }
 }
 
-static void locked_memory_is_not_given_back_and_the_error_says_why(void **state)
-{
-    g_autoptr(PmRam) ram = make(PM_RAM_ANONYMOUS);
-    g_autoptr(GError) error = NULL;
-    char *host = pm_ram_get_host(ram);
-
-    (void)state;
-    /* The sanitizers make mlock() do nothing. */
-    if (syscall(SYS_mlock, host + PAGE, PAGE) != 0) {
-        fprintf(stderr, "skipped: this process may not lock a page (ulimit -l)\n");
-        skip();
-    }
-    host[PAGE] = 9;
-    assert_false(pm_ram_discard(ram, 0, 4 * PAGE, &error));
-    assert_true(g_error_matches(error, PM_ERROR, PM_ERROR_MEMORY));
-    assert_non_null(strstr(error->message, "EINVAL"));
-    assert_non_null(strstr(error->message, "mlock"));
-    assert_int_equal(host[PAGE], 9);
-    assert_int_equal(syscall(SYS_munlock, host + PAGE, PAGE), 0);
-    assert_true(pm_ram_discard(ram, 0, 4 * PAGE, NULL));
-}
-
-static void a_file_that_cannot_be_written_is_not_given_back(void **state)
-{
-    Adopted adopted = adopt(true, true);
-    g_autofree char *path = g_strdup_printf("/proc/self/fd/%d", adopted.fd);
-    g_autoptr(GError) error = NULL;
-    g_autoptr(PmRam) ram = NULL;
-    char *host = adopted.adoption.host;
-
-    (void)state;
-    adopted.adoption.fd = open(path, O_RDONLY | O_CLOEXEC);
-    assert_true(adopted.adoption.fd >= 0);
-    ram = pm_ram_adopt(&adopted.adoption, NULL);
-    host[0] = 7;
-    assert_false(pm_ram_discard(ram, 0, PAGE, &error));
-    assert_true(g_error_matches(error, PM_ERROR, PM_ERROR_MEMORY));
-    assert_non_null(strstr(error->message, "EBADF"));
-    assert_int_equal(host[0], 7);
-    g_clear_pointer(&ram, pm_ram_unref);
-    close(adopted.adoption.fd);
-    drop(&adopted);
-}
-
 static void read_only_memory_is_refused_and_not_touched(void **state)
 {
     Adopted adopted = adopt(false, false);
@@ -581,8 +536,6 @@ int main(void)
         cmocka_unit_test(a_private_file_mapping_loses_its_own_pages_and_the_files),
         cmocka_unit_test(adoption_of_what_cannot_be_is_refused),
         cmocka_unit_test(memory_can_be_touched_in_on_kernels_that_cannot_populate),
-        cmocka_unit_test(locked_memory_is_not_given_back_and_the_error_says_why),
-        cmocka_unit_test(a_file_that_cannot_be_written_is_not_given_back),
         cmocka_unit_test(read_only_memory_is_refused_and_not_touched),
         cmocka_unit_test(a_limit_for_files_is_told_and_not_a_signal),
         cmocka_unit_test(a_limit_for_addresses_is_told_with_what_to_raise),
