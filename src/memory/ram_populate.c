@@ -2,6 +2,7 @@
 #include "memory/ram_private.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -14,8 +15,8 @@
 #define MADV_POPULATE_WRITE 23
 #endif
 
-/* What a thread takes at a time: small enough to share out, and a transparent huge page is not torn
- * apart. */
+/* What is asked for at a time: small enough to share out, and to be done between two signals; and a
+ * transparent huge page is not torn apart. */
 #define PIECE (2 * PM_MIB)
 
 #define MAX_THREADS 64
@@ -27,7 +28,7 @@ typedef struct {
     uint64_t piece_size;
     pthread_mutex_t lock; /* of what is below */
     uint64_t next;
-    GError *error; /* the first; nobody goes on then */
+    int error_number; /* of the first that failed, nobody goes on then; or 0 */
 } Job;
 
 static bool fail_populate(PmRam *ram, uint64_t offset, uint64_t size, int error_number,
@@ -53,17 +54,39 @@ static void touch(char *address)
     __atomic_compare_exchange_n(byte, &value, value, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
 }
 
-bool pm_ram_populate_by_touching(PmRam *ram, uint64_t offset, uint64_t size, GError **error)
+/* A signal ends the call and, where the file is a memfd, takes back what it has allocated: so each
+ * one halves what is asked for at a time, down to a page. Returns 0 or an errno. */
+static int allocate(const PmRam *ram, uint64_t offset, uint64_t size)
+{
+    uint64_t end = offset + size;
+    uint64_t step = size;
+
+    while (offset < end) {
+        step = MIN(step, end - offset);
+        if (fallocate(ram->fd, FALLOC_FL_KEEP_SIZE, (off_t)(ram->fd_offset + offset),
+                      (off_t)step) == 0)
+            offset += step;
+        else if (errno == EINTR)
+            step = MAX(step / 2 & -ram->page_size, ram->page_size);
+        else
+            return errno;
+    }
+    return 0;
+}
+
+int pm_ram_populate_by_touching(const PmRam *ram, uint64_t offset, uint64_t size)
 {
     uint64_t step = pm_base_page_size();
+    int error_number = 0;
     uint64_t at;
 
-    if (size != 0 && ram->fd >= 0 && ram->shared && !pm_ram_change_file(ram, 0, offset, size) &&
-        errno != EOPNOTSUPP)
-        return fail_populate(ram, offset, size, errno, error);
+    if (ram->fd >= 0 && ram->shared)
+        error_number = allocate(ram, offset, size);
+    if (error_number != 0 && error_number != EOPNOTSUPP)
+        return error_number;
     for (at = 0; at < size; at += step)
         touch(ram->host + offset + at);
-    return true;
+    return 0;
 }
 
 /* An empty range is only refused if the kernel does not know the advice. */
@@ -72,13 +95,17 @@ static bool kernel_can_populate(void)
     return madvise(NULL, 0, MADV_POPULATE_WRITE) == 0;
 }
 
-static bool populate_piece(PmRam *ram, uint64_t offset, uint64_t size, GError **error)
+/* Returns 0 or an errno. */
+static int populate_piece(const PmRam *ram, uint64_t offset, uint64_t size)
 {
+    int error_number;
+
     if (pm_ram_advise(ram, MADV_POPULATE_WRITE, offset, size))
-        return true;
-    if (errno == EINVAL && !kernel_can_populate())
-        return pm_ram_populate_by_touching(ram, offset, size, error);
-    return fail_populate(ram, offset, size, errno, error);
+        return 0;
+    error_number = errno;
+    if (error_number == EINVAL && !kernel_can_populate())
+        return pm_ram_populate_by_touching(ram, offset, size);
+    return error_number;
 }
 
 static bool take_piece(Job *job, uint64_t *offset, uint64_t *size)
@@ -86,7 +113,7 @@ static bool take_piece(Job *job, uint64_t *offset, uint64_t *size)
     bool taken;
 
     pthread_mutex_lock(&job->lock);
-    taken = job->next < job->end && job->error == NULL;
+    taken = job->next < job->end && job->error_number == 0;
     *offset = job->next;
     *size = MIN(job->piece_size - job->next % job->piece_size, job->end - job->next);
     if (taken)
@@ -102,15 +129,12 @@ static void *work(void *user_data)
     uint64_t size;
 
     while (take_piece(job, &offset, &size)) {
-        GError *error = NULL;
+        int error_number = populate_piece(job->ram, offset, size);
 
-        if (populate_piece(job->ram, offset, size, &error))
-            continue;
         pthread_mutex_lock(&job->lock);
-        if (job->error == NULL)
-            job->error = g_steal_pointer(&error);
+        if (job->error_number == 0)
+            job->error_number = error_number;
         pthread_mutex_unlock(&job->lock);
-        g_clear_error(&error);
     }
     return NULL;
 }
@@ -143,13 +167,11 @@ bool pm_ram_populate(PmRam *ram, uint64_t offset, uint64_t size, unsigned n_thre
     if (!pm_ram_check_range(ram, offset, size, error))
         return false;
     n_pieces = size / job.piece_size + 1;
-    if (n_threads <= 1 || n_pieces == 1)
-        return populate_piece(ram, offset, size, error);
     pthread_mutex_init(&job.lock, NULL);
-    work_in_threads(&job, (unsigned)MIN(MIN(n_threads, MAX_THREADS), n_pieces));
+    if (n_threads <= 1 || n_pieces == 1)
+        (void)work(&job);
+    else
+        work_in_threads(&job, (unsigned)MIN(MIN(n_threads, MAX_THREADS), n_pieces));
     pthread_mutex_destroy(&job.lock);
-    if (job.error == NULL)
-        return true;
-    g_propagate_error(error, job.error);
-    return false;
+    return job.error_number == 0 || fail_populate(ram, offset, size, job.error_number, error);
 }

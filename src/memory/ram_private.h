@@ -45,16 +45,15 @@ bool pm_ram_check_range(const PmRam *ram, uint64_t offset, uint64_t size, GError
 bool pm_ram_fail_range(const PmRam *ram, PmError code, const char *what, uint64_t offset,
                        uint64_t size, int error_number, const char *advice, GError **error);
 
-/* fallocate() of a range of the RAM's file, which keeps its size; madvise(). False with errno. */
-bool pm_ram_change_file(const PmRam *ram, int mode, uint64_t offset, uint64_t size);
+/* madvise(). False with errno. */
 bool pm_ram_advise(const PmRam *ram, int advice, uint64_t offset, uint64_t size);
 
 /*
  * What pm_ram_populate() does where the kernel lacks MADV_POPULATE_WRITE. A file's blocks are
  * allocated by a call that can fail; private memory and shared memory without a file cannot be had
  * in such a way: the host's out-of-memory killer, or SIGBUS from an empty hugetlb pool, may end the
- * process.
+ * process. Returns 0 or an errno.
  */
-bool pm_ram_populate_by_touching(PmRam *ram, uint64_t offset, uint64_t size, GError **error);
+int pm_ram_populate_by_touching(const PmRam *ram, uint64_t offset, uint64_t size);
 
 #endif

@@ -52,13 +52,13 @@ bool pm_ram_fail_range(const PmRam *ram, PmError code, const char *what, uint64_
                    what, size_text, offset, (void *)ram->host, errno_text, advice);
 }
 
-bool pm_ram_change_file(const PmRam *ram, int mode, uint64_t offset, uint64_t size)
+static bool punch(const PmRam *ram, uint64_t offset, uint64_t size)
 {
     int result;
 
     do
-        result = fallocate(ram->fd, mode | FALLOC_FL_KEEP_SIZE, (off_t)(ram->fd_offset + offset),
-                           (off_t)size);
+        result = fallocate(ram->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                           (off_t)(ram->fd_offset + offset), (off_t)size);
     while (result != 0 && errno == EINTR);
     return result == 0;
 }
@@ -140,7 +140,7 @@ bool pm_ram_discard(PmRam *ram, uint64_t offset, uint64_t size, GError **error)
         return true;
     if (by_advice && msync(ram->host + offset, size, MS_INVALIDATE) != 0)
         return fail_advice(ram, offset, size, errno, false, error);
-    if (ram->fd >= 0 && !pm_ram_change_file(ram, FALLOC_FL_PUNCH_HOLE, offset, size))
+    if (ram->fd >= 0 && !punch(ram, offset, size))
         return fail_punch(ram, offset, size, errno, error);
     return !by_advice || advise_all(ram, offset, size, error);
 }

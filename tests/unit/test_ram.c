@@ -369,7 +369,7 @@ static void memory_can_be_touched_in_on_kernels_that_cannot_populate(void **stat
 
         small_pages_only(ram);
         host[5 * PAGE] = 42;
-        assert_true(pm_ram_populate_by_touching(ram, 4 * PAGE, 4 * PAGE, NULL));
+        assert_int_equal(pm_ram_populate_by_touching(ram, 4 * PAGE, 4 * PAGE), 0);
         assert_int_equal(resident(ram, 0, SIZE), 4 * PAGE);
         assert_int_equal(host[5 * PAGE], 42);
     }
