@@ -53,7 +53,8 @@ static char *describe_lack(PmRam *ram, uint64_t n_missing, uint64_t n_free, cons
 }
 
 /* Counting walks the memory: only where it can matter. */
-char *pm_hugetlb_pool_describe_lack(PmRam *ram, uint64_t offset, uint64_t size)
+char *pm_hugetlb_pool_describe_lack_in(const char *pools, PmRam *ram, uint64_t offset,
+                                       uint64_t size)
 {
     g_autofree char *folder = NULL;
     uint64_t n_missing;
@@ -61,9 +62,13 @@ char *pm_hugetlb_pool_describe_lack(PmRam *ram, uint64_t offset, uint64_t size)
 
     if (ram->page_size == pm_base_page_size())
         return NULL;
-    folder = g_strdup_printf("/sys/kernel/mm/hugepages/hugepages-%" PRIu64 "kB",
-                             ram->page_size / PM_KIB);
+    folder = g_strdup_printf("%s/hugepages-%" PRIu64 "kB", pools, ram->page_size / PM_KIB);
     n_missing = count_missing(ram, offset, size);
     n_free = count_free(folder);
     return n_missing > n_free ? describe_lack(ram, n_missing, n_free, folder) : NULL;
+}
+
+char *pm_hugetlb_pool_describe_lack(PmRam *ram, uint64_t offset, uint64_t size)
+{
+    return pm_hugetlb_pool_describe_lack_in("/sys/kernel/mm/hugepages", ram, offset, size);
 }

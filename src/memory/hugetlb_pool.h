@@ -12,4 +12,8 @@
  */
 char *pm_hugetlb_pool_describe_lack(PmRam *ram, uint64_t offset, uint64_t size);
 
+/* The same of pools that sysfs has in the folder @pools. */
+char *pm_hugetlb_pool_describe_lack_in(const char *pools, PmRam *ram, uint64_t offset,
+                                       uint64_t size);
+
 #endif
