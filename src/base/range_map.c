@@ -21,6 +21,7 @@ struct PmRangeMap {
     guint n_chunks;
     guint gap; /* how many chunks lie before the gap */
     guint n_allocated;
+    GPtrArray *spares; /* empty chunks' records, kept by pm_range_map_reserve() */
     guint recent; /* where the last search ended: the next one mostly ends there, or one behind */
 };
 
@@ -35,6 +36,7 @@ PmRangeMap *pm_range_map_new(size_t record_size)
     PmRangeMap *map = g_new0(PmRangeMap, 1);
 
     map->record_size = record_size;
+    map->spares = g_ptr_array_new_with_free_func(g_free);
     return map;
 }
 
@@ -45,6 +47,7 @@ void pm_range_map_free(PmRangeMap *map)
     for (guint i = 0; i < map->n_chunks; i++)
         g_free(chunk_at(map, i)->records);
     g_free(map->chunks);
+    g_ptr_array_unref(map->spares);
     g_free(map);
 }
 
@@ -150,8 +153,10 @@ static void move_gap(PmRangeMap *map, guint index)
 static bool grow_directory(PmRangeMap *map)
 {
     guint n_allocated = MAX(16, 2 * map->n_allocated);
-    Chunk *chunks = g_try_renew(Chunk, map->chunks, n_allocated);
+    Chunk *chunks;
 
+    move_gap(map, map->n_chunks);
+    chunks = g_try_renew(Chunk, map->chunks, n_allocated);
     if (chunks == NULL)
         return false;
     map->chunks = chunks;
@@ -160,10 +165,33 @@ static bool grow_directory(PmRangeMap *map)
     return true;
 }
 
+static uint8_t *make_records(PmRangeMap *map)
+{
+    if (map->spares->len > 0)
+        return g_ptr_array_steal_index_fast(map->spares, map->spares->len - 1);
+    return g_try_malloc_n(CHUNK_RECORDS, map->record_size);
+}
+
+/* An insert adds one chunk at most. */
+bool pm_range_map_reserve(PmRangeMap *map, guint n_inserts)
+{
+    while (map->spares->len < n_inserts) {
+        uint8_t *records = g_try_malloc_n(CHUNK_RECORDS, map->record_size);
+
+        if (records == NULL)
+            return false;
+        g_ptr_array_add(map->spares, records);
+    }
+    while (map->n_allocated - map->n_chunks < n_inserts)
+        if (!grow_directory(map))
+            return false;
+    return true;
+}
+
 /* Makes an empty chunk at @index. */
 static bool add_chunk(PmRangeMap *map, guint index)
 {
-    uint8_t *records = g_try_malloc_n(CHUNK_RECORDS, map->record_size);
+    uint8_t *records = make_records(map);
 
     if (records == NULL)
         return false;

@@ -34,6 +34,9 @@ uint64_t pm_range_map_n_records(const PmRangeMap *map);
  */
 void *pm_range_map_find(PmRangeMap *map, uint64_t address);
 
+/* Makes sure that the next @n_inserts inserts need no memory. False if there is none. */
+bool pm_range_map_reserve(PmRangeMap *map, guint n_inserts);
+
 /* Adds a copy of @record, which must not overlap a record of the map. False if there is no memory.
  */
 bool pm_range_map_insert(PmRangeMap *map, const void *record);
