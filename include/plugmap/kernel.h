@@ -73,18 +73,33 @@ typedef struct {
     void (*free)(PmKernel *kernel);
 } PmKernelOps;
 
-/** PmKernel: embed as the first member of an implementation and set up with pm_kernel_init(). */
+/** PmKernelLocked: locked memory of one kind, as claims (iommu_claim.h) account for it. Private. */
+typedef struct {
+    uint64_t mapped;
+    uint64_t committed;
+    uint64_t before;
+    unsigned n_iommus;
+} PmKernelLocked;
+
+/** PmKernel: embed as the first member of an implementation and set up with pm_kernel_init(). Only
+ * @ops is for others to read. */
 struct PmKernel {
     const PmKernelOps *ops;
     gatomicrefcount references;
     uint64_t process; /* that it was made in */
+    PmKernel *root;   /* that keeps the account */
+    PmKernelLocked locked[2];
 };
 
-/** Sets up @kernel with @ops (which must live as long) and one reference. Cannot fail. */
-PM_EXPORT void pm_kernel_init(PmKernel *kernel, const PmKernelOps *ops);
+/**
+ * Sets up @kernel with @ops (which must live as long) and one reference. Cannot fail.
+ * @next: the kernel that it forwards calls to, which must live as long: reservations of locked
+ * memory add up over both. NULL: it is a kernel of its own.
+ */
+PM_EXPORT void pm_kernel_init(PmKernel *kernel, const PmKernelOps *ops, PmKernel *next);
 
-/** The host's kernel. Returns a new reference; drop it with pm_kernel_unref(). Cannot fail. Any
- * thread. */
+/** The host's kernel; all that are made in a process are one. Returns a new reference; drop it with
+ * pm_kernel_unref(). Cannot fail. Any thread. */
 PM_EXPORT PmKernel *pm_kernel_host_new(void);
 
 /** Takes a reference. Any thread. Returns @kernel. */

@@ -324,7 +324,7 @@ PmKernel *pm_fake_kernel_new(const PmFakeConfig *config, GError **error)
     if (config->pin == PM_FAKE_PIN_HOLD && (held = pm_held_pages_new(error)) == NULL)
         return NULL;
     fake = g_new0(PmFakeKernel, 1);
-    pm_kernel_init(&fake->kernel, &fake_ops);
+    pm_kernel_init(&fake->kernel, &fake_ops, NULL);
     (void)pthread_mutex_init(&fake->lock, NULL);
     fake->config = *config;
     fake->config.iova_ranges =

@@ -3,10 +3,13 @@
 
 #include "base/process.h"
 
-void pm_kernel_init(PmKernel *kernel, const PmKernelOps *ops)
+void pm_kernel_init(PmKernel *kernel, const PmKernelOps *ops, PmKernel *next)
 {
-    kernel->ops = ops;
-    kernel->process = pm_process_token();
+    *kernel = (PmKernel){
+        .ops = ops,
+        .process = pm_process_token(),
+        .root = next != NULL ? next->root : kernel,
+    };
     g_atomic_ref_count_init(&kernel->references);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,8 @@
 
 #include <plugmap/kernel.h>
 #include <plugmap/size.h>
+
+#include "base/process.h"
 
 static int or_errno(int result)
 {
@@ -140,10 +143,23 @@ static const PmKernelOps host_ops = {
     .free = host_free,
 };
 
+/* Keeps the account for all of this process's; a child made by fork() begins a new one. */
+static PmKernel *account(void)
+{
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    static PmKernel root;
+
+    pthread_mutex_lock(&lock);
+    if (root.process != pm_process_token())
+        pm_kernel_init(&root, &host_ops, NULL);
+    pthread_mutex_unlock(&lock);
+    return &root;
+}
+
 PmKernel *pm_kernel_host_new(void)
 {
     PmKernel *kernel = g_new0(PmKernel, 1);
 
-    pm_kernel_init(kernel, &host_ops);
+    pm_kernel_init(kernel, &host_ops, account());
     return kernel;
 }

@@ -174,7 +174,7 @@ PmKernel *pm_recorder_new(PmKernel *inner, uint64_t address, uint64_t size, PmDm
 {
     PmRecorder *recorder = g_new0(PmRecorder, 1);
 
-    pm_kernel_init(&recorder->kernel, &recorder_ops);
+    pm_kernel_init(&recorder->kernel, &recorder_ops, inner);
     recorder->inner = pm_kernel_ref(inner);
     recorder->first = address;
     recorder->last = address + (size - 1);

@@ -165,7 +165,7 @@ static int make_world(void **state)
     *state = world;
     world->fake = backend_fake_new(NULL, NULL);
     world->kernel = (CountingKernel){.next = world->fake, .shared = make_shared()};
-    pm_kernel_init(&world->kernel.parent, &counting_ops);
+    pm_kernel_init(&world->kernel.parent, &counting_ops, NULL);
     world->iommu = backend_open(&world->kernel.parent, 0, NULL);
     world->ram = pm_ram_new(PM_RAM_MEMFD, STACK_N_BLOCKS * STACK_BLOCK, STACK_BLOCK, NULL);
     config.ram = world->ram;

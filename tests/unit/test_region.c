@@ -73,7 +73,7 @@ static Kernel make_kernel(void)
 {
     Kernel kernel = {0};
 
-    pm_kernel_init(&kernel.parent, &ops);
+    pm_kernel_init(&kernel.parent, &ops, NULL);
     return kernel;
 }
 

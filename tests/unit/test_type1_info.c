@@ -326,7 +326,7 @@ static void answer_that_needs_more_room_is_asked_for_again(void **state)
     g_auto(PmType1Info) info = {0};
 
     (void)state;
-    pm_kernel_init(&asked.parent, &asked_ops);
+    pm_kernel_init(&asked.parent, &asked_ops, NULL);
     assert_true(pm_type1_info_query(&asked.parent, 7, &info, NULL));
     assert_int_equal(asked.n_calls, 2);
     assert_int_equal(info.n_ranges, N_RANGES);
@@ -339,7 +339,7 @@ static void answer_that_grows_between_two_questions_is_asked_for_again(void **st
     g_auto(PmType1Info) info = {0};
 
     (void)state;
-    pm_kernel_init(&asked.parent, &asked_ops);
+    pm_kernel_init(&asked.parent, &asked_ops, NULL);
     assert_true(pm_type1_info_query(&asked.parent, 7, &info, NULL));
     assert_int_equal(asked.n_calls, 3);
     assert_int_equal(info.n_ranges, 1);
@@ -352,7 +352,7 @@ static void answer_that_never_fits_is_refused(void **state)
     g_autoptr(GError) error = NULL;
 
     (void)state;
-    pm_kernel_init(&asked.parent, &asked_ops);
+    pm_kernel_init(&asked.parent, &asked_ops, NULL);
     assert_false(pm_type1_info_query(&asked.parent, 7, &info, &error));
     assert_true(g_error_matches(error, PM_ERROR, PM_ERROR_BAD_INPUT));
     assert_true(asked.n_calls < 10);
@@ -365,7 +365,7 @@ static void answer_of_gigabytes_is_refused_unasked(void **state)
     g_autoptr(GError) error = NULL;
 
     (void)state;
-    pm_kernel_init(&asked.parent, &asked_ops);
+    pm_kernel_init(&asked.parent, &asked_ops, NULL);
     assert_false(pm_type1_info_query(&asked.parent, 7, &info, &error));
     assert_true(g_error_matches(error, PM_ERROR, PM_ERROR_BAD_INPUT));
     assert_int_equal(asked.n_calls, 1);
@@ -378,7 +378,7 @@ static void refused_question_names_the_errno(void **state)
     g_autoptr(GError) error = NULL;
 
     (void)state;
-    pm_kernel_init(&asked.parent, &asked_ops);
+    pm_kernel_init(&asked.parent, &asked_ops, NULL);
     assert_false(pm_type1_info_query(&asked.parent, 7, &info, &error));
     assert_true(g_error_matches(error, PM_ERROR, PM_ERROR_KERNEL));
     assert_non_null(strstr(error->message, "EINVAL"));
