@@ -10,10 +10,15 @@
  * back to the host, then the blocks count as discarded. Telling comes first because a page that is
  * still pinned is not freed, and a device would go on writing into memory that nobody sees. If a
  * listener objects or fails, those already told are told the opposite, in reverse order, and
- * everything is as before. A listener that can be neither undone nor redone puts the blocks in
- * question into quarantine: they are reported, and every populate or discard of them fails until
- * pm_discard_manager_discard_all() has succeeded. While a discard is taken back, and while a new
- * listener is told what there is, the blocks count as populated.
+ * everything is as before.
+ *
+ * A block is in quarantine while it is not known what a listener has of it, or while a listener is
+ * not as it was told and could be neither undone nor redone; and while its memory could not be
+ * given back. Every populate or discard of such a block fails. Quarantine is not kept but derived:
+ * a listener that can lose track of blocks says itself of which (@next_unknown), also after its
+ * owner has left; it ends when the listener knows again. pm_discard_manager_discard_all() has all
+ * of them try; memory is given back at the next request that finds it free to go. While a discard
+ * is taken back, and while a new listener is told what there is, the blocks count as populated.
  *
  * Threads: one at a time. A listener must not call back into the manager, except for the questions
  * (is_populated, next_populated, next_discarded). All ranges are byte offsets into the PmRam,
@@ -44,14 +49,24 @@ typedef struct PmDiscardListener PmDiscardListener;
  * populated as before; if that cannot be said, the code has to be PM_ERROR_QUARANTINED or
  * PM_ERROR_UNMAP_MISMATCH.
  * @discard_all: optional. Everything in the registered range is about to go, also what is in
- * quarantine. Without it
- *     @discard is called for every run of blocks that are populated or in quarantine.
+ * quarantine. Without it @discard is called for every run of blocks that are populated or in
+ * quarantine. Returning true means that nothing of it is left for certain.
+ * @next_unknown: optional. Finds the first run of blocks that has a byte at or behind @offset, and
+ * of which the listener does not know whether it still has them; sets @run_offset and @run_size,
+ * and @reason, if that is not NULL, to a new string. With it the manager asks, and asks again, what
+ * is in quarantine; without it the manager goes by the error codes above, and by what
+ * @discard_all says. It is called before every request: be quick where nothing is unknown.
+ * @free: optional. The manager has no more use for @user_data: after the listener was unregistered
+ * or could not be registered, or when it was dropped and knows what it has (@next_unknown).
  */
 typedef struct {
     bool (*can_populate)(void *user_data, uint64_t offset, uint64_t size, GError **error);
     bool (*populate)(void *user_data, uint64_t offset, uint64_t size, GError **error);
     bool (*discard)(void *user_data, uint64_t offset, uint64_t size, GError **error);
     bool (*discard_all)(void *user_data, GError **error);
+    bool (*next_unknown)(void *user_data, uint64_t offset, uint64_t *run_offset, uint64_t *run_size,
+                         char **reason);
+    void (*free)(void *user_data);
 } PmDiscardListenerOps;
 
 /**
@@ -114,13 +129,14 @@ PM_EXPORT bool pm_discard_manager_next_discarded(const PmDiscardManager *manager
 /**
  * Registers a listener for [@offset, @offset + @size) and tells it at once what is populated there.
  * If it objects, what it was told is undone, and it is not registered.
- * @ops, @user_data: must stay valid until the listener is unregistered.
+ * @ops, @user_data: must stay valid until the listener is unregistered, or until @ops->free.
  * @name: for messages; copied.
  *
  * Returns: a handle for pm_discard_manager_unregister(), or NULL. Errors: PM_ERROR_INVALID_ARGUMENT
  * (range), PM_ERROR_UNALIGNED, what the listener set; PM_ERROR_QUARANTINED (populated blocks of the
  * range are in quarantine; or it could not be undone: it is not registered, and what it may still
- * hold is in quarantine now).
+ * hold is in quarantine now: a listener with @next_unknown goes on being asked, as if it had been
+ * dropped).
  */
 PM_EXPORT PmDiscardListener *pm_discard_manager_register(PmDiscardManager *manager,
                                                          const PmDiscardListenerOps *ops,
@@ -136,6 +152,14 @@ PM_EXPORT PmDiscardListener *pm_discard_manager_register(PmDiscardManager *manag
  */
 PM_EXPORT bool pm_discard_manager_unregister(PmDiscardManager *manager, PmDiscardListener *listener,
                                              GError **error);
+
+/**
+ * Forgets a listener whose owner has to go and that could not be unregistered: it hears of no
+ * populate or discard any more. One with @next_unknown is asked on, and told by
+ * pm_discard_manager_discard_all(), until it knows of all blocks what it has; so @ops and
+ * @user_data must stay valid until @ops->free. @listener: registered.
+ */
+PM_EXPORT void pm_discard_manager_drop(PmDiscardManager *manager, PmDiscardListener *listener);
 
 /**
  * For the owner: populates a range that is wholly discarded. Listeners are asked, then told; blocks
@@ -159,8 +183,9 @@ PM_EXPORT bool pm_discard_manager_discard(PmDiscardManager *manager, uint64_t of
                                           GError **error);
 
 /**
- * For the owner: discards everything, and gives the whole RAM back to the host. Ends every
- * quarantine if it succeeds. Errors: what a listener set, PM_ERROR_MEMORY, PM_ERROR_QUARANTINED.
+ * For the owner: discards everything, and gives the whole RAM back to the host. If it succeeds,
+ * nothing is in quarantine any more. Errors: what a listener set, PM_ERROR_MEMORY,
+ * PM_ERROR_QUARANTINED (it is still not known what a listener has).
  */
 PM_EXPORT bool pm_discard_manager_discard_all(PmDiscardManager *manager, GError **error);
 
@@ -169,13 +194,13 @@ PM_EXPORT uint64_t pm_discard_manager_get_quarantined(const PmDiscardManager *ma
 
 /**
  * Finds the first run of blocks in quarantine at or behind @offset.
- * @listener, @reason: who could be neither undone nor redone, and its error; either may be NULL.
- * Of several listeners the first that failed. Owned by the manager, valid until the next change.
+ * @listener, @reason: because of whom, and why; new strings, freed with g_free(); either may be
+ * NULL. Of several listeners one is named.
  * Returns: false if there is none.
  */
 PM_EXPORT bool pm_discard_manager_next_quarantined(const PmDiscardManager *manager, uint64_t offset,
                                                    uint64_t *run_offset, uint64_t *run_size,
-                                                   const char **listener, const char **reason);
+                                                   char **listener, char **reason);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(PmDiscardManager, pm_discard_manager_unref)
 

@@ -44,15 +44,20 @@ typedef enum {
 } PmIommuAccess;
 
 /**
- * PmIommuRun: mappings of one size that follow each other without a hole.
+ * PmIommuRun: mappings of one size that follow each other without a hole, all mapped or all unknown
+ * (iommu_claim.h).
  * @iova: where the first begins.
  * @block_size: bytes of each mapping.
  * @n_blocks: how many there are, at least 1.
+ * @ram_offset: where in the claim's RAM the first one is; the others follow.
+ * @unknown: whether the kernel still has them is not known.
  */
 typedef struct {
     uint64_t iova;
     uint64_t block_size;
     uint64_t n_blocks;
+    uint64_t ram_offset;
+    bool unknown;
 } PmIommuRun;
 
 /**
@@ -138,8 +143,8 @@ PM_EXPORT PmIommuBackend pm_iommu_choose_backend(PmKernel *kernel, const char *d
  * @device: PCI address of a device bound to vfio-pci.
  * Errors: those of opening; PM_ERROR_BUSY (attached already, in use elsewhere, or type1: host
  * addresses are invalid while the container is handed over);
- * PM_ERROR_IOVA_RANGE (something is mapped, or addresses are kept, pm_iommu_keep_range(), where the
- * device has no I/O addresses; type1's EINVAL, iommufd's EADDRINUSE); PM_ERROR_LOCKED_MEMORY
+ * PM_ERROR_IOVA_RANGE (something is mapped, or claimed (iommu_claim.h), where the device has no I/O
+ * addresses; type1's EINVAL, iommufd's EADDRINUSE); PM_ERROR_LOCKED_MEMORY
  * (iommufd's ENOMEM), PM_ERROR_UNSUPPORTED (iommufd: its IOMMU cannot share the page tables, or not
  * track dirty pages while that goes on), PM_ERROR_KERNEL. On failure nothing has changed.
  */
@@ -163,20 +168,6 @@ PM_EXPORT bool pm_iommu_detach(PmIommu *iommu, const char *device, GError **erro
  * detached; or -1. Errors: PM_ERROR_NOT_FOUND (not attached), PM_ERROR_KERNEL.
  */
 PM_EXPORT int pm_iommu_open_device(PmIommu *iommu, const char *device, GError **error);
-
-/**
- * Keeps I/O addresses valid: from now on attaching a device that does not reach all of them fails,
- * where else mapping there would fail later. A PmMapper does it for its managed regions.
- * @iova, @size: inside one valid range, and not kept yet.
- *
- * Kernel: IOMMU_IOAS_ALLOW_IOVAS (iommufd/ioas.c); type1 has no such call, so pm_iommu_attach()
- * looks after it. Errors: those of pm_iommu_check_range(); PM_ERROR_OVERLAP (a part is kept
- * already), PM_ERROR_KERNEL. On failure it is as before.
- */
-PM_EXPORT bool pm_iommu_keep_range(PmIommu *iommu, uint64_t iova, uint64_t size, GError **error);
-
-/** Ends what pm_iommu_keep_range() began for just this range. Errors: PM_ERROR_NOT_FOUND. */
-PM_EXPORT bool pm_iommu_release_range(PmIommu *iommu, uint64_t iova, uint64_t size, GError **error);
 
 /** Takes a reference. Returns @iommu. */
 PM_EXPORT PmIommu *pm_iommu_ref(PmIommu *iommu);
@@ -229,80 +220,32 @@ PM_EXPORT bool pm_iommu_check_range(const PmIommu *iommu, uint64_t iova, uint64_
                                     GError **error);
 
 /**
- * Tells whether the budgets have room for @n_mappings more mappings of @n_bytes together. No side
- * effects; one question to the kernel, for the locked memory.
- * @block_size: the size of each mapping, for the message's advice; 0 if they differ.
- * Errors: PM_ERROR_LIMIT (has, needs, smallest block size that fits), PM_ERROR_LOCKED_MEMORY (has,
- * needs, how to raise it), PM_ERROR_KERNEL.
+ * Tries again to unmap what owners of claims had to leave behind (pm_iommu_claim_abandon()).
+ * Returns: true if nothing is left. Errors: those of pm_iommu_claim_purge(), for the first claim
+ * that stays.
  */
-PM_EXPORT bool pm_iommu_check_budget(PmIommu *iommu, uint64_t n_mappings, uint64_t n_bytes,
-                                     uint64_t block_size, GError **error);
+PM_EXPORT bool pm_iommu_settle(PmIommu *iommu, GError **error);
 
 /**
- * Maps @n_blocks blocks of @block_size bytes, one mapping each, from @iova up to host memory from
- * @host up. All or nothing: if one fails, those that this call made are removed again with one
- * unmap.
- * @iova, @host, @block_size: multiples of the smallest page size; @n_blocks at least 1.
- *
- * Kernel: VFIO_IOMMU_MAP_DMA (vfio_iommu_type1.c, vfio_dma_do_map) or IOMMU_IOAS_MAP
- * (iommufd/ioas.c). The host memory is pinned until the unmap. Errors: PM_ERROR_INVALID_ARGUMENT
- * (no access, no block), PM_ERROR_UNALIGNED, PM_ERROR_IOVA_RANGE, PM_ERROR_OVERLAP, PM_ERROR_LIMIT,
- * PM_ERROR_LOCKED_MEMORY (ENOMEM), PM_ERROR_BAD_ADDRESS, PM_ERROR_MEMORY (for the ledger; or ENOMEM
- * though there is no locked-memory limit, or room in it), PM_ERROR_PERMISSION, PM_ERROR_BUSY,
- * PM_ERROR_NOT_FOUND (EPERM, EBUSY and ENODEV from the kernel), PM_ERROR_KERNEL;
- * PM_ERROR_QUARANTINED (a block failed, and those before it could not be removed: use
- * pm_iommu_purge()).
+ * PmIommuAuditFlags: what pm_iommu_audit() may rely on.
+ * @PM_IOMMU_AUDIT_SOLE_LOCKER: nobody else in this process has locked or unlocked memory since the
+ * first PmIommu of this kernel was opened, and no other thread maps or unmaps now: then the
+ * kernel's count of locked (type1: VmLck) or pinned (iommufd: VmPin) memory has to be what claims
+ * have mapped.
  */
-PM_EXPORT bool pm_iommu_map(PmIommu *iommu, uint64_t iova, void *host, uint64_t block_size,
-                            uint64_t n_blocks, PmIommuAccess access, GError **error);
+typedef enum {
+    PM_IOMMU_AUDIT_SOLE_LOCKER = 1 << 0,
+} PmIommuAuditFlags;
 
 /**
- * As pm_iommu_map(), for memory of a file: with iommufd, memfds and files of hugetlbfs are mapped
- * by file (IOMMU_IOAS_MAP_FILE) where the kernel can (Linux 6.13 and later), else by address, which
- * is found out by trying.
- * @host: where this process has the memory, as shared. @fd: the file, or -1 for none; it stays the
- * caller's. @file_offset: of @host in the file, a multiple of the host's page size.
- * Errors: those of pm_iommu_map(), PM_ERROR_UNALIGNED for @file_offset and PM_ERROR_BAD_ADDRESS for
- * a file that is too small among them; PM_ERROR_INVALID_ARGUMENT (@file_offset too large, @fd not
- * open).
+ * Proves that every mapping has one owner: claims do not overlap, none of their runs crosses their
+ * borders, their mappings add up to the address space's, nothing is unknown; and the kernel's own
+ * number of mappings agrees (type1: dma_avail has to be what the limit leaves).
+ * @flags: of PmIommuAuditFlags.
+ * Errors: PM_ERROR_QUARANTINED (unknown blocks: whose, where and why), PM_ERROR_AUDIT (the first
+ * difference), those of pm_iommu_query_available() and pm_iommu_query_locked_memory().
  */
-PM_EXPORT bool pm_iommu_map_file(PmIommu *iommu, uint64_t iova, void *host, int fd,
-                                 uint64_t file_offset, uint64_t block_size, uint64_t n_blocks,
-                                 PmIommuAccess access, GError **error);
-
-/**
- * Unmaps [@iova, @iova + @size) with one call. The range has to consist of whole mappings, without
- * a hole.
- *
- * Kernel: VFIO_IOMMU_UNMAP_DMA (vfio_iommu_type1.c, vfio_dma_do_unmap) or IOMMU_IOAS_UNMAP
- * (iommufd/io_pagetable.c); the size it returns is compared with @size. Errors:
- * PM_ERROR_INVALID_ARGUMENT (empty, or beyond 2^64-1), PM_ERROR_UNALIGNED, PM_ERROR_NO_MAPPING,
- * PM_ERROR_CUTS_MAPPING (these before the kernel is asked); PM_ERROR_MEMORY, PM_ERROR_PERMISSION,
- * PM_ERROR_BUSY, PM_ERROR_NOT_FOUND (ENOMEM, EPERM, EBUSY and ENODEV from the kernel),
- * PM_ERROR_KERNEL (nothing unmapped); PM_ERROR_UNMAP_MISMATCH (something, but not all, is unmapped,
- * or may be: ENOENT from iommufd, and EBUSY and EDEADLOCK for more than one mapping, after which it
- * does not say how much: use pm_iommu_purge()). After a mismatch the ledger still has the range as
- * mapped.
- */
-PM_EXPORT bool pm_iommu_unmap(PmIommu *iommu, uint64_t iova, uint64_t size, GError **error);
-
-/**
- * Unmaps everything with one call; nothing mapped is success, too.
- *
- * Kernel: VFIO_DMA_UNMAP_FLAG_ALL, since Linux 5.12, or IOMMU_IOAS_UNMAP of all addresses; the size
- * it returns is compared with what the ledger has. Errors: those of pm_iommu_unmap() that the
- * kernel can cause. After a failure the ledger is as before.
- */
-PM_EXPORT bool pm_iommu_unmap_all(PmIommu *iommu, GError **error);
-
-/**
- * Makes sure that nothing is mapped in [@iova, @iova + @size), whatever was known of it: unmaps,
- * then asks again until the kernel finds nothing left. The way out after PM_ERROR_QUARANTINED or
- * PM_ERROR_UNMAP_MISMATCH. Errors: those of pm_iommu_unmap() but for PM_ERROR_NO_MAPPING;
- * PM_ERROR_UNMAP_MISMATCH (the kernel goes on finding mappings; or, with iommufd, one that somebody
- * else has made reaches beyond the range). After an error the ledger has the range as before.
- */
-PM_EXPORT bool pm_iommu_purge(PmIommu *iommu, uint64_t iova, uint64_t size, GError **error);
+PM_EXPORT bool pm_iommu_audit(PmIommu *iommu, unsigned flags, GError **error);
 
 /**
  * Starts or stops to note which pages devices write. For all devices or none; of one that is

@@ -12,6 +12,7 @@
 #include <plugmap/error.h>
 #include <plugmap/fake.h>
 #include <plugmap/iommu.h>
+#include <plugmap/iommu_claim.h>
 #include <plugmap/kernel.h>
 #include <plugmap/log.h>
 #include <plugmap/mapper.h>

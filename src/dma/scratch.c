@@ -1,26 +1,25 @@
 /* SPDX-License-Identifier: MIT */
 #include "dma/scratch.h"
 
-#include <errno.h>
 #include <inttypes.h>
-#include <sys/mman.h>
+
+#include <plugmap/iommu_claim.h>
 
 #include "base/error_text.h"
 
 struct PmDmaScratch {
-    PmIommu *iommu;
-    void *memory;
-    uint64_t size;
-    uint64_t iova;
+    PmRam *ram;
+    PmIommuClaim *claim;
 };
 
-/* With a page between them, so that it is a run of its own. */
-static bool find_room(PmDmaScratch *scratch, uint64_t page, uint64_t avoid, uint64_t avoid_size,
-                      GError **error)
+/* Memory for a page between the engine's and what is to be avoided, so that it is a run of its
+ * own. */
+static bool find_room(PmIommu *iommu, uint64_t size, uint64_t page, uint64_t avoid,
+                      uint64_t avoid_size, uint64_t *found, GError **error)
 {
     uint64_t behind = avoid + avoid_size + page;
     size_t n_ranges;
-    const PmIovaRange *ranges = pm_iommu_get_iova_ranges(scratch->iommu, &n_ranges);
+    const PmIovaRange *ranges = pm_iommu_get_iova_ranges(iommu, &n_ranges);
 
     for (size_t i = 0; i < n_ranges; i++) {
         const uint64_t candidates[] = {ranges[i].start, behind};
@@ -28,69 +27,69 @@ static bool find_room(PmDmaScratch *scratch, uint64_t page, uint64_t avoid, uint
         for (size_t j = 0; j < G_N_ELEMENTS(candidates); j++) {
             uint64_t iova = candidates[j];
 
-            if (!pm_iommu_check_range(scratch->iommu, iova, scratch->size + page, NULL) ||
-                (iova < behind && avoid < iova + scratch->size + page))
+            if (!pm_iommu_check_range(iommu, iova, size + page, NULL) ||
+                (iova < behind && avoid < iova + size + page))
                 continue;
-            scratch->iova = iova;
+            *found = iova;
             return true;
         }
     }
     return pm_fail(error, PM_ERROR_UNSUPPORTED,
                    "there is no room for the DMA engine's 0x%" PRIx64
                    " bytes beside the region at 0x%" PRIx64,
-                   scratch->size, avoid);
+                   size, avoid);
 }
 
-static bool map(PmDmaScratch *scratch, GError **error)
+static PmIommuClaim *map(PmIommu *iommu, PmRam *ram, uint64_t iova, GError **error)
 {
-    void *memory =
-        mmap(NULL, scratch->size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    g_autofree char *name = NULL;
+    uint64_t size = pm_ram_get_size(ram);
+    const PmIommuClaimConfig config = {
+        .owner = "the DMA engine's memory",
+        .ram = ram,
+        .iova = iova,
+        .size = size,
+        .block_size = size,
+        .reserved_size = size,
+    };
+    g_autoptr(PmIommuClaim) claim = pm_iommu_claim_new(iommu, &config, error);
 
-    if (memory == MAP_FAILED) {
-        name = pm_errno_text(errno);
-        return pm_fail(error, PM_ERROR_MEMORY, "there is no memory for the DMA engine: %s", name);
-    }
-    scratch->memory = memory;
-    if (pm_iommu_map(scratch->iommu, scratch->iova, memory, scratch->size, 1, PM_IOMMU_READ_WRITE,
-                     error))
-        return true;
-    (void)munmap(memory, scratch->size);
-    return false;
+    if (claim == NULL || !pm_iommu_claim_map(claim, 0, size, 0, PM_IOMMU_READ_WRITE, error))
+        return NULL;
+    return g_steal_pointer(&claim);
 }
 
 PmDmaScratch *pm_dma_scratch_new(PmIommu *iommu, uint64_t avoid, uint64_t avoid_size,
                                  GError **error)
 {
-    g_autofree PmDmaScratch *scratch = g_new0(PmDmaScratch, 1);
+    g_autoptr(PmDmaScratch) scratch = g_new0(PmDmaScratch, 1);
     uint64_t page_sizes = pm_iommu_get_page_sizes(iommu);
     uint64_t page = page_sizes & -page_sizes;
+    uint64_t size = MAX(page, (uint64_t)PM_DMA_SCRATCH_PAGES * PM_DMA_PAGE);
+    uint64_t iova = 0;
 
-    scratch->iommu = iommu;
-    scratch->size = MAX(page, (uint64_t)PM_DMA_SCRATCH_PAGES * PM_DMA_PAGE);
-    if (!find_room(scratch, page, avoid, avoid_size, error) || !map(scratch, error))
+    if (!find_room(iommu, size, page, avoid, avoid_size, &iova, error))
         return NULL;
-    pm_iommu_ref(iommu);
-    return g_steal_pointer(&scratch);
+    scratch->ram = pm_ram_new(PM_RAM_ANONYMOUS, size, 0, error);
+    scratch->claim = scratch->ram != NULL ? map(iommu, scratch->ram, iova, error) : NULL;
+    return scratch->claim != NULL ? g_steal_pointer(&scratch) : NULL;
 }
 
-/* The memory of a mapping that cannot be removed stays: a device may be using it. */
+/* The memory of a mapping that cannot be removed stays, by the claim: a device may be using it. */
 void pm_dma_scratch_free(PmDmaScratch *scratch)
 {
     if (scratch == NULL)
         return;
-    if (pm_iommu_purge(scratch->iommu, scratch->iova, scratch->size, NULL))
-        (void)munmap(scratch->memory, scratch->size);
-    pm_iommu_unref(scratch->iommu);
+    pm_iommu_claim_unref(scratch->claim);
+    g_clear_pointer(&scratch->ram, pm_ram_unref);
     g_free(scratch);
 }
 
 void *pm_dma_scratch_get_memory(const PmDmaScratch *scratch)
 {
-    return scratch->memory;
+    return pm_ram_get_host(scratch->ram);
 }
 
 uint64_t pm_dma_scratch_get_iova(const PmDmaScratch *scratch)
 {
-    return scratch->iova;
+    return pm_iommu_claim_get_iova(scratch->claim);
 }

@@ -6,11 +6,13 @@
 #include "dma/engine.h"
 
 /* Maps zeroed memory outside of [@avoid, @avoid + @avoid_size), with a page between them at least.
- * Takes a reference to @iommu. Errors: PM_ERROR_UNSUPPORTED (no room), PM_ERROR_MEMORY, those of
- * pm_iommu_map(). */
+ * Errors: PM_ERROR_UNSUPPORTED (no room), PM_ERROR_MEMORY, those of pm_iommu_claim_new() and
+ * pm_iommu_claim_map(). */
 PmDmaScratch *pm_dma_scratch_new(PmIommu *iommu, uint64_t avoid, uint64_t avoid_size,
                                  GError **error);
 void pm_dma_scratch_free(PmDmaScratch *scratch);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(PmDmaScratch, pm_dma_scratch_free)
 
 void *pm_dma_scratch_get_memory(const PmDmaScratch *scratch);
 uint64_t pm_dma_scratch_get_iova(const PmDmaScratch *scratch);

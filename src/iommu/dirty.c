@@ -4,6 +4,8 @@
 
 #include <inttypes.h>
 
+#include <plugmap/size.h>
+
 #include "base/error_text.h"
 #include "vfio/device_node.h"
 
@@ -32,9 +34,9 @@ bool pm_iommu_set_dirty_tracking(PmIommu *iommu, bool enabled, GError **error)
 
     if (iommu->ops->set_dirty_tracking == NULL)
         return fail_unsupported(error);
-    pthread_mutex_lock(&iommu->lock);
+    pm_iommu_lock(iommu);
     set = iommu->ops->set_dirty_tracking(iommu, enabled, error);
-    pthread_mutex_unlock(&iommu->lock);
+    pm_iommu_unlock(iommu);
     return set;
 }
 
@@ -96,7 +98,8 @@ static bool read_run(PmIommu *iommu, const Reading *reading, PmIommuRun run, GEr
 {
     uint64_t alignment = run.iova | run.block_size;
     uint64_t unit = MIN(reading->page_size, alignment & -alignment);
-    uint64_t n_at_once = MAX(READ_BITS / (run.block_size / unit), 1);
+    /* Of unknown blocks each may be a hole, at which the kernel stops. */
+    uint64_t n_at_once = run.unknown ? 1 : MAX(READ_BITS / (run.block_size / unit), 1);
 
     while (run.n_blocks > 0) {
         uint64_t n_blocks = MIN(run.n_blocks, n_at_once);
@@ -116,7 +119,7 @@ static bool read_runs(PmIommu *iommu, const Reading *reading, GError **error)
     uint64_t at = reading->iova;
     PmIommuRun run;
 
-    while (pm_ledger_next_run(iommu->ledger, at, &run) && run.iova <= reading->last) {
+    while (pm_iommu_find_run(iommu, at, &run) && run.iova <= reading->last) {
         uint64_t n_asked = (reading->last - run.iova) / run.block_size + 1;
 
         run.n_blocks = MIN(run.n_blocks, n_asked);
@@ -129,16 +132,33 @@ static bool read_runs(PmIommu *iommu, const Reading *reading, GError **error)
     return true;
 }
 
+/* Whether a mapping has bytes on both sides of @at, which is not 0. */
+static bool is_cut(PmIommu *iommu, uint64_t at, PmIommuRun *run)
+{
+    return pm_iommu_find_run(iommu, at, run) && run->iova < at;
+}
+
 /* The IOMMU marks pages of its own size, up to that of a mapping: what lies outside of the range
  * would be forgotten, too, and the kernel would write its bits behind the bitmap. */
 static bool check_whole(PmIommu *iommu, const Reading *reading, GError **error)
 {
-    uint64_t at;
+    uint64_t size = reading->last - reading->iova + 1;
+    uint64_t at = reading->iova;
+    g_autofree char *size_text = NULL;
+    g_autofree char *block_text = NULL;
+    PmIommuRun run;
 
-    if (pm_ledger_check(iommu->ledger, reading->iova, reading->last, true, &at) != PM_LEDGER_CUT)
-        return true;
-    return pm_iommu_fail_cut(iommu, reading->iova, reading->last - reading->iova + 1, at,
-                             "dirty pages can be read only of whole mappings", error);
+    if (!is_cut(iommu, at, &run)) {
+        at = reading->last + 1;
+        if (at == 0 || !is_cut(iommu, at, &run))
+            return true;
+    }
+    size_text = pm_size_format(size);
+    block_text = pm_size_format(run.block_size);
+    return pm_fail(error, PM_ERROR_CUTS_MAPPING,
+                   "%s at I/O address 0x%" PRIx64 " would cut the mapping of %s at 0x%" PRIx64
+                   " at 0x%" PRIx64 ": dirty pages can be read only of whole mappings",
+                   size_text, reading->iova, block_text, run.iova, at);
 }
 
 static bool read_tracked(PmIommu *iommu, const Reading *reading, GError **error)
@@ -169,8 +189,8 @@ bool pm_iommu_read_dirty(PmIommu *iommu, uint64_t iova, uint64_t size, uint64_t 
                        " are not whole pages of 0x%" PRIx64 " bytes, or reach beyond 2^64",
                        size, iova, page_size);
     reading.bitmap = bitmap;
-    pthread_mutex_lock(&iommu->lock);
+    pm_iommu_lock(iommu);
     read = read_tracked(iommu, &reading, error);
-    pthread_mutex_unlock(&iommu->lock);
+    pm_iommu_unlock(iommu);
     return read;
 }

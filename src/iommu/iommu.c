@@ -6,19 +6,37 @@
 #include <plugmap/size.h>
 
 #include "base/error_text.h"
+#include "iommu/budget.h"
+#include "iommu/claim.h"
 #include "iommu/iommu_error.h"
-#include "iommu/kept_ranges.h"
 #include "iommu/kernel_calls.h"
-#include "vfio/device_node.h"
 
 void pm_iommu_init(PmIommu *iommu, const PmIommuOps *ops, PmKernel *kernel)
 {
     iommu->ops = ops;
     iommu->kernel = pm_kernel_ref(kernel);
-    iommu->ledger = pm_ledger_new();
-    iommu->kept = pm_kept_ranges_new();
+    iommu->claims = pm_range_map_new(sizeof(PmClaimRecord));
     pthread_mutex_init(&iommu->lock, NULL);
     g_atomic_ref_count_init(&iommu->references);
+    g_atomic_ref_count_init(&iommu->holders);
+    pm_budget_open(iommu);
+}
+
+bool pm_iommu_is_inherited(const PmIommu *iommu)
+{
+    return pm_kernel_is_inherited(iommu->kernel);
+}
+
+void pm_iommu_lock(PmIommu *iommu)
+{
+    if (!pm_iommu_is_inherited(iommu))
+        pthread_mutex_lock(&iommu->lock);
+}
+
+void pm_iommu_unlock(PmIommu *iommu)
+{
+    if (!pm_iommu_is_inherited(iommu))
+        pthread_mutex_unlock(&iommu->lock);
 }
 
 PmIommu *pm_iommu_ref(PmIommu *iommu)
@@ -62,19 +80,36 @@ static void free_geometries(PmIommuGeometry *geometry)
     }
 }
 
+void pm_iommu_drop_holder(PmIommu *iommu)
+{
+    if (!g_atomic_ref_count_dec(&iommu->holders))
+        return;
+    pm_budget_close(iommu);
+    pm_kernel_unref(iommu->kernel);
+    pm_range_map_free(iommu->claims);
+    pthread_mutex_destroy(&iommu->lock);
+    free_geometries(iommu->geometry);
+    g_free(iommu);
+}
+
+/* The mappings of a process that has inherited them are not its own to end. */
+static void close_files(PmIommu *iommu)
+{
+    bool gone = pm_iommu_is_inherited(iommu) || iommu->ops->end(iommu);
+
+    iommu->closed = true;
+    pm_claims_close(iommu, gone);
+    iommu->ops->free(iommu);
+}
+
 void pm_iommu_unref(PmIommu *iommu)
 {
     if (!g_atomic_ref_count_dec(&iommu->references))
         return;
-    if (!pm_kernel_is_inherited(iommu->kernel))
-        iommu->ops->end(iommu);
-    iommu->ops->free(iommu);
-    pm_kernel_unref(iommu->kernel);
-    pm_ledger_free(iommu->ledger);
-    g_array_unref(iommu->kept);
-    pthread_mutex_destroy(&iommu->lock);
-    free_geometries(iommu->geometry);
-    g_free(iommu);
+    pm_iommu_lock(iommu);
+    close_files(iommu);
+    pm_iommu_unlock(iommu);
+    pm_iommu_drop_holder(iommu);
 }
 
 uint64_t pm_iommu_get_page_sizes(const PmIommu *iommu)
@@ -91,91 +126,37 @@ const PmIovaRange *pm_iommu_get_iova_ranges(const PmIommu *iommu, size_t *n_rang
 }
 
 /* What the device does not reach would fail only when it is mapped. */
-static bool check_kept(PmIommu *iommu, const char *device, GError **error)
+static bool check_claims(PmIommu *iommu, const char *device, GError **error)
 {
-    const PmIommuGeometry *geometry = pm_iommu_geometry(iommu);
-    const PmIovaRange *outside =
-        pm_kept_ranges_find_outside(iommu->kept, geometry->ranges, geometry->n_ranges);
+    const PmIommuClaim *outside = pm_claim_find_outside(iommu);
 
     if (outside == NULL)
         return true;
     (void)iommu->ops->detach(iommu, device, NULL);
     return pm_fail(error, PM_ERROR_IOVA_RANGE,
-                   "%s cannot be attached: it has not all of the I/O addresses 0x%" PRIx64
-                   "–0x%" PRIx64 ", which are kept for a region. Move the region, or give the "
-                   "device an address space of its own",
-                   device, outside->start, outside->last);
+                   "%s cannot be attached: it does not reach all of the I/O addresses 0x%" PRIx64
+                   "-0x%" PRIx64 " that %s has claimed. Move that, or give the device an address "
+                   "space of its own",
+                   device, outside->iova, outside->last, outside->owner);
 }
 
 bool pm_iommu_attach(PmIommu *iommu, const char *device, GError **error)
 {
     bool attached;
 
-    pthread_mutex_lock(&iommu->lock);
-    attached = iommu->ops->attach(iommu, device, error) && check_kept(iommu, device, error);
-    pthread_mutex_unlock(&iommu->lock);
+    pm_iommu_lock(iommu);
+    attached = iommu->ops->attach(iommu, device, error) && check_claims(iommu, device, error);
+    pm_iommu_unlock(iommu);
     return attached;
-}
-
-/* The lock is held. */
-static bool keep(PmIommu *iommu, PmIovaRange range, GError **error)
-{
-    PmIovaRange other;
-    int result = 0;
-
-    if (!pm_kept_ranges_add(iommu->kept, range, &other))
-        return pm_fail(error, PM_ERROR_OVERLAP,
-                       "the I/O addresses 0x%" PRIx64 "–0x%" PRIx64
-                       " cannot be kept: they overlap 0x%" PRIx64 "–0x%" PRIx64
-                       ", which are kept already",
-                       range.start, range.last, other.start, other.last);
-    if (iommu->ops->keep != NULL)
-        result = iommu->ops->keep(iommu, iommu->kept);
-    if (result == 0)
-        return true;
-    (void)pm_kept_ranges_remove(iommu->kept, range);
-    return pm_vfio_fail_ioctl(error, -result, PM_SEE_KERNEL_LOG,
-                              "keeping the I/O addresses 0x%" PRIx64 "–0x%" PRIx64, range.start,
-                              range.last);
-}
-
-bool pm_iommu_keep_range(PmIommu *iommu, uint64_t iova, uint64_t size, GError **error)
-{
-    const PmIovaRange range = {iova, iova + (size - 1)};
-    bool kept;
-
-    if (!pm_iommu_check_range(iommu, iova, size, error))
-        return false;
-    pthread_mutex_lock(&iommu->lock);
-    kept = keep(iommu, range, error);
-    pthread_mutex_unlock(&iommu->lock);
-    return kept;
-}
-
-/* A kernel that does not follow goes on keeping more than it has to. */
-bool pm_iommu_release_range(PmIommu *iommu, uint64_t iova, uint64_t size, GError **error)
-{
-    const PmIovaRange range = {iova, iova + (size - 1)};
-    bool released;
-
-    pthread_mutex_lock(&iommu->lock);
-    released = pm_kept_ranges_remove(iommu->kept, range);
-    if (released && iommu->ops->keep != NULL)
-        (void)iommu->ops->keep(iommu, iommu->kept);
-    pthread_mutex_unlock(&iommu->lock);
-    if (released)
-        return true;
-    return pm_fail(error, PM_ERROR_NOT_FOUND,
-                   "0x%" PRIx64 " bytes at I/O address 0x%" PRIx64 " are not kept", size, iova);
 }
 
 bool pm_iommu_detach(PmIommu *iommu, const char *device, GError **error)
 {
     bool detached;
 
-    pthread_mutex_lock(&iommu->lock);
+    pm_iommu_lock(iommu);
     detached = iommu->ops->detach(iommu, device, error);
-    pthread_mutex_unlock(&iommu->lock);
+    pm_iommu_unlock(iommu);
     return detached;
 }
 
@@ -183,9 +164,9 @@ int pm_iommu_open_device(PmIommu *iommu, const char *device, GError **error)
 {
     int fd;
 
-    pthread_mutex_lock(&iommu->lock);
+    pm_iommu_lock(iommu);
     fd = iommu->ops->open_device(iommu, device, error);
-    pthread_mutex_unlock(&iommu->lock);
+    pm_iommu_unlock(iommu);
     return fd;
 }
 
@@ -193,9 +174,9 @@ bool pm_iommu_has_device(PmIommu *iommu, const char *device)
 {
     bool found;
 
-    pthread_mutex_lock(&iommu->lock);
+    pm_iommu_lock(iommu);
     found = iommu->ops->has_device(iommu, device);
-    pthread_mutex_unlock(&iommu->lock);
+    pm_iommu_unlock(iommu);
     return found;
 }
 
@@ -208,9 +189,9 @@ uint64_t pm_iommu_get_n_mappings(PmIommu *iommu)
 {
     uint64_t n_mappings;
 
-    pthread_mutex_lock(&iommu->lock);
-    n_mappings = pm_ledger_n_mappings(iommu->ledger);
-    pthread_mutex_unlock(&iommu->lock);
+    pm_iommu_lock(iommu);
+    n_mappings = iommu->n_mappings;
+    pm_iommu_unlock(iommu);
     return n_mappings;
 }
 
@@ -218,9 +199,9 @@ uint64_t pm_iommu_get_pinned_bytes(PmIommu *iommu)
 {
     uint64_t n_bytes;
 
-    pthread_mutex_lock(&iommu->lock);
-    n_bytes = pm_ledger_n_bytes(iommu->ledger);
-    pthread_mutex_unlock(&iommu->lock);
+    pm_iommu_lock(iommu);
+    n_bytes = iommu->n_bytes;
+    pm_iommu_unlock(iommu);
     return n_bytes;
 }
 
@@ -229,38 +210,13 @@ bool pm_iommu_query_available(PmIommu *iommu, uint64_t *n_mappings, GError **err
     return iommu->ops->query_available(iommu, n_mappings, error);
 }
 
-static bool fail_locked_query(int error_number, GError **error)
-{
-    g_autofree char *name = pm_errno_text(error_number);
-
-    return pm_fail(error, PM_ERROR_KERNEL,
-                   "the locked-memory limit cannot be read: %s; check that /proc is mounted", name);
-}
-
 bool pm_iommu_query_locked_memory(PmIommu *iommu, PmLockedMemory *locked, GError **error)
 {
     int result = iommu->kernel->ops->locked_memory(iommu->kernel, locked);
 
     if (result == 0 && iommu->ops->counts_pinned)
         locked->used = locked->pinned;
-    return result == 0 || fail_locked_query(-result, error);
-}
-
-/* What is in use is asked for only where there is a limit: it takes longer than a MAP. */
-static bool check_locked(PmIommu *iommu, uint64_t n_bytes, GError **error)
-{
-    PmLockedMemory locked;
-    int result = iommu->kernel->ops->lock_limit(iommu->kernel, &locked);
-
-    if (result < 0)
-        return fail_locked_query(-result, error);
-    if (locked.waived || locked.limit == UINT64_MAX)
-        return true;
-    if (!pm_iommu_query_locked_memory(iommu, &locked, error))
-        return false;
-    if (locked.used <= locked.limit && n_bytes <= locked.limit - locked.used)
-        return true;
-    return pm_iommu_fail_locked(&locked, n_bytes, error);
+    return result == 0 || pm_iommu_fail_locked_query(-result, error);
 }
 
 bool pm_iommu_check_aligned(const PmIommu *iommu, const char *what, uint64_t value, GError **error)
@@ -309,34 +265,21 @@ bool pm_iommu_check_range(const PmIommu *iommu, uint64_t iova, uint64_t size, GE
     return pm_iommu_check_blocks(iommu, iova, size, pm_iommu_page_size(iommu), error);
 }
 
-bool pm_iommu_check_limit(PmIommu *iommu, uint64_t n_mappings, uint64_t n_bytes,
-                          uint64_t block_size, GError **error)
+bool pm_iommu_find_run(PmIommu *iommu, uint64_t iova, PmIommuRun *run)
 {
-    uint64_t n_used = pm_ledger_n_mappings(iommu->ledger);
+    PmIommuClaim *claim = pm_claim_find(iommu, iova);
 
-    if (n_used <= iommu->mapping_limit && n_mappings <= iommu->mapping_limit - n_used)
-        return true;
-    return pm_iommu_fail_limit(iommu, n_mappings, n_bytes, block_size, n_used,
-                               pm_ledger_n_bytes(iommu->ledger), error);
-}
-
-bool pm_iommu_check_budget(PmIommu *iommu, uint64_t n_mappings, uint64_t n_bytes,
-                           uint64_t block_size, GError **error)
-{
-    bool fits;
-
-    pthread_mutex_lock(&iommu->lock);
-    fits = pm_iommu_check_limit(iommu, n_mappings, n_bytes, block_size, error);
-    pthread_mutex_unlock(&iommu->lock);
-    return fits && check_locked(iommu, n_bytes, error);
+    while (claim != NULL && !pm_ledger_next_run(claim->ledger, MAX(iova, claim->iova), run))
+        claim = pm_claim_next(claim);
+    return claim != NULL;
 }
 
 bool pm_iommu_next_run(PmIommu *iommu, uint64_t iova, PmIommuRun *run)
 {
     bool found;
 
-    pthread_mutex_lock(&iommu->lock);
-    found = pm_ledger_next_run(iommu->ledger, iova, run);
-    pthread_mutex_unlock(&iommu->lock);
+    pm_iommu_lock(iommu);
+    found = pm_iommu_find_run(iommu, iova, run);
+    pm_iommu_unlock(iommu);
     return found;
 }

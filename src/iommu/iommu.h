@@ -7,9 +7,9 @@
 
 #include <plugmap/iommu.h>
 
-#include "iommu/ledger.h"
+#include "base/range_map.h"
 
-/* What one pm_iommu_map_file() asks for; checked. */
+/* What one pm_iommu_claim_map() asks for; checked. */
 typedef struct {
     uint64_t iova;
     uint64_t host;
@@ -28,14 +28,20 @@ typedef struct {
     const char *sentence;
 } PmIommuCause;
 
+/* What the kernel says of a range. */
+typedef enum {
+    PM_IOMMU_ABSENT,  /* it has no mapping with a byte there */
+    PM_IOMMU_PRESENT, /* it has one */
+    PM_IOMMU_UNSURE,  /* it does not say */
+} PmIommuPresence;
+
 /*
- * PmIommuOps: a back end. Called with the lock held, except @query_available and @free.
+ * PmIommuOps: a back end. Called with the lock held, except @query_available.
  * @map: maps block by block until one fails; @n_mapped says how many are mapped. Returns 0 or
  * -errno.
- * @unmap, @unmap_all: one call to the kernel; @n_bytes is what it says it unmapped. Returns 0 or
- *     -errno.
- * @is_mapped: whether the kernel has a mapping of a page; NULL: the kernel tells mappings
- * that are partly in a range from none.
+ * @unmap: one call to the kernel; @n_bytes is what it says it unmapped. Returns 0 or -errno.
+ * @probe: asks the kernel whether anything is mapped in a range, by a MAP that cannot succeed.
+ * @maps_by_file: whether @map will map this by its file.
  * @query_available: as pm_iommu_query_available().
  * @attach, @detach, @open_device: as pm_iommu_attach(), pm_iommu_detach(), pm_iommu_open_device().
  * @has_device: whether a device is attached.
@@ -45,7 +51,8 @@ typedef struct {
  * @set_dirty_tracking: as pm_iommu_set_dirty_tracking(); sets PmIommu.tracks_dirty. @read_dirty:
  * sets the bits of pages written since the last call, of a range without a hole, of whole mappings;
  * returns 0 or -errno. NULL: there is none.
- * @free: closes the back end's files. The struct itself is freed behind it.
+ * @end: ends every mapping by calls, because closing does not where registers are still mapped;
+ * whether that alone shows that none is left. @free: closes the back end's files. The struct stays.
  * @map_causes, @unmap_causes: what the kernel's errors mean.
  * @stops_halfway: errnos, and a 0 behind them, with which @unmap can end when some of the range's
  * mappings are gone already; NULL: none.
@@ -56,8 +63,8 @@ typedef struct {
 typedef struct {
     int (*map)(PmIommu *iommu, const PmIommuRequest *request, uint64_t *n_mapped);
     int (*unmap)(PmIommu *iommu, uint64_t iova, uint64_t size, uint64_t *n_bytes);
-    int (*unmap_all)(PmIommu *iommu, uint64_t *n_bytes);
-    bool (*is_mapped)(PmIommu *iommu, uint64_t iova);
+    PmIommuPresence (*probe)(PmIommu *iommu, uint64_t iova, uint64_t size);
+    bool (*maps_by_file)(const PmIommu *iommu, const PmIommuRequest *request);
     bool (*query_available)(PmIommu *iommu, uint64_t *n_mappings, GError **error);
     bool (*attach)(PmIommu *iommu, const char *device, GError **error);
     bool (*detach)(PmIommu *iommu, const char *device, GError **error);
@@ -67,9 +74,8 @@ typedef struct {
     bool (*set_dirty_tracking)(PmIommu *iommu, bool enabled, GError **error);
     int (*read_dirty)(PmIommu *iommu, uint64_t iova, uint64_t size, uint64_t page_size,
                       uint64_t *bitmap);
-    /* Ends every mapping by calls, because closing does not where registers are still mapped. */
-    void (*end)(PmIommu *iommu);
-    void (*free)(PmIommu *iommu); /* closes the files */
+    bool (*end)(PmIommu *iommu);
+    void (*free)(PmIommu *iommu);
     const PmIommuCause *map_causes;
     const PmIommuCause *unmap_causes;
     const int *stops_halfway;
@@ -89,14 +95,18 @@ typedef struct PmIommuGeometry {
 /* Back ends embed this first, allocated with g_new0(). */
 struct PmIommu {
     const PmIommuOps *ops;
-    gatomicrefcount references;
-    PmKernel *kernel;          /* tells, too, whether this is a copy in a forked child */
-    PmIommuGeometry *geometry; /* read with pm_iommu_geometry() */
-    uint64_t mapping_limit;    /* stays as it is once the address space is open */
-    pthread_mutex_t lock;      /* not GMutex, which the thread sanitizer does not see */
-    PmLedger *ledger;          /* under the lock */
-    GArray *kept;              /* under the lock; kept_ranges.h */
-    bool tracks_dirty;         /* under the lock */
+    gatomicrefcount references; /* the last one closes the files */
+    gatomicrefcount holders;    /* of this struct: claims outlive the files */
+    PmKernel *kernel;           /* tells, too, whether this is a copy in a forked child */
+    PmIommuGeometry *geometry;  /* read with pm_iommu_geometry() */
+    uint64_t mapping_limit;     /* stays as it is once the address space is open */
+    pthread_mutex_t lock;       /* of all below; not GMutex, which the thread sanitizer misses */
+    PmRangeMap *claims;         /* of PmClaimRecord (claim.h) */
+    uint64_t n_mappings;        /* mapped or unknown */
+    uint64_t n_bytes;
+    uint64_t n_committed; /* mappings: of each claim what it has or what it has reserved */
+    bool tracks_dirty;
+    bool closed;
 };
 
 /* Gives @iommu its first reference, so that pm_iommu_unref() cleans up after a failed opening.
@@ -127,12 +137,18 @@ bool pm_iommu_check_blocks(const PmIommu *iommu, uint64_t iova, uint64_t size, u
 /* Whether a device is attached, be it only by pm_iommu_open_device(). */
 bool pm_iommu_has_device(PmIommu *iommu, const char *device);
 
-/* A range that has to consist of whole mappings cuts one at @at. The lock is held. */
-bool pm_iommu_fail_cut(PmIommu *iommu, uint64_t iova, uint64_t size, uint64_t at,
-                       const char *advice, GError **error);
+/* As pm_iommu_next_run(). The lock is held. */
+bool pm_iommu_find_run(PmIommu *iommu, uint64_t iova, PmIommuRun *run);
 
-/* The ledger has room for @n_mappings more. The lock is held. */
-bool pm_iommu_check_limit(PmIommu *iommu, uint64_t n_mappings, uint64_t n_bytes,
-                          uint64_t block_size, GError **error);
+/* Takes and gives back the lock; a child made by fork() has but one thread, and the lock as it was.
+ */
+void pm_iommu_lock(PmIommu *iommu);
+void pm_iommu_unlock(PmIommu *iommu);
+
+/* In a child made by fork(): the kernel's objects are the parent's. */
+bool pm_iommu_is_inherited(const PmIommu *iommu);
+
+/* Drops a holder of the struct's memory; closed by then. */
+void pm_iommu_drop_holder(PmIommu *iommu);
 
 #endif

@@ -30,9 +30,9 @@ static uint64_t saturating_sum(uint64_t a, uint64_t b)
 }
 
 /* The limit, in KiB as the shell takes it, that has room for n_bytes more. */
-static uint64_t kib_needed(const PmLockedMemory *locked, uint64_t n_bytes)
+static uint64_t kib_needed(uint64_t n_used, uint64_t n_bytes)
 {
-    return saturating_sum(saturating_sum(locked->used, n_bytes), PM_KIB - 1) / PM_KIB;
+    return saturating_sum(saturating_sum(n_used, n_bytes), PM_KIB - 1) / PM_KIB;
 }
 
 #define FREE_KERNEL_MEMORY "free some on the host, or raise memory.max of this process's cgroup"
@@ -122,19 +122,11 @@ static bool stops_halfway(const PmIommu *iommu, int error_number)
     return at != NULL && *at != 0;
 }
 
-static bool is_one_mapping(const PmIommu *iommu, uint64_t iova, uint64_t size)
-{
-    PmIommuRun run;
-
-    return pm_ledger_next_run(iommu->ledger, iova, &run) && run.iova == iova &&
-           run.block_size == size;
-}
-
-bool pm_iommu_fail_unmap(const PmIommu *iommu, uint64_t iova, uint64_t size, int error_number,
-                         GError **error)
+bool pm_iommu_fail_unmap(const PmIommu *iommu, uint64_t iova, uint64_t size, uint64_t block_size,
+                         int error_number, GError **error)
 {
     const PmIommuCause *cause = find_cause(iommu->ops->unmap_causes, error_number);
-    bool in_part = stops_halfway(iommu, error_number) && !is_one_mapping(iommu, iova, size);
+    bool in_part = stops_halfway(iommu, error_number) && size > block_size;
     g_autofree char *size_text = pm_size_format(size);
     g_autofree char *name = pm_errno_text(error_number);
 
@@ -234,69 +226,86 @@ static uint64_t smallest_block(uint64_t n_bytes, uint64_t block_size, uint64_t m
     return block;
 }
 
+/* Empty, or «, 3 more reserved». */
+static char *describe_reserved(const char *count, bool any)
+{
+    return any ? g_strdup_printf(", %s more reserved", count) : g_strdup("");
+}
+
 bool pm_iommu_fail_limit(const PmIommu *iommu, uint64_t n_mappings, uint64_t n_bytes,
-                         uint64_t block_size, uint64_t n_used, uint64_t bytes_used, GError **error)
+                         uint64_t block_size, GError **error)
 {
     uint64_t limit = iommu->mapping_limit;
-    uint64_t room = limit - MIN(n_used, limit);
-    uint64_t fits = 0;
+    uint64_t n_reserved = iommu->n_committed - iommu->n_mappings;
+    uint64_t room = limit - MIN(iommu->n_committed, limit);
+    uint64_t fits = smallest_block(n_bytes, block_size, room);
     g_autofree char *fits_text = NULL;
-    g_autofree char *needed_text = NULL;
-    g_autofree char *limit_text = NULL;
-    g_autofree char *used_text = NULL;
-    g_autofree char *room_text = NULL;
+    g_autofree char *needed_text = pm_counted(n_mappings, "more mapping");
+    g_autofree char *limit_text = pm_count_text(limit);
+    g_autofree char *used_text = pm_count_text(iommu->n_mappings);
+    g_autofree char *reserved_text = pm_count_text(n_reserved);
+    g_autofree char *reserved = describe_reserved(reserved_text, n_reserved > 0);
+    g_autofree char *room_text = pm_count_text(room);
 
-    if (block_size > 0)
-        fits = smallest_block(n_bytes, block_size, room);
     /* With no room at all, what is mapped has to be of larger blocks, too. */
-    if (block_size > 0 && room == 0 && bytes_used <= UINT64_MAX - n_bytes)
-        fits = smallest_block(bytes_used + n_bytes, block_size, limit);
+    if (room == 0 && iommu->n_bytes <= UINT64_MAX - n_bytes)
+        fits = smallest_block(iommu->n_bytes + n_bytes, block_size, limit);
+    /* No larger block helps a claim of one block. */
+    if (n_mappings == 1 && room == 0 && iommu->n_mappings == 0)
+        fits = 0;
     fits_text = pm_size_format(fits);
-    needed_text = pm_counted(n_mappings, "more mapping");
-    limit_text = pm_count_text(limit);
-    used_text = pm_count_text(n_used);
-    room_text = pm_count_text(room);
     return pm_fail(error, PM_ERROR_LIMIT,
-                   "%s would exceed the container's limit of %s (%s in use, room "
+                   "%s would exceed the container's limit of %s (%s in use%s, room "
                    "for %s): %s%s%sraise " PM_IOMMU_ENTRY_LIMIT " to %" PRIu64
                    " before the container is opened, or use the back end iommufd, which has no "
                    "such limit",
-                   needed_text, limit_text, used_text, room_text,
+                   needed_text, limit_text, used_text, reserved, room_text,
                    fits > 0 ? "use blocks of at least " : "", fits > 0 ? fits_text : "",
-                   fits > 0 ? ", or " : "", saturating_sum(n_used, n_mappings));
+                   fits > 0 ? ", or " : "", saturating_sum(iommu->n_committed, n_mappings));
 }
 
-bool pm_iommu_fail_locked(const PmLockedMemory *locked, uint64_t n_bytes, GError **error)
+bool pm_iommu_fail_locked_query(int error_number, GError **error)
+{
+    g_autofree char *name = pm_errno_text(error_number);
+
+    return pm_fail(error, PM_ERROR_KERNEL,
+                   "the locked-memory limit cannot be read: %s; check that /proc is mounted", name);
+}
+
+bool pm_iommu_fail_locked(const PmLockedMemory *locked, uint64_t n_bytes, uint64_t n_reserved,
+                          GError **error)
 {
     g_autofree char *needed = pm_size_format(n_bytes);
     g_autofree char *used = pm_size_format(locked->used);
     g_autofree char *limit = pm_size_format(locked->limit);
+    g_autofree char *reserved_text = pm_size_format(n_reserved);
+    g_autofree char *reserved = describe_reserved(reserved_text, n_reserved > 0);
 
-    return pm_fail(
-        error, PM_ERROR_LOCKED_MEMORY,
-        "%s more of locked memory are needed, and %s of the limit of %s are in use: " RAISE_LOCKED(
-            " %" PRIu64),
-        needed, used, limit, kib_needed(locked, n_bytes));
+    return pm_fail(error, PM_ERROR_LOCKED_MEMORY,
+                   "%s more of locked memory are needed, and %s of the limit of %s are in "
+                   "use%s: " RAISE_LOCKED(" %" PRIu64),
+                   needed, used, limit, reserved,
+                   kib_needed(saturating_sum(locked->used, n_reserved), n_bytes));
 }
 
 /* «3 mappings at I/O addresses 0x…–0x…» */
-static char *describe_contents(const PmIommu *iommu)
+static char *describe_contents(PmIommu *iommu)
 {
-    g_autofree char *mappings = pm_counted(pm_ledger_n_mappings(iommu->ledger), "mapping");
+    g_autofree char *mappings = pm_counted(iommu->n_mappings, "mapping");
     uint64_t first = 0;
     uint64_t last = 0;
     PmIommuRun run;
 
-    if (!pm_ledger_next_run(iommu->ledger, 0, &run))
+    if (!pm_iommu_find_run(iommu, 0, &run))
         return g_strdup("no mapping");
     first = run.iova;
     do
         last = run.iova + (run.block_size * run.n_blocks - 1);
-    while (last < UINT64_MAX && pm_ledger_next_run(iommu->ledger, last + 1, &run));
+    while (last < UINT64_MAX && pm_iommu_find_run(iommu, last + 1, &run));
     return g_strdup_printf("%s at I/O addresses 0x%" PRIx64 "–0x%" PRIx64, mappings, first, last);
 }
 
-void pm_iommu_add_contents(const PmIommu *iommu, GError **error)
+void pm_iommu_add_contents(PmIommu *iommu, GError **error)
 {
     g_autofree char *contents = NULL;
     g_autofree char *ranges = NULL;

@@ -21,22 +21,28 @@
 bool pm_iommu_fail_map(PmIommu *iommu, const PmIommuRequest *request, uint64_t n_mapped,
                        int error_number, GError **error);
 
-bool pm_iommu_fail_unmap(const PmIommu *iommu, uint64_t iova, uint64_t size, int error_number,
-                         GError **error);
+/* @block_size: of the mappings in the range. */
+bool pm_iommu_fail_unmap(const PmIommu *iommu, uint64_t iova, uint64_t size, uint64_t block_size,
+                         int error_number, GError **error);
 
 /* The range is in no valid one: which there are, and the nearest multiple of @alignment that fits.
  */
 bool pm_iommu_fail_range(const PmIommu *iommu, uint64_t iova, uint64_t size, uint64_t alignment,
                          GError **error);
 
-/* @n_mappings more (of @block_size each, or 0) do not fit beside the @n_used that are there. */
+/* @n_mappings more of @block_size do not fit beside what is in use and reserved. The lock is held.
+ */
 bool pm_iommu_fail_limit(const PmIommu *iommu, uint64_t n_mappings, uint64_t n_bytes,
-                         uint64_t block_size, uint64_t n_used, uint64_t bytes_used, GError **error);
+                         uint64_t block_size, GError **error);
 
-bool pm_iommu_fail_locked(const PmLockedMemory *locked, uint64_t n_bytes, GError **error);
+/* @n_reserved: bytes that claims have reserved beside what is in use. */
+bool pm_iommu_fail_locked(const PmLockedMemory *locked, uint64_t n_bytes, uint64_t n_reserved,
+                          GError **error);
+
+bool pm_iommu_fail_locked_query(int error_number, GError **error);
 
 /* Puts before an error of attaching another device what is mapped and which addresses are valid, if
  * it is about these (PM_ERROR_IOVA_RANGE). The lock is held. */
-void pm_iommu_add_contents(const PmIommu *iommu, GError **error);
+void pm_iommu_add_contents(PmIommu *iommu, GError **error);
 
 #endif

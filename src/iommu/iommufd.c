@@ -245,15 +245,14 @@ static bool iommufd_has_device(PmIommu *iommu, const char *device)
 
 /* The devices first: what they are attached to cannot be destroyed. Destroyed, not only closed: a
  * device whose registers are still mapped somewhere keeps the iommufd open. */
-static void iommufd_end(PmIommu *iommu)
+static bool iommufd_end(PmIommu *iommu)
 {
     PmIommufd *iommufd = (PmIommufd *)iommu;
     struct iommu_destroy destroy = {.size = sizeof destroy, .id = iommufd->ioas};
 
     pm_vfio_device_set_detach_all(&iommufd->devices);
     pm_iommufd_drop_page_tables(iommufd, 0);
-    if (iommufd->ioas != 0)
-        (void)pm_iommufd_ioctl(iommufd, IOMMU_DESTROY, &destroy);
+    return iommufd->ioas == 0 || pm_iommufd_ioctl(iommufd, IOMMU_DESTROY, &destroy) == 0;
 }
 
 static void iommufd_free(PmIommu *iommu)
@@ -269,8 +268,8 @@ static void iommufd_free(PmIommu *iommu)
 static const PmIommuOps iommufd_ops = {
     .map = pm_iommufd_map,
     .unmap = pm_iommufd_unmap,
-    .unmap_all = pm_iommufd_unmap_all,
-    .is_mapped = pm_iommufd_is_mapped,
+    .probe = pm_iommufd_probe,
+    .maps_by_file = pm_iommufd_maps_by_file,
     .query_available = iommufd_query_available,
     .attach = iommufd_attach,
     .detach = iommufd_detach,

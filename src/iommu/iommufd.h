@@ -26,8 +26,8 @@ bool pm_iommufd_can_map_files(const PmIommufd *iommufd);
 /* PmIommuOps of these names. */
 int pm_iommufd_map(PmIommu *iommu, const PmIommuRequest *request, uint64_t *n_mapped);
 int pm_iommufd_unmap(PmIommu *iommu, uint64_t iova, uint64_t size, uint64_t *n_bytes);
-int pm_iommufd_unmap_all(PmIommu *iommu, uint64_t *n_bytes);
-bool pm_iommufd_is_mapped(PmIommu *iommu, uint64_t iova);
+PmIommuPresence pm_iommufd_probe(PmIommu *iommu, uint64_t iova, uint64_t size);
+bool pm_iommufd_maps_by_file(const PmIommu *iommu, const PmIommuRequest *request);
 extern const PmIommuCause pm_iommufd_map_causes[];
 extern const PmIommuCause pm_iommufd_unmap_causes[];
 extern const int pm_iommufd_unmap_stops_halfway[];

@@ -65,64 +65,61 @@ static uint32_t map_flags(const PmIommuRequest *request)
     return flags;
 }
 
-static int map_by_address(const PmIommufd *iommufd, const PmIommuRequest *request,
-                          uint64_t *n_mapped)
+static int map_by_address(const PmIommufd *iommufd, const PmIommuRequest *request, uint64_t block)
 {
     struct iommu_ioas_map map = {
         .size = sizeof map,
         .flags = map_flags(request),
         .ioas_id = iommufd->ioas,
-        .user_va = request->host + *n_mapped * request->block_size,
+        .user_va = request->host + block * request->block_size,
         .length = request->block_size,
-        .iova = request->iova + *n_mapped * request->block_size,
+        .iova = request->iova + block * request->block_size,
     };
 
-    for (; *n_mapped < request->n_blocks; ++*n_mapped) {
-        int result = pm_iommufd_ioctl(iommufd, IOMMU_IOAS_MAP, &map);
-
-        if (result < 0)
-            return result;
-        map.user_va += request->block_size;
-        map.iova += request->block_size;
-    }
-    return 0;
+    return pm_iommufd_ioctl(iommufd, IOMMU_IOAS_MAP, &map);
 }
 
-static int map_by_file(const PmIommufd *iommufd, const PmIommuRequest *request, uint64_t *n_mapped)
+static int map_by_file(const PmIommufd *iommufd, const PmIommuRequest *request, uint64_t block)
 {
     struct iommu_ioas_map_file map = {
         .size = sizeof map,
         .flags = map_flags(request),
         .ioas_id = iommufd->ioas,
         .fd = request->fd,
-        .start = request->file_offset,
+        .start = request->file_offset + block * request->block_size,
         .length = request->block_size,
-        .iova = request->iova,
+        .iova = request->iova + block * request->block_size,
     };
 
-    for (; *n_mapped < request->n_blocks; ++*n_mapped) {
-        int result = pm_iommufd_ioctl(iommufd, IOMMU_IOAS_MAP_FILE, &map);
-
-        if (result < 0)
-            return result;
-        map.start += request->block_size;
-        map.iova += request->block_size;
-    }
-    return 0;
+    return pm_iommufd_ioctl(iommufd, IOMMU_IOAS_MAP_FILE, &map);
 }
 
-/* The kernel takes only memfds and files of hugetlbfs, which EINVAL for the first block says. */
+bool pm_iommufd_maps_by_file(const PmIommu *iommu, const PmIommuRequest *request)
+{
+    return request->fd >= 0 && ((const PmIommufd *)iommu)->maps_files;
+}
+
+/* What the kernel may say of a file that it could map by address: one that is no memfd and not of
+ * hugetlbfs (EINVAL, EBADF), sealed (EPERM), or whose hugetlb pages it miscounts (ENOMEM). */
+static bool may_be_the_files(int result)
+{
+    return result == -EINVAL || result == -EBADF || result == -EPERM || result == -EOPNOTSUPP ||
+           result == -ENOMEM;
+}
+
+/* Block by block, so that one that cannot be mapped by its file is no hindrance to the others. */
 int pm_iommufd_map(PmIommu *iommu, const PmIommuRequest *request, uint64_t *n_mapped)
 {
     const PmIommufd *iommufd = (const PmIommufd *)iommu;
-    int result;
+    bool by_file = pm_iommufd_maps_by_file(iommu, request);
+    int result = 0;
 
-    *n_mapped = 0;
-    if (request->fd < 0 || !iommufd->maps_files)
-        return map_by_address(iommufd, request, n_mapped);
-    result = map_by_file(iommufd, request, n_mapped);
-    if (result == -EINVAL && *n_mapped == 0)
-        return map_by_address(iommufd, request, n_mapped);
+    for (*n_mapped = 0; *n_mapped < request->n_blocks && result == 0; *n_mapped += result == 0) {
+        if (by_file)
+            result = map_by_file(iommufd, request, *n_mapped);
+        if (!by_file || may_be_the_files(result))
+            result = map_by_address(iommufd, request, *n_mapped);
+    }
     return result;
 }
 
@@ -139,24 +136,30 @@ int pm_iommufd_unmap(PmIommu *iommu, uint64_t iova, uint64_t size, uint64_t *n_b
     return MIN(result, 0);
 }
 
-int pm_iommufd_unmap_all(PmIommu *iommu, uint64_t *n_bytes)
-{
-    return pm_iommufd_unmap(iommu, 0, UINT64_MAX, n_bytes);
-}
-
-/* By a copy of the page to where it is, which cannot be made if there is one: EEXIST. */
-bool pm_iommufd_is_mapped(PmIommu *iommu, uint64_t iova)
+/* The kernel looks for other areas in the range (EEXIST) before it looks at the host address, which
+ * has to be aligned as the area (EINVAL). If it takes it all the same, it is taken back. */
+PmIommuPresence pm_iommufd_probe(PmIommu *iommu, uint64_t iova, uint64_t size)
 {
     const PmIommufd *iommufd = (const PmIommufd *)iommu;
-    struct iommu_ioas_copy copy = {
-        .size = sizeof copy,
+    struct iommu_ioas_map map = {
+        .size = sizeof map,
         .flags = IOMMU_IOAS_MAP_FIXED_IOVA | IOMMU_IOAS_MAP_READABLE,
-        .dst_ioas_id = iommufd->ioas,
-        .src_ioas_id = iommufd->ioas,
-        .length = pm_iommu_page_size(iommu),
-        .dst_iova = iova,
-        .src_iova = iova,
+        .ioas_id = iommufd->ioas,
+        .user_va = 1,
+        .length = size,
+        .iova = iova,
     };
+    uint64_t n_bytes;
 
-    return pm_iommufd_ioctl(iommufd, IOMMU_IOAS_COPY, &copy) != -ENOENT;
+    switch (pm_iommufd_ioctl(iommufd, IOMMU_IOAS_MAP, &map)) {
+    case -EEXIST:
+        return PM_IOMMU_PRESENT;
+    case -EINVAL:
+        return PM_IOMMU_ABSENT;
+    case 0:
+        (void)pm_iommufd_unmap(iommu, iova, size, &n_bytes);
+        return PM_IOMMU_UNSURE;
+    default:
+        return PM_IOMMU_UNSURE;
+    }
 }

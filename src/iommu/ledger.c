@@ -3,22 +3,27 @@
 
 #include "base/range_map.h"
 
+/* Replacing the middle of a run makes it three: two inserts. */
+#define N_INSERTS 2
+
 typedef struct {
     PmRangeKey key;
-    uint64_t block_size;
+    uint64_t memory; /* the offset in the RAM, which is even, plus 1 if unknown */
 } Run;
 
 struct PmLedger {
     PmRangeMap *runs;
-    uint64_t n_mappings;
-    uint64_t n_bytes;
+    uint64_t block_size;
+    uint64_t n_blocks;
+    uint64_t n_unknown;
 };
 
-PmLedger *pm_ledger_new(void)
+PmLedger *pm_ledger_new(uint64_t block_size)
 {
     PmLedger *ledger = g_new0(PmLedger, 1);
 
     ledger->runs = pm_range_map_new(sizeof(Run));
+    ledger->block_size = block_size;
     return ledger;
 }
 
@@ -28,20 +33,45 @@ void pm_ledger_free(PmLedger *ledger)
     g_free(ledger);
 }
 
-uint64_t pm_ledger_n_mappings(const PmLedger *ledger)
+uint64_t pm_ledger_n_blocks(const PmLedger *ledger)
 {
-    return ledger->n_mappings;
+    return ledger->n_blocks;
 }
 
-uint64_t pm_ledger_n_bytes(const PmLedger *ledger)
+uint64_t pm_ledger_n_unknown(const PmLedger *ledger)
 {
-    return ledger->n_bytes;
+    return ledger->n_unknown;
 }
 
-/* Blocks in [first, last]; unlike a division of the size, right for 2^64 bytes, too. */
-static uint64_t count_blocks(uint64_t first, uint64_t last, uint64_t block_size)
+static bool is_unknown(const Run *run)
 {
-    return (last - first) / block_size + 1;
+    return (run->memory & 1) != 0;
+}
+
+static uint64_t ram_offset_at(const Run *run, uint64_t iova)
+{
+    return (run->memory & ~UINT64_C(1)) + (iova - run->key.first);
+}
+
+/* Unlike a division of the size, right for 2^64 bytes, too. */
+static uint64_t count_blocks(const PmLedger *ledger, uint64_t first, uint64_t last)
+{
+    return (last - first) / ledger->block_size + 1;
+}
+
+PmLedgerState pm_ledger_state_at(PmLedger *ledger, uint64_t iova, uint64_t end_last, uint64_t *last)
+{
+    const Run *run = pm_range_map_find(ledger->runs, iova);
+
+    *last = end_last;
+    if (run == NULL || run->key.first > end_last)
+        return PM_LEDGER_UNMAPPED;
+    if (run->key.first > iova) {
+        *last = run->key.first - 1;
+        return PM_LEDGER_UNMAPPED;
+    }
+    *last = MIN(run->key.last, end_last);
+    return is_unknown(run) ? PM_LEDGER_UNKNOWN : PM_LEDGER_MAPPED;
 }
 
 bool pm_ledger_next_run(PmLedger *ledger, uint64_t iova, PmIommuRun *run)
@@ -53,14 +83,64 @@ bool pm_ledger_next_run(PmLedger *ledger, uint64_t iova, PmIommuRun *run)
         return false;
     first = found->key.first;
     if (iova > first)
-        first = iova - (iova - first) % found->block_size;
+        first = iova - (iova - first) % ledger->block_size;
     run->iova = first;
-    run->block_size = found->block_size;
-    run->n_blocks = count_blocks(first, found->key.last, found->block_size);
+    run->block_size = ledger->block_size;
+    run->n_blocks = count_blocks(ledger, first, found->key.last);
+    run->ram_offset = ram_offset_at(found, first);
+    run->unknown = is_unknown(found);
     return true;
 }
 
-/* The run that ends right before iova. */
+bool pm_ledger_reserve(PmLedger *ledger)
+{
+    return pm_range_map_reserve(ledger->runs, N_INSERTS);
+}
+
+static void count_out(PmLedger *ledger, const Run *run, uint64_t first, uint64_t last)
+{
+    uint64_t n_blocks = count_blocks(ledger, first, last);
+
+    ledger->n_blocks -= n_blocks;
+    ledger->n_unknown -= is_unknown(run) ? n_blocks : 0;
+}
+
+/* What is left of a run that begins later: its memory, too. */
+static void cut_head(Run *run, uint64_t first)
+{
+    run->memory += first - run->key.first;
+    run->key.first = first;
+}
+
+/* Takes [@first, @last] out of the runs that reach in. */
+static void cut_out(PmLedger *ledger, uint64_t first, uint64_t last)
+{
+    uint64_t at = first;
+    Run *run;
+
+    while ((run = pm_range_map_find(ledger->runs, at)) != NULL && run->key.first <= last) {
+        Run behind = *run;
+
+        count_out(ledger, run, MAX(run->key.first, first), MIN(run->key.last, last));
+        if (run->key.first < first)
+            run->key.last = first - 1;
+        if (behind.key.last <= last) {
+            if (behind.key.last == last)
+                break;
+            at = behind.key.last + 1;
+            continue;
+        }
+        cut_head(&behind, last + 1);
+        if (run->key.first < first)
+            (void)pm_range_map_insert(ledger->runs, &behind);
+        else
+            *run = behind;
+        break;
+    }
+    (void)pm_range_map_remove(ledger->runs, first, last);
+}
+
+/* The run that ends right before @iova. */
 static Run *run_before(PmLedger *ledger, uint64_t iova)
 {
     Run *run = iova > 0 ? pm_range_map_find(ledger->runs, iova - 1) : NULL;
@@ -68,102 +148,79 @@ static Run *run_before(PmLedger *ledger, uint64_t iova)
     return run != NULL && run->key.last == iova - 1 ? run : NULL;
 }
 
-bool pm_ledger_add(PmLedger *ledger, uint64_t iova, uint64_t block_size, uint64_t n_blocks)
+static bool continues(const Run *before, const Run *behind)
 {
-    Run added = {.key = {iova, iova + (block_size * n_blocks - 1)}, .block_size = block_size};
-    Run *before = run_before(ledger, iova);
-
-    if (before != NULL && before->block_size == block_size)
-        before->key.last = added.key.last;
-    else if (!pm_range_map_insert(ledger->runs, &added))
-        return false;
-    ledger->n_mappings += n_blocks;
-    ledger->n_bytes += block_size * n_blocks;
-    return true;
+    return before->memory + (behind->key.first - before->key.first) == behind->memory;
 }
 
-void pm_ledger_join(PmLedger *ledger, uint64_t iova)
+/* The run that begins right behind @before becomes a part of it, if it continues it. */
+static void join_next(PmLedger *ledger, Run *before)
 {
-    Run *before = run_before(ledger, iova);
-    const Run *behind;
+    uint64_t end = before->key.last + 1;
+    const Run *behind = end != 0 ? pm_range_map_find(ledger->runs, end) : NULL;
+    uint64_t first = before->key.first;
     uint64_t last;
 
-    if (before == NULL)
-        return;
-    behind = pm_range_map_find(ledger->runs, iova);
-    if (behind == NULL || behind->key.first != iova || behind->block_size != before->block_size)
+    if (behind == NULL || behind->key.first != end || !continues(before, behind))
         return;
     last = behind->key.last;
-    (void)pm_range_map_remove(ledger->runs, iova, last);
-    before = run_before(ledger, iova);
+    (void)pm_range_map_remove(ledger->runs, end, last);
+    before = pm_range_map_find(ledger->runs, first);
     before->key.last = last;
 }
 
-PmLedgerFinding pm_ledger_check(PmLedger *ledger, uint64_t first, uint64_t last, bool holes_allowed,
-                                uint64_t *at)
+static void put(PmLedger *ledger, const Run *added)
 {
-    *at = first;
-    for (;;) {
-        const Run *run = pm_range_map_find(ledger->runs, *at);
-        bool hole = run == NULL || run->key.first > *at;
+    uint64_t n_blocks = count_blocks(ledger, added->key.first, added->key.last);
+    Run *before = run_before(ledger, added->key.first);
 
-        if (hole && !holes_allowed)
-            return PM_LEDGER_HOLE;
-        if (run == NULL || run->key.first > last)
-            return PM_LEDGER_WHOLE;
-        if (run->key.first < first && (first - run->key.first) % run->block_size != 0)
-            return PM_LEDGER_CUT;
-        if (run->key.last > last && (last - run->key.first + 1) % run->block_size != 0) {
-            *at = last + 1;
-            return PM_LEDGER_CUT;
-        }
-        if (run->key.last >= last)
-            return PM_LEDGER_WHOLE;
-        *at = run->key.last + 1;
+    ledger->n_blocks += n_blocks;
+    ledger->n_unknown += is_unknown(added) ? n_blocks : 0;
+    if (before != NULL && continues(before, added)) {
+        before->key.last = added->key.last;
+    } else {
+        (void)pm_range_map_insert(ledger->runs, added);
+        before = pm_range_map_find(ledger->runs, added->key.first);
     }
+    join_next(ledger, before);
 }
 
-bool pm_ledger_prepare_remove(PmLedger *ledger, uint64_t first, uint64_t last)
+void pm_ledger_set(PmLedger *ledger, uint64_t first, uint64_t last, PmLedgerState state,
+                   uint64_t ram_offset)
 {
-    Run *run = pm_range_map_find(ledger->runs, first);
-    Run behind;
+    const Run added = {
+        .key = {first, last},
+        .memory = ram_offset | (state == PM_LEDGER_UNKNOWN ? 1 : 0),
+    };
 
-    /* Only taking the middle out of a run makes one more of it. */
-    if (run == NULL || run->key.first >= first || run->key.last <= last)
-        return true;
-    behind = *run;
-    behind.key.first = last + 1;
-    run->key.last = last;
-    if (pm_range_map_insert(ledger->runs, &behind))
-        return true;
-    run = pm_range_map_find(ledger->runs, first);
-    run->key.last = behind.key.last;
-    return false;
+    cut_out(ledger, first, last);
+    if (state != PM_LEDGER_UNMAPPED)
+        put(ledger, &added);
 }
 
-static void count_out(PmLedger *ledger, uint64_t first, uint64_t last, uint64_t block_size)
+/* A run that lies wholly in the range is changed in place, which needs no memory. */
+static void forget_run(PmLedger *ledger, Run *run, uint64_t first, uint64_t last)
 {
-    ledger->n_mappings -= count_blocks(first, last, block_size);
-    ledger->n_bytes -= last - first + 1;
-}
-
-void pm_ledger_remove(PmLedger *ledger, uint64_t first, uint64_t last)
-{
-    Run *run = pm_range_map_find(ledger->runs, first);
-    uint64_t at = first;
-
-    while (run != NULL && run->key.first <= last) {
-        uint64_t run_last = run->key.last;
-
-        count_out(ledger, MAX(run->key.first, first), MIN(run_last, last), run->block_size);
-        if (run->key.first < first)
-            run->key.last = first - 1;
-        else if (run_last > last)
-            run->key.first = last + 1;
-        if (run_last >= last)
-            break;
-        at = run_last + 1;
-        run = pm_range_map_find(ledger->runs, at);
+    if (is_unknown(run))
+        return;
+    if (run->key.first == first && run->key.last == last) {
+        run->memory |= 1;
+        ledger->n_unknown += count_blocks(ledger, first, last);
+        return;
     }
-    (void)pm_range_map_remove(ledger->runs, first, last);
+    pm_ledger_set(ledger, first, last, PM_LEDGER_UNKNOWN, ram_offset_at(run, first));
+}
+
+void pm_ledger_forget(PmLedger *ledger, uint64_t first, uint64_t last)
+{
+    Run *run;
+
+    while ((run = pm_range_map_find(ledger->runs, first)) != NULL && run->key.first <= last) {
+        uint64_t run_last = MIN(run->key.last, last);
+
+        forget_run(ledger, run, MAX(run->key.first, first), run_last);
+        if (run_last == last)
+            return;
+        first = run_last + 1;
+    }
 }

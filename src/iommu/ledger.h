@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What an address space has mapped: runs of mappings of one size that follow each other, so that
- * 500,000 adjacent blocks are one record. Not thread-safe.
+ * What the blocks of one claim are: unmapped, mapped or unknown. Runs of blocks of one state whose
+ * memory is contiguous are one record, so that 500,000 adjacent blocks are one. Not thread-safe.
  *
- * Whatever may fail for want of memory fails before the kernel is asked: pm_ledger_add() comes
- * before a map, pm_ledger_prepare_remove() before an unmap, and what follows the kernel's answer
- * cannot fail.
+ * Whatever may fail for want of memory fails before the kernel is asked: pm_ledger_reserve() comes
+ * before a call, and noting the kernel's answer cannot fail.
  */
 #ifndef PLUGMAP_IOMMU_LEDGER_H
 #define PLUGMAP_IOMMU_LEDGER_H
@@ -17,41 +16,38 @@
 
 typedef struct PmLedger PmLedger;
 
-PmLedger *pm_ledger_new(void);
+typedef enum {
+    PM_LEDGER_UNMAPPED,
+    PM_LEDGER_MAPPED,
+    PM_LEDGER_UNKNOWN,
+} PmLedgerState;
+
+PmLedger *pm_ledger_new(uint64_t block_size);
 void pm_ledger_free(PmLedger *ledger);
 
-uint64_t pm_ledger_n_mappings(const PmLedger *ledger);
-uint64_t pm_ledger_n_bytes(const PmLedger *ledger);
+/* Mapped and unknown ones: the kernel may have as many. */
+uint64_t pm_ledger_n_blocks(const PmLedger *ledger);
+uint64_t pm_ledger_n_unknown(const PmLedger *ledger);
 
-/* The contract of pm_iommu_next_run(). */
+/* The state of the block at @iova; *@last: up to where the same is true, at most @end_last. */
+PmLedgerState pm_ledger_state_at(PmLedger *ledger, uint64_t iova, uint64_t end_last,
+                                 uint64_t *last);
+
+/* The first run, mapped or unknown, that ends at or behind @iova; if @iova is inside, from the
+ * block that holds @iova on. False if there is none. */
 bool pm_ledger_next_run(PmLedger *ledger, uint64_t iova, PmIommuRun *run);
 
-/*
- * Adds @n_blocks mappings of @block_size bytes where nothing is mapped. False if there is no
- * memory. A run that follows is not joined yet: pm_ledger_join() does that, when the mappings have
- * come to stay.
+/* Makes sure that the next pm_ledger_set() or pm_ledger_forget() needs no memory. False if there is
+ * none. */
+bool pm_ledger_reserve(PmLedger *ledger);
+
+/* Notes the state of whole blocks. @ram_offset: where in the RAM the first one is; a multiple of 2.
  */
-bool pm_ledger_add(PmLedger *ledger, uint64_t iova, uint64_t block_size, uint64_t n_blocks);
+void pm_ledger_set(PmLedger *ledger, uint64_t first, uint64_t last, PmLedgerState state,
+                   uint64_t ram_offset);
 
-/* Makes two runs of one block size that meet at @iova one. */
-void pm_ledger_join(PmLedger *ledger, uint64_t iova);
-
-/* PmLedgerFinding: what keeps a range from consisting of whole mappings. */
-typedef enum {
-    PM_LEDGER_WHOLE,
-    PM_LEDGER_HOLE,
-    PM_LEDGER_CUT,
-} PmLedgerFinding;
-
-/* Looks through [@first, @last]; @at is where the first hole or cut is. */
-PmLedgerFinding pm_ledger_check(PmLedger *ledger, uint64_t first, uint64_t last, bool holes_allowed,
-                                uint64_t *at);
-
-/* Makes sure that pm_ledger_remove() of the range needs no memory. False if there is none. Undone
- * by pm_ledger_join() at @last + 1. */
-bool pm_ledger_prepare_remove(PmLedger *ledger, uint64_t first, uint64_t last);
-
-/* Removes the mappings in [@first, @last], which must not cut one. */
-void pm_ledger_remove(PmLedger *ledger, uint64_t first, uint64_t last);
+/* Makes what is mapped in [@first, @last], whole blocks, unknown. Where the range cuts no run, it
+ * needs no memory anyhow. */
+void pm_ledger_forget(PmLedger *ledger, uint64_t first, uint64_t last);
 
 #endif

@@ -6,7 +6,6 @@
 #include <plugmap/size.h>
 
 #include "base/error_text.h"
-#include "base/log.h"
 #include "iommu/iommu.h"
 #include "iommu/iommu_error.h"
 #include "iommu/kernel_calls.h"
@@ -74,9 +73,34 @@ static int type1_unmap(PmIommu *iommu, uint64_t iova, uint64_t size, uint64_t *n
     return unmap_flags(iommu, 0, iova, size, n_bytes);
 }
 
-static int type1_unmap_all(PmIommu *iommu, uint64_t *n_bytes)
+/* A host address that no process has: the kernel looks for other mappings in the range (EEXIST),
+ * and for room (ENOSPC), before it looks there (EFAULT). */
+static PmIommuPresence type1_probe(PmIommu *iommu, uint64_t iova, uint64_t size)
 {
-    return unmap_flags(iommu, VFIO_DMA_UNMAP_FLAG_ALL, 0, 0, n_bytes);
+    const PmType1 *type1 = (const PmType1 *)iommu;
+    struct vfio_iommu_type1_dma_map map = {
+        .argsz = sizeof map,
+        .flags = VFIO_DMA_MAP_FLAG_READ,
+        .vaddr = -size,
+        .iova = iova,
+        .size = size,
+    };
+
+    switch (pm_kernel_ioctl(iommu->kernel, type1->container, VFIO_IOMMU_MAP_DMA, &map)) {
+    case -EEXIST:
+        return PM_IOMMU_PRESENT;
+    case -EFAULT:
+    case -ENOSPC:
+        return PM_IOMMU_ABSENT;
+    default:
+        return PM_IOMMU_UNSURE;
+    }
+}
+
+static bool type1_maps_by_file(const PmIommu *iommu G_GNUC_UNUSED,
+                               const PmIommuRequest *request G_GNUC_UNUSED)
+{
+    return false;
 }
 
 static bool type1_query_available(PmIommu *iommu, uint64_t *n_mappings, GError **error)
@@ -236,16 +260,13 @@ static bool type1_has_device(PmIommu *iommu, const char *device)
 
 /* A device whose registers are still mapped somewhere keeps its group, and with it the container,
  * when all files are closed. */
-static void type1_end(PmIommu *iommu)
+static bool type1_end(PmIommu *iommu)
 {
-    g_autofree char *size = pm_size_format(pm_ledger_n_bytes(iommu->ledger));
     uint64_t n_bytes;
 
-    if (pm_ledger_n_mappings(iommu->ledger) > 0 && type1_unmap_all(iommu, &n_bytes) < 0)
-        pm_log(G_LOG_LEVEL_WARNING,
-               "unmapping %s of the container failed: a device whose registers are still mapped "
-               "reaches it until they are unmapped",
-               size);
+    if (iommu->n_mappings > 0)
+        (void)unmap_flags(iommu, VFIO_DMA_UNMAP_FLAG_ALL, 0, 0, &n_bytes);
+    return iommu->n_mappings == 0;
 }
 
 static void type1_free(PmIommu *iommu)
@@ -298,7 +319,8 @@ static const PmIommuCause unmap_causes[] = {
 static const PmIommuOps type1_ops = {
     .map = type1_map,
     .unmap = type1_unmap,
-    .unmap_all = type1_unmap_all,
+    .probe = type1_probe,
+    .maps_by_file = type1_maps_by_file,
     .query_available = type1_query_available,
     .attach = type1_attach,
     .detach = type1_detach,

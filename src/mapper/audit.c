@@ -8,82 +8,103 @@
 typedef enum {
     NOT_MAPPED,
     MAPPED,
-    MAPPED_OTHERWISE, /* not block by block: could not be unmapped block by block */
+    MAPPED_ELSEWHERE,
+    UNKNOWN,
 } MappedState;
 
 static const char *const state_texts[] = {
     [NOT_MAPPED] = "not mapped",
     [MAPPED] = "mapped",
-    [MAPPED_OTHERWISE] = "mapped in another size",
+    [MAPPED_ELSEWHERE] = "mapped to another part of the RAM",
+    [UNKNOWN] = "perhaps still mapped",
 };
 
-/* Whether @offset is populated; *@end: up to where the same is true. */
+/* Whether @offset is populated; *@end: up to where the same is true. Plain RAM is populated. */
 static bool populated_at(const PmRegion *region, uint64_t offset, uint64_t *end)
 {
+    uint64_t size = pm_iommu_claim_get_size(region->claim);
     uint64_t run_offset;
     uint64_t run_size;
 
-    if (!pm_discard_manager_next_populated(region->manager, offset, region->size, &run_offset,
-                                           &run_size)) {
-        *end = region->size;
+    *end = size;
+    if (region->manager == NULL)
+        return true;
+    if (!pm_discard_manager_next_populated(region->manager, offset, size, &run_offset, &run_size))
         return false;
-    }
     *end = run_offset == offset ? offset + run_size : run_offset;
     return run_offset == offset;
 }
 
-/* How @offset is mapped; *@end: up to where the same is true, at a block boundary. */
-static MappedState mapped_at(PmIommu *iommu, const PmRegion *region, uint64_t offset, uint64_t *end)
+/* How @offset, a multiple of the block size, is mapped; *@end: up to where the same is true. */
+static MappedState mapped_at(const PmRegion *region, uint64_t offset, uint64_t *end)
 {
-    uint64_t block_size = region->block_size;
-    uint64_t iova = region->address + offset;
+    uint64_t address = pm_iommu_claim_get_iova(region->claim);
     PmIommuRun run;
 
-    *end = region->size;
-    if (!pm_iommu_next_run(iommu, iova, &run) || run.iova - region->address >= region->size)
+    *end = pm_iommu_claim_get_size(region->claim);
+    if (!pm_iommu_claim_next_run(region->claim, offset, &run))
         return NOT_MAPPED;
-    if (run.iova >= iova + block_size) {
-        *end = (run.iova - region->address) & -block_size;
+    if (run.iova - address > offset) {
+        *end = run.iova - address;
         return NOT_MAPPED;
     }
-    if (run.iova == iova && run.block_size == block_size) {
-        *end = MIN(region->size, offset + run.n_blocks * block_size);
-        return MAPPED;
-    }
-    *end = offset + block_size;
-    return MAPPED_OTHERWISE;
+    *end = offset + run.n_blocks * run.block_size;
+    if (run.unknown)
+        return UNKNOWN;
+    return run.ram_offset == offset ? MAPPED : MAPPED_ELSEWHERE;
 }
 
-static void fail_blocks(uint64_t address, uint64_t n_blocks, bool populated, MappedState state,
-                        GError **error)
+static void fail_blocks(const PmRegion *region, uint64_t offset, uint64_t n_blocks, bool populated,
+                        MappedState state, GError **error)
 {
     g_autofree char *blocks = pm_counted(n_blocks, "block");
 
-    (void)pm_fail(error, PM_ERROR_AUDIT,
+    (void)pm_fail(error, state == UNKNOWN ? PM_ERROR_QUARANTINED : PM_ERROR_AUDIT,
                   "%s from 0x%" PRIx64
                   " up: %s and %s; reset the device, and look for an error before this one",
-                  blocks, address, populated ? "plugged" : "not plugged", state_texts[state]);
+                  blocks, pm_iommu_claim_get_iova(region->claim) + offset,
+                  populated ? "plugged" : "not plugged", state_texts[state]);
 }
 
-void pm_audit_region(PmIommu *iommu, const PmRegion *region, PmMapperAudit *audit, GError **error)
+static void audit_quarantine(const PmRegion *region, GError **error)
 {
+    uint64_t offset;
+    uint64_t size;
+    g_autofree char *listener = NULL;
+    g_autofree char *reason = NULL;
+
+    if (*error != NULL || region->manager == NULL ||
+        !pm_discard_manager_next_quarantined(region->manager, 0, &offset, &size, &listener,
+                                             &reason))
+        return;
+    (void)pm_fail(error, PM_ERROR_QUARANTINED,
+                  "0x%" PRIx64 " bytes from 0x%" PRIx64
+                  " up are in quarantine, because of %s: %s; reset the device",
+                  size, pm_iommu_claim_get_iova(region->claim) + offset, listener, reason);
+}
+
+void pm_audit_region(const PmRegion *region, PmMapperAudit *audit, GError **error)
+{
+    uint64_t size = pm_iommu_claim_get_size(region->claim);
+    uint64_t block_size = pm_iommu_claim_get_block_size(region->claim);
     uint64_t offset = 0;
 
-    while (offset < region->size) {
+    while (offset < size) {
         uint64_t populated_end;
         uint64_t mapped_end;
         bool populated = populated_at(region, offset, &populated_end);
-        MappedState state = mapped_at(iommu, region, offset, &mapped_end);
+        MappedState state = mapped_at(region, offset, &mapped_end);
         uint64_t end = MIN(populated_end, mapped_end);
-        uint64_t n_blocks = (end - offset) / region->block_size;
+        uint64_t n_blocks = (end - offset) / block_size;
 
         audit->n_populated += populated ? n_blocks : 0;
         audit->n_mapped += state == MAPPED ? n_blocks : 0;
         if (state != (populated ? MAPPED : NOT_MAPPED)) {
             audit->n_mismatches += n_blocks;
             if (*error == NULL)
-                fail_blocks(region->address + offset, n_blocks, populated, state, error);
+                fail_blocks(region, offset, n_blocks, populated, state, error);
         }
         offset = end;
     }
+    audit_quarantine(region, error);
 }

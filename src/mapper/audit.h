@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* Compares what a manager has populated with what an address space has mapped, run by run. */
+/* Compares what a manager has populated with what a claim has mapped, run by run. */
 #ifndef PLUGMAP_MAPPER_AUDIT_H
 #define PLUGMAP_MAPPER_AUDIT_H
 
 #include "mapper/region.h"
 
 /* Adds to @audit; @error is set to the first difference, unless it is set already. */
-void pm_audit_region(PmIommu *iommu, const PmRegion *region, PmMapperAudit *audit, GError **error);
+void pm_audit_region(const PmRegion *region, PmMapperAudit *audit, GError **error);
 
 #endif

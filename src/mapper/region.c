@@ -3,29 +3,167 @@
 
 #include <inttypes.h>
 
-PmRegion *pm_region_new(PmMapper *mapper, uint64_t address, PmRam *ram, PmDiscardManager *manager,
-                        PmMapperFlags flags)
-{
-    PmRegion *region = g_new0(PmRegion, 1);
+#include <plugmap/size.h>
 
-    region->mapper = mapper;
-    region->address = address;
-    region->size = pm_ram_get_size(ram);
+#include "base/error_text.h"
+#include "memory/hugetlb_pool.h"
+
+PmRegion *pm_region_new(PmIommu *iommu, uint64_t address, PmRam *ram, PmDiscardManager *manager,
+                        PmMapperFlags flags, GError **error)
+{
+    uint64_t size = pm_ram_get_size(ram);
+    g_autofree char *owner = g_strdup_printf("the region at 0x%" PRIx64, address);
+    const PmIommuClaimConfig config = {
+        .owner = owner,
+        .ram = ram,
+        .iova = address,
+        .size = size,
+        .block_size = manager != NULL ? pm_discard_manager_get_granularity(manager) : size,
+        .reserved_size = flags & PM_MAPPER_OVERCOMMIT ? 0 : size,
+        .follows_manager = manager != NULL,
+    };
+    PmIommuClaim *claim = pm_iommu_claim_new(iommu, &config, error);
+    PmRegion *region;
+
+    if (claim == NULL)
+        return NULL;
+    region = g_new0(PmRegion, 1);
+    g_atomic_ref_count_init(&region->references);
+    region->claim = claim;
     region->ram = pm_ram_ref(ram);
-    region->flags = flags;
-    region->block_size = region->size;
-    if (manager != NULL) {
-        region->manager = pm_discard_manager_ref(manager);
-        region->block_size = pm_discard_manager_get_granularity(manager);
-    }
-    region->name = g_strdup_printf("mapper of the region at 0x%" PRIx64, address);
+    region->manager = manager != NULL ? pm_discard_manager_ref(manager) : NULL;
     return region;
 }
 
-void pm_region_free(PmRegion *region)
+void pm_region_unref(PmRegion *region)
 {
-    g_clear_pointer(&region->manager, pm_discard_manager_unref);
+    if (!g_atomic_ref_count_dec(&region->references))
+        return;
+    pm_iommu_claim_unref(region->claim);
     pm_ram_unref(region->ram);
-    g_free(region->name);
+    g_clear_pointer(&region->manager, pm_discard_manager_unref);
     g_free(region);
+}
+
+/* The kernel says EFAULT of a hugetlb page that cannot be had (ENOMEM, if mapped by file), as of
+ * much else; but without the pages nothing can be mapped, whatever else is wrong. */
+static void tell_lack_of_huge_pages(const PmRegion *region, uint64_t offset, uint64_t size,
+                                    GError **error)
+{
+    g_autofree char *lack = NULL;
+    g_autofree char *size_text = NULL;
+
+    if (error == NULL || (!g_error_matches(*error, PM_ERROR, PM_ERROR_BAD_ADDRESS) &&
+                          !g_error_matches(*error, PM_ERROR, PM_ERROR_MEMORY) &&
+                          !g_error_matches(*error, PM_ERROR, PM_ERROR_LOCKED_MEMORY)))
+        return;
+    lack = pm_hugetlb_pool_describe_lack(region->ram, offset, size);
+    if (lack == NULL)
+        return;
+    size_text = pm_size_format(size);
+    g_clear_error(error);
+    (void)pm_fail(error, PM_ERROR_MEMORY,
+                  "%s of RAM at guest address 0x%" PRIx64 " cannot be pinned: %s", size_text,
+                  pm_iommu_claim_get_iova(region->claim) + offset, lack);
+}
+
+/* --- what it does as a listener; offsets are those of RAM and of claim --- */
+
+static bool can_populate(void *user_data, uint64_t offset G_GNUC_UNUSED, uint64_t size,
+                         GError **error)
+{
+    const PmRegion *region = user_data;
+
+    return pm_iommu_claim_check_room(region->claim, size, error);
+}
+
+static bool populate(void *user_data, uint64_t offset, uint64_t size, GError **error)
+{
+    const PmRegion *region = user_data;
+
+    if (pm_iommu_claim_map(region->claim, offset, size, offset, PM_IOMMU_READ_WRITE, error))
+        return true;
+    tell_lack_of_huge_pages(region, offset, size, error);
+    return false;
+}
+
+static bool discard(void *user_data, uint64_t offset, uint64_t size, GError **error)
+{
+    const PmRegion *region = user_data;
+
+    return pm_iommu_claim_unmap(region->claim, offset, size, error);
+}
+
+/* A purge and not an unmap, because it has to work for unknown blocks, too. */
+static bool discard_all(void *user_data, GError **error)
+{
+    const PmRegion *region = user_data;
+
+    return pm_iommu_claim_purge(region->claim, error);
+}
+
+static bool next_unknown(void *user_data, uint64_t offset, uint64_t *run_offset, uint64_t *run_size,
+                         char **reason)
+{
+    const PmRegion *region = user_data;
+
+    return pm_iommu_claim_next_unknown(region->claim, offset, run_offset, run_size, reason);
+}
+
+static void unref(void *user_data)
+{
+    pm_region_unref(user_data);
+}
+
+static const PmDiscardListenerOps listener_ops = {
+    .can_populate = can_populate,
+    .populate = populate,
+    .discard = discard,
+    .discard_all = discard_all,
+    .next_unknown = next_unknown,
+    .free = unref,
+};
+
+/* --- its life --- */
+
+static bool follow(PmRegion *region, GError **error)
+{
+    uint64_t n_populated = pm_discard_manager_get_populated(region->manager);
+
+    if (!pm_iommu_claim_check_room(region->claim, n_populated, error))
+        return false;
+    g_atomic_ref_count_inc(&region->references);
+    region->listener = pm_discard_manager_register(region->manager, &listener_ops, region,
+                                                   pm_iommu_claim_get_owner(region->claim), 0,
+                                                   pm_ram_get_size(region->ram), error);
+    return region->listener != NULL;
+}
+
+bool pm_region_map(PmRegion *region, GError **error)
+{
+    uint64_t size = pm_ram_get_size(region->ram);
+
+    if (region->manager != NULL)
+        return follow(region, error);
+    return pm_iommu_claim_check_room(region->claim, size, error) &&
+           populate(region, 0, size, error);
+}
+
+bool pm_region_release(PmRegion *region, GError **error)
+{
+    if (region->listener != NULL &&
+        !pm_discard_manager_unregister(region->manager, region->listener, error))
+        return false;
+    region->listener = NULL;
+    return pm_iommu_claim_release(region->claim, error);
+}
+
+/* The manager may keep the region from now on: the region must not keep the manager. */
+void pm_region_abandon(PmRegion *region)
+{
+    pm_iommu_claim_abandon(region->claim);
+    if (region->listener != NULL)
+        pm_discard_manager_drop(region->manager, region->listener);
+    region->listener = NULL;
+    g_clear_pointer(&region->manager, pm_discard_manager_unref);
 }

@@ -1,27 +1,37 @@
 /* SPDX-License-Identifier: MIT */
-/* A piece of guest memory that a mapper looks after. */
+/* A piece of guest memory that a mapper looks after: a claim, and the listener that follows the
+ * manager. */
 #ifndef PLUGMAP_MAPPER_REGION_H
 #define PLUGMAP_MAPPER_REGION_H
 
+#include <plugmap/iommu_claim.h>
 #include <plugmap/mapper.h>
 
+/* The manager holds a reference as long as the claim may have blocks of its RAM mapped: longer than
+ * the mapper, if they could not be unmapped. */
 typedef struct {
-    PmMapper *mapper;
-    uint64_t address; /* guest physical, which is the I/O address, too */
-    uint64_t size;
+    gatomicrefcount references;
+    PmIommuClaim *claim;
     PmRam *ram;
-    PmDiscardManager *manager; /* NULL: plain RAM, mapped whole */
-    uint64_t block_size;       /* bytes of each mapping */
-    PmMapperFlags flags;
-    PmDiscardListener *listener;
-    char *name; /* for messages */
+    PmDiscardManager *manager;   /* NULL: plain RAM, mapped whole */
+    PmDiscardListener *listener; /* the manager's */
 } PmRegion;
 
-/* @manager may be NULL. Takes references to @ram and @manager; @mapper must outlive the region. */
-PmRegion *pm_region_new(PmMapper *mapper, uint64_t address, PmRam *ram, PmDiscardManager *manager,
-                        PmMapperFlags flags);
-void pm_region_free(PmRegion *region);
+/* Claims the region's addresses. @manager: NULL for plain RAM. Errors: those of
+ * pm_iommu_claim_new(). */
+PmRegion *pm_region_new(PmIommu *iommu, uint64_t address, PmRam *ram, PmDiscardManager *manager,
+                        PmMapperFlags flags, GError **error);
+void pm_region_unref(PmRegion *region);
 
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(PmRegion, pm_region_free)
+/* Maps plain RAM, or follows the manager. On failure nothing is mapped, or it is in quarantine. */
+bool pm_region_map(PmRegion *region, GError **error);
+
+/* Unmaps it and gives its addresses back; on failure everything stays. */
+bool pm_region_release(PmRegion *region, GError **error);
+
+/* What cannot be unmapped stays mapped, and in quarantine. */
+void pm_region_abandon(PmRegion *region);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(PmRegion, pm_region_unref)
 
 #endif

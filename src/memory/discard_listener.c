@@ -25,8 +25,18 @@ PmDiscardListener *pm_discard_listener_new(const PmDiscardListenerOps *ops, void
 
 void pm_discard_listener_free(PmDiscardListener *listener)
 {
+    if (listener->ops->free != NULL)
+        listener->ops->free(listener->user_data);
     g_free(listener->name);
     g_free(listener);
+}
+
+bool pm_discard_listener_knows_all(const PmDiscardListener *listener)
+{
+    uint64_t offset;
+    uint64_t size;
+
+    return !pm_discard_listener_next_unknown(listener, 0, &offset, &size, NULL);
 }
 
 static bool clip(const PmDiscardListener *listener, uint64_t offset, uint64_t size, Run *run)
@@ -53,30 +63,49 @@ static bool tell(const PmDiscardListener *listener, Operation operation, const R
     return check_answer(listener, done, error);
 }
 
-static void quarantine(const PmDiscardListener *listener, PmBlocks *blocks, const Run *run,
-                       const GError *cause)
+static void lose(const PmDiscardListener *listener, PmBlocks *blocks, const Run *run,
+                 const GError *cause)
 {
-    pm_quarantine_add(blocks->quarantine, run->offset, run->end - run->offset, listener->name,
+    pm_quarantine_add(blocks->lost, run->offset, run->end - run->offset, listener, listener->name,
                       cause->message);
 }
 
-/* The listener itself says that it is not as before. */
-static bool is_lost(const GError *error)
+bool pm_discard_listener_next_unknown(const PmDiscardListener *listener, uint64_t offset,
+                                      uint64_t *run_offset, uint64_t *run_size, char **reason)
 {
+    uint64_t start = MAX(offset, listener->offset);
+
+    if (listener->ops->next_unknown == NULL || start >= listener->end ||
+        !listener->ops->next_unknown(listener->user_data, start, run_offset, run_size, reason))
+        return false;
+    if (*run_offset >= listener->end) {
+        if (reason != NULL)
+            g_clear_pointer(reason, g_free);
+        return false;
+    }
+    *run_size = MIN(*run_size, listener->end - *run_offset);
+    return true;
+}
+
+/* The listener itself says that it is not as before, and the manager has to remember it. */
+static bool is_lost(const PmDiscardListener *listener, const GError *error)
+{
+    if (listener->ops->next_unknown != NULL)
+        return false;
     return g_error_matches(error, PM_ERROR, PM_ERROR_QUARANTINED) ||
            g_error_matches(error, PM_ERROR, PM_ERROR_UNMAP_MISMATCH);
 }
 
-static bool tell_or_quarantine(const PmDiscardListener *listener, PmBlocks *blocks,
-                               Operation operation, uint64_t offset, uint64_t size, GError **error)
+static bool tell_or_lose(const PmDiscardListener *listener, PmBlocks *blocks, Operation operation,
+                         uint64_t offset, uint64_t size, GError **error)
 {
     GError *cause = NULL;
     Run run;
 
     if (!clip(listener, offset, size, &run) || tell(listener, operation, &run, &cause))
         return true;
-    if (is_lost(cause))
-        quarantine(listener, blocks, &run, cause);
+    if (is_lost(listener, cause))
+        lose(listener, blocks, &run, cause);
     g_propagate_error(error, cause);
     return false;
 }
@@ -88,7 +117,7 @@ static void tell_back(const PmDiscardListener *listener, PmBlocks *blocks, Opera
     Run run;
 
     if (clip(listener, offset, size, &run) && !tell(listener, operation, &run, &cause))
-        quarantine(listener, blocks, &run, cause);
+        lose(listener, blocks, &run, cause);
 }
 
 bool pm_discard_listener_may_populate(const PmDiscardListener *listener, uint64_t offset,
@@ -107,13 +136,13 @@ bool pm_discard_listener_may_populate(const PmDiscardListener *listener, uint64_
 bool pm_discard_listener_populate(const PmDiscardListener *listener, PmBlocks *blocks,
                                   uint64_t offset, uint64_t size, GError **error)
 {
-    return tell_or_quarantine(listener, blocks, listener->ops->populate, offset, size, error);
+    return tell_or_lose(listener, blocks, listener->ops->populate, offset, size, error);
 }
 
 bool pm_discard_listener_discard(const PmDiscardListener *listener, PmBlocks *blocks,
                                  uint64_t offset, uint64_t size, GError **error)
 {
-    return tell_or_quarantine(listener, blocks, listener->ops->discard, offset, size, error);
+    return tell_or_lose(listener, blocks, listener->ops->discard, offset, size, error);
 }
 
 void pm_discard_listener_undo_populate(const PmDiscardListener *listener, PmBlocks *blocks,
@@ -153,19 +182,19 @@ static bool previous_populated(const PmBlocks *blocks, uint64_t offset, uint64_t
     return run->offset < run->end;
 }
 
-/* The same for blocks that are populated or in quarantine, from the first on. */
+/* The same for blocks that are populated or lost, from the first on. */
 static bool next_held(const PmBlocks *blocks, uint64_t offset, uint64_t end, Run *run)
 {
     Run populated;
     uint64_t before;
 
-    run->offset = pm_quarantine_next(blocks->quarantine, offset, end);
+    run->offset = pm_quarantine_next(blocks->lost, offset, end);
     if (next_populated(blocks, offset, end, &populated))
         run->offset = MIN(run->offset, populated.offset);
     run->end = run->offset;
     do {
         before = run->end;
-        run->end = pm_quarantine_next_free(blocks->quarantine, run->end, end);
+        run->end = pm_quarantine_next_free(blocks->lost, run->end, end);
         run->end = blocks->granularity * pm_bitmap_next_clear(blocks->populated,
                                                               run->end / blocks->granularity,
                                                               end / blocks->granularity);
@@ -209,13 +238,12 @@ static bool drop_runs(const PmDiscardListener *listener, PmBlocks *blocks, GErro
 }
 
 /* What a listener that lost its way in discard_all may have kept: all that it was told of. */
-static void quarantine_populated(const PmDiscardListener *listener, PmBlocks *blocks,
-                                 const GError *cause)
+static void lose_populated(const PmDiscardListener *listener, PmBlocks *blocks, const GError *cause)
 {
     Run run = {.end = listener->offset};
 
     while (next_populated(blocks, run.end, listener->end, &run))
-        quarantine(listener, blocks, &run, cause);
+        lose(listener, blocks, &run, cause);
 }
 
 bool pm_discard_listener_drop_all(const PmDiscardListener *listener, PmBlocks *blocks,
@@ -227,8 +255,8 @@ bool pm_discard_listener_drop_all(const PmDiscardListener *listener, PmBlocks *b
         return drop_runs(listener, blocks, error);
     if (check_answer(listener, listener->ops->discard_all(listener->user_data, &cause), &cause))
         return true;
-    if (is_lost(cause))
-        quarantine_populated(listener, blocks, cause);
+    if (is_lost(listener, cause))
+        lose_populated(listener, blocks, cause);
     g_propagate_error(error, cause);
     return false;
 }

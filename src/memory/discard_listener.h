@@ -2,7 +2,7 @@
 /*
  * One listener of a discard manager: what it is told, clipped to its range, and what follows when
  * it cannot do that. A function that fails has brought its listener back to where it was before, or
- * has put what could not be brought back into quarantine.
+ * has noted what could not be brought back as lost, unless the listener accounts for it itself.
  */
 #ifndef PLUGMAP_MEMORY_DISCARD_LISTENER_H
 #define PLUGMAP_MEMORY_DISCARD_LISTENER_H
@@ -12,12 +12,18 @@
 #include "base/bitmap.h"
 #include "memory/quarantine.h"
 
-/* Which blocks are what. */
+/*
+ * Which blocks are what.
+ * @lost: blocks of which a listener, or the host, is not as it was told, and keeps no account
+ * itself.
+ * @stuck: discarded blocks whose memory has not gone back to the host yet.
+ */
 typedef struct {
     uint64_t size;
     uint64_t granularity;
     PmBitmap *populated;
-    PmQuarantine *quarantine;
+    PmQuarantine *lost;
+    PmQuarantine *stuck;
 } PmBlocks;
 
 struct PmDiscardListener {
@@ -32,6 +38,13 @@ PmDiscardListener *pm_discard_listener_new(const PmDiscardListenerOps *ops, void
                                            const char *name, uint64_t offset, uint64_t size);
 void pm_discard_listener_free(PmDiscardListener *listener);
 
+/* The first run at or behind @offset of which the listener itself does not know what it has.
+ * @reason: a new string, if not NULL. */
+bool pm_discard_listener_next_unknown(const PmDiscardListener *listener, uint64_t offset,
+                                      uint64_t *run_offset, uint64_t *run_size, char **reason);
+
+bool pm_discard_listener_knows_all(const PmDiscardListener *listener);
+
 bool pm_discard_listener_may_populate(const PmDiscardListener *listener, uint64_t offset,
                                       uint64_t size, GError **error);
 bool pm_discard_listener_populate(const PmDiscardListener *listener, PmBlocks *blocks,
@@ -39,7 +52,7 @@ bool pm_discard_listener_populate(const PmDiscardListener *listener, PmBlocks *b
 bool pm_discard_listener_discard(const PmDiscardListener *listener, PmBlocks *blocks,
                                  uint64_t offset, uint64_t size, GError **error);
 
-/* The opposites, for going back: what fails goes into quarantine. */
+/* The opposites, for going back: what fails is lost. */
 void pm_discard_listener_undo_populate(const PmDiscardListener *listener, PmBlocks *blocks,
                                        uint64_t offset, uint64_t size);
 void pm_discard_listener_redo_populate(const PmDiscardListener *listener, PmBlocks *blocks,
@@ -48,7 +61,7 @@ void pm_discard_listener_redo_populate(const PmDiscardListener *listener, PmBloc
 /* Tells everything that is populated in the listener's range. */
 bool pm_discard_listener_replay(const PmDiscardListener *listener, PmBlocks *blocks,
                                 GError **error);
-/* Has everything in the listener's range dropped, also what is in quarantine. */
+/* Has everything in the listener's range dropped, also what is lost. */
 bool pm_discard_listener_drop_all(const PmDiscardListener *listener, PmBlocks *blocks,
                                   GError **error);
 /* The way back from pm_discard_listener_drop_all(), run by run from the last to the first. */

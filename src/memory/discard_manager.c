@@ -7,16 +7,8 @@
 
 #include "base/error_text.h"
 #include "base/log.h"
-#include "memory/discard_listener.h"
 #include "memory/discard_manager_private.h"
 #include "memory/ram_private.h"
-
-struct PmDiscardManager {
-    gatomicrefcount references;
-    PmRam *ram;
-    PmBlocks blocks;
-    GPtrArray *listeners; /* in the order of registration */
-};
 
 static void free_listener(void *listener)
 {
@@ -48,8 +40,9 @@ static bool make_blocks(PmBlocks *blocks, uint64_t size, uint64_t granularity, G
     blocks->size = size;
     blocks->granularity = granularity;
     blocks->populated = pm_bitmap_new(size / granularity);
-    blocks->quarantine = pm_quarantine_new(size, granularity);
-    if (blocks->populated != NULL && blocks->quarantine != NULL)
+    blocks->lost = pm_quarantine_new(size, granularity);
+    blocks->stuck = pm_quarantine_new(size, granularity);
+    if (blocks->populated != NULL && blocks->lost != NULL && blocks->stuck != NULL)
         return true;
     n_blocks = pm_counted(size / granularity, "block");
     return pm_fail(error, PM_ERROR_MEMORY,
@@ -63,17 +56,13 @@ PmDiscardManager *pm_discard_manager_new(PmRam *ram, uint64_t granularity, GErro
 
     if (!check_granularity(ram, granularity, error))
         return NULL;
-    if (!pm_ram_claim(ram)) {
-        pm_fail(error, PM_ERROR_BUSY,
-                "the RAM at host address %p has a discard manager already: it can have one at a "
-                "time",
-                pm_ram_get_host(ram));
+    if (!pm_ram_take_manager(ram, error))
         return NULL;
-    }
     manager = g_new0(PmDiscardManager, 1);
     g_atomic_ref_count_init(&manager->references);
     manager->ram = pm_ram_ref(ram);
     manager->listeners = g_ptr_array_new_with_free_func(free_listener);
+    manager->orphans = g_ptr_array_new_with_free_func(free_listener);
     if (!make_blocks(&manager->blocks, pm_ram_get_size(ram), granularity, error))
         return NULL;
     pm_ram_fit_huge_pages(ram, granularity);
@@ -91,9 +80,11 @@ void pm_discard_manager_unref(PmDiscardManager *manager)
     if (!g_atomic_ref_count_dec(&manager->references))
         return;
     g_ptr_array_unref(manager->listeners);
+    g_ptr_array_unref(manager->orphans);
     pm_bitmap_free(manager->blocks.populated);
-    pm_quarantine_free(manager->blocks.quarantine);
-    pm_ram_release(manager->ram);
+    pm_quarantine_free(manager->blocks.lost);
+    pm_quarantine_free(manager->blocks.stuck);
+    pm_ram_release_manager(manager->ram);
     pm_ram_unref(manager->ram);
     g_free(manager);
 }
@@ -111,19 +102,6 @@ uint64_t pm_discard_manager_get_granularity(const PmDiscardManager *manager)
 uint64_t pm_discard_manager_get_populated(const PmDiscardManager *manager)
 {
     return pm_bitmap_n_set(manager->blocks.populated) * manager->blocks.granularity;
-}
-
-uint64_t pm_discard_manager_get_quarantined(const PmDiscardManager *manager)
-{
-    return pm_quarantine_n_bytes(manager->blocks.quarantine);
-}
-
-bool pm_discard_manager_next_quarantined(const PmDiscardManager *manager, uint64_t offset,
-                                         uint64_t *run_offset, uint64_t *run_size,
-                                         const char **listener, const char **reason)
-{
-    return pm_quarantine_next_run(manager->blocks.quarantine, offset, run_offset, run_size,
-                                  listener, reason);
 }
 
 typedef uint64_t (*NextBit)(const PmBitmap *bitmap, uint64_t from, uint64_t end);
@@ -203,32 +181,15 @@ static bool check_range(const PmBlocks *blocks, uint64_t offset, uint64_t size, 
     return true;
 }
 
-static bool check_no_quarantine(const PmBlocks *blocks, uint64_t offset, uint64_t size,
-                                GError **error)
-{
-    const char *listener;
-    const char *reason;
-    uint64_t run_offset;
-    uint64_t run_size;
-
-    if (!pm_quarantine_next_run(blocks->quarantine, offset, &run_offset, &run_size, &listener,
-                                &reason) ||
-        run_offset >= offset + size)
-        return true;
-    return pm_fail(error, PM_ERROR_QUARANTINED,
-                   "0x%" PRIx64 " bytes at offset 0x%" PRIx64
-                   " are in quarantine until everything is discarded (reset the device), because "
-                   "of listener «%s»: %s",
-                   run_size, run_offset, listener, reason);
-}
-
-static bool check_change(const PmDiscardManager *manager, uint64_t offset, uint64_t size,
-                         bool populated, GError **error)
+static bool check_change(PmDiscardManager *manager, uint64_t offset, uint64_t size, bool populated,
+                         GError **error)
 {
     const PmBlocks *blocks = &manager->blocks;
 
-    if (!check_range(blocks, offset, size, error) ||
-        !check_no_quarantine(blocks, offset, size, error))
+    if (!check_range(blocks, offset, size, error))
+        return false;
+    pm_manager_refresh(manager);
+    if (!pm_manager_check_no_quarantine(manager, offset, offset + size, error))
         return false;
     if (is_uniform(blocks, offset, size, populated ? pm_bitmap_next_clear : pm_bitmap_next_set))
         return true;
@@ -240,20 +201,20 @@ static bool check_change(const PmDiscardManager *manager, uint64_t offset, uint6
 }
 
 /*
- * The end of every failure that listeners had a part in: the cause as it is, unless something has
- * come into quarantine since the number of additions was @n_added. Takes @cause. Returns false.
+ * The end of every failure that listeners had a part in: the cause as it is, unless @grown: more is
+ * in quarantine than before. Takes @cause. Returns false.
  */
-static bool conclude(const PmBlocks *blocks, uint64_t n_added, GError *cause, GError **error)
+static bool conclude(const PmDiscardManager *manager, bool grown, GError *cause, GError **error)
 {
     g_autoptr(GError) owned_cause = cause;
     g_autofree char *size_text = NULL;
     g_autofree char *message = NULL;
 
-    if (pm_quarantine_n_added(blocks->quarantine) == n_added) {
+    if (!grown) {
         g_propagate_error(error, g_steal_pointer(&owned_cause));
         return false;
     }
-    size_text = pm_size_format(pm_quarantine_n_bytes(blocks->quarantine));
+    size_text = pm_size_format(pm_discard_manager_get_quarantined(manager));
     message = g_strdup_printf("%s; and not everything could be brought back: %s of the RAM are in "
                               "quarantine until everything is discarded (reset the device)",
                               owned_cause->message, size_text);
@@ -261,29 +222,62 @@ static bool conclude(const PmBlocks *blocks, uint64_t n_added, GError *cause, GE
     return pm_fail(error, PM_ERROR_QUARANTINED, "%s", message);
 }
 
-/* Nobody can be told of a block of which it is not known who has it. */
-static bool check_replayable(const PmBlocks *blocks, uint64_t offset, uint64_t end, GError **error)
+/* For a change of a range of which nothing was in quarantine before. */
+static bool conclude_range(const PmDiscardManager *manager, uint64_t offset, uint64_t size,
+                           GError *cause, GError **error)
 {
-    while ((offset = pm_quarantine_next(blocks->quarantine, offset, end)) < end) {
+    uint64_t end = offset + size;
+
+    return conclude(manager, pm_manager_next_quarantined(manager, offset, end) < end, cause, error);
+}
+
+/* For a change of everything, @n_before bytes of which were in quarantine before. */
+static bool conclude_all(const PmDiscardManager *manager, uint64_t n_before, GError *cause,
+                         GError **error)
+{
+    return conclude(manager, pm_discard_manager_get_quarantined(manager) > n_before, cause, error);
+}
+
+/* Nobody can be told of a block of which it is not known who has it. */
+static bool check_replayable(const PmDiscardManager *manager, uint64_t offset, uint64_t end,
+                             GError **error)
+{
+    const PmBlocks *blocks = &manager->blocks;
+
+    while ((offset = pm_manager_next_quarantined(manager, offset, end)) < end) {
+        uint64_t block_end = offset + blocks->granularity;
+
         if (is_uniform(blocks, offset, blocks->granularity, pm_bitmap_next_clear))
-            return check_no_quarantine(blocks, offset, blocks->granularity, error);
-        offset += blocks->granularity;
+            return pm_manager_check_no_quarantine(manager, offset, block_end, error);
+        offset = block_end;
     }
     return true;
 }
 
-static bool register_listener(PmDiscardManager *manager, const PmDiscardListener *listener,
-                              GError **error)
+static bool replay(PmDiscardManager *manager, const PmDiscardListener *listener, GError **error)
 {
-    PmBlocks *blocks = &manager->blocks;
-    uint64_t n_added = pm_quarantine_n_added(blocks->quarantine);
+    uint64_t n_before = pm_discard_manager_get_quarantined(manager);
     GError *cause = NULL;
 
-    if (!check_replayable(blocks, listener->offset, listener->end, error))
-        return false;
-    if (pm_discard_listener_replay(listener, blocks, &cause))
+    return pm_discard_listener_replay(listener, &manager->blocks, &cause) ||
+           conclude_all(manager, n_before, cause, error);
+}
+
+/* A listener that could not be undone is asked on as if it had been dropped. */
+static bool begin_listening(PmDiscardManager *manager, PmDiscardListener *listener, GError **error)
+{
+    uint64_t n_before = pm_discard_manager_get_quarantined(manager);
+
+    g_ptr_array_add(manager->orphans, listener);
+    if (replay(manager, listener, error)) {
+        g_ptr_array_add(manager->listeners,
+                        g_ptr_array_steal_index(manager->orphans, manager->orphans->len - 1));
         return true;
-    return conclude(blocks, n_added, cause, error);
+    }
+    if (listener->ops->next_unknown == NULL ||
+        pm_discard_manager_get_quarantined(manager) == n_before)
+        pm_manager_refresh(manager);
+    return false;
 }
 
 PmDiscardListener *pm_discard_manager_register(PmDiscardManager *manager,
@@ -291,23 +285,21 @@ PmDiscardListener *pm_discard_manager_register(PmDiscardManager *manager,
                                                const char *name, uint64_t offset, uint64_t size,
                                                GError **error)
 {
-    PmDiscardListener *listener;
+    PmDiscardListener *listener = pm_discard_listener_new(ops, user_data, name, offset, size);
 
-    if (!check_range(&manager->blocks, offset, size, error))
-        return NULL;
-    listener = pm_discard_listener_new(ops, user_data, name, offset, size);
-    if (!register_listener(manager, listener, error)) {
+    pm_manager_refresh(manager);
+    if (!check_range(&manager->blocks, offset, size, error) ||
+        !check_replayable(manager, offset, offset + size, error)) {
         pm_discard_listener_free(listener);
         return NULL;
     }
-    g_ptr_array_add(manager->listeners, listener);
-    return listener;
+    return begin_listening(manager, listener, error) ? listener : NULL;
 }
 
 bool pm_discard_manager_unregister(PmDiscardManager *manager, PmDiscardListener *listener,
                                    GError **error)
 {
-    uint64_t n_added = pm_quarantine_n_added(manager->blocks.quarantine);
+    uint64_t n_before = pm_discard_manager_get_quarantined(manager);
     GError *cause = NULL;
 
     if (!g_ptr_array_find(manager->listeners, listener, NULL))
@@ -315,9 +307,21 @@ bool pm_discard_manager_unregister(PmDiscardManager *manager, PmDiscardListener 
                        "the listener %p is not registered with this discard manager",
                        (void *)listener);
     if (!pm_discard_listener_drop_all(listener, &manager->blocks, &cause))
-        return conclude(&manager->blocks, n_added, cause, error);
+        return conclude_all(manager, n_before, cause, error);
+    pm_quarantine_remove_owner(manager->blocks.lost, listener);
     g_ptr_array_remove(manager->listeners, listener);
+    pm_manager_refresh(manager);
     return true;
+}
+
+void pm_discard_manager_drop(PmDiscardManager *manager, PmDiscardListener *listener)
+{
+    guint index;
+
+    if (!g_ptr_array_find(manager->listeners, listener, &index))
+        return;
+    g_ptr_array_add(manager->orphans, g_ptr_array_steal_index(manager->listeners, index));
+    pm_manager_refresh(manager);
 }
 
 static bool ask_listeners(const PmDiscardManager *manager, uint64_t offset, uint64_t size,
@@ -329,26 +333,6 @@ static bool ask_listeners(const PmDiscardManager *manager, uint64_t offset, uint
         if (!pm_discard_listener_may_populate(listener_at(manager, i), offset, size, error))
             return false;
     return true;
-}
-
-/* Gives the memory of a range back that could not be populated, but for blocks in quarantine:
- * somebody may still have those mapped. */
-static void give_back(PmDiscardManager *manager, uint64_t offset, uint64_t size, GError *cause)
-{
-    const PmQuarantine *quarantine = manager->blocks.quarantine;
-    uint64_t end = offset + size;
-
-    while ((offset = pm_quarantine_next_free(quarantine, offset, end)) < end) {
-        uint64_t run_end = pm_quarantine_next(quarantine, offset, end);
-        g_autoptr(GError) failure = NULL;
-
-        if (!pm_ram_discard(manager->ram, offset, run_end - offset, &failure)) {
-            g_autofree char *before = cause->message;
-
-            cause->message = g_strdup_printf("%s; afterwards: %s", before, failure->message);
-        }
-        offset = run_end;
-    }
 }
 
 static bool tell_populate(PmDiscardManager *manager, uint64_t offset, uint64_t size, GError **error)
@@ -370,7 +354,6 @@ bool pm_discard_manager_populate(PmDiscardManager *manager, uint64_t offset, uin
                                  unsigned prefault_threads, GError **error)
 {
     PmBlocks *blocks = &manager->blocks;
-    uint64_t n_added = pm_quarantine_n_added(blocks->quarantine);
     GError *cause = NULL;
 
     if (!check_change(manager, offset, size, false, error) ||
@@ -379,8 +362,8 @@ bool pm_discard_manager_populate(PmDiscardManager *manager, uint64_t offset, uin
     if ((prefault_threads > 0 &&
          !pm_ram_populate(manager->ram, offset, size, prefault_threads, &cause)) ||
         !tell_populate(manager, offset, size, &cause)) {
-        give_back(manager, offset, size, cause);
-        return conclude(blocks, n_added, cause, error);
+        pm_manager_give_back(manager, offset, size, cause);
+        return conclude_range(manager, offset, size, cause, error);
     }
     pm_bitmap_set(blocks->populated, offset / blocks->granularity, size / blocks->granularity);
     return true;
@@ -391,6 +374,15 @@ static void redo_told(PmDiscardManager *manager, guint n_told, uint64_t offset, 
     while (n_told-- > 0)
         pm_discard_listener_redo_populate(listener_at(manager, n_told), &manager->blocks, offset,
                                           size);
+}
+
+/* @failure: why the host did not take the memory back. If some of it may be gone all the same, what
+ * is plugged there has lost its contents. */
+static void lose_contents(PmDiscardManager *manager, uint64_t offset, uint64_t size,
+                          const GError *failure)
+{
+    if (g_error_matches(failure, PM_ERROR, PM_ERROR_QUARANTINED))
+        pm_quarantine_add(manager->blocks.lost, offset, size, NULL, "the host", failure->message);
 }
 
 static bool tell_discard(PmDiscardManager *manager, uint64_t offset, uint64_t size, GError **error)
@@ -404,6 +396,8 @@ static bool tell_discard(PmDiscardManager *manager, uint64_t offset, uint64_t si
     if (n_told == manager->listeners->len && pm_ram_discard(manager->ram, offset, size, error))
         return true;
     redo_told(manager, n_told, offset, size);
+    if (n_told == manager->listeners->len)
+        lose_contents(manager, offset, size, *error);
     return false;
 }
 
@@ -411,46 +405,68 @@ bool pm_discard_manager_discard(PmDiscardManager *manager, uint64_t offset, uint
                                 GError **error)
 {
     PmBlocks *blocks = &manager->blocks;
-    uint64_t n_added = pm_quarantine_n_added(blocks->quarantine);
     GError *cause = NULL;
 
     if (!check_change(manager, offset, size, true, error))
         return false;
     if (!tell_discard(manager, offset, size, &cause))
-        return conclude(blocks, n_added, cause, error);
+        return conclude_range(manager, offset, size, cause, error);
     pm_bitmap_clear(blocks->populated, offset / blocks->granularity, size / blocks->granularity);
     return true;
+}
+
+/* Orphans have nothing that could be redone. */
+static bool drop_orphans(PmDiscardManager *manager, GError **error)
+{
+    for (guint i = 0; i < manager->orphans->len; i++)
+        if (!pm_discard_listener_drop_all(g_ptr_array_index(manager->orphans, i), &manager->blocks,
+                                          error))
+            return false;
+    return true;
+}
+
+static void lose_all_contents(PmDiscardManager *manager, const GError *failure)
+{
+    uint64_t offset = 0;
+    uint64_t size = 0;
+
+    while (pm_discard_manager_next_populated(manager, offset + size, manager->blocks.size, &offset,
+                                             &size))
+        lose_contents(manager, offset, size, failure);
 }
 
 static bool tell_discard_all(PmDiscardManager *manager, GError **error)
 {
     PmBlocks *blocks = &manager->blocks;
-    guint n_told;
+    bool dropped = drop_orphans(manager, error);
+    guint n_told = 0;
 
-    for (n_told = 0; n_told < manager->listeners->len; n_told++)
-        if (!pm_discard_listener_drop_all(listener_at(manager, n_told), blocks, error))
-            break;
-    if (n_told == manager->listeners->len && pm_ram_discard(manager->ram, 0, blocks->size, error))
+    while (dropped && n_told < manager->listeners->len) {
+        dropped = pm_discard_listener_drop_all(listener_at(manager, n_told), blocks, error);
+        n_told += dropped;
+    }
+    if (dropped && pm_ram_discard(manager->ram, 0, blocks->size, error))
         return true;
     while (n_told-- > 0)
         pm_discard_listener_redo_all(listener_at(manager, n_told), blocks);
+    if (dropped)
+        lose_all_contents(manager, *error);
     return false;
 }
 
 bool pm_discard_manager_discard_all(PmDiscardManager *manager, GError **error)
 {
     PmBlocks *blocks = &manager->blocks;
-    uint64_t n_added = pm_quarantine_n_added(blocks->quarantine);
+    uint64_t n_before = pm_discard_manager_get_quarantined(manager);
     GError *cause = NULL;
 
-    if (!tell_discard_all(manager, &cause))
-        return conclude(blocks, n_added, cause, error);
+    if (!tell_discard_all(manager, &cause)) {
+        pm_manager_refresh(manager);
+        return conclude_all(manager, n_before, cause, error);
+    }
     pm_bitmap_clear(blocks->populated, 0, pm_bitmap_n_bits(blocks->populated));
-    pm_quarantine_clear(blocks->quarantine);
+    pm_quarantine_clear(blocks->lost);
+    pm_quarantine_clear(blocks->stuck);
+    pm_manager_refresh(manager);
     return true;
-}
-
-void pm_discard_manager_forget(PmDiscardManager *manager, PmDiscardListener *listener)
-{
-    g_ptr_array_remove(manager->listeners, listener);
 }

@@ -6,6 +6,7 @@
 typedef struct {
     uint64_t offset;
     uint64_t end;
+    const void *owner;
     char *listener;
     char *reason;
 } Record;
@@ -13,7 +14,6 @@ typedef struct {
 struct PmQuarantine {
     uint64_t size;
     uint64_t granularity;
-    uint64_t n_added;
     PmBitmap *blocks;
     GPtrArray *records;
 };
@@ -51,7 +51,7 @@ void pm_quarantine_free(PmQuarantine *quarantine)
     g_free(quarantine);
 }
 
-static void add_record(PmQuarantine *quarantine, uint64_t offset, uint64_t end,
+static void add_record(PmQuarantine *quarantine, uint64_t offset, uint64_t end, const void *owner,
                        const char *listener, const char *reason)
 {
     Record *record;
@@ -60,23 +60,29 @@ static void add_record(PmQuarantine *quarantine, uint64_t offset, uint64_t end,
         record = g_ptr_array_index(quarantine->records, PM_QUARANTINE_MAX_RECORDS - 1);
         record->offset = MIN(record->offset, offset);
         record->end = MAX(record->end, end);
+        record->owner = NULL;
         return;
     }
     record = g_new0(Record, 1);
     record->offset = offset;
     record->end = end;
+    record->owner = owner;
     record->listener = g_strdup(listener);
     record->reason = g_strdup(reason);
     g_ptr_array_add(quarantine->records, record);
 }
 
-void pm_quarantine_add(PmQuarantine *quarantine, uint64_t offset, uint64_t size,
-                       const char *listener, const char *reason)
+static void set_blocks(PmQuarantine *quarantine, uint64_t offset, uint64_t size)
 {
     pm_bitmap_set(quarantine->blocks, offset / quarantine->granularity,
                   size / quarantine->granularity);
-    add_record(quarantine, offset, offset + size, listener, reason);
-    quarantine->n_added++;
+}
+
+void pm_quarantine_add(PmQuarantine *quarantine, uint64_t offset, uint64_t size, const void *owner,
+                       const char *listener, const char *reason)
+{
+    set_blocks(quarantine, offset, size);
+    add_record(quarantine, offset, offset + size, owner, listener, reason);
 }
 
 void pm_quarantine_clear(PmQuarantine *quarantine)
@@ -87,9 +93,57 @@ void pm_quarantine_clear(PmQuarantine *quarantine)
     g_ptr_array_set_size(quarantine->records, 0);
 }
 
-uint64_t pm_quarantine_n_added(const PmQuarantine *quarantine)
+/* A record that is left may tell of blocks that are in order by now: the bitmap decides. */
+void pm_quarantine_remove(PmQuarantine *quarantine, uint64_t offset, uint64_t size)
 {
-    return quarantine->n_added;
+    pm_bitmap_clear(quarantine->blocks, offset / quarantine->granularity,
+                    size / quarantine->granularity);
+    for (guint i = quarantine->records->len; i-- > 0;) {
+        const Record *record = g_ptr_array_index(quarantine->records, i);
+
+        if (offset <= record->offset && record->end <= offset + size)
+            g_ptr_array_remove_index(quarantine->records, i);
+    }
+}
+
+void pm_quarantine_disown(PmQuarantine *quarantine, const void *owner)
+{
+    for (guint i = 0; i < quarantine->records->len; i++) {
+        Record *record = g_ptr_array_index(quarantine->records, i);
+
+        if (record->owner == owner)
+            record->owner = NULL;
+    }
+}
+
+/* Blocks of [@offset, @end) that records tell of. */
+static void set_recorded(PmQuarantine *quarantine, uint64_t offset, uint64_t end)
+{
+    for (guint i = 0; i < quarantine->records->len; i++) {
+        const Record *record = g_ptr_array_index(quarantine->records, i);
+        uint64_t first = MAX(record->offset, offset);
+        uint64_t last = MIN(record->end, end);
+
+        if (first < last)
+            set_blocks(quarantine, first, last - first);
+    }
+}
+
+/* A block may be in several owners' records. */
+void pm_quarantine_remove_owner(PmQuarantine *quarantine, const void *owner)
+{
+    for (guint i = quarantine->records->len; i-- > 0;) {
+        const Record *record = g_ptr_array_index(quarantine->records, i);
+        uint64_t offset = record->offset;
+        uint64_t end = record->end;
+
+        if (record->owner != owner)
+            continue;
+        g_ptr_array_remove_index(quarantine->records, i);
+        pm_bitmap_clear(quarantine->blocks, offset / quarantine->granularity,
+                        (end - offset) / quarantine->granularity);
+        set_recorded(quarantine, offset, end);
+    }
 }
 
 uint64_t pm_quarantine_n_bytes(const PmQuarantine *quarantine)

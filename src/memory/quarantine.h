@@ -21,12 +21,20 @@ typedef struct PmQuarantine PmQuarantine;
 PmQuarantine *pm_quarantine_new(uint64_t size, uint64_t granularity);
 void pm_quarantine_free(PmQuarantine *quarantine);
 
-void pm_quarantine_add(PmQuarantine *quarantine, uint64_t offset, uint64_t size,
+/* @owner: a key for pm_quarantine_remove_owner(), or NULL. */
+void pm_quarantine_add(PmQuarantine *quarantine, uint64_t offset, uint64_t size, const void *owner,
                        const char *listener, const char *reason);
 void pm_quarantine_clear(PmQuarantine *quarantine);
 
-/* How often something was added since it was made: grows with every addition. */
-uint64_t pm_quarantine_n_added(const PmQuarantine *quarantine);
+/* Blocks are in order again, whoever put them here. */
+void pm_quarantine_remove(PmQuarantine *quarantine, uint64_t offset, uint64_t size);
+
+/* @owner goes; what was added for it stays. */
+void pm_quarantine_disown(PmQuarantine *quarantine, const void *owner);
+
+/* What was added for @owner, unless its record had to be told under another's name. */
+void pm_quarantine_remove_owner(PmQuarantine *quarantine, const void *owner);
+
 uint64_t pm_quarantine_n_bytes(const PmQuarantine *quarantine);
 
 /* The first byte in (out of) quarantine in [@offset, @end), or @end. */

@@ -305,16 +305,6 @@ int pm_ram_get_fd(const PmRam *ram, uint64_t *offset)
     return ram->fd;
 }
 
-bool pm_ram_claim(PmRam *ram)
-{
-    return g_atomic_int_compare_and_exchange(&ram->has_manager, 0, 1);
-}
-
-void pm_ram_release(PmRam *ram)
-{
-    g_atomic_int_set(&ram->has_manager, 0);
-}
-
 /* 0 if the host has no transparent huge pages. */
 static uint64_t transparent_huge_page_size(void)
 {

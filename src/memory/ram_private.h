@@ -15,6 +15,7 @@ struct PmRam {
     uint64_t fd_offset;
     bool shared;
     gint has_manager;
+    gint n_mappings;  /* claims on I/O addresses for it */
     uint64_t process; /* that it was made in */
 };
 
@@ -28,9 +29,18 @@ bool pm_ram_check_process(const PmRam *ram, GError **error);
 /* Of the host, in bytes. */
 uint64_t pm_base_page_size(void);
 
-/* Makes the caller the one manager of @ram; false if it has one. Any thread. */
-bool pm_ram_claim(PmRam *ram);
-void pm_ram_release(PmRam *ram);
+/* Makes the caller the one manager of @ram, which nobody has mapped for a device. Errors:
+ * PM_ERROR_BUSY. Any thread. */
+bool pm_ram_take_manager(PmRam *ram, GError **error);
+void pm_ram_release_manager(PmRam *ram);
+
+/* @owner is going to map @ram for a device. @follows_manager: as the RAM's manager says; else it
+ * must have none. Errors: PM_ERROR_BUSY. Any thread. */
+bool pm_ram_take_mapping(PmRam *ram, bool follows_manager, const char *owner, GError **error);
+void pm_ram_release_mapping(PmRam *ram);
+
+/* Its pages are of a pool, not the host's base pages. */
+bool pm_ram_is_hugetlb(const PmRam *ram);
 
 /* Keeps transparent huge pages away that would reach beyond blocks of @granularity bytes: touching
  * one block would take memory for its neighbours. Where they fit, asks for them for a memfd, which

@@ -24,7 +24,6 @@ typedef struct {
     PmVirtioMem *device;
     PmMapper *mapper;
     PmDmaCheck *dma_check;  /* NULL if not asked for */
-    uint64_t locked_before; /* bytes that were locked before anything was mapped */
     PmReplayOwn own;
 } PmReplay;
 
@@ -226,7 +225,6 @@ static void audit(PmReplay *replay, const PmTraceEvent *event)
         .group = replay->config->group,
         .all_resident = !replay->config->only_counts || replay->config->prefault_threads > 0,
         .dma_check = replay->dma_check,
-        .locked_before = replay->locked_before,
     };
 
     for (size_t i = 0; i < PM_REPLAY_N_AUDITS; i++) {
@@ -340,16 +338,6 @@ static bool set_up_dma_check(PmReplay *replay, GError **error)
     return true;
 }
 
-static bool note_locked(PmReplay *replay, GError **error)
-{
-    PmLockedMemory locked;
-
-    if (!pm_iommu_query_locked_memory(replay->iommu, &locked, error))
-        return false;
-    replay->locked_before = locked.used;
-    return true;
-}
-
 static PmIommu *open_iommu(const PmReplayConfig *config, PmKernel *kernel, GError **error)
 {
     const PmType1Config type1 = {
@@ -377,7 +365,7 @@ static bool set_up(PmReplay *replay, GError **error)
     replay->recorder = pm_recorder_new(config->kernel, trace->region_address, trace->region_size,
                                        config->dma_func, config->user_data);
     replay->iommu = open_iommu(config, replay->recorder, error);
-    if (replay->iommu == NULL || !note_locked(replay, error))
+    if (replay->iommu == NULL)
         return false;
     ram = pm_ram_new(config->memory, trace->region_size, trace->block_size, error);
     if (ram == NULL)

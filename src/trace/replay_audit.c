@@ -65,39 +65,10 @@ static bool check_resident(const PmReplayAuditSubject *subject, GError **error)
     return true;
 }
 
-/* The kernel's own count; the mapper's audit has compared the ledger with the blocks. */
-static bool check_available(const PmReplayAuditSubject *subject, GError **error)
-{
-    uint64_t limit = pm_iommu_get_mapping_limit(subject->iommu);
-    uint64_t n_mappings = pm_iommu_get_n_mappings(subject->iommu);
-    uint64_t n_available;
-    g_autofree char *room = NULL;
-    g_autofree char *known = NULL;
-
-    if (!pm_iommu_query_available(subject->iommu, &n_available, error))
-        return false;
-    if (n_available == limit - n_mappings)
-        return true;
-    room = pm_counted(n_available, "more mapping");
-    known = pm_counted(n_mappings, "mapping");
-    return pm_fail(error, PM_ERROR_AUDIT,
-                   "the kernel has room for %s of %" PRIu64 " at most, where the ledger has %s",
-                   room, limit, known);
-}
-
+/* A replay is alone in its process. */
 static bool check_locked(const PmReplayAuditSubject *subject, GError **error)
 {
-    uint64_t pinned = pm_iommu_get_pinned_bytes(subject->iommu);
-    PmLockedMemory locked;
-
-    if (!pm_iommu_query_locked_memory(subject->iommu, &locked, error))
-        return false;
-    if (locked.used - subject->locked_before != pinned)
-        return pm_fail(error, PM_ERROR_AUDIT,
-                       "the kernel has locked %" PRIu64
-                       " bytes more than at the start, where %" PRIu64 " bytes are mapped",
-                       locked.used - subject->locked_before, pinned);
-    return true;
+    return pm_iommu_audit(subject->iommu, PM_IOMMU_AUDIT_SOLE_LOCKER, error);
 }
 
 static bool check_dma(const PmReplayAuditSubject *subject, GError **error)
@@ -115,17 +86,12 @@ static bool on_fake(const PmReplayAuditSubject *subject)
     return subject->fake != NULL;
 }
 
-static bool with_limit(const PmReplayAuditSubject *subject)
-{
-    return pm_iommu_get_mapping_limit(subject->iommu) != UINT64_MAX;
-}
-
 static bool with_dma_check(const PmReplayAuditSubject *subject)
 {
     return subject->dma_check != NULL;
 }
 
 const PmReplayAudit pm_replay_audits[PM_REPLAY_N_AUDITS] = {
-    {always, check_mapper},        {on_fake, check_page_table}, {always, check_resident},
-    {with_limit, check_available}, {always, check_locked},      {with_dma_check, check_dma},
+    {always, check_mapper}, {on_fake, check_page_table}, {always, check_resident},
+    {always, check_locked}, {with_dma_check, check_dma},
 };

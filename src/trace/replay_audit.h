@@ -15,7 +15,6 @@ typedef struct {
     unsigned group;
     bool all_resident;      /* what is plugged was brought in, by pinning or before */
     PmDmaCheck *dma_check;  /* NULL if not asked for */
-    uint64_t locked_before; /* bytes that were locked before anything was mapped */
 } PmReplayAuditSubject;
 
 typedef struct {
@@ -23,7 +22,7 @@ typedef struct {
     bool (*check)(const PmReplayAuditSubject *subject, GError **error);
 } PmReplayAudit;
 
-#define PM_REPLAY_N_AUDITS 6
+#define PM_REPLAY_N_AUDITS 5
 extern const PmReplayAudit pm_replay_audits[PM_REPLAY_N_AUDITS];
 
 #endif

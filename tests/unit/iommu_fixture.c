@@ -8,7 +8,6 @@
 #include <cmocka.h>
 
 #include <errno.h>
-#include <sys/mman.h>
 
 #include "backend_util.h"
 #include "iommu_fixture.h"
@@ -127,7 +126,7 @@ static const PmKernelOps hooked_ops = {
 void hooked_kernel_init(HookedKernel *hooked, PmKernel *next)
 {
     *hooked = (HookedKernel){.next = next};
-    pm_kernel_init(&hooked->parent, &hooked_ops);
+    pm_kernel_init(&hooked->parent, &hooked_ops, next);
 }
 
 IommuFixture *iommu_fixture_new(const PmFakeConfig *config)
@@ -140,18 +139,40 @@ IommuFixture *iommu_fixture_new(const PmFakeConfig *config)
     hooked_kernel_init(&fixture->hooked, fixture->kernel);
     fixture->iommu = backend_open(&fixture->hooked.parent, 0, &error);
     assert_null(error);
-    fixture->memory = mmap(NULL, FIXTURE_MEMORY_SIZE, PROT_READ | PROT_WRITE,
-                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    assert_ptr_not_equal(fixture->memory, MAP_FAILED);
+    fixture->ram = pm_ram_new(PM_RAM_ANONYMOUS, FIXTURE_MEMORY_SIZE, 0, &error);
+    assert_null(error);
+    fixture->memory = pm_ram_get_host(fixture->ram);
+    fixture->claim = fixture_claim(fixture, BASE, FIXTURE_MEMORY_SIZE, BLOCK, &error);
+    assert_null(error);
     return fixture;
+}
+
+PmIommuClaim *fixture_claim(IommuFixture *fixture, uint64_t iova, uint64_t size,
+                            uint64_t block_size, GError **error)
+{
+    const PmIommuClaimConfig config = {
+        .owner = "the test",
+        .ram = fixture->ram,
+        .iova = iova,
+        .size = size,
+        .block_size = block_size,
+    };
+
+    return pm_iommu_claim_new(fixture->iommu, &config, error);
+}
+
+void fixture_drop_claim(IommuFixture *fixture)
+{
+    g_clear_pointer(&fixture->claim, pm_iommu_claim_unref);
 }
 
 void iommu_fixture_free(IommuFixture *fixture)
 {
+    fixture_drop_claim(fixture);
     g_clear_pointer(&fixture->iommu, pm_iommu_unref);
     assert_int_equal(pm_fake_kernel_get_n_open(fixture->kernel), 0);
     pm_kernel_unref(fixture->kernel);
-    (void)munmap(fixture->memory, FIXTURE_MEMORY_SIZE);
+    pm_ram_unref(fixture->ram);
     g_free(fixture);
 }
 
@@ -169,13 +190,13 @@ int iommu_fixture_teardown(void **state)
 
 bool fixture_map(IommuFixture *fixture, uint64_t first, uint64_t count, GError **error)
 {
-    return pm_iommu_map(fixture->iommu, BASE + first * BLOCK, fixture->memory + first * BLOCK,
-                        BLOCK, count, PM_IOMMU_READ_WRITE, error);
+    return pm_iommu_claim_map(fixture->claim, first * BLOCK, count * BLOCK, first * BLOCK,
+                              PM_IOMMU_READ_WRITE, error);
 }
 
 bool fixture_unmap(IommuFixture *fixture, uint64_t first, uint64_t count, GError **error)
 {
-    return pm_iommu_unmap(fixture->iommu, BASE + first * BLOCK, count * BLOCK, error);
+    return pm_iommu_claim_unmap(fixture->claim, first * BLOCK, count * BLOCK, error);
 }
 
 void assert_mapped(IommuFixture *fixture, uint64_t count)

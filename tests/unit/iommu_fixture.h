@@ -4,7 +4,7 @@
 #define PLUGMAP_TESTS_IOMMU_FIXTURE_H
 
 #include <plugmap/fake.h>
-#include <plugmap/iommu.h>
+#include <plugmap/iommu_claim.h>
 #include <plugmap/size.h>
 
 #define BLOCK (2 * PM_MIB)
@@ -43,7 +43,9 @@ typedef struct {
     PmKernel *kernel;
     HookedKernel hooked;
     PmIommu *iommu; /* NULL: a test has dropped it */
-    char *memory;
+    PmRam *ram;
+    char *memory;        /* the RAM's */
+    PmIommuClaim *claim; /* from BASE on, in blocks of BLOCK bytes; NULL: a test has dropped it */
 } IommuFixture;
 
 /* @config: NULL is the defaults. */
@@ -53,6 +55,13 @@ void iommu_fixture_free(IommuFixture *fixture);
 /* For cmocka, with the defaults. */
 int iommu_fixture_setup(void **state);
 int iommu_fixture_teardown(void **state);
+
+/* Drops the fixture's claim, so that a test can make its own. */
+void fixture_drop_claim(IommuFixture *fixture);
+
+/* Claims @size bytes at @iova, with nothing reserved, for the fixture's RAM. NULL with an error. */
+PmIommuClaim *fixture_claim(IommuFixture *fixture, uint64_t iova, uint64_t size,
+                            uint64_t block_size, GError **error);
 
 /* Maps blocks of BLOCK bytes, where block number n is at BASE + n * BLOCK, and its memory at the
  * same distance. */

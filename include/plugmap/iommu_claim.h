@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * PmIommuClaim: a range of I/O addresses that belongs to one owner. Every mapping of a PmIommu is
+ * made through a claim, and only through that claim can it be removed.
+ *
+ * A claim has one block size: each block is one mapping, because the kernel unmaps only what was
+ * mapped as one piece. It references the RAM that its blocks map, and knows each block as unmapped,
+ * mapped or unknown. A block becomes unknown when the kernel's answer leaves open whether it is
+ * still mapped, or when its owner had to leave it behind mapped. It stays unknown until the kernel
+ * has shown that it is gone: a call that merely returned success is not enough. Meanwhile nobody
+ * else gets its addresses, its RAM stays allocated, and what it may have mapped and pinned counts
+ * against the limits.
+ *
+ * A claim may reserve room for itself: mappings of the address space, and locked memory of the
+ * process. Reservations of all claims add up, over all address spaces of one kernel, so a claim
+ * that has reserved room for all of its blocks can map them all, whatever the others do.
+ *
+ * Threads: safe from several threads at once, except that nothing may use a claim that is being
+ * unreferenced for the last time. Offsets and sizes are bytes, multiples of the block size; offsets
+ * count from the start of the claim.
+ */
+#ifndef PLUGMAP_IOMMU_CLAIM_H
+#define PLUGMAP_IOMMU_CLAIM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <plugmap/iommu.h>
+#include <plugmap/ram.h>
+
+G_BEGIN_DECLS
+
+typedef struct PmIommuClaim PmIommuClaim;
+
+/**
+ * PmIommuClaimConfig: what to claim. Zero-initialise, then set.
+ * @owner: who it is for, in messages; copied.
+ * @ram: the memory to map; a reference is taken until nothing of it is mapped any more.
+ * @iova, @size: the I/O addresses; @size is a multiple of @block_size.
+ * @block_size: bytes of each mapping, a multiple of the IOMMU's smallest page.
+ * @reserved_size: bytes, a multiple of @block_size, at most @size: room to keep free for this
+ * claim, whether it uses it or not. 0: none, so that a later map may fail for want of room.
+ * @follows_manager: the owner follows the RAM's discard manager, and unmaps what is discarded.
+ * Without it, RAM that has a manager is refused.
+ */
+typedef struct {
+    const char *owner;
+    PmRam *ram;
+    uint64_t iova;
+    uint64_t size;
+    uint64_t block_size;
+    uint64_t reserved_size;
+    bool follows_manager;
+} PmIommuClaimConfig;
+
+/**
+ * Claims a range of I/O addresses. From now on no other claim can overlap it, and attaching a
+ * device that does not reach all of it fails. The claim holds a reference to @iommu until it is
+ * released or abandoned.
+ *
+ * Kernel: IOMMU_IOAS_ALLOW_IOVAS (iommufd/ioas.c) for the address; type1 has no such call, so
+ * pm_iommu_attach() checks.
+ * Returns: a new reference, or NULL. Errors: PM_ERROR_INVALID_ARGUMENT (no owner or RAM, sizes),
+ * PM_ERROR_UNALIGNED, PM_ERROR_IOVA_RANGE, PM_ERROR_OVERLAP (names the other claim's owner),
+ * PM_ERROR_BUSY (@ram has a discard manager and @follows_manager is not set), PM_ERROR_LIMIT and
+ * PM_ERROR_LOCKED_MEMORY (no room to reserve), PM_ERROR_QUARANTINED (an abandoned claim still has
+ * unknown blocks there), PM_ERROR_MEMORY, PM_ERROR_KERNEL.
+ */
+PM_EXPORT PmIommuClaim *pm_iommu_claim_new(PmIommu *iommu, const PmIommuClaimConfig *config,
+                                           GError **error);
+
+/** Takes a reference. Returns @claim. */
+PM_EXPORT PmIommuClaim *pm_iommu_claim_ref(PmIommuClaim *claim);
+
+/** Drops a reference. The last one releases the claim, or abandons it if that fails. NULL does
+ * nothing. */
+PM_EXPORT void pm_iommu_claim_unref(PmIommuClaim *claim);
+
+/** The I/O address it begins at. */
+PM_EXPORT uint64_t pm_iommu_claim_get_iova(const PmIommuClaim *claim);
+
+/** Bytes. */
+PM_EXPORT uint64_t pm_iommu_claim_get_size(const PmIommuClaim *claim);
+
+/** Bytes of each mapping. */
+PM_EXPORT uint64_t pm_iommu_claim_get_block_size(const PmIommuClaim *claim);
+
+/** Whom it is for. Owned by the claim. */
+PM_EXPORT const char *pm_iommu_claim_get_owner(const PmIommuClaim *claim);
+
+/**
+ * Tells whether the budgets have room for @size bytes more of this claim, beside what all claims
+ * use and have reserved. No side effects; one question to the kernel where locked memory is
+ * limited. Errors: PM_ERROR_LIMIT (has, needs, smallest block size that fits),
+ * PM_ERROR_LOCKED_MEMORY (has, needs, how to raise it), PM_ERROR_KERNEL.
+ */
+PM_EXPORT bool pm_iommu_claim_check_room(PmIommuClaim *claim, uint64_t size, GError **error);
+
+/**
+ * Maps the blocks of [@offset, @offset + @size), one mapping each, to the RAM from @ram_offset on.
+ *
+ * Kernel: VFIO_IOMMU_MAP_DMA (vfio_iommu_type1.c, vfio_dma_do_map) or IOMMU_IOAS_MAP
+ * (iommufd/ioas.c), which pin the memory; with iommufd, memfds and hugetlb memory are mapped by
+ * file (IOMMU_IOAS_MAP_FILE) where the kernel can (Linux 6.13 and later). Hugetlb memory is faulted
+ * in before it is mapped by file, because kernels before the fixes of July and November 2025
+ * mishandle pages that are not there; it stays if the call fails.
+ *
+ * Errors: PM_ERROR_INVALID_ARGUMENT (access, empty, outside of claim or RAM, the claim has been
+ * released or abandoned), PM_ERROR_UNALIGNED, PM_ERROR_IOVA_RANGE (another device has made the
+ * valid ranges smaller), PM_ERROR_OVERLAP (a block is mapped already; EEXIST from the kernel),
+ * PM_ERROR_LIMIT (also ENOSPC), PM_ERROR_LOCKED_MEMORY and PM_ERROR_MEMORY (ENOMEM),
+ * PM_ERROR_BAD_ADDRESS (EFAULT, or a file that is too small), PM_ERROR_PERMISSION,
+ * PM_ERROR_NOT_FOUND, PM_ERROR_KERNEL; PM_ERROR_QUARANTINED (a block is unknown; or one block
+ * failed, and those mapped before it could not be unmapped again: they are unknown now). On any
+ * other failure nothing is mapped that was not before.
+ */
+PM_EXPORT bool pm_iommu_claim_map(PmIommuClaim *claim, uint64_t offset, uint64_t size,
+                                  uint64_t ram_offset, PmIommuAccess access, GError **error);
+
+/**
+ * Unmaps the blocks of [@offset, @offset + @size) with one call. All of them must be mapped.
+ *
+ * Kernel: VFIO_IOMMU_UNMAP_DMA (vfio_iommu_type1.c, vfio_dma_do_unmap) or IOMMU_IOAS_UNMAP
+ * (iommufd/io_pagetable.c); the size it returns is compared with @size. Errors:
+ * PM_ERROR_INVALID_ARGUMENT, PM_ERROR_UNALIGNED, PM_ERROR_NO_MAPPING, PM_ERROR_QUARANTINED (a block
+ * is unknown) before the kernel is asked; PM_ERROR_MEMORY, PM_ERROR_PERMISSION, PM_ERROR_BUSY,
+ * PM_ERROR_NOT_FOUND (ENOMEM, EPERM, EBUSY and ENODEV from the kernel), PM_ERROR_KERNEL: nothing is
+ * unmapped; PM_ERROR_UNMAP_MISMATCH: something, but not all, is unmapped, or may be (another size
+ * than asked; ENOENT from iommufd, and EBUSY and EDEADLOCK for more than one block): the blocks are
+ * unknown now.
+ */
+PM_EXPORT bool pm_iommu_claim_unmap(PmIommuClaim *claim, uint64_t offset, uint64_t size,
+                                    GError **error);
+
+/**
+ * Unmaps everything in the claim, blocks that are unknown included. If the kernel does not say that
+ * it removed exactly what was mapped, it is asked whether anything is left, until nothing is: the
+ * way out of PM_ERROR_QUARANTINED and PM_ERROR_UNMAP_MISMATCH.
+ *
+ * Kernel: as pm_iommu_claim_unmap(). Whether something is left is asked by a MAP that has to fail:
+ * with EEXIST if something is, for its host address if nothing is (vfio_dma_do_map and
+ * iopt_alloc_area_pages check in this order). Errors: those of the kernel as above, with which
+ * nothing has changed; PM_ERROR_UNMAP_MISMATCH (the kernel goes on finding mappings, or does not
+ * say: all blocks that were mapped are unknown now).
+ */
+PM_EXPORT bool pm_iommu_claim_purge(PmIommuClaim *claim, GError **error);
+
+/**
+ * Purges the claim and gives its addresses, its reservation and its RAM back. The reference stays
+ * the caller's; only the getters work on it any more. A claim that has been released already is
+ * fine. Errors: those of pm_iommu_claim_purge(); the claim stays then.
+ */
+PM_EXPORT bool pm_iommu_claim_release(PmIommuClaim *claim, GError **error);
+
+/**
+ * For an owner that has to go, and whose pm_iommu_claim_release() failed: leaves the claim to its
+ * PmIommu. What is mapped becomes unknown. pm_iommu_settle(), a new claim of its addresses and
+ * pm_iommu_claim_release() try again to unmap it; when the PmIommu is closed it ends for good.
+ * Cannot fail.
+ */
+PM_EXPORT void pm_iommu_claim_abandon(PmIommuClaim *claim);
+
+/** Finds the first run of mapped or of unknown blocks in the claim that has a byte at or behind
+ * @offset; as pm_iommu_next_run(), whose I/O addresses it gives. Returns: false if there is none.
+ */
+PM_EXPORT bool pm_iommu_claim_next_run(PmIommuClaim *claim, uint64_t offset, PmIommuRun *run);
+
+/**
+ * Finds the first run of unknown blocks that has a byte at or behind @offset.
+ * @run_offset, @run_size: set to it. @reason: optional: set to why they are unknown; a copy, freed
+ * with g_free(). Returns: false if there is none.
+ */
+PM_EXPORT bool pm_iommu_claim_next_unknown(PmIommuClaim *claim, uint64_t offset,
+                                           uint64_t *run_offset, uint64_t *run_size, char **reason);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(PmIommuClaim, pm_iommu_claim_unref)
+
+G_END_DECLS
+
+#endif

@@ -1,0 +1,435 @@
+/* SPDX-License-Identifier: MIT */
+/* The life of claims; claim_map.c has what they map. */
+#include "iommu/claim.h"
+
+#include <inttypes.h>
+
+#include <plugmap/size.h>
+
+#include "base/error_text.h"
+#include "base/log.h"
+#include "iommu/budget.h"
+#include "iommu/iommu_error.h"
+#include "memory/ram_private.h"
+#include "vfio/device_node.h"
+
+/* --- the claims of an address space --- */
+
+PmIommuClaim *pm_claim_find(PmIommu *iommu, uint64_t iova)
+{
+    const PmClaimRecord *record = pm_range_map_find(iommu->claims, iova);
+
+    return record != NULL ? record->claim : NULL;
+}
+
+PmIommuClaim *pm_claim_next(PmIommuClaim *claim)
+{
+    return claim->last < UINT64_MAX ? pm_claim_find(claim->iommu, claim->last + 1) : NULL;
+}
+
+static bool is_inside(const PmIommuClaim *claim, const PmIommuGeometry *geometry)
+{
+    for (size_t i = 0; i < geometry->n_ranges; i++) {
+        if (geometry->ranges[i].start <= claim->iova && claim->last <= geometry->ranges[i].last)
+            return true;
+    }
+    return false;
+}
+
+const PmIommuClaim *pm_claim_find_outside(PmIommu *iommu)
+{
+    const PmIommuGeometry *geometry = pm_iommu_geometry(iommu);
+    PmIommuClaim *claim = pm_claim_find(iommu, 0);
+
+    while (claim != NULL && is_inside(claim, geometry))
+        claim = pm_claim_next(claim);
+    return claim;
+}
+
+int pm_claims_keep(PmIommu *iommu)
+{
+    g_autoptr(GArray) ranges = g_array_new(FALSE, FALSE, sizeof(PmIovaRange));
+
+    if (iommu->ops->keep == NULL)
+        return 0;
+    for (PmIommuClaim *claim = pm_claim_find(iommu, 0); claim != NULL;
+         claim = pm_claim_next(claim)) {
+        const PmIovaRange range = {claim->iova, claim->last};
+
+        g_array_append_val(ranges, range);
+    }
+    return iommu->ops->keep(iommu, ranges);
+}
+
+/* --- its end --- */
+
+static void free_claim(PmIommuClaim *claim)
+{
+    PmIommu *iommu = claim->iommu;
+
+    pm_ledger_free(claim->ledger);
+    g_free(claim->reason);
+    g_free(claim->owner);
+    g_free(claim);
+    pm_iommu_drop_holder(iommu);
+}
+
+/* Nothing of it is mapped any more. A kernel that does not follow goes on keeping more addresses
+ * than it has to. */
+static void end(PmIommuClaim *claim)
+{
+    PmIommu *iommu = claim->iommu;
+
+    claim->life = PM_CLAIM_ENDED;
+    g_clear_pointer(&claim->reason, g_free);
+    (void)pm_range_map_remove(iommu->claims, claim->iova, claim->last);
+    pm_budget_remove_claim(claim);
+    if (!iommu->closed)
+        (void)pm_claims_keep(iommu);
+    pm_ram_release_mapping(claim->ram);
+    g_clear_pointer(&claim->ram, pm_ram_unref);
+}
+
+/* An ended claim that nobody has a reference to. The lock is not held. */
+static void free_if_unused(PmIommuClaim *claim)
+{
+    if (claim->n_references == 0)
+        free_claim(claim);
+}
+
+static bool release(PmIommuClaim *claim, GError **error)
+{
+    if (!pm_claim_purge(claim, error))
+        return false;
+    end(claim);
+    return true;
+}
+
+static void abandon(PmIommuClaim *claim)
+{
+    if (pm_ledger_n_blocks(claim->ledger) == 0) {
+        end(claim);
+        return;
+    }
+    pm_claim_forget(claim, claim->iova, claim->size, "its owner left it behind mapped");
+    claim->life = PM_CLAIM_ABANDONED;
+}
+
+bool pm_iommu_claim_release(PmIommuClaim *claim, GError **error)
+{
+    PmIommu *iommu = claim->iommu;
+    bool owned;
+    bool released;
+
+    pm_iommu_lock(iommu);
+    owned = claim->life == PM_CLAIM_OWNED;
+    released = claim->life == PM_CLAIM_ENDED || release(claim, error);
+    pm_iommu_unlock(iommu);
+    if (owned && released)
+        pm_iommu_unref(iommu);
+    return released;
+}
+
+void pm_iommu_claim_abandon(PmIommuClaim *claim)
+{
+    PmIommu *iommu = claim->iommu;
+    bool owned;
+
+    pm_iommu_lock(iommu);
+    owned = claim->life == PM_CLAIM_OWNED;
+    if (owned)
+        abandon(claim);
+    pm_iommu_unlock(iommu);
+    if (owned)
+        pm_iommu_unref(iommu);
+}
+
+PmIommuClaim *pm_iommu_claim_ref(PmIommuClaim *claim)
+{
+    pm_iommu_lock(claim->iommu);
+    claim->n_references++;
+    pm_iommu_unlock(claim->iommu);
+    return claim;
+}
+
+/* The last reference to a claim that has an owner. */
+static void release_or_abandon(PmIommuClaim *claim)
+{
+    g_autoptr(GError) error = NULL;
+
+    if (release(claim, &error))
+        return;
+    pm_log(G_LOG_LEVEL_WARNING, "%s stays mapped until its IOMMU is closed: %s", claim->owner,
+           error->message);
+    abandon(claim);
+}
+
+void pm_iommu_claim_unref(PmIommuClaim *claim)
+{
+    PmIommu *iommu;
+    bool last;
+    bool owned;
+    bool ended;
+
+    if (claim == NULL)
+        return;
+    iommu = claim->iommu;
+    pm_iommu_lock(iommu);
+    last = --claim->n_references == 0;
+    owned = last && claim->life == PM_CLAIM_OWNED;
+    if (owned)
+        release_or_abandon(claim);
+    ended = last && claim->life == PM_CLAIM_ENDED;
+    pm_iommu_unlock(iommu);
+    if (ended)
+        free_claim(claim);
+    if (owned)
+        pm_iommu_unref(iommu);
+}
+
+/* --- its beginning --- */
+
+static bool check_config(PmIommu *iommu, const PmIommuClaimConfig *config, GError **error)
+{
+    if (config->owner == NULL || config->ram == NULL)
+        return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
+                       "a claim needs an owner's name and the RAM that it maps");
+    if (!pm_iommu_check_size(iommu, config->iova, config->size, error) ||
+        !pm_iommu_check_size(iommu, config->iova, config->block_size, error))
+        return false;
+    if (config->size % config->block_size != 0 || config->reserved_size % config->block_size != 0 ||
+        config->reserved_size > config->size)
+        return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
+                       "a claim of 0x%" PRIx64 " bytes with 0x%" PRIx64
+                       " reserved needs both to be multiples of its block size 0x%" PRIx64
+                       ", and not more reserved than it has",
+                       config->size, config->reserved_size, config->block_size);
+    return true;
+}
+
+static PmIommuClaim *make_claim(PmIommu *iommu, const PmIommuClaimConfig *config)
+{
+    PmIommuClaim *claim = g_new0(PmIommuClaim, 1);
+
+    g_atomic_ref_count_inc(&iommu->holders);
+    claim->iommu = iommu;
+    claim->n_references = 1;
+    claim->owner = g_strdup(config->owner);
+    claim->iova = config->iova;
+    claim->last = config->iova + (config->size - 1);
+    claim->size = config->size;
+    claim->block_size = config->block_size;
+    claim->n_reserved = config->reserved_size / config->block_size;
+    claim->ledger = pm_ledger_new(config->block_size);
+    return claim;
+}
+
+bool pm_claim_fail_unknown(const PmIommuClaim *claim, uint64_t iova, GError **error)
+{
+    return pm_fail(error, PM_ERROR_QUARANTINED,
+                   "I/O address 0x%" PRIx64
+                   " is in quarantine: it is not known whether the kernel still has a block of %s "
+                   "mapped there (%s)",
+                   iova, claim->owner, claim->reason);
+}
+
+/* What an owner left behind may be gone by now. */
+static bool settle(PmIommuClaim *claim, GError **error)
+{
+    if (!release(claim, error))
+        return false;
+    free_if_unused(claim);
+    return true;
+}
+
+static bool make_way(PmIommu *iommu, uint64_t iova, uint64_t last, GError **error)
+{
+    PmIommuClaim *other;
+
+    while ((other = pm_claim_find(iommu, iova)) != NULL && other->iova <= last) {
+        g_autoptr(GError) cause = NULL;
+
+        if (other->life == PM_CLAIM_OWNED)
+            return pm_fail(error, PM_ERROR_OVERLAP,
+                           "I/O addresses 0x%" PRIx64 "-0x%" PRIx64
+                           " overlap those of %s, 0x%" PRIx64 "-0x%" PRIx64
+                           ": choose another address, or release that first",
+                           iova, last, other->owner, other->iova, other->last);
+        if (!settle(other, &cause))
+            return pm_fail(error, PM_ERROR_QUARANTINED,
+                           "I/O addresses 0x%" PRIx64 "-0x%" PRIx64
+                           " are in quarantine since %s left them behind: %s",
+                           other->iova, other->last, other->owner, cause->message);
+    }
+    return true;
+}
+
+/* Enters it into the list and the kernel's. */
+static bool enter(PmIommuClaim *claim, GError **error)
+{
+    const PmClaimRecord record = {{claim->iova, claim->last}, claim};
+    int result;
+
+    if (!pm_range_map_insert(claim->iommu->claims, &record))
+        return pm_fail(error, PM_ERROR_MEMORY, "there is no memory left for the list of claims");
+    result = pm_claims_keep(claim->iommu);
+    if (result == 0)
+        return true;
+    (void)pm_range_map_remove(claim->iommu->claims, claim->iova, claim->last);
+    return pm_vfio_fail_ioctl(error, -result, PM_SEE_KERNEL_LOG,
+                              "claiming I/O addresses 0x%" PRIx64 "-0x%" PRIx64 " for %s",
+                              claim->iova, claim->last, claim->owner);
+}
+
+/* All under one lock: nobody attaches a device or claims between a check and what relies on it. */
+static bool begin(PmIommuClaim *claim, const PmIommuClaimConfig *config, GError **error)
+{
+    PmIommu *iommu = claim->iommu;
+
+    if (!pm_iommu_check_blocks(iommu, claim->iova, claim->size, claim->block_size, error) ||
+        !make_way(iommu, claim->iova, claim->last, error) ||
+        (claim->n_reserved > 0 && (!pm_budget_check_mappings(claim, 0, error) ||
+                                   !pm_budget_check_locked(claim, 0, error))) ||
+        !pm_ram_take_mapping(config->ram, config->follows_manager, config->owner, error))
+        return false;
+    if (!enter(claim, error)) {
+        pm_ram_release_mapping(config->ram);
+        return false;
+    }
+    claim->ram = pm_ram_ref(config->ram);
+    pm_budget_add_claim(claim);
+    return true;
+}
+
+PmIommuClaim *pm_iommu_claim_new(PmIommu *iommu, const PmIommuClaimConfig *config, GError **error)
+{
+    PmIommuClaim *claim;
+    bool begun;
+
+    if (!check_config(iommu, config, error))
+        return NULL;
+    claim = make_claim(iommu, config);
+    pm_iommu_lock(iommu);
+    begun = begin(claim, config, error);
+    pm_iommu_unlock(iommu);
+    if (!begun) {
+        free_claim(claim);
+        return NULL;
+    }
+    pm_iommu_ref(iommu);
+    return claim;
+}
+
+/* --- those that were left behind --- */
+
+bool pm_iommu_settle(PmIommu *iommu, GError **error)
+{
+    PmIommuClaim *claim;
+    PmIommuClaim *next;
+    GError *first = NULL;
+
+    pm_iommu_lock(iommu);
+    for (claim = pm_claim_find(iommu, 0); claim != NULL; claim = next) {
+        next = pm_claim_next(claim);
+        if (claim->life == PM_CLAIM_ABANDONED)
+            (void)settle(claim, first == NULL ? &first : NULL);
+    }
+    pm_iommu_unlock(iommu);
+    if (first == NULL)
+        return true;
+    g_propagate_error(error, first);
+    return false;
+}
+
+/* Only what owners left behind is there: an owner holds the address space. */
+void pm_claims_close(PmIommu *iommu, bool gone)
+{
+    PmIommuClaim *claim = pm_claim_find(iommu, 0);
+
+    while (claim != NULL) {
+        PmIommuClaim *next = pm_claim_next(claim);
+
+        if (gone || iommu->ops->probe(iommu, claim->iova, claim->size) == PM_IOMMU_ABSENT) {
+            pm_claim_note(claim, claim->iova, claim->size, PM_LEDGER_UNMAPPED, 0);
+            end(claim);
+            free_if_unused(claim);
+        } else {
+            pm_log(G_LOG_LEVEL_WARNING,
+                   "%s keeps its RAM for ever: the address space was closed, and the kernel did "
+                   "not say that it ended its mappings",
+                   claim->owner);
+        }
+        claim = next;
+    }
+}
+
+/* --- getters --- */
+
+uint64_t pm_iommu_claim_get_iova(const PmIommuClaim *claim)
+{
+    return claim->iova;
+}
+
+uint64_t pm_iommu_claim_get_size(const PmIommuClaim *claim)
+{
+    return claim->size;
+}
+
+uint64_t pm_iommu_claim_get_block_size(const PmIommuClaim *claim)
+{
+    return claim->block_size;
+}
+
+const char *pm_iommu_claim_get_owner(const PmIommuClaim *claim)
+{
+    return claim->owner;
+}
+
+bool pm_iommu_claim_next_run(PmIommuClaim *claim, uint64_t offset, PmIommuRun *run)
+{
+    bool found;
+
+    if (offset >= claim->size)
+        return false;
+    pm_iommu_lock(claim->iommu);
+    found = pm_ledger_next_run(claim->ledger, claim->iova + offset, run);
+    pm_iommu_unlock(claim->iommu);
+    return found;
+}
+
+/* Nearly always there is none, and it is asked before every request. The lock is held. */
+static bool find_unknown(PmIommuClaim *claim, uint64_t iova, PmIommuRun *run)
+{
+    bool found;
+
+    if (pm_ledger_n_unknown(claim->ledger) == 0)
+        return false;
+    while ((found = pm_ledger_next_run(claim->ledger, iova, run)) && !run->unknown) {
+        uint64_t last = run->iova + (run->n_blocks * run->block_size - 1);
+
+        if (last == claim->last)
+            return false;
+        iova = last + 1;
+    }
+    return found;
+}
+
+bool pm_iommu_claim_next_unknown(PmIommuClaim *claim, uint64_t offset, uint64_t *run_offset,
+                                 uint64_t *run_size, char **reason)
+{
+    PmIommuRun run;
+    bool found;
+
+    if (offset >= claim->size)
+        return false;
+    pm_iommu_lock(claim->iommu);
+    found = find_unknown(claim, claim->iova + offset, &run);
+    if (found && reason != NULL)
+        *reason = g_strdup(claim->reason);
+    pm_iommu_unlock(claim->iommu);
+    if (!found)
+        return false;
+    *run_offset = run.iova - claim->iova;
+    *run_size = run.n_blocks * run.block_size;
+    return true;
+}

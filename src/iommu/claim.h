@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+/* PmIommuClaim from inside. Everything is under the lock of its PmIommu. */
+#ifndef PLUGMAP_IOMMU_CLAIM_H_PRIVATE
+#define PLUGMAP_IOMMU_CLAIM_H_PRIVATE
+
+#include <plugmap/iommu_claim.h>
+
+#include "iommu/iommu.h"
+#include "iommu/ledger.h"
+
+typedef enum {
+    PM_CLAIM_OWNED,
+    PM_CLAIM_ABANDONED, /* the PmIommu's */
+    PM_CLAIM_ENDED,
+} PmClaimLife;
+
+struct PmIommuClaim {
+    guint n_references;
+    PmClaimLife life;
+    PmIommu *iommu; /* a reference while it is owned, a hold of its memory always */
+    char *owner;
+    PmRam *ram; /* NULL when it has ended */
+    uint64_t iova;
+    uint64_t last;
+    uint64_t size;
+    uint64_t block_size;
+    uint64_t n_reserved; /* blocks */
+    bool is_counted;     /* in the budgets */
+    PmLedger *ledger;
+    char *reason; /* why blocks are unknown, if any are */
+};
+
+/* What PmIommu.claims has. */
+typedef struct {
+    PmRangeKey key;
+    PmIommuClaim *claim;
+} PmClaimRecord;
+
+/* The first claim that ends at or behind @iova; NULL if there is none. */
+PmIommuClaim *pm_claim_find(PmIommu *iommu, uint64_t iova);
+
+/* The claim after this one; NULL if there is none. */
+PmIommuClaim *pm_claim_next(PmIommuClaim *claim);
+
+/* Notes what blocks are, in the ledger and in the budgets. Room has been reserved. */
+void pm_claim_note(PmIommuClaim *claim, uint64_t iova, uint64_t size, PmLedgerState state,
+                   uint64_t ram_offset);
+
+/* Makes what is mapped in the range unknown. @reason: of the first unknown block it stays. */
+void pm_claim_forget(PmIommuClaim *claim, uint64_t iova, uint64_t size, const char *reason);
+
+/* As pm_iommu_claim_purge(). */
+bool pm_claim_purge(PmIommuClaim *claim, GError **error);
+
+/* PM_ERROR_QUARANTINED, for the block at @iova. */
+bool pm_claim_fail_unknown(const PmIommuClaim *claim, uint64_t iova, GError **error);
+
+/* The PmIommu is being closed; @gone: the kernel has shown that nothing is mapped any more. */
+void pm_claims_close(PmIommu *iommu, bool gone);
+
+/* A claim that is not inside one of the valid ranges; NULL if there is none. */
+const PmIommuClaim *pm_claim_find_outside(PmIommu *iommu);
+
+/* Tells the kernel what is claimed. Returns 0 or -errno. */
+int pm_claims_keep(PmIommu *iommu);
+
+#endif

@@ -1,0 +1,386 @@
+/* SPDX-License-Identifier: MIT */
+/* What claims map: every change of what is mapped is here. */
+#include <inttypes.h>
+
+#include <plugmap/size.h>
+
+#include "base/error_text.h"
+#include "base/log.h"
+#include "iommu/budget.h"
+#include "iommu/claim.h"
+#include "iommu/iommu_error.h"
+#include "memory/ram_private.h"
+
+/* How often a purge tries again before it believes that somebody else goes on mapping. */
+#define MAX_PURGE_TRIES 16
+
+void pm_claim_note(PmIommuClaim *claim, uint64_t iova, uint64_t size, PmLedgerState state,
+                   uint64_t ram_offset)
+{
+    uint64_t n_before = pm_ledger_n_blocks(claim->ledger);
+
+    pm_ledger_set(claim->ledger, iova, iova + (size - 1), state, ram_offset);
+    pm_budget_update(claim, n_before);
+    if (pm_ledger_n_unknown(claim->ledger) == 0)
+        g_clear_pointer(&claim->reason, g_free);
+}
+
+static void set_reason(PmIommuClaim *claim, const char *reason)
+{
+    if (claim->reason == NULL && pm_ledger_n_unknown(claim->ledger) > 0)
+        claim->reason = g_strdup(reason);
+}
+
+void pm_claim_forget(PmIommuClaim *claim, uint64_t iova, uint64_t size, const char *reason)
+{
+    pm_ledger_forget(claim->ledger, iova, iova + (size - 1));
+    set_reason(claim, reason);
+}
+
+static bool check_blocks(const PmIommuClaim *claim, uint64_t offset, uint64_t size, GError **error)
+{
+    if (size == 0 || offset >= claim->size || size > claim->size - offset)
+        return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
+                       "0x%" PRIx64 " bytes at offset 0x%" PRIx64
+                       " are not a range inside the 0x%" PRIx64
+                       " bytes that %s has at I/O address 0x%" PRIx64,
+                       size, offset, claim->size, claim->owner, claim->iova);
+    if (offset % claim->block_size != 0 || size % claim->block_size != 0)
+        return pm_fail(error, PM_ERROR_UNALIGNED,
+                       "0x%" PRIx64 " bytes at offset 0x%" PRIx64
+                       " of %s are not whole blocks of 0x%" PRIx64 " bytes",
+                       size, offset, claim->owner, claim->block_size);
+    return true;
+}
+
+/* The lock is held. */
+static bool check_owned(const PmIommuClaim *claim, GError **error)
+{
+    if (claim->life == PM_CLAIM_OWNED)
+        return true;
+    return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
+                   "the claim of %s on I/O address 0x%" PRIx64 " has been %s", claim->owner,
+                   claim->iova, claim->life == PM_CLAIM_ENDED ? "released" : "abandoned");
+}
+
+bool pm_iommu_claim_check_room(PmIommuClaim *claim, uint64_t size, GError **error)
+{
+    uint64_t n_blocks = size / claim->block_size;
+    bool fits;
+
+    pm_iommu_lock(claim->iommu);
+    fits = pm_budget_check_mappings(claim, n_blocks, error) &&
+           pm_budget_check_locked(claim, n_blocks, error);
+    pm_iommu_unlock(claim->iommu);
+    return fits;
+}
+
+/* --- mapping --- */
+
+/* A private mapping of a file has pages that the file does not have. */
+static PmIommuRequest make_request(const PmIommuClaim *claim, uint64_t offset, uint64_t size,
+                                   uint64_t ram_offset, PmIommuAccess access)
+{
+    PmIommuRequest request = {
+        .iova = claim->iova + offset,
+        .host = (uintptr_t)pm_ram_get_host(claim->ram) + ram_offset,
+        .block_size = claim->block_size,
+        .n_blocks = size / claim->block_size,
+        .access = access,
+        .fd = pm_ram_get_fd(claim->ram, &request.file_offset),
+    };
+
+    request.file_offset += ram_offset;
+    if (!pm_ram_is_shared(claim->ram))
+        request.fd = -1;
+    return request;
+}
+
+static bool check_memory(const PmIommuClaim *claim, const PmIommuRequest *request, uint64_t size,
+                         uint64_t ram_offset, GError **error)
+{
+    uint64_t ram_size = pm_ram_get_size(claim->ram);
+
+    if (request->access == 0 || request->access > PM_IOMMU_READ_WRITE)
+        return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
+                       "invalid access 0x%x: a mapping is for reading, writing or both",
+                       (unsigned)request->access);
+    if (ram_offset > ram_size || size > ram_size - ram_offset)
+        return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
+                       "0x%" PRIx64 " bytes at offset 0x%" PRIx64
+                       " are not inside the RAM of 0x%" PRIx64 " bytes that %s maps",
+                       size, ram_offset, ram_size, claim->owner);
+    return pm_iommu_check_aligned(claim->iommu, "host address", request->host, error);
+}
+
+/* The lock is held. */
+static bool check_unmapped(PmIommuClaim *claim, uint64_t iova, uint64_t last, GError **error)
+{
+    g_autofree char *block = NULL;
+    uint64_t free_last;
+    PmLedgerState state = pm_ledger_state_at(claim->ledger, iova, last, &free_last);
+
+    if (state == PM_LEDGER_UNMAPPED && free_last < last) {
+        iova = free_last + 1;
+        state = pm_ledger_state_at(claim->ledger, iova, last, &free_last);
+    }
+    if (state == PM_LEDGER_UNMAPPED)
+        return true;
+    if (state == PM_LEDGER_UNKNOWN)
+        return pm_claim_fail_unknown(claim, iova, error);
+    block = pm_size_format(claim->block_size);
+    return pm_fail(error, PM_ERROR_OVERLAP,
+                   "the block of %s at I/O address 0x%" PRIx64 " (%s) is mapped already: unmap it "
+                   "first",
+                   block, iova, claim->owner);
+}
+
+static bool reserve(PmIommuClaim *claim, GError **error)
+{
+    if (pm_ledger_reserve(claim->ledger))
+        return true;
+    return pm_fail(error, PM_ERROR_MEMORY, "there is no memory left for the list of mappings");
+}
+
+/* One call, which has to remove just these bytes. The ledger stays as it is. */
+static bool unmap_exactly(PmIommuClaim *claim, uint64_t iova, uint64_t size, GError **error)
+{
+    PmIommu *iommu = claim->iommu;
+    uint64_t n_bytes = 0;
+    int result = iommu->ops->unmap(iommu, iova, size, &n_bytes);
+
+    if (result != 0)
+        return pm_iommu_fail_unmap(iommu, iova, size, claim->block_size, -result, error);
+    if (n_bytes == size)
+        return true;
+    return pm_fail(error, PM_ERROR_UNMAP_MISMATCH,
+                   "unmapping 0x%" PRIx64 " bytes at I/O address 0x%" PRIx64 " removed 0x%" PRIx64
+                   " bytes: what is mapped there is not known, purge it (reset the device)",
+                   size, iova, n_bytes);
+}
+
+/* Removes the blocks before the one that failed. If that fails, too, they are unknown. */
+static void roll_back(PmIommuClaim *claim, const PmIommuRequest *request, uint64_t n_mapped,
+                      uint64_t ram_offset, GError **error)
+{
+    uint64_t size = n_mapped * request->block_size;
+    g_autoptr(GError) map_error = NULL;
+    g_autoptr(GError) unmap_error = NULL;
+    g_autofree char *blocks = NULL;
+
+    if (n_mapped == 0 || unmap_exactly(claim, request->iova, size, &unmap_error))
+        return;
+    pm_claim_note(claim, request->iova, size, PM_LEDGER_UNKNOWN, ram_offset);
+    set_reason(claim, unmap_error->message);
+    if (error == NULL)
+        return;
+    map_error = g_steal_pointer(error);
+    blocks = pm_counted(n_mapped, "block");
+    (void)pm_fail(error, PM_ERROR_QUARANTINED,
+                  "%s; and the %s mapped before it, from I/O address 0x%" PRIx64
+                  " on, could not be unmapped again (%s): they are in quarantine until they are "
+                  "purged (reset the device)",
+                  map_error->message, blocks, request->iova, unmap_error->message);
+}
+
+/* The lock is held. */
+static bool map_blocks(PmIommuClaim *claim, const PmIommuRequest *request, uint64_t ram_offset,
+                       GError **error)
+{
+    uint64_t size = request->block_size * request->n_blocks;
+    uint64_t n_mapped = 0;
+    int result;
+
+    if (!check_owned(claim, error) ||
+        !check_unmapped(claim, request->iova, request->iova + (size - 1), error) ||
+        !pm_budget_check_mappings(claim, request->n_blocks, error) || !reserve(claim, error))
+        return false;
+    result = claim->iommu->ops->map(claim->iommu, request, &n_mapped);
+    if (result == 0) {
+        pm_claim_note(claim, request->iova, size, PM_LEDGER_MAPPED, ram_offset);
+        return true;
+    }
+    (void)pm_iommu_fail_map(claim->iommu, request, n_mapped, -result, error);
+    roll_back(claim, request, n_mapped, ram_offset, error);
+    return false;
+}
+
+/* Kernels without the fixes of 2025 mishandle a hugetlb page that is not there when it is mapped by
+ * file: the pool's reservation underflows, or the page is not zeroed. */
+static bool fault_in(PmIommuClaim *claim, const PmIommuRequest *request, uint64_t size,
+                     uint64_t ram_offset, GError **error)
+{
+    if (!claim->iommu->ops->maps_by_file(claim->iommu, request) || !pm_ram_is_hugetlb(claim->ram))
+        return true;
+    return pm_ram_populate(claim->ram, ram_offset, size, 1, error);
+}
+
+bool pm_iommu_claim_map(PmIommuClaim *claim, uint64_t offset, uint64_t size, uint64_t ram_offset,
+                        PmIommuAccess access, GError **error)
+{
+    PmIommuRequest request;
+    bool mapped;
+
+    if (!check_blocks(claim, offset, size, error))
+        return false;
+    pm_iommu_lock(claim->iommu);
+    mapped = check_owned(claim, error);
+    if (mapped) {
+        request = make_request(claim, offset, size, ram_offset, access);
+        mapped = check_memory(claim, &request, size, ram_offset, error) &&
+                 fault_in(claim, &request, size, ram_offset, error) &&
+                 map_blocks(claim, &request, ram_offset, error);
+    }
+    pm_iommu_unlock(claim->iommu);
+    return mapped;
+}
+
+/* --- unmapping --- */
+
+/* The lock is held. */
+static bool check_mapped(PmIommuClaim *claim, uint64_t iova, uint64_t size, GError **error)
+{
+    uint64_t last = iova + (size - 1);
+    uint64_t at = iova;
+    uint64_t run_last;
+    g_autofree char *size_text = NULL;
+
+    for (;;) {
+        PmLedgerState state = pm_ledger_state_at(claim->ledger, at, last, &run_last);
+
+        if (state == PM_LEDGER_UNKNOWN)
+            return pm_claim_fail_unknown(claim, at, error);
+        if (state == PM_LEDGER_UNMAPPED)
+            break;
+        if (run_last == last)
+            return true;
+        at = run_last + 1;
+    }
+    size_text = pm_size_format(size);
+    return pm_fail(error, PM_ERROR_NO_MAPPING,
+                   "%s at I/O address 0x%" PRIx64 " are not wholly mapped: there is a hole at "
+                   "0x%" PRIx64,
+                   size_text, iova, at);
+}
+
+/* The lock is held. */
+static bool unmap_blocks(PmIommuClaim *claim, uint64_t iova, uint64_t size, GError **error)
+{
+    GError *cause = NULL;
+
+    if (!check_owned(claim, error) || !check_mapped(claim, iova, size, error) ||
+        !reserve(claim, error))
+        return false;
+    if (unmap_exactly(claim, iova, size, &cause)) {
+        pm_claim_note(claim, iova, size, PM_LEDGER_UNMAPPED, 0);
+        return true;
+    }
+    if (g_error_matches(cause, PM_ERROR, PM_ERROR_UNMAP_MISMATCH))
+        pm_claim_forget(claim, iova, size, cause->message);
+    g_propagate_error(error, cause);
+    return false;
+}
+
+bool pm_iommu_claim_unmap(PmIommuClaim *claim, uint64_t offset, uint64_t size, GError **error)
+{
+    bool unmapped;
+
+    if (!check_blocks(claim, offset, size, error))
+        return false;
+    pm_iommu_lock(claim->iommu);
+    unmapped = unmap_blocks(claim, claim->iova + offset, size, error);
+    pm_iommu_unlock(claim->iommu);
+    return unmapped;
+}
+
+/* --- purging --- */
+
+/* What the kernel did not remove for a reason that leaves everything as it was: only the first call
+ * can say that. */
+static bool fail_purge(PmIommuClaim *claim, unsigned n_calls, int error_number, GError **error)
+{
+    GError *cause = NULL;
+
+    (void)pm_iommu_fail_unmap(claim->iommu, claim->iova, claim->size, claim->block_size,
+                              error_number, &cause);
+    if (n_calls > 1 || g_error_matches(cause, PM_ERROR, PM_ERROR_UNMAP_MISMATCH)) {
+        pm_claim_forget(claim, claim->iova, claim->size, cause->message);
+        cause->code = PM_ERROR_UNMAP_MISMATCH;
+    }
+    g_propagate_error(error, cause);
+    return false;
+}
+
+static bool give_up_purge(PmIommuClaim *claim, PmIommuPresence presence, GError **error)
+{
+    GError *cause = NULL;
+
+    if (presence == PM_IOMMU_PRESENT)
+        (void)pm_fail(&cause, PM_ERROR_UNMAP_MISMATCH,
+                      "the kernel still has a mapping in the 0x%" PRIx64
+                      " bytes of %s at I/O address 0x%" PRIx64
+                      " after %u calls to unmap them. If it was not made through this object: find "
+                      "who else has the descriptor, or close the address space",
+                      claim->size, claim->owner, claim->iova, MAX_PURGE_TRIES);
+    else
+        (void)pm_fail(&cause, PM_ERROR_UNMAP_MISMATCH,
+                      "the kernel does not say whether anything is mapped in the 0x%" PRIx64
+                      " bytes of %s at I/O address 0x%" PRIx64
+                      ": close the address space to end its mappings",
+                      claim->size, claim->owner, claim->iova);
+    pm_claim_forget(claim, claim->iova, claim->size, cause->message);
+    g_propagate_error(error, cause);
+    return false;
+}
+
+/* The kernel's word for what it removed is enough only if it is just what is known to be mapped. */
+static bool unmap_until_absent(PmIommuClaim *claim, GError **error)
+{
+    PmIommu *iommu = claim->iommu;
+    bool known = pm_ledger_n_unknown(claim->ledger) == 0;
+    uint64_t expected = pm_ledger_n_blocks(claim->ledger) * claim->block_size;
+    PmIommuPresence presence = PM_IOMMU_PRESENT;
+
+    for (unsigned n_calls = 1; n_calls <= MAX_PURGE_TRIES && presence == PM_IOMMU_PRESENT;
+         n_calls++) {
+        uint64_t n_bytes = 0;
+        int result = iommu->ops->unmap(iommu, claim->iova, claim->size, &n_bytes);
+
+        if (result != 0 && result != iommu->ops->nothing_found)
+            return fail_purge(claim, n_calls, -result, error);
+        if (result != 0)
+            n_bytes = 0;
+        if (n_calls == 1 && known && n_bytes == expected)
+            return true;
+        if (n_calls == 1 && known)
+            pm_log(G_LOG_LEVEL_WARNING,
+                   "purging 0x%" PRIx64 " bytes at I/O address 0x%" PRIx64 " removed 0x%" PRIx64
+                   " bytes where 0x%" PRIx64 " bytes were known to be mapped",
+                   claim->size, claim->iova, n_bytes, expected);
+        presence = iommu->ops->probe(iommu, claim->iova, claim->size);
+    }
+    return presence == PM_IOMMU_ABSENT || give_up_purge(claim, presence, error);
+}
+
+bool pm_claim_purge(PmIommuClaim *claim, GError **error)
+{
+    if (pm_ledger_n_blocks(claim->ledger) == 0)
+        return true;
+    if (claim->iommu->closed)
+        return pm_claim_fail_unknown(claim, claim->iova, error);
+    /* What a child made by fork() has inherited is nothing that it has mapped. */
+    if (!pm_iommu_is_inherited(claim->iommu) && !unmap_until_absent(claim, error))
+        return false;
+    pm_claim_note(claim, claim->iova, claim->size, PM_LEDGER_UNMAPPED, 0);
+    return true;
+}
+
+bool pm_iommu_claim_purge(PmIommuClaim *claim, GError **error)
+{
+    bool purged;
+
+    pm_iommu_lock(claim->iommu);
+    purged = claim->life == PM_CLAIM_ENDED || pm_claim_purge(claim, error);
+    pm_iommu_unlock(claim->iommu);
+    return purged;
+}

@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: MIT */
+/* What is in quarantine, asked of everybody who may know. */
+#include <inttypes.h>
+
+#include "base/error_text.h"
+#include "memory/discard_manager_private.h"
+
+typedef struct {
+    uint64_t offset;
+    uint64_t size;
+    char *listener;
+    char *reason;
+} Found;
+
+static void found_clear(Found *found)
+{
+    g_free(found->listener);
+    g_free(found->reason);
+    *found = (Found){0};
+}
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Found, found_clear)
+
+/* Keeps the one that begins first. */
+static void keep_first(Found *best, Found *other)
+{
+    if (best->size == 0 || other->offset < best->offset) {
+        found_clear(best);
+        *best = *other;
+    } else {
+        found_clear(other);
+    }
+}
+
+static void look_into_records(const PmQuarantine *quarantine, uint64_t offset, bool texts,
+                              Found *best)
+{
+    const char *listener;
+    const char *reason;
+    Found found = {0};
+
+    if (!pm_quarantine_next_run(quarantine, offset, &found.offset, &found.size, &listener, &reason))
+        return;
+    found.listener = texts ? g_strdup(listener) : NULL;
+    found.reason = texts ? g_strdup(reason) : NULL;
+    keep_first(best, &found);
+}
+
+static void ask_listeners(const GPtrArray *listeners, uint64_t offset, bool texts, Found *best)
+{
+    for (guint i = 0; i < listeners->len; i++) {
+        const PmDiscardListener *listener = g_ptr_array_index(listeners, i);
+        Found found = {0};
+
+        if (!pm_discard_listener_next_unknown(listener, offset, &found.offset, &found.size,
+                                              texts ? &found.reason : NULL))
+            continue;
+        found.listener = texts ? g_strdup(listener->name) : NULL;
+        keep_first(best, &found);
+    }
+}
+
+/* @texts: whether the names and reasons are wanted. @stuck: whether what is only stuck counts. */
+static bool find(const PmDiscardManager *manager, uint64_t offset, bool texts, bool stuck,
+                 Found *found)
+{
+    look_into_records(manager->blocks.lost, offset, texts, found);
+    ask_listeners(manager->listeners, offset, texts, found);
+    ask_listeners(manager->orphans, offset, texts, found);
+    if (stuck)
+        look_into_records(manager->blocks.stuck, offset, texts, found);
+    return found->size != 0;
+}
+
+bool pm_discard_manager_next_quarantined(const PmDiscardManager *manager, uint64_t offset,
+                                         uint64_t *run_offset, uint64_t *run_size, char **listener,
+                                         char **reason)
+{
+    g_auto(Found) found = {0};
+
+    if (!find(manager, offset, true, true, &found))
+        return false;
+    *run_offset = found.offset;
+    *run_size = found.size;
+    if (listener != NULL)
+        *listener = g_steal_pointer(&found.listener);
+    if (reason != NULL)
+        *reason = g_steal_pointer(&found.reason);
+    return true;
+}
+
+uint64_t pm_discard_manager_get_quarantined(const PmDiscardManager *manager)
+{
+    uint64_t n_bytes = 0;
+    Found found = {0};
+
+    while (find(manager, found.offset + found.size, false, true, &found)) {
+        n_bytes += found.size;
+        found = (Found){.offset = found.offset + found.size};
+    }
+    return n_bytes;
+}
+
+uint64_t pm_manager_next_quarantined(const PmDiscardManager *manager, uint64_t offset, uint64_t end)
+{
+    Found found = {0};
+
+    return find(manager, offset, false, true, &found) ? MIN(found.offset, end) : end;
+}
+
+bool pm_manager_check_no_quarantine(const PmDiscardManager *manager, uint64_t offset, uint64_t end,
+                                    GError **error)
+{
+    g_auto(Found) found = {0};
+
+    if (pm_manager_next_quarantined(manager, offset, end) == end)
+        return true;
+    (void)find(manager, offset, true, true, &found);
+    return pm_fail(error, PM_ERROR_QUARANTINED,
+                   "0x%" PRIx64 " bytes at offset 0x%" PRIx64
+                   " are in quarantine until everything is discarded (reset the device), because "
+                   "of %s: %s",
+                   found.size, found.offset, found.listener, found.reason);
+}
+
+/* --- memory that has to go back --- */
+
+/* The first byte at or behind @offset that somebody may have mapped, or @end. */
+static uint64_t next_held(const PmDiscardManager *manager, uint64_t offset, uint64_t end)
+{
+    Found found = {0};
+
+    return find(manager, offset, false, false, &found) ? MIN(found.offset, end) : end;
+}
+
+static uint64_t held_until(const PmDiscardManager *manager, uint64_t offset, uint64_t end)
+{
+    Found found = {0};
+
+    while (offset < end && find(manager, offset, false, false, &found) && found.offset == offset) {
+        offset += found.size;
+        found = (Found){0};
+    }
+    return MIN(offset, end);
+}
+
+static void add_failure(GError *cause, const GError *failure)
+{
+    g_autofree char *before = NULL;
+
+    if (cause == NULL)
+        return;
+    before = cause->message;
+    cause->message = g_strdup_printf("%s; afterwards: %s", before, failure->message);
+}
+
+void pm_manager_give_back(PmDiscardManager *manager, uint64_t offset, uint64_t size, GError *cause)
+{
+    PmQuarantine *stuck = manager->blocks.stuck;
+    uint64_t end = offset + size;
+
+    while (offset < end) {
+        uint64_t free_end = next_held(manager, offset, end);
+        uint64_t held_end = held_until(manager, free_end, end);
+        g_autoptr(GError) failure = NULL;
+
+        if (free_end > offset &&
+            !pm_ram_discard(manager->ram, offset, free_end - offset, &failure)) {
+            pm_quarantine_add(stuck, offset, free_end - offset, NULL, "the host", failure->message);
+            add_failure(cause, failure);
+        }
+        if (held_end > free_end)
+            pm_quarantine_add(stuck, free_end, held_end - free_end, NULL, "the host",
+                              "its memory could not be given back while it may be mapped");
+        offset = held_end;
+    }
+}
+
+/* Of each run that is stuck, what nobody may have mapped any more. */
+static void retry_stuck(PmDiscardManager *manager)
+{
+    PmQuarantine *stuck = manager->blocks.stuck;
+    uint64_t size = manager->blocks.size;
+    uint64_t offset = 0;
+
+    if (pm_quarantine_n_bytes(stuck) == 0)
+        return;
+    while ((offset = pm_quarantine_next(stuck, offset, size)) < size) {
+        uint64_t end = pm_quarantine_next_free(stuck, offset, size);
+        uint64_t free_end = next_held(manager, offset, end);
+
+        if (free_end == offset) {
+            offset = held_until(manager, offset, end);
+            continue;
+        }
+        if (pm_ram_discard(manager->ram, offset, free_end - offset, NULL))
+            pm_quarantine_remove(stuck, offset, free_end - offset);
+        offset = free_end;
+    }
+}
+
+/* --- orphans --- */
+
+/* What a listener that keeps no account itself has lost is in quarantine until everything goes. */
+static void forget_losses(PmDiscardManager *manager, const PmDiscardListener *orphan)
+{
+    if (orphan->ops->next_unknown != NULL)
+        pm_quarantine_remove_owner(manager->blocks.lost, orphan);
+    else
+        pm_quarantine_disown(manager->blocks.lost, orphan);
+}
+
+void pm_manager_refresh(PmDiscardManager *manager)
+{
+    for (guint i = manager->orphans->len; i-- > 0;) {
+        const PmDiscardListener *orphan = g_ptr_array_index(manager->orphans, i);
+
+        if (!pm_discard_listener_knows_all(orphan))
+            continue;
+        forget_losses(manager, orphan);
+        g_ptr_array_remove_index(manager->orphans, i);
+    }
+    retry_stuck(manager);
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+/* Who may do what with a PmRam: it has one discard manager, or is mapped without one. Each side
+ * shows itself before it looks for the other, so that two threads are not both let in. */
+#include <plugmap/size.h>
+
+#include "base/error_text.h"
+#include "memory/ram_private.h"
+
+bool pm_ram_take_manager(PmRam *ram, GError **error)
+{
+    if (!g_atomic_int_compare_and_exchange(&ram->has_manager, 0, 1))
+        return pm_fail(error, PM_ERROR_BUSY,
+                       "the RAM at host address %p has a discard manager already: it can have one "
+                       "at a time",
+                       (void *)ram->host);
+    if (g_atomic_int_get(&ram->n_mappings) == 0)
+        return true;
+    pm_ram_release_manager(ram);
+    return pm_fail(error, PM_ERROR_BUSY,
+                   "the RAM at host address %p is mapped for a device: unmap it before it gets a "
+                   "discard manager, which gives its memory back",
+                   (void *)ram->host);
+}
+
+void pm_ram_release_manager(PmRam *ram)
+{
+    g_atomic_int_set(&ram->has_manager, 0);
+}
+
+bool pm_ram_take_mapping(PmRam *ram, bool follows_manager, const char *owner, GError **error)
+{
+    g_atomic_int_inc(&ram->n_mappings);
+    if (follows_manager || g_atomic_int_get(&ram->has_manager) == 0)
+        return true;
+    pm_ram_release_mapping(ram);
+    return pm_fail(
+        error, PM_ERROR_BUSY,
+        "%s cannot map the RAM at host address %p whole: it has a discard manager, which "
+        "gives memory back that is not populated; add the region with that "
+        "(pm_mapper_add_managed())",
+        owner, (void *)ram->host);
+}
+
+void pm_ram_release_mapping(PmRam *ram)
+{
+    (void)g_atomic_int_dec_and_test(&ram->n_mappings);
+}
+
+bool pm_ram_is_hugetlb(const PmRam *ram)
+{
+    return ram->page_size > pm_base_page_size();
+}
