@@ -88,7 +88,6 @@ void stack_check(Stack *stack)
             .fake = stack->fake,
             .group = i + 1,
             .all_resident = true,
-            .locked_before = (STACK_N_MAPPERS - 1) * plugged,
         };
 
         for (size_t j = 0; j < PM_REPLAY_N_AUDITS; j++) {

@@ -190,7 +190,7 @@ static bool try_change(Change change, int first, int second)
         for (unsigned i = 0; i < N_LISTENERS; i++) {
             memset(plan.fixture.listeners[i].has, 0, sizeof(plan.fixture.listeners[i].has));
             if (plan.fixture.listeners[i].handle != NULL)
-                pm_discard_manager_forget(plan.fixture.manager, plan.fixture.listeners[i].handle);
+                pm_discard_manager_drop(plan.fixture.manager, plan.fixture.listeners[i].handle);
             plan.fixture.listeners[i].handle = NULL;
         }
     }
@@ -203,7 +203,7 @@ static void fail_everywhere(Change change, int n_calls)
 {
     int first = 1;
 
-    while (!try_change(change, first, 0))
+    while (first <= n_calls + 1 && !try_change(change, first, 0))
         first++;
     assert_int_equal(first, n_calls + 1);
     for (first = 1; first <= n_calls; first++)

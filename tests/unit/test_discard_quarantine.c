@@ -340,7 +340,7 @@ static void memory_that_does_not_go_back_fails_a_reset_and_all_are_told_again(vo
     fixture_clear(&fixture);
 }
 
-static void memory_that_stays_after_an_objection_is_told_beside_the_cause(void **state)
+static void memory_that_stays_after_an_objection_is_quarantined_until_it_goes(void **state)
 {
     Fixture fixture;
     GError *error = NULL;
@@ -348,13 +348,23 @@ static void memory_that_stays_after_an_objection_is_told_beside_the_cause(void *
     (void)state;
     init_lockable(&fixture);
     add(&fixture, 0, &plain_ops, 0, N_BLOCKS);
+    touch(&fixture, 3, 2);
     lock_block(&fixture, 3);
     fail_next(&fixture, 0, 1, PM_ERROR_LIMIT);
     assert_false(try_plug(&fixture, 3, 1, &error));
     assert_non_null(strstr(error->message, "listener a objects"));
     assert_non_null(strstr(error->message, "cannot give back 64K"));
-    assert_code(error, PM_ERROR_LIMIT);
+    assert_code(error, PM_ERROR_QUARANTINED);
+    assert_quarantined(&fixture, 3, 1);
+    /* Not handed out as long as it holds what was there before. */
+    assert_false(plug(&fixture, 3, 1));
+    assert_true(plug(&fixture, 4, 1));
     unlock_block(&fixture, 3);
+    /* Any later discard tries again. */
+    assert_true(unplug(&fixture, 4, 1));
+    assert_int_equal(pm_discard_manager_get_quarantined(fixture.manager), 0);
+    assert_int_equal(resident(&fixture), 0);
+    assert_true(plug(&fixture, 3, 1));
     fixture_clear(&fixture);
 }
 
@@ -411,7 +421,7 @@ int main(void)
         cmocka_unit_test(what_comes_into_quarantine_is_logged),
         cmocka_unit_test(memory_that_does_not_go_back_fails_a_discard_and_all_are_told_again),
         cmocka_unit_test(memory_that_does_not_go_back_fails_a_reset_and_all_are_told_again),
-        cmocka_unit_test(memory_that_stays_after_an_objection_is_told_beside_the_cause),
+        cmocka_unit_test(memory_that_stays_after_an_objection_is_quarantined_until_it_goes),
         cmocka_unit_test(a_listener_that_does_not_say_why_is_named),
         cmocka_unit_test(who_is_not_registered_cannot_be_unregistered),
     };

@@ -79,8 +79,8 @@ static void who_can_be_neither_undone_nor_redone_is_quarantined(void **state)
     Fixture fixture;
     uint64_t offset;
     uint64_t size;
-    const char *listener;
-    const char *reason;
+    g_autofree char *listener = NULL;
+    g_autofree char *reason = NULL;
     GError *error = NULL;
 
     (void)state;

@@ -11,6 +11,8 @@
 
 #include <plugmap/plugmap.h>
 
+#include "iommu/claim.h"
+
 #define BLOCK   PM_MIB
 #define ADDRESS (4 * PM_GIB)
 
@@ -198,6 +200,42 @@ static void an_overcommitted_region_is_refused_only_when_the_limit_is_met(void *
     clear(&fixture);
 }
 
+static void an_overcommitted_region_is_refused_if_what_is_populated_does_not_fit(void **state)
+{
+    Fixture fixture = make(7, UINT64_MAX);
+    g_autoptr(PmDiscardManager) manager = make_manager(16 * BLOCK, BLOCK);
+    GError *error = NULL;
+
+    (void)state;
+    assert_true(pm_discard_manager_populate(manager, 0, 8 * BLOCK, 0, NULL));
+    assert_false(
+        pm_mapper_add_managed(fixture.mapper, ADDRESS, manager, PM_MAPPER_OVERCOMMIT, &error));
+    assert_code(error, PM_ERROR_LIMIT);
+    assert_int_equal(pm_fake_kernel_get_n_calls(fixture.fake, PM_FAKE_CALL_MAP), 0);
+    clear(&fixture);
+}
+
+static void plain_ram_does_not_take_the_room_of_a_strict_region(void **state)
+{
+    Fixture fixture = make(16, 17 * BLOCK);
+    g_autoptr(PmDiscardManager) strict = make_manager(15 * BLOCK, BLOCK);
+    g_autoptr(PmRam) large = make_ram(3 * BLOCK);
+    g_autoptr(PmRam) small = make_ram(2 * BLOCK);
+    g_autoptr(PmRam) last = make_ram(BLOCK);
+    GError *error = NULL;
+
+    (void)state;
+    assert_true(pm_mapper_add_managed(fixture.mapper, ADDRESS, strict, PM_MAPPER_STRICT, NULL));
+    assert_false(pm_mapper_add_ram(fixture.mapper, 0, large, &error));
+    assert_code(error, PM_ERROR_LOCKED_MEMORY);
+    assert_true(pm_mapper_add_ram(fixture.mapper, 0, small, NULL));
+    error = NULL;
+    assert_false(pm_mapper_add_ram(fixture.mapper, 8 * BLOCK, last, &error));
+    assert_code(error, PM_ERROR_LIMIT);
+    assert_true(pm_discard_manager_populate(strict, 0, 15 * BLOCK, 0, NULL));
+    clear(&fixture);
+}
+
 static void the_room_of_a_strict_region_is_kept_free(void **state)
 {
     Fixture fixture = make(20, UINT64_MAX);
@@ -231,6 +269,12 @@ static void locked_memory_is_checked_before_the_first_call(void **state)
     clear(&fixture);
 }
 
+/* What only its mapper's claim can change, the test changes from inside. */
+static PmIommuClaim *claim_at(const Fixture *fixture, uint64_t iova)
+{
+    return pm_claim_find(fixture->iommu, iova);
+}
+
 static void an_audit_finds_a_block_that_was_unmapped_behind_its_back(void **state)
 {
     Fixture fixture = make(65535, UINT64_MAX);
@@ -241,17 +285,15 @@ static void an_audit_finds_a_block_that_was_unmapped_behind_its_back(void **stat
     (void)state;
     assert_true(pm_mapper_add_managed(fixture.mapper, ADDRESS, manager, PM_MAPPER_STRICT, NULL));
     assert_true(pm_discard_manager_populate(manager, 0, 8 * BLOCK, 0, NULL));
-    assert_true(pm_iommu_unmap(fixture.iommu, ADDRESS + 3 * BLOCK, 2 * BLOCK, NULL));
+    assert_true(pm_iommu_claim_unmap(claim_at(&fixture, ADDRESS), 3 * BLOCK, 2 * BLOCK, NULL));
     assert_false(pm_mapper_audit(fixture.mapper, &audit, &error));
     assert_non_null(strstr(error->message, "0x100300000"));
     assert_code(error, PM_ERROR_AUDIT);
     assert_int_equal(audit.n_populated, 8);
     assert_int_equal(audit.n_mapped, 6);
     assert_int_equal(audit.n_mismatches, 2);
-    assert_true(
-        pm_iommu_map(fixture.iommu, ADDRESS + 3 * BLOCK,
-                     (char *)pm_ram_get_host(pm_discard_manager_get_ram(manager)) + 3 * BLOCK,
-                     BLOCK, 2, PM_IOMMU_READ_WRITE, NULL));
+    assert_true(pm_iommu_claim_map(claim_at(&fixture, ADDRESS), 3 * BLOCK, 2 * BLOCK, 3 * BLOCK,
+                                   PM_IOMMU_READ_WRITE, NULL));
     assert_true(pm_mapper_audit(fixture.mapper, NULL, NULL));
     clear(&fixture);
 }
@@ -260,37 +302,36 @@ static void an_audit_finds_what_is_mapped_but_not_populated(void **state)
 {
     Fixture fixture = make(65535, UINT64_MAX);
     g_autoptr(PmDiscardManager) manager = make_manager(16 * BLOCK, BLOCK);
-    char *host = pm_ram_get_host(pm_discard_manager_get_ram(manager));
     PmMapperAudit audit;
 
     (void)state;
     assert_true(pm_mapper_add_managed(fixture.mapper, ADDRESS, manager, PM_MAPPER_STRICT, NULL));
-    assert_true(pm_iommu_map(fixture.iommu, ADDRESS + 5 * BLOCK, host + 5 * BLOCK, BLOCK, 1,
-                             PM_IOMMU_READ_WRITE, NULL));
-    assert_true(pm_iommu_map(fixture.iommu, ADDRESS + 8 * BLOCK, host + 8 * BLOCK, 2 * BLOCK, 1,
-                             PM_IOMMU_READ_WRITE, NULL));
+    assert_true(pm_iommu_claim_map(claim_at(&fixture, ADDRESS), 5 * BLOCK, BLOCK, 5 * BLOCK,
+                                   PM_IOMMU_READ_WRITE, NULL));
     assert_false(pm_mapper_audit(fixture.mapper, &audit, NULL));
     assert_int_equal(audit.n_populated, 0);
     assert_int_equal(audit.n_mapped, 1);
-    assert_int_equal(audit.n_mismatches, 3);
+    assert_int_equal(audit.n_mismatches, 1);
     clear(&fixture);
 }
 
-static void an_audit_finds_blocks_that_are_mapped_as_one(void **state)
+static void an_audit_finds_a_block_that_maps_other_memory(void **state)
 {
     Fixture fixture = make(65535, UINT64_MAX);
     g_autoptr(PmDiscardManager) manager = make_manager(16 * BLOCK, BLOCK);
-    char *host = pm_ram_get_host(pm_discard_manager_get_ram(manager));
     PmMapperAudit audit;
+    GError *error = NULL;
 
     (void)state;
     assert_true(pm_mapper_add_managed(fixture.mapper, ADDRESS, manager, PM_MAPPER_STRICT, NULL));
     assert_true(pm_discard_manager_populate(manager, 0, 4 * BLOCK, 0, NULL));
-    assert_true(pm_iommu_unmap(fixture.iommu, ADDRESS, 4 * BLOCK, NULL));
-    assert_true(
-        pm_iommu_map(fixture.iommu, ADDRESS, host, 4 * BLOCK, 1, PM_IOMMU_READ_WRITE, NULL));
-    assert_false(pm_mapper_audit(fixture.mapper, &audit, NULL));
-    assert_int_equal(audit.n_mismatches, 4);
+    assert_true(pm_iommu_claim_unmap(claim_at(&fixture, ADDRESS), BLOCK, BLOCK, NULL));
+    assert_true(pm_iommu_claim_map(claim_at(&fixture, ADDRESS), BLOCK, BLOCK, 7 * BLOCK,
+                                   PM_IOMMU_READ_WRITE, NULL));
+    assert_false(pm_mapper_audit(fixture.mapper, &audit, &error));
+    assert_non_null(strstr(error->message, "mapped to another part of the RAM"));
+    assert_code(error, PM_ERROR_AUDIT);
+    assert_int_equal(audit.n_mismatches, 1);
     clear(&fixture);
 }
 
@@ -303,23 +344,6 @@ static void removing_what_is_not_there_says_so(void **state)
     assert_false(pm_mapper_remove(fixture.mapper, ADDRESS, &error));
     assert_code(error, PM_ERROR_NOT_FOUND);
     clear(&fixture);
-}
-
-static void a_mapper_whose_unmap_fails_can_still_be_freed(void **state)
-{
-    Fixture fixture = make(65535, UINT64_MAX);
-    g_autoptr(PmDiscardManager) manager = make_manager(16 * BLOCK, BLOCK);
-
-    (void)state;
-    assert_true(pm_mapper_add_managed(fixture.mapper, ADDRESS, manager, PM_MAPPER_STRICT, NULL));
-    assert_true(pm_discard_manager_populate(manager, 0, 8 * BLOCK, 0, NULL));
-    pm_fake_kernel_fail(fixture.fake, PM_FAKE_CALL_UNMAP, 1, EIO);
-    pm_mapper_free(fixture.mapper);
-    /* The manager does not tell a mapper that is gone. */
-    assert_true(pm_discard_manager_discard(manager, 0, 8 * BLOCK, NULL));
-    pm_iommu_unref(fixture.iommu);
-    assert_int_equal(pm_fake_kernel_get_locked(fixture.fake), 0);
-    pm_kernel_unref(fixture.fake);
 }
 
 /* Whatever the kernel says of it; the pool has what it has, but hardly 256 GiB. */
@@ -376,15 +400,16 @@ int main(void)
         cmocka_unit_test(an_address_off_the_block_is_refused),
         cmocka_unit_test(a_strict_region_beyond_the_limit_is_refused_with_the_block_size_that_fits),
         cmocka_unit_test(an_overcommitted_region_is_refused_only_when_the_limit_is_met),
+        cmocka_unit_test(an_overcommitted_region_is_refused_if_what_is_populated_does_not_fit),
+        cmocka_unit_test(plain_ram_does_not_take_the_room_of_a_strict_region),
         cmocka_unit_test(the_room_of_a_strict_region_is_kept_free),
         cmocka_unit_test(locked_memory_is_checked_before_the_first_call),
         cmocka_unit_test(an_audit_finds_a_block_that_was_unmapped_behind_its_back),
         cmocka_unit_test(an_audit_finds_what_is_mapped_but_not_populated),
-        cmocka_unit_test(an_audit_finds_blocks_that_are_mapped_as_one),
+        cmocka_unit_test(an_audit_finds_a_block_that_maps_other_memory),
         cmocka_unit_test(removing_what_is_not_there_says_so),
         cmocka_unit_test(lack_of_hugetlb_pages_is_told_with_the_command_that_ends_it),
         cmocka_unit_test(only_hugetlb_memory_can_lack_hugetlb_pages),
-        cmocka_unit_test(a_mapper_whose_unmap_fails_can_still_be_freed),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -55,7 +55,6 @@ static void nothing_is_in_it_at_first(void **state)
 
     (void)state;
     assert_int_equal(pm_quarantine_n_bytes(quarantine), 0);
-    assert_int_equal(pm_quarantine_n_added(quarantine), 0);
     assert_int_equal(pm_quarantine_next(quarantine, BLOCK, 9 * BLOCK), 9 * BLOCK);
     assert_int_equal(pm_quarantine_next_free(quarantine, BLOCK, 9 * BLOCK), BLOCK);
     assert_no_run(quarantine, 0);
@@ -67,8 +66,8 @@ static void what_is_added_is_told_with_who_and_why(void **state)
     g_autoptr(PmQuarantine) quarantine = make();
 
     (void)state;
-    pm_quarantine_add(quarantine, 4 * BLOCK, 2 * BLOCK, "a", "no entry left");
-    pm_quarantine_add(quarantine, 9 * BLOCK, BLOCK, "b", "short unmap");
+    pm_quarantine_add(quarantine, 4 * BLOCK, 2 * BLOCK, NULL, "a", "no entry left");
+    pm_quarantine_add(quarantine, 9 * BLOCK, BLOCK, NULL, "b", "short unmap");
     assert_int_equal(pm_quarantine_n_bytes(quarantine), 3 * BLOCK);
     assert_run(quarantine, 0, 4, 2, "a", "no entry left");
     assert_run(quarantine, 5, 5, 1, "a", "no entry left");
@@ -85,8 +84,8 @@ static void runs_that_touch_are_told_apart_by_listener(void **state)
     g_autoptr(PmQuarantine) quarantine = make();
 
     (void)state;
-    pm_quarantine_add(quarantine, 4 * BLOCK, 2 * BLOCK, "a", "x");
-    pm_quarantine_add(quarantine, 6 * BLOCK, 2 * BLOCK, "b", "y");
+    pm_quarantine_add(quarantine, 4 * BLOCK, 2 * BLOCK, NULL, "a", "x");
+    pm_quarantine_add(quarantine, 6 * BLOCK, 2 * BLOCK, NULL, "b", "y");
     assert_run(quarantine, 0, 4, 2, "a", "x");
     assert_run(quarantine, 6, 6, 2, "b", "y");
 }
@@ -96,8 +95,8 @@ static void of_several_listeners_with_a_block_the_first_is_told(void **state)
     g_autoptr(PmQuarantine) quarantine = make();
 
     (void)state;
-    pm_quarantine_add(quarantine, 4 * BLOCK, 2 * BLOCK, "a", "x");
-    pm_quarantine_add(quarantine, 2 * BLOCK, 6 * BLOCK, "b", "y");
+    pm_quarantine_add(quarantine, 4 * BLOCK, 2 * BLOCK, NULL, "a", "x");
+    pm_quarantine_add(quarantine, 2 * BLOCK, 6 * BLOCK, NULL, "b", "y");
     assert_int_equal(pm_quarantine_n_bytes(quarantine), 6 * BLOCK);
     assert_run(quarantine, 0, 2, 2, "b", "y");
     assert_run(quarantine, 4, 4, 2, "a", "x");
@@ -105,21 +104,72 @@ static void of_several_listeners_with_a_block_the_first_is_told(void **state)
     assert_no_run(quarantine, 8);
 }
 
-static void clearing_frees_all_but_goes_on_counting(void **state)
+static void clearing_frees_all(void **state)
 {
     g_autoptr(PmQuarantine) quarantine = make();
 
     (void)state;
-    pm_quarantine_add(quarantine, 0, N_BLOCKS * BLOCK, "a", "x");
+    pm_quarantine_add(quarantine, 0, N_BLOCKS * BLOCK, NULL, "a", "x");
     pm_quarantine_clear(quarantine);
     assert_int_equal(pm_quarantine_n_bytes(quarantine), 0);
     assert_no_run(quarantine, 0);
-    assert_int_equal(pm_quarantine_n_added(quarantine), 1);
-    /* Counted even where nothing new gets in: that is how a failure knows that it left traces. */
-    pm_quarantine_add(quarantine, 0, BLOCK, "a", "x");
-    pm_quarantine_add(quarantine, 0, BLOCK, "a", "x");
-    assert_int_equal(pm_quarantine_n_added(quarantine), 3);
-    assert_int_equal(pm_quarantine_n_bytes(quarantine), BLOCK);
+}
+
+static void removed_blocks_are_out_and_their_neighbours_stay(void **state)
+{
+    g_autoptr(PmQuarantine) quarantine = make();
+
+    (void)state;
+    pm_quarantine_add(quarantine, 2 * BLOCK, 4 * BLOCK, NULL, "a", "x");
+    pm_quarantine_remove(quarantine, 3 * BLOCK, BLOCK);
+    assert_run(quarantine, 0, 2, 1, "a", "x");
+    assert_run(quarantine, 3, 4, 2, "a", "x");
+    pm_quarantine_remove(quarantine, 0, N_BLOCKS * BLOCK);
+    assert_no_run(quarantine, 0);
+    pm_quarantine_add(quarantine, 2 * BLOCK, BLOCK, NULL, "b", "y");
+    assert_run(quarantine, 0, 2, 1, "b", "y");
+}
+
+static void removing_an_owner_leaves_what_others_have(void **state)
+{
+    g_autoptr(PmQuarantine) quarantine = make();
+    int a;
+    int b;
+
+    (void)state;
+    pm_quarantine_add(quarantine, 2 * BLOCK, 4 * BLOCK, &a, "a", "x");
+    pm_quarantine_add(quarantine, 4 * BLOCK, 4 * BLOCK, &b, "b", "y");
+    pm_quarantine_add(quarantine, 9 * BLOCK, BLOCK, &a, "a", "z");
+    pm_quarantine_remove_owner(quarantine, &a);
+    assert_run(quarantine, 0, 4, 4, "b", "y");
+    assert_no_run(quarantine, 8);
+}
+
+static void disowned_blocks_stay_when_their_owner_is_removed(void **state)
+{
+    g_autoptr(PmQuarantine) quarantine = make();
+    int a;
+
+    (void)state;
+    pm_quarantine_add(quarantine, 2 * BLOCK, BLOCK, &a, "a", "x");
+    pm_quarantine_disown(quarantine, &a);
+    pm_quarantine_remove_owner(quarantine, &a);
+    assert_run(quarantine, 0, 2, 1, "a", "x");
+}
+
+/* A record that stands for several owners belongs to none of them. */
+static void owner_beyond_the_records_is_not_removed(void **state)
+{
+    g_autoptr(PmQuarantine) quarantine = make();
+    int a;
+    int b;
+
+    (void)state;
+    for (uint64_t i = 0; i < PM_QUARANTINE_MAX_RECORDS; i++)
+        pm_quarantine_add(quarantine, 2 * i * BLOCK, BLOCK, &a, "a", "x");
+    pm_quarantine_add(quarantine, (2 * PM_QUARANTINE_MAX_RECORDS + 5) * BLOCK, BLOCK, &b, "b", "y");
+    pm_quarantine_remove_owner(quarantine, &b);
+    assert_int_equal(pm_quarantine_n_bytes(quarantine), (PM_QUARANTINE_MAX_RECORDS + 1) * BLOCK);
 }
 
 static void more_than_the_records_hold_is_told_block_by_block_all_the_same(void **state)
@@ -134,7 +184,7 @@ static void more_than_the_records_hold_is_told_block_by_block_all_the_same(void 
     assert_true(n_runs > PM_QUARANTINE_MAX_RECORDS);
     /* Downwards, as a way back does. */
     for (uint64_t i = n_runs; i-- > 0;)
-        pm_quarantine_add(quarantine, 2 * i * BLOCK, BLOCK, "a", "x");
+        pm_quarantine_add(quarantine, 2 * i * BLOCK, BLOCK, NULL, "a", "x");
     assert_int_equal(pm_quarantine_n_bytes(quarantine), n_runs * BLOCK);
     while (pm_quarantine_next_run(quarantine, offset + size, &offset, &size, NULL, NULL)) {
         assert_int_equal(offset, 2 * n_told * BLOCK);
@@ -151,7 +201,11 @@ int main(void)
         cmocka_unit_test(what_is_added_is_told_with_who_and_why),
         cmocka_unit_test(runs_that_touch_are_told_apart_by_listener),
         cmocka_unit_test(of_several_listeners_with_a_block_the_first_is_told),
-        cmocka_unit_test(clearing_frees_all_but_goes_on_counting),
+        cmocka_unit_test(clearing_frees_all),
+        cmocka_unit_test(removed_blocks_are_out_and_their_neighbours_stay),
+        cmocka_unit_test(removing_an_owner_leaves_what_others_have),
+        cmocka_unit_test(disowned_blocks_stay_when_their_owner_is_removed),
+        cmocka_unit_test(owner_beyond_the_records_is_not_removed),
         cmocka_unit_test(more_than_the_records_hold_is_told_block_by_block_all_the_same),
     };
 

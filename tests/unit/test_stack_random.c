@@ -68,13 +68,15 @@ static void read_quarantine(Life *life, bool may_grow, uint64_t first, uint64_t 
     bool now[STACK_N_BLOCKS] = {false};
     uint64_t offset = 0;
     uint64_t size = 0;
-    const char *listener;
-    const char *reason;
+    char *listener;
+    char *reason;
 
     while (pm_discard_manager_next_quarantined(manager, offset + size, &offset, &size, &listener,
                                                &reason)) {
         assert_non_null(listener);
         assert_non_null(reason);
+        g_free(listener);
+        g_free(reason);
         set_all(now, true, offset / STACK_BLOCK, size / STACK_BLOCK);
     }
     for (uint64_t i = 0; i < STACK_N_BLOCKS; i++)

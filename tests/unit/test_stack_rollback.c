@@ -6,6 +6,10 @@
 #include <errno.h>
 #include <string.h>
 
+/* More calls than any request here makes: an undo that gets lost must end a sweep, not prolong it.
+ */
+#define MAX_CALLS 100
+
 /* Fails call after call until the request is answered ACK. Returns how many failed. */
 static unsigned fail_every_call(Stack *stack, PmFakeCall call, int error_number, uint16_t type,
                                 uint64_t first, uint16_t n_blocks)
@@ -16,6 +20,7 @@ static unsigned fail_every_call(Stack *stack, PmFakeCall call, int error_number,
     do {
         Snapshot before;
 
+        assert_true(nth < MAX_CALLS);
         stack_snapshot(stack, &before);
         pm_fake_kernel_fail(stack->fake, call, ++nth, error_number);
         answer = stack_request(stack, type, first, n_blocks);
@@ -87,6 +92,7 @@ static void a_system_reset_survives_every_failing_unmap(void **state)
     do {
         Snapshot before;
 
+        assert_true(nth < MAX_CALLS);
         stack_snapshot(stack, &before);
         pm_fake_kernel_fail(stack->fake, PM_FAKE_CALL_UNMAP, ++nth, EINVAL);
         done = pm_virtio_mem_system_reset(stack->device, NULL);
@@ -110,6 +116,7 @@ static void a_second_mapper_survives_every_failing_call_of_its_replay(void **sta
     for (uint64_t block = 0; block < STACK_N_BLOCKS; block += 4)
         assert_int_equal(stack_request(stack, VIRTIO_MEM_REQ_PLUG, block, 2), VIRTIO_MEM_RESP_ACK);
     do {
+        assert_true(nth < MAX_CALLS);
         pm_fake_kernel_fail(stack->fake, PM_FAKE_CALL_MAP, ++nth, ENOMEM);
         added = pm_mapper_add_managed(stack->mappers[1], STACK_ADDRESS,
                                       pm_virtio_mem_get_manager(stack->device),
@@ -149,11 +156,11 @@ static void blocks_that_cannot_be_unmapped_are_quarantined_until_a_reset(void **
     assert_int_equal(stack_request(stack, VIRTIO_MEM_REQ_PLUG, 4, 2), VIRTIO_MEM_RESP_BUSY);
     assert_int_equal(pm_virtio_mem_last_refusal(stack->device, &message), PM_REFUSAL_QUARANTINE);
     assert_non_null(strstr(message, "ENOMEM"));
-    assert_int_equal(pm_discard_manager_get_quarantined(manager), 2 * STACK_BLOCK);
+    assert_int_equal(pm_discard_manager_get_quarantined(manager), STACK_BLOCK);
     assert_false(pm_mapper_audit(stack->mappers[0], NULL, NULL));
 
     /* Never handed out again, while others go on. */
-    assert_int_equal(stack_request(stack, VIRTIO_MEM_REQ_PLUG, 5, 1), VIRTIO_MEM_RESP_BUSY);
+    assert_int_equal(stack_request(stack, VIRTIO_MEM_REQ_PLUG, 4, 1), VIRTIO_MEM_RESP_BUSY);
     assert_int_equal(pm_virtio_mem_last_refusal(stack->device, NULL), PM_REFUSAL_QUARANTINE);
     assert_int_equal(stack_request(stack, VIRTIO_MEM_REQ_PLUG, 6, 1), VIRTIO_MEM_RESP_ACK);
     assert_int_equal(stack_request(stack, VIRTIO_MEM_REQ_UNPLUG, 0, 1), VIRTIO_MEM_RESP_ACK);
