@@ -130,8 +130,7 @@ static bool detect(PmLineReader *reader, PmTraceFormat *format, GError **error)
     if (*format == PM_TRACE_FORMAT_AUTO)
         *format = g_str_has_prefix(reader->text, PM_TRACE_MAGIC) ? PM_TRACE_FORMAT_PLUGMAP
                                                                  : PM_TRACE_FORMAT_QEMU_LOG;
-    rewind(reader->file);
-    reader->line = 0;
+    pm_line_reader_unread(reader);
     return true;
 }
 
