@@ -25,7 +25,7 @@ static bool next_words(PmLineReader *reader, Words *words, bool *end, GError **e
         char *rest = NULL;
         char *word;
 
-        if (!pm_line_reader_next(reader, end, error))
+        if (!pm_line_reader_next(reader, end, error) || !pm_line_check_length(reader, error))
             return false;
         words->n_words = 0;
         for (word = strtok_r(reader->text, " \t", &rest); word != NULL && *word != '#';

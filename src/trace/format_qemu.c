@@ -2,7 +2,8 @@
 /*
  * QEMU's trace log (-trace 'virtio_mem_*' -trace ram_block_discard_range, log back end): an event a
  * line, with one of two time stamps in front, or none. Names and arguments are those of QEMU's
- * hw/virtio/trace-events and system/trace-events. Lines of other events are skipped.
+ * hw/virtio/trace-events and system/trace-events. Lines of other events are skipped, however
+ * long.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -270,7 +271,7 @@ static bool read_line(Log *log, GError **error)
 
     for (size_t i = 0; i < G_N_ELEMENTS(log_events); i++)
         if (g_str_has_prefix(line, log_events[i].name))
-            return log_events[i].read(log, line, error);
+            return pm_line_check_length(log->reader, error) && log_events[i].read(log, line, error);
     return true;
 }
 

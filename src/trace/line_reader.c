@@ -52,20 +52,19 @@ static bool is_mark(const PmLineReader *reader, size_t length)
            memcmp(reader->text, BYTE_ORDER_MARK, length) == 0;
 }
 
-/* Without the newline. */
+/* Without the newline, and at most one byte more than a line has. */
 static bool read_text(PmLineReader *reader, size_t *length, GError **error)
 {
     int character;
 
     *length = 0;
+    reader->too_long = false;
     while ((character = getc_unlocked(reader->file)) != EOF && character != '\n') {
         if (character == '\0')
             return pm_line_fail(reader, error, "is a binary file, not a trace");
-        if (*length > PM_MAX_LINE)
-            return pm_line_fail(reader, error,
-                                "the line is longer than %d bytes: no line of a trace is",
-                                PM_MAX_LINE);
-        reader->text[(*length)++] = (char)character;
+        reader->too_long = *length > PM_MAX_LINE;
+        if (!reader->too_long)
+            reader->text[(*length)++] = (char)character;
         if (is_mark(reader, *length))
             *length = 0;
     }
@@ -90,6 +89,7 @@ bool pm_line_reader_next(PmLineReader *reader, bool *end, GError **error)
                        g_strerror(errno));
     if (length > 0 && reader->text[length - 1] == '\r')
         length--;
+    reader->too_long |= length > PM_MAX_LINE;
     reader->text[length] = '\0';
     *end = reader->end;
     return true;
@@ -98,4 +98,12 @@ bool pm_line_reader_next(PmLineReader *reader, bool *end, GError **error)
 void pm_line_reader_unread(PmLineReader *reader)
 {
     reader->again = true;
+}
+
+bool pm_line_check_length(const PmLineReader *reader, GError **error)
+{
+    if (!reader->too_long)
+        return true;
+    return pm_line_fail(reader, error, "the line is longer than %d bytes: no line of a trace is",
+                        PM_MAX_LINE);
 }

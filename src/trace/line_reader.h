@@ -16,6 +16,7 @@ typedef struct {
     unsigned line; /* of the last line read, from 1 */
     bool again;    /* that line comes once more */
     bool end;      /* there was none any more */
+    bool too_long; /* text is only the line's beginning */
     char text[PM_MAX_LINE + 2];
 } PmLineReader;
 
@@ -25,10 +26,13 @@ void pm_line_reader_close(PmLineReader *reader);
 
 /*
  * Reads the next line into text, without its end and without a byte order mark in front of the
- * first. At the end of the file *end is set and true returned. Errors: PM_ERROR_BAD_INPUT (too
- * long, binary, not readable).
+ * first. At the end of the file *end is set and true returned. Errors: PM_ERROR_BAD_INPUT
+ * (binary, not readable).
  */
 bool pm_line_reader_next(PmLineReader *reader, bool *end, GError **error);
+
+/* Whether text is the whole line. A line that nobody reads may be of any length. */
+bool pm_line_check_length(const PmLineReader *reader, GError **error);
 
 /* The next call of pm_line_reader_next() gives the last line again: nothing that is read has to be
  * rewound, which pipes cannot be. */
