@@ -57,8 +57,8 @@ static void both_time_stamps_are_understood(void **state)
 static void other_events_are_skipped(void **state)
 {
     g_autoptr(PmTrace) trace =
-        load("kvm_something x=1\n" LOG "virtio_mem_resized_usable_region "
-             "old_size=0x0new_size=0x90000000\nvfio_listener_region_del 0x0 - 0x1\n\n");
+        load("kvm_something x=1\n" LOG "virtio_mem_resized_usable_regions x\n"
+             "vfio_listener_region_del 0x0 - 0x1\n\n");
 
     (void)state;
     assert_int_equal(trace->events->len, 2);
