@@ -208,7 +208,7 @@ static void the_refusal_to_overwrite_the_trace_says_what_to_do(void **state)
 /* --- while it runs --- */
 
 /* A replay of a trace that the test writes, with a log in the folder. */
-static pid_t start_replay(const char *folder)
+static pid_t start_replay(const char *folder, bool close_standard)
 {
     g_autofree char *trace = g_build_filename(folder, "trace", NULL);
     g_autofree char *log = g_build_filename(folder, "old", NULL);
@@ -219,6 +219,8 @@ static pid_t start_replay(const char *folder)
     assert_true(child >= 0);
     if (child != 0)
         return child;
+    for (int fd = 0; close_standard && fd <= 2; fd++)
+        close(fd);
     execl(PLUGMAP_COMMAND, "plugmap", "replay", "--dma-log", log, trace, (char *)NULL);
     _exit(99);
 }
@@ -233,6 +235,33 @@ static FILE *open_trace(const char *folder)
     return trace;
 }
 
+static void descriptors_that_are_closed_are_not_given_to_files(void **state)
+{
+    g_autofree char *folder = scratch_new();
+    pid_t child = start_replay(folder, true);
+    FILE *trace = open_trace(folder);
+    int status;
+
+    (void)state;
+    for (int fd = 0; fd <= 2; fd++) {
+        g_autofree char *path = g_strdup_printf("/proc/%d/fd/%d", (int)child, fd);
+        g_autofree char *file = g_file_read_link(path, NULL);
+
+        assert_string_equal(file, "/dev/null");
+    }
+    fclose(trace);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    scratch_remove(folder);
+}
+
+static void a_report_to_nowhere_is_an_error(void **state)
+{
+    (void)state;
+    assert_int_equal(run_shell("\"$PLUGMAP\" replay " TRACE " >&-", NULL), 2);
+    assert_int_equal(run_shell("\"$PLUGMAP\" convert " TRACE " >&-", NULL), 2);
+    assert_int_equal(run_shell("\"$PLUGMAP\" replay " TRACE " 2>&- <&-", NULL), 0);
+}
+
 /* So long that the signal comes first: it is sent as soon as there is something to leave behind. */
 static void write_long_trace(FILE *trace)
 {
@@ -244,7 +273,7 @@ static void write_long_trace(FILE *trace)
 static void a_signal_leaves_the_old_file_and_nothing_beside_it(void **state)
 {
     g_autofree char *folder = scratch_with_old_file();
-    pid_t child = start_replay(folder);
+    pid_t child = start_replay(folder, false);
     FILE *trace = open_trace(folder);
     pid_t gone = 0;
     int status;
@@ -276,6 +305,8 @@ int main(void)
         cmocka_unit_test(a_log_on_standard_output_comes_before_the_report),
         cmocka_unit_test(the_trace_itself_is_never_overwritten),
         cmocka_unit_test(the_refusal_to_overwrite_the_trace_says_what_to_do),
+        cmocka_unit_test(descriptors_that_are_closed_are_not_given_to_files),
+        cmocka_unit_test(a_report_to_nowhere_is_an_error),
         cmocka_unit_test(a_signal_leaves_the_old_file_and_nothing_beside_it),
     };
 
