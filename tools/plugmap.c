@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <locale.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -47,6 +48,8 @@ int main(int argc, char **argv)
 {
     if (!open_standard_descriptors())
         return PM_EXIT_USAGE;
+    /* A limit of the size of files is EFBIG then, and told as any other error. */
+    (void)signal(SIGXFSZ, SIG_IGN);
     setlocale(LC_ALL, "");
     if (argc < 2) {
         print_usage(stderr);

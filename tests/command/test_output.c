@@ -86,6 +86,40 @@ static void a_reader_of_the_old_log_keeps_it(void **state)
     scratch_remove(folder);
 }
 
+static void a_file_size_limit_is_an_error_that_leaves_the_old_file(void **state)
+{
+    static const char *const commands[] = {"replay --dma-log \"$1/old\" " TRACE,
+                                           "convert tests/traces/small-steps-8m.log \"$1/old\""};
+
+    (void)state;
+    for (size_t i = 0; i < G_N_ELEMENTS(commands); i++) {
+        g_autofree char *folder = scratch_with_old_file();
+        g_autofree char *line = g_strconcat("exec 2>/dev/null; ulimit -f 8; \"$PLUGMAP\" ",
+                                            commands[i], " >/dev/null", NULL);
+
+        assert_int_equal(run_shell(line, folder), 2);
+        assert_content(folder, "old", OLD);
+        assert_int_equal(count_files(folder), 1);
+        scratch_remove(folder);
+    }
+}
+
+static void a_file_size_limit_is_named(void **state)
+{
+    g_autofree char *folder = scratch_new();
+    g_autofree char *message = NULL;
+    g_autofree char *path = g_build_filename(folder, "message", NULL);
+
+    (void)state;
+    assert_int_equal(run_shell("ulimit -f 8; \"$PLUGMAP\" replay --dma-log \"$1/log\" " TRACE
+                               " >/dev/null 2>\"$1/message\"",
+                               folder),
+                     2);
+    assert_true(g_file_get_contents(path, &message, NULL, NULL));
+    scratch_remove(folder);
+    assert_non_null(strstr(message, "/log: cannot be written: File too large\n"));
+}
+
 static void a_replay_that_fails_leaves_the_old_file(void **state)
 {
     g_autofree char *folder = scratch_with_old_file();
@@ -298,6 +332,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_new_log_takes_the_place_of_the_old_one),
         cmocka_unit_test(a_reader_of_the_old_log_keeps_it),
+        cmocka_unit_test(a_file_size_limit_is_an_error_that_leaves_the_old_file),
+        cmocka_unit_test(a_file_size_limit_is_named),
         cmocka_unit_test(a_replay_that_fails_leaves_the_old_file),
         cmocka_unit_test(a_link_stays_a_link_and_its_file_is_replaced),
         cmocka_unit_test(who_may_read_the_old_log_may_read_the_new_one),
