@@ -193,7 +193,7 @@ static bool map_blocks(PmIommuClaim *claim, const PmIommuRequest *request, uint6
 
     if (!check_owned(claim, error) ||
         !check_unmapped(claim, request->iova, request->iova + (size - 1), error) ||
-        !pm_budget_check_mappings(claim, request->n_blocks, error) || !reserve(claim, error))
+        !pm_budget_check_map(claim, request->n_blocks, error) || !reserve(claim, error))
         return false;
     result = claim->iommu->ops->map(claim->iommu, request, &n_mapped);
     if (result == 0) {
