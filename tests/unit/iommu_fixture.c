@@ -109,7 +109,13 @@ static int hooked_lock_limit(PmKernel *kernel, PmLockedMemory *locked)
 
 static int hooked_locked_memory(PmKernel *kernel, PmLockedMemory *locked)
 {
-    return next_of(kernel)->ops->locked_memory(next_of(kernel), locked);
+    HookedKernel *hooked = (HookedKernel *)kernel;
+    int result = hooked->next->ops->locked_memory(hooked->next, locked);
+
+    hooked->n_locked_queries++;
+    locked->used += hooked->locked_by_others;
+    locked->pinned += hooked->locked_by_others;
+    return hooked->locked_result != 0 ? hooked->locked_result : result;
 }
 
 static void hooked_free(PmKernel *kernel G_GNUC_UNUSED)
