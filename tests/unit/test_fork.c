@@ -1,20 +1,276 @@
 /* SPDX-License-Identifier: MIT */
 /* A child that has a copy of all objects: whatever it does with them, its parent's mappings and
- * memory stay as they are. */
-#include "fork_util.h"
-
+ * memory stay as they are. The kernel counts in memory that both share. */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "backend_util.h"
-#include "valgrind_util.h"
+#include "fork_util.h"
+#include "stack_util.h"
 #include "vfio/region.h"
 
+#define GROUP     1
+#define N_PLUGGED 4
+#define N_MAPPED  (N_PLUGGED + 1)
+#define PAGE      UINT64_C(4096)
+#define BYTE      0x5a
 #define FREE_IOVA (UINT64_C(1) << 20)
 
+/* Of calls that could change something for another process. */
+typedef struct {
+    char registers[PAGE]; /* a page of its own */
+    atomic_uint n_calls;
+} Shared;
+
+typedef struct {
+    PmKernel parent;
+    PmKernel *next;
+    Shared *shared;
+} CountingKernel;
+
+typedef struct {
+    CountingKernel kernel;
+    PmKernel *fake;
+    PmIommu *iommu;
+    PmRam *ram;
+    PmVirtioMem *device;
+    PmMapper *mapper;
+    PmRam *page;
+    PmIommuClaim *claim; /* of two pages, the first mapped */
+} World;
+
+/* --- the kernel --- */
+
+static PmKernel *count(PmKernel *kernel)
+{
+    CountingKernel *counting = (CountingKernel *)kernel;
+
+    atomic_fetch_add(&counting->shared->n_calls, 1);
+    return counting->next;
+}
+
+static int counting_open(PmKernel *kernel, const char *path, int flags)
+{
+    PmKernel *next = count(kernel);
+
+    return next->ops->open(next, path, flags);
+}
+
+static int counting_close(PmKernel *kernel, int fd)
+{
+    PmKernel *next = ((CountingKernel *)kernel)->next;
+
+    return next->ops->close(next, fd);
+}
+
+static int counting_ioctl(PmKernel *kernel, int fd, unsigned long request, void *argument)
+{
+    PmKernel *next = count(kernel);
+
+    return next->ops->ioctl(next, fd, request, argument);
+}
+
+static int counting_mmap(PmKernel *kernel, int fd, size_t size, int protection, int flags,
+                         uint64_t offset, void **address)
+{
+    PmKernel *next = count(kernel);
+
+    return next->ops->mmap(next, fd, size, protection, flags, offset, address);
+}
+
+static ssize_t counting_pread(PmKernel *kernel, int fd, void *buffer, size_t size, uint64_t offset)
+{
+    PmKernel *next = count(kernel);
+
+    return next->ops->pread(next, fd, buffer, size, offset);
+}
+
+static ssize_t counting_pwrite(PmKernel *kernel, int fd, const void *buffer, size_t size,
+                               uint64_t offset)
+{
+    PmKernel *next = count(kernel);
+
+    return next->ops->pwrite(next, fd, buffer, size, offset);
+}
+
+static int counting_lock_limit(PmKernel *kernel, PmLockedMemory *locked)
+{
+    PmKernel *next = ((CountingKernel *)kernel)->next;
+
+    return next->ops->lock_limit(next, locked);
+}
+
+static int counting_locked_memory(PmKernel *kernel, PmLockedMemory *locked)
+{
+    PmKernel *next = ((CountingKernel *)kernel)->next;
+
+    return next->ops->locked_memory(next, locked);
+}
+
+static void counting_free(PmKernel *kernel G_GNUC_UNUSED)
+{
+}
+
+/* Nothing is ever mapped. */
+static const PmKernelOps counting_ops = {
+    .open = counting_open,
+    .close = counting_close,
+    .ioctl = counting_ioctl,
+    .mmap = counting_mmap,
+    .pread = counting_pread,
+    .pwrite = counting_pwrite,
+    .lock_limit = counting_lock_limit,
+    .locked_memory = counting_locked_memory,
+    .free = counting_free,
+};
+
+/* --- the world --- */
+
+static Shared *make_shared(void)
+{
+    void *shared =
+        mmap(NULL, sizeof(Shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+    assert_ptr_not_equal(shared, MAP_FAILED);
+    return shared;
+}
+
+/* False: there is no answer. */
+static bool request(World *world, uint16_t type, unsigned first, uint16_t n_blocks, GError **error)
+{
+    const struct virtio_mem_req request = {
+        .type = GUINT16_TO_LE(type),
+        .u.plug = {.addr = GUINT64_TO_LE(STACK_ADDRESS + first * STACK_BLOCK),
+                   .nb_blocks = GUINT16_TO_LE(n_blocks)},
+    };
+    struct virtio_mem_resp response;
+
+    return pm_virtio_mem_handle(world->device, &request, sizeof request, &response, sizeof response,
+                                error);
+}
+
+static PmIommuClaim *claim_pages(PmIommu *iommu, PmRam *ram, uint64_t n_pages)
+{
+    const PmIommuClaimConfig config = {
+        .owner = "the test",
+        .ram = ram,
+        .iova = FREE_IOVA,
+        .size = n_pages * PAGE,
+        .block_size = PAGE,
+    };
+
+    return pm_iommu_claim_new(iommu, &config, NULL);
+}
+
+static int make_world(void **state)
+{
+    World *world = g_new0(World, 1);
+    PmVirtioMemConfig config = {.address = STACK_ADDRESS,
+                                .block_size = STACK_BLOCK,
+                                .requested_size = STACK_N_BLOCKS * STACK_BLOCK};
+
+    *state = world;
+    world->fake = backend_fake_new(NULL, NULL);
+    world->kernel = (CountingKernel){.next = world->fake, .shared = make_shared()};
+    pm_kernel_init(&world->kernel.parent, &counting_ops, world->fake);
+    world->iommu = backend_open(&world->kernel.parent, 0, NULL);
+    world->ram = pm_ram_new(PM_RAM_MEMFD, STACK_N_BLOCKS * STACK_BLOCK, STACK_BLOCK, NULL);
+    config.ram = world->ram;
+    world->device = pm_virtio_mem_new(&config, NULL);
+    world->mapper = pm_mapper_new(world->iommu);
+    assert_true(pm_mapper_add_managed(world->mapper, STACK_ADDRESS,
+                                      pm_virtio_mem_get_manager(world->device), 0, NULL));
+    assert_true(request(world, VIRTIO_MEM_REQ_PLUG, 0, N_PLUGGED, NULL));
+    world->page = pm_ram_new(PM_RAM_ANONYMOUS, PAGE, 0, NULL);
+    world->claim = claim_pages(world->iommu, world->page, 2);
+    assert_true(pm_iommu_claim_map(world->claim, 0, PAGE, 0, PM_IOMMU_READ_WRITE, NULL));
+    memset(pm_ram_get_host(world->ram), BYTE, N_PLUGGED * STACK_BLOCK);
+    return 0;
+}
+
+static int drop_world(void **state)
+{
+    World *world = *state;
+
+    pm_iommu_claim_unref(world->claim);
+    pm_ram_unref(world->page);
+    pm_mapper_free(world->mapper);
+    pm_virtio_mem_free(world->device);
+    pm_iommu_unref(world->iommu);
+    pm_ram_unref(world->ram);
+    pm_kernel_unref(world->fake);
+    (void)munmap(world->kernel.shared, sizeof(Shared));
+    g_free(world);
+    return 0;
+}
+
+/* By the mapping and by the file. */
+static void assert_content(World *world)
+{
+    uint64_t size = N_PLUGGED * STACK_BLOCK;
+    const char *host = pm_ram_get_host(world->ram);
+    g_autofree char *file = g_malloc(size);
+
+    assert_int_equal(pread(pm_ram_get_fd(world->ram, NULL), file, size, 0), size);
+    assert_memory_equal(file, host, size);
+    for (uint64_t i = 0; i < size; i++)
+        assert_int_equal(host[i], BYTE);
+}
+
+static void assert_unchanged(World *world)
+{
+    PmMapperAudit audit;
+
+    assert_content(world);
+    assert_int_equal(pm_fake_kernel_get_n_mappings(world->fake, GROUP), N_MAPPED);
+    assert_true(pm_iommu_audit(world->iommu, PM_IOMMU_AUDIT_SOLE_LOCKER, NULL));
+    assert_int_equal(pm_virtio_mem_get_plugged_size(world->device), N_PLUGGED * STACK_BLOCK);
+    assert_true(pm_mapper_audit(world->mapper, &audit, NULL));
+}
+
+/* --- children --- */
+
+typedef bool (*Body)(World *world);
+
+static Body child_body;
+
+static bool run_body(void *world)
+{
+    return child_body(world);
+}
+
+/* Nothing of the parent's changes with what a child does, and the kernel is not called. */
+static void check_children(World *world, Body body)
+{
+    child_body = body;
+    for (unsigned i = 0; i < n_ways_to_fork; i++) {
+        unsigned n_calls = world->kernel.shared->n_calls;
+
+        assert_child(ways_to_fork[i], run_body, world);
+        assert_int_equal(world->kernel.shared->n_calls, n_calls);
+        assert_unchanged(world);
+    }
+}
+
 /* --- children that free --- */
+
+static bool free_iommu(World *world)
+{
+    pm_iommu_claim_unref(world->claim);
+    pm_mapper_free(world->mapper);
+    pm_iommu_unref(world->iommu);
+    return pm_fake_kernel_get_n_open(world->fake) == 0;
+}
+
+static void child_that_frees_an_address_space_ends_no_mapping(void **state)
+{
+    check_children(*state, free_iommu);
+}
 
 static void count_message(GLogLevelFlags level G_GNUC_UNUSED, const char *message G_GNUC_UNUSED,
                           void *user_data)
@@ -22,22 +278,7 @@ static void count_message(GLogLevelFlags level G_GNUC_UNUSED, const char *messag
     (*(unsigned *)user_data)++;
 }
 
-static bool free_iommu(ForkWorld *world)
-{
-    unsigned n_messages = 0;
-
-    pm_mapper_free(world->mapper);
-    pm_log_set_func(count_message, &n_messages);
-    pm_iommu_unref(world->iommu);
-    return n_messages == 0 && pm_fake_kernel_get_n_open(world->fake) == 0;
-}
-
-static void child_that_frees_an_address_space_ends_no_mapping_and_says_nothing(void **state)
-{
-    fork_check_children(*state, free_iommu);
-}
-
-static bool free_device(ForkWorld *world)
+static bool free_device(World *world)
 {
     unsigned n_messages = 0;
 
@@ -48,10 +289,10 @@ static bool free_device(ForkWorld *world)
 
 static void child_that_frees_a_device_discards_nothing_and_says_nothing(void **state)
 {
-    fork_check_children(*state, free_device);
+    check_children(*state, free_device);
 }
 
-static bool free_mapper(ForkWorld *world)
+static bool free_mapper(World *world)
 {
     pm_mapper_free(world->mapper);
     return true;
@@ -59,11 +300,11 @@ static bool free_mapper(ForkWorld *world)
 
 static void child_that_frees_a_mapper_unmaps_nothing(void **state)
 {
-    fork_check_children(*state, free_mapper);
+    check_children(*state, free_mapper);
 }
 
 /* There may be something of the child's own by then. */
-static bool free_ram(ForkWorld *world)
+static bool free_ram(World *world)
 {
     uint64_t size = pm_ram_get_size(world->ram);
     int fd = pm_ram_get_fd(world->ram, NULL);
@@ -82,16 +323,37 @@ static bool free_ram(ForkWorld *world)
 
 static void child_that_frees_ram_only_closes_its_file(void **state)
 {
-#ifdef __SANITIZE_THREAD__
-    fprintf(stderr, "skipped: the thread sanitizer has memory of its own there, in a child\n");
-    skip();
-#endif
-    skip_under_valgrind(); /* it takes the memory to be there still */
-    fork_check_children(*state, free_ram);
+    check_children(*state, free_ram);
 }
 
-static bool free_all(ForkWorld *world)
+static bool release_claim(World *world)
 {
+    bool released = pm_iommu_claim_release(world->claim, NULL);
+
+    pm_iommu_claim_unref(world->claim);
+    return released;
+}
+
+static void child_that_releases_a_claim_unmaps_nothing(void **state)
+{
+    check_children(*state, release_claim);
+}
+
+static bool abandon_claim(World *world)
+{
+    pm_iommu_claim_abandon(world->claim);
+    return pm_iommu_settle(world->iommu, NULL);
+}
+
+static void child_that_abandons_a_claim_unmaps_nothing(void **state)
+{
+    check_children(*state, abandon_claim);
+}
+
+static bool free_all(World *world)
+{
+    pm_iommu_claim_unref(world->claim);
+    pm_ram_unref(world->page);
     pm_mapper_free(world->mapper);
     pm_virtio_mem_free(world->device);
     pm_iommu_unref(world->iommu);
@@ -102,61 +364,67 @@ static bool free_all(ForkWorld *world)
 
 static void child_that_frees_all_changes_nothing(void **state)
 {
-    fork_check_children(*state, free_all);
+    check_children(*state, free_all);
 }
 
 /* --- children that use --- */
 
-static bool try_to_map(ForkWorld *world)
+static bool try_to_map(World *world)
 {
     GError *error = NULL;
-    bool mapped = pm_iommu_map(world->iommu, FREE_IOVA, world->kernel.shared->registers, FORK_PAGE,
-                               1, PM_IOMMU_READ_WRITE, &error);
+    bool mapped = pm_iommu_claim_map(world->claim, PAGE, PAGE, 0, PM_IOMMU_READ_WRITE, &error);
 
-    return fork_is_refused(mapped, error) &&
-           pm_iommu_get_n_mappings(world->iommu) == FORK_N_PLUGGED;
+    return is_refused(mapped, error) && pm_iommu_get_n_mappings(world->iommu) == N_MAPPED;
 }
 
 static void child_cannot_map(void **state)
 {
-    fork_check_children(*state, try_to_map);
+    check_children(*state, try_to_map);
 }
 
-static bool try_to_unmap(ForkWorld *world)
+static bool try_to_unmap(World *world)
 {
-    GError *errors[3] = {NULL};
-    bool unmapped = pm_iommu_unmap(world->iommu, STACK_ADDRESS, STACK_BLOCK, &errors[0]);
-    bool purged = pm_iommu_purge(world->iommu, STACK_ADDRESS, STACK_BLOCK, &errors[1]);
-    bool unmapped_all = pm_iommu_unmap_all(world->iommu, &errors[2]);
+    GError *error = NULL;
+    bool unmapped = pm_iommu_claim_unmap(world->claim, 0, PAGE, &error);
 
-    return fork_is_refused(unmapped, errors[0]) && fork_is_refused(purged, errors[1]) &&
-           fork_is_refused(unmapped_all, errors[2]) &&
-           pm_iommu_get_n_mappings(world->iommu) == FORK_N_PLUGGED;
+    return is_refused(unmapped, error) && pm_iommu_get_n_mappings(world->iommu) == N_MAPPED;
 }
 
 static void child_cannot_unmap(void **state)
 {
-    fork_check_children(*state, try_to_unmap);
+    check_children(*state, try_to_unmap);
 }
 
-static bool try_requests(ForkWorld *world)
+/* The claim is nothing that it has mapped. */
+static bool purge_claim(World *world)
+{
+    return pm_iommu_claim_purge(world->claim, NULL) &&
+           pm_iommu_get_n_mappings(world->iommu) == N_PLUGGED;
+}
+
+static void child_that_purges_a_claim_unmaps_nothing(void **state)
+{
+    check_children(*state, purge_claim);
+}
+
+static bool try_requests(World *world)
 {
     GError *errors[3] = {NULL};
-    bool plugged = fork_request(world, VIRTIO_MEM_REQ_PLUG, FORK_N_PLUGGED, 1, &errors[0]);
-    bool unplugged = fork_request(world, VIRTIO_MEM_REQ_UNPLUG, 0, 1, &errors[1]);
+    bool plugged = request(world, VIRTIO_MEM_REQ_PLUG, N_PLUGGED, 1, &errors[0]);
+    bool unplugged = request(world, VIRTIO_MEM_REQ_UNPLUG, 0, 1, &errors[1]);
     bool reset = pm_virtio_mem_system_reset(world->device, &errors[2]);
 
-    return fork_is_refused(plugged, errors[0]) && fork_is_refused(unplugged, errors[1]) &&
-           fork_is_refused(reset, errors[2]) &&
-           pm_virtio_mem_get_plugged_size(world->device) == FORK_N_PLUGGED * STACK_BLOCK;
+    return is_refused(plugged, errors[0]) && is_refused(unplugged, errors[1]) &&
+           is_refused(reset, errors[2]) &&
+           pm_virtio_mem_get_plugged_size(world->device) == N_PLUGGED * STACK_BLOCK;
 }
 
 static void child_cannot_plug_or_unplug(void **state)
 {
-    fork_check_children(*state, try_requests);
+    check_children(*state, try_requests);
 }
 
-static bool try_ranges(ForkWorld *world)
+static bool try_ranges(World *world)
 {
     GError *errors[3] = {NULL};
     uint64_t n_bytes;
@@ -164,35 +432,41 @@ static bool try_ranges(ForkWorld *world)
     bool populated = pm_ram_populate(world->ram, 0, STACK_BLOCK, 1, &errors[1]);
     bool asked = pm_ram_resident(world->ram, 0, STACK_BLOCK, &n_bytes, &errors[2]);
 
-    return fork_is_refused(discarded, errors[0]) && fork_is_refused(populated, errors[1]) &&
-           fork_is_refused(asked, errors[2]);
+    return is_refused(discarded, errors[0]) && is_refused(populated, errors[1]) &&
+           is_refused(asked, errors[2]);
 }
 
 static void child_can_neither_discard_nor_populate(void **state)
 {
-    fork_check_children(*state, try_ranges);
+    check_children(*state, try_ranges);
 }
 
-static bool try_to_open(ForkWorld *world)
+static bool try_to_open(World *world)
 {
     GError *error = NULL;
     PmIommu *iommu = backend_open(&world->kernel.parent, 0, &error);
 
-    return fork_is_refused(iommu != NULL, error);
+    return is_refused(iommu != NULL, error);
 }
 
 static void child_opens_nothing_with_the_kernel_of_its_parent(void **state)
 {
-    fork_check_children(*state, try_to_open);
+    check_children(*state, try_to_open);
 }
 
-static bool open_one_of_its_own(ForkWorld *world)
+static bool open_one_of_its_own(World *world)
 {
     PmKernel *kernel = backend_fake_new(NULL, NULL);
     PmIommu *iommu = backend_open(kernel, 0, NULL);
-    bool mapped = pm_iommu_map(iommu, FREE_IOVA, world->kernel.shared->registers, FORK_PAGE, 1,
-                               PM_IOMMU_READ_WRITE, NULL);
+    PmRam *ram = pm_ram_new(PM_RAM_ANONYMOUS, PAGE, 0, NULL);
+    PmIommuClaim *claim = claim_pages(iommu, ram, 1);
+    bool mapped = claim != NULL &&
+                  pm_iommu_claim_map(claim, 0, PAGE, 0, PM_IOMMU_READ_WRITE, NULL) &&
+                  pm_iommu_audit(iommu, PM_IOMMU_AUDIT_SOLE_LOCKER, NULL);
 
+    (void)world;
+    pm_iommu_claim_unref(claim);
+    pm_ram_unref(ram);
     pm_iommu_unref(iommu);
     pm_kernel_unref(kernel);
     return mapped;
@@ -200,49 +474,51 @@ static bool open_one_of_its_own(ForkWorld *world)
 
 static void child_can_have_an_address_space_of_its_own(void **state)
 {
-    fork_check_children(*state, open_one_of_its_own);
+    check_children(*state, open_one_of_its_own);
 }
 
 /* Stores to registers are no calls that the kernel could refuse. */
-static bool try_registers(ForkWorld *world)
+static bool try_registers(World *world)
 {
     PmVfioRegion region = {.kernel = &world->kernel.parent,
                            .device = "a device",
                            .fd = -1,
-                           .size = FORK_PAGE,
+                           .size = PAGE,
                            .registers = world->kernel.shared->registers};
     GError *errors[2] = {NULL};
     uint64_t value;
     bool written = pm_vfio_region_write(&region, 8, 4, 0xdead, &errors[0]);
     bool read = pm_vfio_region_read(&region, 8, 4, &value, &errors[1]);
 
-    return fork_is_refused(written, errors[0]) && fork_is_refused(read, errors[1]) &&
+    return is_refused(written, errors[0]) && is_refused(read, errors[1]) &&
            world->kernel.shared->registers[8] == 0;
 }
 
 static void child_does_not_reach_the_registers_of_its_parent(void **state)
 {
-    fork_check_children(*state, try_registers);
+    check_children(*state, try_registers);
 }
 
-#define FORK_TEST(name)                                                                            \
-    cmocka_unit_test_setup_teardown(name, fork_world_set_up, fork_world_tear_down)
+#define WORLD_TEST(name) cmocka_unit_test_setup_teardown(name, make_world, drop_world)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        FORK_TEST(child_that_frees_an_address_space_ends_no_mapping_and_says_nothing),
-        FORK_TEST(child_that_frees_a_device_discards_nothing_and_says_nothing),
-        FORK_TEST(child_that_frees_a_mapper_unmaps_nothing),
-        FORK_TEST(child_that_frees_ram_only_closes_its_file),
-        FORK_TEST(child_that_frees_all_changes_nothing),
-        FORK_TEST(child_cannot_map),
-        FORK_TEST(child_cannot_unmap),
-        FORK_TEST(child_cannot_plug_or_unplug),
-        FORK_TEST(child_can_neither_discard_nor_populate),
-        FORK_TEST(child_opens_nothing_with_the_kernel_of_its_parent),
-        FORK_TEST(child_can_have_an_address_space_of_its_own),
-        FORK_TEST(child_does_not_reach_the_registers_of_its_parent),
+        WORLD_TEST(child_that_frees_an_address_space_ends_no_mapping),
+        WORLD_TEST(child_that_frees_a_device_discards_nothing_and_says_nothing),
+        WORLD_TEST(child_that_frees_a_mapper_unmaps_nothing),
+        WORLD_TEST(child_that_frees_ram_only_closes_its_file),
+        WORLD_TEST(child_that_releases_a_claim_unmaps_nothing),
+        WORLD_TEST(child_that_abandons_a_claim_unmaps_nothing),
+        WORLD_TEST(child_that_frees_all_changes_nothing),
+        WORLD_TEST(child_cannot_map),
+        WORLD_TEST(child_cannot_unmap),
+        WORLD_TEST(child_that_purges_a_claim_unmaps_nothing),
+        WORLD_TEST(child_cannot_plug_or_unplug),
+        WORLD_TEST(child_can_neither_discard_nor_populate),
+        WORLD_TEST(child_opens_nothing_with_the_kernel_of_its_parent),
+        WORLD_TEST(child_can_have_an_address_space_of_its_own),
+        WORLD_TEST(child_does_not_reach_the_registers_of_its_parent),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

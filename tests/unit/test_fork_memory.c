@@ -1,15 +1,25 @@
 /* SPDX-License-Identifier: MIT */
-/* What a child is known by, and what it does not have of its parent's memory. */
-#include "fork_util.h"
-
+/* How a child knows that it is one, and what it has of its parent's memory. */
 #include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cmocka.h>
+
+#include <plugmap/ram.h>
+#include <plugmap/size.h>
+
 #include "base/process.h"
+#include "fork_util.h"
+
+#define BYTE 0x5a
 
 /* --- the process's token --- */
 
@@ -36,25 +46,25 @@ static void token_is_the_same_in_all_threads(void **state)
 
 static uint64_t older_tokens[2];
 
-static bool token_is_new(ForkWorld *world)
+static bool token_is_new(void *user_data)
 {
     uint64_t token = pm_process_token();
 
-    (void)world;
+    (void)user_data;
     return token != 0 && token != older_tokens[0] && token != older_tokens[1] &&
            token == pm_process_token();
 }
 
-static bool token_is_new_in_a_grandchild_too(ForkWorld *world)
+static bool token_is_new_in_a_grandchild_too(void *user_data)
 {
-    bool is_new = token_is_new(world);
+    bool is_new = token_is_new(user_data);
     int status;
     pid_t child;
 
     older_tokens[1] = pm_process_token();
     child = fork();
     if (child == 0)
-        _exit(token_is_new(world) ? 0 : 1);
+        _exit(token_is_new(user_data) ? 0 : 1);
     return is_new && waitpid(child, &status, 0) == child && status == 0;
 }
 
@@ -62,7 +72,8 @@ static void token_is_another_in_every_child(void **state)
 {
     (void)state;
     older_tokens[0] = pm_process_token();
-    fork_run_children(token_is_new_in_a_grandchild_too, NULL);
+    for (size_t i = 0; i < n_ways_to_fork; i++)
+        assert_child(ways_to_fork[i], token_is_new_in_a_grandchild_too, NULL);
     assert_int_equal(pm_process_token(), older_tokens[0]);
 }
 
@@ -73,27 +84,24 @@ static bool has_no_memory_at(const PmRam *ram)
     uint64_t first = (uintptr_t)pm_ram_get_host(ram);
     uint64_t end = first + pm_ram_get_size(ram);
     FILE *maps = fopen("/proc/self/maps", "re");
+    unsigned long from;
+    unsigned long to;
     char line[4096];
     bool found = false;
 
     if (maps == NULL)
         return false;
-    while (fgets(line, sizeof line, maps) != NULL) {
-        char *behind;
-        uint64_t from = g_ascii_strtoull(line, &behind, 16);
-
-        found = found || *behind != '-' ||
-                (from < end && g_ascii_strtoull(behind + 1, NULL, 16) > first);
-    }
+    while (fgets(line, sizeof line, maps) != NULL)
+        found = found || sscanf(line, "%lx-%lx", &from, &to) != 2 || (from < end && to > first);
     (void)fclose(maps);
     return !found;
 }
 
 static PmRam *some_ram;
 
-static bool has_no_ram(ForkWorld *world)
+static bool has_no_ram(void *user_data)
 {
-    (void)world;
+    (void)user_data;
     return has_no_memory_at(some_ram);
 }
 
@@ -108,19 +116,20 @@ static void memory_is_not_copied_into_a_child(void **state)
         if (some_ram == NULL)
             continue;
         assert_false(has_no_memory_at(some_ram));
-        fork_run_children(has_no_ram, NULL);
+        for (size_t j = 0; j < n_ways_to_fork; j++)
+            assert_child(ways_to_fork[j], has_no_ram, NULL);
         pm_ram_unref(some_ram);
     }
 }
 
-static bool try_to_discard_some_ram(ForkWorld *world)
+static bool try_to_discard_some_ram(void *user_data)
 {
     GError *error = NULL;
     bool discarded = pm_ram_discard(some_ram, 0, PM_MIB, &error);
 
-    (void)world;
+    (void)user_data;
     pm_ram_unref(some_ram);
-    return fork_is_refused(discarded, error);
+    return is_refused(discarded, error);
 }
 
 /* Which a child has, unless the caller sees to it that it does not. */
@@ -131,11 +140,12 @@ static void child_does_not_discard_memory_that_its_parent_has_adopted(void **sta
     (void)state;
     adoption.host = mmap(NULL, PM_MIB, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     assert_ptr_not_equal(adoption.host, MAP_FAILED);
-    memset(adoption.host, FORK_BYTE, PM_MIB);
+    memset(adoption.host, BYTE, PM_MIB);
     some_ram = pm_ram_adopt(&adoption, NULL);
-    fork_run_children(try_to_discard_some_ram, NULL);
-    for (uint64_t i = 0; i < PM_MIB; i++)
-        assert_int_equal(((char *)adoption.host)[i], FORK_BYTE);
+    for (size_t i = 0; i < n_ways_to_fork; i++) {
+        assert_child(ways_to_fork[i], try_to_discard_some_ram, NULL);
+        assert_int_equal(((char *)adoption.host)[PM_MIB - 1], BYTE);
+    }
     pm_ram_unref(some_ram);
     (void)munmap(adoption.host, PM_MIB);
 }
