@@ -175,6 +175,7 @@ static void second_reservation_that_does_not_fit_is_refused(void **state)
                  "8M more of locked memory are needed, and 0 of the limit of 16M are in use, 10M "
                  "more reserved: raise the limit (ulimit -l 18432,");
     second = reserve(fixture, fixture->iommu, 1, 3);
+    assert_non_null(second);
     assert_over(fixture->claim, 1, "16M more reserved");
 }
 
