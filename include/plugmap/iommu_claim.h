@@ -35,13 +35,12 @@ typedef struct PmIommuClaim PmIommuClaim;
 /**
  * PmIommuClaimConfig: what to claim. Zero-initialise, then set.
  * @owner: who it is for, in messages; copied.
- * @ram: the memory to map; a reference is taken until nothing of it is mapped any more.
+ * @ram: the memory to map; a reference is taken until nothing of it is mapped any more. It must not
+ * have a discard manager.
  * @iova, @size: the I/O addresses; @size is a multiple of @block_size.
  * @block_size: bytes of each mapping, a multiple of the IOMMU's smallest page.
  * @reserved_size: bytes, a multiple of @block_size, at most @size: room to keep free for this
  * claim, whether it uses it or not. 0: none, so that a later map may fail for want of room.
- * @follows_manager: the owner follows the RAM's discard manager, and unmaps what is discarded.
- * Without it, RAM that has a manager is refused.
  */
 typedef struct {
     const char *owner;
@@ -50,7 +49,6 @@ typedef struct {
     uint64_t size;
     uint64_t block_size;
     uint64_t reserved_size;
-    bool follows_manager;
 } PmIommuClaimConfig;
 
 /**
@@ -62,7 +60,7 @@ typedef struct {
  * pm_iommu_attach() checks.
  * Returns: a new reference, or NULL. Errors: PM_ERROR_INVALID_ARGUMENT (no owner or RAM, sizes),
  * PM_ERROR_UNALIGNED, PM_ERROR_IOVA_RANGE, PM_ERROR_OVERLAP (names the other claim's owner),
- * PM_ERROR_BUSY (@ram has a discard manager and @follows_manager is not set), PM_ERROR_LIMIT and
+ * PM_ERROR_BUSY (@ram has a discard manager: a PmMapper maps such RAM), PM_ERROR_LIMIT and
  * PM_ERROR_LOCKED_MEMORY (no room to reserve), PM_ERROR_QUARANTINED (an abandoned claim still has
  * unknown blocks there), PM_ERROR_MEMORY, PM_ERROR_KERNEL.
  */

@@ -16,6 +16,7 @@
 #ifndef PLUGMAP_KERNEL_H
 #define PLUGMAP_KERNEL_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -78,7 +79,9 @@ typedef struct {
     uint64_t mapped;
     uint64_t committed;
     uint64_t before;
+    uint64_t others;
     unsigned n_iommus;
+    unsigned n_calls;
 } PmKernelLocked;
 
 /** PmKernel: embed as the first member of an implementation and set up with pm_kernel_init(). Only
@@ -88,6 +91,7 @@ struct PmKernel {
     gatomicrefcount references;
     uint64_t process; /* that it was made in */
     PmKernel *root;   /* that keeps the account */
+    pthread_mutex_t lock;
     PmKernelLocked locked[2];
 };
 

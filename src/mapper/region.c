@@ -6,6 +6,7 @@
 #include <plugmap/size.h>
 
 #include "base/error_text.h"
+#include "iommu/claim.h"
 #include "memory/hugetlb_pool.h"
 
 PmRegion *pm_region_new(PmIommu *iommu, uint64_t address, PmRam *ram, PmDiscardManager *manager,
@@ -20,9 +21,8 @@ PmRegion *pm_region_new(PmIommu *iommu, uint64_t address, PmRam *ram, PmDiscardM
         .size = size,
         .block_size = manager != NULL ? pm_discard_manager_get_granularity(manager) : size,
         .reserved_size = flags & PM_MAPPER_OVERCOMMIT ? 0 : size,
-        .follows_manager = manager != NULL,
     };
-    PmIommuClaim *claim = pm_iommu_claim_new(iommu, &config, error);
+    PmIommuClaim *claim = pm_claim_new(iommu, &config, manager != NULL, error);
     PmRegion *region;
 
     if (claim == NULL)

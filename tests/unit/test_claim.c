@@ -13,6 +13,7 @@
 #include <plugmap/discard_manager.h>
 
 #include "backend_util.h"
+#include "iommu/claim.h"
 #include "iommu_fixture.h"
 
 /* --- what can be claimed --- */
@@ -74,7 +75,7 @@ static void claim_of_nothing_is_refused(void **state)
     assert_refused(*state, &config, PM_ERROR_INVALID_ARGUMENT, "is empty");
     config = good(*state);
     config.block_size = 0;
-    assert_refused(*state, &config, PM_ERROR_INVALID_ARGUMENT, "is empty");
+    assert_refused(*state, &config, PM_ERROR_UNALIGNED, "invalid block size 0x0");
 }
 
 static void claim_of_parts_of_pages_is_refused(void **state)
@@ -88,7 +89,7 @@ static void claim_of_parts_of_pages_is_refused(void **state)
     assert_refused(*state, &config, PM_ERROR_UNALIGNED, "size 0x1000001");
     config = good(*state);
     config.block_size = 512;
-    assert_refused(*state, &config, PM_ERROR_UNALIGNED, "size 0x200");
+    assert_refused(*state, &config, PM_ERROR_UNALIGNED, "invalid block size 0x200");
 }
 
 static void claim_of_parts_of_blocks_is_refused(void **state)
@@ -242,8 +243,7 @@ static void ram_with_a_manager_is_claimed_only_by_who_follows_it(void **state)
     manager = pm_discard_manager_new(fixture->ram, BLOCK, NULL);
     assert_non_null(manager);
     assert_refused(fixture, &config, PM_ERROR_BUSY, "somebody cannot map the RAM at host address");
-    config.follows_manager = true;
-    follower = pm_iommu_claim_new(fixture->iommu, &config, NULL);
+    follower = pm_claim_new(fixture->iommu, &config, true, NULL);
     assert_non_null(follower);
 }
 

@@ -358,6 +358,38 @@ static void addresses_that_a_freed_mapper_left_mapped_are_had_again(void **state
     assert_int_equal(n_mappings(owners, 0), 3);
 }
 
+static void reset_gives_back_what_a_freed_mapper_had_reserved(void **state)
+{
+    Owners *owners = *state;
+
+    assert_true(add(owners, 0, NULL));
+    plug(owners, 2, 3);
+    fail_all_unmaps(owners);
+    g_clear_pointer(&owners->mappers[0], pm_mapper_free);
+    pm_fake_kernel_set_memlock(owners->fake, SIZE, false);
+    assert_false(add(owners, 1, NULL));
+    pm_fake_kernel_clear_faults(owners->fake);
+    assert_int_equal(unplug_all(owners), VIRTIO_MEM_RESP_ACK);
+    assert_true(add(owners, 1, NULL));
+    assert_true(pm_iommu_audit(owners->iommus[0], PM_IOMMU_AUDIT_SOLE_LOCKER, NULL));
+}
+
+/* Nobody tries again after this. */
+static void unmap_that_fails_once_when_all_is_closed_leaves_nothing(void **state)
+{
+    Owners *owners = *state;
+
+    assert_true(add(owners, 0, NULL));
+    plug(owners, 2, 3);
+    pm_fake_kernel_fail(owners->fake, PM_FAKE_CALL_UNMAP, 1, EIO);
+    g_clear_pointer(&owners->mappers[0], pm_mapper_free);
+    pm_fake_kernel_fail(owners->fake, PM_FAKE_CALL_UNMAP, 1, EINTR);
+    pm_iommu_unref(owners->iommus[0]);
+    assert_int_equal(pm_discard_manager_get_quarantined(owners->manager), 0);
+    assert_int_equal(unplug_all(owners), VIRTIO_MEM_RESP_ACK);
+    owners->iommus[0] = backend_open(owners->fake, 0, NULL);
+}
+
 /* Nobody else can tell by then: closing is what the kernel ends mappings with. */
 static void closing_the_address_space_ends_the_quarantine_of_a_freed_mapper(void **state)
 {
@@ -455,6 +487,8 @@ int main(void)
         OWNER_TEST(freed_mapper_gives_its_reserved_room_back),
         OWNER_TEST(mapper_that_cannot_unmap_leaves_its_blocks_in_quarantine),
         OWNER_TEST(addresses_that_a_freed_mapper_left_mapped_are_had_again),
+        OWNER_TEST(reset_gives_back_what_a_freed_mapper_had_reserved),
+        OWNER_TEST(unmap_that_fails_once_when_all_is_closed_leaves_nothing),
         OWNER_TEST(closing_the_address_space_ends_the_quarantine_of_a_freed_mapper),
         OWNER_TEST(ram_with_a_manager_is_not_mapped_whole),
         OWNER_TEST(mapped_ram_gets_no_device_that_would_wipe_it),
