@@ -10,8 +10,9 @@
  * Results are those of the system calls, with -errno in place of -1 and errno.
  *
  * A PmKernel belongs to the process that made it. In a child made by fork(2) the library calls only
- * @close and @munmap of it, which concern the child's own copies; for all other calls the result is
- * -ECHILD, and nothing is called. A child that wants a device makes a PmKernel of its own.
+ * @close, @munmap and @free of it, which concern the child's own copies; for all other calls the
+ * result is -ECHILD, and nothing is called. A child that wants a device makes a PmKernel of its
+ * own.
  */
 #ifndef PLUGMAP_KERNEL_H
 #define PLUGMAP_KERNEL_H

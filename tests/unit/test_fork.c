@@ -411,6 +411,17 @@ static void child_that_purges_a_claim_unmaps_nothing(void **state)
     check_children(*state, purge_claim);
 }
 
+static bool remove_region(World *world)
+{
+    return pm_mapper_remove(world->mapper, STACK_ADDRESS, NULL) &&
+           pm_iommu_get_n_mappings(world->iommu) == 1;
+}
+
+static void child_that_removes_a_region_unmaps_nothing(void **state)
+{
+    check_children(*state, remove_region);
+}
+
 static bool try_requests(World *world)
 {
     GError *errors[3] = {NULL};
@@ -518,6 +529,7 @@ int main(void)
         WORLD_TEST(child_cannot_map),
         WORLD_TEST(child_cannot_unmap),
         WORLD_TEST(child_that_purges_a_claim_unmaps_nothing),
+        WORLD_TEST(child_that_removes_a_region_unmaps_nothing),
         WORLD_TEST(child_cannot_plug_or_unplug),
         WORLD_TEST(child_can_neither_discard_nor_populate),
         WORLD_TEST(child_opens_nothing_with_the_kernel_of_its_parent),
