@@ -15,15 +15,39 @@ struct PmDiscardManager {
     GPtrArray *orphans;   /* dropped listeners that do not know what they have */
 };
 
+static inline PmDiscardListener *pm_manager_listener_at(const PmDiscardManager *manager,
+                                                        guint index)
+{
+    return g_ptr_array_index(manager->listeners, index);
+}
+
+/* A range of whole blocks inside the RAM. Errors: PM_ERROR_UNALIGNED, PM_ERROR_INVALID_ARGUMENT. */
+bool pm_manager_check_range(const PmDiscardManager *manager, uint64_t offset, uint64_t size,
+                            GError **error);
+
 /* --- quarantine: what lost, stuck, listeners and orphans say together --- */
 
-/* The first byte in (out of) quarantine in [@offset, @end), or @end. */
+/* The first byte in quarantine in [@offset, @end), or @end. */
 uint64_t pm_manager_next_quarantined(const PmDiscardManager *manager, uint64_t offset,
                                      uint64_t end);
 
 /* Nothing of [@offset, @end) is in quarantine. Errors: PM_ERROR_QUARANTINED. */
 bool pm_manager_check_no_quarantine(const PmDiscardManager *manager, uint64_t offset, uint64_t end,
                                     GError **error);
+
+/* For a change of a range of which nothing was in quarantine before. Takes @cause; returns false.
+ */
+bool pm_manager_conclude_range(const PmDiscardManager *manager, uint64_t offset, uint64_t size,
+                               GError *cause, GError **error);
+
+/* For a change of everything, @n_before bytes of which were in quarantine before. */
+bool pm_manager_conclude_all(const PmDiscardManager *manager, uint64_t n_before, GError *cause,
+                             GError **error);
+
+/* @failure: why the host did not take the memory back. If some of it may be gone all the same, what
+ * is plugged there has lost its contents. */
+void pm_manager_lose_contents(PmDiscardManager *manager, uint64_t offset, uint64_t size,
+                              const GError *failure);
 
 /* Gives the memory of discarded blocks back, but for what somebody may still have mapped; what does
  * not go is stuck, and the reason joins @cause, if that is not NULL. */

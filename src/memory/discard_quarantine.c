@@ -2,7 +2,10 @@
 /* What is in quarantine, asked of everybody who may know. */
 #include <inttypes.h>
 
+#include <plugmap/size.h>
+
 #include "base/error_text.h"
+#include "base/log.h"
 #include "memory/discard_manager_private.h"
 
 typedef struct {
@@ -121,6 +124,51 @@ bool pm_manager_check_no_quarantine(const PmDiscardManager *manager, uint64_t of
                    " are in quarantine until everything is discarded (reset the device), because "
                    "of %s: %s",
                    found.size, found.offset, found.listener, found.reason);
+}
+
+/* --- failures --- */
+
+/*
+ * The end of every failure that listeners had a part in: the cause as it is, unless @grown: more is
+ * in quarantine than before. Takes @cause. Returns false.
+ */
+static bool conclude(const PmDiscardManager *manager, bool grown, GError *cause, GError **error)
+{
+    g_autoptr(GError) owned_cause = cause;
+    g_autofree char *size_text = NULL;
+    g_autofree char *message = NULL;
+
+    if (!grown) {
+        g_propagate_error(error, g_steal_pointer(&owned_cause));
+        return false;
+    }
+    size_text = pm_size_format(pm_discard_manager_get_quarantined(manager));
+    message = g_strdup_printf("%s; and not everything could be brought back: %s of the RAM are in "
+                              "quarantine until everything is discarded (reset the device)",
+                              owned_cause->message, size_text);
+    pm_log(G_LOG_LEVEL_WARNING, "%s", message);
+    return pm_fail(error, PM_ERROR_QUARANTINED, "%s", message);
+}
+
+bool pm_manager_conclude_range(const PmDiscardManager *manager, uint64_t offset, uint64_t size,
+                               GError *cause, GError **error)
+{
+    uint64_t end = offset + size;
+
+    return conclude(manager, pm_manager_next_quarantined(manager, offset, end) < end, cause, error);
+}
+
+bool pm_manager_conclude_all(const PmDiscardManager *manager, uint64_t n_before, GError *cause,
+                             GError **error)
+{
+    return conclude(manager, pm_discard_manager_get_quarantined(manager) > n_before, cause, error);
+}
+
+void pm_manager_lose_contents(PmDiscardManager *manager, uint64_t offset, uint64_t size,
+                              const GError *failure)
+{
+    if (g_error_matches(failure, PM_ERROR, PM_ERROR_QUARANTINED))
+        pm_quarantine_add(manager->blocks.lost, offset, size, NULL, "the host", failure->message);
 }
 
 /* --- memory that has to go back --- */

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT */
+/* Listeners come and go. */
+#include "base/error_text.h"
+#include "memory/discard_manager_private.h"
+
+/* Nobody can be told of a block of which it is not known who has it. */
+static bool check_replayable(const PmDiscardManager *manager, uint64_t offset, uint64_t end,
+                             GError **error)
+{
+    const PmBlocks *blocks = &manager->blocks;
+
+    while ((offset = pm_manager_next_quarantined(manager, offset, end)) < end) {
+        uint64_t block_end = offset + blocks->granularity;
+
+        if (pm_discard_manager_is_populated(manager, offset, blocks->granularity))
+            return pm_manager_check_no_quarantine(manager, offset, block_end, error);
+        offset = block_end;
+    }
+    return true;
+}
+
+static bool replay(PmDiscardManager *manager, const PmDiscardListener *listener, GError **error)
+{
+    uint64_t n_before = pm_discard_manager_get_quarantined(manager);
+    GError *cause = NULL;
+
+    return pm_discard_listener_replay(listener, &manager->blocks, &cause) ||
+           pm_manager_conclude_all(manager, n_before, cause, error);
+}
+
+/* A listener that could not be undone is asked on as if it had been dropped. */
+static bool begin_listening(PmDiscardManager *manager, PmDiscardListener *listener, GError **error)
+{
+    uint64_t n_before = pm_discard_manager_get_quarantined(manager);
+
+    g_ptr_array_add(manager->orphans, listener);
+    if (replay(manager, listener, error)) {
+        g_ptr_array_add(manager->listeners,
+                        g_ptr_array_steal_index(manager->orphans, manager->orphans->len - 1));
+        return true;
+    }
+    if (listener->ops->next_unknown == NULL ||
+        pm_discard_manager_get_quarantined(manager) == n_before)
+        pm_manager_refresh(manager);
+    return false;
+}
+
+PmDiscardListener *pm_discard_manager_register(PmDiscardManager *manager,
+                                               const PmDiscardListenerOps *ops, void *user_data,
+                                               const char *name, uint64_t offset, uint64_t size,
+                                               GError **error)
+{
+    PmDiscardListener *listener = pm_discard_listener_new(ops, user_data, name, offset, size);
+
+    pm_manager_refresh(manager);
+    if (!pm_manager_check_range(manager, offset, size, error) ||
+        !check_replayable(manager, offset, offset + size, error)) {
+        pm_discard_listener_free(listener);
+        return NULL;
+    }
+    return begin_listening(manager, listener, error) ? listener : NULL;
+}
+
+bool pm_discard_manager_unregister(PmDiscardManager *manager, PmDiscardListener *listener,
+                                   GError **error)
+{
+    uint64_t n_before = pm_discard_manager_get_quarantined(manager);
+    GError *cause = NULL;
+
+    if (!g_ptr_array_find(manager->listeners, listener, NULL))
+        return pm_fail(error, PM_ERROR_NOT_FOUND,
+                       "the listener %p is not registered with this discard manager",
+                       (void *)listener);
+    if (!pm_discard_listener_drop_all(listener, &manager->blocks, &cause))
+        return pm_manager_conclude_all(manager, n_before, cause, error);
+    pm_quarantine_remove_owner(manager->blocks.lost, listener);
+    g_ptr_array_remove(manager->listeners, listener);
+    pm_manager_refresh(manager);
+    return true;
+}
+
+void pm_discard_manager_drop(PmDiscardManager *manager, PmDiscardListener *listener)
+{
+    guint index;
+
+    if (!g_ptr_array_find(manager->listeners, listener, &index))
+        return;
+    g_ptr_array_add(manager->orphans, g_ptr_array_steal_index(manager->listeners, index));
+    pm_manager_refresh(manager);
+}
