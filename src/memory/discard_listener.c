@@ -55,8 +55,8 @@ static bool check_answer(const PmDiscardListener *listener, bool done, GError **
     return done;
 }
 
-static bool tell(const PmDiscardListener *listener, Operation operation, const Run *run,
-                 GError **error)
+static bool notify(const PmDiscardListener *listener, Operation operation, const Run *run,
+                   GError **error)
 {
     bool done = operation(listener->user_data, run->offset, run->end - run->offset, error);
 
@@ -96,13 +96,13 @@ static bool is_lost(const PmDiscardListener *listener, const GError *error)
            g_error_matches(error, PM_ERROR, PM_ERROR_UNMAP_MISMATCH);
 }
 
-static bool tell_or_lose(const PmDiscardListener *listener, PmBlocks *blocks, Operation operation,
-                         uint64_t offset, uint64_t size, GError **error)
+static bool notify_or_lose(const PmDiscardListener *listener, PmBlocks *blocks, Operation operation,
+                           uint64_t offset, uint64_t size, GError **error)
 {
     GError *cause = NULL;
     Run run;
 
-    if (!clip(listener, offset, size, &run) || tell(listener, operation, &run, &cause))
+    if (!clip(listener, offset, size, &run) || notify(listener, operation, &run, &cause))
         return true;
     if (is_lost(listener, cause))
         lose(listener, blocks, &run, cause);
@@ -110,13 +110,13 @@ static bool tell_or_lose(const PmDiscardListener *listener, PmBlocks *blocks, Op
     return false;
 }
 
-static void tell_back(const PmDiscardListener *listener, PmBlocks *blocks, Operation operation,
+static void take_back(const PmDiscardListener *listener, PmBlocks *blocks, Operation operation,
                       uint64_t offset, uint64_t size)
 {
     g_autoptr(GError) cause = NULL;
     Run run;
 
-    if (clip(listener, offset, size, &run) && !tell(listener, operation, &run, &cause))
+    if (clip(listener, offset, size, &run) && !notify(listener, operation, &run, &cause))
         lose(listener, blocks, &run, cause);
 }
 
@@ -127,7 +127,7 @@ bool pm_discard_listener_may_populate(const PmDiscardListener *listener, uint64_
     Run run;
 
     if (listener->ops->can_populate == NULL || !clip(listener, offset, size, &run) ||
-        tell(listener, listener->ops->can_populate, &run, &cause))
+        notify(listener, listener->ops->can_populate, &run, &cause))
         return true;
     g_propagate_error(error, cause);
     return false;
@@ -136,25 +136,25 @@ bool pm_discard_listener_may_populate(const PmDiscardListener *listener, uint64_
 bool pm_discard_listener_populate(const PmDiscardListener *listener, PmBlocks *blocks,
                                   uint64_t offset, uint64_t size, GError **error)
 {
-    return tell_or_lose(listener, blocks, listener->ops->populate, offset, size, error);
+    return notify_or_lose(listener, blocks, listener->ops->populate, offset, size, error);
 }
 
 bool pm_discard_listener_discard(const PmDiscardListener *listener, PmBlocks *blocks,
                                  uint64_t offset, uint64_t size, GError **error)
 {
-    return tell_or_lose(listener, blocks, listener->ops->discard, offset, size, error);
+    return notify_or_lose(listener, blocks, listener->ops->discard, offset, size, error);
 }
 
 void pm_discard_listener_undo_populate(const PmDiscardListener *listener, PmBlocks *blocks,
                                        uint64_t offset, uint64_t size)
 {
-    tell_back(listener, blocks, listener->ops->discard, offset, size);
+    take_back(listener, blocks, listener->ops->discard, offset, size);
 }
 
 void pm_discard_listener_redo_populate(const PmDiscardListener *listener, PmBlocks *blocks,
                                        uint64_t offset, uint64_t size)
 {
-    tell_back(listener, blocks, listener->ops->populate, offset, size);
+    take_back(listener, blocks, listener->ops->populate, offset, size);
 }
 
 static bool next_populated(const PmBlocks *blocks, uint64_t offset, uint64_t end, Run *run)
@@ -202,13 +202,13 @@ static bool next_held(const PmBlocks *blocks, uint64_t offset, uint64_t end, Run
     return run->offset < run->end;
 }
 
-static void tell_runs_back(const PmDiscardListener *listener, PmBlocks *blocks, Operation operation,
+static void take_runs_back(const PmDiscardListener *listener, PmBlocks *blocks, Operation operation,
                            uint64_t end)
 {
     Run run = {.offset = end};
 
     while (previous_populated(blocks, listener->offset, run.offset, &run))
-        tell_back(listener, blocks, operation, run.offset, run.end - run.offset);
+        take_back(listener, blocks, operation, run.offset, run.end - run.offset);
 }
 
 bool pm_discard_listener_replay(const PmDiscardListener *listener, PmBlocks *blocks, GError **error)
@@ -218,7 +218,7 @@ bool pm_discard_listener_replay(const PmDiscardListener *listener, PmBlocks *blo
     while (next_populated(blocks, run.end, listener->end, &run))
         if (!pm_discard_listener_populate(listener, blocks, run.offset, run.end - run.offset,
                                           error)) {
-            tell_runs_back(listener, blocks, listener->ops->discard, run.offset);
+            take_runs_back(listener, blocks, listener->ops->discard, run.offset);
             return false;
         }
     return true;
@@ -231,7 +231,7 @@ static bool drop_runs(const PmDiscardListener *listener, PmBlocks *blocks, GErro
     while (next_held(blocks, run.end, listener->end, &run))
         if (!pm_discard_listener_discard(listener, blocks, run.offset, run.end - run.offset,
                                          error)) {
-            tell_runs_back(listener, blocks, listener->ops->populate, run.offset);
+            take_runs_back(listener, blocks, listener->ops->populate, run.offset);
             return false;
         }
     return true;
@@ -263,5 +263,5 @@ bool pm_discard_listener_drop_all(const PmDiscardListener *listener, PmBlocks *b
 
 void pm_discard_listener_redo_all(const PmDiscardListener *listener, PmBlocks *blocks)
 {
-    tell_runs_back(listener, blocks, listener->ops->populate, listener->end);
+    take_runs_back(listener, blocks, listener->ops->populate, listener->end);
 }

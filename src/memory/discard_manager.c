@@ -209,15 +209,16 @@ static bool ask_listeners(const PmDiscardManager *manager, uint64_t offset, uint
     return true;
 }
 
-static bool tell_populate(PmDiscardManager *manager, uint64_t offset, uint64_t size, GError **error)
+static bool notify_populate(PmDiscardManager *manager, uint64_t offset, uint64_t size,
+                            GError **error)
 {
-    guint n_told;
+    guint n_notified;
 
-    for (n_told = 0; n_told < manager->listeners->len; n_told++)
-        if (!pm_discard_listener_populate(pm_manager_listener_at(manager, n_told), &manager->blocks,
-                                          offset, size, error)) {
-            while (n_told-- > 0)
-                pm_discard_listener_undo_populate(pm_manager_listener_at(manager, n_told),
+    for (n_notified = 0; n_notified < manager->listeners->len; n_notified++)
+        if (!pm_discard_listener_populate(pm_manager_listener_at(manager, n_notified),
+                                          &manager->blocks, offset, size, error)) {
+            while (n_notified-- > 0)
+                pm_discard_listener_undo_populate(pm_manager_listener_at(manager, n_notified),
                                                   &manager->blocks, offset, size);
             return false;
         }
@@ -235,7 +236,7 @@ bool pm_discard_manager_populate(PmDiscardManager *manager, uint64_t offset, uin
         return false;
     if ((prefault_threads > 0 &&
          !pm_ram_populate(manager->ram, offset, size, prefault_threads, &cause)) ||
-        !tell_populate(manager, offset, size, &cause)) {
+        !notify_populate(manager, offset, size, &cause)) {
         pm_manager_give_back(manager, offset, size, cause);
         return pm_manager_conclude_range(manager, offset, size, cause, error);
     }
@@ -243,25 +244,27 @@ bool pm_discard_manager_populate(PmDiscardManager *manager, uint64_t offset, uin
     return true;
 }
 
-static void redo_told(PmDiscardManager *manager, guint n_told, uint64_t offset, uint64_t size)
+static void redo_notified(PmDiscardManager *manager, guint n_notified, uint64_t offset,
+                          uint64_t size)
 {
-    while (n_told-- > 0)
-        pm_discard_listener_redo_populate(pm_manager_listener_at(manager, n_told), &manager->blocks,
-                                          offset, size);
+    while (n_notified-- > 0)
+        pm_discard_listener_redo_populate(pm_manager_listener_at(manager, n_notified),
+                                          &manager->blocks, offset, size);
 }
 
-static bool tell_discard(PmDiscardManager *manager, uint64_t offset, uint64_t size, GError **error)
+static bool notify_discard(PmDiscardManager *manager, uint64_t offset, uint64_t size,
+                           GError **error)
 {
-    guint n_told;
+    guint n_notified;
 
-    for (n_told = 0; n_told < manager->listeners->len; n_told++)
-        if (!pm_discard_listener_discard(pm_manager_listener_at(manager, n_told), &manager->blocks,
-                                         offset, size, error))
+    for (n_notified = 0; n_notified < manager->listeners->len; n_notified++)
+        if (!pm_discard_listener_discard(pm_manager_listener_at(manager, n_notified),
+                                         &manager->blocks, offset, size, error))
             break;
-    if (n_told == manager->listeners->len && pm_ram_discard(manager->ram, offset, size, error))
+    if (n_notified == manager->listeners->len && pm_ram_discard(manager->ram, offset, size, error))
         return true;
-    redo_told(manager, n_told, offset, size);
-    if (n_told == manager->listeners->len)
+    redo_notified(manager, n_notified, offset, size);
+    if (n_notified == manager->listeners->len)
         pm_manager_lose_contents(manager, offset, size, *error);
     return false;
 }
@@ -274,7 +277,7 @@ bool pm_discard_manager_discard(PmDiscardManager *manager, uint64_t offset, uint
 
     if (!check_change(manager, offset, size, true, error))
         return false;
-    if (!tell_discard(manager, offset, size, &cause))
+    if (!notify_discard(manager, offset, size, &cause))
         return pm_manager_conclude_range(manager, offset, size, cause, error);
     pm_bitmap_clear(blocks->populated, offset / blocks->granularity, size / blocks->granularity);
     return true;
