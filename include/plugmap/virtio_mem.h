@@ -182,7 +182,8 @@ PM_EXPORT bool pm_virtio_mem_handle(PmVirtioMem *device, const void *request, si
                                     void *response, size_t response_size, GError **error);
 
 /**
- * Why the last request or system reset was refused.
+ * Why the last request or system reset was refused. A request in a child made by fork(2) is not
+ * one: it leaves this as it was.
  * @message: set to a sentence with the numbers, or to NULL if it was not refused; owned by the
  * device, valid until the next request or reset. May be NULL.
  */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Everything is discarded, or nothing. */
 #include "memory/discard_manager_private.h"
+#include "memory/ram_private.h"
 
 /* Orphans have nothing that could be redone. */
 static bool drop_orphans(PmDiscardManager *manager, GError **error)
@@ -50,6 +51,8 @@ bool pm_discard_manager_discard_all(PmDiscardManager *manager, GError **error)
     uint64_t n_before = pm_discard_manager_get_quarantined(manager);
     GError *cause = NULL;
 
+    if (!pm_ram_check_process(manager->ram, error))
+        return false;
     if (!tell_discard_all(manager, &cause)) {
         pm_manager_refresh(manager);
         return pm_manager_conclude_all(manager, n_before, cause, error);

@@ -183,7 +183,8 @@ static bool check_change(PmDiscardManager *manager, uint64_t offset, uint64_t si
 {
     const PmBlocks *blocks = &manager->blocks;
 
-    if (!pm_manager_check_range(manager, offset, size, error))
+    if (!pm_ram_check_process(manager->ram, error) ||
+        !pm_manager_check_range(manager, offset, size, error))
         return false;
     pm_manager_refresh(manager);
     if (!pm_manager_check_no_quarantine(manager, offset, offset + size, error))
