@@ -420,6 +420,21 @@ static void ram_with_a_manager_is_not_mapped_whole(void **state)
     assert_true(add(owners, 0, NULL));
 }
 
+/* The message names who is in the way. */
+static void ram_of_a_freed_device_is_had_again_once_nobody_follows_it(void **state)
+{
+    Owners *owners = *state;
+    g_autoptr(GError) error = NULL;
+
+    assert_true(add(owners, 0, NULL));
+    g_clear_pointer(&owners->device, pm_virtio_mem_free);
+    assert_null(make_device(owners->ram, &error));
+    assert_code(&error, PM_ERROR_BUSY, "pm_mapper_remove()");
+    assert_true(pm_mapper_remove(owners->mappers[0], ADDRESS, NULL));
+    owners->device = make_device(owners->ram, NULL);
+    assert_non_null(owners->device);
+}
+
 static void mapped_ram_gets_no_device_that_would_wipe_it(void **state)
 {
     Owners *owners = *state;
@@ -491,6 +506,7 @@ int main(void)
         OWNER_TEST(unmap_that_fails_once_when_all_is_closed_leaves_nothing),
         OWNER_TEST(closing_the_address_space_ends_the_quarantine_of_a_freed_mapper),
         OWNER_TEST(ram_with_a_manager_is_not_mapped_whole),
+        OWNER_TEST(ram_of_a_freed_device_is_had_again_once_nobody_follows_it),
         OWNER_TEST(mapped_ram_gets_no_device_that_would_wipe_it),
         OWNER_TEST(ram_that_a_freed_mapper_left_mapped_gets_no_device),
         OWNER_TEST(plain_ram_is_removed_and_added_after_a_mismatch),
