@@ -155,7 +155,9 @@ bool pm_region_release(PmRegion *region, GError **error)
     return pm_iommu_claim_release(region->claim, error);
 }
 
-/* The manager may keep the region from now on: the region must not keep the manager. */
+/* The claim first: from then on it names all that it still has, as the manager needs it of a
+ * dropped listener. The manager may keep the region from now on: the region must not keep the
+ * manager. */
 void pm_region_abandon(PmRegion *region)
 {
     pm_iommu_claim_abandon(region->claim);

@@ -12,7 +12,7 @@ struct PmDiscardManager {
     PmRam *ram;
     PmBlocks blocks;
     GPtrArray *listeners; /* in the order of registration */
-    GPtrArray *orphans;   /* dropped listeners that do not know what they have */
+    GPtrArray *orphans;   /* dropped listeners that may still have something */
 };
 
 static inline PmDiscardListener *pm_manager_listener_at(const PmDiscardManager *manager,
@@ -40,9 +40,10 @@ bool pm_manager_check_no_quarantine(const PmDiscardManager *manager, uint64_t of
 bool pm_manager_conclude_range(const PmDiscardManager *manager, uint64_t offset, uint64_t size,
                                GError *cause, GError **error);
 
-/* For a change of everything, @n_before bytes of which were in quarantine before. */
-bool pm_manager_conclude_all(const PmDiscardManager *manager, uint64_t n_before, GError *cause,
-                             GError **error);
+/* For a change of everything. @n_losses: pm_quarantine_n_added() of what was lost before. @failed:
+ * who failed, which may say itself that it does not know what it has now; or NULL. */
+bool pm_manager_conclude_all(const PmDiscardManager *manager, uint64_t n_losses,
+                             const PmDiscardListener *failed, GError *cause, GError **error);
 
 /* @failure: why the host did not take the memory back. If some of it may be gone all the same, what
  * is plugged there has lost its contents. */
@@ -53,7 +54,8 @@ void pm_manager_lose_contents(PmDiscardManager *manager, uint64_t offset, uint64
  * not go is stuck, and the reason joins @cause, if that is not NULL. */
 void pm_manager_give_back(PmDiscardManager *manager, uint64_t offset, uint64_t size, GError *cause);
 
-/* Forgets orphans that know again what they have, and tries again to give back what is stuck. */
+/* Forgets orphans that know, for every block, whether they still have it, and tries again to give
+ * back what is stuck. */
 void pm_manager_refresh(PmDiscardManager *manager);
 
 #endif

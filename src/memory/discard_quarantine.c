@@ -128,24 +128,23 @@ bool pm_manager_check_no_quarantine(const PmDiscardManager *manager, uint64_t of
 
 /* --- failures --- */
 
-/*
- * The end of every failure that listeners had a part in: the cause as it is, unless @grown: more is
- * in quarantine than before. Takes @cause. Returns false.
- */
-static bool conclude(const PmDiscardManager *manager, bool grown, GError *cause, GError **error)
+/* The cause as it is. Takes @cause. Returns false. */
+static bool pass_on(GError *cause, GError **error)
+{
+    g_propagate_error(error, cause);
+    return false;
+}
+
+/* Takes @cause. Returns false. */
+static bool fail_quarantined(const PmDiscardManager *manager, GError *cause, GError **error)
 {
     g_autoptr(GError) owned_cause = cause;
-    g_autofree char *size_text = NULL;
-    g_autofree char *message = NULL;
+    g_autofree char *size_text = pm_size_format(pm_discard_manager_get_quarantined(manager));
+    g_autofree char *message =
+        g_strdup_printf("%s; and not everything could be brought back: %s of the RAM are in "
+                        "quarantine until everything is discarded (reset the device)",
+                        owned_cause->message, size_text);
 
-    if (!grown) {
-        g_propagate_error(error, g_steal_pointer(&owned_cause));
-        return false;
-    }
-    size_text = pm_size_format(pm_discard_manager_get_quarantined(manager));
-    message = g_strdup_printf("%s; and not everything could be brought back: %s of the RAM are in "
-                              "quarantine until everything is discarded (reset the device)",
-                              owned_cause->message, size_text);
     pm_log(G_LOG_LEVEL_WARNING, "%s", message);
     return pm_fail(error, PM_ERROR_QUARANTINED, "%s", message);
 }
@@ -153,15 +152,31 @@ static bool conclude(const PmDiscardManager *manager, bool grown, GError *cause,
 bool pm_manager_conclude_range(const PmDiscardManager *manager, uint64_t offset, uint64_t size,
                                GError *cause, GError **error)
 {
-    uint64_t end = offset + size;
+    Found first = {0};
 
-    return conclude(manager, pm_manager_next_quarantined(manager, offset, end) < end, cause, error);
+    if (!find(manager, offset, false, true, &first) || first.offset >= offset + size)
+        return pass_on(cause, error);
+    return fail_quarantined(manager, cause, error);
 }
 
-bool pm_manager_conclude_all(const PmDiscardManager *manager, uint64_t n_before, GError *cause,
-                             GError **error)
+/* Not by how much is in quarantine: some of it may have gone while other blocks came. */
+static bool has_lost(const PmDiscardManager *manager, uint64_t n_losses,
+                     const PmDiscardListener *failed, const GError *cause)
 {
-    return conclude(manager, pm_discard_manager_get_quarantined(manager) > n_before, cause, error);
+    return pm_quarantine_n_added(manager->blocks.lost) != n_losses ||
+           (failed != NULL && !pm_discard_listener_knows_all(failed)) ||
+           g_error_matches(cause, PM_ERROR, PM_ERROR_QUARANTINED) ||
+           g_error_matches(cause, PM_ERROR, PM_ERROR_UNMAP_MISMATCH);
+}
+
+bool pm_manager_conclude_all(const PmDiscardManager *manager, uint64_t n_losses,
+                             const PmDiscardListener *failed, GError *cause, GError **error)
+{
+    Found first = {0};
+
+    if (!has_lost(manager, n_losses, failed, cause) || !find(manager, 0, false, true, &first))
+        return pass_on(cause, error);
+    return fail_quarantined(manager, cause, error);
 }
 
 void pm_manager_lose_contents(PmDiscardManager *manager, uint64_t offset, uint64_t size,

@@ -3,7 +3,7 @@
 #include "base/error_text.h"
 #include "memory/discard_manager_private.h"
 
-/* Nobody can be told of a block of which it is not known who has it. */
+/* Nobody can be notified of a block of which it is not known who has it. */
 static bool check_replayable(const PmDiscardManager *manager, uint64_t offset, uint64_t end,
                              GError **error)
 {
@@ -19,28 +19,22 @@ static bool check_replayable(const PmDiscardManager *manager, uint64_t offset, u
     return true;
 }
 
-static bool replay(PmDiscardManager *manager, const PmDiscardListener *listener, GError **error)
-{
-    uint64_t n_before = pm_discard_manager_get_quarantined(manager);
-    GError *cause = NULL;
-
-    return pm_discard_listener_replay(listener, &manager->blocks, &cause) ||
-           pm_manager_conclude_all(manager, n_before, cause, error);
-}
-
-/* A listener that could not be undone is asked on as if it had been dropped. */
+/* A listener that could not be undone is asked on as if it had been dropped; but not now: its owner
+ * has to learn first that it is not registered, and has to name what it still has. */
 static bool begin_listening(PmDiscardManager *manager, PmDiscardListener *listener, GError **error)
 {
-    uint64_t n_before = pm_discard_manager_get_quarantined(manager);
+    uint64_t n_losses = pm_quarantine_n_added(manager->blocks.lost);
+    GError *cause = NULL;
+    bool lost;
 
-    g_ptr_array_add(manager->orphans, listener);
-    if (replay(manager, listener, error)) {
-        g_ptr_array_add(manager->listeners,
-                        g_ptr_array_steal_index(manager->orphans, manager->orphans->len - 1));
+    if (pm_discard_listener_replay(listener, &manager->blocks, &cause)) {
+        g_ptr_array_add(manager->listeners, listener);
         return true;
     }
-    if (listener->ops->next_unknown == NULL ||
-        pm_discard_manager_get_quarantined(manager) == n_before)
+    lost = pm_quarantine_n_added(manager->blocks.lost) != n_losses;
+    g_ptr_array_add(manager->orphans, listener);
+    (void)pm_manager_conclude_all(manager, n_losses, listener, cause, error);
+    if (!lost || listener->ops->next_unknown == NULL)
         pm_manager_refresh(manager);
     return false;
 }
@@ -64,16 +58,21 @@ PmDiscardListener *pm_discard_manager_register(PmDiscardManager *manager,
 bool pm_discard_manager_unregister(PmDiscardManager *manager, PmDiscardListener *listener,
                                    GError **error)
 {
-    uint64_t n_before = pm_discard_manager_get_quarantined(manager);
+    PmBlocks *blocks = &manager->blocks;
+    uint64_t n_losses = pm_quarantine_n_added(blocks->lost);
     GError *cause = NULL;
 
     if (!g_ptr_array_find(manager->listeners, listener, NULL))
         return pm_fail(error, PM_ERROR_NOT_FOUND,
                        "the listener %p is not registered with this discard manager",
                        (void *)listener);
-    if (!pm_discard_listener_drop_all(listener, &manager->blocks, &cause))
-        return pm_manager_conclude_all(manager, n_before, cause, error);
-    pm_quarantine_remove_owner(manager->blocks.lost, listener);
+    if (!pm_discard_listener_drop_all(listener, blocks, &cause))
+        return pm_manager_conclude_all(manager, n_losses, listener, cause, error);
+    if (!pm_discard_listener_check_knows_all(listener, &cause)) {
+        pm_discard_listener_redo_all(listener, blocks);
+        return pm_manager_conclude_all(manager, n_losses, listener, cause, error);
+    }
+    pm_quarantine_remove_owner(blocks->lost, listener);
     g_ptr_array_remove(manager->listeners, listener);
     pm_manager_refresh(manager);
     return true;
@@ -85,6 +84,9 @@ void pm_discard_manager_drop(PmDiscardManager *manager, PmDiscardListener *liste
 
     if (!g_ptr_array_find(manager->listeners, listener, &index))
         return;
+    if (listener->ops->next_unknown == NULL)
+        pm_discard_listener_lose_all(listener, &manager->blocks,
+                                     "it was dropped, and may still have what was populated");
     g_ptr_array_add(manager->orphans, g_ptr_array_steal_index(manager->listeners, index));
     pm_manager_refresh(manager);
 }

@@ -16,6 +16,7 @@ struct PmQuarantine {
     uint64_t granularity;
     PmBitmap *blocks;
     GPtrArray *records;
+    uint64_t n_added;
 };
 
 static void record_free(void *data)
@@ -83,6 +84,12 @@ void pm_quarantine_add(PmQuarantine *quarantine, uint64_t offset, uint64_t size,
 {
     set_blocks(quarantine, offset, size);
     add_record(quarantine, offset, offset + size, owner, listener, reason);
+    quarantine->n_added++;
+}
+
+uint64_t pm_quarantine_n_added(const PmQuarantine *quarantine)
+{
+    return quarantine->n_added;
 }
 
 void pm_quarantine_clear(PmQuarantine *quarantine)

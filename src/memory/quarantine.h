@@ -35,6 +35,9 @@ void pm_quarantine_disown(PmQuarantine *quarantine, const void *owner);
 /* What was added for @owner, unless its record had to go under another's name. */
 void pm_quarantine_remove_owner(PmQuarantine *quarantine, const void *owner);
 
+/* How often something was added, ever: more of it since is a loss since, whatever has gone. */
+uint64_t pm_quarantine_n_added(const PmQuarantine *quarantine);
+
 uint64_t pm_quarantine_n_bytes(const PmQuarantine *quarantine);
 
 /* The first byte in quarantine in [@offset, @end), or @end; and the first one out of it. */

@@ -164,7 +164,7 @@ static void region_that_stays_mapped_is_not_unplugged(void **state)
 
     fail_to_add(owners);
     assert_int_equal(unplug_all(owners), VIRTIO_MEM_RESP_BUSY);
-    assert_int_equal(pm_virtio_mem_last_refusal(owners->device, NULL), PM_REFUSAL_LISTENER);
+    assert_int_equal(pm_virtio_mem_last_refusal(owners->device, NULL), PM_REFUSAL_QUARANTINE);
     assert_int_equal(request(owners, VIRTIO_MEM_REQ_UNPLUG, 2, 1), VIRTIO_MEM_RESP_BUSY);
     assert_int_equal(n_mappings(owners, 0), 2);
     assert_true(n_resident(owners->ram) >= 2 * BLOCK);
