@@ -469,7 +469,7 @@ static void memory_stays_while_a_dropped_listener_does_not_know(void **state)
     pm_discard_manager_drop(fixture.manager, listener);
     account.n_populated = 0;
     assert_false(pm_discard_manager_discard_all(fixture.manager, &error));
-    assert_code(&error, PM_ERROR_QUARANTINED, "why it does not know");
+    assert_code(&error, PM_ERROR_QUARANTINED, "pm_iommu_settle()");
     /* Only of what it names itself, and it is not asked to take anything back. */
     assert_int_equal(account.n_dropped, 1);
     assert_int_equal(account.n_populated, 0);
