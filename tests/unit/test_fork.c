@@ -430,8 +430,8 @@ static bool try_requests(World *world)
     PmRefusal refusal = pm_virtio_mem_last_refusal(world->device, NULL);
     bool reset = pm_virtio_mem_system_reset(world->device, &errors[2]);
 
-    return refusal == PM_REFUSAL_BLOCK_STATE && is_refused(plugged, errors[0]) && is_refused(unplugged, errors[1]) &&
-           is_refused(reset, errors[2]) &&
+    return refusal == PM_REFUSAL_BLOCK_STATE && is_refused(plugged, errors[0]) &&
+           is_refused(unplugged, errors[1]) && is_refused(reset, errors[2]) &&
            pm_virtio_mem_get_plugged_size(world->device) == N_PLUGGED * STACK_BLOCK;
 }
 
