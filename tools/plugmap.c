@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* The command: picks the sub-command. */
+#include <errno.h>
+#include <fcntl.h>
 #include <locale.h>
+#include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include <glib.h>
 
@@ -26,8 +31,25 @@ static void print_usage(FILE *stream)
     fprintf(stream, "\n«plugmap COMMAND --help» tells more. Version %s.\n", PLUGMAP_VERSION);
 }
 
+/* A descriptor that is closed goes to the next file that is opened, and what is meant for standard
+ * error lands in it. Opened the wrong way round, so that nobody takes it for a reader or a file. */
+static bool open_standard_descriptors(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        int flags = fd == STDIN_FILENO ? O_WRONLY : O_RDONLY;
+
+        if (fcntl(fd, F_GETFD) < 0 && errno == EBADF && open("/dev/null", flags) != fd)
+            return false;
+    }
+    return true;
+}
+
 int main(int argc, char **argv)
 {
+    if (!open_standard_descriptors())
+        return PM_EXIT_USAGE;
+    /* A limit of the size of files is EFBIG then, and told as any other error. */
+    (void)signal(SIGXFSZ, SIG_IGN);
     setlocale(LC_ALL, "");
     if (argc < 2) {
         print_usage(stderr);

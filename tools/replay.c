@@ -1,19 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* plugmap replay: plays a trace against the fake kernel or a real device. */
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/stat.h>
 #include <unistd.h>
-
-#include <glib/gstdio.h>
 
 #include "base/error_text.h"
 #include "tools/backend.h"
 #include "tools/commands.h"
+#include "tools/output.h"
 #include "tools/trace_options.h"
 #include "trace/replay.h"
 #include "trace/report.h"
@@ -35,13 +32,19 @@ typedef struct {
 
 /* What the callbacks of a replay work on. */
 typedef struct {
-    FILE *dma_log; /* NULL: not asked for */
-    bool dma_log_is_new;
+    PmOutput dma_log; /* not open if not asked for */
     bool show_progress;
     gint64 start_us;
     gint64 shown_us;
     bool shown;
 } Output;
+
+static void output_clear(Output *output)
+{
+    pm_output_clear(&output->dma_log);
+}
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Output, output_clear)
 
 static void options_clear(Options *options)
 {
@@ -130,8 +133,8 @@ static void log_dma(PmDmaCall call, uint64_t iova, uint64_t size, void *user_dat
 {
     Output *output = user_data;
 
-    if (output->dma_log != NULL)
-        fprintf(output->dma_log, "%s iova=0x%" PRIx64 " size=0x%" PRIx64 "\n",
+    if (output->dma_log.stream != NULL)
+        fprintf(output->dma_log.stream, "%s iova=0x%" PRIx64 " size=0x%" PRIx64 "\n",
                 call == PM_DMA_MAP ? "map" : "unmap", iova, size);
 }
 
@@ -204,61 +207,14 @@ static bool print_report(const Options *options, const char *backend, const PmTr
     return false;
 }
 
-/* Opened before anything is mapped, but what the file holds goes only when the replay is done. */
-static bool open_dma_log(Output *output, const char *path, GError **error)
-{
-    int fd;
-
-    if (path == NULL)
-        return true;
-    output->dma_log_is_new = !g_file_test(path, G_FILE_TEST_EXISTS);
-    fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
-    if (fd >= 0)
-        output->dma_log = fdopen(fd, "w");
-    if (output->dma_log != NULL)
-        return true;
-    g_set_error(error, PM_ERROR, PM_ERROR_BAD_INPUT, "%s: %s", path, g_strerror(errno));
-    return false;
-}
-
-/* A replay that could not be done leaves no file that was not there before. */
-static void drop_dma_log(Output *output, const char *path)
-{
-    if (output->dma_log == NULL)
-        return;
-    fclose(output->dma_log);
-    if (output->dma_log_is_new)
-        g_unlink(path);
-}
-
-static bool close_dma_log(Output *output, const char *path, GError **error)
-{
-    struct stat info;
-    int fd;
-    bool written;
-
-    if (output->dma_log == NULL)
-        return true;
-    fd = fileno(output->dma_log);
-    written = fflush(output->dma_log) == 0 && ferror(output->dma_log) == 0;
-    /* Cuts off what an older log has more; a pipe or a terminal cannot be cut, and need not be. */
-    if (written && fstat(fd, &info) == 0 && S_ISREG(info.st_mode))
-        written = ftruncate(fd, ftello(output->dma_log)) == 0;
-    if (!written)
-        g_set_error(error, PM_ERROR, PM_ERROR_BAD_INPUT, "%s: could not be written whole: %s", path,
-                    g_strerror(errno));
-    fclose(output->dma_log);
-    return written;
-}
-
 /* Returns the exit status, or -1 with an error. */
 static int replay(const Options *options, GError **error)
 {
     static const char *const memories[] = {"anon", "memfd", "hugetlb", NULL};
     static const char *const pins[] = {"account", "populate", NULL};
     static const PmRamKind kinds[] = {PM_RAM_ANONYMOUS, PM_RAM_MEMFD, PM_RAM_HUGETLB_2M};
-    Output output = {.start_us = g_get_monotonic_time(),
-                     .show_progress = isatty(STDERR_FILENO) && !options->json};
+    g_auto(Output) output = {.start_us = g_get_monotonic_time(),
+                             .show_progress = isatty(STDERR_FILENO) && !options->json};
     PmReplayConfig config = {
         .group = 1,
         .audit = !options->no_audit,
@@ -297,16 +253,14 @@ static int replay(const Options *options, GError **error)
     config.fake = backend.fake ? kernel : NULL;
     config.only_counts = backend.fake && pin == 0;
     config.memory = kinds[memory];
-    if (!open_dma_log(&output, options->dma_log, error))
+    if (options->dma_log != NULL &&
+        !pm_output_open(&output.dma_log, options->dma_log, options->rest[0], error))
         return -1;
     result = pm_replay(trace, &config, error);
     if (output.shown)
         fputs("\r\033[K", stderr);
-    if (result == NULL) {
-        drop_dma_log(&output, options->dma_log);
-        return -1;
-    }
-    if (!close_dma_log(&output, options->dma_log, error))
+    if (result == NULL ||
+        (output.dma_log.stream != NULL && !pm_output_finish(&output.dma_log, error)))
         return -1;
     if (!print_report(options, backend.name, trace, result, error))
         return -1;

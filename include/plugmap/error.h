@@ -31,8 +31,7 @@ G_BEGIN_DECLS
  * @PM_ERROR_OVERLAP: the range overlaps an existing mapping or region (EEXIST from the kernel).
  * @PM_ERROR_IOVA_RANGE: the range is not inside one of the IOMMU's valid I/O address ranges.
  * @PM_ERROR_NO_MAPPING: unmap of a range that is not, or not wholly, mapped.
- * @PM_ERROR_CUTS_MAPPING: unmap, or reading dirty pages, of a range that would cut a mapping in
- * two.
+ * @PM_ERROR_CUTS_MAPPING: reading dirty pages of a range that would cut a mapping in two.
  * @PM_ERROR_UNMAP_MISMATCH: the kernel removed another number of bytes than was asked: what is
  * mapped is not known.
  * @PM_ERROR_BAD_ADDRESS: the kernel cannot pin the host memory (EFAULT): not mapped, or not with

@@ -8,8 +8,9 @@
  * drivers/iommu/iommufd/) behind pm_iommu_iommufd_new(). pm_iommu_choose_backend() tells which
  * suits a device on this host.
  *
- * A PmIommu keeps a ledger of what it has mapped, checks requests against it before the kernel is
- * asked, and compares what the kernel says it unmapped with what was asked.
+ * What is mapped belongs to claims (iommu_claim.h): each has a range of I/O addresses to itself.
+ * Requests are checked against what is known to be mapped before the kernel is asked, and what the
+ * kernel says it unmapped is compared with what was asked.
  *
  * Threads: every function is safe from several threads at once.
  * All addresses and sizes are bytes, multiples of the smallest page size
@@ -193,10 +194,10 @@ PM_EXPORT const PmIovaRange *pm_iommu_get_iova_ranges(const PmIommu *iommu, size
 /** How many mappings the address space can hold at once; UINT64_MAX: no limit known. */
 PM_EXPORT uint64_t pm_iommu_get_mapping_limit(const PmIommu *iommu);
 
-/** How many mappings the ledger has now. */
+/** How many mappings all claims have now, unknown ones included. */
 PM_EXPORT uint64_t pm_iommu_get_n_mappings(PmIommu *iommu);
 
-/** How many bytes the ledger has mapped now; the kernel pins as many. */
+/** How many bytes all claims have mapped now, unknown ones included; the kernel pins as many. */
 PM_EXPORT uint64_t pm_iommu_get_pinned_bytes(PmIommu *iommu);
 
 /**
@@ -279,7 +280,7 @@ PM_EXPORT bool pm_iommu_read_dirty(PmIommu *iommu, uint64_t iova, uint64_t size,
                                    uint64_t *bitmap, GError **error);
 
 /**
- * Finds the first run in the ledger that has a byte at or behind @iova.
+ * Finds the first run of mappings, of all claims, that has a byte at or behind @iova.
  * @run: set to it; if @iova is inside the run, cut to begin with the mapping that holds @iova.
  * Returns: false if there is none.
  */

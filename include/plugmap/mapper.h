@@ -4,6 +4,8 @@
  *
  * Plain RAM is mapped whole, once. RAM under a PmDiscardManager is mapped block by block, because
  * the kernel unmaps only what was mapped as one piece; a run of blocks is unmapped with one call.
+ * Each region has a claim (iommu_claim.h) on its I/O addresses, so that no other mapper of the same
+ * PmIommu can map there.
  * At every return of a public function of the device, the manager or the mapper, the mapped blocks
  * are the populated blocks; pm_mapper_audit() proves it.
  *
@@ -25,7 +27,8 @@ typedef struct PmMapper PmMapper;
 /**
  * PmMapperFlags: how a region is added.
  * @PM_MAPPER_STRICT: refuse a region that could not be mapped if all of it were populated: mapping
- * limit and locked-memory limit must have room for the worst case of all regions together.
+ * limit and locked-memory limit must have room for the worst case of all regions together, those of
+ * other mappers and other address spaces of the process included; it stays reserved.
  * @PM_MAPPER_OVERCOMMIT: take it if what is populated now fits; a later PLUG beyond the limits is
  * answered BUSY.
  */
@@ -35,10 +38,10 @@ typedef enum {
 } PmMapperFlags;
 
 /**
- * PmMapperAudit: what pm_mapper_audit() compared, over all regions with a manager.
- * @n_populated: blocks that the managers have populated.
- * @n_mapped: blocks that the address space's ledger has mapped in the regions, one mapping each.
- * @n_mismatches: blocks that are one but not the other, or mapped in another size.
+ * PmMapperAudit: what pm_mapper_audit() compared, over all regions.
+ * @n_populated: blocks that the managers have populated; plain RAM is one.
+ * @n_mapped: blocks that the regions' claims have mapped, one mapping each.
+ * @n_mismatches: blocks that are one but not the other, or not known, or mapped elsewhere.
  */
 typedef struct {
     uint64_t n_populated;
@@ -50,16 +53,20 @@ typedef struct {
  * pm_mapper_free(). */
 PM_EXPORT PmMapper *pm_mapper_new(PmIommu *iommu);
 
-/** Unmaps all regions and lets go of them. What cannot be unmapped goes to the log, and away with
- * the PmIommu. */
+/**
+ * Unmaps all regions and frees the mapper. NULL does nothing. What cannot be unmapped goes to the
+ * log: its claim is abandoned (pm_iommu_claim_abandon()), and its blocks stay in quarantine at the
+ * manager until pm_discard_manager_discard_all(), pm_iommu_settle() or adding the region again has
+ * unmapped them, or the PmIommu is closed.
+ */
 PM_EXPORT void pm_mapper_free(PmMapper *mapper);
 
 /**
  * Maps plain RAM whole at guest physical address @address, with one mapping.
- * @ram: a reference is taken.
- * Errors: those of pm_iommu_check_range(), pm_iommu_check_budget() and pm_iommu_map();
- * PM_ERROR_OVERLAP (with another region); PM_ERROR_MEMORY also if the host's pool has too few
- * hugetlb pages (the message has the command that raises it).
+ * @ram: a reference is taken. It must not have a discard manager.
+ * Errors: those of pm_iommu_claim_new() and pm_iommu_claim_map(): PM_ERROR_OVERLAP (another region
+ * of any mapper is there), PM_ERROR_BUSY (it has a discard manager) among them; PM_ERROR_MEMORY
+ * also if the host's pool has too few hugetlb pages (the message has the command that raises it).
  */
 PM_EXPORT bool pm_mapper_add_ram(PmMapper *mapper, uint64_t address, PmRam *ram, GError **error);
 
@@ -69,24 +76,27 @@ PM_EXPORT bool pm_mapper_add_ram(PmMapper *mapper, uint64_t address, PmRam *ram,
  * whole region is inside the IOVA ranges, blocks are multiples of an IOMMU page, and the budgets
  * have room (see PmMapperFlags).
  * @manager: a reference is taken.
- * Errors: PM_ERROR_UNALIGNED, PM_ERROR_IOVA_RANGE, PM_ERROR_OVERLAP, PM_ERROR_LIMIT,
- * PM_ERROR_LOCKED_MEMORY, those of pm_iommu_map(), PM_ERROR_MEMORY as above. On failure nothing is
- * mapped and the region is not added.
+ * Errors: PM_ERROR_UNALIGNED, those of pm_iommu_claim_new() and pm_iommu_claim_map(),
+ * PM_ERROR_MEMORY as above; PM_ERROR_QUARANTINED (populated blocks are in quarantine; or mappings
+ * could not be undone: they are in quarantine as after pm_mapper_free()). On failure the region is
+ * not added, and but for the last case nothing is mapped.
  */
 PM_EXPORT bool pm_mapper_add_managed(PmMapper *mapper, uint64_t address, PmDiscardManager *manager,
                                      PmMapperFlags flags, GError **error);
 
 /**
- * Unmaps the region that begins at @address and lets go of it.
- * Errors: PM_ERROR_NOT_FOUND, those of pm_iommu_unmap(); the region stays then.
+ * Unmaps the region that begins at @address, unknown blocks included, and lets go of it.
+ * Errors: PM_ERROR_NOT_FOUND, those of pm_iommu_claim_purge(); the region stays then.
  */
 PM_EXPORT bool pm_mapper_remove(PmMapper *mapper, uint64_t address, GError **error);
 
 /**
- * Compares, block by block, what the managers have populated with what the address space has
- * mapped.
+ * Compares, block by block, what the managers have populated with what the claims have mapped, and
+ * where to; then audits the address space (pm_iommu_audit()). Never true while anything of the
+ * managers or of the address space is in quarantine.
  * @audit: filled in either way; may be NULL.
- * Errors: PM_ERROR_AUDIT (the message names the first block that differs, and how).
+ * Errors: PM_ERROR_AUDIT (the message names the first block that differs, and how),
+ * PM_ERROR_QUARANTINED, those of pm_iommu_audit().
  */
 PM_EXPORT bool pm_mapper_audit(PmMapper *mapper, PmMapperAudit *audit, GError **error);
 

@@ -20,6 +20,13 @@ bool pm_trace_add(PmTrace *trace, const PmLineReader *reader, PmTraceEvent event
 /* Whether the geometry can be one; the message says what is wrong, without file and line. */
 bool pm_trace_check_geometry(const PmTrace *trace, GError **error);
 
+/*
+ * The largest requested size that makes the usable region @usable bytes. Less than that whole
+ * region comes from one requested size only, which reaches beyond it by PM_TRACE_USABLE_EXTENT in
+ * whole blocks. False if none does.
+ */
+bool pm_trace_bound_requested(const PmTrace *trace, uint64_t usable, uint64_t *bound);
+
 /* Whether the event's blocks lie in the region. */
 bool pm_trace_check_range(const PmTrace *trace, const PmTraceEvent *event, GError **error);
 

@@ -25,7 +25,7 @@ static bool next_words(PmLineReader *reader, Words *words, bool *end, GError **e
         char *rest = NULL;
         char *word;
 
-        if (!pm_line_reader_next(reader, end, error))
+        if (!pm_line_reader_next(reader, end, error) || !pm_line_check_length(reader, error))
             return false;
         words->n_words = 0;
         for (word = strtok_r(reader->text, " \t", &rest); word != NULL && *word != '#';
@@ -105,6 +105,18 @@ static bool check_given(const PmLineReader *reader, const PmTraceGeometry *given
     return true;
 }
 
+static bool read_requested(const PmLineReader *reader, Words *words, PmTrace *trace, GError **error)
+{
+    unsigned n_words = words->n_words;
+
+    trace->requested_size = trace->region_size;
+    if (!take_number(reader, words, "requested-max", false, &trace->requested_size, error))
+        return false;
+    trace->requested_is_bound = words->n_words < n_words;
+    return trace->requested_is_bound ||
+           take_number(reader, words, "requested", false, &trace->requested_size, error);
+}
+
 static bool read_region(PmLineReader *reader, const PmTraceGeometry *given, PmTrace *trace,
                         GError **error)
 {
@@ -123,9 +135,7 @@ static bool read_region(PmLineReader *reader, const PmTraceGeometry *given, PmTr
         !take_number(reader, &words, "size", true, &trace->region_size, error) ||
         !take_number(reader, &words, "block", true, &trace->block_size, error))
         return false;
-    trace->requested_size = trace->region_size;
-    if (!take_number(reader, &words, "requested", false, &trace->requested_size, error) ||
-        !no_more_words(reader, &words, error))
+    if (!read_requested(reader, &words, trace, error) || !no_more_words(reader, &words, error))
         return false;
     if (!pm_trace_check_geometry(trace, &wrong))
         return pm_line_fail(reader, error, "%s", wrong->message);
@@ -311,8 +321,8 @@ bool pm_trace_write(const PmTrace *trace, FILE *stream)
     g_autofree char *requested = pm_size_format(trace->requested_size);
 
     fprintf(stream, PM_TRACE_MAGIC " " VERSION "\n");
-    fprintf(stream, "region addr=0x%" PRIx64 " size=%s block=%s requested=%s\n",
-            trace->region_address, size, block, requested);
+    fprintf(stream, "region addr=0x%" PRIx64 " size=%s block=%s %s=%s\n", trace->region_address,
+            size, block, trace->requested_is_bound ? "requested-max" : "requested", requested);
     for (guint i = 0; i < trace->events->len; i++)
         write_event(&g_array_index(trace->events, PmTraceEvent, i), stream);
     return fflush(stream) == 0 && ferror(stream) == 0;

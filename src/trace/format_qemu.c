@@ -2,7 +2,8 @@
 /*
  * QEMU's trace log (-trace 'virtio_mem_*' -trace ram_block_discard_range, log back end): an event a
  * line, with one of two time stamps in front, or none. Names and arguments are those of QEMU's
- * hw/virtio/trace-events and system/trace-events. Lines of other events are skipped.
+ * hw/virtio/trace-events and system/trace-events. Lines of other events are skipped, however
+ * long.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -30,6 +31,11 @@ typedef struct {
     Discard whole;          /* the first discard before any request: the whole region */
     Discard newest;         /* since the newest request */
     unsigned geometry_line; /* of the UNPLUG that told address and block size; 0: none */
+    unsigned usable_line;   /* of the newest size of the usable region; 0: none */
+    unsigned first_usable_line;
+    uint64_t first_usable; /* before the first such line */
+    uint64_t usable;       /* since the newest */
+    bool all_unplugged;    /* the newest event has unplugged all; what is usable comes next */
 } Log;
 
 /* --- time stamps --- */
@@ -147,6 +153,7 @@ static bool begin_request(Log *log, PmEventType type, const char *text, GError *
     log->answer_pending = true;
     log->in_unplug_all = type == PM_EVENT_UNPLUG_ALL;
     log->newest.line = 0;
+    log->all_unplugged = false;
     return add(log, type, address, n_blocks, error);
 }
 
@@ -174,9 +181,64 @@ static bool on_unplug_all(Log *log, const char *text, GError **error)
 static bool on_unplugged_all(Log *log, const char *text, GError **error)
 {
     (void)text;
+    log->all_unplugged = true;
     if (log->answer_pending && log->in_unplug_all)
         return true;
     return add(log, PM_EVENT_RESET, 0, 0, error);
+}
+
+/* The host had set it before the newest event; only what that event did showed it. */
+static void move_before_newest(Log *log)
+{
+    PmTraceEvent *newest = newest_event(log);
+    PmTraceEvent event = *newest;
+
+    *newest = newest[-1];
+    event.time_ns = newest->time_ns;
+    newest[-1] = event;
+}
+
+/*
+ * QEMU does not log the requested size, but the usable region, which follows it: it grows when the
+ * host asks for more, and shrinks when all is unplugged. The event's size is made a requested size
+ * when the block size is known.
+ */
+static bool on_resized(Log *log, const char *text, GError **error)
+{
+    uint64_t old_size;
+    uint64_t new_size;
+    bool was_known = log->usable_line != 0;
+    bool is_behind = log->all_unplugged;
+
+    if (!get_number(log, text, "old_size=", UINT64_MAX, &old_size, error) ||
+        !get_number(log, text, "new_size=", UINT64_MAX, &new_size, error))
+        return false;
+    if (was_known && old_size != log->usable)
+        return pm_line_fail(log->reader, error,
+                            "the usable region was left with 0x%" PRIx64
+                            " bytes in line %u: the log is damaged, or has several virtio-mem "
+                            "devices or one that came by migration",
+                            log->usable, log->usable_line);
+    if (log->answer_pending && !is_behind)
+        return pm_line_fail(log->reader, error,
+                            "a resize before line %u got its answer: the log is damaged, or has "
+                            "several virtio-mem devices; record one at a time",
+                            newest_event(log)->line);
+    if (!was_known) {
+        log->first_usable = old_size;
+        log->first_usable_line = log->reader->line;
+    }
+    log->usable_line = log->reader->line;
+    log->usable = new_size;
+    log->all_unplugged = false;
+    if (new_size == old_size)
+        return true;
+    if (!add(log, PM_EVENT_RESIZE, 0, 0, error))
+        return false;
+    newest_event(log)->size = new_size;
+    if (is_behind)
+        move_before_newest(log);
+    return true;
 }
 
 static bool on_state_response(Log *log, const char *text, GError **error)
@@ -257,6 +319,7 @@ static const struct {
     {"virtio_mem_unplug_request ", on_unplug},
     {"virtio_mem_unplug_all_request ", on_unplug_all},
     {"virtio_mem_unplugged_all ", on_unplugged_all},
+    {"virtio_mem_resized_usable_region ", on_resized},
     {"virtio_mem_state_request ", on_state},
     {"virtio_mem_state_response ", on_state_response},
     {"virtio_mem_send_response ", on_response},
@@ -270,7 +333,7 @@ static bool read_line(Log *log, GError **error)
 
     for (size_t i = 0; i < G_N_ELEMENTS(log_events); i++)
         if (g_str_has_prefix(line, log_events[i].name))
-            return log_events[i].read(log, line, error);
+            return pm_line_check_length(log->reader, error) && log_events[i].read(log, line, error);
     return true;
 }
 
@@ -320,12 +383,48 @@ static bool settle_geometry(Log *log, const PmTraceGeometry *given, GError **err
         !settle(log, "--region-addr", given->has_region_address, given->region_address,
                 log->geometry_line, format_address, &trace->region_address, error))
         return false;
-    /* The log does not name the requested size; the whole region refuses nothing that was done. */
+    /* Until more is known; the whole region refuses nothing that was done. */
     trace->requested_size = trace->region_size;
     if (pm_trace_check_geometry(trace, &wrong))
         return true;
     g_set_error(error, PM_ERROR, PM_ERROR_BAD_INPUT, "%s: %s", log->reader->path, wrong->message);
     return false;
+}
+
+/* Makes requested sizes of the sizes of the usable region. A host that asks for less later on
+ * leaves no line, so that each is a bound only. */
+static bool bound_requested(Log *log, unsigned line, uint64_t usable, uint64_t *size,
+                            GError **error)
+{
+    g_autofree char *usable_text = NULL;
+
+    if (pm_trace_bound_requested(log->trace, usable, size))
+        return true;
+    usable_text = pm_size_format(usable);
+    log->reader->line = line;
+    return pm_line_fail(log->reader, error,
+                        "no requested size makes %s usable of this region in these blocks: check "
+                        "--region-size and --block-size, or the log is damaged",
+                        usable_text);
+}
+
+static bool settle_requested(Log *log, GError **error)
+{
+    PmTrace *trace = log->trace;
+    GArray *events = trace->events;
+
+    trace->requested_is_bound = true;
+    if (log->usable_line != 0 && !bound_requested(log, log->first_usable_line, log->first_usable,
+                                                  &trace->requested_size, error))
+        return false;
+    for (guint i = 0; i < events->len; i++) {
+        PmTraceEvent *event = &g_array_index(events, PmTraceEvent, i);
+
+        if (event->type == PM_EVENT_RESIZE &&
+            !bound_requested(log, event->line, event->size, &event->size, error))
+            return false;
+    }
+    return true;
 }
 
 static bool check_ranges(Log *log, GError **error)
@@ -369,5 +468,6 @@ bool pm_format_qemu_read(PmLineReader *reader, const PmTraceGeometry *given, PmT
                     reader->path);
         return false;
     }
-    return settle_geometry(&log, given, error) && check_ranges(&log, error);
+    return settle_geometry(&log, given, error) && settle_requested(&log, error) &&
+           check_ranges(&log, error);
 }

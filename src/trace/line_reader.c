@@ -7,12 +7,16 @@
 
 #include "base/error_text.h"
 
+#define BYTE_ORDER_MARK "\xef\xbb\xbf" /* UTF-8's: some editors put it in front */
+
 bool pm_line_reader_open(PmLineReader *reader, const char *path, GError **error)
 {
     struct stat info;
 
     reader->path = path;
     reader->line = 0;
+    reader->again = false;
+    reader->end = false;
     reader->file = fopen(path, "re");
     if (reader->file == NULL)
         return pm_fail(error, PM_ERROR_BAD_INPUT, "%s: %s", path, g_strerror(errno));
@@ -42,28 +46,64 @@ bool pm_line_fail(const PmLineReader *reader, GError **error, const char *format
     return pm_fail(error, PM_ERROR_BAD_INPUT, "%s:%u: %s", reader->path, reader->line, message);
 }
 
-bool pm_line_reader_next(PmLineReader *reader, bool *end, GError **error)
+static bool is_mark(const PmLineReader *reader, size_t length)
 {
-    size_t length = 0;
+    return reader->line == 1 && length == strlen(BYTE_ORDER_MARK) &&
+           memcmp(reader->text, BYTE_ORDER_MARK, length) == 0;
+}
+
+/* Without the newline, and at most one byte more than a line has. */
+static bool read_text(PmLineReader *reader, size_t *length, GError **error)
+{
     int character;
 
-    *end = false;
-    reader->line++;
+    *length = 0;
+    reader->too_long = false;
     while ((character = getc_unlocked(reader->file)) != EOF && character != '\n') {
         if (character == '\0')
             return pm_line_fail(reader, error, "is a binary file, not a trace");
-        if (length > PM_MAX_LINE)
-            return pm_line_fail(reader, error,
-                                "the line is longer than %d bytes: no line of a trace is",
-                                PM_MAX_LINE);
-        reader->text[length++] = (char)character;
+        reader->too_long = *length > PM_MAX_LINE;
+        if (!reader->too_long)
+            reader->text[(*length)++] = (char)character;
+        if (is_mark(reader, *length))
+            *length = 0;
     }
+    reader->end = character == EOF && *length == 0;
+    return true;
+}
+
+bool pm_line_reader_next(PmLineReader *reader, bool *end, GError **error)
+{
+    size_t length;
+
+    *end = reader->end;
+    if (reader->again) {
+        reader->again = false;
+        return true;
+    }
+    reader->line++;
+    if (!read_text(reader, &length, error))
+        return false;
     if (ferror(reader->file))
         return pm_fail(error, PM_ERROR_BAD_INPUT, "%s: cannot be read: %s", reader->path,
                        g_strerror(errno));
     if (length > 0 && reader->text[length - 1] == '\r')
         length--;
+    reader->too_long |= length > PM_MAX_LINE;
     reader->text[length] = '\0';
-    *end = character == EOF && length == 0;
+    *end = reader->end;
     return true;
+}
+
+void pm_line_reader_unread(PmLineReader *reader)
+{
+    reader->again = true;
+}
+
+bool pm_line_check_length(const PmLineReader *reader, GError **error)
+{
+    if (!reader->too_long)
+        return true;
+    return pm_line_fail(reader, error, "the line is longer than %d bytes: no line of a trace is",
+                        PM_MAX_LINE);
 }

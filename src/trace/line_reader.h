@@ -14,6 +14,9 @@ typedef struct {
     const char *path;
     FILE *file;
     unsigned line; /* of the last line read, from 1 */
+    bool again;    /* that line comes once more */
+    bool end;      /* there was none any more */
+    bool too_long; /* text is only the line's beginning */
     char text[PM_MAX_LINE + 2];
 } PmLineReader;
 
@@ -22,10 +25,18 @@ bool pm_line_reader_open(PmLineReader *reader, const char *path, GError **error)
 void pm_line_reader_close(PmLineReader *reader);
 
 /*
- * Reads the next line into text, without its end. At the end of the file *end is set and true
- * returned. Errors: PM_ERROR_BAD_INPUT (too long, binary, not readable).
+ * Reads the next line into text, without its end and without a byte order mark in front of the
+ * first. At the end of the file *end is set and true returned. Errors: PM_ERROR_BAD_INPUT
+ * (binary, not readable).
  */
 bool pm_line_reader_next(PmLineReader *reader, bool *end, GError **error);
+
+/* Whether text is the whole line. A line that nobody reads may be of any length. */
+bool pm_line_check_length(const PmLineReader *reader, GError **error);
+
+/* The next call of pm_line_reader_next() gives the last line again: nothing that is read has to be
+ * rewound, which pipes cannot be. */
+void pm_line_reader_unread(PmLineReader *reader);
 
 /* Sets an error of PM_ERROR_BAD_INPUT that begins with file and line; returns false. */
 bool pm_line_fail(const PmLineReader *reader, GError **error, const char *format, ...)

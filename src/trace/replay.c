@@ -43,6 +43,7 @@ static PmReplayResult *result_new(void)
 
     result->mismatches = g_ptr_array_new_with_free_func(divergence_free);
     result->divergences = g_ptr_array_new_with_free_func(divergence_free);
+    result->unjudged = g_ptr_array_new_with_free_func(divergence_free);
     result->plug_ns = g_array_new(FALSE, FALSE, sizeof(uint64_t));
     result->unplug_ns = g_array_new(FALSE, FALSE, sizeof(uint64_t));
     result->final_runs = g_array_new(FALSE, FALSE, sizeof(PmReplayRun));
@@ -55,6 +56,7 @@ void pm_replay_result_free(PmReplayResult *result)
         return;
     g_ptr_array_unref(result->mismatches);
     g_ptr_array_unref(result->divergences);
+    g_ptr_array_unref(result->unjudged);
     g_array_unref(result->plug_ns);
     g_array_unref(result->unplug_ns);
     g_array_unref(result->final_runs);
@@ -104,19 +106,53 @@ static char *describe_event(const PmTraceEvent *event)
     }
 }
 
-static void diverge(PmReplay *replay, const PmTraceEvent *event, const char *expected,
-                    const char *got, const char *reason)
+static void add_divergence(GPtrArray *divergences, guint max, const PmTraceEvent *event,
+                           const char *expected, const char *got)
 {
     PmReplayDivergence *divergence;
 
-    if (replay->result->n_divergences++ >= PM_REPLAY_MAX_DIVERGENCES)
+    if (divergences->len >= max)
         return;
     divergence = g_new0(PmReplayDivergence, 1);
     divergence->line = event->line;
     divergence->request = describe_event(event);
     divergence->expected = g_strdup(expected);
-    divergence->got = reason != NULL ? g_strdup_printf("%s: %s", got, reason) : g_strdup(got);
-    g_ptr_array_add(replay->result->divergences, divergence);
+    divergence->got = g_strdup(got);
+    g_ptr_array_add(divergences, divergence);
+}
+
+static void diverge(PmReplay *replay, const PmTraceEvent *event, const char *expected,
+                    const char *got, const char *reason)
+{
+    g_autofree char *whole = reason != NULL ? g_strdup_printf("%s: %s", got, reason) : NULL;
+
+    replay->result->n_divergences++;
+    add_divergence(replay->result->divergences, PM_REPLAY_MAX_DIVERGENCES, event, expected,
+                   whole != NULL ? whole : got);
+}
+
+/* Whether the host asked for less than the bound when it refused a PLUG that the bound has room
+ * for. Nobody knows, so that the recorded answer can only be believed. */
+static bool is_unknowable(const PmReplay *replay, const PmTraceEvent *event)
+{
+    uint64_t plugged = pm_virtio_mem_get_plugged_size(replay->device);
+    uint64_t requested = pm_virtio_mem_get_requested_size(replay->device);
+    uint64_t size = event->n_blocks * replay->trace->block_size;
+
+    return replay->trace->requested_is_bound && event->type == PM_EVENT_PLUG &&
+           event->response == VIRTIO_MEM_RESP_NACK && plugged <= requested &&
+           size <= requested - plugged;
+}
+
+static void leave_unjudged(PmReplay *replay, const PmTraceEvent *event, uint64_t bound)
+{
+    g_autofree char *size = pm_size_format(bound);
+    g_autofree char *got = g_strdup_printf(
+        "ack or nack: the trace only says that the requested size was at most %s", size);
+
+    replay->result->n_unjudged++;
+    add_divergence(replay->result->unjudged, PM_REPLAY_MAX_DIVERGENCES, event,
+                   pm_response_names[event->response], got);
 }
 
 static void compare_answer(PmReplay *replay, const PmTraceEvent *event,
@@ -150,7 +186,8 @@ static uint16_t wire_type(PmEventType type)
 }
 
 /* The three requests with a range have the same layout. */
-static bool play_request(PmReplay *replay, const PmTraceEvent *event, GError **error)
+static bool send_request(PmReplay *replay, const PmTraceEvent *event,
+                         struct virtio_mem_resp *response, GError **error)
 {
     PmReplayResult *result = replay->result;
     struct virtio_mem_req request = {
@@ -158,20 +195,46 @@ static bool play_request(PmReplay *replay, const PmTraceEvent *event, GError **e
         .u.plug = {.addr = GUINT64_TO_LE(event->address),
                    .nb_blocks = GUINT16_TO_LE(event->n_blocks)},
     };
-    struct virtio_mem_resp response = {0};
     uint64_t start = now_ns();
     uint64_t elapsed;
 
-    if (!pm_virtio_mem_handle(replay->device, &request, sizeof(request), &response,
-                              sizeof(response), error))
+    if (!pm_virtio_mem_handle(replay->device, &request, sizeof(request), response,
+                              sizeof(*response), error))
         return false;
     elapsed = now_ns() - start;
     if (event->type == PM_EVENT_PLUG)
         g_array_append_val(result->plug_ns, elapsed);
     if (event->type == PM_EVENT_UNPLUG)
         g_array_append_val(result->unplug_ns, elapsed);
-    result->n_responses[GUINT16_FROM_LE(response.type)]++;
+    result->n_responses[GUINT16_FROM_LE(response->type)]++;
+    return true;
+}
+
+static bool play_request(PmReplay *replay, const PmTraceEvent *event, GError **error)
+{
+    struct virtio_mem_resp response = {0};
+
+    if (!send_request(replay, event, &response, error))
+        return false;
     compare_answer(replay, event, &response);
+    return true;
+}
+
+/* Played as if the host had asked for less, so that what follows meets the blocks as they were. The
+ * usable region does not shrink by it. */
+static bool play_unknowable(PmReplay *replay, const PmTraceEvent *event, GError **error)
+{
+    uint64_t bound = pm_virtio_mem_get_requested_size(replay->device);
+    struct virtio_mem_resp response = {0};
+
+    if (!pm_virtio_mem_set_requested_size(replay->device, 0, error) ||
+        !send_request(replay, event, &response, error) ||
+        !pm_virtio_mem_set_requested_size(replay->device, bound, error))
+        return false;
+    if (GUINT16_FROM_LE(response.type) == VIRTIO_MEM_RESP_NACK)
+        leave_unjudged(replay, event, bound);
+    else
+        compare_answer(replay, event, &response);
     return true;
 }
 
@@ -196,23 +259,16 @@ static bool play_event(PmReplay *replay, const PmTraceEvent *event, GError **err
     case PM_EVENT_UNPLUG_ALL:
     case PM_EVENT_STATE:
     default:
-        return play_request(replay, event, error);
+        return is_unknowable(replay, event) ? play_unknowable(replay, event, error)
+                                            : play_request(replay, event, error);
     }
 }
 
 static void add_mismatch(PmReplay *replay, const PmTraceEvent *event, const GError *error)
 {
-    PmReplayDivergence *mismatch;
-
     replay->result->n_mismatches++;
-    if (replay->result->mismatches->len >= PM_REPLAY_MAX_MISMATCHES)
-        return;
-    mismatch = g_new0(PmReplayDivergence, 1);
-    mismatch->line = event->line;
-    mismatch->request = describe_event(event);
-    mismatch->expected = g_strdup("plugged = mapped");
-    mismatch->got = g_strdup(error->message);
-    g_ptr_array_add(replay->result->mismatches, mismatch);
+    add_divergence(replay->result->mismatches, PM_REPLAY_MAX_MISMATCHES, event, "plugged = mapped",
+                   error->message);
 }
 
 static void audit(PmReplay *replay, const PmTraceEvent *event)
@@ -359,6 +415,7 @@ static bool set_up(PmReplay *replay, GError **error)
         .address = trace->region_address,
         .block_size = trace->block_size,
         .requested_size = trace->requested_size,
+        .usable_extent = trace->requested_is_bound ? PM_TRACE_USABLE_EXTENT : 0,
         .prefault_threads = config->prefault_threads,
     };
 

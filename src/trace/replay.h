@@ -77,6 +77,8 @@ typedef struct {
     GPtrArray *mismatches;  /* of PmReplayDivergence; the first PM_REPLAY_MAX_MISMATCHES */
     uint64_t n_divergences; /* answers that differ from the recorded ones */
     GPtrArray *divergences; /* of PmReplayDivergence; the first PM_REPLAY_MAX_DIVERGENCES */
+    uint64_t n_unjudged;    /* answers that the trace says too little about */
+    GPtrArray *unjudged;    /* of PmReplayDivergence; the first PM_REPLAY_MAX_DIVERGENCES */
     GArray *plug_ns;        /* of uint64_t, ascending: time from request to answer */
     GArray *unplug_ns;
     GArray *final_runs; /* of PmReplayRun */

@@ -131,6 +131,8 @@ char *pm_report_json(const PmReplayResult *result, const char *backend)
     add_dma_check(builder, result);
     add_number(builder, "n_divergences", result->n_divergences);
     add_divergences(builder, "divergences", result->divergences);
+    add_number(builder, "n_unjudged", result->n_unjudged);
+    add_divergences(builder, "unjudged", result->unjudged);
 
     begin(builder, "latency_ns");
     add_latency(builder, "plug", result->plug_ns);

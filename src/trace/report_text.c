@@ -69,6 +69,8 @@ static void add_requests(GString *text, const PmReplayResult *result)
 {
     const uint64_t *requests = result->n_requests;
     const uint64_t *responses = result->n_responses;
+    const char *recorded =
+        result->n_unjudged == 0 ? "all as recorded" : "as recorded where that can be judged";
 
     add_line(text, "requests",
              "%" PRIu64 " plug, %" PRIu64 " unplug, %" PRIu64 " unplug-all, %" PRIu64
@@ -79,7 +81,7 @@ static void add_requests(GString *text, const PmReplayResult *result)
              "%" PRIu64 " ack, %" PRIu64 " nack, %" PRIu64 " busy, %" PRIu64 " error; %s",
              responses[VIRTIO_MEM_RESP_ACK], responses[VIRTIO_MEM_RESP_NACK],
              responses[VIRTIO_MEM_RESP_BUSY], responses[VIRTIO_MEM_RESP_ERROR],
-             result->n_divergences == 0 ? "all as recorded" : "not all as recorded");
+             result->n_divergences == 0 ? recorded : "not all as recorded");
 }
 
 static void add_dma(GString *text, const PmTrace *trace, const PmReplayResult *result)
@@ -184,6 +186,7 @@ static void add_verdict(GString *text, const PmReplayResult *result, const PmRep
     g_autofree char *checks = pm_counted(result->n_checks, "check");
     g_autofree char *mismatches = pm_count_text(result->n_mismatches);
     g_autofree char *answers = pm_counted(result->n_divergences, "answer");
+    g_autofree char *unjudged = pm_count_text(result->n_unjudged);
 
     g_string_append_printf(text, "%-9s %s%s%s: ", "verdict",
                            style->colours ? (right ? BOLD GREEN : BOLD RED) : "",
@@ -194,7 +197,10 @@ static void add_verdict(GString *text, const PmReplayResult *result, const PmRep
         g_string_append_printf(text, "mapped = plugged in all of %s", checks);
     else
         g_string_append_printf(text, "%s of %s found mapped ≠ plugged", mismatches, checks);
-    g_string_append_printf(text, ", %s differ%s\n", answers, result->n_divergences == 1 ? "s" : "");
+    g_string_append_printf(text, ", %s differ%s", answers, result->n_divergences == 1 ? "s" : "");
+    if (result->n_unjudged > 0)
+        g_string_append_printf(text, ", cannot judge %s", unjudged);
+    g_string_append_c(text, '\n');
 }
 
 char *pm_report_text(const PmTrace *trace, const PmReplayResult *result, const PmReportStyle *style)
@@ -211,6 +217,8 @@ char *pm_report_text(const PmTrace *trace, const PmReplayResult *result, const P
     add_verdict(text, result, style);
     add_list(text, result->divergences, result->n_divergences,
              "Answers that differ from the recorded ones:");
+    add_list(text, result->unjudged, result->n_unjudged,
+             "Cannot judge these answers, for the trace says too little:");
     add_list(text, result->mismatches, result->n_mismatches, "Audits that failed:");
     return g_string_free(text, FALSE);
 }

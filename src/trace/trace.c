@@ -101,6 +101,18 @@ bool pm_trace_check_geometry(const PmTrace *trace, GError **error)
     return true;
 }
 
+bool pm_trace_bound_requested(const PmTrace *trace, uint64_t usable, uint64_t *bound)
+{
+    uint64_t blocks = (PM_TRACE_USABLE_EXTENT + trace->block_size - 1) / trace->block_size;
+    uint64_t extent = blocks * trace->block_size;
+
+    *bound = usable;
+    if (usable == 0 || usable == trace->region_size)
+        return true;
+    *bound = usable - extent;
+    return usable % trace->block_size == 0 && usable < trace->region_size && usable > extent;
+}
+
 bool pm_trace_check_range(const PmTrace *trace, const PmTraceEvent *event, GError **error)
 {
     uint64_t size = event->n_blocks * trace->block_size;
@@ -130,8 +142,7 @@ static bool detect(PmLineReader *reader, PmTraceFormat *format, GError **error)
     if (*format == PM_TRACE_FORMAT_AUTO)
         *format = g_str_has_prefix(reader->text, PM_TRACE_MAGIC) ? PM_TRACE_FORMAT_PLUGMAP
                                                                  : PM_TRACE_FORMAT_QEMU_LOG;
-    rewind(reader->file);
-    reader->line = 0;
+    pm_line_reader_unread(reader);
     return true;
 }
 

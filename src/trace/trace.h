@@ -39,12 +39,17 @@ typedef struct {
     uint64_t block_size;
 } PmTraceGeometry;
 
+/* How far the usable region reaches beyond the requested size where a log was recorded: what QEMU
+ * has on x86. Elsewhere it has more, which makes the bounds looser, not wrong. */
+#define PM_TRACE_USABLE_EXTENT (2 * (UINT64_C(128) << 20))
+
 typedef struct {
     char *file; /* the path, for messages */
     uint64_t region_address;
     uint64_t region_size;
     uint64_t block_size;
     uint64_t requested_size; /* at the start */
+    bool requested_is_bound; /* this and RESIZE are the most that can have been asked for */
     GArray *events;          /* of PmTraceEvent */
 } PmTrace;
 

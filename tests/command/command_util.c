@@ -36,6 +36,19 @@ void run_free(Run *run)
     g_free(run);
 }
 
+int run_shell(const char *line, const char *folder)
+{
+    const char *const words[] = {"sh", "-c", line, "sh", folder, NULL};
+    g_auto(GStrv) environment = g_environ_setenv(g_get_environ(), "PLUGMAP", PLUGMAP_COMMAND, TRUE);
+    gint wait_status = -1;
+
+    assert_true(
+        g_spawn_sync(PLUGMAP_SOURCE_DIR, (char **)words, environment,
+                     G_SPAWN_SEARCH_PATH | G_SPAWN_STDOUT_TO_DEV_NULL | G_SPAWN_STDERR_TO_DEV_NULL,
+                     NULL, NULL, NULL, NULL, &wait_status, NULL));
+    return WIFEXITED(wait_status) ? WEXITSTATUS(wait_status) : -1;
+}
+
 gint64 json_number(JsonParser *parser, const char *path)
 {
     g_auto(GStrv) names = g_strsplit(path, ".", -1);

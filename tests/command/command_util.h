@@ -18,6 +18,10 @@ void run_free(Run *run);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Run, run_free)
 
+/* What a shell that runs @line in the source tree exits with; -1: it did not exit by itself.
+ * $PLUGMAP is the command; $1 is @folder, which may be NULL. */
+int run_shell(const char *line, const char *folder);
+
 /* The number at a path of member names («dma.map_calls») of a JSON object; fails the test if there
  * is none. */
 gint64 json_number(JsonParser *parser, const char *path);

@@ -18,6 +18,7 @@ typedef struct {
     gint64 block_size;
     gint64 plug;
     gint64 unplug;
+    gint64 resize;
     gint64 reset;
     gint64 blocks_plugged;
     gint64 blocks_unplugged;
@@ -26,13 +27,13 @@ typedef struct {
 } Totals;
 
 static const Totals all_totals[] = {
-    {"tests/traces/big-block-256m.log", 256 << 20, 92, 92, 1, 92, 92, 0, 64},
-    {"tests/traces/busy-2m.log", 2 << 20, 8, 39, 1, 512, 480, 32, 512},
-    {"tests/traces/fragmented-2m.log", 2 << 20, 26, 147, 1, 1408, 1344, 64, 1024},
-    {"tests/traces/grow-shrink-2m.log", 2 << 20, 20, 20, 1, 1280, 1280, 0, 1024},
-    {"tests/traces/qemu-vfio-4m.log", 4 << 20, 21, 16, 1, 672, 512, 160, 512},
-    {"tests/traces/reboot-4m.log", 4 << 20, 40, 16, 7, 1280, 1280, 0, 512},
-    {"tests/traces/small-steps-8m.log", 8 << 20, 46, 70, 1, 640, 640, 0, 512},
+    {"tests/traces/big-block-256m.log", 256 << 20, 92, 92, 3, 1, 92, 92, 0, 64},
+    {"tests/traces/busy-2m.log", 2 << 20, 8, 39, 1, 1, 512, 480, 32, 512},
+    {"tests/traces/fragmented-2m.log", 2 << 20, 26, 147, 1, 1, 1408, 1344, 64, 1024},
+    {"tests/traces/grow-shrink-2m.log", 2 << 20, 20, 20, 3, 1, 1280, 1280, 0, 1024},
+    {"tests/traces/qemu-vfio-4m.log", 4 << 20, 21, 16, 3, 1, 672, 512, 160, 512},
+    {"tests/traces/reboot-4m.log", 4 << 20, 40, 16, 2, 7, 1280, 1280, 0, 512},
+    {"tests/traces/small-steps-8m.log", 8 << 20, 46, 70, 8, 1, 640, 640, 0, 512},
 };
 
 static JsonParser *parse(const Run *run)
@@ -58,7 +59,7 @@ static void check_totals(const Totals *totals, const char *backend, const char *
     assert_int_equal(json_number(json, "requests.unplug"), totals->unplug);
     assert_int_equal(json_number(json, "requests.unplug_all"), 0);
     assert_int_equal(json_number(json, "requests.state"), 0);
-    assert_int_equal(json_number(json, "requests.resize"), 0);
+    assert_int_equal(json_number(json, "requests.resize"), totals->resize);
     assert_int_equal(json_number(json, "requests.reset"), totals->reset);
     assert_int_equal(json_number(json, "responses.ack"), totals->plug + totals->unplug);
     assert_int_equal(json_number(json, "responses.nack"), 0);
@@ -81,7 +82,8 @@ static void check_totals(const Totals *totals, const char *backend, const char *
     assert_int_equal(json_number(json, "audit.mismatches"), 0);
     /* Comparisons after each event; one is with the limit. */
     assert_int_equal(json_number(json, "audit.checks"),
-                     (has_limit ? 5 : 4) * (totals->plug + totals->unplug + totals->reset));
+                     (has_limit ? 5 : 4) *
+                         (totals->plug + totals->unplug + totals->resize + totals->reset));
     assert_true(json_number(json, "latency_ns.plug.p50") > 0);
     assert_true(json_number(json, "latency_ns.unplug.max") >=
                 json_number(json, "latency_ns.unplug.p99"));
@@ -201,6 +203,41 @@ static void a_wrong_recorded_answer_is_listed_and_exits_1(void **state)
     assert_true(g_str_has_prefix(json_object_get_string_member(first, "got"), "error: "));
 }
 
+/* What was asked for follows from the usable region, but not when it became less. */
+static void a_nack_that_no_log_explains_is_left_unjudged(void **state)
+{
+    static const char log[] =
+        "ram_block_discard_range @0x7f0000000000 + 0x100000000: madvise: 1 fallocate: 0 ret: 0\n"
+        "virtio_mem_resized_usable_region old_size=0x0new_size=0x20000000\n"
+        "virtio_mem_plug_request addr=0x100000000 nb_blocks=96\n"
+        "virtio_mem_send_response type=0\n"
+        "virtio_mem_plug_request addr=0x10c000000 nb_blocks=32\n"
+        "virtio_mem_send_response type=1\n"
+        "virtio_mem_plug_request addr=0x10c000000 nb_blocks=33\n"
+        "virtio_mem_send_response type=1\n";
+    g_autofree char *folder = scratch_new();
+    g_autofree char *path = scratch_file(folder, "log", log, -1);
+    g_autoptr(Run) text =
+        run_plugmap("replay", "--block-size", "2M", "--region-addr", "0x100000000", path, NULL);
+    g_autoptr(Run) run = run_plugmap("replay", "--json", "--block-size", "2M", "--region-addr",
+                                     "0x100000000", path, NULL);
+    g_autoptr(JsonParser) json = NULL;
+
+    (void)state;
+    scratch_remove(folder);
+    assert_int_equal(text->status, 0);
+    assert_non_null(strstr(text->out, "0 answers differ, cannot judge 1\n"));
+    assert_non_null(strstr(text->out, "line 5: plug of 32 blocks at 0x10c000000: expected nack, "
+                                      "got ack or nack: the trace only says that the requested "
+                                      "size was at most 256M"));
+    assert_int_equal(run->status, 0);
+    json = parse(run);
+    assert_int_equal(json_number(json, "responses.nack"), 2);
+    assert_int_equal(json_number(json, "n_divergences"), 0);
+    assert_int_equal(json_number(json, "n_unjudged"), 1);
+    assert_non_null(strstr(run->out, "\"line\" : 5"));
+}
+
 static void every_kind_of_event_is_counted(void **state)
 {
     static const char trace[] = "plugmap-trace 1\n"
@@ -278,7 +315,7 @@ static void dma_check_changes_no_total(void **state)
     assert_int_equal(checked->status, 0);
     for (size_t i = 0; i < G_N_ELEMENTS(totals); i++)
         assert_int_equal(json_number(with, totals[i]), json_number(without, totals[i]));
-    assert_int_equal(json_number(with, "audit.checks"), 6 * (26 + 147 + 1));
+    assert_int_equal(json_number(with, "audit.checks"), 6 * (26 + 147 + 1 + 1));
     assert_int_equal(json_number(with, "audit.mismatches"), 0);
     assert_true(json_number(with, "dma_check.plugged_pages") > 174);
     assert_true(json_number(with, "dma_check.unplugged_pages") > 174);
@@ -297,7 +334,7 @@ static void dma_check_is_told_in_the_report(void **state)
     (void)state;
     assert_int_equal(run->status, 0);
     assert_non_null(strstr(
-        run->out, "dma check 1,050 transfers by edu, for 259 plugged and 266 unplugged pages"));
+        run->out, "dma check 1,120 transfers by edu, for 273 plugged and 287 unplugged pages"));
 }
 
 /* The fake kernel only counts by default, so that what is in memory was faulted in before. */
@@ -369,6 +406,7 @@ int main(void)
         cmocka_unit_test(the_dma_log_is_what_qemu_did_on_a_real_kernel),
         cmocka_unit_test(a_converted_trace_replays_the_same),
         cmocka_unit_test(a_wrong_recorded_answer_is_listed_and_exits_1),
+        cmocka_unit_test(a_nack_that_no_log_explains_is_left_unjudged),
         cmocka_unit_test(every_kind_of_event_is_counted),
         cmocka_unit_test(no_audit_makes_no_checks),
         cmocka_unit_test(what_is_not_a_terminal_gets_no_colours_and_no_bar),

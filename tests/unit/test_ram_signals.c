@@ -60,11 +60,13 @@ int __wrap_madvise(void *address, size_t size, int advice)
 static void check_populate(PmRamKind kind)
 {
     g_autoptr(PmRam) ram = pm_ram_new(kind, SIZE, 0, NULL);
+    g_autoptr(GError) error = NULL;
     uint64_t n_bytes = 0;
 
     assert_non_null(ram);
     world.n_calls = 0;
-    assert_true(pm_ram_populate(ram, 0, SIZE, 1, NULL));
+    if (!pm_ram_populate(ram, 0, SIZE, 1, &error))
+        fail_msg("after %u calls: %s", world.n_calls, error->message);
     assert_true(pm_ram_resident(ram, 0, SIZE, &n_bytes, NULL));
     assert_int_equal(n_bytes, SIZE);
 }

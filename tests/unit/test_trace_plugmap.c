@@ -142,7 +142,7 @@ static void a_line_may_have_4096_bytes_and_not_more(void **state)
 {
     g_autofree char *dashes = g_strnfill(4096 - 1, '-');
     g_autofree char *fits = g_strconcat(HEADER, "#", dashes, "\nreset\n", NULL);
-    g_autofree char *too_long = g_strconcat(HEADER, "##", dashes, "-\nreset\n", NULL);
+    g_autofree char *too_long = g_strconcat(HEADER, "##", dashes, "\nreset\n", NULL);
     g_autoptr(PmTrace) trace = load(fits);
 
     (void)state;

@@ -57,11 +57,38 @@ static void both_time_stamps_are_understood(void **state)
 static void other_events_are_skipped(void **state)
 {
     g_autoptr(PmTrace) trace =
-        load("kvm_something x=1\n" LOG "virtio_mem_resized_usable_region "
-             "old_size=0x0new_size=0x90000000\nvfio_listener_region_del 0x0 - 0x1\n\n");
+        load("kvm_something x=1\n" LOG "virtio_mem_resized_usable_regions x\n"
+             "vfio_listener_region_del 0x0 - 0x1\n\n");
 
     (void)state;
     assert_int_equal(trace->events->len, 2);
+}
+
+static void a_skipped_line_may_be_of_any_length(void **state)
+{
+    g_autofree char *words = g_strnfill((gsize)1 << 20, 'x');
+    g_autofree char *first = g_strconcat(words, "\n" LOG, NULL);
+    g_autofree char *middle = g_strconcat(LOG, words, "\n" PLUG ACK, NULL);
+    g_autofree char *last = g_strconcat(LOG PLUG ACK, words, NULL);
+    const char *const texts[] = {first, middle, last};
+    static const guint n_events[] = {2, 3, 3};
+
+    (void)state;
+    for (size_t i = 0; i < G_N_ELEMENTS(texts); i++) {
+        g_autoptr(PmTrace) trace = load(texts[i]);
+
+        assert_int_equal(trace->events->len, n_events[i]);
+    }
+}
+
+static void an_event_that_is_too_long_is_damage(void **state)
+{
+    g_autofree char *spaces = g_strnfill(4096, ' ');
+    g_autofree char *text = g_strconcat(LOG "virtio_mem_plug_request ", spaces,
+                                        "addr=0x100400000 nb_blocks=4\n" ACK, NULL);
+
+    (void)state;
+    assert_text_refused(text, NULL, ":7: the line is longer than 4096 bytes");
 }
 
 static void unplugged_all_without_a_request_is_a_reset(void **state)
@@ -179,6 +206,8 @@ int main(void)
         cmocka_unit_test(the_geometry_is_inferred_from_discards),
         cmocka_unit_test(both_time_stamps_are_understood),
         cmocka_unit_test(other_events_are_skipped),
+        cmocka_unit_test(a_skipped_line_may_be_of_any_length),
+        cmocka_unit_test(an_event_that_is_too_long_is_damage),
         cmocka_unit_test(unplugged_all_without_a_request_is_a_reset),
         cmocka_unit_test(states_and_refusals_are_kept),
         cmocka_unit_test(a_log_that_was_cut_off_lacks_one_answer),

@@ -55,6 +55,7 @@ static inline void assert_same_trace(const PmTrace *a, const PmTrace *b)
 {
     assert_true(a->region_address == b->region_address && a->region_size == b->region_size);
     assert_true(a->block_size == b->block_size && a->requested_size == b->requested_size);
+    assert_int_equal(a->requested_is_bound, b->requested_is_bound);
     assert_int_equal(a->events->len, b->events->len);
     for (guint i = 0; i < a->events->len; i++) {
         const PmTraceEvent *first = event_at(a, i);

@@ -2,138 +2,17 @@
 /* On a real kernel and a real IOMMU: what is unplugged goes back to the host, to the byte, while a
  * device keeps its mappings of the memory around it. Run in the VM by ctest
  * vm/memory_comes_back_on_*. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <string.h>
+#include "vm_stack.h"
 
-#include <cmocka.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#include <plugmap/iommu.h>
-#include <plugmap/mapper.h>
-#include <plugmap/size.h>
-#include <plugmap/virtio_mem.h>
-
-#include "kernel-uapi/virtio_mem.h"
-
-#define DEVICE   "0000:00:04.0"
-#define ADDRESS  UINT64_C(0x100000000)
-#define N_BLOCKS 128
-
-typedef struct {
-    PmRamKind kind;
-    uint64_t block_size;
-} Memory;
-
-typedef struct {
-    const Memory *memory;
-    PmRam *ram;
-    PmIommu *iommu;
-    PmVirtioMem *device;
-    PmMapper *mapper;
-    uint64_t n_pool_free; /* hugetlb pages before anything was plugged */
-} Stack;
-
-typedef struct {
-    uint16_t request;
-    unsigned first;
-    unsigned n_blocks;
-} Step;
 
 static const Memory anonymous = {PM_RAM_ANONYMOUS, 2 * PM_MIB};
 static const Memory memfd = {PM_RAM_MEMFD, 2 * PM_MIB};
 static const Memory memfd_of_single_pages = {PM_RAM_MEMFD, 4 * PM_KIB};
 static const Memory hugetlb = {PM_RAM_HUGETLB_2M, 2 * PM_MIB};
-
-static void check(bool right, const GError *error)
-{
-    if (!right)
-        fail_msg("%s", error->message);
-}
-
-/* A number of /proc/meminfo, in its own unit. */
-static uint64_t meminfo(const char *name)
-{
-    g_autofree char *text = NULL;
-    g_autofree char *key = g_strdup_printf("\n%s:", name);
-    const char *line;
-
-    assert_true(g_file_get_contents("/proc/meminfo", &text, NULL, NULL));
-    line = strstr(text, key);
-    assert_non_null(line);
-    return g_ascii_strtoull(line + strlen(key), NULL, 10);
-}
-
-static PmIommu *open_iommu(void)
-{
-    const PmType1Config type1 = {.device = DEVICE};
-    const PmIommufdConfig iommufd = {.device = DEVICE};
-    bool use_iommufd = g_strcmp0(g_getenv("PLUGMAP_BACKEND"), "iommufd") == 0;
-    g_autoptr(GError) error = NULL;
-    PmIommu *iommu =
-        use_iommufd ? pm_iommu_iommufd_new(&iommufd, &error) : pm_iommu_type1_new(&type1, &error);
-
-    check(iommu != NULL, error);
-    return iommu;
-}
-
-static PmRam *make_ram(const Memory *memory)
-{
-    g_autoptr(GError) error = NULL;
-    PmRam *ram =
-        pm_ram_new(memory->kind, N_BLOCKS * memory->block_size, memory->block_size, &error);
-
-    check(ram != NULL, error);
-    return ram;
-}
-
-static void set_up(Stack *stack, const Memory *memory)
-{
-    PmVirtioMemConfig config = {.address = ADDRESS,
-                                .block_size = memory->block_size,
-                                .requested_size = N_BLOCKS * memory->block_size};
-    g_autoptr(GError) error = NULL;
-
-    stack->memory = memory;
-    stack->n_pool_free = meminfo("HugePages_Free");
-    stack->ram = config.ram = make_ram(memory);
-    stack->iommu = open_iommu();
-    stack->device = pm_virtio_mem_new(&config, &error);
-    check(stack->device != NULL, error);
-    stack->mapper = pm_mapper_new(stack->iommu);
-    check(pm_mapper_add_managed(stack->mapper, ADDRESS, pm_virtio_mem_get_manager(stack->device),
-                                PM_MAPPER_STRICT, &error),
-          error);
-}
-
-static void tear_down(Stack *stack)
-{
-    pm_mapper_free(stack->mapper);
-    pm_virtio_mem_free(stack->device);
-    pm_iommu_unref(stack->iommu);
-    pm_ram_unref(stack->ram);
-}
-
-static void request(Stack *stack, const Step *step)
-{
-    const struct virtio_mem_req request = {
-        .type = GUINT16_TO_LE(step->request),
-        .u.plug = {.addr = GUINT64_TO_LE(ADDRESS + step->first * stack->memory->block_size),
-                   .nb_blocks = GUINT16_TO_LE((uint16_t)step->n_blocks)},
-    };
-    struct virtio_mem_resp response;
-    const char *reason = NULL;
-
-    assert_true(pm_virtio_mem_handle(stack->device, &request, sizeof request, &response,
-                                     sizeof response, NULL));
-    pm_virtio_mem_last_refusal(stack->device, &reason);
-    if (GUINT16_FROM_LE(response.type) != VIRTIO_MEM_RESP_ACK)
-        fail_msg("request %u at block %u: %s", step->request, step->first, reason);
-}
 
 static uint64_t resident_bytes(const PmRam *ram)
 {
@@ -176,7 +55,7 @@ static void assert_held(Stack *stack, unsigned n_plugged)
     assert_true(pm_iommu_query_locked_memory(stack->iommu, &locked, NULL));
     assert_int_equal(locked.used, expected);
     if (stack->memory->kind == PM_RAM_HUGETLB_2M)
-        assert_int_equal(meminfo("HugePages_Free"), stack->n_pool_free - n_plugged);
+        assert_int_equal(vm_meminfo("HugePages_Free"), stack->n_pool_free - n_plugged);
 }
 
 static void runs_come_back_to_the_byte_between_runs_that_stay(void **state)
@@ -193,19 +72,19 @@ static void runs_come_back_to_the_byte_between_runs_that_stay(void **state)
     unsigned n_plugged = 0;
     Stack stack;
 
-    set_up(&stack, *state);
+    vm_stack_set_up(&stack, *state);
     assert_held(&stack, 0);
     for (size_t i = 0; i < G_N_ELEMENTS(steps); i++) {
-        request(&stack, &steps[i]);
+        vm_request(&stack, &steps[i]);
         if (steps[i].request == VIRTIO_MEM_REQ_PLUG)
             n_plugged += steps[i].n_blocks;
         else
             n_plugged -= steps[i].n_blocks;
         assert_held(&stack, n_plugged);
     }
-    request(&stack, &unplug_all);
+    vm_request(&stack, &unplug_all);
     assert_held(&stack, 0);
-    tear_down(&stack);
+    vm_stack_tear_down(&stack);
 }
 
 /* The pages around are the same ones, and what comes again is a new one. */
@@ -218,17 +97,17 @@ static void what_stays_keeps_its_content_and_what_comes_again_is_empty(void **st
     uint8_t *host;
     Stack stack;
 
-    set_up(&stack, *state);
+    vm_stack_set_up(&stack, *state);
     block_size = stack.memory->block_size;
     host = pm_ram_get_host(stack.ram);
-    request(&stack, &plug);
+    vm_request(&stack, &plug);
     memset(host, 0x5a, 3 * block_size);
-    request(&stack, &unplug);
-    request(&stack, &plug_again);
+    vm_request(&stack, &unplug);
+    vm_request(&stack, &plug_again);
     for (uint64_t i = 0; i < 3 * block_size; i++)
         if (host[i] != (i / block_size == 1 ? 0 : 0x5a))
             fail_msg("byte %" G_GUINT64_FORMAT " is 0x%02x", i, host[i]);
-    tear_down(&stack);
+    vm_stack_tear_down(&stack);
 }
 
 /*
@@ -239,8 +118,9 @@ static void what_stays_keeps_its_content_and_what_comes_again_is_empty(void **st
 static uint64_t existing_bytes(const Memory *memory)
 {
     if (memory->kind == PM_RAM_HUGETLB_2M)
-        return (meminfo("HugePages_Total") - meminfo("HugePages_Free")) * memory->block_size;
-    return (meminfo("Active(anon)") + meminfo("Inactive(anon)") + meminfo("Unevictable")) * PM_KIB;
+        return (vm_meminfo("HugePages_Total") - vm_meminfo("HugePages_Free")) * memory->block_size;
+    return (vm_meminfo("Active(anon)") + vm_meminfo("Inactive(anon)") + vm_meminfo("Unevictable")) *
+           PM_KIB;
 }
 
 /* Other processes have memory of their own meanwhile, but little, and no hugetlb pages. */
@@ -261,31 +141,31 @@ static void host_has_back_what_was_unplugged(void **state)
     uint64_t before;
     Stack stack;
 
-    set_up(&stack, *state);
-    request(&stack, &plug);
+    vm_stack_set_up(&stack, *state);
+    vm_request(&stack, &plug);
     before = existing_bytes(stack.memory);
-    request(&stack, &unplug);
+    vm_request(&stack, &unplug);
     assert_fallen(stack.memory, before, 64 * stack.memory->block_size);
-    tear_down(&stack);
+    vm_stack_tear_down(&stack);
 }
 
 static void what_a_device_still_has_mapped_does_not_come_back(void **state)
 {
     const Memory *memory = *state;
-    g_autoptr(PmRam) ram = make_ram(memory);
-    g_autoptr(PmIommu) iommu = open_iommu();
+    g_autoptr(PmRam) ram = vm_make_ram(memory);
+    g_autoptr(PmIommu) iommu = vm_open_iommu();
     g_autoptr(GError) error = NULL;
     uint64_t size = pm_ram_get_size(ram);
     uint64_t before;
 
-    check(pm_iommu_map(iommu, ADDRESS, pm_ram_get_host(ram), memory->block_size, N_BLOCKS,
-                       PM_IOMMU_READ_WRITE, &error),
-          error);
+    vm_check(pm_iommu_map(iommu, ADDRESS, pm_ram_get_host(ram), memory->block_size, N_BLOCKS,
+                          PM_IOMMU_READ_WRITE, &error),
+             error);
     before = existing_bytes(memory);
-    check(pm_ram_discard(ram, 0, size, &error), error);
+    vm_check(pm_ram_discard(ram, 0, size, &error), error);
     assert_int_equal(held_bytes(ram), 0);
     assert_fallen(memory, before, 0);
-    check(pm_iommu_unmap(iommu, ADDRESS, size, &error), error);
+    vm_check(pm_iommu_unmap(iommu, ADDRESS, size, &error), error);
     assert_fallen(memory, before, size);
 }
 

@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: MIT */
+/* What the command writes: whole or not at all, and nothing else's file. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <fcntl.h>
+#include <glib/gstdio.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "command_util.h"
+
+#define TRACE  "tests/traces/qemu-vfio-4m.log"
+#define HEADER "plugmap-trace 1\nregion addr=4G size=64M block=2M\n"
+#define OLD    "what was there before\n"
+
+/* What a replay of TRACE writes: more than a limit of 8 blocks of 512 bytes. */
+static char *wanted_log(void)
+{
+    char *wanted = NULL;
+
+    assert_true(g_file_get_contents(PLUGMAP_SOURCE_DIR "/tests/traces/qemu-vfio-4m.dma", &wanted,
+                                    NULL, NULL));
+    return wanted;
+}
+
+static void assert_content(const char *folder, const char *name, const char *wanted)
+{
+    g_autofree char *path = g_build_filename(folder, name, NULL);
+    g_autofree char *content = NULL;
+
+    assert_true(g_file_get_contents(path, &content, NULL, NULL));
+    assert_string_equal(content, wanted);
+}
+
+static unsigned count_files(const char *folder)
+{
+    g_autoptr(GDir) files = g_dir_open(folder, 0, NULL);
+    unsigned count = 0;
+
+    assert_non_null(files);
+    while (g_dir_read_name(files) != NULL)
+        count++;
+    return count;
+}
+
+static char *scratch_with_old_file(void)
+{
+    char *folder = scratch_new();
+    g_autofree char *old = scratch_file(folder, "old", OLD, -1);
+
+    return folder;
+}
+
+static void a_new_log_takes_the_place_of_the_old_one(void **state)
+{
+    g_autofree char *folder = scratch_with_old_file();
+    g_autofree char *wanted = wanted_log();
+
+    (void)state;
+    assert_int_equal(run_shell("\"$PLUGMAP\" replay --dma-log \"$1/old\" " TRACE, folder), 0);
+    assert_content(folder, "old", wanted);
+    assert_int_equal(count_files(folder), 1);
+    scratch_remove(folder);
+}
+
+/* Whoever has the old file open keeps reading it: it is replaced, not overwritten. */
+static void a_reader_of_the_old_log_keeps_it(void **state)
+{
+    g_autofree char *folder = scratch_with_old_file();
+
+    (void)state;
+    assert_int_equal(
+        run_shell("exec 3<\"$1/old\" && \"$PLUGMAP\" replay --dma-log \"$1/old\" " TRACE
+                  " && cat <&3 >\"$1/read\"",
+                  folder),
+        0);
+    assert_content(folder, "read", OLD);
+    scratch_remove(folder);
+}
+
+static void a_file_size_limit_is_an_error_that_leaves_the_old_file(void **state)
+{
+    static const char *const commands[] = {"replay --dma-log \"$1/old\" " TRACE,
+                                           "convert tests/traces/small-steps-8m.log \"$1/old\""};
+
+    (void)state;
+    for (size_t i = 0; i < G_N_ELEMENTS(commands); i++) {
+        g_autofree char *folder = scratch_with_old_file();
+        g_autofree char *line = g_strconcat("exec 2>/dev/null; ulimit -f 8; \"$PLUGMAP\" ",
+                                            commands[i], " >/dev/null", NULL);
+
+        assert_int_equal(run_shell(line, folder), 2);
+        assert_content(folder, "old", OLD);
+        assert_int_equal(count_files(folder), 1);
+        scratch_remove(folder);
+    }
+}
+
+static void a_file_size_limit_is_named(void **state)
+{
+    g_autofree char *folder = scratch_new();
+    g_autofree char *message = NULL;
+    g_autofree char *path = g_build_filename(folder, "message", NULL);
+
+    (void)state;
+    assert_int_equal(run_shell("ulimit -f 8; \"$PLUGMAP\" replay --dma-log \"$1/log\" " TRACE
+                               " >/dev/null 2>\"$1/message\"",
+                               folder),
+                     2);
+    assert_true(g_file_get_contents(path, &message, NULL, NULL));
+    scratch_remove(folder);
+    assert_non_null(strstr(message, "/log: cannot be written: File too large\n"));
+}
+
+static void a_replay_that_fails_leaves_the_old_file(void **state)
+{
+    g_autofree char *folder = scratch_with_old_file();
+    g_autofree char *trace = scratch_file(
+        folder, "trace", "plugmap-trace 1\nregion addr=4G size=1G block=4K requested=1G\n", -1);
+
+    (void)state;
+    assert_int_equal(run_shell("\"$PLUGMAP\" replay --dma-log \"$1/old\" \"$1/trace\"", folder), 2);
+    assert_content(folder, "old", OLD);
+    assert_int_equal(count_files(folder), 2);
+    scratch_remove(folder);
+}
+
+static void a_link_stays_a_link_and_its_file_is_replaced(void **state)
+{
+    g_autofree char *folder = scratch_with_old_file();
+    g_autofree char *link = g_build_filename(folder, "link", NULL);
+    g_autofree char *dangling = g_build_filename(folder, "dangling", NULL);
+    g_autofree char *wanted = wanted_log();
+
+    (void)state;
+    assert_int_equal(symlink("old", link), 0);
+    assert_int_equal(symlink("new", dangling), 0);
+    assert_int_equal(run_shell("\"$PLUGMAP\" replay --dma-log \"$1/link\" " TRACE
+                               " && \"$PLUGMAP\" replay --dma-log \"$1/dangling\" " TRACE,
+                               folder),
+                     0);
+    assert_true(g_file_test(link, G_FILE_TEST_IS_SYMLINK));
+    assert_true(g_file_test(dangling, G_FILE_TEST_IS_SYMLINK));
+    assert_content(folder, "old", wanted);
+    assert_content(folder, "new", wanted);
+    scratch_remove(folder);
+}
+
+static void who_may_read_the_old_log_may_read_the_new_one(void **state)
+{
+    g_autofree char *folder = scratch_with_old_file();
+    g_autofree char *path = g_build_filename(folder, "old", NULL);
+    struct stat info;
+
+    (void)state;
+    assert_int_equal(chmod(path, 0640), 0);
+    assert_int_equal(run_shell("\"$PLUGMAP\" replay --dma-log \"$1/old\" " TRACE, folder), 0);
+    assert_int_equal(stat(path, &info), 0);
+    assert_int_equal(info.st_mode & 07777, 0640);
+    scratch_remove(folder);
+}
+
+static void a_pipe_is_written_as_it_is(void **state)
+{
+    g_autofree char *folder = scratch_new();
+    g_autofree char *wanted = wanted_log();
+
+    (void)state;
+    assert_int_equal(run_shell("mkfifo \"$1/pipe\" && { cat \"$1/pipe\" >\"$1/read\" & } && "
+                               "\"$PLUGMAP\" replay --dma-log \"$1/pipe\" " TRACE
+                               " && wait && test -p \"$1/pipe\"",
+                               folder),
+                     0);
+    assert_content(folder, "read", wanted);
+    scratch_remove(folder);
+}
+
+/* Each would begin at the start of the file by itself. */
+static void a_log_on_standard_output_comes_before_the_report(void **state)
+{
+    g_autofree char *folder = scratch_new();
+    g_autofree char *path = g_build_filename(folder, "both", NULL);
+    g_autofree char *wanted = wanted_log();
+    g_autofree char *both = NULL;
+
+    (void)state;
+    assert_int_equal(
+        run_shell("\"$PLUGMAP\" replay --dma-log /dev/stdout " TRACE " >\"$1/both\"", folder), 0);
+    assert_true(g_file_get_contents(path, &both, NULL, NULL));
+    scratch_remove(folder);
+    assert_true(g_str_has_prefix(both, wanted));
+    assert_true(g_str_has_prefix(both + strlen(wanted), "trace "));
+}
+
+static void the_trace_itself_is_never_overwritten(void **state)
+{
+    static const char *const lines[] = {
+        "\"$PLUGMAP\" replay --dma-log \"$1/trace\" \"$1/trace\"",
+        "\"$PLUGMAP\" replay --dma-log \"$1/hard\" \"$1/trace\"",
+        "\"$PLUGMAP\" replay --dma-log \"$1/trace\" /dev/stdin <\"$1/trace\"",
+        "\"$PLUGMAP\" convert \"$1/trace\" \"$1/hard\"",
+        "\"$PLUGMAP\" convert \"$1/trace\" \"$1/soft\"",
+        "\"$PLUGMAP\" convert \"$1/trace\" >>\"$1/trace\"",
+    };
+    g_autofree char *folder = scratch_new();
+
+    (void)state;
+    assert_int_equal(run_shell("cp " TRACE " \"$1/trace\" && ln \"$1/trace\" \"$1/hard\" && "
+                               "ln -s trace \"$1/soft\"",
+                               folder),
+                     0);
+    for (size_t i = 0; i < G_N_ELEMENTS(lines); i++) {
+        assert_int_equal(run_shell(lines[i], folder), 2);
+        assert_int_equal(run_shell("cmp " TRACE " \"$1/trace\"", folder), 0);
+    }
+    assert_int_equal(count_files(folder), 3);
+    scratch_remove(folder);
+}
+
+static void the_refusal_to_overwrite_the_trace_says_what_to_do(void **state)
+{
+    g_autofree char *folder = scratch_new();
+    g_autofree char *trace = scratch_file(folder, "trace", HEADER, -1);
+    g_autofree char *wanted = g_strdup_printf(
+        "plugmap replay: %s: is the trace that is read: write to another file\n", trace);
+    g_autoptr(Run) run = run_plugmap("replay", "--dma-log", trace, trace, NULL);
+
+    (void)state;
+    scratch_remove(folder);
+    assert_int_equal(run->status, 2);
+    assert_string_equal(run->err, wanted);
+}
+
+/* --- while it runs --- */
+
+/* A replay of a trace that the test writes, with a log in the folder. */
+static pid_t start_replay(const char *folder, bool close_standard)
+{
+    g_autofree char *trace = g_build_filename(folder, "trace", NULL);
+    g_autofree char *log = g_build_filename(folder, "old", NULL);
+    pid_t child;
+
+    assert_int_equal(mkfifo(trace, 0600), 0);
+    child = fork();
+    assert_true(child >= 0);
+    if (child != 0)
+        return child;
+    for (int fd = 0; close_standard && fd <= 2; fd++)
+        close(fd);
+    execl(PLUGMAP_COMMAND, "plugmap", "replay", "--dma-log", log, trace, (char *)NULL);
+    _exit(99);
+}
+
+/* Returns when the replay has opened it, too. */
+static FILE *open_trace(const char *folder)
+{
+    g_autofree char *path = g_build_filename(folder, "trace", NULL);
+    FILE *trace = fopen(path, "we");
+
+    assert_non_null(trace);
+    return trace;
+}
+
+static void descriptors_that_are_closed_are_not_given_to_files(void **state)
+{
+    g_autofree char *folder = scratch_new();
+    pid_t child = start_replay(folder, true);
+    FILE *trace = open_trace(folder);
+    int status;
+
+    (void)state;
+    for (int fd = 0; fd <= 2; fd++) {
+        g_autofree char *path = g_strdup_printf("/proc/%d/fd/%d", (int)child, fd);
+        g_autofree char *file = g_file_read_link(path, NULL);
+
+        assert_string_equal(file, "/dev/null");
+    }
+    fclose(trace);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    scratch_remove(folder);
+}
+
+static void a_report_to_nowhere_is_an_error(void **state)
+{
+    (void)state;
+    assert_int_equal(run_shell("\"$PLUGMAP\" replay " TRACE " >&-", NULL), 2);
+    assert_int_equal(run_shell("\"$PLUGMAP\" convert " TRACE " >&-", NULL), 2);
+    assert_int_equal(run_shell("\"$PLUGMAP\" replay " TRACE " 2>&- <&-", NULL), 0);
+}
+
+/* So long that the signal comes first: it is sent as soon as there is something to leave behind. */
+static void write_long_trace(FILE *trace)
+{
+    fputs("plugmap-trace 1\nregion addr=4G size=32G block=2M\n", trace);
+    for (unsigned i = 0; i < 50000; i++)
+        fputs("plug addr=4G blocks=16384\nunplug addr=4G blocks=16384\n", trace);
+}
+
+static void a_signal_leaves_the_old_file_and_nothing_beside_it(void **state)
+{
+    g_autofree char *folder = scratch_with_old_file();
+    pid_t child = start_replay(folder, false);
+    FILE *trace = open_trace(folder);
+    pid_t gone = 0;
+    int status;
+
+    (void)state;
+    write_long_trace(trace);
+    fclose(trace);
+    while (count_files(folder) == 2 && (gone = waitpid(child, &status, WNOHANG)) == 0)
+        g_usleep(1000);
+    assert_int_equal(gone, 0);
+    assert_int_equal(kill(child, SIGTERM), 0);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFSIGNALED(status));
+    assert_int_equal(WTERMSIG(status), SIGTERM);
+    assert_content(folder, "old", OLD);
+    assert_int_equal(count_files(folder), 2);
+    scratch_remove(folder);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_new_log_takes_the_place_of_the_old_one),
+        cmocka_unit_test(a_reader_of_the_old_log_keeps_it),
+        cmocka_unit_test(a_file_size_limit_is_an_error_that_leaves_the_old_file),
+        cmocka_unit_test(a_file_size_limit_is_named),
+        cmocka_unit_test(a_replay_that_fails_leaves_the_old_file),
+        cmocka_unit_test(a_link_stays_a_link_and_its_file_is_replaced),
+        cmocka_unit_test(who_may_read_the_old_log_may_read_the_new_one),
+        cmocka_unit_test(a_pipe_is_written_as_it_is),
+        cmocka_unit_test(a_log_on_standard_output_comes_before_the_report),
+        cmocka_unit_test(the_trace_itself_is_never_overwritten),
+        cmocka_unit_test(the_refusal_to_overwrite_the_trace_says_what_to_do),
+        cmocka_unit_test(descriptors_that_are_closed_are_not_given_to_files),
+        cmocka_unit_test(a_report_to_nowhere_is_an_error),
+        cmocka_unit_test(a_signal_leaves_the_old_file_and_nothing_beside_it),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

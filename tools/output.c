@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: MIT */
+#include "tools/output.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <glib/gstdio.h>
+
+#include "base/error_text.h"
+
+#define MAX_LINKS 40 /* as many as the kernel follows */
+
+/* The temporary that a signal has to take along. */
+static char *volatile pending;
+
+static void remove_pending(int signal_number)
+{
+    if (pending != NULL)
+        unlink(pending);
+    (void)raise(signal_number);
+}
+
+/* What is ignored, as by nohup, stays ignored. */
+static void watch_signals(void)
+{
+    static const int numbers[] = {SIGHUP, SIGINT, SIGQUIT, SIGPIPE, SIGTERM};
+    const struct sigaction action = {.sa_handler = remove_pending,
+                                     .sa_flags = (int)SA_RESETHAND | SA_NODEFER};
+    struct sigaction old;
+
+    for (size_t i = 0; i < G_N_ELEMENTS(numbers); i++)
+        if (sigaction(numbers[i], NULL, &old) == 0 && old.sa_handler == SIG_DFL)
+            (void)sigaction(numbers[i], &action, NULL);
+}
+
+static bool fail_to_write(const PmOutput *output, GError **error)
+{
+    return pm_fail(error, PM_ERROR_BAD_INPUT, "%s: cannot be written: %s", output->path,
+                   g_strerror(errno));
+}
+
+static bool is_same(const struct stat *a, const struct stat *b)
+{
+    return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
+/* Terminals and sockets go both ways. */
+static bool is_input(const struct stat *info, const char *input)
+{
+    struct stat input_info;
+
+    return stat(input, &input_info) == 0 && is_same(info, &input_info) && !S_ISCHR(info->st_mode) &&
+           !S_ISSOCK(info->st_mode);
+}
+
+/* Standard output or error, if the file is theirs and they can be written; else -1. What both write
+ * lands in one file then, and nothing overwrites the other. */
+static int find_standard(const struct stat *info)
+{
+    for (int fd = STDOUT_FILENO; fd <= STDERR_FILENO; fd++) {
+        struct stat standard;
+        int flags = fcntl(fd, F_GETFL);
+
+        if (flags >= 0 && (flags & O_ACCMODE) != O_RDONLY && fstat(fd, &standard) == 0 &&
+            is_same(&standard, info))
+            return fd;
+    }
+    return -1;
+}
+
+static char *follow_links(const char *path)
+{
+    char *target = g_strdup(path);
+
+    for (int i = 0; i < MAX_LINKS; i++) {
+        g_autofree char *link = g_file_read_link(target, NULL);
+        g_autofree char *folder = NULL;
+
+        if (link == NULL)
+            break;
+        folder = g_path_get_dirname(target);
+        g_free(target);
+        target = g_path_is_absolute(link) ? g_steal_pointer(&link)
+                                          : g_build_filename(folder, link, NULL);
+    }
+    return target;
+}
+
+/* Only root can give a file to someone else. Where it stays ours, nobody else gets at it. */
+static void keep_access(int fd, const struct stat *old)
+{
+    bool has_owner = fchown(fd, old->st_uid, old->st_gid) == 0;
+
+    (void)fchmod(fd, old->st_mode & (has_owner ? 0777 : 0700));
+}
+
+/* @old: the file that is there, or NULL. */
+static int open_temporary(PmOutput *output, const struct stat *old)
+{
+    g_autofree char *folder = NULL;
+    int fd;
+
+    if (old != NULL && access(output->path, W_OK) != 0)
+        return -1;
+    output->target = follow_links(output->path);
+    folder = g_path_get_dirname(output->target);
+    output->temporary = g_build_filename(folder, ".plugmap-XXXXXX", NULL);
+    pending = output->temporary;
+    watch_signals();
+    fd = g_mkstemp_full(output->temporary, O_WRONLY | O_CLOEXEC, 0666);
+    if (fd < 0) {
+        pending = NULL;
+        g_clear_pointer(&output->temporary, g_free);
+    } else if (old != NULL) {
+        keep_access(fd, old);
+    }
+    return fd;
+}
+
+static int open_path(PmOutput *output, const struct stat *info)
+{
+    int standard = info != NULL ? find_standard(info) : -1;
+
+    if (standard >= 0)
+        return fcntl(standard, F_DUPFD_CLOEXEC, 0);
+    if (info == NULL || S_ISREG(info->st_mode))
+        return open_temporary(output, info);
+    return open(output->path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
+}
+
+bool pm_output_open(PmOutput *output, const char *path, const char *input, GError **error)
+{
+    struct stat info;
+    bool exists = (path != NULL ? stat(path, &info) : fstat(STDOUT_FILENO, &info)) == 0;
+    int fd;
+
+    *output = (PmOutput){.path = g_strdup(path != NULL ? path : "standard output")};
+    if (!exists && (errno != ENOENT || path == NULL || *path == '\0'))
+        return fail_to_write(output, error);
+    if (exists && is_input(&info, input))
+        return pm_fail(error, PM_ERROR_BAD_INPUT,
+                       "%s: is the trace that is read: write to another file", output->path);
+    fd = path != NULL ? open_path(output, exists ? &info : NULL)
+                      : fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 0);
+    output->stream = fd >= 0 ? fdopen(fd, "w") : NULL;
+    return output->stream != NULL || fail_to_write(output, error);
+}
+
+bool pm_output_finish(PmOutput *output, GError **error)
+{
+    bool written = fflush(output->stream) == 0 && ferror(output->stream) == 0;
+
+    if (written)
+        written = fclose(g_steal_pointer(&output->stream)) == 0;
+    if (written && output->temporary != NULL)
+        written = rename(output->temporary, output->target) == 0;
+    if (!written)
+        return fail_to_write(output, error);
+    pending = NULL;
+    g_clear_pointer(&output->temporary, g_free);
+    return true;
+}
+
+void pm_output_clear(PmOutput *output)
+{
+    if (output->stream != NULL)
+        fclose(output->stream);
+    if (output->temporary != NULL) {
+        g_unlink(output->temporary);
+        pending = NULL;
+    }
+    g_free(output->temporary);
+    g_free(output->target);
+    g_free(output->path);
+    *output = (PmOutput){0};
+}
