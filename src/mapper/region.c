@@ -141,12 +141,9 @@ static bool follow(PmRegion *region, GError **error)
 
 bool pm_region_map(PmRegion *region, GError **error)
 {
-    uint64_t size = pm_ram_get_size(region->ram);
-
     if (region->manager != NULL)
         return follow(region, error);
-    return pm_iommu_claim_check_room(region->claim, size, error) &&
-           populate(region, 0, size, error);
+    return populate(region, 0, pm_ram_get_size(region->ram), error);
 }
 
 bool pm_region_release(PmRegion *region, GError **error)

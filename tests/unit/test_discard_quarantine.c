@@ -121,6 +121,30 @@ static void a_listener_that_says_it_is_lost_is_quarantined_at_once(void **state)
     }
 }
 
+static void a_listener_that_loses_everything_puts_each_run_into_quarantine(void **state)
+{
+    Fixture fixture;
+    uint64_t offset = 0;
+    uint64_t size = 0;
+
+    (void)state;
+    fixture_init(&fixture);
+    add(&fixture, 0, &all_ops, 0, N_BLOCKS);
+    assert_true(plug(&fixture, 1, 2));
+    assert_true(plug(&fixture, 5, 1));
+    assert_true(plug(&fixture, 8, 3));
+    fail_next(&fixture, 0, 1, PM_ERROR_UNMAP_MISMATCH);
+    assert_false(pm_discard_manager_discard_all(fixture.manager, NULL));
+    assert_int_equal(pm_discard_manager_get_quarantined(fixture.manager), 6 * BLOCK);
+    for (unsigned i = 0; i < 3; i++)
+        assert_true(pm_discard_manager_next_quarantined(fixture.manager, offset + size, &offset,
+                                                        &size, NULL, NULL));
+    assert_int_equal(offset, 8 * BLOCK);
+    assert_int_equal(size, 3 * BLOCK);
+    reset(&fixture);
+    fixture_clear(&fixture);
+}
+
 static void only_what_the_listener_saw_comes_into_quarantine(void **state)
 {
     Fixture fixture;
@@ -412,6 +436,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_redo_that_fails_leaves_blocks_populated_and_in_quarantine),
         cmocka_unit_test(a_listener_that_says_it_is_lost_is_quarantined_at_once),
+        cmocka_unit_test(a_listener_that_loses_everything_puts_each_run_into_quarantine),
         cmocka_unit_test(only_what_the_listener_saw_comes_into_quarantine),
         cmocka_unit_test(nobody_can_register_over_populated_blocks_in_quarantine),
         cmocka_unit_test(discarded_blocks_in_quarantine_are_not_told_to_a_new_listener),
