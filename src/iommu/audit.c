@@ -23,7 +23,7 @@ static bool fail_border(const PmIommuClaim *claim, const PmIommuRun *run, GError
 
 static bool audit_runs(PmIommuClaim *claim, Sums *sums, GError **error)
 {
-    uint64_t at = claim->iova;
+    uint64_t at = 0; /* what lies before the claim is as wrong as what lies behind it */
     PmIommuRun run;
 
     while (pm_ledger_next_run(claim->ledger, at, &run)) {

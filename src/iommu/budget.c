@@ -114,6 +114,22 @@ bool pm_budget_check_locked(const PmIommuClaim *claim, uint64_t n_blocks, GError
                                 error);
 }
 
+/* The kernel knows nothing of reservations: where others have some left, what it would give has to
+ * be enough for these, too. Else it decides itself, which takes no question. */
+bool pm_budget_check_map(const PmIommuClaim *claim, uint64_t n_blocks, GError **error)
+{
+    uint64_t n_now = pm_ledger_n_blocks(claim->ledger);
+    uint64_t own = (committed(claim, n_now) - n_now) * claim->block_size;
+    PmKernelLocked sums;
+
+    if (!pm_budget_check_mappings(claim, n_blocks, error))
+        return false;
+    if (growth(claim, n_blocks) == 0)
+        return true;
+    sums = read_sums(claim->iommu);
+    return sums.committed - sums.mapped == own || pm_budget_check_locked(claim, n_blocks, error);
+}
+
 /* The kernel's numbers are nobody's yet; if they cannot be read, the audit will say so. */
 void pm_budget_open(PmIommu *iommu)
 {

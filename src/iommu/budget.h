@@ -23,6 +23,10 @@ bool pm_budget_check_mappings(const PmIommuClaim *claim, uint64_t n_blocks, GErr
  */
 bool pm_budget_check_locked(const PmIommuClaim *claim, uint64_t n_blocks, GError **error);
 
+/* Whether @n_blocks more can be mapped now without taking what others have reserved. Errors: those
+ * of both. */
+bool pm_budget_check_map(const PmIommuClaim *claim, uint64_t n_blocks, GError **error);
+
 /* An address space of @kernel is opened: if it is the first, notes what is locked so far. */
 void pm_budget_open(PmIommu *iommu);
 void pm_budget_close(PmIommu *iommu);

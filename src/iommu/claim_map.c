@@ -81,19 +81,18 @@ bool pm_iommu_claim_check_room(PmIommuClaim *claim, uint64_t size, GError **erro
 static PmIommuRequest make_request(const PmIommuClaim *claim, uint64_t offset, uint64_t size,
                                    uint64_t ram_offset, PmIommuAccess access)
 {
-    PmIommuRequest request = {
+    uint64_t file_offset = 0;
+    int fd = pm_ram_get_fd(claim->ram, &file_offset);
+
+    return (PmIommuRequest){
         .iova = claim->iova + offset,
         .host = (uintptr_t)pm_ram_get_host(claim->ram) + ram_offset,
         .block_size = claim->block_size,
         .n_blocks = size / claim->block_size,
         .access = access,
-        .fd = pm_ram_get_fd(claim->ram, &request.file_offset),
+        .fd = pm_ram_is_shared(claim->ram) ? fd : -1,
+        .file_offset = file_offset + ram_offset,
     };
-
-    request.file_offset += ram_offset;
-    if (!pm_ram_is_shared(claim->ram))
-        request.fd = -1;
-    return request;
 }
 
 static bool check_memory(const PmIommuClaim *claim, const PmIommuRequest *request, uint64_t size,
@@ -193,7 +192,7 @@ static bool map_blocks(PmIommuClaim *claim, const PmIommuRequest *request, uint6
 
     if (!check_owned(claim, error) ||
         !check_unmapped(claim, request->iova, request->iova + (size - 1), error) ||
-        !pm_budget_check_mappings(claim, request->n_blocks, error) || !reserve(claim, error))
+        !pm_budget_check_map(claim, request->n_blocks, error) || !reserve(claim, error))
         return false;
     result = claim->iommu->ops->map(claim->iommu, request, &n_mapped);
     if (result == 0) {

@@ -46,6 +46,27 @@ unsigned long backend_unmap_request(void)
     return backend_is_iommufd() ? IOMMU_IOAS_UNMAP : VFIO_IOMMU_UNMAP_DMA;
 }
 
+bool backend_is_probe(unsigned long request, const void *argument)
+{
+    const struct iommu_ioas_map *iommufd = argument;
+    const struct vfio_iommu_type1_dma_map *type1 = argument;
+
+    if (request != backend_map_request())
+        return false;
+    return backend_is_iommufd() ? iommufd->user_va == 1 : type1->vaddr == -type1->size;
+}
+
+void backend_set_unmapped(void *argument, uint64_t n_bytes)
+{
+    struct iommu_ioas_unmap *iommufd = argument;
+    struct vfio_iommu_type1_dma_unmap *type1 = argument;
+
+    if (backend_is_iommufd())
+        iommufd->length = n_bytes;
+    else
+        type1->size = n_bytes;
+}
+
 void backend_add_to_unmapped(void *argument, uint64_t n_bytes)
 {
     struct iommu_ioas_unmap *iommufd = argument;

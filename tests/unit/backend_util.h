@@ -31,6 +31,12 @@ uint64_t backend_get_pinned(PmKernel *fake);
 unsigned long backend_map_request(void);
 unsigned long backend_unmap_request(void);
 
+/* Whether this is a MAP that cannot succeed, by which a back end asks what is mapped. */
+bool backend_is_probe(unsigned long request, const void *argument);
+
+/* Sets the size that the kernel says it has unmapped. */
+void backend_set_unmapped(void *argument, uint64_t n_bytes);
+
 /* Adds to the size that the kernel says it has unmapped. */
 void backend_add_to_unmapped(void *argument, uint64_t n_bytes);
 

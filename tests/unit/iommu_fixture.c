@@ -77,8 +77,11 @@ static int hooked_ioctl(PmKernel *kernel, int fd, unsigned long request, void *a
     HookedKernel *hooked = (HookedKernel *)kernel;
     int result;
 
+    hooked->n_probes += backend_is_probe(request, argument);
     if (hooked->request == request)
         return hooked->result;
+    if (hooked->answer != NULL && hooked->answer(request, argument, &result))
+        return result;
     if (request == VFIO_DEVICE_ATTACH_IOMMUFD_PT && belongs_to_another(hooked, fd, argument))
         return -EINVAL;
     result = hooked->next->ops->ioctl(hooked->next, fd, request, argument);
@@ -86,10 +89,10 @@ static int hooked_ioctl(PmKernel *kernel, int fd, unsigned long request, void *a
         count(hooked, request, argument);
     if (request == backend_unmap_request())
         backend_add_to_unmapped(argument, hooked->unmap_size_added);
-    if (request == IOMMU_IOAS_ALLOC && result == 0) {
-        hooked->iommufd = fd;
+    if (request == IOMMU_IOAS_ALLOC && result == 0)
         hooked->ioas = ((const struct iommu_ioas_alloc *)argument)->out_ioas_id;
-    }
+    if ((request == IOMMU_IOAS_ALLOC || request == VFIO_SET_IOMMU) && result == 0)
+        hooked->opened = fd;
     if (hooked->change != NULL && result == 0)
         hooked->change(request, argument);
     if (hooked->last_iova != 0 && result == 0)
@@ -106,7 +109,13 @@ static int hooked_lock_limit(PmKernel *kernel, PmLockedMemory *locked)
 
 static int hooked_locked_memory(PmKernel *kernel, PmLockedMemory *locked)
 {
-    return next_of(kernel)->ops->locked_memory(next_of(kernel), locked);
+    HookedKernel *hooked = (HookedKernel *)kernel;
+    int result = hooked->next->ops->locked_memory(hooked->next, locked);
+
+    hooked->n_locked_queries++;
+    locked->used += hooked->locked_by_others;
+    locked->pinned += hooked->locked_by_others;
+    return hooked->locked_result != 0 ? hooked->locked_result : result;
 }
 
 static void hooked_free(PmKernel *kernel G_GNUC_UNUSED)
@@ -199,6 +208,42 @@ bool fixture_unmap(IommuFixture *fixture, uint64_t first, uint64_t count, GError
     return pm_iommu_claim_unmap(fixture->claim, first * BLOCK, count * BLOCK, error);
 }
 
+void fixture_map_secretly(IommuFixture *fixture, uint64_t iova, uint64_t size)
+{
+    struct iommu_ioas_map iommufd = {
+        .size = sizeof iommufd,
+        .flags = IOMMU_IOAS_MAP_FIXED_IOVA | IOMMU_IOAS_MAP_READABLE,
+        .ioas_id = fixture->hooked.ioas,
+        .user_va = (uintptr_t)fixture->memory,
+        .length = size,
+        .iova = iova,
+    };
+    struct vfio_iommu_type1_dma_map type1 = {
+        .argsz = sizeof type1,
+        .flags = VFIO_DMA_MAP_FLAG_READ,
+        .vaddr = (uintptr_t)fixture->memory,
+        .iova = iova,
+        .size = size,
+    };
+    void *argument = backend_is_iommufd() ? (void *)&iommufd : (void *)&type1;
+
+    assert_int_equal(fixture->kernel->ops->ioctl(fixture->kernel, fixture->hooked.opened,
+                                                 backend_map_request(), argument),
+                     0);
+}
+
+void fixture_unmap_secretly(IommuFixture *fixture, uint64_t iova, uint64_t size)
+{
+    struct iommu_ioas_unmap iommufd = {
+        .size = sizeof iommufd, .ioas_id = fixture->hooked.ioas, .iova = iova, .length = size};
+    struct vfio_iommu_type1_dma_unmap type1 = {.argsz = sizeof type1, .iova = iova, .size = size};
+    void *argument = backend_is_iommufd() ? (void *)&iommufd : (void *)&type1;
+
+    assert_int_equal(fixture->kernel->ops->ioctl(fixture->kernel, fixture->hooked.opened,
+                                                 backend_unmap_request(), argument),
+                     0);
+}
+
 void assert_mapped(IommuFixture *fixture, uint64_t count)
 {
     assert_int_equal(pm_iommu_get_n_mappings(fixture->iommu), count);
@@ -215,6 +260,27 @@ void assert_run(IommuFixture *fixture, uint64_t from, uint64_t first, uint64_t c
     assert_int_equal(run.iova, BASE + first * BLOCK);
     assert_int_equal(run.block_size, BLOCK);
     assert_int_equal(run.n_blocks, count);
+}
+
+void assert_unknown(IommuFixture *fixture, uint64_t first, uint64_t count, const char *words)
+{
+    uint64_t offset = 0;
+    uint64_t size = 0;
+    g_autofree char *reason = NULL;
+
+    assert_true(pm_iommu_claim_next_unknown(fixture->claim, 0, &offset, &size, &reason));
+    assert_int_equal(offset, first * BLOCK);
+    assert_int_equal(size, count * BLOCK);
+    if (strstr(reason, words) == NULL)
+        fail_msg("«%s»; expected «%s»", reason, words);
+}
+
+void assert_all_known(IommuFixture *fixture)
+{
+    uint64_t offset;
+    uint64_t size;
+
+    assert_false(pm_iommu_claim_next_unknown(fixture->claim, 0, &offset, &size, NULL));
 }
 
 void assert_error(GError **error, PmError code, const char *words)

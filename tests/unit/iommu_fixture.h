@@ -23,17 +23,23 @@ typedef struct {
     int open_result;           /* what opening it gives instead */
     uint64_t unmap_size_added; /* to what UNMAP returns as size */
     uint64_t last_iova;        /* the last valid I/O address, of two ranges; 0: as it is */
+    uint64_t locked_by_others; /* what the kernel counts beside what it has mapped */
+    int locked_result;         /* of asking for that */
+    unsigned n_locked_queries; /* set */
     bool hide_capabilities;    /* GET_INFO has none, as before Linux 5.4 */
     bool apart;                /* devices cannot use each other's page tables */
     int owners[64];            /* of page tables: the first device's file */
     int n_objects;             /* IOASes and page tables that were made, and not destroyed */
     int n_attached;            /* devices by their own files */
     int n_tracking;            /* page tables that were started to track, and not stopped */
+    /* Answers a call in the kernel's place, and says whether it has; NULL: nothing does. */
+    bool (*answer)(unsigned long request, void *argument, int *result);
     /* Changes a good answer; NULL: nothing does. */
     void (*change)(unsigned long request, void *argument);
     int held_fd; /* closing it lets nothing go: its registers are mapped; 0: none */
-    int iommufd; /* set: where an I/O address space has been made, and its number */
+    int opened;  /* set: the iommufd or container that an I/O address space has been made in */
     uint32_t ioas;
+    unsigned n_probes; /* set: MAPs that cannot succeed, by which a back end asks what is there */
 } HookedKernel;
 
 /* On the stack; takes no reference. */
@@ -68,11 +74,21 @@ PmIommuClaim *fixture_claim(IommuFixture *fixture, uint64_t iova, uint64_t size,
 bool fixture_map(IommuFixture *fixture, uint64_t first, uint64_t count, GError **error);
 bool fixture_unmap(IommuFixture *fixture, uint64_t first, uint64_t count, GError **error);
 
+/* Maps the fixture's memory as somebody else would who has the kernel's descriptor. */
+void fixture_map_secretly(IommuFixture *fixture, uint64_t iova, uint64_t size);
+void fixture_unmap_secretly(IommuFixture *fixture, uint64_t iova, uint64_t size);
+
 /* Kernel and ledger both have so many mappings of BLOCK bytes. */
 void assert_mapped(IommuFixture *fixture, uint64_t count);
 
 /* The ledger's run at or behind block @from. */
 void assert_run(IommuFixture *fixture, uint64_t from, uint64_t first, uint64_t count);
+
+/* The claim's first run of unknown blocks is this, and its reason has these words. */
+void assert_unknown(IommuFixture *fixture, uint64_t first, uint64_t count, const char *words);
+
+/* The claim has no unknown block. */
+void assert_all_known(IommuFixture *fixture);
 
 /* @error has this code, and its message these words; cleared. */
 void assert_error(GError **error, PmError code, const char *words);

@@ -68,7 +68,7 @@ static void the_file_that_is_only_looked_for_is_closed_on_exec(void **state)
     PmKernel kernel;
 
     (void)state;
-    pm_kernel_init(&kernel, &ops);
+    pm_kernel_init(&kernel, &ops, NULL);
     assert_int_equal(pm_iommu_choose_backend(&kernel, DEVICE, "/nowhere", NULL), PM_IOMMU_TYPE1);
 }
 

@@ -3,23 +3,20 @@
  * memory stay as they are. The kernel counts in memory that both share. */
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "backend_util.h"
-#include "base/process.h"
+#include "fork_util.h"
 #include "stack_util.h"
 #include "vfio/region.h"
 
 #define GROUP     1
 #define N_PLUGGED 4
+#define N_MAPPED  (N_PLUGGED + 1)
 #define PAGE      UINT64_C(4096)
 #define BYTE      0x5a
 #define FREE_IOVA (UINT64_C(1) << 20)
@@ -43,6 +40,8 @@ typedef struct {
     PmRam *ram;
     PmVirtioMem *device;
     PmMapper *mapper;
+    PmRam *page;
+    PmIommuClaim *claim; /* of two pages, the first mapped */
 } World;
 
 /* --- the kernel --- */
@@ -155,6 +154,19 @@ static bool request(World *world, uint16_t type, unsigned first, uint16_t n_bloc
                                 error);
 }
 
+static PmIommuClaim *claim_pages(PmIommu *iommu, PmRam *ram, uint64_t n_pages)
+{
+    const PmIommuClaimConfig config = {
+        .owner = "the test",
+        .ram = ram,
+        .iova = FREE_IOVA,
+        .size = n_pages * PAGE,
+        .block_size = PAGE,
+    };
+
+    return pm_iommu_claim_new(iommu, &config, NULL);
+}
+
 static int make_world(void **state)
 {
     World *world = g_new0(World, 1);
@@ -165,7 +177,7 @@ static int make_world(void **state)
     *state = world;
     world->fake = backend_fake_new(NULL, NULL);
     world->kernel = (CountingKernel){.next = world->fake, .shared = make_shared()};
-    pm_kernel_init(&world->kernel.parent, &counting_ops, NULL);
+    pm_kernel_init(&world->kernel.parent, &counting_ops, world->fake);
     world->iommu = backend_open(&world->kernel.parent, 0, NULL);
     world->ram = pm_ram_new(PM_RAM_MEMFD, STACK_N_BLOCKS * STACK_BLOCK, STACK_BLOCK, NULL);
     config.ram = world->ram;
@@ -174,6 +186,9 @@ static int make_world(void **state)
     assert_true(pm_mapper_add_managed(world->mapper, STACK_ADDRESS,
                                       pm_virtio_mem_get_manager(world->device), 0, NULL));
     assert_true(request(world, VIRTIO_MEM_REQ_PLUG, 0, N_PLUGGED, NULL));
+    world->page = pm_ram_new(PM_RAM_ANONYMOUS, PAGE, 0, NULL);
+    world->claim = claim_pages(world->iommu, world->page, 2);
+    assert_true(pm_iommu_claim_map(world->claim, 0, PAGE, 0, PM_IOMMU_READ_WRITE, NULL));
     memset(pm_ram_get_host(world->ram), BYTE, N_PLUGGED * STACK_BLOCK);
     return 0;
 }
@@ -182,6 +197,8 @@ static int drop_world(void **state)
 {
     World *world = *state;
 
+    pm_iommu_claim_unref(world->claim);
+    pm_ram_unref(world->page);
     pm_mapper_free(world->mapper);
     pm_virtio_mem_free(world->device);
     pm_iommu_unref(world->iommu);
@@ -210,145 +227,55 @@ static void assert_unchanged(World *world)
     PmMapperAudit audit;
 
     assert_content(world);
-    assert_int_equal(pm_fake_kernel_get_n_mappings(world->fake, GROUP), N_PLUGGED);
+    assert_int_equal(pm_fake_kernel_get_n_mappings(world->fake, GROUP), N_MAPPED);
+    assert_true(pm_iommu_audit(world->iommu, PM_IOMMU_AUDIT_SOLE_LOCKER, NULL));
     assert_int_equal(pm_virtio_mem_get_plugged_size(world->device), N_PLUGGED * STACK_BLOCK);
     assert_true(pm_mapper_audit(world->mapper, &audit, NULL));
 }
 
 /* --- children --- */
 
-/* As a program may do that does not want fork()'s handlers. */
-static pid_t clone_raw(void)
-{
-    return (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
-}
-
-static pid_t (*const ways_to_fork[])(void) = {
-    fork,
-/* The thread sanitizer lives on only in children that come by fork(). */
-#ifndef __SANITIZE_THREAD__
-    _Fork,
-    clone_raw,
-#endif
-};
-
 typedef bool (*Body)(World *world);
 
-/* What a child does has to be told by its exit status: cmocka would go on with the next test. */
-static void assert_child(pid_t (*make_child)(void), Body body, World *world)
-{
-    int status;
-    pid_t child = make_child();
+static Body child_body;
 
-    assert_true(child >= 0);
-    if (child == 0)
-        _exit(body(world) ? 0 : 1);
-    assert_int_equal(waitpid(child, &status, 0), child);
-    assert_true(WIFEXITED(status));
-    assert_int_equal(WEXITSTATUS(status), 0);
+static bool run_body(void *world)
+{
+    return child_body(world);
 }
 
 /* Nothing of the parent's changes with what a child does, and the kernel is not called. */
 static void check_children(World *world, Body body)
 {
-    unsigned n_calls = world->kernel.shared->n_calls;
+    child_body = body;
+    for (unsigned i = 0; i < n_ways_to_fork; i++) {
+        unsigned n_calls = world->kernel.shared->n_calls;
 
-    for (size_t i = 0; i < G_N_ELEMENTS(ways_to_fork); i++) {
-        assert_child(ways_to_fork[i], body, world);
+        assert_child(ways_to_fork[i], run_body, world);
         assert_int_equal(world->kernel.shared->n_calls, n_calls);
         assert_unchanged(world);
     }
 }
 
-/* Takes @error. */
-static bool is_refused(bool done, GError *error)
-{
-    bool refused = !done && g_error_matches(error, PM_ERROR, PM_ERROR_PERMISSION) &&
-                   strstr(error->message, "forked") != NULL;
-
-    if (!refused)
-        fprintf(stderr, "not refused as it should be: %s\n", error != NULL ? error->message : "");
-    g_clear_error(&error);
-    return refused;
-}
-
-/* --- the process's token --- */
-
-static void *ask_token(void *user_data)
-{
-    *(uint64_t *)user_data = pm_process_token();
-    return NULL;
-}
-
-static void token_is_the_same_in_all_threads(void **state)
-{
-    pthread_t threads[4];
-    uint64_t tokens[G_N_ELEMENTS(threads)];
-
-    (void)state;
-    for (size_t i = 0; i < G_N_ELEMENTS(threads); i++)
-        assert_int_equal(pthread_create(&threads[i], NULL, ask_token, &tokens[i]), 0);
-    for (size_t i = 0; i < G_N_ELEMENTS(threads); i++)
-        assert_int_equal(pthread_join(threads[i], NULL), 0);
-    for (size_t i = 0; i < G_N_ELEMENTS(threads); i++)
-        assert_int_equal(tokens[i], pm_process_token());
-    assert_int_not_equal(tokens[0], 0);
-}
-
-static uint64_t older_tokens[2];
-
-static bool token_is_new(World *world)
-{
-    uint64_t token = pm_process_token();
-
-    (void)world;
-    return token != 0 && token != older_tokens[0] && token != older_tokens[1] &&
-           token == pm_process_token();
-}
-
-static bool token_is_new_in_a_grandchild_too(World *world)
-{
-    bool is_new = token_is_new(world);
-    int status;
-    pid_t child;
-
-    older_tokens[1] = pm_process_token();
-    child = fork();
-    if (child == 0)
-        _exit(token_is_new(world) ? 0 : 1);
-    return is_new && waitpid(child, &status, 0) == child && status == 0;
-}
-
-static void token_is_another_in_every_child(void **state)
-{
-    (void)state;
-    older_tokens[0] = pm_process_token();
-    for (size_t i = 0; i < G_N_ELEMENTS(ways_to_fork); i++)
-        assert_child(ways_to_fork[i], token_is_new_in_a_grandchild_too, NULL);
-    assert_int_equal(pm_process_token(), older_tokens[0]);
-}
-
 /* --- children that free --- */
+
+static bool free_iommu(World *world)
+{
+    pm_iommu_claim_unref(world->claim);
+    pm_mapper_free(world->mapper);
+    pm_iommu_unref(world->iommu);
+    return pm_fake_kernel_get_n_open(world->fake) == 0;
+}
+
+static void child_that_frees_an_address_space_ends_no_mapping(void **state)
+{
+    check_children(*state, free_iommu);
+}
 
 static void count_message(GLogLevelFlags level G_GNUC_UNUSED, const char *message G_GNUC_UNUSED,
                           void *user_data)
 {
     (*(unsigned *)user_data)++;
-}
-
-static bool free_iommu(World *world)
-{
-    unsigned n_messages = 0;
-
-    pm_mapper_free(world->mapper);
-    pm_log_set_func(count_message, &n_messages);
-    pm_iommu_unref(world->iommu);
-    return n_messages == 0 && pm_fake_kernel_get_n_open(world->fake) == 0;
-}
-
-static void child_that_frees_an_address_space_ends_no_mapping_and_says_nothing(void **state)
-{
-    check_children(*state, free_iommu);
 }
 
 static bool free_device(World *world)
@@ -399,8 +326,34 @@ static void child_that_frees_ram_only_closes_its_file(void **state)
     check_children(*state, free_ram);
 }
 
+static bool release_claim(World *world)
+{
+    bool released = pm_iommu_claim_release(world->claim, NULL);
+
+    pm_iommu_claim_unref(world->claim);
+    return released;
+}
+
+static void child_that_releases_a_claim_unmaps_nothing(void **state)
+{
+    check_children(*state, release_claim);
+}
+
+static bool abandon_claim(World *world)
+{
+    pm_iommu_claim_abandon(world->claim);
+    return pm_iommu_settle(world->iommu, NULL);
+}
+
+static void child_that_abandons_a_claim_unmaps_nothing(void **state)
+{
+    check_children(*state, abandon_claim);
+}
+
 static bool free_all(World *world)
 {
+    pm_iommu_claim_unref(world->claim);
+    pm_ram_unref(world->page);
     pm_mapper_free(world->mapper);
     pm_virtio_mem_free(world->device);
     pm_iommu_unref(world->iommu);
@@ -419,10 +372,9 @@ static void child_that_frees_all_changes_nothing(void **state)
 static bool try_to_map(World *world)
 {
     GError *error = NULL;
-    bool mapped = pm_iommu_map(world->iommu, FREE_IOVA, world->kernel.shared->registers, PAGE, 1,
-                               PM_IOMMU_READ_WRITE, &error);
+    bool mapped = pm_iommu_claim_map(world->claim, PAGE, PAGE, 0, PM_IOMMU_READ_WRITE, &error);
 
-    return is_refused(mapped, error) && pm_iommu_get_n_mappings(world->iommu) == N_PLUGGED;
+    return is_refused(mapped, error) && pm_iommu_get_n_mappings(world->iommu) == N_MAPPED;
 }
 
 static void child_cannot_map(void **state)
@@ -432,19 +384,27 @@ static void child_cannot_map(void **state)
 
 static bool try_to_unmap(World *world)
 {
-    GError *errors[3] = {NULL};
-    bool unmapped = pm_iommu_unmap(world->iommu, STACK_ADDRESS, STACK_BLOCK, &errors[0]);
-    bool purged = pm_iommu_purge(world->iommu, STACK_ADDRESS, STACK_BLOCK, &errors[1]);
-    bool unmapped_all = pm_iommu_unmap_all(world->iommu, &errors[2]);
+    GError *error = NULL;
+    bool unmapped = pm_iommu_claim_unmap(world->claim, 0, PAGE, &error);
 
-    return is_refused(unmapped, errors[0]) && is_refused(purged, errors[1]) &&
-           is_refused(unmapped_all, errors[2]) &&
-           pm_iommu_get_n_mappings(world->iommu) == N_PLUGGED;
+    return is_refused(unmapped, error) && pm_iommu_get_n_mappings(world->iommu) == N_MAPPED;
 }
 
 static void child_cannot_unmap(void **state)
 {
     check_children(*state, try_to_unmap);
+}
+
+/* The claim is nothing that it has mapped. */
+static bool purge_claim(World *world)
+{
+    return pm_iommu_claim_purge(world->claim, NULL) &&
+           pm_iommu_get_n_mappings(world->iommu) == N_PLUGGED;
+}
+
+static void child_that_purges_a_claim_unmaps_nothing(void **state)
+{
+    check_children(*state, purge_claim);
 }
 
 static bool try_requests(World *world)
@@ -498,9 +458,15 @@ static bool open_one_of_its_own(World *world)
 {
     PmKernel *kernel = backend_fake_new(NULL, NULL);
     PmIommu *iommu = backend_open(kernel, 0, NULL);
-    bool mapped = pm_iommu_map(iommu, FREE_IOVA, world->kernel.shared->registers, PAGE, 1,
-                               PM_IOMMU_READ_WRITE, NULL);
+    PmRam *ram = pm_ram_new(PM_RAM_ANONYMOUS, PAGE, 0, NULL);
+    PmIommuClaim *claim = claim_pages(iommu, ram, 1);
+    bool mapped = claim != NULL &&
+                  pm_iommu_claim_map(claim, 0, PAGE, 0, PM_IOMMU_READ_WRITE, NULL) &&
+                  pm_iommu_audit(iommu, PM_IOMMU_AUDIT_SOLE_LOCKER, NULL);
 
+    (void)world;
+    pm_iommu_claim_unref(claim);
+    pm_ram_unref(ram);
     pm_iommu_unref(iommu);
     pm_kernel_unref(kernel);
     return mapped;
@@ -533,100 +499,26 @@ static void child_does_not_reach_the_registers_of_its_parent(void **state)
     check_children(*state, try_registers);
 }
 
-/* --- memory --- */
-
-static bool has_no_memory_at(const PmRam *ram)
-{
-    uint64_t first = (uintptr_t)pm_ram_get_host(ram);
-    uint64_t end = first + pm_ram_get_size(ram);
-    FILE *maps = fopen("/proc/self/maps", "re");
-    unsigned long from;
-    unsigned long to;
-    char line[4096];
-    bool found = false;
-
-    if (maps == NULL)
-        return false;
-    while (fgets(line, sizeof line, maps) != NULL)
-        found = found || sscanf(line, "%lx-%lx", &from, &to) != 2 || (from < end && to > first);
-    (void)fclose(maps);
-    return !found;
-}
-
-static PmRam *some_ram;
-
-static bool has_no_ram(World *world)
-{
-    (void)world;
-    return has_no_memory_at(some_ram);
-}
-
-static void memory_is_not_copied_into_a_child(void **state)
-{
-    static const PmRamKind kinds[] = {PM_RAM_ANONYMOUS, PM_RAM_MEMFD, PM_RAM_HUGETLB_2M};
-
-    (void)state;
-    for (size_t i = 0; i < G_N_ELEMENTS(kinds); i++) {
-        some_ram = pm_ram_new(kinds[i], 4 * PM_MIB, 2 * PM_MIB, NULL);
-        /* A host may have no hugetlb pages at all. */
-        if (some_ram == NULL)
-            continue;
-        assert_false(has_no_memory_at(some_ram));
-        for (size_t j = 0; j < G_N_ELEMENTS(ways_to_fork); j++)
-            assert_child(ways_to_fork[j], has_no_ram, NULL);
-        pm_ram_unref(some_ram);
-    }
-}
-
-static bool try_to_discard_some_ram(World *world)
-{
-    GError *error = NULL;
-    bool discarded = pm_ram_discard(some_ram, 0, PM_MIB, &error);
-
-    (void)world;
-    pm_ram_unref(some_ram);
-    return is_refused(discarded, error);
-}
-
-/* Which a child has, unless the caller sees to it that it does not. */
-static void child_does_not_discard_memory_that_its_parent_has_adopted(void **state)
-{
-    PmRamAdoption adoption = {.size = PM_MIB, .shared = true};
-
-    (void)state;
-    adoption.host = mmap(NULL, PM_MIB, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    assert_ptr_not_equal(adoption.host, MAP_FAILED);
-    memset(adoption.host, BYTE, PM_MIB);
-    some_ram = pm_ram_adopt(&adoption, NULL);
-    for (size_t i = 0; i < G_N_ELEMENTS(ways_to_fork); i++) {
-        assert_child(ways_to_fork[i], try_to_discard_some_ram, NULL);
-        assert_int_equal(((char *)adoption.host)[PM_MIB - 1], BYTE);
-    }
-    pm_ram_unref(some_ram);
-    (void)munmap(adoption.host, PM_MIB);
-}
-
 #define WORLD_TEST(name) cmocka_unit_test_setup_teardown(name, make_world, drop_world)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(token_is_the_same_in_all_threads),
-        cmocka_unit_test(token_is_another_in_every_child),
-        WORLD_TEST(child_that_frees_an_address_space_ends_no_mapping_and_says_nothing),
+        WORLD_TEST(child_that_frees_an_address_space_ends_no_mapping),
         WORLD_TEST(child_that_frees_a_device_discards_nothing_and_says_nothing),
         WORLD_TEST(child_that_frees_a_mapper_unmaps_nothing),
         WORLD_TEST(child_that_frees_ram_only_closes_its_file),
+        WORLD_TEST(child_that_releases_a_claim_unmaps_nothing),
+        WORLD_TEST(child_that_abandons_a_claim_unmaps_nothing),
         WORLD_TEST(child_that_frees_all_changes_nothing),
         WORLD_TEST(child_cannot_map),
         WORLD_TEST(child_cannot_unmap),
+        WORLD_TEST(child_that_purges_a_claim_unmaps_nothing),
         WORLD_TEST(child_cannot_plug_or_unplug),
         WORLD_TEST(child_can_neither_discard_nor_populate),
         WORLD_TEST(child_opens_nothing_with_the_kernel_of_its_parent),
         WORLD_TEST(child_can_have_an_address_space_of_its_own),
         WORLD_TEST(child_does_not_reach_the_registers_of_its_parent),
-        cmocka_unit_test(memory_is_not_copied_into_a_child),
-        cmocka_unit_test(child_does_not_discard_memory_that_its_parent_has_adopted),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -15,7 +15,7 @@
 #include <plugmap/size.h>
 
 #define N_PAGES 4
-#define SIZE    (N_PAGES * 2 * PM_MIB)
+#define SIZE    (2 * PM_MIB * N_PAGES)
 
 typedef struct {
     char *pools;

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* The limits of mappings and of locked memory, and what claims reserve of both. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,8 +12,8 @@
 
 #include "backend_util.h"
 #include "iommu_fixture.h"
-#include "kernel-uapi/iommufd.h"
-#include "kernel-uapi/vfio.h"
+
+#define NO_LIMIT 65535
 
 /* With so many mappings and so much locked memory allowed. */
 static IommuFixture *make_limited(uint32_t entry_limit, uint64_t memlock_limit)
@@ -25,14 +26,61 @@ static IommuFixture *make_limited(uint32_t entry_limit, uint64_t memlock_limit)
     return iommu_fixture_new(&config);
 }
 
-static void assert_over(IommuFixture *fixture, uint64_t n_mappings, uint64_t n_bytes,
-                        uint64_t block_size, PmError code, const char *words)
+/* A claim of 16 blocks behind the fixture's claim, number @nth of them, with some reserved. */
+static PmIommuClaim *reserve_in(IommuFixture *fixture, PmIommu *iommu, unsigned nth,
+                                uint64_t n_blocks, GError **error)
+{
+    const PmIommuClaimConfig config = {
+        .owner = "who reserves",
+        .ram = fixture->ram,
+        .iova = BASE + FIXTURE_MEMORY_SIZE + nth * 16 * BLOCK,
+        .size = 16 * BLOCK,
+        .block_size = BLOCK,
+        .reserved_size = n_blocks * BLOCK,
+    };
+
+    return pm_iommu_claim_new(iommu, &config, error);
+}
+
+static PmIommuClaim *reserve(IommuFixture *fixture, unsigned nth, uint64_t n_blocks)
+{
+    g_autoptr(GError) error = NULL;
+    PmIommuClaim *claim = reserve_in(fixture, fixture->iommu, nth, n_blocks, &error);
+
+    if (claim == NULL)
+        fail_msg("%s", error->message);
+    return claim;
+}
+
+static void assert_not_reserved(IommuFixture *fixture, unsigned nth, uint64_t n_blocks,
+                                PmError code, const char *words)
 {
     g_autoptr(GError) error = NULL;
 
-    assert_false(pm_iommu_check_budget(fixture->iommu, n_mappings, n_bytes, block_size, &error));
+    assert_null(reserve_in(fixture, fixture->iommu, nth, n_blocks, &error));
     assert_error(&error, code, words);
 }
+
+static bool map_in(PmIommuClaim *claim, uint64_t first, uint64_t count, GError **error)
+{
+    return pm_iommu_claim_map(claim, first * BLOCK, count * BLOCK, first * BLOCK, PM_IOMMU_READ,
+                              error);
+}
+
+static void assert_over(PmIommuClaim *claim, uint64_t size, PmError code, const char *words)
+{
+    g_autoptr(GError) error = NULL;
+
+    assert_false(pm_iommu_claim_check_room(claim, size, &error));
+    assert_error(&error, code, words);
+}
+
+static bool has_room(PmIommuClaim *claim, uint64_t n_blocks)
+{
+    return pm_iommu_claim_check_room(claim, n_blocks * BLOCK, NULL);
+}
+
+/* --- mappings --- */
 
 static void limit_and_what_is_available_are_the_kernels(void **state)
 {
@@ -56,7 +104,7 @@ static void there_is_no_limit_of_mappings(void **state)
     assert_true(pm_iommu_get_mapping_limit(fixture->iommu) == UINT64_MAX);
     assert_true(pm_iommu_query_available(fixture->iommu, &n_available, NULL));
     assert_true(n_available == UINT64_MAX);
-    assert_true(pm_iommu_check_budget(fixture->iommu, UINT64_C(1) << 40, BLOCK, 4096, NULL));
+    assert_true(has_room(fixture->claim, UINT64_C(1) << 40));
 }
 
 static void question_for_what_is_available_can_fail(void **state)
@@ -71,44 +119,46 @@ static void question_for_what_is_available_can_fail(void **state)
     assert_int_equal(n_available, 7);
 }
 
-static void budget_has_room_up_to_the_limit_and_no_further(void **state)
+static void there_is_room_up_to_the_limit_and_no_further(void **state)
 {
     IommuFixture *fixture = make_limited(8, UINT64_MAX);
 
     (void)state;
     assert_true(fixture_map(fixture, 0, 3, NULL));
-    assert_true(pm_iommu_check_budget(fixture->iommu, 5, 5 * BLOCK, BLOCK, NULL));
-    assert_over(fixture, 6, 6 * BLOCK, BLOCK, PM_ERROR_LIMIT,
+    assert_true(has_room(fixture->claim, 5));
+    assert_over(fixture->claim, 6 * BLOCK, PM_ERROR_LIMIT,
                 "6 more mappings would exceed the container's limit of 8 (3 in use, room for 5)");
-    assert_over(fixture, UINT64_MAX, UINT64_MAX, 0, PM_ERROR_LIMIT, "18,446,744,073,709,551,615");
+    assert_over(fixture->claim, UINT64_MAX - BLOCK + 1, PM_ERROR_LIMIT,
+                "8,796,093,022,207 more mappings");
     assert_mapped(fixture, 3);
     iommu_fixture_free(fixture);
 }
 
+static void question_for_room_does_not_ask_the_kernel(void **state)
+{
+    IommuFixture *fixture = *state;
+    uint64_t n_ioctls = pm_fake_kernel_get_n_calls(fixture->kernel, PM_FAKE_CALL_IOCTL);
+    unsigned n_queries = fixture->hooked.n_locked_queries;
+
+    assert_true(has_room(fixture->claim, 5));
+    assert_int_equal(pm_fake_kernel_get_n_calls(fixture->kernel, PM_FAKE_CALL_IOCTL), n_ioctls);
+    assert_int_equal(fixture->hooked.n_locked_queries, n_queries);
+}
+
 static void advice_is_the_smallest_block_size_that_fits(void **state)
 {
-    IommuFixture *fixture = make_limited(65535, UINT64_MAX);
+    IommuFixture *fixture = make_limited(NO_LIMIT, UINT64_MAX);
+    g_autoptr(PmIommuClaim) pages = fixture_claim(fixture, 0, 4096, 4096, NULL);
 
     (void)state;
-    assert_over(fixture, 65536, 65536 * BLOCK, BLOCK, PM_ERROR_LIMIT,
+    assert_over(fixture->claim, 65536 * BLOCK, PM_ERROR_LIMIT,
                 "use blocks of at least 4M, or raise "
                 "/sys/module/vfio_iommu_type1/parameters/dma_entry_limit to 65536 before the "
                 "container is opened");
-    assert_over(fixture, 8388608, 16 * PM_TIB, BLOCK, PM_ERROR_LIMIT, "blocks of at least 512M");
+    assert_over(fixture->claim, 16 * PM_TIB, PM_ERROR_LIMIT, "blocks of at least 512M");
     /* 1 TiB and a page in blocks of 4 KiB: 65,535 blocks of 16 MiB are a page too few. */
-    assert_over(fixture, 268435201, 65535 * (16 * PM_MIB) + 4096, 4096, PM_ERROR_LIMIT,
-                "blocks of at least 32M");
-    iommu_fixture_free(fixture);
-}
-
-static void there_is_no_advice_on_blocks_of_different_sizes(void **state)
-{
-    IommuFixture *fixture = make_limited(8, UINT64_MAX);
-    g_autoptr(GError) error = NULL;
-
-    (void)state;
-    assert_false(pm_iommu_check_budget(fixture->iommu, 9, 9 * BLOCK, 0, &error));
-    assert_null(strstr(error->message, "blocks of at least"));
+    assert_over(pages, 65535 * (16 * PM_MIB) + 4096, PM_ERROR_LIMIT, "blocks of at least 32M");
+    g_clear_pointer(&pages, pm_iommu_claim_unref);
     iommu_fixture_free(fixture);
 }
 
@@ -118,233 +168,147 @@ static void full_container_advises_larger_blocks_for_all(void **state)
 
     (void)state;
     assert_true(fixture_map(fixture, 0, 4, NULL));
-    assert_over(fixture, 1, BLOCK, BLOCK, PM_ERROR_LIMIT, "blocks of at least 4M");
+    assert_over(fixture->claim, BLOCK, PM_ERROR_LIMIT, "blocks of at least 4M");
     iommu_fixture_free(fixture);
 }
 
-static void locked_memory_has_room_up_to_the_limit_and_no_further(void **state)
+static void there_is_no_advice_on_blocks_where_none_would_help(void **state)
 {
-    IommuFixture *fixture = make_limited(65535, 8 * BLOCK);
-
-    (void)state;
-    assert_true(fixture_map(fixture, 0, 3, NULL));
-    assert_true(pm_iommu_check_budget(fixture->iommu, 5, 5 * BLOCK, BLOCK, NULL));
-    assert_over(fixture, 6, 6 * BLOCK, BLOCK, PM_ERROR_LOCKED_MEMORY,
-                "12M more of locked memory are needed, and 6M of the limit of 16M are in use: "
-                "raise the limit (ulimit -l 18432, LimitMEMLOCK= of the systemd unit)");
-    assert_over(fixture, 1, UINT64_MAX, 0, PM_ERROR_LOCKED_MEMORY, "limit of 16M");
-    iommu_fixture_free(fixture);
-}
-
-static void limit_lowered_below_what_is_used_leaves_no_room(void **state)
-{
-    IommuFixture *fixture = *state;
-
-    assert_true(fixture_map(fixture, 0, 3, NULL));
-    pm_fake_kernel_set_memlock(fixture->kernel, BLOCK, false);
-    assert_over(fixture, 1, 4096, 4096, PM_ERROR_LOCKED_MEMORY, "6M of the limit of 2M");
-}
-
-static void cap_ipc_lock_waives_the_locked_memory_limit(void **state)
-{
-    IommuFixture *fixture = *state;
-
-    pm_fake_kernel_set_memlock(fixture->kernel, BLOCK, true);
-    assert_true(pm_iommu_check_budget(fixture->iommu, 9, 9 * BLOCK, BLOCK, NULL));
-}
-
-static void locked_memory_is_the_kernels(void **state)
-{
-    IommuFixture *fixture = make_limited(65535, 8 * BLOCK);
-    PmLockedMemory locked;
-
-    (void)state;
-    assert_true(fixture_map(fixture, 0, 3, NULL));
-    assert_true(pm_iommu_query_locked_memory(fixture->iommu, &locked, NULL));
-    assert_int_equal(locked.limit, 8 * BLOCK);
-    assert_int_equal(locked.used, 3 * BLOCK);
-    assert_false(locked.waived);
-    iommu_fixture_free(fixture);
-}
-
-/* --- valid ranges --- */
-
-static void page_sizes_and_ranges_are_the_kernels(void **state)
-{
-    IommuFixture *fixture = *state;
-    size_t n_ranges = 0;
-    const PmIovaRange *ranges = pm_iommu_get_iova_ranges(fixture->iommu, &n_ranges);
-
-    assert_int_equal(pm_iommu_get_page_sizes(fixture->iommu),
-                     backend_is_iommufd() ? 0x1000 : 0x40201000);
-    assert_int_equal(n_ranges, 2);
-    assert_int_equal(ranges[0].start, 0);
-    assert_int_equal(ranges[0].last, 0xfedfffff);
-    assert_int_equal(ranges[1].start, 0xfef00000);
-    assert_int_equal(ranges[1].last, 0x7fffffffff);
-}
-
-static void range_up_to_both_ends_of_a_valid_one_is_right(void **state)
-{
-    IommuFixture *fixture = *state;
-
-    assert_true(pm_iommu_check_range(fixture->iommu, 0, 0xfee00000, NULL));
-    assert_true(pm_iommu_check_range(fixture->iommu, 0xfef00000, 0x7fffffffff - 0xfeefffff, NULL));
-    assert_true(pm_iommu_check_range(fixture->iommu, 0x7ffffff000, 4096, NULL));
-}
-
-static void assert_not_valid(IommuFixture *fixture, uint64_t iova, uint64_t size, PmError code,
-                             const char *words)
-{
+    IommuFixture *fixture = make_limited(4, UINT64_MAX);
+    PmIommuClaim *all = reserve(fixture, 0, 4);
     g_autoptr(GError) error = NULL;
 
-    assert_false(pm_iommu_check_range(fixture->iommu, iova, size, &error));
-    assert_error(&error, code, words);
-}
-
-static void range_outside_names_the_nearest_that_fits(void **state)
-{
-    assert_not_valid(*state, 0xfee00000, 4096, PM_ERROR_IOVA_RANGE, "room for it is 0xfedff000");
-    assert_not_valid(*state, 0xfeeff000, 4096, PM_ERROR_IOVA_RANGE, "room for it is 0xfef00000");
-    assert_not_valid(*state, 0xfedff000, 8192, PM_ERROR_IOVA_RANGE, "room for it is 0xfedfe000");
-    assert_not_valid(*state, 0, PM_TIB / 4, PM_ERROR_IOVA_RANGE, "room for it is 0xfef00000");
-    assert_not_valid(*state, 0xffffffff00000000, PM_GIB, PM_ERROR_IOVA_RANGE,
-                     "room for it is 0x7fc0000000");
-    assert_not_valid(*state, UINT64_MAX - 4095, 8192, PM_ERROR_IOVA_RANGE,
-                     "room for it is 0x7fffffe000");
-}
-
-static void range_larger_than_all_says_so(void **state)
-{
-    assert_not_valid(*state, 0, PM_TIB, PM_ERROR_IOVA_RANGE, "none of them is that large");
-}
-
-static void range_that_is_empty_or_unaligned_is_refused(void **state)
-{
-    assert_not_valid(*state, 0, 0, PM_ERROR_INVALID_ARGUMENT, "empty");
-    assert_not_valid(*state, 100, 4096, PM_ERROR_UNALIGNED, "I/O address 0x64");
-    assert_not_valid(*state, 0, 100, PM_ERROR_UNALIGNED, "size 0x64");
-}
-
-static void many_ranges_are_not_all_told(void **state)
-{
-    PmIovaRange ranges[10];
-    PmFakeConfig config;
-    IommuFixture *fixture;
-    unsigned i;
-
     (void)state;
-    for (i = 0; i < G_N_ELEMENTS(ranges); i++)
-        ranges[i] = (PmIovaRange){i * UINT64_C(0x100000), i * UINT64_C(0x100000) + 0xffff};
-    pm_fake_config_init(&config);
-    config.iova_ranges = ranges;
-    config.n_iova_ranges = G_N_ELEMENTS(ranges);
-    fixture = iommu_fixture_new(&config);
-    assert_not_valid(fixture, 0x20000, 4096, PM_ERROR_IOVA_RANGE,
-                     "0x700000–0x70ffff and 2 more): the nearest address");
+    assert_false(pm_iommu_claim_check_room(fixture->claim, BLOCK, &error));
+    assert_null(strstr(error->message, "blocks of at least"));
+    assert_error(&error, PM_ERROR_LIMIT, "limit of 4 (0 in use, 4 more reserved, room for 0)");
+    pm_iommu_claim_unref(all);
     iommu_fixture_free(fixture);
 }
 
-static void last_page_below_two_to_the_64_is_left_out(void **state)
+static void reserved_mappings_add_up_over_claims(void **state)
 {
-    PmIovaRange all = {0, UINT64_MAX};
-    PmFakeConfig config;
-    IommuFixture *fixture;
-    size_t n_ranges;
+    IommuFixture *fixture = make_limited(8, UINT64_MAX);
+    PmIommuClaim *first = reserve(fixture, 0, 5);
+    PmIommuClaim *second;
 
     (void)state;
-    pm_fake_config_init(&config);
-    config.iova_ranges = &all;
-    config.n_iova_ranges = 1;
-    fixture = iommu_fixture_new(&config);
-    assert_true(pm_iommu_get_iova_ranges(fixture->iommu, &n_ranges)[0].last == UINT64_MAX - 4096);
-    assert_true(pm_iommu_check_range(fixture->iommu, UINT64_MAX - 8191, 4096, NULL));
-    assert_not_valid(fixture, UINT64_MAX - 4095, 4096, PM_ERROR_IOVA_RANGE, "0xffffffffffffe000");
+    assert_not_reserved(fixture, 1, 4, PM_ERROR_LIMIT,
+                        "4 more mappings would exceed the container's limit of 8 (0 in use, 5 more "
+                        "reserved, room for 3)");
+    second = reserve(fixture, 1, 3);
+    assert_not_reserved(fixture, 2, 1, PM_ERROR_LIMIT, "8 more reserved, room for 0");
+    assert_mapped(fixture, 0);
+    pm_iommu_claim_unref(first);
+    pm_iommu_claim_unref(second);
     iommu_fixture_free(fixture);
 }
 
-/* --- kept ranges --- */
-
-static void a_range_is_kept_once(void **state)
+static void nobody_maps_what_others_have_reserved(void **state)
 {
-    IommuFixture *fixture = *state;
-    g_autoptr(GError) overlap = NULL;
-    g_autoptr(GError) outside = NULL;
-    g_autoptr(GError) release = NULL;
-
-    assert_true(pm_iommu_keep_range(fixture->iommu, BASE, 2 * BLOCK, NULL));
-    assert_true(pm_iommu_keep_range(fixture->iommu, BASE + 4 * BLOCK, BLOCK, NULL));
-    assert_true(pm_iommu_keep_range(fixture->iommu, BASE + 2 * BLOCK, BLOCK, NULL));
-    assert_false(pm_iommu_keep_range(fixture->iommu, BASE + BLOCK, 2 * BLOCK, &overlap));
-    assert_error(&overlap, PM_ERROR_OVERLAP, "0x100000000–0x1003fffff, which are kept already");
-    assert_false(pm_iommu_keep_range(fixture->iommu, 0xfee00000, 4096, &outside));
-    assert_error(&outside, PM_ERROR_IOVA_RANGE, "0xfee00000");
-    assert_false(pm_iommu_release_range(fixture->iommu, BASE, BLOCK, &release));
-    assert_error(&release, PM_ERROR_NOT_FOUND, "are not kept");
-    assert_true(pm_iommu_release_range(fixture->iommu, BASE, 2 * BLOCK, NULL));
-    assert_true(pm_iommu_keep_range(fixture->iommu, BASE, BLOCK, NULL));
-}
-
-static void kept_ranges_are_found_whatever_came_first(void **state)
-{
-    IommuFixture *fixture = *state;
-
-    assert_true(pm_iommu_keep_range(fixture->iommu, BASE + 4 * BLOCK, BLOCK, NULL));
-    assert_true(pm_iommu_keep_range(fixture->iommu, BASE, BLOCK, NULL));
-    assert_true(pm_iommu_keep_range(fixture->iommu, BASE + 2 * BLOCK, BLOCK, NULL));
-    for (uint64_t i = 0; i <= 4; i += 2) {
-        g_autoptr(GError) error = NULL;
-
-        assert_false(pm_iommu_keep_range(fixture->iommu, BASE + i * BLOCK, BLOCK, &error));
-        assert_error(&error, PM_ERROR_OVERLAP, "kept already");
-    }
-}
-
-/* Where the kernel puts a block if it may choose: inside what is to stay valid. */
-static uint64_t chosen_place(IommuFixture *fixture)
-{
-    struct iommu_ioas_map map = {
-        .size = sizeof map,
-        .flags = IOMMU_IOAS_MAP_READABLE,
-        .ioas_id = fixture->hooked.ioas,
-        .user_va = (uintptr_t)fixture->memory,
-        .length = BLOCK,
-    };
-    struct iommu_ioas_unmap unmap = {
-        .size = sizeof unmap, .ioas_id = fixture->hooked.ioas, .length = BLOCK};
-    PmKernel *kernel = fixture->kernel;
-
-    assert_int_equal(kernel->ops->ioctl(kernel, fixture->hooked.iommufd, IOMMU_IOAS_MAP, &map), 0);
-    unmap.iova = map.iova;
-    assert_int_equal(kernel->ops->ioctl(kernel, fixture->hooked.iommufd, IOMMU_IOAS_UNMAP, &unmap),
-                     0);
-    return map.iova;
-}
-
-static void kernel_is_told_what_is_kept_and_what_no_more(void **state)
-{
-    IommuFixture *fixture = *state;
-
-    assert_true(pm_iommu_keep_range(fixture->iommu, BASE + 4 * BLOCK, BLOCK, NULL));
-    assert_int_equal(chosen_place(fixture), BASE + 4 * BLOCK);
-    assert_true(pm_iommu_keep_range(fixture->iommu, BASE, BLOCK, NULL));
-    assert_int_equal(chosen_place(fixture), BASE);
-    assert_true(pm_iommu_release_range(fixture->iommu, BASE, BLOCK, NULL));
-    assert_int_equal(chosen_place(fixture), BASE + 4 * BLOCK);
-    assert_true(pm_iommu_release_range(fixture->iommu, BASE + 4 * BLOCK, BLOCK, NULL));
-    assert_true(chosen_place(fixture) < BASE);
-}
-
-static void a_range_that_the_kernel_does_not_keep_is_not_kept(void **state)
-{
-    IommuFixture *fixture = *state;
+    IommuFixture *fixture = make_limited(8, UINT64_MAX);
+    PmIommuClaim *reserved = reserve(fixture, 0, 5);
+    uint64_t n_maps = pm_fake_kernel_get_n_calls(fixture->kernel, PM_FAKE_CALL_MAP);
     g_autoptr(GError) error = NULL;
 
-    pm_fake_kernel_fail(fixture->kernel, PM_FAKE_CALL_IOCTL, 1, ENOMEM);
-    assert_false(pm_iommu_keep_range(fixture->iommu, BASE, BLOCK, &error));
-    assert_error(&error, PM_ERROR_KERNEL, "failed: ENOMEM");
-    assert_false(pm_iommu_release_range(fixture->iommu, BASE, BLOCK, NULL));
-    assert_true(pm_iommu_keep_range(fixture->iommu, BASE, BLOCK, NULL));
+    (void)state;
+    assert_false(fixture_map(fixture, 0, 4, &error));
+    assert_error(&error, PM_ERROR_LIMIT, "(0 in use, 5 more reserved, room for 3)");
+    assert_int_equal(pm_fake_kernel_get_n_calls(fixture->kernel, PM_FAKE_CALL_MAP), n_maps);
+    assert_true(fixture_map(fixture, 0, 3, NULL));
+    assert_true(map_in(reserved, 0, 5, NULL));
+    assert_mapped(fixture, 8);
+    pm_iommu_claim_unref(reserved);
+    iommu_fixture_free(fixture);
+}
+
+static void what_is_mapped_of_a_reservation_counts_once(void **state)
+{
+    IommuFixture *fixture = make_limited(8, UINT64_MAX);
+    PmIommuClaim *reserved = reserve(fixture, 0, 5);
+
+    (void)state;
+    assert_true(map_in(reserved, 0, 4, NULL));
+    assert_over(fixture->claim, 4 * BLOCK, PM_ERROR_LIMIT,
+                "(4 in use, 1 more reserved, room for 3)");
+    assert_true(map_in(reserved, 4, 2, NULL));
+    assert_over(fixture->claim, 3 * BLOCK, PM_ERROR_LIMIT, "(6 in use, room for 2)");
+    assert_true(pm_iommu_claim_unmap(reserved, 0, 6 * BLOCK, NULL));
+    assert_over(fixture->claim, 4 * BLOCK, PM_ERROR_LIMIT,
+                "(0 in use, 5 more reserved, room for 3)");
+    pm_iommu_claim_unref(reserved);
+    iommu_fixture_free(fixture);
+}
+
+static void own_reservation_is_room(void **state)
+{
+    IommuFixture *fixture = make_limited(8, UINT64_MAX);
+    PmIommuClaim *reserved = reserve(fixture, 0, 8);
+
+    (void)state;
+    assert_true(has_room(reserved, 8));
+    assert_over(reserved, 9 * BLOCK, PM_ERROR_LIMIT, "1 more mapping would exceed");
+    assert_false(has_room(fixture->claim, 1));
+    pm_iommu_claim_unref(reserved);
+    iommu_fixture_free(fixture);
+}
+
+static void released_claim_gives_its_room_back(void **state)
+{
+    IommuFixture *fixture = make_limited(8, UINT64_MAX);
+    PmIommuClaim *reserved = reserve(fixture, 0, 8);
+
+    (void)state;
+    assert_true(map_in(reserved, 0, 3, NULL));
+    assert_false(has_room(fixture->claim, 1));
+    assert_true(pm_iommu_claim_release(reserved, NULL));
+    assert_true(has_room(fixture->claim, 8));
+    pm_iommu_claim_unref(reserved);
+    assert_true(fixture_map(fixture, 0, 8, NULL));
+    iommu_fixture_free(fixture);
+}
+
+/* The kernel may have them still. */
+static void unknown_blocks_take_room_until_they_are_purged(void **state)
+{
+    IommuFixture *fixture = make_limited(8, UINT64_MAX);
+
+    (void)state;
+    assert_true(fixture_map(fixture, 0, 6, NULL));
+    pm_fake_kernel_shorten_unmap(fixture->kernel, 1);
+    assert_false(fixture_unmap(fixture, 0, 6, NULL));
+    assert_false(has_room(fixture->claim, 3));
+    assert_true(pm_iommu_claim_purge(fixture->claim, NULL));
+    assert_true(has_room(fixture->claim, 8));
+    iommu_fixture_free(fixture);
+}
+
+static void abandoned_claim_takes_room_until_it_is_settled(void **state)
+{
+    IommuFixture *fixture = make_limited(8, UINT64_MAX);
+    PmIommuClaim *abandoned = reserve(fixture, 0, 5);
+
+    (void)state;
+    assert_true(map_in(abandoned, 0, 2, NULL));
+    pm_iommu_claim_abandon(abandoned);
+    pm_iommu_claim_unref(abandoned);
+    assert_true(has_room(fixture->claim, 3));
+    assert_false(has_room(fixture->claim, 4));
+    assert_true(pm_iommu_settle(fixture->iommu, NULL));
+    assert_true(has_room(fixture->claim, 8));
+    iommu_fixture_free(fixture);
+}
+
+static void claim_that_could_not_begin_reserves_nothing(void **state)
+{
+    IommuFixture *fixture = make_limited(8, UINT64_MAX);
+    PmIommuClaim *before = reserve(fixture, 0, 1);
+
+    (void)state;
+    assert_not_reserved(fixture, 0, 5, PM_ERROR_OVERLAP, "overlap those of who reserves");
+    assert_true(has_room(fixture->claim, 7));
+    pm_iommu_claim_unref(before);
+    iommu_fixture_free(fixture);
 }
 
 #define BUDGET_TEST(name)                                                                          \
@@ -356,25 +320,19 @@ int main(void)
         BACKEND_IOMMUFD_ONLY(BUDGET_TEST(there_is_no_limit_of_mappings)),
         BACKEND_TYPE1_ONLY(BUDGET_TEST(limit_and_what_is_available_are_the_kernels)),
         BACKEND_TYPE1_ONLY(BUDGET_TEST(question_for_what_is_available_can_fail)),
-        BACKEND_TYPE1_ONLY(cmocka_unit_test(budget_has_room_up_to_the_limit_and_no_further)),
+        BACKEND_TYPE1_ONLY(cmocka_unit_test(there_is_room_up_to_the_limit_and_no_further)),
+        BUDGET_TEST(question_for_room_does_not_ask_the_kernel),
         BACKEND_TYPE1_ONLY(cmocka_unit_test(advice_is_the_smallest_block_size_that_fits)),
-        BACKEND_TYPE1_ONLY(cmocka_unit_test(there_is_no_advice_on_blocks_of_different_sizes)),
         BACKEND_TYPE1_ONLY(cmocka_unit_test(full_container_advises_larger_blocks_for_all)),
-        cmocka_unit_test(locked_memory_has_room_up_to_the_limit_and_no_further),
-        BUDGET_TEST(limit_lowered_below_what_is_used_leaves_no_room),
-        BUDGET_TEST(cap_ipc_lock_waives_the_locked_memory_limit),
-        cmocka_unit_test(locked_memory_is_the_kernels),
-        BUDGET_TEST(page_sizes_and_ranges_are_the_kernels),
-        BUDGET_TEST(range_up_to_both_ends_of_a_valid_one_is_right),
-        BUDGET_TEST(range_outside_names_the_nearest_that_fits),
-        BUDGET_TEST(range_larger_than_all_says_so),
-        BUDGET_TEST(range_that_is_empty_or_unaligned_is_refused),
-        BUDGET_TEST(a_range_is_kept_once),
-        BUDGET_TEST(kept_ranges_are_found_whatever_came_first),
-        BACKEND_IOMMUFD_ONLY(BUDGET_TEST(kernel_is_told_what_is_kept_and_what_no_more)),
-        BACKEND_IOMMUFD_ONLY(BUDGET_TEST(a_range_that_the_kernel_does_not_keep_is_not_kept)),
-        cmocka_unit_test(many_ranges_are_not_all_told),
-        BACKEND_TYPE1_ONLY(cmocka_unit_test(last_page_below_two_to_the_64_is_left_out)),
+        BACKEND_TYPE1_ONLY(cmocka_unit_test(there_is_no_advice_on_blocks_where_none_would_help)),
+        BACKEND_TYPE1_ONLY(cmocka_unit_test(reserved_mappings_add_up_over_claims)),
+        BACKEND_TYPE1_ONLY(cmocka_unit_test(nobody_maps_what_others_have_reserved)),
+        BACKEND_TYPE1_ONLY(cmocka_unit_test(what_is_mapped_of_a_reservation_counts_once)),
+        BACKEND_TYPE1_ONLY(cmocka_unit_test(own_reservation_is_room)),
+        BACKEND_TYPE1_ONLY(cmocka_unit_test(released_claim_gives_its_room_back)),
+        BACKEND_TYPE1_ONLY(cmocka_unit_test(unknown_blocks_take_room_until_they_are_purged)),
+        BACKEND_TYPE1_ONLY(cmocka_unit_test(abandoned_claim_takes_room_until_it_is_settled)),
+        BACKEND_TYPE1_ONLY(cmocka_unit_test(claim_that_could_not_begin_reserves_nothing)),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <sys/mman.h>
 
+#include "allocation_util.h"
 #include "backend_util.h"
 #include "iommu_fixture.h"
 
@@ -62,8 +63,7 @@ static void access_reaches_the_kernel(void **state)
     for (i = 0; i < G_N_ELEMENTS(accesses); i++) {
         Expectation expectation = {.fixture = fixture, .access = accesses[i]};
 
-        assert_true(
-            pm_iommu_map(fixture->iommu, BASE, fixture->memory, BLOCK, 1, accesses[i], NULL));
+        assert_true(pm_iommu_claim_map(fixture->claim, 0, BLOCK, 0, accesses[i], NULL));
         pm_fake_kernel_foreach_mapping(fixture->kernel, GROUP, expect_block, &expectation);
         assert_int_equal(expectation.n_seen, 1);
         assert_true(fixture_unmap(fixture, 0, 1, NULL));
@@ -83,17 +83,41 @@ static void adjacent_calls_are_one_run(void **state)
     assert_mapped(fixture, 6);
 }
 
+static void memory_is_mapped_from_the_offset_on_that_is_given(void **state)
+{
+    IommuFixture *fixture = *state;
+    PmIommuRun run;
+
+    assert_true(pm_iommu_claim_map(fixture->claim, 0, 2 * BLOCK, 5 * BLOCK, PM_IOMMU_READ, NULL));
+    assert_true(pm_iommu_next_run(fixture->iommu, 0, &run));
+    assert_int_equal(run.ram_offset, 5 * BLOCK);
+    fixture->memory += 5 * BLOCK;
+    pm_fake_kernel_foreach_mapping(fixture->kernel, GROUP, expect_block,
+                                   &(Expectation){.fixture = fixture, .access = PM_IOMMU_READ});
+}
+
+static void memory_can_be_mapped_twice(void **state)
+{
+    IommuFixture *fixture = *state;
+
+    assert_true(pm_iommu_claim_map(fixture->claim, 0, 2 * BLOCK, 0, PM_IOMMU_READ, NULL));
+    assert_true(pm_iommu_claim_map(fixture->claim, 2 * BLOCK, 2 * BLOCK, 0, PM_IOMMU_READ, NULL));
+    assert_run(fixture, 0, 0, 2);
+    assert_run(fixture, 2, 2, 2);
+    assert_mapped(fixture, 4);
+}
+
 /* --- refused before the kernel is asked --- */
 
-static void assert_refused(IommuFixture *fixture, uint64_t iova, void *host, uint64_t block_size,
-                           uint64_t n_blocks, unsigned access, PmError code, const char *words)
+static void assert_refused(IommuFixture *fixture, uint64_t offset, uint64_t size,
+                           uint64_t ram_offset, unsigned access, PmError code, const char *words)
 {
     uint64_t n_ioctls = n_calls(fixture, PM_FAKE_CALL_IOCTL);
     uint64_t n_mappings = pm_iommu_get_n_mappings(fixture->iommu);
     g_autoptr(GError) error = NULL;
 
-    assert_false(pm_iommu_map(fixture->iommu, iova, host, block_size, n_blocks,
-                              (PmIommuAccess)access, &error));
+    assert_false(pm_iommu_claim_map(fixture->claim, offset, size, ram_offset, (PmIommuAccess)access,
+                                    &error));
     assert_error(&error, code, words);
     assert_int_equal(n_calls(fixture, PM_FAKE_CALL_IOCTL), n_ioctls);
     assert_mapped(fixture, n_mappings);
@@ -101,58 +125,78 @@ static void assert_refused(IommuFixture *fixture, uint64_t iova, void *host, uin
 
 static void map_without_access_or_block_is_refused(void **state)
 {
-    IommuFixture *fixture = *state;
-    char *host = fixture->memory;
-
-    assert_refused(fixture, BASE, host, BLOCK, 1, 0, PM_ERROR_INVALID_ARGUMENT, "0x0");
-    assert_refused(fixture, BASE, host, BLOCK, 1, 7, PM_ERROR_INVALID_ARGUMENT, "0x7");
-    assert_refused(fixture, BASE, host, BLOCK, 0, 3, PM_ERROR_INVALID_ARGUMENT, "no block");
-    assert_refused(fixture, BASE, host, 0, 1, 3, PM_ERROR_INVALID_ARGUMENT, "empty");
+    assert_refused(*state, 0, BLOCK, 0, 0, PM_ERROR_INVALID_ARGUMENT, "invalid access 0x0");
+    assert_refused(*state, 0, BLOCK, 0, 7, PM_ERROR_INVALID_ARGUMENT, "invalid access 0x7");
+    assert_refused(*state, 0, 0, 0, 3, PM_ERROR_INVALID_ARGUMENT, "0x0 bytes at offset 0x0");
 }
 
-static void map_that_is_not_aligned_to_pages_is_refused(void **state)
+static void map_outside_the_claim_is_refused(void **state)
 {
-    IommuFixture *fixture = *state;
-    char *host = fixture->memory;
+    const uint64_t end = FIXTURE_MEMORY_SIZE;
 
-    assert_refused(fixture, BASE + 512, host, BLOCK, 1, 3, PM_ERROR_UNALIGNED, "I/O address");
-    assert_refused(fixture, BASE, host + 1, BLOCK, 1, 3, PM_ERROR_UNALIGNED, "host address");
-    assert_refused(fixture, BASE, host, 4095, 1, 3, PM_ERROR_UNALIGNED, "page size, 4K");
+    assert_refused(*state, end, BLOCK, 0, 3, PM_ERROR_INVALID_ARGUMENT,
+                   "0x200000 bytes at offset 0x8000000 are not a range inside the 0x8000000 bytes "
+                   "that the test has at I/O address 0x100000000");
+    assert_refused(*state, end - BLOCK, 2 * BLOCK, 0, 3, PM_ERROR_INVALID_ARGUMENT, "not a range");
+    assert_refused(*state, BLOCK, UINT64_MAX - BLOCK + 1, 0, 3, PM_ERROR_INVALID_ARGUMENT,
+                   "not a range");
+    assert_refused(*state, UINT64_MAX - BLOCK + 1, 2 * BLOCK, 0, 3, PM_ERROR_INVALID_ARGUMENT,
+                   "not a range");
 }
 
-static void map_outside_the_valid_addresses_is_refused(void **state)
+static void map_of_parts_of_blocks_is_refused(void **state)
 {
-    IommuFixture *fixture = *state;
-    char *host = fixture->memory;
-
-    assert_refused(fixture, 0xfee00000, host, 4096, 1, 3, PM_ERROR_IOVA_RANGE,
-                   "0x0–0xfedfffff, 0xfef00000–0x7fffffffff");
-    assert_refused(fixture, 0xfede0000, host, 0x10000, 3, 3, PM_ERROR_IOVA_RANGE, "0xfedd0000");
-    assert_refused(fixture, 0x7ffffff000, host, 4096, 2, 3, PM_ERROR_IOVA_RANGE, "0x7fffffe000");
-    assert_refused(fixture, BASE, host, UINT64_C(1) << 63, 2, 3, PM_ERROR_IOVA_RANGE,
-                   "more than there are addresses");
-    assert_refused(fixture, UINT64_MAX - 4095, host, 4096, 2, 3, PM_ERROR_IOVA_RANGE,
-                   "valid ranges");
+    assert_refused(*state, 0, 4096, 0, 3, PM_ERROR_UNALIGNED,
+                   "0x1000 bytes at offset 0x0 of the test are not whole blocks of 0x200000 bytes");
+    assert_refused(*state, 4096, BLOCK, 0, 3, PM_ERROR_UNALIGNED, "not whole blocks");
+    assert_refused(*state, BLOCK / 2, BLOCK / 2, 0, 3, PM_ERROR_UNALIGNED, "not whole blocks");
 }
 
-static void map_beyond_the_end_of_memory_is_refused(void **state)
+static void map_of_memory_outside_the_ram_is_refused(void **state)
 {
-    void *host = (void *)(uintptr_t)(UINT64_MAX - 4095);
+    const uint64_t end = FIXTURE_MEMORY_SIZE;
 
-    assert_refused(*state, BASE, host, 4096, 2, 3, PM_ERROR_BAD_ADDRESS, "end of memory");
+    assert_refused(*state, 0, BLOCK, end, 3, PM_ERROR_INVALID_ARGUMENT,
+                   "0x200000 bytes at offset 0x8000000 are not inside the RAM of 0x8000000 bytes "
+                   "that the test maps");
+    assert_refused(*state, 0, 2 * BLOCK, end - BLOCK, 3, PM_ERROR_INVALID_ARGUMENT, "inside the");
+    assert_refused(*state, 0, BLOCK, UINT64_MAX - 4095, 3, PM_ERROR_INVALID_ARGUMENT,
+                   "inside the RAM");
 }
 
-static void map_over_a_mapping_names_it(void **state)
+static void map_of_memory_inside_a_page_is_refused(void **state)
+{
+    assert_refused(*state, 0, BLOCK, 512, 3, PM_ERROR_UNALIGNED, "host address");
+}
+
+static void map_over_a_block_that_is_mapped_names_it(void **state)
 {
     IommuFixture *fixture = *state;
-    char *host = fixture->memory;
 
     assert_true(fixture_map(fixture, 2, 2, NULL));
-    assert_refused(fixture, BASE, host, BLOCK, 3, 3, PM_ERROR_OVERLAP, "of 2M at 0x100400000");
-    assert_refused(fixture, BASE + 3 * BLOCK, host, BLOCK, 9, 3, PM_ERROR_OVERLAP, "0x100600000");
-    assert_refused(fixture, BASE + 3 * BLOCK + 4096, host, 4096, 1, 3, PM_ERROR_OVERLAP,
-                   "0x100600000");
-    assert_refused(fixture, BASE, host, 16 * BLOCK, 1, 3, PM_ERROR_OVERLAP, "0x100400000");
+    assert_refused(fixture, 0, 3 * BLOCK, 0, 3, PM_ERROR_OVERLAP,
+                   "the block of 2M at I/O address 0x100400000 (the test) is mapped already");
+    assert_refused(fixture, 3 * BLOCK, 9 * BLOCK, 0, 3, PM_ERROR_OVERLAP, "0x100600000");
+    assert_refused(fixture, 2 * BLOCK, BLOCK, 0, 3, PM_ERROR_OVERLAP, "0x100400000");
+}
+
+static void map_over_a_block_that_is_unknown_is_refused(void **state)
+{
+    IommuFixture *fixture = *state;
+
+    assert_true(fixture_map(fixture, 2, 1, NULL));
+    fixture->hooked.unmap_size_added = BLOCK;
+    assert_false(fixture_unmap(fixture, 2, 1, NULL));
+    fixture->hooked.unmap_size_added = 0;
+    for (uint64_t first = 0; first <= 2; first++) {
+        g_autoptr(GError) error = NULL;
+
+        assert_false(fixture_map(fixture, first, 3, &error));
+        assert_error(&error, PM_ERROR_QUARANTINED,
+                     "I/O address 0x100400000 is in quarantine: it is not known whether the kernel "
+                     "still has a block of the test mapped there (unmapping 0x200000 bytes");
+    }
+    assert_true(fixture_map(fixture, 0, 2, NULL));
 }
 
 static void map_of_more_than_the_limit_is_refused(void **state)
@@ -166,13 +210,29 @@ static void map_of_more_than_the_limit_is_refused(void **state)
     fixture = iommu_fixture_new(&config);
     assert_true(fixture_map(fixture, 0, 4, NULL));
     assert_refused(
-        fixture, BASE + 4 * BLOCK, fixture->memory, BLOCK, 5, 3, PM_ERROR_LIMIT,
+        fixture, 4 * BLOCK, 5 * BLOCK, 0, 3, PM_ERROR_LIMIT,
         "5 more mappings would exceed the container's limit of 8 (4 in use, room for 4)");
-    assert_refused(fixture, BASE + 4 * BLOCK, fixture->memory, BLOCK, 9, 3, PM_ERROR_LIMIT,
-                   "blocks of at least 8M");
+    assert_refused(fixture, 4 * BLOCK, 9 * BLOCK, 0, 3, PM_ERROR_LIMIT, "blocks of at least 8M");
     assert_true(fixture_map(fixture, 4, 4, NULL));
     assert_mapped(fixture, 8);
     iommu_fixture_free(fixture);
+}
+
+static void map_without_memory_for_the_ledger_does_not_ask_the_kernel(void **state)
+{
+    IommuFixture *fixture = *state;
+    uint64_t n_maps = n_calls(fixture, PM_FAKE_CALL_MAP);
+    g_autoptr(GError) error = NULL;
+    bool mapped;
+
+    allocations_end_after(0);
+    mapped = fixture_map(fixture, 0, 1, &error);
+    allocations_go_on();
+    assert_false(mapped);
+    assert_error(&error, PM_ERROR_MEMORY, "no memory left for the list of mappings");
+    assert_int_equal(n_calls(fixture, PM_FAKE_CALL_MAP), n_maps);
+    assert_mapped(fixture, 0);
+    assert_true(fixture_map(fixture, 0, 1, NULL));
 }
 
 /* --- refused by the kernel --- */
@@ -323,13 +383,15 @@ static void failed_rollback_is_told_with_both_causes(void **state)
     assert_non_null(strstr(error->message, "EFAULT"));
     assert_error(&error, PM_ERROR_QUARANTINED, "EIO");
     assert_mapped(fixture, 4);
-    assert_run(fixture, 0, 0, 4);
-    assert_true(pm_iommu_purge(fixture->iommu, BASE + BLOCK, 5 * BLOCK, &error));
-    assert_mapped(fixture, 1);
-    assert_true(fixture_map(fixture, 1, 5, NULL));
+    assert_run(fixture, 0, 0, 1);
+    assert_run(fixture, 1, 1, 3);
+    assert_unknown(fixture, 1, 3, "EIO");
+    assert_true(pm_iommu_claim_purge(fixture->claim, &error));
+    assert_mapped(fixture, 0);
+    assert_true(fixture_map(fixture, 0, 6, NULL));
 }
 
-static void short_rollback_is_told_and_counted_as_mapped(void **state)
+static void short_rollback_is_told_and_leaves_the_blocks_unknown(void **state)
 {
     IommuFixture *fixture = *state;
     g_autoptr(GError) error = NULL;
@@ -340,7 +402,8 @@ static void short_rollback_is_told_and_counted_as_mapped(void **state)
     assert_error(&error, PM_ERROR_QUARANTINED, "removed 0x400000 bytes");
     assert_int_equal(pm_iommu_get_n_mappings(fixture->iommu), 4);
     assert_int_equal(pm_fake_kernel_get_n_mappings(fixture->kernel, GROUP), 2);
-    assert_true(pm_iommu_purge(fixture->iommu, BASE, 6 * BLOCK, &error));
+    assert_unknown(fixture, 0, 4, "removed 0x400000 bytes");
+    assert_true(pm_iommu_claim_purge(fixture->claim, &error));
     assert_mapped(fixture, 0);
 }
 
@@ -355,6 +418,7 @@ static void failure_without_interest_in_the_error_is_rolled_back_too(void **stat
     pm_fake_kernel_fail(fixture->kernel, PM_FAKE_CALL_UNMAP, 1, EIO);
     assert_false(fixture_map(fixture, 0, 4, NULL));
     assert_mapped(fixture, 2);
+    assert_unknown(fixture, 0, 2, "EIO");
 }
 
 /* --- threads --- */
@@ -419,11 +483,16 @@ int main(void)
         MAP_TEST(every_block_is_a_mapping_of_its_own),
         MAP_TEST(access_reaches_the_kernel),
         MAP_TEST(adjacent_calls_are_one_run),
+        MAP_TEST(memory_is_mapped_from_the_offset_on_that_is_given),
+        MAP_TEST(memory_can_be_mapped_twice),
         MAP_TEST(map_without_access_or_block_is_refused),
-        MAP_TEST(map_that_is_not_aligned_to_pages_is_refused),
-        MAP_TEST(map_outside_the_valid_addresses_is_refused),
-        MAP_TEST(map_beyond_the_end_of_memory_is_refused),
-        MAP_TEST(map_over_a_mapping_names_it),
+        MAP_TEST(map_outside_the_claim_is_refused),
+        MAP_TEST(map_of_parts_of_blocks_is_refused),
+        MAP_TEST(map_of_memory_outside_the_ram_is_refused),
+        MAP_TEST(map_of_memory_inside_a_page_is_refused),
+        MAP_TEST(map_over_a_block_that_is_mapped_names_it),
+        MAP_TEST(map_over_a_block_that_is_unknown_is_refused),
+        MAP_TEST(map_without_memory_for_the_ledger_does_not_ask_the_kernel),
         BACKEND_TYPE1_ONLY(cmocka_unit_test(map_of_more_than_the_limit_is_refused)),
         MAP_TEST(every_errno_has_its_code_and_sentence),
         MAP_TEST(failed_block_is_named),
@@ -432,7 +501,7 @@ int main(void)
         MAP_TEST(kernel_without_memory_is_not_taken_for_a_limit_with_room),
         MAP_TEST(failure_of_any_block_leaves_all_as_before),
         MAP_TEST(failed_rollback_is_told_with_both_causes),
-        MAP_TEST(short_rollback_is_told_and_counted_as_mapped),
+        MAP_TEST(short_rollback_is_told_and_leaves_the_blocks_unknown),
         MAP_TEST(failure_without_interest_in_the_error_is_rolled_back_too),
         MAP_TEST(threads_map_side_by_side),
     };

@@ -9,7 +9,6 @@
 #include <cmocka.h>
 
 #include <errno.h>
-#include <sys/mman.h>
 
 #include <plugmap/plugmap.h>
 
@@ -30,8 +29,8 @@ typedef struct {
     HookedKernel hooked;
     char *sysfs;
     PmIommu *iommu; /* of FIRST */
-    char *reserved;
-    char *memory; /* in it, at a multiple of 1 GiB */
+    PmRam *ram;     /* at a multiple of 1 GiB */
+    GPtrArray *claims;
 } Fixture;
 
 static void add_device(Fixture *fixture, const char *device, int group)
@@ -59,11 +58,9 @@ static int make_with(void **state, bool can_track)
     iommufd.sysfs_root = fixture->sysfs;
     fixture->iommu = pm_iommu_iommufd_new(&iommufd, NULL);
     assert_non_null(fixture->iommu);
-    /* Wherever the sanitizers have room. */
-    fixture->reserved = mmap(NULL, MEMORY_SIZE + PM_GIB, PROT_READ | PROT_WRITE,
-                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    assert_ptr_not_equal(fixture->reserved, MAP_FAILED);
-    fixture->memory = fixture->reserved + (-(uintptr_t)fixture->reserved & (PM_GIB - 1));
+    fixture->ram = pm_ram_new(PM_RAM_ANONYMOUS, MEMORY_SIZE, PM_GIB, NULL);
+    assert_non_null(fixture->ram);
+    fixture->claims = g_ptr_array_new_with_free_func((GDestroyNotify)pm_iommu_claim_unref);
     *state = fixture;
     return 0;
 }
@@ -82,25 +79,38 @@ static int drop(void **state)
 {
     Fixture *fixture = *state;
 
+    g_ptr_array_unref(fixture->claims);
     pm_iommu_unref(fixture->iommu);
     assert_int_equal(fixture->hooked.n_objects, 0);
     assert_int_equal(pm_fake_kernel_get_n_open(fixture->kernel), 0);
     pm_kernel_unref(fixture->kernel);
     sysfs_tree_free(fixture->sysfs);
-    (void)munmap(fixture->reserved, MEMORY_SIZE + PM_GIB);
+    pm_ram_unref(fixture->ram);
     g_free(fixture);
     return 0;
 }
 
-static void map(Fixture *fixture, uint64_t offset, uint64_t block_size, uint64_t n_blocks)
+/* A claim of its own. */
+static PmIommuClaim *map(Fixture *fixture, uint64_t offset, uint64_t block_size, uint64_t n_blocks)
 {
-    assert_true(pm_iommu_map(fixture->iommu, BASE + offset, fixture->memory + offset, block_size,
-                             n_blocks, PM_IOMMU_READ_WRITE, NULL));
+    const PmIommuClaimConfig config = {
+        .owner = "the test",
+        .ram = fixture->ram,
+        .iova = BASE + offset,
+        .size = n_blocks * block_size,
+        .block_size = block_size,
+    };
+    PmIommuClaim *claim = pm_iommu_claim_new(fixture->iommu, &config, NULL);
+
+    assert_non_null(claim);
+    g_ptr_array_add(fixture->claims, claim);
+    assert_true(pm_iommu_claim_map(claim, 0, config.size, offset, PM_IOMMU_READ_WRITE, NULL));
+    return claim;
 }
 
-static void unmap(Fixture *fixture, uint64_t offset, uint64_t size)
+static void unmap(PmIommuClaim *claim, uint64_t offset, uint64_t size)
 {
-    assert_true(pm_iommu_unmap(fixture->iommu, BASE + offset, size, NULL));
+    assert_true(pm_iommu_claim_unmap(claim, offset, size, NULL));
 }
 
 static void track(Fixture *fixture)
@@ -143,8 +153,8 @@ static uint64_t read_dirty(Fixture *fixture)
 static void written_pages_are_told_once(void **state)
 {
     Fixture *fixture = *state;
+    PmIommuClaim *claim = map(fixture, 0, PAGE, 8);
 
-    map(fixture, 0, PAGE, 8);
     write_page(fixture, 0);
     track(fixture);
     assert_int_equal(read_dirty(fixture), 0);
@@ -153,7 +163,7 @@ static void written_pages_are_told_once(void **state)
     assert_int_equal(read_dirty(fixture), 0x84);
     assert_int_equal(read_dirty(fixture), 0);
     assert_true(pm_iommu_set_dirty_tracking(fixture->iommu, false, NULL));
-    unmap(fixture, 0, 8 * PAGE);
+    unmap(claim, 0, 8 * PAGE);
 }
 
 static void dirty_pages_are_read_only_while_they_are_tracked(void **state)
@@ -215,15 +225,15 @@ static void type1_says_that_it_cannot_track(void **state)
 static void hole_in_front_or_in_the_middle_hides_nothing(void **state)
 {
     Fixture *fixture = *state;
+    PmIommuClaim *claim = map(fixture, 0, PAGE, 8);
 
-    map(fixture, 0, PAGE, 8);
     track(fixture);
-    unmap(fixture, 1 * PAGE, PAGE);
+    unmap(claim, 1 * PAGE, PAGE);
     write_page(fixture, 0);
     write_page(fixture, 2);
     write_page(fixture, 7);
     assert_int_equal(read_dirty(fixture), 0x85);
-    unmap(fixture, 0, PAGE);
+    unmap(claim, 0, PAGE);
     write_page(fixture, 3);
     write_page(fixture, 7);
     assert_int_equal(read_dirty(fixture), 0x88);

@@ -26,6 +26,7 @@ typedef struct {
     PmKernel *kernel;
     HookedKernel hooked;
     PmIommu *iommu;
+    PmIommuClaim *claim; /* the last that was made */
 } Fixture;
 
 static Fixture *fixture_new(bool maps_files, PmFakePin pin)
@@ -49,6 +50,7 @@ static Fixture *fixture_new(bool maps_files, PmFakePin pin)
 
 static void fixture_free(Fixture *fixture)
 {
+    pm_iommu_claim_unref(fixture->claim);
     pm_iommu_unref(fixture->iommu);
     assert_int_equal(pm_fake_kernel_get_n_open(fixture->kernel), 0);
     assert_int_equal(pm_fake_kernel_get_pinned(fixture->kernel), 0);
@@ -86,13 +88,29 @@ static int drop(void **state)
     return 0;
 }
 
-static bool map_ram(Fixture *fixture, PmRam *ram, uint64_t n_blocks, GError **error)
+/* Instead of the one before. */
+static PmIommuClaim *make_claim(Fixture *fixture, PmRam *ram, uint64_t size, uint64_t block_size)
 {
-    uint64_t offset;
-    int fd = pm_ram_get_fd(ram, &offset);
+    const PmIommuClaimConfig config = {
+        .owner = "the test", .ram = ram, .iova = BASE, .size = size, .block_size = block_size};
 
-    return pm_iommu_map_file(fixture->iommu, BASE, pm_ram_get_host(ram), fd, offset, PAGE, n_blocks,
-                             PM_IOMMU_READ_WRITE, error);
+    g_clear_pointer(&fixture->claim, pm_iommu_claim_unref);
+    fixture->claim = pm_iommu_claim_new(fixture->iommu, &config, NULL);
+    assert_non_null(fixture->claim);
+    return fixture->claim;
+}
+
+/* From the RAM's page @first on, in a new claim. */
+static bool map_pages(Fixture *fixture, PmRam *ram, uint64_t first, uint64_t n_pages,
+                      GError **error)
+{
+    return pm_iommu_claim_map(make_claim(fixture, ram, n_pages * PAGE, PAGE), 0, n_pages * PAGE,
+                              first * PAGE, PM_IOMMU_READ_WRITE, error);
+}
+
+static bool map_ram(Fixture *fixture, PmRam *ram, uint64_t n_pages, GError **error)
+{
+    return map_pages(fixture, ram, 0, n_pages, error);
 }
 
 /* A letter a page. */
@@ -132,7 +150,7 @@ static void file_is_mapped_and_not_what_the_process_has_there(void **state)
                      host + PAGE);
     assert_int_equal(seen_at(fixture, BASE), 'f');
     assert_int_equal(seen_at(fixture, BASE + PAGE), 'f');
-    assert_true(pm_iommu_unmap(fixture->iommu, BASE, 4 * PAGE, NULL));
+    assert_true(pm_iommu_claim_unmap(fixture->claim, 0, 4 * PAGE, NULL));
 }
 
 static void kernel_that_knows_no_files_maps_by_address(void **state)
@@ -146,17 +164,93 @@ static void kernel_that_knows_no_files_maps_by_address(void **state)
     assert_int_equal(pm_iommu_get_n_mappings(fixture->iommu), 4);
 }
 
-/* The question at opening is not answered with ENOTTY, but a request is with EINVAL. */
+/* What only the file can be the cause of; type and seals for EINVAL, EBADF and EPERM. */
+static const int files_errors[] = {EINVAL, EBADF, EPERM, EOPNOTSUPP, ENOMEM};
+
 static void file_that_cannot_be_mapped_is_mapped_by_address(void **state)
 {
     Fixture *fixture = *state;
-    g_autoptr(PmRam) ram = pm_ram_new(PM_RAM_MEMFD, 2 * PAGE, 0, NULL);
 
     fixture->hooked.request = IOMMU_IOAS_MAP_FILE;
-    fixture->hooked.result = -EINVAL;
-    memset(pm_ram_get_host(ram), 'b', 2 * PAGE);
-    assert_true(map_ram(fixture, ram, 2, NULL));
-    assert_int_equal(seen_at(fixture, BASE + PAGE), 'b');
+    for (size_t i = 0; i < G_N_ELEMENTS(files_errors); i++) {
+        g_autoptr(PmRam) ram = pm_ram_new(PM_RAM_MEMFD, 2 * PAGE, 0, NULL);
+
+        fixture->hooked.result = -files_errors[i];
+        memset(pm_ram_get_host(ram), 'b', 2 * PAGE);
+        assert_true(map_ram(fixture, ram, 2, NULL));
+        assert_int_equal(seen_at(fixture, BASE + PAGE), 'b');
+    }
+}
+
+/* One that cannot be mapped by its file is no hindrance to the others. */
+static void any_block_that_cannot_be_mapped_by_its_file_is_mapped_by_address(void **state)
+{
+    Fixture *fixture = *state;
+    g_autoptr(PmRam) ram = pm_ram_new(PM_RAM_MEMFD, 4 * PAGE, 0, NULL);
+    char *host = pm_ram_get_host(ram);
+
+    memset(host, 'f', 4 * PAGE);
+    assert_ptr_equal(mmap(host, 4 * PAGE, PROT_READ | PROT_WRITE,
+                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0),
+                     host);
+    memset(host, 'p', 4 * PAGE);
+    for (uint64_t nth = 0; nth < 4; nth++) {
+        for (size_t i = 0; i < G_N_ELEMENTS(files_errors); i++) {
+            pm_fake_kernel_fail(fixture->kernel, PM_FAKE_CALL_MAP, nth + 1, files_errors[i]);
+            assert_true(map_ram(fixture, ram, 4, NULL));
+            for (uint64_t block = 0; block < 4; block++)
+                assert_int_equal(seen_at(fixture, BASE + block * PAGE), block == nth ? 'p' : 'f');
+        }
+    }
+}
+
+static void assert_nothing_mapped(Fixture *fixture)
+{
+    assert_int_equal(pm_iommu_get_n_mappings(fixture->iommu), 0);
+    assert_int_equal(pm_fake_kernel_get_n_mappings(fixture->kernel, 1), 0);
+    assert_int_equal(pm_fake_kernel_get_pinned(fixture->kernel), 0);
+}
+
+/* Mapping by address would meet them again, or hide them. */
+static void what_is_not_the_files_fault_is_not_tried_by_address(void **state)
+{
+    static const struct {
+        int error_number;
+        PmError code;
+    } rows[] = {
+        {EFAULT, PM_ERROR_BAD_ADDRESS}, {EEXIST, PM_ERROR_OVERLAP}, {ENOSPC, PM_ERROR_LIMIT},
+        {ENOENT, PM_ERROR_NOT_FOUND},   {EINTR, PM_ERROR_KERNEL},   {EIO, PM_ERROR_KERNEL},
+    };
+    Fixture *fixture = *state;
+    g_autoptr(PmRam) ram = pm_ram_new(PM_RAM_MEMFD, 4 * PAGE, 0, NULL);
+
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        for (uint64_t nth = 1; nth <= 4; nth++) {
+            uint64_t n_maps = pm_fake_kernel_get_n_calls(fixture->kernel, PM_FAKE_CALL_MAP);
+            g_autoptr(GError) error = NULL;
+
+            pm_fake_kernel_fail(fixture->kernel, PM_FAKE_CALL_MAP, nth, rows[i].error_number);
+            assert_false(map_ram(fixture, ram, 4, &error));
+            assert_error(&error, rows[i].code, "mapping 4K at I/O address");
+            assert_int_equal(pm_fake_kernel_get_n_calls(fixture->kernel, PM_FAKE_CALL_MAP),
+                             n_maps + nth);
+            assert_nothing_mapped(fixture);
+        }
+    }
+}
+
+/* Both ways fail: what the second says is told. */
+static void block_that_cannot_be_mapped_either_way_is_an_error(void **state)
+{
+    Fixture *fixture = *state;
+    g_autoptr(PmRam) ram = pm_ram_new(PM_RAM_MEMFD, 4 * PAGE, 0, NULL);
+    g_autoptr(GError) error = NULL;
+
+    pm_fake_kernel_fail(fixture->kernel, PM_FAKE_CALL_MAP, 3, EINVAL);
+    pm_fake_kernel_fail(fixture->kernel, PM_FAKE_CALL_MAP, 4, ENOMEM);
+    assert_false(map_ram(fixture, ram, 4, &error));
+    assert_error(&error, PM_ERROR_MEMORY, "mapping 4K at I/O address 0x100002000");
+    assert_nothing_mapped(fixture);
 }
 
 static void failure_of_any_block_of_a_file_leaves_all_as_before(void **state)
@@ -167,9 +261,9 @@ static void failure_of_any_block_of_a_file_leaves_all_as_before(void **state)
     for (uint64_t nth = 1; nth <= 8; nth++) {
         g_autoptr(GError) error = NULL;
 
-        pm_fake_kernel_fail(fixture->kernel, PM_FAKE_CALL_MAP, nth, ENOMEM);
+        pm_fake_kernel_fail(fixture->kernel, PM_FAKE_CALL_MAP, nth, EFAULT);
         assert_false(map_ram(fixture, ram, 8, &error));
-        assert_error(&error, PM_ERROR_MEMORY, "ENOMEM");
+        assert_error(&error, PM_ERROR_BAD_ADDRESS, "EFAULT");
         assert_int_equal(pm_iommu_get_n_mappings(fixture->iommu), 0);
         assert_int_equal(pm_fake_kernel_get_n_mappings(fixture->kernel, 1), 0);
         assert_int_equal(pm_fake_kernel_get_pinned(fixture->kernel), 0);
@@ -181,21 +275,33 @@ static void each_block_shows_its_own_page_of_the_file(void **state)
 {
     Fixture *fixture = *state;
     g_autoptr(PmRam) ram = pm_ram_new(PM_RAM_MEMFD, 8 * PAGE, 0, NULL);
-    uint64_t offset;
-    int fd = pm_ram_get_fd(ram, &offset);
 
     spell(ram);
-    assert_true(pm_iommu_map_file(fixture->iommu, BASE, (char *)pm_ram_get_host(ram) + 3 * PAGE, fd,
-                                  offset + 3 * PAGE, PAGE, 4, PM_IOMMU_READ_WRITE, NULL));
+    assert_true(map_pages(fixture, ram, 3, 4, NULL));
     for (uint64_t i = 0; i < 4; i++)
         assert_int_equal(seen_at(fixture, BASE + i * PAGE), 'd' + i);
 }
 
-static void assert_nothing_mapped(Fixture *fixture)
+/* The RAM is the middle of a file. */
+static void adopted_file_is_mapped_from_its_offset_on(void **state)
 {
-    assert_int_equal(pm_iommu_get_n_mappings(fixture->iommu), 0);
-    assert_int_equal(pm_fake_kernel_get_n_mappings(fixture->kernel, 1), 0);
-    assert_int_equal(pm_fake_kernel_get_pinned(fixture->kernel), 0);
+    Fixture *fixture = *state;
+    g_autoptr(PmRam) file = pm_ram_new(PM_RAM_MEMFD, 8 * PAGE, 0, NULL);
+    PmRamAdoption adoption = {
+        .host = (char *)pm_ram_get_host(file) + 2 * PAGE,
+        .size = 4 * PAGE,
+        .has_fd = true,
+        .fd = pm_ram_get_fd(file, NULL),
+        .fd_offset = 2 * PAGE,
+        .shared = true,
+    };
+    g_autoptr(PmRam) ram = pm_ram_adopt(&adoption, NULL);
+
+    spell(file);
+    assert_true(map_pages(fixture, ram, 1, 3, NULL));
+    for (uint64_t i = 0; i < 3; i++)
+        assert_int_equal(seen_at(fixture, BASE + i * PAGE), 'd' + i);
+    g_clear_pointer(&fixture->claim, pm_iommu_claim_unref);
 }
 
 /* Whether its first blocks are there or not, and whether it is mapped by file or by address. */
@@ -217,46 +323,10 @@ static void file_that_ends_before_the_last_block_is_not_mapped(void **state)
     }
 }
 
-/* What the kernel maps by file is not mixed with what it maps by address. */
-static void later_block_that_is_refused_is_an_error(void **state)
+/* It has pages that the file does not have. */
+static void private_memory_of_a_file_is_mapped_by_address(void **state)
 {
     Fixture *fixture = *state;
-    g_autoptr(PmRam) ram = pm_ram_new(PM_RAM_MEMFD, 4 * PAGE, 0, NULL);
-    g_autoptr(GError) error = NULL;
-
-    pm_fake_kernel_fail(fixture->kernel, PM_FAKE_CALL_MAP, 3, EINVAL);
-    assert_false(map_ram(fixture, ram, 4, &error));
-    assert_error(&error, PM_ERROR_KERNEL, "mapping 4K at I/O address 0x100002000");
-    assert_nothing_mapped(fixture);
-}
-
-static void offset_inside_a_page_is_refused(void **state)
-{
-    Fixture *fixture = *state;
-    g_autoptr(PmRam) ram = pm_ram_new(PM_RAM_MEMFD, 2 * PAGE, 0, NULL);
-    g_autoptr(GError) error = NULL;
-
-    assert_false(pm_iommu_map_file(fixture->iommu, BASE, pm_ram_get_host(ram),
-                                   pm_ram_get_fd(ram, NULL), 1, PAGE, 1, PM_IOMMU_READ, &error));
-    assert_error(&error, PM_ERROR_UNALIGNED, "file offset 0x1 is not a multiple");
-}
-
-static void offset_beyond_any_file_is_refused(void **state)
-{
-    Fixture *fixture = *state;
-    g_autoptr(PmRam) ram = pm_ram_new(PM_RAM_MEMFD, PAGE, 0, NULL);
-    g_autoptr(GError) error = NULL;
-
-    assert_false(pm_iommu_map_file(fixture->iommu, BASE, pm_ram_get_host(ram), 0, -PAGE, PAGE, 1,
-                                   PM_IOMMU_READ, &error));
-    assert_error(&error, PM_ERROR_INVALID_ARGUMENT, "file offset");
-}
-
-/* A mapper maps shared memory by file, and a private copy of one by address. */
-static void mapper_maps_private_memory_of_a_file_by_address(void **state)
-{
-    Fixture *fixture = *state;
-    g_autoptr(PmMapper) mapper = pm_mapper_new(fixture->iommu);
     int fd = memfd_create("private", MFD_CLOEXEC);
     PmRamAdoption adoption = {.size = PAGE, .has_fd = true, .fd = fd};
     g_autoptr(PmRam) ram = NULL;
@@ -265,11 +335,110 @@ static void mapper_maps_private_memory_of_a_file_by_address(void **state)
     adoption.host = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
     memset(adoption.host, 'p', PAGE);
     ram = pm_ram_adopt(&adoption, NULL);
-    assert_true(pm_mapper_add_ram(mapper, BASE, ram, NULL));
+    assert_true(map_ram(fixture, ram, 1, NULL));
     assert_int_equal(seen_at(fixture, BASE), 'p');
-    g_clear_pointer(&mapper, pm_mapper_free);
+    g_clear_pointer(&fixture->claim, pm_iommu_claim_unref);
     (void)munmap(adoption.host, PAGE);
     (void)close(fd);
+}
+
+/* --- hugetlb --- */
+
+static uint64_t resident(PmRam *ram)
+{
+    uint64_t n_bytes = 0;
+
+    assert_true(pm_ram_resident(ram, 0, pm_ram_get_size(ram), &n_bytes, NULL));
+    return n_bytes;
+}
+
+/* Memory that is said to be of 2 MiB pages, without a pool: what decides is what the RAM says. */
+static PmRam *adopt_as_hugetlb(PmRam *file)
+{
+    const PmRamAdoption adoption = {
+        .host = pm_ram_get_host(file),
+        .size = pm_ram_get_size(file),
+        .page_size = BLOCK,
+        .has_fd = true,
+        .fd = pm_ram_get_fd(file, NULL),
+        .shared = true,
+    };
+
+    return pm_ram_adopt(&adoption, NULL);
+}
+
+/* Two blocks out of four, in a kernel that touches nothing by mapping. */
+static void check_populated(Fixture *fixture, PmRam *file, PmRam *ram, uint64_t expected)
+{
+    make_claim(fixture, ram, 4 * BLOCK, BLOCK);
+    assert_int_equal(resident(file), 0);
+    assert_true(pm_iommu_claim_map(fixture->claim, 0, 2 * BLOCK, BLOCK, PM_IOMMU_READ, NULL));
+    assert_int_equal(resident(file), expected);
+    g_clear_pointer(&fixture->claim, pm_iommu_claim_unref);
+}
+
+static PmRam *make_file(void)
+{
+    return pm_ram_new(PM_RAM_MEMFD, 4 * BLOCK, BLOCK, NULL);
+}
+
+static void hugetlb_memory_is_populated_before_it_is_mapped_by_file(void **state)
+{
+    g_autoptr(PmRam) file = make_file();
+    g_autoptr(PmRam) ram = adopt_as_hugetlb(file);
+
+    check_populated(*state, file, ram, 2 * BLOCK);
+}
+
+static void hugetlb_memory_is_not_populated_where_it_is_mapped_by_address(void **state)
+{
+    g_autoptr(PmRam) file = make_file();
+    g_autoptr(PmRam) ram = adopt_as_hugetlb(file);
+
+    check_populated(*state, file, ram, 0);
+}
+
+static void other_memory_is_not_populated_by_mapping(void **state)
+{
+    g_autoptr(PmRam) file = make_file();
+
+    check_populated(*state, file, file, 0);
+}
+
+static void hugetlb_memory_that_cannot_be_populated_is_not_mapped(void **state)
+{
+    Fixture *fixture = *state;
+    g_autoptr(PmRam) file = make_file();
+    g_autoptr(PmRam) ram = adopt_as_hugetlb(file);
+    uint64_t n_maps;
+    g_autoptr(GError) error = NULL;
+
+    make_claim(fixture, ram, 4 * BLOCK, BLOCK);
+    n_maps = pm_fake_kernel_get_n_calls(fixture->kernel, PM_FAKE_CALL_MAP);
+    assert_int_equal(ftruncate(pm_ram_get_fd(file, NULL), (off_t)BLOCK), 0);
+    assert_false(pm_iommu_claim_map(fixture->claim, 0, 2 * BLOCK, 0, PM_IOMMU_READ, &error));
+    assert_non_null(error);
+    assert_int_equal(pm_fake_kernel_get_n_calls(fixture->kernel, PM_FAKE_CALL_MAP), n_maps);
+    assert_nothing_mapped(fixture);
+}
+
+/* With a pool it is the real thing. */
+static void pages_of_a_pool_are_there_when_they_are_mapped(void **state)
+{
+    Fixture *fixture = *state;
+    g_autoptr(GError) error = NULL;
+    g_autoptr(PmRam) ram = pm_ram_new(PM_RAM_HUGETLB_2M, 2 * BLOCK, 0, &error);
+
+    if (ram == NULL || !pm_ram_populate(ram, 0, BLOCK, 1, &error)) {
+        print_message("%s\n", error->message);
+        g_clear_error(&error);
+        g_clear_pointer(&ram, pm_ram_unref);
+        skip();
+    }
+    assert_true(pm_ram_discard(ram, 0, BLOCK, NULL));
+    make_claim(fixture, ram, BLOCK, BLOCK);
+    assert_true(pm_iommu_claim_map(fixture->claim, 0, BLOCK, 0, PM_IOMMU_READ, NULL));
+    assert_int_equal(resident(ram), BLOCK);
 }
 
 /* --- more than type1's limit --- */
@@ -280,11 +449,11 @@ static void a_hundred_thousand_blocks_are_mapped(void **state)
     const uint64_t n_blocks = 100000;
     g_autoptr(PmRam) ram = pm_ram_new(PM_RAM_ANONYMOUS, n_blocks * PAGE, 0, NULL);
 
-    assert_true(pm_iommu_map(fixture->iommu, BASE, pm_ram_get_host(ram), PAGE, n_blocks,
-                             PM_IOMMU_READ_WRITE, NULL));
+    assert_true(map_ram(fixture, ram, n_blocks, NULL));
     assert_int_equal(pm_fake_kernel_get_n_mappings(fixture->kernel, 1), n_blocks);
-    assert_true(pm_iommu_unmap(fixture->iommu, BASE, n_blocks * PAGE, NULL));
+    assert_true(pm_iommu_claim_unmap(fixture->claim, 0, n_blocks * PAGE, NULL));
     assert_int_equal(pm_fake_kernel_get_n_mappings(fixture->kernel, 1), 0);
+    g_clear_pointer(&fixture->claim, pm_iommu_claim_unref);
 }
 
 /* --- unmap --- */
@@ -298,10 +467,10 @@ static void area_that_is_gone_is_an_error_of_its_own(void **state)
 
     assert_true(map_ram(fixture, ram, 1, NULL));
     pm_fake_kernel_fail(fixture->kernel, PM_FAKE_CALL_UNMAP, 1, ENOENT);
-    assert_false(pm_iommu_unmap(fixture->iommu, BASE, PAGE, &error));
+    assert_false(pm_iommu_claim_unmap(fixture->claim, 0, PAGE, &error));
     assert_error(&error, PM_ERROR_UNMAP_MISMATCH, "no area there");
     assert_int_equal(pm_iommu_get_n_mappings(fixture->iommu), 1);
-    assert_true(pm_iommu_purge(fixture->iommu, BASE, PAGE, NULL));
+    assert_true(pm_iommu_claim_purge(fixture->claim, NULL));
 }
 
 #define MAP_TEST(name)             cmocka_unit_test_setup_teardown(name, make, drop)
@@ -314,14 +483,20 @@ int main(void)
         MAP_TEST(file_is_mapped_and_not_what_the_process_has_there),
         OLD_TEST(kernel_that_knows_no_files_maps_by_address),
         MAP_TEST(file_that_cannot_be_mapped_is_mapped_by_address),
+        MAP_TEST(any_block_that_cannot_be_mapped_by_its_file_is_mapped_by_address),
+        MAP_TEST(what_is_not_the_files_fault_is_not_tried_by_address),
+        MAP_TEST(block_that_cannot_be_mapped_either_way_is_an_error),
         MAP_TEST(failure_of_any_block_of_a_file_leaves_all_as_before),
         MAP_TEST(each_block_shows_its_own_page_of_the_file),
         PINNING_TEST(file_that_ends_before_the_last_block_is_not_mapped, make_pinning),
         PINNING_TEST(file_that_ends_before_the_last_block_is_not_mapped, make_old_pinning),
-        MAP_TEST(later_block_that_is_refused_is_an_error),
-        MAP_TEST(offset_inside_a_page_is_refused),
-        MAP_TEST(offset_beyond_any_file_is_refused),
-        MAP_TEST(mapper_maps_private_memory_of_a_file_by_address),
+        MAP_TEST(adopted_file_is_mapped_from_its_offset_on),
+        MAP_TEST(private_memory_of_a_file_is_mapped_by_address),
+        MAP_TEST(hugetlb_memory_is_populated_before_it_is_mapped_by_file),
+        OLD_TEST(hugetlb_memory_is_not_populated_where_it_is_mapped_by_address),
+        MAP_TEST(other_memory_is_not_populated_by_mapping),
+        MAP_TEST(hugetlb_memory_that_cannot_be_populated_is_not_mapped),
+        MAP_TEST(pages_of_a_pool_are_there_when_they_are_mapped),
         MAP_TEST(a_hundred_thousand_blocks_are_mapped),
         MAP_TEST(area_that_is_gone_is_an_error_of_its_own),
     };

@@ -437,13 +437,35 @@ static void a_limit_for_addresses_is_told_with_what_to_raise(void **state)
 static void only_one_manager_can_have_the_memory(void **state)
 {
     g_autoptr(PmRam) ram = make(PM_RAM_ANONYMOUS);
+    g_autoptr(GError) error = NULL;
 
     (void)state;
-    assert_true(pm_ram_claim(ram));
-    assert_false(pm_ram_claim(ram));
-    pm_ram_release(ram);
-    assert_true(pm_ram_claim(ram));
-    pm_ram_release(ram);
+    assert_true(pm_ram_take_manager(ram, NULL));
+    assert_false(pm_ram_take_manager(ram, &error));
+    assert_true(g_error_matches(error, PM_ERROR, PM_ERROR_BUSY));
+    pm_ram_release_manager(ram);
+    assert_true(pm_ram_take_manager(ram, NULL));
+    pm_ram_release_manager(ram);
+}
+
+static void memory_has_a_manager_or_is_mapped_without_one(void **state)
+{
+    g_autoptr(PmRam) ram = make(PM_RAM_ANONYMOUS);
+
+    (void)state;
+    assert_true(pm_ram_take_mapping(ram, false, "one", NULL));
+    assert_true(pm_ram_take_mapping(ram, false, "another", NULL));
+    assert_false(pm_ram_take_manager(ram, NULL));
+    pm_ram_release_mapping(ram);
+    assert_false(pm_ram_take_manager(ram, NULL));
+    pm_ram_release_mapping(ram);
+    assert_true(pm_ram_take_manager(ram, NULL));
+    assert_false(pm_ram_take_mapping(ram, false, "one", NULL));
+    assert_true(pm_ram_take_mapping(ram, true, "one", NULL));
+    pm_ram_release_mapping(ram);
+    pm_ram_release_manager(ram);
+    assert_true(pm_ram_take_mapping(ram, false, "one", NULL));
+    pm_ram_release_mapping(ram);
 }
 
 static void threads_populate_all_of_a_range_and_no_more(void **state)
@@ -540,6 +562,7 @@ int main(void)
         cmocka_unit_test(a_limit_for_files_is_told_and_not_a_signal),
         cmocka_unit_test(a_limit_for_addresses_is_told_with_what_to_raise),
         cmocka_unit_test(only_one_manager_can_have_the_memory),
+        cmocka_unit_test(memory_has_a_manager_or_is_mapped_without_one),
         cmocka_unit_test(threads_populate_all_of_a_range_and_no_more),
         cmocka_unit_test(failure_of_one_thread_is_the_failure_of_all),
         cmocka_unit_test(small_blocks_keep_huge_pages_away),

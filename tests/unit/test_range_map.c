@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "allocation_util.h"
 #include "base/range_map.h"
 #include "random_util.h"
 
@@ -122,6 +123,94 @@ static void descending_order_keeps_every_record(void **state)
     assert_int_equal(pm_range_map_n_records(*state), 100000);
     for (uint64_t i = 1; i <= 100000; i++)
         assert_found(*state, i, i, i, i);
+}
+
+/* --- without memory --- */
+
+/* Enough for many full chunks, and for a directory that is full, too. */
+#define N_CROWDED 10000
+
+static void crowd(PmRangeMap *map)
+{
+    for (uint64_t i = 0; i < N_CROWDED; i++)
+        add(map, 10 * i, 10 * i, i);
+}
+
+static bool try_to_add(PmRangeMap *map, uint64_t address)
+{
+    const Record record = {{address, address}, 77};
+
+    return pm_range_map_insert(map, &record);
+}
+
+static void inserts_that_were_reserved_need_no_memory(void **state)
+{
+    crowd(*state);
+    for (uint64_t i = 0; i < 2000; i++) {
+        uint64_t at = (i * 7919 % N_CROWDED) * 10;
+        bool added;
+
+        assert_true(pm_range_map_reserve(*state, 3));
+        allocations_end_after(0);
+        added = try_to_add(*state, at + 1) && try_to_add(*state, at + 2) &&
+                try_to_add(*state, 10 * N_CROWDED + i);
+        allocations_go_on();
+        assert_true(added);
+    }
+    assert_int_equal(pm_range_map_n_records(*state), N_CROWDED + 6000);
+}
+
+static void first_insert_of_a_map_can_be_reserved(void **state)
+{
+    bool added;
+
+    assert_true(pm_range_map_reserve(*state, 1));
+    allocations_end_after(0);
+    added = try_to_add(*state, 5);
+    allocations_go_on();
+    assert_true(added);
+    assert_found(*state, 0, 5, 5, 77);
+}
+
+static void reserving_again_what_was_not_used_takes_no_memory(void **state)
+{
+    bool reserved;
+
+    assert_true(pm_range_map_reserve(*state, 2));
+    allocations_end_after(0);
+    reserved = pm_range_map_reserve(*state, 2) && pm_range_map_reserve(*state, 1);
+    allocations_go_on();
+    assert_true(reserved);
+}
+
+static void reservation_that_fails_changes_nothing(void **state)
+{
+    crowd(*state);
+    for (unsigned n_left = 0; n_left < 3; n_left++) {
+        bool reserved;
+
+        allocations_end_after(n_left);
+        reserved = pm_range_map_reserve(*state, 4);
+        allocations_go_on();
+        assert_false(reserved);
+        assert_int_equal(pm_range_map_n_records(*state), N_CROWDED);
+        assert_found(*state, 49991, 50000, 50000, 5000);
+    }
+    assert_true(pm_range_map_reserve(*state, 4));
+}
+
+static void insert_without_memory_changes_nothing(void **state)
+{
+    bool added = true;
+
+    crowd(*state);
+    allocations_end_after(0);
+    for (unsigned i = 1; i < 200 && added; i++)
+        added = try_to_add(*state, 10 * N_CROWDED + i);
+    allocations_go_on();
+    assert_false(added);
+    for (uint64_t i = 0; i < N_CROWDED; i++)
+        assert_found(*state, 10 * i, 10 * i, 10 * i, i);
 }
 
 /* --- beside a plain model: which record holds each address, 0 for none --- */
@@ -263,6 +352,12 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_record_moved_in_place_is_found_where_it_is, make, drop),
         cmocka_unit_test_setup_teardown(ascending_order_fills_the_memory_it_takes, make, drop),
         cmocka_unit_test_setup_teardown(descending_order_keeps_every_record, make, drop),
+        cmocka_unit_test_setup_teardown(inserts_that_were_reserved_need_no_memory, make, drop),
+        cmocka_unit_test_setup_teardown(first_insert_of_a_map_can_be_reserved, make, drop),
+        cmocka_unit_test_setup_teardown(reserving_again_what_was_not_used_takes_no_memory, make,
+                                        drop),
+        cmocka_unit_test_setup_teardown(reservation_that_fails_changes_nothing, make, drop),
+        cmocka_unit_test_setup_teardown(insert_without_memory_changes_nothing, make, drop),
         cmocka_unit_test_setup_teardown(random_changes_give_what_a_plain_model_gives, make, drop),
     };
 

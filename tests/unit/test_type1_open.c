@@ -92,7 +92,11 @@ static void last_reference_closes_all_and_the_group_can_be_opened_again(void **s
 static void old_kernels_without_capabilities_have_no_limits(void **state)
 {
     Fixture *fixture = *state;
+    PmIommuClaimConfig config = {
+        .owner = "the test", .iova = BASE, .size = BLOCK, .block_size = 4096};
     g_autoptr(PmIommu) iommu = NULL;
+    g_autoptr(PmRam) ram = NULL;
+    g_autoptr(PmIommuClaim) claim = NULL;
     size_t n_ranges = 0;
 
     fixture->hooked.hide_capabilities = true;
@@ -101,7 +105,12 @@ static void old_kernels_without_capabilities_have_no_limits(void **state)
     assert_true(pm_iommu_get_mapping_limit(iommu) == UINT64_MAX);
     assert_int_equal(pm_iommu_get_iova_ranges(iommu, &n_ranges)[0].start, 0);
     assert_int_equal(n_ranges, 1);
-    assert_true(pm_iommu_check_budget(iommu, UINT64_MAX, UINT64_MAX, 4096, NULL));
+    ram = pm_ram_new(PM_RAM_ANONYMOUS, BLOCK, 0, NULL);
+    config.ram = ram;
+    claim = pm_iommu_claim_new(iommu, &config, NULL);
+    assert_non_null(claim);
+    assert_true(pm_iommu_claim_check_room(claim, UINT64_MAX - 4095, NULL));
+    assert_true(pm_iommu_audit(iommu, 0, NULL));
 }
 
 static void failure_of_any_call_leaves_no_descriptor(void **state)

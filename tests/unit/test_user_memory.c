@@ -22,6 +22,7 @@
 #include "fake/user_memory.h"
 #include "fake/vma.h"
 #include "fake/zero_page.h"
+#include "valgrind_util.h"
 
 #define PAGE    4096UL
 #define N_PAGES 8UL
@@ -148,17 +149,6 @@ static void copies_arrive_or_give_efault(void **state)
     assert_true(copies_are_right(state));
 }
 
-/* valgrind counts bad addresses in system calls as errors of the program. */
-static void skip_under_valgrind(void)
-{
-    const char *preload = g_getenv("LD_PRELOAD");
-
-    if (preload != NULL && strstr(preload, "vgpreload") != NULL) {
-        print_message("needs to run without valgrind\n");
-        skip();
-    }
-}
-
 static int copies_without_process_vm(void **state)
 {
     if (!refuse(SYS_process_vm_readv, -1, 0, EPERM) ||
@@ -169,7 +159,7 @@ static int copies_without_process_vm(void **state)
 
 static void copies_are_the_same_where_process_vm_is_refused(void **state)
 {
-    skip_under_valgrind();
+    skip_under_valgrind(); /* it counts bad addresses in system calls as errors */
     assert_right_in_child(copies_without_process_vm, state);
 }
 

@@ -72,13 +72,11 @@ static bool is_refused(bool done, GError *error)
 
 static bool use_all(Stack *stack)
 {
-    GError *errors[3] = {NULL};
-    bool unmapped = pm_iommu_unmap_all(stack->iommu, &errors[0]);
-    bool discarded = pm_ram_discard(stack->ram, 0, pm_ram_get_size(stack->ram), &errors[1]);
-    bool reset = pm_virtio_mem_system_reset(stack->device, &errors[2]);
+    GError *errors[2] = {NULL};
+    bool discarded = pm_ram_discard(stack->ram, 0, pm_ram_get_size(stack->ram), &errors[0]);
+    bool reset = pm_virtio_mem_system_reset(stack->device, &errors[1]);
 
-    return is_refused(unmapped, errors[0]) && is_refused(discarded, errors[1]) &&
-           is_refused(reset, errors[2]);
+    return is_refused(discarded, errors[0]) && is_refused(reset, errors[1]);
 }
 
 static void run_child(pid_t (*make_child)(void), bool (*body)(Stack *stack), Stack *stack)

@@ -9,6 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <plugmap/iommu_claim.h>
+
 static const Memory anonymous = {PM_RAM_ANONYMOUS, 2 * PM_MIB};
 static const Memory memfd = {PM_RAM_MEMFD, 2 * PM_MIB};
 static const Memory memfd_of_single_pages = {PM_RAM_MEMFD, 4 * PM_KIB};
@@ -156,16 +158,23 @@ static void what_a_device_still_has_mapped_does_not_come_back(void **state)
     g_autoptr(PmIommu) iommu = vm_open_iommu();
     g_autoptr(GError) error = NULL;
     uint64_t size = pm_ram_get_size(ram);
+    const PmIommuClaimConfig config = {
+        .owner = "the test",
+        .ram = ram,
+        .iova = ADDRESS,
+        .size = size,
+        .block_size = memory->block_size,
+    };
+    g_autoptr(PmIommuClaim) claim = pm_iommu_claim_new(iommu, &config, &error);
     uint64_t before;
 
-    vm_check(pm_iommu_map(iommu, ADDRESS, pm_ram_get_host(ram), memory->block_size, N_BLOCKS,
-                          PM_IOMMU_READ_WRITE, &error),
-             error);
+    vm_check(claim != NULL, error);
+    vm_check(pm_iommu_claim_map(claim, 0, size, 0, PM_IOMMU_READ_WRITE, &error), error);
     before = existing_bytes(memory);
     vm_check(pm_ram_discard(ram, 0, size, &error), error);
     assert_int_equal(held_bytes(ram), 0);
     assert_fallen(memory, before, 0);
-    vm_check(pm_iommu_unmap(iommu, ADDRESS, size, &error), error);
+    vm_check(pm_iommu_claim_unmap(claim, 0, size, &error), error);
     assert_fallen(memory, before, size);
 }
 
