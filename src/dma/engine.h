@@ -70,8 +70,8 @@ PmDmaEngine *pm_dma_engine_new(PmKernel *kernel, int fd, const char *name, void 
  * [@avoid, @avoid + @avoid_size).
  * @kernel: the one of @iommu; lives as long, and so does @device.
  * Errors: also PM_ERROR_UNSUPPORTED (no room for the mapping), PM_ERROR_NOT_FOUND (not attached),
- * PM_ERROR_MEMORY, those of pm_iommu_claim_map(). After a failure the device is attached only if it was
- * before.
+ * PM_ERROR_MEMORY, those of pm_iommu_claim_map(). After a failure the device is attached only if it
+ * was before.
  */
 PmDmaEngine *pm_dma_engine_attach(PmIommu *iommu, PmKernel *kernel, const char *device,
                                   uint64_t avoid, uint64_t avoid_size, GError **error);

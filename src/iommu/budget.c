@@ -59,6 +59,14 @@ void pm_budget_remove_claim(PmIommuClaim *claim)
     add(claim, 0, -claim->n_reserved);
 }
 
+void pm_budget_drop_reservation(PmIommuClaim *claim)
+{
+    uint64_t n_now = pm_ledger_n_blocks(claim->ledger);
+
+    add(claim, 0, n_now - committed(claim, n_now));
+    claim->n_reserved = 0;
+}
+
 void pm_budget_update(PmIommuClaim *claim, uint64_t n_before)
 {
     uint64_t n_now = pm_ledger_n_blocks(claim->ledger);

@@ -13,6 +13,9 @@
 void pm_budget_add_claim(PmIommuClaim *claim);
 void pm_budget_remove_claim(PmIommuClaim *claim);
 
+/* The claim will not map anything any more: what it has is all that it commits. */
+void pm_budget_drop_reservation(PmIommuClaim *claim);
+
 /* What the claim uses has changed from @n_before blocks. */
 void pm_budget_update(PmIommuClaim *claim, uint64_t n_before);
 

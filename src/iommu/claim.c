@@ -112,6 +112,7 @@ static void abandon(PmIommuClaim *claim)
         return;
     }
     pm_claim_forget(claim, claim->iova, claim->size, "its owner left it behind mapped");
+    pm_budget_drop_reservation(claim);
     claim->life = PM_CLAIM_ABANDONED;
 }
 

@@ -443,6 +443,8 @@ static bool tell_discard_all(PmDiscardManager *manager, GError **error)
 
     while (dropped && n_told < manager->listeners->len) {
         dropped = pm_discard_listener_drop_all(listener_at(manager, n_told), blocks, error);
+        if (dropped)
+            pm_quarantine_remove_owner(blocks->lost, listener_at(manager, n_told));
         n_told += dropped;
     }
     if (dropped && pm_ram_discard(manager->ram, 0, blocks->size, error))

@@ -23,7 +23,7 @@ typedef struct {
     PmIommu *iommu;
     PmVirtioMem *device;
     PmMapper *mapper;
-    PmDmaCheck *dma_check;  /* NULL if not asked for */
+    PmDmaCheck *dma_check; /* NULL if not asked for */
     PmReplayOwn own;
 } PmReplay;
 

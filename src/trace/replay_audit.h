@@ -13,8 +13,8 @@ typedef struct {
     PmMapper *mapper;
     PmKernel *fake; /* NULL on the host's kernel */
     unsigned group;
-    bool all_resident;      /* what is plugged was brought in, by pinning or before */
-    PmDmaCheck *dma_check;  /* NULL if not asked for */
+    bool all_resident;     /* what is plugged was brought in, by pinning or before */
+    PmDmaCheck *dma_check; /* NULL if not asked for */
 } PmReplayAuditSubject;
 
 typedef struct {

@@ -38,15 +38,20 @@ static int hooked_close(PmKernel *kernel, int fd)
 }
 
 /* Both kinds of answers end with it. */
-static void lower_last_iova(unsigned long request, void *argument, uint64_t last)
+static void lower_last_iova(HookedKernel *hooked, unsigned long request, void *argument)
 {
     const struct iommu_ioas_iova_ranges *ranges = argument;
     const size_t info_size = 120; /* Linux 6.12's with two ranges */
+    uint64_t last = hooked->last_iova;
 
     if (request == IOMMU_IOAS_IOVA_RANGES)
         ((struct iommu_iova_range *)(uintptr_t)ranges->allowed_iovas)[1].last = last;
-    if (request == VFIO_IOMMU_GET_INFO)
+    else if (request == VFIO_IOMMU_GET_INFO)
         memcpy((char *)argument + info_size - sizeof last, &last, sizeof last);
+    else
+        return;
+    if (hooked->n_narrow > 0 && --hooked->n_narrow == 0)
+        hooked->last_iova = 0;
 }
 
 /* As with IOMMUs that differ. */
@@ -96,7 +101,7 @@ static int hooked_ioctl(PmKernel *kernel, int fd, unsigned long request, void *a
     if (hooked->change != NULL && result == 0)
         hooked->change(request, argument);
     if (hooked->last_iova != 0 && result == 0)
-        lower_last_iova(request, argument, hooked->last_iova);
+        lower_last_iova(hooked, request, argument);
     if (request == VFIO_IOMMU_GET_INFO && hooked->hide_capabilities)
         ((struct vfio_iommu_type1_info *)argument)->flags &= ~(uint32_t)VFIO_IOMMU_INFO_CAPS;
     return result;

@@ -23,6 +23,7 @@ typedef struct {
     int open_result;           /* what opening it gives instead */
     uint64_t unmap_size_added; /* to what UNMAP returns as size */
     uint64_t last_iova;        /* the last valid I/O address, of two ranges; 0: as it is */
+    unsigned n_narrow;         /* so often it is, and then as it was; 0: always */
     uint64_t locked_by_others; /* what the kernel counts beside what it has mapped */
     int locked_result;         /* of asking for that */
     unsigned n_locked_queries; /* set */

@@ -134,7 +134,7 @@ static void advised_address_suits_the_blocks(void **state)
     PmIommuClaimConfig config = good(*state);
 
     config.iova = 0xfede0000;
-    config.size = 3 * 0x10000;
+    config.size = UINT64_C(3) * 0x10000;
     config.block_size = 0x10000;
     assert_refused(*state, &config, PM_ERROR_IOVA_RANGE, "room for it is 0xfedd0000");
 }

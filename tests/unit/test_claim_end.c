@@ -108,6 +108,7 @@ static void released_claim_has_nothing_mapped_and_its_addresses_are_free(void **
     assert_true(pm_iommu_claim_release(claim, NULL));
     assert_mapped(fixture, 0);
     next = mapped_claim(fixture, "second", 0);
+    assert_non_null(next);
     assert_mapped(fixture, N_CLAIMED);
 }
 

@@ -79,20 +79,28 @@ static void token_is_another_in_every_child(void **state)
 
 /* --- memory --- */
 
+/* @line: of /proc/self/maps, FROM-TO in hexadecimal. */
+static bool reaches_into(const char *line, uint64_t first, uint64_t end)
+{
+    char *behind_from = NULL;
+    uint64_t from = g_ascii_strtoull(line, &behind_from, 16);
+    uint64_t to = *behind_from == '-' ? g_ascii_strtoull(behind_from + 1, NULL, 16) : UINT64_MAX;
+
+    return from < end && to > first;
+}
+
 static bool has_no_memory_at(const PmRam *ram)
 {
     uint64_t first = (uintptr_t)pm_ram_get_host(ram);
     uint64_t end = first + pm_ram_get_size(ram);
     FILE *maps = fopen("/proc/self/maps", "re");
-    unsigned long from;
-    unsigned long to;
     char line[4096];
     bool found = false;
 
     if (maps == NULL)
         return false;
     while (fgets(line, sizeof line, maps) != NULL)
-        found = found || sscanf(line, "%lx-%lx", &from, &to) != 2 || (from < end && to > first);
+        found = found || reaches_into(line, first, end);
     (void)fclose(maps);
     return !found;
 }

@@ -46,12 +46,12 @@ static void empty_address_space_is_right(void **state)
 static void audit_holds_after_work(void **state)
 {
     IommuFixture *fixture = *state;
-    g_autoptr(PmIommuClaim) pages = fixture_claim(fixture, END, 16 * 4096, 4096, NULL);
+    g_autoptr(PmIommuClaim) pages = fixture_claim(fixture, END, UINT64_C(16) * 4096, 4096, NULL);
 
     assert_true(fixture_map(fixture, 0, 8, NULL));
     assert_true(fixture_map(fixture, 56, 8, NULL));
     assert_true(fixture_unmap(fixture, 2, 3, NULL));
-    assert_true(pm_iommu_claim_map(pages, 0, 16 * 4096, BLOCK, PM_IOMMU_READ, NULL));
+    assert_true(pm_iommu_claim_map(pages, 0, UINT64_C(16) * 4096, BLOCK, PM_IOMMU_READ, NULL));
     assert_right(fixture, PM_IOMMU_AUDIT_SOLE_LOCKER);
     assert_true(pm_iommu_claim_purge(fixture->claim, NULL));
     assert_right(fixture, PM_IOMMU_AUDIT_SOLE_LOCKER);

@@ -33,7 +33,7 @@ static PmIommuClaim *reserve_in(IommuFixture *fixture, PmIommu *iommu, unsigned 
     const PmIommuClaimConfig config = {
         .owner = "who reserves",
         .ram = fixture->ram,
-        .iova = BASE + FIXTURE_MEMORY_SIZE + nth * 16 * BLOCK,
+        .iova = BASE + FIXTURE_MEMORY_SIZE + nth * (16 * BLOCK),
         .size = 16 * BLOCK,
         .block_size = BLOCK,
         .reserved_size = n_blocks * BLOCK,

@@ -304,22 +304,54 @@ static void adopted_file_is_mapped_from_its_offset_on(void **state)
     g_clear_pointer(&fixture->claim, pm_iommu_claim_unref);
 }
 
+/* RAM whose file can be cut, as that of pm_ram_new() cannot. */
+typedef struct {
+    int fd;
+    PmRam *ram;
+} Cuttable;
+
+static Cuttable make_cuttable(uint64_t size, uint64_t page_size)
+{
+    Cuttable made = {.fd = memfd_create("cuttable", MFD_CLOEXEC)};
+    PmRamAdoption adoption = {
+        .size = size, .page_size = page_size, .has_fd = true, .fd = made.fd, .shared = true};
+    char *reserved;
+
+    assert_int_equal(ftruncate(made.fd, (off_t)size), 0);
+    reserved = mmap(NULL, 2 * size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    adoption.host = reserved + (-(uintptr_t)reserved & (page_size - 1));
+    assert_ptr_equal(
+        mmap(adoption.host, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, made.fd, 0),
+        adoption.host);
+    made.ram = pm_ram_adopt(&adoption, NULL);
+    assert_non_null(made.ram);
+    return made;
+}
+
+static void drop_cuttable(Cuttable *cuttable)
+{
+    (void)munmap(pm_ram_get_host(cuttable->ram), pm_ram_get_size(cuttable->ram));
+    pm_ram_unref(cuttable->ram);
+    (void)close(cuttable->fd);
+}
+
 /* Whether its first blocks are there or not, and whether it is mapped by file or by address. */
 static void file_that_ends_before_the_last_block_is_not_mapped(void **state)
 {
     Fixture *fixture = *state;
 
     for (uint64_t n_pages = 0; n_pages < 4; n_pages++) {
-        g_autoptr(PmRam) ram = pm_ram_new(PM_RAM_MEMFD, 4 * PAGE, 0, NULL);
+        Cuttable file = make_cuttable(4 * PAGE, PAGE);
         g_autofree char *words =
             g_strdup_printf("has 0x%" PRIx64 " bytes, and the block ends at 0x%" PRIx64,
                             n_pages * PAGE, (n_pages + 1) * PAGE);
         g_autoptr(GError) error = NULL;
 
-        assert_int_equal(ftruncate(pm_ram_get_fd(ram, NULL), (off_t)(n_pages * PAGE)), 0);
-        assert_false(map_ram(fixture, ram, 4, &error));
+        assert_int_equal(ftruncate(file.fd, (off_t)(n_pages * PAGE)), 0);
+        assert_false(map_ram(fixture, file.ram, 4, &error));
         assert_error(&error, PM_ERROR_BAD_ADDRESS, words);
         assert_nothing_mapped(fixture);
+        drop_cuttable(&file);
     }
 }
 
@@ -408,18 +440,19 @@ static void other_memory_is_not_populated_by_mapping(void **state)
 static void hugetlb_memory_that_cannot_be_populated_is_not_mapped(void **state)
 {
     Fixture *fixture = *state;
-    g_autoptr(PmRam) file = make_file();
-    g_autoptr(PmRam) ram = adopt_as_hugetlb(file);
+    Cuttable file = make_cuttable(4 * BLOCK, BLOCK);
     uint64_t n_maps;
     g_autoptr(GError) error = NULL;
 
-    make_claim(fixture, ram, 4 * BLOCK, BLOCK);
+    make_claim(fixture, file.ram, 4 * BLOCK, BLOCK);
     n_maps = pm_fake_kernel_get_n_calls(fixture->kernel, PM_FAKE_CALL_MAP);
-    assert_int_equal(ftruncate(pm_ram_get_fd(file, NULL), (off_t)BLOCK), 0);
+    assert_int_equal(ftruncate(file.fd, (off_t)BLOCK), 0);
     assert_false(pm_iommu_claim_map(fixture->claim, 0, 2 * BLOCK, 0, PM_IOMMU_READ, &error));
     assert_non_null(error);
     assert_int_equal(pm_fake_kernel_get_n_calls(fixture->kernel, PM_FAKE_CALL_MAP), n_maps);
     assert_nothing_mapped(fixture);
+    g_clear_pointer(&fixture->claim, pm_iommu_claim_unref);
+    drop_cuttable(&file);
 }
 
 /* With a pool it is the real thing. */

@@ -279,7 +279,7 @@ static void forgetting_the_middle_of_a_run_makes_it_three(void **state)
 /* --- memory --- */
 
 /* Runs that do not join, so that chunks are full. */
-#define N_CROWDED 3000
+#define N_CROWDED UINT64_C(3000)
 
 static void crowd(PmLedger *ledger)
 {

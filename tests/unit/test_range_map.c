@@ -128,7 +128,7 @@ static void descending_order_keeps_every_record(void **state)
 /* --- without memory --- */
 
 /* Enough for many full chunks, and for a directory that is full, too. */
-#define N_CROWDED 10000
+#define N_CROWDED UINT64_C(10000)
 
 static void crowd(PmRangeMap *map)
 {
