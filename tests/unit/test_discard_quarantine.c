@@ -414,6 +414,24 @@ static void a_listener_that_does_not_say_why_is_named(void **state)
     fixture_clear(&fixture);
 }
 
+static void a_listener_that_leaves_in_order_has_lost_nothing(void **state)
+{
+    Fixture fixture;
+
+    (void)state;
+    fixture_init(&fixture);
+    add(&fixture, 0, &all_ops, 0, N_BLOCKS);
+    assert_true(plug(&fixture, 4, 2));
+    fail_next(&fixture, 0, 1, PM_ERROR_UNMAP_MISMATCH);
+    assert_false(unplug(&fixture, 5, 1));
+    assert_quarantined(&fixture, 5, 1);
+    assert_true(pm_discard_manager_unregister(fixture.manager, fixture.listeners[0].handle, NULL));
+    fixture.listeners[0].handle = NULL;
+    assert_int_equal(pm_discard_manager_get_quarantined(fixture.manager), 0);
+    assert_true(unplug(&fixture, 4, 2));
+    fixture_clear(&fixture);
+}
+
 static void who_is_not_registered_cannot_be_unregistered(void **state)
 {
     Fixture fixture;
@@ -448,6 +466,7 @@ int main(void)
         cmocka_unit_test(memory_that_does_not_go_back_fails_a_reset_and_all_are_told_again),
         cmocka_unit_test(memory_that_stays_after_an_objection_is_quarantined_until_it_goes),
         cmocka_unit_test(a_listener_that_does_not_say_why_is_named),
+        cmocka_unit_test(a_listener_that_leaves_in_order_has_lost_nothing),
         cmocka_unit_test(who_is_not_registered_cannot_be_unregistered),
     };
 
