@@ -16,20 +16,18 @@
 
 #include <plugmap/error.h>
 
+/* The thread sanitizer lives on only in children that come by fork(). */
+#ifdef __SANITIZE_THREAD__
+pid_t (*const ways_to_fork[])(void) = {fork};
+#else
 /* As a program may do that does not want fork()'s handlers. */
 static pid_t clone_raw(void)
 {
     return (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
 }
 
-pid_t (*const ways_to_fork[])(void) = {
-    fork,
-/* The thread sanitizer lives on only in children that come by fork(). */
-#ifndef __SANITIZE_THREAD__
-    _Fork,
-    clone_raw,
+pid_t (*const ways_to_fork[])(void) = {fork, _Fork, clone_raw};
 #endif
-};
 
 const unsigned n_ways_to_fork = G_N_ELEMENTS(ways_to_fork);
 
