@@ -10,7 +10,6 @@ static bool convert(const PmTraceOptions *options, char **paths, GError **error)
 {
     g_autoptr(PmTrace) trace = NULL;
     g_auto(PmOutput) output = {0};
-    const char *path;
 
     if (paths == NULL || (paths[1] != NULL && paths[2] != NULL)) {
         g_set_error_literal(error, PM_ERROR, PM_ERROR_INVALID_ARGUMENT,
@@ -20,8 +19,7 @@ static bool convert(const PmTraceOptions *options, char **paths, GError **error)
     trace = pm_trace_options_load(options, paths[0], error);
     if (trace == NULL)
         return false;
-    path = g_strcmp0(paths[1], "-") != 0 ? paths[1] : NULL;
-    if (!pm_output_open(&output, path, paths[0], error))
+    if (!pm_output_open(&output, paths[1], paths[0], error))
         return false;
     (void)pm_trace_write(trace, output.stream); /* what fails is found at the end */
     return pm_output_finish(&output, error);
@@ -39,10 +37,11 @@ int pm_convert_main(int argc, char **argv)
     g_autoptr(GOptionContext) context = g_option_context_new(NULL);
     bool converted;
 
-    g_option_context_set_summary(context,
-                                 "Reads a trace (QEMU's trace log or plugmap's own format) and "
-                                 "writes it in plugmap's own\nformat, to OUTPUT or to standard "
-                                 "output.\n\nExit status: 0 done, 2 bad input or usage.");
+    g_option_context_set_summary(
+        context,
+        "Reads a trace (QEMU's trace log or plugmap's own format) and "
+        "writes it in plugmap's own\nformat, to OUTPUT or, without it "
+        "or with \"-\", to standard output.\n\nExit status: 0 done, 2 bad input or usage.");
     g_option_context_add_main_entries(context, entries, NULL);
     pm_trace_options_add(&options, context);
     converted =

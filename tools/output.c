@@ -134,9 +134,12 @@ static int open_path(PmOutput *output, const struct stat *info)
 bool pm_output_open(PmOutput *output, const char *path, const char *input, GError **error)
 {
     struct stat info;
-    bool exists = (path != NULL ? stat(path, &info) : fstat(STDOUT_FILENO, &info)) == 0;
+    bool exists;
     int fd;
 
+    if (g_strcmp0(path, "-") == 0)
+        path = NULL;
+    exists = (path != NULL ? stat(path, &info) : fstat(STDOUT_FILENO, &info)) == 0;
     *output = (PmOutput){.path = g_strdup(path != NULL ? path : "standard output")};
     if (!exists && (errno != ENOENT || path == NULL || *path == '\0'))
         return fail_to_write(output, error);

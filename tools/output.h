@@ -17,11 +17,10 @@ typedef struct {
 } PmOutput;
 
 /*
- * @path: NULL is standard output. What is no regular file, and what standard output or error go to
- * already, is written as it is. Anything else is left alone until pm_output_finish(), and its links
- * stay links. @input: the trace, which is not overwritten. A signal that ends the process takes the
- * temporary along. One at a time.
- * Errors: PM_ERROR_BAD_INPUT.
+ * @path: NULL and "-" are standard output. What is no regular file, and what standard output or
+ * error go to already, is written as it is. Anything else is left alone until pm_output_finish(),
+ * and its links stay links. @input: the trace, which is not overwritten. A signal that ends the
+ * process takes the temporary along. One at a time. Errors: PM_ERROR_BAD_INPUT.
  */
 bool pm_output_open(PmOutput *output, const char *path, const char *input, GError **error);
 

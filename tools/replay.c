@@ -79,7 +79,9 @@ static bool parse_options(int argc, char **argv, Options *options, GError **erro
          "fault memory in by so many threads before it is mapped (0: leave it to the mapping)",
          "THREADS"},
         {"dma-log", 0, 0, G_OPTION_ARG_FILENAME, &options->dma_log,
-         "write the DMA calls inside the region to FILE", "FILE"},
+         "write the DMA calls inside the region to FILE; \"-\" is standard output, before the "
+         "report",
+         "FILE"},
         {"json", 0, 0, G_OPTION_ARG_NONE, &options->json, "report as one JSON object", NULL},
         {"no-audit", 0, 0, G_OPTION_ARG_NONE, &options->no_audit,
          "do not compare plugged, mapped and resident memory after every request", NULL},

@@ -1,24 +1,29 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * PmDiscardManager: which blocks of one PmRam are populated, and who must be told before that
+ * PmDiscardManager: which blocks of one PmRam are populated, and who is notified before that
  * changes.
  *
  * The owner (a virtio-mem device) populates and discards; everybody who keeps references to the
- * memory (a mapper that pins it) registers a listener and follows. The order is fixed: populate:
- * every listener is asked, then told in the order of registration, then the blocks count as
- * populated; discard:  every listener is told in the order of registration, then the memory goes
- * back to the host, then the blocks count as discarded. Telling comes first because a page that is
+ * memory (a mapper that pins it) registers a listener and follows. The order is fixed. Populate:
+ * every listener is asked, then notified in the order of registration, then the blocks count as
+ * populated. Discard: every listener is notified in the order of registration, then the memory goes
+ * back to the host, then the blocks count as discarded. Listeners come first because a page that is
  * still pinned is not freed, and a device would go on writing into memory that nobody sees. If a
- * listener objects or fails, those already told are told the opposite, in reverse order, and
- * everything is as before.
+ * listener objects or fails, those already notified are notified of the opposite, in reverse order,
+ * and everything is as before.
  *
- * A block is in quarantine while it is not known what a listener has of it, or while a listener is
- * not as it was told and could be neither undone nor redone; and while its memory could not be
- * given back. Every populate or discard of such a block fails. Quarantine is not kept but derived:
- * a listener that can lose track of blocks says itself of which (@next_unknown), also after its
- * owner has left; it ends when the listener knows again. pm_discard_manager_discard_all() has all
- * of them try; memory is given back at the next request that finds it free to go. While a discard
- * is taken back, and while a new listener is told what there is, the blocks count as populated.
+ * A block is in quarantine while it is not known what a listener has of it, or while a listener did
+ * not follow and could be neither undone nor redone; and while its memory could not be given back.
+ * Every populate or discard of such a block fails. As far as possible quarantine is not recorded
+ * but asked for: a listener that can lose track of blocks names them itself (@next_unknown), also
+ * after its owner has left.
+ *
+ * The ways out: pm_discard_manager_discard_all(), which has every listener drop all that it may
+ * have, and stands behind a reset of the machine (pm_virtio_mem_system_reset()) and the guest's
+ * UNPLUG_ALL; pm_mapper_remove(), if it is a region of that mapper that does not know;
+ * pm_iommu_settle(), if a mapper left the region behind. Memory that the host did not take back is
+ * tried again at every request. While a discard is taken back, and while a new listener is notified
+ * of what there is, the blocks count as populated.
  *
  * Threads: one at a time. A listener must not call back into the manager, except for the questions
  * (is_populated, next_populated, next_discarded). All ranges are byte offsets into the PmRam,
@@ -49,15 +54,20 @@ typedef struct PmDiscardListener PmDiscardListener;
  * populated as before; if that cannot be said, the code has to be PM_ERROR_QUARANTINED or
  * PM_ERROR_UNMAP_MISMATCH.
  * @discard_all: optional. Everything in the registered range is about to go, also what is in
- * quarantine. Without it @discard is called for every run of blocks that are populated or in
- * quarantine. Returning true means that nothing of it is left for certain.
+ * quarantine. Returning true means that nothing of it is left for certain. Without it @discard is
+ * called for every run of blocks that are populated, that @next_unknown finds, or that are recorded
+ * because of a listener without @next_unknown; once the listener was dropped, only for those that
+ * @next_unknown finds.
  * @next_unknown: optional. Finds the first run of blocks that has a byte at or behind @offset, and
  * of which the listener does not know whether it still has them; sets @run_offset and @run_size,
  * and @reason, if that is not NULL, to a new string. With it the manager asks, and asks again, what
  * is in quarantine; without it the manager goes by the error codes above, and by what
- * @discard_all says. It is called before every request: be quick where nothing is unknown.
+ * @discard_all returns. It is called before every request: be quick where nothing is unknown. Once
+ * it was dropped (pm_discard_manager_drop()) or could not be registered, a listener has to name
+ * every block that it still has, also those of which it knows that it has them: what it does not
+ * name is taken for gone.
  * @free: optional. The manager has no more use for @user_data: after the listener was unregistered
- * or could not be registered, or when it was dropped and knows what it has (@next_unknown).
+ * or could not be registered, or when it was dropped and @next_unknown finds nothing any more.
  */
 typedef struct {
     bool (*can_populate)(void *user_data, uint64_t offset, uint64_t size, GError **error);
@@ -70,17 +80,19 @@ typedef struct {
 } PmDiscardListenerOps;
 
 /**
- * Makes a manager for @ram with nothing populated. A PmRam can have one manager at a time. Where a
- * transparent huge page of the host would reach beyond a block, @ram gets none from now on
- * (MADV_NOHUGEPAGE): touching a block takes memory for no other. Where they fit, a memfd of
- * pm_ram_new() asks for them (MADV_HUGEPAGE; the host gives them if its shmem_enabled is «advise»
- * or «always»).
+ * Makes a manager for @ram with nothing populated. A PmRam can have one manager at a time: whoever
+ * keeps a reference to the old one, as a mapper's region does, has to let go of it first
+ * (pm_mapper_remove(), pm_mapper_free()). Where a transparent huge page of the host would reach
+ * beyond a block, @ram gets none from now on (MADV_NOHUGEPAGE): touching a block takes memory for
+ * no other. Where they fit, a memfd of pm_ram_new() asks for them (MADV_HUGEPAGE; the host gives
+ * them if its shmem_enabled is "advise" or "always").
  * @ram: a reference is taken.
  * @granularity: bytes of a block: a power of two, at least the RAM's page size; the RAM's size must
  * be a multiple.
  *
  * Returns: a new reference, or NULL. Errors: PM_ERROR_INVALID_ARGUMENT, PM_ERROR_UNALIGNED,
- * PM_ERROR_BUSY (@ram has a manager), PM_ERROR_MEMORY (no room for the bitmap).
+ * PM_ERROR_BUSY (@ram has a manager; or it is mapped for a device, also by a claim that was
+ * abandoned: pm_iommu_settle()), PM_ERROR_MEMORY (no room for the bitmap).
  */
 PM_EXPORT PmDiscardManager *pm_discard_manager_new(PmRam *ram, uint64_t granularity,
                                                    GError **error);
@@ -88,8 +100,8 @@ PM_EXPORT PmDiscardManager *pm_discard_manager_new(PmRam *ram, uint64_t granular
 /** Takes a reference. Returns @manager. */
 PM_EXPORT PmDiscardManager *pm_discard_manager_ref(PmDiscardManager *manager);
 
-/** Drops a reference. With the last one the RAM is free for another manager. No listener may be
- * registered then. */
+/** Drops a reference. With the last one, which may be a mapper's, the RAM is free for another
+ * manager. No listener may be registered then. */
 PM_EXPORT void pm_discard_manager_unref(PmDiscardManager *manager);
 
 /** The RAM it manages; owned by the manager. */
@@ -127,8 +139,8 @@ PM_EXPORT bool pm_discard_manager_next_discarded(const PmDiscardManager *manager
                                                  uint64_t *run_size);
 
 /**
- * Registers a listener for [@offset, @offset + @size) and tells it at once what is populated there.
- * If it objects, what it was told is undone, and it is not registered.
+ * Registers a listener for [@offset, @offset + @size) and notifies it at once of what is populated
+ * there. If it objects, that is undone, and it is not registered.
  * @ops, @user_data: must stay valid until the listener is unregistered, or until @ops->free.
  * @name: for messages; copied.
  *
@@ -145,30 +157,34 @@ PM_EXPORT PmDiscardListener *pm_discard_manager_register(PmDiscardManager *manag
                                                          GError **error);
 
 /**
- * Tells a listener to drop everything and forgets it.
+ * Has a listener drop everything and forgets it.
  * On failure it stays registered, as it was before the call. Errors: what the listener set,
- * PM_ERROR_QUARANTINED (it could not be told again what it had dropped), PM_ERROR_NOT_FOUND (it is
- * not registered).
+ * PM_ERROR_QUARANTINED (what it had dropped could not be redone, or it does not know whether it
+ * still has something), PM_ERROR_NOT_FOUND (it is not registered).
  */
 PM_EXPORT bool pm_discard_manager_unregister(PmDiscardManager *manager, PmDiscardListener *listener,
                                              GError **error);
 
 /**
- * Forgets a listener whose owner has to go and that could not be unregistered: it hears of no
- * populate or discard any more. One with @next_unknown is asked on, and told by
- * pm_discard_manager_discard_all(), until it knows of all blocks what it has; so @ops and
- * @user_data must stay valid until @ops->free. @listener: registered.
+ * Forgets a listener whose owner has to go and that could not be unregistered: it is notified of no
+ * populate or discard any more. One with @next_unknown is asked on, and takes part in
+ * pm_discard_manager_discard_all(), until it knows, for every block, whether it still has it; so
+ * @ops and @user_data must stay valid until @ops->free. It has to name every block that it still
+ * has from this call on. One without @next_unknown cannot be asked, and is not needed any more: all
+ * populated blocks of its range are in quarantine until pm_discard_manager_discard_all(), which
+ * takes it for gone. @listener: registered.
  */
 PM_EXPORT void pm_discard_manager_drop(PmDiscardManager *manager, PmDiscardListener *listener);
 
 /**
- * For the owner: populates a range that is wholly discarded. Listeners are asked, then told; blocks
- * count as populated afterwards. On failure the memory of the range is given back to the host.
- * @prefault_threads: fault the memory in by so many threads before the listeners are told
+ * For the owner: populates a range that is wholly discarded. Listeners are asked, then notified;
+ * blocks count as populated afterwards. On failure the memory of the range is given back to the
+ * host.
+ * @prefault_threads: fault the memory in by so many threads before the listeners are notified
  * (pm_ram_populate()); 0: leave that to them.
  * Errors: PM_ERROR_INVALID_ARGUMENT (range, or not wholly discarded), PM_ERROR_UNALIGNED,
  * PM_ERROR_QUARANTINED (the range is, or has just come, into quarantine), PM_ERROR_MEMORY
- * (prefault), what a listener set.
+ * (prefault), PM_ERROR_PERMISSION (in a child made by fork(2)), what a listener set.
  */
 PM_EXPORT bool pm_discard_manager_populate(PmDiscardManager *manager, uint64_t offset,
                                            uint64_t size, unsigned prefault_threads,
@@ -177,7 +193,7 @@ PM_EXPORT bool pm_discard_manager_populate(PmDiscardManager *manager, uint64_t o
 /**
  * For the owner: discards a range that is wholly populated.
  * Errors: as pm_discard_manager_populate(); PM_ERROR_MEMORY if the host does not take the memory
- * back (listeners are then told to populate again).
+ * back (listeners then populate again).
  */
 PM_EXPORT bool pm_discard_manager_discard(PmDiscardManager *manager, uint64_t offset, uint64_t size,
                                           GError **error);
@@ -185,7 +201,9 @@ PM_EXPORT bool pm_discard_manager_discard(PmDiscardManager *manager, uint64_t of
 /**
  * For the owner: discards everything, and gives the whole RAM back to the host. If it succeeds,
  * nothing is in quarantine any more. Errors: what a listener set, PM_ERROR_MEMORY,
- * PM_ERROR_QUARANTINED (it is still not known what a listener has).
+ * PM_ERROR_PERMISSION (in a child made by fork(2)), PM_ERROR_QUARANTINED (it is still not known
+ * what a listener has, registered or dropped, or what was dropped could not be redone). No memory
+ * is given back unless every listener, also a dropped one with @next_unknown, has dropped all.
  */
 PM_EXPORT bool pm_discard_manager_discard_all(PmDiscardManager *manager, GError **error);
 
@@ -195,7 +213,8 @@ PM_EXPORT uint64_t pm_discard_manager_get_quarantined(const PmDiscardManager *ma
 /**
  * Finds the first run of blocks in quarantine at or behind @offset.
  * @listener, @reason: because of whom, and why; new strings, freed with g_free(); either may be
- * NULL. Of several listeners one is named.
+ * NULL. Of several listeners one is named. It is "the host" where memory could not be given back,
+ * or was in part.
  * Returns: false if there is none.
  */
 PM_EXPORT bool pm_discard_manager_next_quarantined(const PmDiscardManager *manager, uint64_t offset,

@@ -5,13 +5,23 @@
  * It takes the system calls of PmKernel on /dev/vfio/vfio (the container, with type1 and type1v2
  * IOMMUs), /dev/vfio/N (the groups) and device descriptors, and gives a real kernel's results,
  * errno for errno (Linux 6.1 or 6.12, drivers/vfio). Behind each vfio-pci device is a PCI device
- * that does DMA through the page table, like QEMU's «edu».
+ * that does DMA through the page table, like QEMU's "edu".
  *
  * If asked to (PmFakeConfig.iommufd) it has /dev/iommu as well (drivers/iommu/iommufd), with the
  * type1 interface on it, and a file for each vfio-pci device: /dev/vfio/devices/vfio0, vfio1 and so
  * on, in the order in which they were added; the first device's is vfio0.
  *
  * A fresh fake kernel has one device, 0000:00:04.0 in group 1, bound to vfio-pci.
+ *
+ * It has no sysfs. What looks a device up there (PmType1Config.device, PmIommufdConfig without
+ * @device_file, pm_iommu_attach(), pm_iommu_choose_backend()) reads @sysfs_root, by default the
+ * host's, and finds the host's devices or none. So open by number or by file:
+ *
+ *     PmType1Config type1 = {.kernel = fake, .group = 1};
+ *     PmIommufdConfig iommufd = {.kernel = fake, .device = "0000:00:04.0",
+ *                                .device_file = "/dev/vfio/devices/vfio0"};
+ *
+ * To attach more devices, give @sysfs_root a folder with what sysfs would have of them.
  *
  * What differs from a real kernel: device regions offer no mmap (a mapping cannot trap here);
  * VFIO_DEVICE_FEATURE, VFIO_DEVICE_IOEVENTFD and the hot-reset calls are ENOTTY; an eventfd that
@@ -108,7 +118,7 @@ PM_EXPORT PmKernel *pm_fake_kernel_new(const PmFakeConfig *config, GError **erro
 
 /**
  * Adds a PCI device to an IOMMU group, which is made if it does not exist.
- * @address: «0000:00:05.0». @driver: «vfio-pci», NULL for none, or any other name: a host driver,
+ * @address: "0000:00:05.0". @driver: "vfio-pci", NULL for none, or any other name: a host driver,
  * with which the group is not viable. Errors: PM_ERROR_INVALID_ARGUMENT (not a PCI address),
  * PM_ERROR_BUSY (the address is taken, or the group is in use).
  */

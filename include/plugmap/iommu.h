@@ -5,7 +5,7 @@
  *
  * There are two back ends: type1 (a VFIO container, kernel: drivers/vfio/vfio_iommu_type1.c) behind
  * pm_iommu_type1_new(), and iommufd (an I/O address space of /dev/iommu, kernel:
- * drivers/iommu/iommufd/) behind pm_iommu_iommufd_new(). pm_iommu_choose_backend() tells which
+ * drivers/iommu/iommufd/) behind pm_iommu_iommufd_new(). pm_iommu_choose_backend() says which
  * suits a device on this host.
  *
  * What is mapped belongs to claims (iommu_claim.h): each has a range of I/O addresses to itself.
@@ -29,7 +29,7 @@ G_BEGIN_DECLS
 
 typedef struct PmIommu PmIommu;
 
-/** PmIovaRange: valid I/O addresses, from @start to @last inclusive (so that 2^64-1 can be told).
+/** PmIovaRange: valid I/O addresses, from @start to @last inclusive (so that 2^64-1 can be one).
  */
 typedef struct {
     uint64_t start;
@@ -64,10 +64,10 @@ typedef struct {
 /**
  * PmType1Config: what to open. Zero-initialise, then set what differs.
  * @kernel: where the calls go; NULL is the host's kernel. A reference is taken.
- * @device: PCI address of a device bound to vfio-pci («0000:00:04.0»); its IOMMU group is looked up
+ * @device: PCI address of a device bound to vfio-pci ("0000:00:04.0"); its IOMMU group is looked up
  * in sysfs. NULL: use @group.
- * @group: number of the IOMMU group, if @device is NULL.
- * @sysfs_root: where sysfs is mounted; NULL is «/sys».
+ * @group: number of the IOMMU group, if @device is NULL; sysfs is read for messages only then.
+ * @sysfs_root: where sysfs is mounted; NULL is "/sys".
  */
 typedef struct {
     PmKernel *kernel;
@@ -90,10 +90,10 @@ PM_EXPORT PmIommu *pm_iommu_type1_new(const PmType1Config *config, GError **erro
 /**
  * PmIommufdConfig: what to open. Zero-initialise, then set what differs.
  * @kernel: where the calls go; NULL is the host's kernel. A reference is taken.
- * @device: PCI address of a device bound to vfio-pci («0000:00:04.0»).
- * @device_file: the device's own file («/dev/vfio/devices/vfio0»); NULL: looked up in sysfs
+ * @device: PCI address of a device bound to vfio-pci ("0000:00:04.0").
+ * @device_file: the device's own file ("/dev/vfio/devices/vfio0"); NULL: looked up in sysfs
  * (…/vfio-dev/).
- * @sysfs_root: where sysfs is mounted; NULL is «/sys».
+ * @sysfs_root: where sysfs is mounted; NULL is "/sys".
  */
 typedef struct {
     PmKernel *kernel;
@@ -126,10 +126,10 @@ typedef enum {
 } PmIommuBackend;
 
 /**
- * Tells which back end suits a device: iommufd where /dev/iommu and the device's own file exist,
+ * Says which back end suits a device: iommufd where /dev/iommu and the device's own file exist,
  * else type1. Whether it can be opened is not looked at.
  * @kernel: NULL is the host's. @device: its PCI address; NULL: a group is to be opened, which type1
- * does. @sysfs_root: NULL is «/sys».
+ * does. @sysfs_root: NULL is "/sys".
  * @reason: optional: set to a sentence that says why, which the caller frees with g_free().
  */
 PM_EXPORT PmIommuBackend pm_iommu_choose_backend(PmKernel *kernel, const char *device,
@@ -154,6 +154,13 @@ PM_EXPORT bool pm_iommu_attach(PmIommu *iommu, const char *device, GError **erro
 /**
  * Takes a device out of this address space; the others keep it. Its file
  * (pm_iommu_open_device()) is closed. The last device cannot be taken out: drop the PmIommu.
+ *
+ * type1: a container has groups, not devices. A group leaves it with the last of its attached
+ * devices. Where others of the group are still attached, and always where the group was opened by
+ * its number (PmType1Config.group), the group stays, and closing the file is all that happens:
+ * this disables the device. pm_iommu_open_device() attaches it again. Of a group opened by its
+ * number even the last device can be detached so; the group stays until the PmIommu is dropped.
+ *
  * Errors: PM_ERROR_NOT_FOUND (not attached), PM_ERROR_BUSY (the last device; or type1: a mapping of
  * its registers, or another file of its group, is still there), PM_ERROR_KERNEL (iommufd). On
  * failure it stays attached; but type1 finds the registers' mapping only when it has closed the
@@ -173,11 +180,17 @@ PM_EXPORT int pm_iommu_open_device(PmIommu *iommu, const char *device, GError **
 /** Takes a reference. Returns @iommu. */
 PM_EXPORT PmIommu *pm_iommu_ref(PmIommu *iommu);
 
-/** Drops a reference; the last one ends every mapping, detaches the devices and closes the files. A
+/**
+ * Drops a reference; the last one ends every mapping, detaches the devices and closes the files. A
  * device whose registers the caller has still mapped stays bound to its file until they are
- * unmapped, but reaches no memory. In a child made by fork(2) it closes the child's copies of the
- * files, and the parent keeps its mappings; all else that the kernel would have to do there fails
- * with PM_ERROR_PERMISSION (kernel.h). */
+ * unmapped, but reaches no memory. Abandoned claims (pm_iommu_claim_abandon()) end with it, and
+ * their RAM goes; where the kernel does not confirm that nothing is mapped any more, that is
+ * logged, and the RAM is never freed.
+ *
+ * In a child made by fork(2) it closes the child's copies of the files, and the parent keeps its
+ * mappings. What else a child can do with its parent's objects is in iommu_claim.h and mapper.h:
+ * it can forget them, and what would need the kernel fails with PM_ERROR_PERMISSION (kernel.h).
+ */
 PM_EXPORT void pm_iommu_unref(PmIommu *iommu);
 
 /** Bit n set: the IOMMU has pages of 2^n bytes. The lowest bit is the unit of addresses and sizes;
@@ -212,7 +225,7 @@ PM_EXPORT bool pm_iommu_query_available(PmIommu *iommu, uint64_t *n_mappings, GE
 PM_EXPORT bool pm_iommu_query_locked_memory(PmIommu *iommu, PmLockedMemory *locked, GError **error);
 
 /**
- * Tells whether a range can be an I/O address range here: aligned to the smallest page size, not
+ * Checks whether a range can be an I/O address range here: aligned to the smallest page size, not
  * empty, and inside one valid IOVA range. No side effects, no system call. Errors:
  * PM_ERROR_INVALID_ARGUMENT (empty), PM_ERROR_UNALIGNED, PM_ERROR_IOVA_RANGE (the message has the
  * ranges and the nearest address that fits).
@@ -222,17 +235,18 @@ PM_EXPORT bool pm_iommu_check_range(const PmIommu *iommu, uint64_t iova, uint64_
 
 /**
  * Tries again to unmap what owners of claims had to leave behind (pm_iommu_claim_abandon()).
- * Returns: true if nothing is left. Errors: those of pm_iommu_claim_purge(), for the first claim
- * that stays.
+ * Unknown blocks of claims that still have an owner are not touched: the owner purges them
+ * (pm_iommu_claim_purge(), pm_mapper_remove(), a reset of the machine).
+ * Returns: true if no abandoned claim is left. Errors: those of pm_iommu_claim_purge(), for the
+ * first claim that stays.
  */
 PM_EXPORT bool pm_iommu_settle(PmIommu *iommu, GError **error);
 
 /**
  * PmIommuAuditFlags: what pm_iommu_audit() may rely on.
  * @PM_IOMMU_AUDIT_SOLE_LOCKER: nobody else in this process has locked or unlocked memory since the
- * first PmIommu of this kernel was opened, and no other thread maps or unmaps now: then the
- * kernel's count of locked (type1: VmLck) or pinned (iommufd: VmPin) memory has to be what claims
- * have mapped.
+ * first PmIommu of this kernel was opened, and no other thread maps or unmaps now. The kernel's
+ * count (type1: VmLck, iommufd: VmPin) then has to have grown by exactly what claims have mapped.
  */
 typedef enum {
     PM_IOMMU_AUDIT_SOLE_LOCKER = 1 << 0,
@@ -244,7 +258,8 @@ typedef enum {
  * number of mappings agrees (type1: dma_avail has to be what the limit leaves).
  * @flags: of PmIommuAuditFlags.
  * Errors: PM_ERROR_QUARANTINED (unknown blocks: whose, where and why), PM_ERROR_AUDIT (the first
- * difference), those of pm_iommu_query_available() and pm_iommu_query_locked_memory().
+ * difference), PM_ERROR_PERMISSION (in a forked child), those of pm_iommu_query_available() and
+ * pm_iommu_query_locked_memory().
  */
 PM_EXPORT bool pm_iommu_audit(PmIommu *iommu, unsigned flags, GError **error);
 

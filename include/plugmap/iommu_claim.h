@@ -3,17 +3,55 @@
  * PmIommuClaim: a range of I/O addresses that belongs to one owner. Every mapping of a PmIommu is
  * made through a claim, and only through that claim can it be removed.
  *
+ * A buffer of your own, mapped for a device:
+ *
+ *     g_autoptr(PmRam) ram = pm_ram_new(PM_RAM_MEMFD, PM_MIB, 0, &error);
+ *     PmIommuClaimConfig config = {
+ *         .owner = "the ring",
+ *         .ram = ram,
+ *         .iova = 8 * PM_GIB,
+ *         .size = PM_MIB,
+ *         .block_size = PM_MIB,
+ *     };
+ *     g_autoptr(PmIommuClaim) claim = ram ? pm_iommu_claim_new(iommu, &config, &error) : NULL;
+ *
+ *     if (!claim || !pm_iommu_claim_map(claim, 0, PM_MIB, 0, PM_IOMMU_READ_WRITE, &error))
+ *         return false;
+ *     use(pm_ram_get_host(ram));
+ *     if (pm_iommu_claim_release(claim, &error))
+ *         return true;
+ *     pm_iommu_claim_abandon(claim);
+ *     return false;
+ *
+ * What could not be unmapped is the PmIommu's then. Reset the device or the machine, and try again
+ * with pm_iommu_settle().
+ *
  * A claim has one block size: each block is one mapping, because the kernel unmaps only what was
  * mapped as one piece. It references the RAM that its blocks map, and knows each block as unmapped,
  * mapped or unknown. A block becomes unknown when the kernel's answer leaves open whether it is
- * still mapped, or when its owner had to leave it behind mapped. It stays unknown until the kernel
- * has shown that it is gone: a call that merely returned success is not enough. Meanwhile nobody
- * else gets its addresses, its RAM stays allocated, and what it may have mapped and pinned counts
- * against the limits.
+ * still mapped, or when its owner had to leave it behind mapped.
+ *
+ * An unknown block stays unknown until the kernel has shown that it is gone. That a call returned
+ * success does not show it, nor does the size that it unmapped, because nobody knows how much there
+ * was: pm_iommu_claim_purge() unmaps, and then probes until nothing is found. (For blocks that are
+ * known to be mapped, the size is enough if it is exactly theirs.) Meanwhile nobody else gets the
+ * addresses, the RAM stays referenced, and what may be mapped and pinned counts against the limits.
+ *
+ * A reference keeps the memory of pm_ram_new() allocated. Adopted memory (pm_ram_adopt()) is the
+ * caller's, and must not be unmapped or reused before the claim has ended: call
+ * pm_iommu_claim_release() and look at its result, since pm_iommu_claim_unref() can only log.
  *
  * A claim may reserve room for itself: mappings of the address space, and locked memory of the
- * process. Reservations of all claims add up, over all address spaces of one kernel, so a claim
- * that has reserved room for all of its blocks can map them all, whatever the others do.
+ * process. Reservations of all claims add up, over all address spaces of one kernel and back end,
+ * so a claim that has reserved room for all of its blocks can map them all, whatever the others do.
+ * Locked memory of type1 and of iommufd does not add up: the kernel keeps two counts, type1's per
+ * process (VmLck) and iommufd's per user (VmPin shows this process's share), and holds each against
+ * the whole limit.
+ *
+ * fork(2): a child has a copy of its parent's claims, and cannot change what they have mapped. In
+ * the child mapping and unmapping fail with PM_ERROR_PERMISSION. Purging, releasing,
+ * pm_iommu_settle() and dropping the last reference succeed, but only make the child's copy forget:
+ * the kernel is not called, and the parent's mappings stay.
  *
  * Threads: safe from several threads at once, except that nothing may use a claim that is being
  * unreferenced for the last time. Offsets and sizes are bytes, multiples of the block size; offsets
@@ -35,13 +73,12 @@ typedef struct PmIommuClaim PmIommuClaim;
 /**
  * PmIommuClaimConfig: what to claim. Zero-initialise, then set.
  * @owner: who it is for, in messages; copied.
- * @ram: the memory to map; a reference is taken until nothing of it is mapped any more.
+ * @ram: the memory to map; a reference is taken until nothing of it is mapped any more. It must not
+ * have a discard manager.
  * @iova, @size: the I/O addresses; @size is a multiple of @block_size.
  * @block_size: bytes of each mapping, a multiple of the IOMMU's smallest page.
  * @reserved_size: bytes, a multiple of @block_size, at most @size: room to keep free for this
  * claim, whether it uses it or not. 0: none, so that a later map may fail for want of room.
- * @follows_manager: the owner follows the RAM's discard manager, and unmaps what is discarded.
- * Without it, RAM that has a manager is refused.
  */
 typedef struct {
     const char *owner;
@@ -50,7 +87,6 @@ typedef struct {
     uint64_t size;
     uint64_t block_size;
     uint64_t reserved_size;
-    bool follows_manager;
 } PmIommuClaimConfig;
 
 /**
@@ -62,7 +98,7 @@ typedef struct {
  * pm_iommu_attach() checks.
  * Returns: a new reference, or NULL. Errors: PM_ERROR_INVALID_ARGUMENT (no owner or RAM, sizes),
  * PM_ERROR_UNALIGNED, PM_ERROR_IOVA_RANGE, PM_ERROR_OVERLAP (names the other claim's owner),
- * PM_ERROR_BUSY (@ram has a discard manager and @follows_manager is not set), PM_ERROR_LIMIT and
+ * PM_ERROR_BUSY (@ram has a discard manager: a PmMapper maps such RAM), PM_ERROR_LIMIT and
  * PM_ERROR_LOCKED_MEMORY (no room to reserve), PM_ERROR_QUARANTINED (an abandoned claim still has
  * unknown blocks there), PM_ERROR_MEMORY, PM_ERROR_KERNEL.
  */
@@ -72,8 +108,8 @@ PM_EXPORT PmIommuClaim *pm_iommu_claim_new(PmIommu *iommu, const PmIommuClaimCon
 /** Takes a reference. Returns @claim. */
 PM_EXPORT PmIommuClaim *pm_iommu_claim_ref(PmIommuClaim *claim);
 
-/** Drops a reference. The last one releases the claim, or abandons it if that fails. NULL does
- * nothing. */
+/** Drops a reference. The last one releases the claim, or abandons it if that fails, which only the
+ * log says: if you have to know, call pm_iommu_claim_release() first. NULL does nothing. */
 PM_EXPORT void pm_iommu_claim_unref(PmIommuClaim *claim);
 
 /** The I/O address it begins at. */
@@ -89,7 +125,7 @@ PM_EXPORT uint64_t pm_iommu_claim_get_block_size(const PmIommuClaim *claim);
 PM_EXPORT const char *pm_iommu_claim_get_owner(const PmIommuClaim *claim);
 
 /**
- * Tells whether the budgets have room for @size bytes more of this claim, beside what all claims
+ * Checks whether the budgets have room for @size bytes more of this claim, beside what all claims
  * use and have reserved. No side effects; one question to the kernel where locked memory is
  * limited. Errors: PM_ERROR_LIMIT (has, needs, smallest block size that fits),
  * PM_ERROR_LOCKED_MEMORY (has, needs, how to raise it), PM_ERROR_KERNEL.
@@ -135,7 +171,8 @@ PM_EXPORT bool pm_iommu_claim_unmap(PmIommuClaim *claim, uint64_t offset, uint64
 /**
  * Unmaps everything in the claim, blocks that are unknown included. If the kernel does not say that
  * it removed exactly what was mapped, it is asked whether anything is left, until nothing is: the
- * way out of PM_ERROR_QUARANTINED and PM_ERROR_UNMAP_MISMATCH.
+ * way out of PM_ERROR_QUARANTINED and PM_ERROR_UNMAP_MISMATCH. If no block is mapped or unknown,
+ * the kernel is not called: what somebody else may have mapped there is not looked for.
  *
  * Kernel: as pm_iommu_claim_unmap(). Whether something is left is asked by a MAP that has to fail:
  * with EEXIST if something is, for its host address if nothing is (vfio_dma_do_map and
@@ -147,16 +184,19 @@ PM_EXPORT bool pm_iommu_claim_purge(PmIommuClaim *claim, GError **error);
 
 /**
  * Purges the claim and gives its addresses, its reservation and its RAM back. The reference stays
- * the caller's; only the getters work on it any more. A claim that has been released already is
- * fine. Errors: those of pm_iommu_claim_purge(); the claim stays then.
+ * the caller's. From then on mapping and unmapping fail (PM_ERROR_INVALID_ARGUMENT), the getters
+ * still work, no runs are found, purging and releasing return true, and abandoning does nothing.
+ * Errors: those of pm_iommu_claim_purge(); the claim stays then.
  */
 PM_EXPORT bool pm_iommu_claim_release(PmIommuClaim *claim, GError **error);
 
 /**
  * For an owner that has to go, and whose pm_iommu_claim_release() failed: leaves the claim to its
- * PmIommu. What is mapped becomes unknown. pm_iommu_settle(), a new claim of its addresses and
- * pm_iommu_claim_release() try again to unmap it; when the PmIommu is closed it ends for good.
- * Cannot fail.
+ * PmIommu. What is mapped becomes unknown; if nothing is, the claim just ends. These try again to
+ * unmap it: pm_iommu_settle(), a new claim of its addresses, and pm_iommu_claim_purge() or
+ * pm_iommu_claim_release() by anybody who still has a reference. It ends at the latest when the
+ * PmIommu is closed, unless the kernel does not confirm even then that nothing is mapped: that is
+ * logged, and its RAM is never freed. Cannot fail.
  */
 PM_EXPORT void pm_iommu_claim_abandon(PmIommuClaim *claim);
 

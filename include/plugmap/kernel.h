@@ -10,12 +10,14 @@
  * Results are those of the system calls, with -errno in place of -1 and errno.
  *
  * A PmKernel belongs to the process that made it. In a child made by fork(2) the library calls only
- * @close and @munmap of it, which concern the child's own copies; for all other calls the result is
- * -ECHILD, and nothing is called. A child that wants a device makes a PmKernel of its own.
+ * @close, @munmap and @free of it, which concern the child's own copies; for all other calls the
+ * result is -ECHILD, and nothing is called. A child that wants a device makes a PmKernel of its
+ * own.
  */
 #ifndef PLUGMAP_KERNEL_H
 #define PLUGMAP_KERNEL_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -78,7 +80,9 @@ typedef struct {
     uint64_t mapped;
     uint64_t committed;
     uint64_t before;
+    uint64_t others;
     unsigned n_iommus;
+    unsigned n_calls;
 } PmKernelLocked;
 
 /** PmKernel: embed as the first member of an implementation and set up with pm_kernel_init(). Only
@@ -88,6 +92,7 @@ struct PmKernel {
     gatomicrefcount references;
     uint64_t process; /* that it was made in */
     PmKernel *root;   /* that keeps the account */
+    pthread_mutex_t lock;
     PmKernelLocked locked[2];
 };
 

@@ -9,6 +9,11 @@
  * At every return of a public function of the device, the manager or the mapper, the mapped blocks
  * are the populated blocks; pm_mapper_audit() proves it.
  *
+ * fork(2): a child has a copy of its parent's mapper, and cannot change what that has mapped. In
+ * the child, mapping and unmapping fail with PM_ERROR_PERMISSION; pm_mapper_remove() and
+ * pm_mapper_free() succeed, but only make the child's copy forget: the parent's mappings stay.
+ * pm_mapper_audit() fails with PM_ERROR_PERMISSION.
+ *
  * Threads: one at a time, together with the managers whose regions it has.
  */
 #ifndef PLUGMAP_MAPPER_H
@@ -28,7 +33,9 @@ typedef struct PmMapper PmMapper;
  * PmMapperFlags: how a region is added.
  * @PM_MAPPER_STRICT: refuse a region that could not be mapped if all of it were populated: mapping
  * limit and locked-memory limit must have room for the worst case of all regions together, those of
- * other mappers and other address spaces of the process included; it stays reserved.
+ * other mappers included, and for locked memory those of the process's other address spaces of the
+ * same back end; it stays reserved. The locked memory of type1 and of iommufd does not add up:
+ * iommu_claim.h says why.
  * @PM_MAPPER_OVERCOMMIT: take it if what is populated now fits; a later PLUG beyond the limits is
  * answered BUSY.
  */
@@ -57,7 +64,7 @@ PM_EXPORT PmMapper *pm_mapper_new(PmIommu *iommu);
  * Unmaps all regions and frees the mapper. NULL does nothing. What cannot be unmapped goes to the
  * log: its claim is abandoned (pm_iommu_claim_abandon()), and its blocks stay in quarantine at the
  * manager until pm_discard_manager_discard_all(), pm_iommu_settle() or adding the region again has
- * unmapped them, or the PmIommu is closed.
+ * unmapped them, or the PmIommu is closed. In a forked child nothing is unmapped.
  */
 PM_EXPORT void pm_mapper_free(PmMapper *mapper);
 
@@ -86,7 +93,9 @@ PM_EXPORT bool pm_mapper_add_managed(PmMapper *mapper, uint64_t address, PmDisca
 
 /**
  * Unmaps the region that begins at @address, unknown blocks included, and lets go of it.
- * Errors: PM_ERROR_NOT_FOUND, those of pm_iommu_claim_purge(); the region stays then.
+ * Errors: PM_ERROR_NOT_FOUND, those of pm_iommu_claim_purge(); the region stays then. If more
+ * blocks have become unknown by it, a managed region gives PM_ERROR_QUARANTINED where the claim
+ * gives PM_ERROR_UNMAP_MISMATCH.
  */
 PM_EXPORT bool pm_mapper_remove(PmMapper *mapper, uint64_t address, GError **error);
 
@@ -96,7 +105,7 @@ PM_EXPORT bool pm_mapper_remove(PmMapper *mapper, uint64_t address, GError **err
  * managers or of the address space is in quarantine.
  * @audit: filled in either way; may be NULL.
  * Errors: PM_ERROR_AUDIT (the message names the first block that differs, and how),
- * PM_ERROR_QUARANTINED, those of pm_iommu_audit().
+ * PM_ERROR_QUARANTINED, PM_ERROR_PERMISSION (in a forked child), those of pm_iommu_audit().
  */
 PM_EXPORT bool pm_mapper_audit(PmMapper *mapper, PmMapperAudit *audit, GError **error);
 

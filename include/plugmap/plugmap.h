@@ -3,7 +3,8 @@
  * plugmap keeps a device's DMA mappings equal to the plugged blocks of a virtio-mem device.
  *
  * Five nouns, in the order in which a program meets them: PmIommu, PmRam, PmDiscardManager,
- * PmVirtioMem, PmMapper.
+ * PmVirtioMem, PmMapper. A buffer of your own, which no PmMapper follows, is mapped by a
+ * PmIommuClaim (iommu_claim.h).
  */
 #ifndef PLUGMAP_PLUGMAP_H
 #define PLUGMAP_PLUGMAP_H

@@ -108,14 +108,18 @@ PM_EXPORT bool pm_ram_is_shared(const PmRam *ram);
  * Gives the memory of a range back to the host; it reads as zeros afterwards. By
  * madvise(MADV_DONTNEED) for private memory, MADV_REMOVE for shared memory without a file,
  * fallocate(FALLOC_FL_PUNCH_HOLE) for files; adopted private file mappings by both, so that the
- * file itself gets a hole, for everybody who has it. A page that is pinned by a device is not freed
- * before it is unpinned.
+ * file itself gets a hole, for everybody who has it.
+ *
+ * Unmap first (iommu_claim.h): pages that a device has pinned are not freed, and the device goes on
+ * using them, while this process sees new ones. RAM that has a discard manager is discarded through
+ * that (pm_discard_manager_discard()), which unmaps first, and knows then what is gone.
  *
  * What stands in the way is found out before anything is given back: pages of the range that are
  * locked (mlock) or not mapped, unless all there is to do is to punch a hole, and a file that
  * cannot be punched (not writable, sealed, file system). What only shows afterwards (a failing
  * disk; pages that are locked in the meantime, mappings that are not what was described) leaves the
- * range given back in part: PM_ERROR_QUARANTINED, take its content for lost.
+ * range given back in part: PM_ERROR_QUARANTINED. Here this means only that the content of the
+ * range may be lost: the memory can be used, and be discarded again.
  * @offset, @size: multiples of the page size, inside the region.
  * Errors: PM_ERROR_UNALIGNED, PM_ERROR_INVALID_ARGUMENT (outside the region), PM_ERROR_MEMORY
  * (nothing is gone), PM_ERROR_QUARANTINED (something may be gone), PM_ERROR_PERMISSION (in a forked

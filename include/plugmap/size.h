@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Sizes and addresses as people write them: «2M», «1GiB», «0x100000000». */
+/* Sizes and addresses as people write them: "2M", "1GiB", "0x100000000". */
 #ifndef PLUGMAP_SIZE_H
 #define PLUGMAP_SIZE_H
 
@@ -19,7 +19,7 @@ G_BEGIN_DECLS
 /**
  * Reads a size or an address in bytes.
  * @text: a decimal or 0x-prefixed number, then optionally K, M, G, T, P or E (powers of 1024), with
- * or without «iB» or «B» behind it; case does not matter. No sign, no fraction, nothing else around
+ * or without "iB" or "B" behind it; case does not matter. No sign, no fraction, nothing else around
  * it. In a 0x number E is a digit: 0x1E is 30.
  * @value: set on success; left alone on failure.
  *
@@ -29,8 +29,8 @@ G_BEGIN_DECLS
 PM_EXPORT bool pm_size_parse(const char *text, uint64_t *value, GError **error);
 
 /**
- * Prints a size in the largest binary unit that divides it: 2097152 is «2M», 4097 is «4097», 0 is
- * «0». pm_size_parse() reads the result back to the same number. Any thread.
+ * Prints a size in the largest binary unit that divides it: 2097152 is "2M", 4097 is "4097", 0 is
+ * "0". pm_size_parse() reads the result back to the same number. Any thread.
  *
  * Returns: a new string; free with g_free().
  */

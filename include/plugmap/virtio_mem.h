@@ -98,15 +98,16 @@ typedef struct {
 /**
  * Makes a device with nothing plugged; the memory of the whole RAM is given back to the host.
  * Returns: the device, or NULL; free with pm_virtio_mem_free(). Errors: PM_ERROR_INVALID_ARGUMENT,
- * PM_ERROR_UNALIGNED (the message names the property and the numbers), PM_ERROR_BUSY (@ram has a
- * manager), and those of pm_ram_discard().
+ * PM_ERROR_UNALIGNED (the message names the property and the numbers), PM_ERROR_BUSY (as
+ * pm_discard_manager_new()), and those of pm_ram_discard().
  */
 PM_EXPORT PmVirtioMem *pm_virtio_mem_new(const PmVirtioMemConfig *config, GError **error);
 
 /**
- * Takes the device away: listeners are told to discard everything, and the memory goes back to the
- * host. What a listener cannot drop goes to the log. In a child made by fork(2) only the child's
- * copy of the device goes.
+ * Takes the device away: listeners discard everything, and the memory goes back to the host. What a
+ * listener cannot drop goes to the log. A mapper that still follows keeps the manager, and with it
+ * the RAM: pm_mapper_remove() comes before another device on the same RAM. In a child made by
+ * fork(2) only the child's copy of the device goes.
  */
 PM_EXPORT void pm_virtio_mem_free(PmVirtioMem *device);
 
@@ -182,7 +183,8 @@ PM_EXPORT bool pm_virtio_mem_handle(PmVirtioMem *device, const void *request, si
                                     void *response, size_t response_size, GError **error);
 
 /**
- * Why the last request or system reset was refused.
+ * Why the last request or system reset was refused. A request in a child made by fork(2) is not
+ * one: it leaves this as it was.
  * @message: set to a sentence with the numbers, or to NULL if it was not refused; owned by the
  * device, valid until the next request or reset. May be NULL.
  */

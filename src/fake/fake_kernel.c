@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/error_text.h"
+#include "base/process.h"
 #include "fake/container.h"
 #include "fake/device_cdev.h"
 #include "fake/iommufd.h"
@@ -105,6 +106,15 @@ static int fake_open(PmKernel *kernel, const char *path, int flags)
     return result;
 }
 
+/* A thread that the parent has, and a child made by fork() has not, may hold the lock for ever. */
+static bool try_lock(PmFakeKernel *fake)
+{
+    if (fake->kernel.process != pm_process_token())
+        return pthread_mutex_trylock(&fake->lock) == 0;
+    pthread_mutex_lock(&fake->lock);
+    return true;
+}
+
 /* Like Linux, a close that reports an error has closed all the same. */
 static int fake_close(PmKernel *kernel, int fd)
 {
@@ -112,7 +122,8 @@ static int fake_close(PmKernel *kernel, int fd)
     int planned;
     int result;
 
-    pthread_mutex_lock(&fake->lock);
+    if (!try_lock(fake))
+        return 0;
     planned = pm_fault_plan_enter(&fake->plan, PM_FAKE_CALL_CLOSE);
     result = pm_file_table_close(&fake->files, fd);
     pthread_mutex_unlock(&fake->lock);

@@ -5,6 +5,7 @@
 #include "base/error_text.h"
 #include "iommu/budget.h"
 #include "iommu/claim.h"
+#include "iommu/kernel_calls.h"
 
 /* What the claims have, counted run by run. */
 typedef struct {
@@ -75,6 +76,7 @@ static bool audit_available(PmIommu *iommu, GError **error)
 {
     uint64_t n_available;
     g_autofree char *room = NULL;
+    g_autofree char *limit = NULL;
     g_autofree char *known = NULL;
 
     if (iommu->mapping_limit == UINT64_MAX)
@@ -84,12 +86,13 @@ static bool audit_available(PmIommu *iommu, GError **error)
     if (n_available == iommu->mapping_limit - iommu->n_mappings)
         return true;
     room = pm_counted(n_available, "more mapping");
+    limit = pm_count_text(iommu->mapping_limit);
     known = pm_counted(iommu->n_mappings, "mapping");
     return pm_fail(error, PM_ERROR_AUDIT,
-                   "the kernel has room for %s of %" PRIu64
-                   " at most, where claims have %s: look for an error before this one, or find who "
+                   "the kernel has room for %s of %s at most, where claims have %s: look for an "
+                   "error before this one, or find who "
                    "else has the container's descriptor",
-                   room, iommu->mapping_limit, known);
+                   room, limit, known);
 }
 
 static bool audit_locked(PmIommu *iommu, GError **error)
@@ -115,6 +118,11 @@ bool pm_iommu_audit(PmIommu *iommu, unsigned flags, GError **error)
     Sums sums = {0};
     bool right;
 
+    if ((flags & ~(unsigned)PM_IOMMU_AUDIT_SOLE_LOCKER) != 0)
+        return pm_fail(error, PM_ERROR_INVALID_ARGUMENT, "invalid audit flags 0x%x", flags);
+    if (pm_iommu_is_inherited(iommu))
+        return pm_fail(error, PM_ERROR_PERMISSION,
+                       "the address space cannot be audited: " PM_KERNEL_CAUSE_INHERITED);
     pm_iommu_lock(iommu);
     right = audit_claims(iommu, &sums, error) && audit_sums(iommu, &sums, error) &&
             audit_available(iommu, error) &&

@@ -5,165 +5,236 @@
 
 #include "base/error_text.h"
 #include "iommu/iommu_error.h"
+#include "iommu/kernel_calls.h"
 
-/* Of every kernel's sums: they are changed once a request, and for a few instructions. */
-static pthread_mutex_t sums_lock = PTHREAD_MUTEX_INITIALIZER;
+/* The kernel that keeps the sums, and those that this address space counts towards. */
+static PmKernel *root_of(const PmIommu *iommu)
+{
+    return iommu->kernel->root;
+}
 
-/* The kernel's sums that this address space counts towards. */
 static PmKernelLocked *sums_of(const PmIommu *iommu)
 {
-    return &iommu->kernel->root->locked[iommu->ops->counts_pinned];
+    return &root_of(iommu)->locked[iommu->ops->counts_pinned];
 }
 
-static uint64_t committed(const PmIommuClaim *claim, uint64_t n_blocks)
+/* A child made by fork() has nothing of its own in its parent's sums. */
+static bool lock_sums(const PmIommu *iommu)
 {
-    return MAX(claim->n_reserved, n_blocks);
+    if (pm_iommu_is_inherited(iommu))
+        return false;
+    pthread_mutex_lock(&root_of(iommu)->lock);
+    return true;
 }
 
-/* What a claim commits more than now if it has @n_blocks more. */
-static uint64_t growth(const PmIommuClaim *claim, uint64_t n_blocks)
+static void unlock_sums(const PmIommu *iommu)
 {
-    uint64_t n_now = pm_ledger_n_blocks(claim->ledger);
-
-    if (!claim->is_counted)
-        return committed(claim, n_blocks);
-    return committed(claim, n_now + n_blocks) - committed(claim, n_now);
+    pthread_mutex_unlock(&root_of(iommu)->lock);
 }
 
-/* Differences may be negative: unsigned arithmetic wraps both ways. */
-static void add(PmIommuClaim *claim, uint64_t n_used, uint64_t n_committed)
+static uint64_t committed_with(const PmIommuClaim *claim, uint64_t n_in_flight)
+{
+    return MAX(claim->n_reserved, pm_ledger_n_blocks(claim->ledger) + n_in_flight);
+}
+
+/* Brings the account in line with the claim. The sums are locked, unless they are another
+ * process's. Differences may be negative: unsigned arithmetic wraps both ways. */
+static void settle(PmIommuClaim *claim, bool sums_locked)
 {
     PmIommu *iommu = claim->iommu;
-    PmKernelLocked *sums = sums_of(iommu);
+    uint64_t n_used = pm_ledger_n_blocks(claim->ledger) - claim->n_used;
+    uint64_t n_committed = committed_with(claim, claim->n_in_flight) - claim->n_committed;
 
+    claim->n_used += n_used;
+    claim->n_committed += n_committed;
     iommu->n_mappings += n_used;
     iommu->n_bytes += n_used * claim->block_size;
     iommu->n_committed += n_committed;
-    if (pm_iommu_is_inherited(iommu))
+    if (!sums_locked)
         return;
-    pthread_mutex_lock(&sums_lock);
-    sums->mapped += n_used * claim->block_size;
-    sums->committed += n_committed * claim->block_size;
-    pthread_mutex_unlock(&sums_lock);
+    sums_of(iommu)->mapped += n_used * claim->block_size;
+    sums_of(iommu)->committed += n_committed * claim->block_size;
 }
 
-void pm_budget_add_claim(PmIommuClaim *claim)
-{
-    claim->is_counted = true;
-    add(claim, 0, claim->n_reserved);
-}
-
-void pm_budget_remove_claim(PmIommuClaim *claim)
-{
-    claim->is_counted = false;
-    add(claim, 0, -claim->n_reserved);
-}
-
-void pm_budget_drop_reservation(PmIommuClaim *claim)
-{
-    uint64_t n_now = pm_ledger_n_blocks(claim->ledger);
-
-    add(claim, 0, n_now - committed(claim, n_now));
-    claim->n_reserved = 0;
-}
-
-void pm_budget_update(PmIommuClaim *claim, uint64_t n_before)
-{
-    uint64_t n_now = pm_ledger_n_blocks(claim->ledger);
-
-    if (n_now != n_before)
-        add(claim, n_now - n_before, committed(claim, n_now) - committed(claim, n_before));
-}
-
-bool pm_budget_check_mappings(const PmIommuClaim *claim, uint64_t n_blocks, GError **error)
+static bool check_mappings(const PmIommuClaim *claim, uint64_t n_more, GError **error)
 {
     const PmIommu *iommu = claim->iommu;
-    uint64_t n_more = growth(claim, n_blocks);
 
     if (iommu->n_committed <= iommu->mapping_limit &&
         n_more <= iommu->mapping_limit - iommu->n_committed)
         return true;
-    return pm_iommu_fail_limit(iommu, n_more, n_more * claim->block_size, claim->block_size, error);
+    return pm_iommu_fail_limit(claim, n_more, error);
 }
 
-static PmKernelLocked read_sums(const PmIommu *iommu)
+/* What others have locked, mlock() for example, is what the kernel counts beyond what is mapped.
+ * While a call is under way, the two do not belong together: then it is what it was. */
+static uint64_t locked_by_others(PmKernelLocked *sums, uint64_t used)
 {
-    PmKernelLocked sums;
-
-    pthread_mutex_lock(&sums_lock);
-    sums = *sums_of(iommu);
-    pthread_mutex_unlock(&sums_lock);
-    return sums;
+    if (sums->n_calls == 0)
+        sums->others = used - MIN(used, sums->mapped);
+    return sums->others;
 }
 
-/* What is in use is asked for only where there is a limit: it takes longer than a MAP. What others
- * have locked, mlock() for example, is the rest of it. */
-bool pm_budget_check_locked(const PmIommuClaim *claim, uint64_t n_blocks, GError **error)
+/* The sums are locked. */
+static bool fits(PmKernelLocked *sums, const PmLockedMemory *locked, uint64_t n_bytes)
 {
-    PmIommu *iommu = claim->iommu;
-    uint64_t n_bytes = growth(claim, n_blocks) * claim->block_size;
-    PmKernelLocked sums;
-    PmLockedMemory locked;
-    uint64_t others;
-    int result = iommu->kernel->ops->lock_limit(iommu->kernel, &locked);
+    uint64_t others = locked_by_others(sums, locked->used);
+
+    return others <= locked->limit && sums->committed <= locked->limit - others &&
+           n_bytes <= locked->limit - others - sums->committed;
+}
+
+/* A kernel without a limit for this process. */
+static const PmLockedMemory unlimited = {.limit = UINT64_MAX, .waived = true};
+
+/* What is in use is asked for only where there is a limit: it takes longer than a MAP. */
+static bool ask_limit(PmIommu *iommu, PmLockedMemory *locked, GError **error)
+{
+    int result = pm_kernel_lock_limit(iommu->kernel, locked);
 
     if (result < 0)
         return pm_iommu_fail_locked_query(-result, error);
-    if (locked.waived || locked.limit == UINT64_MAX)
-        return true;
-    if (!pm_iommu_query_locked_memory(iommu, &locked, error))
-        return false;
-    sums = read_sums(iommu);
-    others = locked.used - MIN(locked.used, sums.mapped);
-    if (others <= locked.limit && sums.committed <= locked.limit - others &&
-        n_bytes <= locked.limit - others - sums.committed)
-        return true;
-    return pm_iommu_fail_locked(&locked, n_bytes, sums.committed - MIN(sums.mapped, sums.committed),
-                                error);
+    return locked->waived || locked->limit == UINT64_MAX ||
+           pm_iommu_query_locked_memory(iommu, locked, error);
+}
+
+/* Checks for @n_more blocks, and commits @n_in_flight of the claim if it is to. */
+static bool check_locked(PmIommuClaim *claim, const PmLockedMemory *locked, uint64_t n_more,
+                         bool commit, GError **error)
+{
+    PmIommu *iommu = claim->iommu;
+    uint64_t n_bytes = n_more * claim->block_size;
+    uint64_t n_reserved = 0;
+    bool sums_locked = lock_sums(iommu);
+    bool room = !sums_locked || locked->waived || locked->limit == UINT64_MAX ||
+                fits(sums_of(iommu), locked, n_bytes);
+
+    if (room && commit)
+        settle(claim, sums_locked);
+    if (!room)
+        n_reserved = sums_of(iommu)->committed - sums_of(iommu)->mapped;
+    if (sums_locked)
+        unlock_sums(iommu);
+    return room || pm_iommu_fail_locked(locked, n_bytes, n_reserved, error);
 }
 
 /* The kernel knows nothing of reservations: where others have some left, what it would give has to
  * be enough for these, too. Else it decides itself, which takes no question. */
-bool pm_budget_check_map(const PmIommuClaim *claim, uint64_t n_blocks, GError **error)
+static bool others_have_reserved(const PmIommuClaim *claim)
 {
-    uint64_t n_now = pm_ledger_n_blocks(claim->ledger);
-    uint64_t own = (committed(claim, n_now) - n_now) * claim->block_size;
-    PmKernelLocked sums;
+    PmIommu *iommu = claim->iommu;
+    uint64_t own = (claim->n_committed - claim->n_used) * claim->block_size;
+    bool reserved;
 
-    if (!pm_budget_check_mappings(claim, n_blocks, error))
+    if (!lock_sums(iommu))
         return false;
-    if (growth(claim, n_blocks) == 0)
-        return true;
-    sums = read_sums(claim->iommu);
-    return sums.committed - sums.mapped == own || pm_budget_check_locked(claim, n_blocks, error);
+    reserved = sums_of(iommu)->committed - sums_of(iommu)->mapped != own;
+    unlock_sums(iommu);
+    return reserved;
+}
+
+static uint64_t growth(const PmIommuClaim *claim, uint64_t n_in_flight)
+{
+    return committed_with(claim, n_in_flight) - claim->n_committed;
+}
+
+bool pm_budget_check(const PmIommuClaim *claim, uint64_t n_blocks, GError **error)
+{
+    uint64_t n_more = growth(claim, n_blocks);
+    PmLockedMemory locked;
+
+    return n_more == 0 ||
+           (check_mappings(claim, n_more, error) && ask_limit(claim->iommu, &locked, error) &&
+            check_locked((PmIommuClaim *)claim, &locked, n_more, false, error));
+}
+
+bool pm_budget_reserve(PmIommuClaim *claim, GError **error)
+{
+    uint64_t n_more = growth(claim, 0);
+    PmLockedMemory locked = unlimited;
+
+    return n_more == 0 ||
+           (check_mappings(claim, n_more, error) && ask_limit(claim->iommu, &locked, error) &&
+            check_locked(claim, &locked, n_more, true, error));
+}
+
+static void begin_call(PmIommuClaim *claim)
+{
+    claim->is_in_call = true;
+    if (!lock_sums(claim->iommu))
+        return;
+    sums_of(claim->iommu)->n_calls++;
+    unlock_sums(claim->iommu);
+}
+
+bool pm_budget_begin_map(PmIommuClaim *claim, uint64_t n_blocks, GError **error)
+{
+    uint64_t n_more = growth(claim, n_blocks);
+    PmLockedMemory locked = unlimited;
+
+    if (n_more > 0 && (!check_mappings(claim, n_more, error) ||
+                       (others_have_reserved(claim) && !ask_limit(claim->iommu, &locked, error))))
+        return false;
+    claim->n_in_flight = n_blocks;
+    if (n_more > 0 && !check_locked(claim, &locked, n_more, true, error)) {
+        claim->n_in_flight = 0;
+        return false;
+    }
+    begin_call(claim);
+    return true;
+}
+
+void pm_budget_begin_unmap(PmIommuClaim *claim)
+{
+    begin_call(claim);
+}
+
+void pm_budget_update(PmIommuClaim *claim)
+{
+    PmIommu *iommu = claim->iommu;
+    bool sums_locked = lock_sums(iommu);
+
+    claim->n_in_flight = 0;
+    settle(claim, sums_locked);
+    if (sums_locked) {
+        sums_of(iommu)->n_calls -= claim->is_in_call;
+        unlock_sums(iommu);
+    }
+    claim->is_in_call = false;
+}
+
+void pm_budget_drop_reservation(PmIommuClaim *claim)
+{
+    claim->n_reserved = 0;
+    pm_budget_update(claim);
 }
 
 /* The kernel's numbers are nobody's yet; if they cannot be read, the audit will say so. */
 void pm_budget_open(PmIommu *iommu)
 {
-    PmKernelLocked *sums = sums_of(iommu);
     PmLockedMemory locked = {0};
     bool known = pm_iommu_query_locked_memory(iommu, &locked, NULL);
 
-    pthread_mutex_lock(&sums_lock);
-    if (sums->n_iommus++ == 0)
-        sums->before = known ? locked.used : 0;
-    pthread_mutex_unlock(&sums_lock);
+    if (!lock_sums(iommu))
+        return;
+    if (sums_of(iommu)->n_iommus++ == 0)
+        sums_of(iommu)->before = known ? locked.used : 0;
+    unlock_sums(iommu);
 }
 
 void pm_budget_close(PmIommu *iommu)
 {
-    if (pm_iommu_is_inherited(iommu))
+    if (!lock_sums(iommu))
         return;
-    pthread_mutex_lock(&sums_lock);
     sums_of(iommu)->n_iommus--;
-    pthread_mutex_unlock(&sums_lock);
+    unlock_sums(iommu);
 }
 
 void pm_budget_get_locked(PmIommu *iommu, uint64_t *n_mapped, uint64_t *n_before)
 {
-    PmKernelLocked sums = read_sums(iommu);
-
-    *n_mapped = sums.mapped;
-    *n_before = sums.before;
+    if (!lock_sums(iommu))
+        return;
+    *n_mapped = sums_of(iommu)->mapped;
+    *n_before = sums_of(iommu)->before;
+    unlock_sums(iommu);
 }

@@ -13,6 +13,9 @@
 #include "memory/ram_private.h"
 #include "vfio/device_node.h"
 
+/* Why blocks are unknown if no unmap has failed. */
+#define LEFT_BEHIND "its owner left it behind mapped"
+
 /* --- the claims of an address space --- */
 
 PmIommuClaim *pm_claim_find(PmIommu *iommu, uint64_t iova)
@@ -83,7 +86,7 @@ static void end(PmIommuClaim *claim)
     claim->life = PM_CLAIM_ENDED;
     g_clear_pointer(&claim->reason, g_free);
     (void)pm_range_map_remove(iommu->claims, claim->iova, claim->last);
-    pm_budget_remove_claim(claim);
+    pm_budget_drop_reservation(claim);
     if (!iommu->closed)
         (void)pm_claims_keep(iommu);
     pm_ram_release_mapping(claim->ram);
@@ -111,9 +114,23 @@ static void abandon(PmIommuClaim *claim)
         end(claim);
         return;
     }
-    pm_claim_forget(claim, claim->iova, claim->size, "its owner left it behind mapped");
+    pm_claim_forget(claim, claim->iova, claim->size);
     pm_budget_drop_reservation(claim);
     claim->life = PM_CLAIM_ABANDONED;
+}
+
+/* What was left behind ends with it: nobody else is going to release it. */
+bool pm_iommu_claim_purge(PmIommuClaim *claim, GError **error)
+{
+    bool purged = true;
+
+    pm_iommu_lock(claim->iommu);
+    if (claim->life == PM_CLAIM_OWNED)
+        purged = pm_claim_purge(claim, error);
+    else if (claim->life == PM_CLAIM_ABANDONED)
+        purged = release(claim, error);
+    pm_iommu_unlock(claim->iommu);
+    return purged;
 }
 
 bool pm_iommu_claim_release(PmIommuClaim *claim, GError **error)
@@ -153,20 +170,22 @@ PmIommuClaim *pm_iommu_claim_ref(PmIommuClaim *claim)
     return claim;
 }
 
-/* The last reference to a claim that has an owner. */
-static void release_or_abandon(PmIommuClaim *claim)
+/* The last reference to a claim that has an owner. Returns why it was abandoned, or NULL. */
+static char *release_or_abandon(PmIommuClaim *claim)
 {
     g_autoptr(GError) error = NULL;
 
     if (release(claim, &error))
-        return;
-    pm_log(G_LOG_LEVEL_WARNING, "%s stays mapped until its IOMMU is closed: %s", claim->owner,
-           error->message);
+        return NULL;
     abandon(claim);
+    return g_strdup_printf("%s stays mapped (pm_iommu_settle() tries again to unmap it, closing "
+                           "the address space ends it): %s",
+                           claim->owner, error->message);
 }
 
 void pm_iommu_claim_unref(PmIommuClaim *claim)
 {
+    g_autofree char *complaint = NULL;
     PmIommu *iommu;
     bool last;
     bool owned;
@@ -179,9 +198,11 @@ void pm_iommu_claim_unref(PmIommuClaim *claim)
     last = --claim->n_references == 0;
     owned = last && claim->life == PM_CLAIM_OWNED;
     if (owned)
-        release_or_abandon(claim);
+        complaint = release_or_abandon(claim);
     ended = last && claim->life == PM_CLAIM_ENDED;
     pm_iommu_unlock(iommu);
+    if (complaint != NULL)
+        pm_log(G_LOG_LEVEL_WARNING, "%s", complaint);
     if (ended)
         free_claim(claim);
     if (owned)
@@ -195,8 +216,12 @@ static bool check_config(PmIommu *iommu, const PmIommuClaimConfig *config, GErro
     if (config->owner == NULL || config->ram == NULL)
         return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
                        "a claim needs an owner's name and the RAM that it maps");
-    if (!pm_iommu_check_size(iommu, config->iova, config->size, error) ||
-        !pm_iommu_check_size(iommu, config->iova, config->block_size, error))
+    if (config->block_size == 0 || config->block_size % pm_iommu_page_size(iommu) != 0)
+        return pm_fail(error, PM_ERROR_UNALIGNED,
+                       "invalid block size 0x%" PRIx64
+                       " of %s: must be a multiple of the IOMMU's page size, 0x%" PRIx64,
+                       config->block_size, config->owner, pm_iommu_page_size(iommu));
+    if (!pm_iommu_check_size(iommu, config->iova, config->size, error))
         return false;
     if (config->size % config->block_size != 0 || config->reserved_size % config->block_size != 0 ||
         config->reserved_size > config->size)
@@ -231,7 +256,7 @@ bool pm_claim_fail_unknown(const PmIommuClaim *claim, uint64_t iova, GError **er
                    "I/O address 0x%" PRIx64
                    " is in quarantine: it is not known whether the kernel still has a block of %s "
                    "mapped there (%s)",
-                   iova, claim->owner, claim->reason);
+                   iova, claim->owner, claim->reason != NULL ? claim->reason : LEFT_BEHIND);
 }
 
 /* What an owner left behind may be gone by now. */
@@ -259,7 +284,8 @@ static bool make_way(PmIommu *iommu, uint64_t iova, uint64_t last, GError **erro
         if (!settle(other, &cause))
             return pm_fail(error, PM_ERROR_QUARANTINED,
                            "I/O addresses 0x%" PRIx64 "-0x%" PRIx64
-                           " are in quarantine since %s left them behind: %s",
+                           " are in quarantine since %s left them behind; unmapping them again "
+                           "failed: %s",
                            other->iova, other->last, other->owner, cause->message);
     }
     return true;
@@ -283,26 +309,25 @@ static bool enter(PmIommuClaim *claim, GError **error)
 }
 
 /* All under one lock: nobody attaches a device or claims between a check and what relies on it. */
-static bool begin(PmIommuClaim *claim, const PmIommuClaimConfig *config, GError **error)
+static bool begin(PmIommuClaim *claim, PmRam *ram, bool follows_manager, GError **error)
 {
     PmIommu *iommu = claim->iommu;
 
     if (!pm_iommu_check_blocks(iommu, claim->iova, claim->size, claim->block_size, error) ||
         !make_way(iommu, claim->iova, claim->last, error) ||
-        (claim->n_reserved > 0 && (!pm_budget_check_mappings(claim, 0, error) ||
-                                   !pm_budget_check_locked(claim, 0, error))) ||
-        !pm_ram_take_mapping(config->ram, config->follows_manager, config->owner, error))
+        !pm_ram_take_mapping(ram, follows_manager, claim->owner, error))
         return false;
-    if (!enter(claim, error)) {
-        pm_ram_release_mapping(config->ram);
+    if (!pm_budget_reserve(claim, error) || !enter(claim, error)) {
+        pm_budget_drop_reservation(claim);
+        pm_ram_release_mapping(ram);
         return false;
     }
-    claim->ram = pm_ram_ref(config->ram);
-    pm_budget_add_claim(claim);
+    claim->ram = pm_ram_ref(ram);
     return true;
 }
 
-PmIommuClaim *pm_iommu_claim_new(PmIommu *iommu, const PmIommuClaimConfig *config, GError **error)
+PmIommuClaim *pm_claim_new(PmIommu *iommu, const PmIommuClaimConfig *config, bool follows_manager,
+                           GError **error)
 {
     PmIommuClaim *claim;
     bool begun;
@@ -311,7 +336,7 @@ PmIommuClaim *pm_iommu_claim_new(PmIommu *iommu, const PmIommuClaimConfig *confi
         return NULL;
     claim = make_claim(iommu, config);
     pm_iommu_lock(iommu);
-    begun = begin(claim, config, error);
+    begun = begin(claim, config->ram, follows_manager, error);
     pm_iommu_unlock(iommu);
     if (!begun) {
         free_claim(claim);
@@ -321,28 +346,41 @@ PmIommuClaim *pm_iommu_claim_new(PmIommu *iommu, const PmIommuClaimConfig *confi
     return claim;
 }
 
+PmIommuClaim *pm_iommu_claim_new(PmIommu *iommu, const PmIommuClaimConfig *config, GError **error)
+{
+    return pm_claim_new(iommu, config, false, error);
+}
+
 /* --- those that were left behind --- */
 
-bool pm_iommu_settle(PmIommu *iommu, GError **error)
+bool pm_claims_settle(PmIommu *iommu, GError **error)
 {
     PmIommuClaim *claim;
     PmIommuClaim *next;
     GError *first = NULL;
 
-    pm_iommu_lock(iommu);
     for (claim = pm_claim_find(iommu, 0); claim != NULL; claim = next) {
         next = pm_claim_next(claim);
         if (claim->life == PM_CLAIM_ABANDONED)
             (void)settle(claim, first == NULL ? &first : NULL);
     }
-    pm_iommu_unlock(iommu);
     if (first == NULL)
         return true;
     g_propagate_error(error, first);
     return false;
 }
 
-/* Only what owners left behind is there: an owner holds the address space. */
+bool pm_iommu_settle(PmIommu *iommu, GError **error)
+{
+    bool settled;
+
+    pm_iommu_lock(iommu);
+    settled = pm_claims_settle(iommu, error);
+    pm_iommu_unlock(iommu);
+    return settled;
+}
+
+/* Only what could not be settled is there: an owner holds the address space. */
 void pm_claims_close(PmIommu *iommu, bool gone)
 {
     PmIommuClaim *claim = pm_claim_find(iommu, 0);
@@ -350,14 +388,14 @@ void pm_claims_close(PmIommu *iommu, bool gone)
     while (claim != NULL) {
         PmIommuClaim *next = pm_claim_next(claim);
 
-        if (gone || iommu->ops->probe(iommu, claim->iova, claim->size) == PM_IOMMU_ABSENT) {
+        if (gone) {
             pm_claim_note(claim, claim->iova, claim->size, PM_LEDGER_UNMAPPED, 0);
             end(claim);
             free_if_unused(claim);
         } else {
             pm_log(G_LOG_LEVEL_WARNING,
-                   "%s keeps its RAM for ever: the address space was closed, and the kernel did "
-                   "not say that it ended its mappings",
+                   "the RAM of %s is not freed before this process ends: its address space was "
+                   "closed, and the kernel had not shown that it ended its mappings",
                    claim->owner);
         }
         claim = next;
@@ -426,7 +464,7 @@ bool pm_iommu_claim_next_unknown(PmIommuClaim *claim, uint64_t offset, uint64_t 
     pm_iommu_lock(claim->iommu);
     found = find_unknown(claim, claim->iova + offset, &run);
     if (found && reason != NULL)
-        *reason = g_strdup(claim->reason);
+        *reason = g_strdup(claim->reason != NULL ? claim->reason : LEFT_BEHIND);
     pm_iommu_unlock(claim->iommu);
     if (!found)
         return false;

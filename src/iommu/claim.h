@@ -24,10 +24,14 @@ struct PmIommuClaim {
     uint64_t last;
     uint64_t size;
     uint64_t block_size;
-    uint64_t n_reserved; /* blocks */
-    bool is_counted;     /* in the budgets */
+    /* The budgets' view of it, in blocks (budget.h). */
+    uint64_t n_reserved;
+    uint64_t n_in_flight; /* about to be mapped */
+    uint64_t n_used;
+    uint64_t n_committed;
+    bool is_in_call;
     PmLedger *ledger;
-    char *reason; /* why blocks are unknown, if any are */
+    char *reason; /* why the last unmap failed, if nothing has been shown to be unmapped since */
 };
 
 /* What PmIommu.claims has. */
@@ -42,18 +46,26 @@ PmIommuClaim *pm_claim_find(PmIommu *iommu, uint64_t iova);
 /* The claim after this one; NULL if there is none. */
 PmIommuClaim *pm_claim_next(PmIommuClaim *claim);
 
-/* Notes what blocks are, in the ledger and in the budgets. Room has been reserved. */
+/* Notes what blocks are, in the ledger and in the budgets. Memory has been set aside. */
 void pm_claim_note(PmIommuClaim *claim, uint64_t iova, uint64_t size, PmLedgerState state,
                    uint64_t ram_offset);
 
-/* Makes what is mapped in the range unknown. @reason: of the first unknown block it stays. */
-void pm_claim_forget(PmIommuClaim *claim, uint64_t iova, uint64_t size, const char *reason);
+/* Makes what is mapped in the range unknown. */
+void pm_claim_forget(PmIommuClaim *claim, uint64_t iova, uint64_t size);
 
-/* As pm_iommu_claim_purge(). */
+/* As pm_iommu_claim_new(). @follows_manager: the owner has a listener with the RAM's discard
+ * manager that unmaps what is discarded, and accounts for what is unknown. */
+PmIommuClaim *pm_claim_new(PmIommu *iommu, const PmIommuClaimConfig *config, bool follows_manager,
+                           GError **error);
+
+/* As pm_iommu_claim_purge(), for a claim that has an owner. */
 bool pm_claim_purge(PmIommuClaim *claim, GError **error);
 
 /* PM_ERROR_QUARANTINED, for the block at @iova. */
 bool pm_claim_fail_unknown(const PmIommuClaim *claim, uint64_t iova, GError **error);
+
+/* As pm_iommu_settle(). */
+bool pm_claims_settle(PmIommu *iommu, GError **error);
 
 /* The PmIommu is being closed; @gone: the kernel has shown that nothing is mapped any more. */
 void pm_claims_close(PmIommu *iommu, bool gone);

@@ -14,27 +14,25 @@
 /* How often a purge tries again before it believes that somebody else goes on mapping. */
 #define MAX_PURGE_TRIES 16
 
+/* The latest is the one that helps. */
+static void set_reason(PmIommuClaim *claim, const char *reason)
+{
+    g_free(claim->reason);
+    claim->reason = g_strdup(reason);
+}
+
 void pm_claim_note(PmIommuClaim *claim, uint64_t iova, uint64_t size, PmLedgerState state,
                    uint64_t ram_offset)
 {
-    uint64_t n_before = pm_ledger_n_blocks(claim->ledger);
-
     pm_ledger_set(claim->ledger, iova, iova + (size - 1), state, ram_offset);
-    pm_budget_update(claim, n_before);
+    pm_budget_update(claim);
     if (pm_ledger_n_unknown(claim->ledger) == 0)
         g_clear_pointer(&claim->reason, g_free);
 }
 
-static void set_reason(PmIommuClaim *claim, const char *reason)
-{
-    if (claim->reason == NULL && pm_ledger_n_unknown(claim->ledger) > 0)
-        claim->reason = g_strdup(reason);
-}
-
-void pm_claim_forget(PmIommuClaim *claim, uint64_t iova, uint64_t size, const char *reason)
+void pm_claim_forget(PmIommuClaim *claim, uint64_t iova, uint64_t size)
 {
     pm_ledger_forget(claim->ledger, iova, iova + (size - 1));
-    set_reason(claim, reason);
 }
 
 static bool check_blocks(const PmIommuClaim *claim, uint64_t offset, uint64_t size, GError **error)
@@ -65,12 +63,14 @@ static bool check_owned(const PmIommuClaim *claim, GError **error)
 
 bool pm_iommu_claim_check_room(PmIommuClaim *claim, uint64_t size, GError **error)
 {
-    uint64_t n_blocks = size / claim->block_size;
     bool fits;
 
+    if (size % claim->block_size != 0)
+        return pm_fail(error, PM_ERROR_UNALIGNED,
+                       "0x%" PRIx64 " bytes of %s are not whole blocks of 0x%" PRIx64 " bytes",
+                       size, claim->owner, claim->block_size);
     pm_iommu_lock(claim->iommu);
-    fits = pm_budget_check_mappings(claim, n_blocks, error) &&
-           pm_budget_check_locked(claim, n_blocks, error);
+    fits = check_owned(claim, error) && pm_budget_check(claim, size / claim->block_size, error);
     pm_iommu_unlock(claim->iommu);
     return fits;
 }
@@ -152,10 +152,12 @@ static bool unmap_exactly(PmIommuClaim *claim, uint64_t iova, uint64_t size, GEr
         return pm_iommu_fail_unmap(iommu, iova, size, claim->block_size, -result, error);
     if (n_bytes == size)
         return true;
-    return pm_fail(error, PM_ERROR_UNMAP_MISMATCH,
-                   "unmapping 0x%" PRIx64 " bytes at I/O address 0x%" PRIx64 " removed 0x%" PRIx64
-                   " bytes: what is mapped there is not known, purge it (reset the device)",
-                   size, iova, n_bytes);
+    return pm_fail(
+        error, PM_ERROR_UNMAP_MISMATCH,
+        "unmapping 0x%" PRIx64 " bytes at I/O address 0x%" PRIx64 " removed 0x%" PRIx64
+        " bytes: what is still mapped there is not known until pm_iommu_claim_purge() or a "
+        "reset of the machine has unmapped it",
+        size, iova, n_bytes);
 }
 
 /* Removes the blocks before the one that failed. If that fails, too, they are unknown. */
@@ -177,22 +179,38 @@ static void roll_back(PmIommuClaim *claim, const PmIommuRequest *request, uint64
     blocks = pm_counted(n_mapped, "block");
     (void)pm_fail(error, PM_ERROR_QUARANTINED,
                   "%s; and the %s mapped before it, from I/O address 0x%" PRIx64
-                  " on, could not be unmapped again (%s): they are in quarantine until they are "
-                  "purged (reset the device)",
+                  " on, could not be unmapped again (%s): they are in quarantine until "
+                  "pm_iommu_claim_purge() or a reset of the machine has unmapped them",
                   map_error->message, blocks, request->iova, unmap_error->message);
 }
 
-/* The lock is held. */
-static bool map_blocks(PmIommuClaim *claim, const PmIommuRequest *request, uint64_t ram_offset,
-                       GError **error)
+/* Kernels without the fixes of 2025 mishandle a hugetlb page that is not there when it is mapped by
+ * file: the pool's reservation underflows, or the page is not zeroed. Blocks may be parts of pages.
+ */
+static bool fault_in(PmIommuClaim *claim, const PmIommuRequest *request, uint64_t size,
+                     uint64_t ram_offset, GError **error)
+{
+    const PmIommuOps *ops = claim->iommu->ops;
+    uint64_t page_size = pm_ram_get_page_size(claim->ram);
+    uint64_t end = ram_offset + size + (page_size - 1);
+
+    if (ops->maps_by_file == NULL || !ops->maps_by_file(claim->iommu, request) ||
+        !pm_ram_is_hugetlb(claim->ram))
+        return true;
+    ram_offset -= ram_offset % page_size;
+    end -= end % page_size;
+    return pm_ram_populate(claim->ram, ram_offset, end - ram_offset, 1, error);
+}
+
+/* Room has been committed. */
+static bool call_map(PmIommuClaim *claim, const PmIommuRequest *request, uint64_t ram_offset,
+                     GError **error)
 {
     uint64_t size = request->block_size * request->n_blocks;
     uint64_t n_mapped = 0;
     int result;
 
-    if (!check_owned(claim, error) ||
-        !check_unmapped(claim, request->iova, request->iova + (size - 1), error) ||
-        !pm_budget_check_map(claim, request->n_blocks, error) || !reserve(claim, error))
+    if (!fault_in(claim, request, size, ram_offset, error) || !reserve(claim, error))
         return false;
     result = claim->iommu->ops->map(claim->iommu, request, &n_mapped);
     if (result == 0) {
@@ -204,14 +222,19 @@ static bool map_blocks(PmIommuClaim *claim, const PmIommuRequest *request, uint6
     return false;
 }
 
-/* Kernels without the fixes of 2025 mishandle a hugetlb page that is not there when it is mapped by
- * file: the pool's reservation underflows, or the page is not zeroed. */
-static bool fault_in(PmIommuClaim *claim, const PmIommuRequest *request, uint64_t size,
-                     uint64_t ram_offset, GError **error)
+/* The lock is held. */
+static bool map_blocks(PmIommuClaim *claim, const PmIommuRequest *request, uint64_t ram_offset,
+                       GError **error)
 {
-    if (!claim->iommu->ops->maps_by_file(claim->iommu, request) || !pm_ram_is_hugetlb(claim->ram))
-        return true;
-    return pm_ram_populate(claim->ram, ram_offset, size, 1, error);
+    uint64_t size = request->block_size * request->n_blocks;
+    bool mapped;
+
+    if (!check_unmapped(claim, request->iova, request->iova + (size - 1), error) ||
+        !pm_budget_begin_map(claim, request->n_blocks, error))
+        return false;
+    mapped = call_map(claim, request, ram_offset, error);
+    pm_budget_update(claim);
+    return mapped;
 }
 
 bool pm_iommu_claim_map(PmIommuClaim *claim, uint64_t offset, uint64_t size, uint64_t ram_offset,
@@ -227,7 +250,6 @@ bool pm_iommu_claim_map(PmIommuClaim *claim, uint64_t offset, uint64_t size, uin
     if (mapped) {
         request = make_request(claim, offset, size, ram_offset, access);
         mapped = check_memory(claim, &request, size, ram_offset, error) &&
-                 fault_in(claim, &request, size, ram_offset, error) &&
                  map_blocks(claim, &request, ram_offset, error);
     }
     pm_iommu_unlock(claim->iommu);
@@ -270,12 +292,15 @@ static bool unmap_blocks(PmIommuClaim *claim, uint64_t iova, uint64_t size, GErr
     if (!check_owned(claim, error) || !check_mapped(claim, iova, size, error) ||
         !reserve(claim, error))
         return false;
+    pm_budget_begin_unmap(claim);
     if (unmap_exactly(claim, iova, size, &cause)) {
         pm_claim_note(claim, iova, size, PM_LEDGER_UNMAPPED, 0);
         return true;
     }
+    pm_budget_update(claim);
+    set_reason(claim, cause->message);
     if (g_error_matches(cause, PM_ERROR, PM_ERROR_UNMAP_MISMATCH))
-        pm_claim_forget(claim, iova, size, cause->message);
+        pm_claim_forget(claim, iova, size);
     g_propagate_error(error, cause);
     return false;
 }
@@ -302,8 +327,9 @@ static bool fail_purge(PmIommuClaim *claim, unsigned n_calls, int error_number, 
 
     (void)pm_iommu_fail_unmap(claim->iommu, claim->iova, claim->size, claim->block_size,
                               error_number, &cause);
+    set_reason(claim, cause->message);
     if (n_calls > 1 || g_error_matches(cause, PM_ERROR, PM_ERROR_UNMAP_MISMATCH)) {
-        pm_claim_forget(claim, claim->iova, claim->size, cause->message);
+        pm_claim_forget(claim, claim->iova, claim->size);
         cause->code = PM_ERROR_UNMAP_MISMATCH;
     }
     g_propagate_error(error, cause);
@@ -327,7 +353,8 @@ static bool give_up_purge(PmIommuClaim *claim, PmIommuPresence presence, GError 
                       " bytes of %s at I/O address 0x%" PRIx64
                       ": close the address space to end its mappings",
                       claim->size, claim->owner, claim->iova);
-    pm_claim_forget(claim, claim->iova, claim->size, cause->message);
+    set_reason(claim, cause->message);
+    pm_claim_forget(claim, claim->iova, claim->size);
     g_propagate_error(error, cause);
     return false;
 }
@@ -354,7 +381,7 @@ static bool unmap_until_absent(PmIommuClaim *claim, GError **error)
         if (n_calls == 1 && known)
             pm_log(G_LOG_LEVEL_WARNING,
                    "purging 0x%" PRIx64 " bytes at I/O address 0x%" PRIx64 " removed 0x%" PRIx64
-                   " bytes where 0x%" PRIx64 " bytes were known to be mapped",
+                   " bytes where 0x%" PRIx64 " bytes were known to be mapped: asking what is left",
                    claim->size, claim->iova, n_bytes, expected);
         presence = iommu->ops->probe(iommu, claim->iova, claim->size);
     }
@@ -363,23 +390,19 @@ static bool unmap_until_absent(PmIommuClaim *claim, GError **error)
 
 bool pm_claim_purge(PmIommuClaim *claim, GError **error)
 {
+    bool purged = true;
+
     if (pm_ledger_n_blocks(claim->ledger) == 0)
         return true;
     if (claim->iommu->closed)
         return pm_claim_fail_unknown(claim, claim->iova, error);
     /* What a child made by fork() has inherited is nothing that it has mapped. */
-    if (!pm_iommu_is_inherited(claim->iommu) && !unmap_until_absent(claim, error))
-        return false;
-    pm_claim_note(claim, claim->iova, claim->size, PM_LEDGER_UNMAPPED, 0);
-    return true;
-}
-
-bool pm_iommu_claim_purge(PmIommuClaim *claim, GError **error)
-{
-    bool purged;
-
-    pm_iommu_lock(claim->iommu);
-    purged = claim->life == PM_CLAIM_ENDED || pm_claim_purge(claim, error);
-    pm_iommu_unlock(claim->iommu);
+    if (!pm_iommu_is_inherited(claim->iommu)) {
+        pm_budget_begin_unmap(claim);
+        purged = unmap_until_absent(claim, error);
+        pm_budget_update(claim);
+    }
+    if (purged)
+        pm_claim_note(claim, claim->iova, claim->size, PM_LEDGER_UNMAPPED, 0);
     return purged;
 }

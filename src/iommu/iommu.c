@@ -11,6 +11,9 @@
 #include "iommu/iommu_error.h"
 #include "iommu/kernel_calls.h"
 
+/* How often it is tried to unmap what owners left behind before the files are closed. */
+#define N_LAST_TRIES 3
+
 void pm_iommu_init(PmIommu *iommu, const PmIommuOps *ops, PmKernel *kernel)
 {
     iommu->ops = ops;
@@ -95,8 +98,14 @@ void pm_iommu_drop_holder(PmIommu *iommu)
 /* The mappings of a process that has inherited them are not its own to end. */
 static void close_files(PmIommu *iommu)
 {
-    bool gone = pm_iommu_is_inherited(iommu) || iommu->ops->end(iommu);
+    bool gone = pm_iommu_is_inherited(iommu);
+    bool settled = false;
 
+    /* What fails may fail once: nobody tries again later. */
+    for (unsigned i = 0; i < N_LAST_TRIES && !settled; i++)
+        settled = pm_claims_settle(iommu, NULL);
+    if (!gone && iommu->ops->end != NULL)
+        gone = iommu->ops->end(iommu);
     iommu->closed = true;
     pm_claims_close(iommu, gone);
     iommu->ops->free(iommu);
@@ -212,7 +221,7 @@ bool pm_iommu_query_available(PmIommu *iommu, uint64_t *n_mappings, GError **err
 
 bool pm_iommu_query_locked_memory(PmIommu *iommu, PmLockedMemory *locked, GError **error)
 {
-    int result = iommu->kernel->ops->locked_memory(iommu->kernel, locked);
+    int result = pm_kernel_locked_memory(iommu->kernel, locked);
 
     if (result == 0 && iommu->ops->counts_pinned)
         locked->used = locked->pinned;

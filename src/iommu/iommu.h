@@ -41,7 +41,7 @@ typedef enum {
  * -errno.
  * @unmap: one call to the kernel; @n_bytes is what it says it unmapped. Returns 0 or -errno.
  * @probe: asks the kernel whether anything is mapped in a range, by a MAP that cannot succeed.
- * @maps_by_file: whether @map will map this by its file.
+ * @maps_by_file: optional: whether @map will map this by its file.
  * @query_available: as pm_iommu_query_available().
  * @attach, @detach, @open_device: as pm_iommu_attach(), pm_iommu_detach(), pm_iommu_open_device().
  * @has_device: whether a device is attached.
@@ -51,8 +51,9 @@ typedef enum {
  * @set_dirty_tracking: as pm_iommu_set_dirty_tracking(); sets PmIommu.tracks_dirty. @read_dirty:
  * sets the bits of pages written since the last call, of a range without a hole, of whole mappings;
  * returns 0 or -errno. NULL: there is none.
- * @end: ends every mapping by calls, because closing does not where registers are still mapped;
- * whether that alone shows that none is left. @free: closes the back end's files. The struct stays.
+ * @end: optional: detaches devices and ends the address space by calls, because closing does not
+ * where registers are still mapped; whether that shows that nothing is mapped any more. @free:
+ * closes the back end's files. The struct stays.
  * @map_causes, @unmap_causes: what the kernel's errors mean.
  * @stops_halfway: errnos, and a 0 behind them, with which @unmap can end when some of the range's
  * mappings are gone already; NULL: none.

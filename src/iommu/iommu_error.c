@@ -8,6 +8,7 @@
 #include <plugmap/size.h>
 
 #include "base/error_text.h"
+#include "iommu/kernel_calls.h"
 
 /* @kib: empty, or the format of the KiB that would do. */
 #define RAISE_LOCKED(kib)                                                                          \
@@ -226,34 +227,38 @@ static uint64_t smallest_block(uint64_t n_bytes, uint64_t block_size, uint64_t m
     return block;
 }
 
-/* Empty, or «, 3 more reserved». */
+/* Empty, or ", 3 more reserved". */
 static char *describe_reserved(const char *count, bool any)
 {
     return any ? g_strdup_printf(", %s more reserved", count) : g_strdup("");
 }
 
-bool pm_iommu_fail_limit(const PmIommu *iommu, uint64_t n_mappings, uint64_t n_bytes,
-                         uint64_t block_size, GError **error)
+/* The block size with which all of the claim would fit beside the others; 0 if none would. */
+static uint64_t fitting_block_size(const PmIommuClaim *claim, uint64_t n_more)
 {
+    const PmIommu *iommu = claim->iommu;
+    uint64_t n_others = iommu->n_committed - claim->n_committed;
+    uint64_t n_bytes = (claim->n_committed + n_more) * claim->block_size;
+    uint64_t fits = smallest_block(n_bytes, claim->block_size,
+                                   iommu->mapping_limit - MIN(n_others, iommu->mapping_limit));
+
+    return fits > claim->block_size && fits <= MAX(claim->size, n_bytes) ? fits : 0;
+}
+
+bool pm_iommu_fail_limit(const PmIommuClaim *claim, uint64_t n_more, GError **error)
+{
+    const PmIommu *iommu = claim->iommu;
     uint64_t limit = iommu->mapping_limit;
     uint64_t n_reserved = iommu->n_committed - iommu->n_mappings;
-    uint64_t room = limit - MIN(iommu->n_committed, limit);
-    uint64_t fits = smallest_block(n_bytes, block_size, room);
-    g_autofree char *fits_text = NULL;
-    g_autofree char *needed_text = pm_counted(n_mappings, "more mapping");
+    uint64_t fits = fitting_block_size(claim, n_more);
+    g_autofree char *fits_text = pm_size_format(fits);
+    g_autofree char *needed_text = pm_counted(n_more, "more mapping");
     g_autofree char *limit_text = pm_count_text(limit);
     g_autofree char *used_text = pm_count_text(iommu->n_mappings);
     g_autofree char *reserved_text = pm_count_text(n_reserved);
     g_autofree char *reserved = describe_reserved(reserved_text, n_reserved > 0);
-    g_autofree char *room_text = pm_count_text(room);
+    g_autofree char *room_text = pm_count_text(limit - MIN(iommu->n_committed, limit));
 
-    /* With no room at all, what is mapped has to be of larger blocks, too. */
-    if (room == 0 && iommu->n_bytes <= UINT64_MAX - n_bytes)
-        fits = smallest_block(iommu->n_bytes + n_bytes, block_size, limit);
-    /* No larger block helps a claim of one block. */
-    if (n_mappings == 1 && room == 0 && iommu->n_mappings == 0)
-        fits = 0;
-    fits_text = pm_size_format(fits);
     return pm_fail(error, PM_ERROR_LIMIT,
                    "%s would exceed the container's limit of %s (%s in use%s, room "
                    "for %s): %s%s%sraise " PM_IOMMU_ENTRY_LIMIT " to %" PRIu64
@@ -261,13 +266,16 @@ bool pm_iommu_fail_limit(const PmIommu *iommu, uint64_t n_mappings, uint64_t n_b
                    "such limit",
                    needed_text, limit_text, used_text, reserved, room_text,
                    fits > 0 ? "use blocks of at least " : "", fits > 0 ? fits_text : "",
-                   fits > 0 ? ", or " : "", saturating_sum(iommu->n_committed, n_mappings));
+                   fits > 0 ? ", or " : "", saturating_sum(iommu->n_committed, n_more));
 }
 
 bool pm_iommu_fail_locked_query(int error_number, GError **error)
 {
     g_autofree char *name = pm_errno_text(error_number);
 
+    if (error_number == ECHILD)
+        return pm_fail(error, PM_ERROR_PERMISSION, "the locked-memory limit cannot be read: %s: %s",
+                       name, PM_KERNEL_CAUSE_INHERITED);
     return pm_fail(error, PM_ERROR_KERNEL,
                    "the locked-memory limit cannot be read: %s; check that /proc is mounted", name);
 }

@@ -3,7 +3,7 @@
 #ifndef PLUGMAP_IOMMU_IOMMU_ERROR_H
 #define PLUGMAP_IOMMU_IOMMU_ERROR_H
 
-#include "iommu/iommu.h"
+#include "iommu/claim.h"
 
 #define PM_IOMMU_ENTRY_LIMIT "/sys/module/vfio_iommu_type1/parameters/dma_entry_limit"
 
@@ -30,10 +30,8 @@ bool pm_iommu_fail_unmap(const PmIommu *iommu, uint64_t iova, uint64_t size, uin
 bool pm_iommu_fail_range(const PmIommu *iommu, uint64_t iova, uint64_t size, uint64_t alignment,
                          GError **error);
 
-/* @n_mappings more of @block_size do not fit beside what is in use and reserved. The lock is held.
- */
-bool pm_iommu_fail_limit(const PmIommu *iommu, uint64_t n_mappings, uint64_t n_bytes,
-                         uint64_t block_size, GError **error);
+/* @n_more mappings of the claim do not fit beside what is in use and reserved. The lock is held. */
+bool pm_iommu_fail_limit(const PmIommuClaim *claim, uint64_t n_more, GError **error);
 
 /* @n_reserved: bytes that claims have reserved beside what is in use. */
 bool pm_iommu_fail_locked(const PmLockedMemory *locked, uint64_t n_bytes, uint64_t n_reserved,

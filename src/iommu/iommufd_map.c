@@ -151,6 +151,9 @@ PmIommuPresence pm_iommufd_probe(PmIommu *iommu, uint64_t iova, uint64_t size)
     };
     uint64_t n_bytes;
 
+    /* Close to 2^64 bytes the length is what is invalid. */
+    if (size > INT64_MAX)
+        return PM_IOMMU_UNSURE;
     switch (pm_iommufd_ioctl(iommufd, IOMMU_IOAS_MAP, &map)) {
     case -EEXIST:
         return PM_IOMMU_PRESENT;

@@ -9,6 +9,7 @@ void pm_kernel_init(PmKernel *kernel, const PmKernelOps *ops, PmKernel *next)
         .ops = ops,
         .process = pm_process_token(),
         .root = next != NULL ? next->root : kernel,
+        .lock = PTHREAD_MUTEX_INITIALIZER,
     };
     g_atomic_ref_count_init(&kernel->references);
 }

@@ -52,3 +52,17 @@ ssize_t pm_kernel_pwrite(PmKernel *kernel, int fd, const void *buffer, size_t si
         return -ECHILD;
     return kernel->ops->pwrite(kernel, fd, buffer, size, offset);
 }
+
+int pm_kernel_lock_limit(PmKernel *kernel, PmLockedMemory *locked)
+{
+    if (pm_kernel_is_inherited(kernel))
+        return -ECHILD;
+    return kernel->ops->lock_limit(kernel, locked);
+}
+
+int pm_kernel_locked_memory(PmKernel *kernel, PmLockedMemory *locked)
+{
+    if (pm_kernel_is_inherited(kernel))
+        return -ECHILD;
+    return kernel->ops->locked_memory(kernel, locked);
+}

@@ -26,5 +26,7 @@ int pm_kernel_munmap(PmKernel *kernel, void *address, size_t size);
 ssize_t pm_kernel_pread(PmKernel *kernel, int fd, void *buffer, size_t size, uint64_t offset);
 ssize_t pm_kernel_pwrite(PmKernel *kernel, int fd, const void *buffer, size_t size,
                          uint64_t offset);
+int pm_kernel_lock_limit(PmKernel *kernel, PmLockedMemory *locked);
+int pm_kernel_locked_memory(PmKernel *kernel, PmLockedMemory *locked);
 
 #endif

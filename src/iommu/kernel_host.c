@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -143,17 +142,22 @@ static const PmKernelOps host_ops = {
     .free = host_free,
 };
 
-/* Keeps the account for all of this process's; a child made by fork() begins a new one. */
+/* Keeps the account for all of this process's; a child made by fork() begins a new one, without a
+ * lock that another thread may have held. */
 static PmKernel *account(void)
 {
-    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-    static PmKernel root;
+    static PmKernel *root;
+    PmKernel *found = g_atomic_pointer_get(&root);
+    PmKernel *made;
 
-    pthread_mutex_lock(&lock);
-    if (root.process != pm_process_token())
-        pm_kernel_init(&root, &host_ops, NULL);
-    pthread_mutex_unlock(&lock);
-    return &root;
+    if (found != NULL && found->process == pm_process_token())
+        return found;
+    made = g_new0(PmKernel, 1);
+    pm_kernel_init(made, &host_ops, NULL);
+    if (g_atomic_pointer_compare_and_exchange(&root, found, made))
+        return made;
+    g_free(made);
+    return account();
 }
 
 PmKernel *pm_kernel_host_new(void)

@@ -56,25 +56,19 @@ static int type1_map(PmIommu *iommu, const PmIommuRequest *request, uint64_t *n_
     return 0;
 }
 
-static int unmap_flags(PmIommu *iommu, uint32_t flags, uint64_t iova, uint64_t size,
-                       uint64_t *n_bytes)
+static int type1_unmap(PmIommu *iommu, uint64_t iova, uint64_t size, uint64_t *n_bytes)
 {
     const PmType1 *type1 = (const PmType1 *)iommu;
-    struct vfio_iommu_type1_dma_unmap unmap = {
-        .argsz = sizeof unmap, .flags = flags, .iova = iova, .size = size};
+    struct vfio_iommu_type1_dma_unmap unmap = {.argsz = sizeof unmap, .iova = iova, .size = size};
     int result = pm_kernel_ioctl(iommu->kernel, type1->container, VFIO_IOMMU_UNMAP_DMA, &unmap);
 
     *n_bytes = unmap.size;
     return MIN(result, 0);
 }
 
-static int type1_unmap(PmIommu *iommu, uint64_t iova, uint64_t size, uint64_t *n_bytes)
-{
-    return unmap_flags(iommu, 0, iova, size, n_bytes);
-}
-
 /* A host address that no process has: the kernel looks for other mappings in the range (EEXIST),
- * and for room (ENOSPC), before it looks there (EFAULT). */
+ * and for room (ENOSPC), before it looks there (EFAULT). A container without an IOMMU of its own
+ * (mediated devices) looks nowhere: what it takes is taken back. */
 static PmIommuPresence type1_probe(PmIommu *iommu, uint64_t iova, uint64_t size)
 {
     const PmType1 *type1 = (const PmType1 *)iommu;
@@ -85,6 +79,7 @@ static PmIommuPresence type1_probe(PmIommu *iommu, uint64_t iova, uint64_t size)
         .iova = iova,
         .size = size,
     };
+    uint64_t n_bytes;
 
     switch (pm_kernel_ioctl(iommu->kernel, type1->container, VFIO_IOMMU_MAP_DMA, &map)) {
     case -EEXIST:
@@ -92,15 +87,12 @@ static PmIommuPresence type1_probe(PmIommu *iommu, uint64_t iova, uint64_t size)
     case -EFAULT:
     case -ENOSPC:
         return PM_IOMMU_ABSENT;
+    case 0:
+        (void)type1_unmap(iommu, iova, size, &n_bytes);
+        return PM_IOMMU_UNSURE;
     default:
         return PM_IOMMU_UNSURE;
     }
-}
-
-static bool type1_maps_by_file(const PmIommu *iommu G_GNUC_UNUSED,
-                               const PmIommuRequest *request G_GNUC_UNUSED)
-{
-    return false;
 }
 
 static bool type1_query_available(PmIommu *iommu, uint64_t *n_mappings, GError **error)
@@ -258,17 +250,6 @@ static bool type1_has_device(PmIommu *iommu, const char *device)
     return pm_vfio_group_set_has_device(&((PmType1 *)iommu)->groups, device);
 }
 
-/* A device whose registers are still mapped somewhere keeps its group, and with it the container,
- * when all files are closed. */
-static bool type1_end(PmIommu *iommu)
-{
-    uint64_t n_bytes;
-
-    if (iommu->n_mappings > 0)
-        (void)unmap_flags(iommu, VFIO_DMA_UNMAP_FLAG_ALL, 0, 0, &n_bytes);
-    return iommu->n_mappings == 0;
-}
-
 static void type1_free(PmIommu *iommu)
 {
     PmType1 *type1 = (PmType1 *)iommu;
@@ -320,13 +301,11 @@ static const PmIommuOps type1_ops = {
     .map = type1_map,
     .unmap = type1_unmap,
     .probe = type1_probe,
-    .maps_by_file = type1_maps_by_file,
     .query_available = type1_query_available,
     .attach = type1_attach,
     .detach = type1_detach,
     .open_device = type1_open_device,
     .has_device = type1_has_device,
-    .end = type1_end,
     .free = type1_free,
     .map_causes = map_causes,
     .unmap_causes = unmap_causes,

@@ -5,6 +5,9 @@
 
 #include "base/error_text.h"
 
+#define WAY_OUT                                                                                    \
+    "Reset the machine (pm_virtio_mem_system_reset()) or have the guest unplug all of it"
+
 typedef enum {
     NOT_MAPPED,
     MAPPED,
@@ -61,7 +64,7 @@ static void fail_blocks(const PmRegion *region, uint64_t offset, uint64_t n_bloc
 
     (void)pm_fail(error, state == UNKNOWN ? PM_ERROR_QUARANTINED : PM_ERROR_AUDIT,
                   "%s from 0x%" PRIx64
-                  " up: %s and %s; reset the device, and look for an error before this one",
+                  " up: %s and %s. Look for an error before this one. " WAY_OUT,
                   blocks, pm_iommu_claim_get_iova(region->claim) + offset,
                   populated ? "plugged" : "not plugged", state_texts[state]);
 }
@@ -79,7 +82,7 @@ static void audit_quarantine(const PmRegion *region, GError **error)
         return;
     (void)pm_fail(error, PM_ERROR_QUARANTINED,
                   "0x%" PRIx64 " bytes from 0x%" PRIx64
-                  " up are in quarantine, because of %s: %s; reset the device",
+                  " up are in quarantine because of %s: %s. " WAY_OUT,
                   size, pm_iommu_claim_get_iova(region->claim) + offset, listener, reason);
 }
 

@@ -40,8 +40,8 @@ void pm_mapper_free(PmMapper *mapper)
         if (pm_region_release(region, &error))
             continue;
         pm_log(G_LOG_LEVEL_WARNING,
-               "%s stays mapped, and its memory in quarantine, until it can be unmapped or its "
-               "IOMMU is closed: %s",
+               "%s stays mapped, and its memory in quarantine, until it can be unmapped "
+               "(pm_iommu_settle()) or its IOMMU is closed: %s",
                pm_iommu_claim_get_owner(region->claim), error->message);
         pm_region_abandon(region);
     }

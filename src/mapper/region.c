@@ -6,6 +6,7 @@
 #include <plugmap/size.h>
 
 #include "base/error_text.h"
+#include "iommu/claim.h"
 #include "memory/hugetlb_pool.h"
 
 PmRegion *pm_region_new(PmIommu *iommu, uint64_t address, PmRam *ram, PmDiscardManager *manager,
@@ -20,9 +21,8 @@ PmRegion *pm_region_new(PmIommu *iommu, uint64_t address, PmRam *ram, PmDiscardM
         .size = size,
         .block_size = manager != NULL ? pm_discard_manager_get_granularity(manager) : size,
         .reserved_size = flags & PM_MAPPER_OVERCOMMIT ? 0 : size,
-        .follows_manager = manager != NULL,
     };
-    PmIommuClaim *claim = pm_iommu_claim_new(iommu, &config, error);
+    PmIommuClaim *claim = pm_claim_new(iommu, &config, manager != NULL, error);
     PmRegion *region;
 
     if (claim == NULL)
@@ -155,7 +155,9 @@ bool pm_region_release(PmRegion *region, GError **error)
     return pm_iommu_claim_release(region->claim, error);
 }
 
-/* The manager may keep the region from now on: the region must not keep the manager. */
+/* The claim first: from then on it names all that it still has, as the manager needs it of a
+ * dropped listener. The manager may keep the region from now on: the region must not keep the
+ * manager. */
 void pm_region_abandon(PmRegion *region)
 {
     pm_iommu_claim_abandon(region->claim);

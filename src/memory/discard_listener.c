@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "memory/discard_listener.h"
 
+#include <inttypes.h>
+
 #include "base/error_text.h"
 
 typedef bool (*Operation)(void *user_data, uint64_t offset, uint64_t size, GError **error);
@@ -39,6 +41,20 @@ bool pm_discard_listener_knows_all(const PmDiscardListener *listener)
     return !pm_discard_listener_next_unknown(listener, 0, &offset, &size, NULL);
 }
 
+bool pm_discard_listener_check_knows_all(const PmDiscardListener *listener, GError **error)
+{
+    uint64_t offset;
+    uint64_t size;
+    g_autofree char *reason = NULL;
+
+    if (!pm_discard_listener_next_unknown(listener, 0, &offset, &size, &reason))
+        return true;
+    return pm_fail(error, PM_ERROR_QUARANTINED,
+                   "%s does not know whether it still has 0x%" PRIx64 " bytes at offset 0x%" PRIx64
+                   ": %s",
+                   listener->name, size, offset, reason);
+}
+
 static bool clip(const PmDiscardListener *listener, uint64_t offset, uint64_t size, Run *run)
 {
     run->offset = MAX(listener->offset, offset);
@@ -50,13 +66,13 @@ static bool clip(const PmDiscardListener *listener, uint64_t offset, uint64_t si
 static bool check_answer(const PmDiscardListener *listener, bool done, GError **error)
 {
     if (!done && *error == NULL)
-        pm_fail(error, PM_ERROR_KERNEL, "listener «%s» failed and did not say why: see its log",
+        pm_fail(error, PM_ERROR_KERNEL, "listener \"%s\" failed and did not say why: see its log",
                 listener->name);
     return done;
 }
 
-static bool tell(const PmDiscardListener *listener, Operation operation, const Run *run,
-                 GError **error)
+static bool notify(const PmDiscardListener *listener, Operation operation, const Run *run,
+                   GError **error)
 {
     bool done = operation(listener->user_data, run->offset, run->end - run->offset, error);
 
@@ -64,26 +80,31 @@ static bool tell(const PmDiscardListener *listener, Operation operation, const R
 }
 
 static void lose(const PmDiscardListener *listener, PmBlocks *blocks, const Run *run,
-                 const GError *cause)
+                 const char *reason)
 {
     pm_quarantine_add(blocks->lost, run->offset, run->end - run->offset, listener, listener->name,
-                      cause->message);
+                      reason);
 }
 
 bool pm_discard_listener_next_unknown(const PmDiscardListener *listener, uint64_t offset,
                                       uint64_t *run_offset, uint64_t *run_size, char **reason)
 {
     uint64_t start = MAX(offset, listener->offset);
+    uint64_t end;
 
     if (listener->ops->next_unknown == NULL || start >= listener->end ||
         !listener->ops->next_unknown(listener->user_data, start, run_offset, run_size, reason))
         return false;
-    if (*run_offset >= listener->end) {
+    /* It may say more than it was asked. */
+    if (__builtin_add_overflow(*run_offset, *run_size, &end) || end > listener->end)
+        end = listener->end;
+    *run_offset = MAX(*run_offset, start);
+    if (*run_offset >= end) {
         if (reason != NULL)
             g_clear_pointer(reason, g_free);
         return false;
     }
-    *run_size = MIN(*run_size, listener->end - *run_offset);
+    *run_size = end - *run_offset;
     return true;
 }
 
@@ -96,28 +117,28 @@ static bool is_lost(const PmDiscardListener *listener, const GError *error)
            g_error_matches(error, PM_ERROR, PM_ERROR_UNMAP_MISMATCH);
 }
 
-static bool tell_or_lose(const PmDiscardListener *listener, PmBlocks *blocks, Operation operation,
-                         uint64_t offset, uint64_t size, GError **error)
+static bool notify_or_lose(const PmDiscardListener *listener, PmBlocks *blocks, Operation operation,
+                           uint64_t offset, uint64_t size, GError **error)
 {
     GError *cause = NULL;
     Run run;
 
-    if (!clip(listener, offset, size, &run) || tell(listener, operation, &run, &cause))
+    if (!clip(listener, offset, size, &run) || notify(listener, operation, &run, &cause))
         return true;
     if (is_lost(listener, cause))
-        lose(listener, blocks, &run, cause);
+        lose(listener, blocks, &run, cause->message);
     g_propagate_error(error, cause);
     return false;
 }
 
-static void tell_back(const PmDiscardListener *listener, PmBlocks *blocks, Operation operation,
+static void take_back(const PmDiscardListener *listener, PmBlocks *blocks, Operation operation,
                       uint64_t offset, uint64_t size)
 {
     g_autoptr(GError) cause = NULL;
     Run run;
 
-    if (clip(listener, offset, size, &run) && !tell(listener, operation, &run, &cause))
-        lose(listener, blocks, &run, cause);
+    if (clip(listener, offset, size, &run) && !notify(listener, operation, &run, &cause))
+        lose(listener, blocks, &run, cause->message);
 }
 
 bool pm_discard_listener_may_populate(const PmDiscardListener *listener, uint64_t offset,
@@ -127,7 +148,7 @@ bool pm_discard_listener_may_populate(const PmDiscardListener *listener, uint64_
     Run run;
 
     if (listener->ops->can_populate == NULL || !clip(listener, offset, size, &run) ||
-        tell(listener, listener->ops->can_populate, &run, &cause))
+        notify(listener, listener->ops->can_populate, &run, &cause))
         return true;
     g_propagate_error(error, cause);
     return false;
@@ -136,25 +157,25 @@ bool pm_discard_listener_may_populate(const PmDiscardListener *listener, uint64_
 bool pm_discard_listener_populate(const PmDiscardListener *listener, PmBlocks *blocks,
                                   uint64_t offset, uint64_t size, GError **error)
 {
-    return tell_or_lose(listener, blocks, listener->ops->populate, offset, size, error);
+    return notify_or_lose(listener, blocks, listener->ops->populate, offset, size, error);
 }
 
 bool pm_discard_listener_discard(const PmDiscardListener *listener, PmBlocks *blocks,
                                  uint64_t offset, uint64_t size, GError **error)
 {
-    return tell_or_lose(listener, blocks, listener->ops->discard, offset, size, error);
+    return notify_or_lose(listener, blocks, listener->ops->discard, offset, size, error);
 }
 
 void pm_discard_listener_undo_populate(const PmDiscardListener *listener, PmBlocks *blocks,
                                        uint64_t offset, uint64_t size)
 {
-    tell_back(listener, blocks, listener->ops->discard, offset, size);
+    take_back(listener, blocks, listener->ops->discard, offset, size);
 }
 
 void pm_discard_listener_redo_populate(const PmDiscardListener *listener, PmBlocks *blocks,
                                        uint64_t offset, uint64_t size)
 {
-    tell_back(listener, blocks, listener->ops->populate, offset, size);
+    take_back(listener, blocks, listener->ops->populate, offset, size);
 }
 
 static bool next_populated(const PmBlocks *blocks, uint64_t offset, uint64_t end, Run *run)
@@ -182,15 +203,29 @@ static bool previous_populated(const PmBlocks *blocks, uint64_t offset, uint64_t
     return run->offset < run->end;
 }
 
-/* The same for blocks that are populated or lost, from the first on. */
-static bool next_held(const PmBlocks *blocks, uint64_t offset, uint64_t end, Run *run)
+static bool next_unknown(const PmDiscardListener *listener, uint64_t offset, Run *run)
 {
-    Run populated;
+    uint64_t size;
+
+    if (!pm_discard_listener_next_unknown(listener, offset, &run->offset, &size, NULL))
+        return false;
+    run->end = run->offset + size;
+    return true;
+}
+
+/* The first run at or behind @offset that the listener may have: populated, lost or unknown. */
+static bool next_held(const PmDiscardListener *listener, const PmBlocks *blocks, uint64_t offset,
+                      Run *run)
+{
+    uint64_t end = listener->end;
     uint64_t before;
+    Run other;
 
     run->offset = pm_quarantine_next(blocks->lost, offset, end);
-    if (next_populated(blocks, offset, end, &populated))
-        run->offset = MIN(run->offset, populated.offset);
+    if (next_populated(blocks, offset, end, &other))
+        run->offset = MIN(run->offset, other.offset);
+    if (next_unknown(listener, offset, &other))
+        run->offset = MIN(run->offset, other.offset);
     run->end = run->offset;
     do {
         before = run->end;
@@ -198,17 +233,19 @@ static bool next_held(const PmBlocks *blocks, uint64_t offset, uint64_t end, Run
         run->end = blocks->granularity * pm_bitmap_next_clear(blocks->populated,
                                                               run->end / blocks->granularity,
                                                               end / blocks->granularity);
+        if (next_unknown(listener, run->end, &other) && other.offset == run->end)
+            run->end = other.end;
     } while (run->end != before);
     return run->offset < run->end;
 }
 
-static void tell_runs_back(const PmDiscardListener *listener, PmBlocks *blocks, Operation operation,
+static void take_runs_back(const PmDiscardListener *listener, PmBlocks *blocks, Operation operation,
                            uint64_t end)
 {
     Run run = {.offset = end};
 
     while (previous_populated(blocks, listener->offset, run.offset, &run))
-        tell_back(listener, blocks, operation, run.offset, run.end - run.offset);
+        take_back(listener, blocks, operation, run.offset, run.end - run.offset);
 }
 
 bool pm_discard_listener_replay(const PmDiscardListener *listener, PmBlocks *blocks, GError **error)
@@ -218,7 +255,7 @@ bool pm_discard_listener_replay(const PmDiscardListener *listener, PmBlocks *blo
     while (next_populated(blocks, run.end, listener->end, &run))
         if (!pm_discard_listener_populate(listener, blocks, run.offset, run.end - run.offset,
                                           error)) {
-            tell_runs_back(listener, blocks, listener->ops->discard, run.offset);
+            take_runs_back(listener, blocks, listener->ops->discard, run.offset);
             return false;
         }
     return true;
@@ -228,22 +265,22 @@ static bool drop_runs(const PmDiscardListener *listener, PmBlocks *blocks, GErro
 {
     Run run = {.end = listener->offset};
 
-    while (next_held(blocks, run.end, listener->end, &run))
+    while (next_held(listener, blocks, run.end, &run))
         if (!pm_discard_listener_discard(listener, blocks, run.offset, run.end - run.offset,
                                          error)) {
-            tell_runs_back(listener, blocks, listener->ops->populate, run.offset);
+            take_runs_back(listener, blocks, listener->ops->populate, run.offset);
             return false;
         }
     return true;
 }
 
-/* What a listener that lost its way in discard_all may have kept: all that it was told of. */
-static void lose_populated(const PmDiscardListener *listener, PmBlocks *blocks, const GError *cause)
+void pm_discard_listener_lose_all(const PmDiscardListener *listener, PmBlocks *blocks,
+                                  const char *reason)
 {
     Run run = {.end = listener->offset};
 
     while (next_populated(blocks, run.end, listener->end, &run))
-        lose(listener, blocks, &run, cause);
+        lose(listener, blocks, &run, reason);
 }
 
 bool pm_discard_listener_drop_all(const PmDiscardListener *listener, PmBlocks *blocks,
@@ -255,13 +292,27 @@ bool pm_discard_listener_drop_all(const PmDiscardListener *listener, PmBlocks *b
         return drop_runs(listener, blocks, error);
     if (check_answer(listener, listener->ops->discard_all(listener->user_data, &cause), &cause))
         return true;
+    /* It may have kept all that it was notified of. */
     if (is_lost(listener, cause))
-        lose_populated(listener, blocks, cause);
+        pm_discard_listener_lose_all(listener, blocks, cause->message);
     g_propagate_error(error, cause);
     return false;
 }
 
+bool pm_discard_listener_drop_unknown(const PmDiscardListener *listener, GError **error)
+{
+    Run run = {.end = listener->offset};
+
+    if (listener->ops->discard_all != NULL)
+        return check_answer(listener, listener->ops->discard_all(listener->user_data, error),
+                            error);
+    while (next_unknown(listener, run.end, &run))
+        if (!notify(listener, listener->ops->discard, &run, error))
+            return false;
+    return true;
+}
+
 void pm_discard_listener_redo_all(const PmDiscardListener *listener, PmBlocks *blocks)
 {
-    tell_runs_back(listener, blocks, listener->ops->populate, listener->end);
+    take_runs_back(listener, blocks, listener->ops->populate, listener->end);
 }

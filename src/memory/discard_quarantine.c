@@ -2,12 +2,25 @@
 /* What is in quarantine, asked of everybody who may know. */
 #include <inttypes.h>
 
+#include <plugmap/size.h>
+
 #include "base/error_text.h"
+#include "base/log.h"
 #include "memory/discard_manager_private.h"
+
+/* What ends it, as the last sentence of a message. */
+#define BY_RESET                                                                                   \
+    "Reset the machine (pm_virtio_mem_system_reset()) or have the guest unplug all of it"
+#define BY_SETTLING                                                                                \
+    "Reset the machine (pm_virtio_mem_system_reset()), have the guest unplug all of it, or "       \
+    "settle the address space (pm_iommu_settle())"
+#define BY_THE_HOST                                                                                \
+    "They stay there until the host takes the memory back, which each request tries again"
 
 typedef struct {
     uint64_t offset;
     uint64_t size;
+    const char *way_out;
     char *listener;
     char *reason;
 } Found;
@@ -33,11 +46,11 @@ static void keep_first(Found *best, Found *other)
 }
 
 static void look_into_records(const PmQuarantine *quarantine, uint64_t offset, bool texts,
-                              Found *best)
+                              const char *way_out, Found *best)
 {
     const char *listener;
     const char *reason;
-    Found found = {0};
+    Found found = {.way_out = way_out};
 
     if (!pm_quarantine_next_run(quarantine, offset, &found.offset, &found.size, &listener, &reason))
         return;
@@ -46,11 +59,12 @@ static void look_into_records(const PmQuarantine *quarantine, uint64_t offset, b
     keep_first(best, &found);
 }
 
-static void ask_listeners(const GPtrArray *listeners, uint64_t offset, bool texts, Found *best)
+static void ask_listeners(const GPtrArray *listeners, uint64_t offset, bool texts,
+                          const char *way_out, Found *best)
 {
     for (guint i = 0; i < listeners->len; i++) {
         const PmDiscardListener *listener = g_ptr_array_index(listeners, i);
-        Found found = {0};
+        Found found = {.way_out = way_out};
 
         if (!pm_discard_listener_next_unknown(listener, offset, &found.offset, &found.size,
                                               texts ? &found.reason : NULL))
@@ -64,11 +78,11 @@ static void ask_listeners(const GPtrArray *listeners, uint64_t offset, bool text
 static bool find(const PmDiscardManager *manager, uint64_t offset, bool texts, bool stuck,
                  Found *found)
 {
-    look_into_records(manager->blocks.lost, offset, texts, found);
-    ask_listeners(manager->listeners, offset, texts, found);
-    ask_listeners(manager->orphans, offset, texts, found);
+    look_into_records(manager->blocks.lost, offset, texts, BY_RESET, found);
+    ask_listeners(manager->listeners, offset, texts, BY_RESET, found);
+    ask_listeners(manager->orphans, offset, texts, BY_SETTLING, found);
     if (stuck)
-        look_into_records(manager->blocks.stuck, offset, texts, found);
+        look_into_records(manager->blocks.stuck, offset, texts, BY_THE_HOST, found);
     return found->size != 0;
 }
 
@@ -118,9 +132,69 @@ bool pm_manager_check_no_quarantine(const PmDiscardManager *manager, uint64_t of
     (void)find(manager, offset, true, true, &found);
     return pm_fail(error, PM_ERROR_QUARANTINED,
                    "0x%" PRIx64 " bytes at offset 0x%" PRIx64
-                   " are in quarantine until everything is discarded (reset the device), because "
-                   "of %s: %s",
-                   found.size, found.offset, found.listener, found.reason);
+                   " are in quarantine because of %s: %s. %s",
+                   found.size, found.offset, found.listener, found.reason, found.way_out);
+}
+
+/* --- failures --- */
+
+/* The cause as it is. Takes @cause. Returns false. */
+static bool pass_on(GError *cause, GError **error)
+{
+    g_propagate_error(error, cause);
+    return false;
+}
+
+/* @first: of what is in quarantine now. Takes @cause. Returns false. */
+static bool fail_quarantined(const PmDiscardManager *manager, const Found *first, GError *cause,
+                             GError **error)
+{
+    g_autoptr(GError) owned_cause = cause;
+    g_autofree char *size_text = pm_size_format(pm_discard_manager_get_quarantined(manager));
+    g_autofree char *message =
+        g_strdup_printf("%s; and not everything could be brought back: %s of the RAM are in "
+                        "quarantine. %s",
+                        owned_cause->message, size_text, first->way_out);
+
+    pm_log(G_LOG_LEVEL_WARNING, "%s", message);
+    return pm_fail(error, PM_ERROR_QUARANTINED, "%s", message);
+}
+
+bool pm_manager_conclude_range(const PmDiscardManager *manager, uint64_t offset, uint64_t size,
+                               GError *cause, GError **error)
+{
+    Found first = {0};
+
+    if (!find(manager, offset, false, true, &first) || first.offset >= offset + size)
+        return pass_on(cause, error);
+    return fail_quarantined(manager, &first, cause, error);
+}
+
+/* Not by how much is in quarantine: some of it may have gone while other blocks came. */
+static bool has_lost(const PmDiscardManager *manager, uint64_t n_losses,
+                     const PmDiscardListener *failed, const GError *cause)
+{
+    return pm_quarantine_n_added(manager->blocks.lost) != n_losses ||
+           (failed != NULL && !pm_discard_listener_knows_all(failed)) ||
+           g_error_matches(cause, PM_ERROR, PM_ERROR_QUARANTINED) ||
+           g_error_matches(cause, PM_ERROR, PM_ERROR_UNMAP_MISMATCH);
+}
+
+bool pm_manager_conclude_all(const PmDiscardManager *manager, uint64_t n_losses,
+                             const PmDiscardListener *failed, GError *cause, GError **error)
+{
+    Found first = {0};
+
+    if (!has_lost(manager, n_losses, failed, cause) || !find(manager, 0, false, true, &first))
+        return pass_on(cause, error);
+    return fail_quarantined(manager, &first, cause, error);
+}
+
+void pm_manager_lose_contents(PmDiscardManager *manager, uint64_t offset, uint64_t size,
+                              const GError *failure)
+{
+    if (g_error_matches(failure, PM_ERROR, PM_ERROR_QUARANTINED))
+        pm_quarantine_add(manager->blocks.lost, offset, size, NULL, "the host", failure->message);
 }
 
 /* --- memory that has to go back --- */

@@ -16,6 +16,7 @@ struct PmQuarantine {
     uint64_t granularity;
     PmBitmap *blocks;
     GPtrArray *records;
+    uint64_t n_added;
 };
 
 static void record_free(void *data)
@@ -83,6 +84,12 @@ void pm_quarantine_add(PmQuarantine *quarantine, uint64_t offset, uint64_t size,
 {
     set_blocks(quarantine, offset, size);
     add_record(quarantine, offset, offset + size, owner, listener, reason);
+    quarantine->n_added++;
+}
+
+uint64_t pm_quarantine_n_added(const PmQuarantine *quarantine)
+{
+    return quarantine->n_added;
 }
 
 void pm_quarantine_clear(PmQuarantine *quarantine)
@@ -93,15 +100,30 @@ void pm_quarantine_clear(PmQuarantine *quarantine)
     g_ptr_array_set_size(quarantine->records, 0);
 }
 
-/* A record that is left may tell of blocks that are in order by now: the bitmap decides. */
+/* Cuts a record down to its first and last block in quarantine. False if it has none: a record that
+ * stayed would take one of the places, and lend its reason to what comes there later. */
+static bool trim(const PmQuarantine *quarantine, Record *record)
+{
+    uint64_t limit = record->end;
+    uint64_t start = pm_quarantine_next(quarantine, record->offset, limit);
+
+    record->offset = start;
+    while (start < limit) {
+        record->end = pm_quarantine_next_free(quarantine, start, limit);
+        start = pm_quarantine_next(quarantine, record->end, limit);
+    }
+    return record->offset < limit;
+}
+
+/* Between its ends a record may name blocks that are in order by now: the bitmap decides. */
 void pm_quarantine_remove(PmQuarantine *quarantine, uint64_t offset, uint64_t size)
 {
     pm_bitmap_clear(quarantine->blocks, offset / quarantine->granularity,
                     size / quarantine->granularity);
     for (guint i = quarantine->records->len; i-- > 0;) {
-        const Record *record = g_ptr_array_index(quarantine->records, i);
+        Record *record = g_ptr_array_index(quarantine->records, i);
 
-        if (offset <= record->offset && record->end <= offset + size)
+        if (record->offset < offset + size && offset < record->end && !trim(quarantine, record))
             g_ptr_array_remove_index(quarantine->records, i);
     }
 }
@@ -116,7 +138,7 @@ void pm_quarantine_disown(PmQuarantine *quarantine, const void *owner)
     }
 }
 
-/* Blocks of [@offset, @end) that records tell of. */
+/* Blocks of [@offset, @end) that records name. */
 static void set_recorded(PmQuarantine *quarantine, uint64_t offset, uint64_t end)
 {
     for (guint i = 0; i < quarantine->records->len; i++) {
@@ -170,7 +192,7 @@ uint64_t pm_quarantine_next_free(const PmQuarantine *quarantine, uint64_t offset
                                                           end / quarantine->granularity);
 }
 
-/* The first record that holds @offset, and in @end how far it tells. */
+/* The first record that holds @offset; @end comes down to where it, or its precedence, ends. */
 static const Record *record_at(const PmQuarantine *quarantine, uint64_t offset, uint64_t *end)
 {
     guint i;

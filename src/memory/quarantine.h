@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Blocks of a PmRam that a listener may have kept or lost against what it was told, with who and
- * why. All offsets and sizes are bytes, multiples of the granularity.
+ * Blocks of a PmRam of which a listener may have kept or lost what it should not, with who and why.
+ * All offsets and sizes are bytes, multiples of the granularity.
  */
 #ifndef PLUGMAP_MEMORY_QUARANTINE_H
 #define PLUGMAP_MEMORY_QUARANTINE_H
@@ -13,7 +13,7 @@
 
 typedef struct PmQuarantine PmQuarantine;
 
-/* Records kept apart; what comes after them is told under the last one's name, so that their memory
+/* Records kept apart; what comes after them goes under the last one's name, so that their memory
  * stays bounded. */
 #define PM_QUARANTINE_MAX_RECORDS 1024
 
@@ -26,24 +26,27 @@ void pm_quarantine_add(PmQuarantine *quarantine, uint64_t offset, uint64_t size,
                        const char *listener, const char *reason);
 void pm_quarantine_clear(PmQuarantine *quarantine);
 
-/* Blocks are in order again, whoever put them here. */
+/* Blocks are in order again, whoever put them here. A record of which nothing is left goes. */
 void pm_quarantine_remove(PmQuarantine *quarantine, uint64_t offset, uint64_t size);
 
 /* @owner goes; what was added for it stays. */
 void pm_quarantine_disown(PmQuarantine *quarantine, const void *owner);
 
-/* What was added for @owner, unless its record had to be told under another's name. */
+/* What was added for @owner, unless its record had to go under another's name. */
 void pm_quarantine_remove_owner(PmQuarantine *quarantine, const void *owner);
+
+/* How often something was added, ever: more of it since is a loss since, whatever has gone. */
+uint64_t pm_quarantine_n_added(const PmQuarantine *quarantine);
 
 uint64_t pm_quarantine_n_bytes(const PmQuarantine *quarantine);
 
-/* The first byte in (out of) quarantine in [@offset, @end), or @end. */
+/* The first byte in quarantine in [@offset, @end), or @end; and the first one out of it. */
 uint64_t pm_quarantine_next(const PmQuarantine *quarantine, uint64_t offset, uint64_t end);
 uint64_t pm_quarantine_next_free(const PmQuarantine *quarantine, uint64_t offset, uint64_t end);
 
 /*
- * The first run at or behind @offset that one record tells of. Where several listeners have to do
- * with a block, the first that was added is told.
+ * The first run at or behind @offset that one record names. Where several listeners have to do with
+ * a block, it is the first that was added.
  */
 bool pm_quarantine_next_run(const PmQuarantine *quarantine, uint64_t offset, uint64_t *run_offset,
                             uint64_t *run_size, const char **listener, const char **reason);

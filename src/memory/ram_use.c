@@ -11,14 +11,16 @@ bool pm_ram_take_manager(PmRam *ram, GError **error)
     if (!g_atomic_int_compare_and_exchange(&ram->has_manager, 0, 1))
         return pm_fail(error, PM_ERROR_BUSY,
                        "the RAM at host address %p has a discard manager already: it can have one "
-                       "at a time",
+                       "at a time. The other one goes with its device (pm_virtio_mem_free()), once "
+                       "nobody follows it any more (pm_mapper_remove())",
                        (void *)ram->host);
     if (g_atomic_int_get(&ram->n_mappings) == 0)
         return true;
     pm_ram_release_manager(ram);
     return pm_fail(error, PM_ERROR_BUSY,
-                   "the RAM at host address %p is mapped for a device: unmap it before it gets a "
-                   "discard manager, which gives its memory back",
+                   "the RAM at host address %p is mapped for a device: unmap it "
+                   "(pm_mapper_remove(), or pm_iommu_settle() for what a mapper left mapped) "
+                   "before it gets a discard manager, which gives its memory back",
                    (void *)ram->host);
 }
 

@@ -26,6 +26,7 @@ typedef struct {
     PmTrace *trace;
     int64_t first_time_ns;  /* -1: none yet */
     int64_t time_ns;        /* of the line */
+    bool has_request;       /* a request has been seen */
     bool answer_pending;    /* the newest event is a request without its answer yet */
     bool in_unplug_all;     /* … an UNPLUG_ALL */
     Discard whole;          /* the first discard before any request: the whole region */
@@ -150,6 +151,7 @@ static bool begin_request(Log *log, PmEventType type, const char *text, GError *
         (!get_number(log, text, "addr=", UINT64_MAX, &address, error) ||
          !get_number(log, text, "nb_blocks=", UINT16_MAX, &n_blocks, error)))
         return false;
+    log->has_request = true;
     log->answer_pending = true;
     log->in_unplug_all = type == PM_EVENT_UNPLUG_ALL;
     log->newest.line = 0;
@@ -241,6 +243,15 @@ static bool on_resized(Log *log, const char *text, GError **error)
     return true;
 }
 
+static bool fail_answer(const Log *log, const char *to_what, GError **error)
+{
+    return pm_line_fail(log->reader, error, "answers %s that is not in the log: %s", to_what,
+                        log->has_request ? "the log is damaged, or has several virtio-mem devices; "
+                                           "record one at a time"
+                                         : "the log begins in the middle; record from the start, "
+                                           "or remove the lines before the first request");
+}
+
 static bool on_state_response(Log *log, const char *text, GError **error)
 {
     uint64_t state;
@@ -248,7 +259,7 @@ static bool on_state_response(Log *log, const char *text, GError **error)
     if (!get_number(log, text, "state=", VIRTIO_MEM_STATE_MIXED, &state, error))
         return false;
     if (!log->answer_pending || newest_event(log)->type != PM_EVENT_STATE)
-        return pm_line_fail(log->reader, error, "answers a STATE request that is not in the log");
+        return fail_answer(log, "a STATE request", error);
     newest_event(log)->state = (int8_t)state;
     return true;
 }
@@ -303,7 +314,7 @@ static bool on_response(Log *log, const char *text, GError **error)
     if (!get_number(log, text, "type=", VIRTIO_MEM_RESP_ERROR, &type, error))
         return false;
     if (!log->answer_pending)
-        return pm_line_fail(log->reader, error, "answers a request that is not in the log");
+        return fail_answer(log, "a request", error);
     log->answer_pending = false;
     newest_event(log)->response = (int8_t)type;
     if (newest_event(log)->type == PM_EVENT_UNPLUG && type == VIRTIO_MEM_RESP_ACK)

@@ -7,6 +7,7 @@
 
 #include "base/error_text.h"
 
+#define CUT_OFF         "; this last line has no newline: if the file was cut off there, remove the line"
 #define BYTE_ORDER_MARK "\xef\xbb\xbf" /* UTF-8's: some editors put it in front */
 
 bool pm_line_reader_open(PmLineReader *reader, const char *path, GError **error)
@@ -17,6 +18,7 @@ bool pm_line_reader_open(PmLineReader *reader, const char *path, GError **error)
     reader->line = 0;
     reader->again = false;
     reader->end = false;
+    reader->cut_off = false;
     reader->file = fopen(path, "re");
     if (reader->file == NULL)
         return pm_fail(error, PM_ERROR_BAD_INPUT, "%s: %s", path, g_strerror(errno));
@@ -43,7 +45,8 @@ bool pm_line_fail(const PmLineReader *reader, GError **error, const char *format
     va_start(arguments, format);
     message = g_strdup_vprintf(format, arguments);
     va_end(arguments);
-    return pm_fail(error, PM_ERROR_BAD_INPUT, "%s:%u: %s", reader->path, reader->line, message);
+    return pm_fail(error, PM_ERROR_BAD_INPUT, "%s:%u: %s%s", reader->path, reader->line, message,
+                   reader->cut_off ? CUT_OFF : "");
 }
 
 static bool is_mark(const PmLineReader *reader, size_t length)
@@ -59,6 +62,7 @@ static bool read_text(PmLineReader *reader, size_t *length, GError **error)
 
     *length = 0;
     reader->too_long = false;
+    reader->cut_off = false;
     while ((character = getc_unlocked(reader->file)) != EOF && character != '\n') {
         if (character == '\0')
             return pm_line_fail(reader, error, "is a binary file, not a trace");
@@ -69,6 +73,7 @@ static bool read_text(PmLineReader *reader, size_t *length, GError **error)
             *length = 0;
     }
     reader->end = character == EOF && *length == 0;
+    reader->cut_off = character == EOF && *length > 0;
     return true;
 }
 

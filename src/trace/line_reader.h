@@ -17,6 +17,7 @@ typedef struct {
     bool again;    /* that line comes once more */
     bool end;      /* there was none any more */
     bool too_long; /* text is only the line's beginning */
+    bool cut_off;  /* the line has no newline: it is the last one, perhaps not whole */
     char text[PM_MAX_LINE + 2];
 } PmLineReader;
 
@@ -38,7 +39,8 @@ bool pm_line_check_length(const PmLineReader *reader, GError **error);
  * rewound, which pipes cannot be. */
 void pm_line_reader_unread(PmLineReader *reader);
 
-/* Sets an error of PM_ERROR_BAD_INPUT that begins with file and line; returns false. */
+/* Sets an error of PM_ERROR_BAD_INPUT that begins with file and line, and ends with advice if the
+ * line may have been cut off; returns false. */
 bool pm_line_fail(const PmLineReader *reader, GError **error, const char *format, ...)
     G_GNUC_PRINTF(3, 4);
 

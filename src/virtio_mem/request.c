@@ -274,9 +274,9 @@ bool pm_virtio_mem_handle(PmVirtioMem *device, const void *request, size_t reque
     uint16_t answer;
     Request decoded;
 
-    pm_refusal_clear(device);
     if (!pm_ram_check_process(pm_discard_manager_get_ram(device->manager), error))
         return false;
+    pm_refusal_clear(device);
     if (device->broken)
         return violated(device, error, "an earlier request broke the protocol");
     if (request_size < sizeof(struct virtio_mem_req))

@@ -6,7 +6,6 @@
 
 #include "base/error_text.h"
 #include "kernel-uapi/virtio_mem.h"
-#include "memory/ram_private.h"
 #include "virtio_mem/device.h"
 #include "virtio_mem/refusal.h"
 
@@ -155,9 +154,7 @@ PmRefusal pm_virtio_mem_unplug_all(PmVirtioMem *device, GError **error)
         pm_fail(error, PM_ERROR_BUSY, "migration is running: try again when it is over");
         return PM_REFUSAL_MIGRATION;
     }
-    if (something &&
-        (!pm_ram_check_process(pm_discard_manager_get_ram(device->manager), &failure) ||
-         !pm_discard_manager_discard_all(device->manager, &failure))) {
+    if (something && !pm_discard_manager_discard_all(device->manager, &failure)) {
         PmRefusal cause = pm_refusal_of_error(failure);
 
         g_propagate_error(error, g_steal_pointer(&failure));

@@ -200,6 +200,27 @@ static void a_log_on_standard_output_comes_before_the_report(void **state)
     assert_true(g_str_has_prefix(both + strlen(wanted), "trace "));
 }
 
+static void a_dash_is_standard_output_and_no_file(void **state)
+{
+    g_autofree char *folder = scratch_new();
+    g_autofree char *wanted = wanted_log();
+    g_autofree char *path = g_build_filename(folder, "both", NULL);
+    g_autofree char *both = NULL;
+
+    (void)state;
+    assert_int_equal(run_shell("trace=\"$PWD/" TRACE "\" && cd \"$1\" && "
+                               "\"$PLUGMAP\" replay --dma-log - \"$trace\" >both && "
+                               "\"$PLUGMAP\" convert \"$trace\" - >trace && "
+                               "\"$PLUGMAP\" convert \"$trace\" | cmp - trace && rm trace",
+                               folder),
+                     0);
+    assert_true(g_file_get_contents(path, &both, NULL, NULL));
+    assert_int_equal(count_files(folder), 1);
+    scratch_remove(folder);
+    assert_true(g_str_has_prefix(both, wanted));
+    assert_true(g_str_has_prefix(both + strlen(wanted), "trace "));
+}
+
 static void the_trace_itself_is_never_overwritten(void **state)
 {
     static const char *const lines[] = {
@@ -339,6 +360,7 @@ int main(void)
         cmocka_unit_test(who_may_read_the_old_log_may_read_the_new_one),
         cmocka_unit_test(a_pipe_is_written_as_it_is),
         cmocka_unit_test(a_log_on_standard_output_comes_before_the_report),
+        cmocka_unit_test(a_dash_is_standard_output_and_no_file),
         cmocka_unit_test(the_trace_itself_is_never_overwritten),
         cmocka_unit_test(the_refusal_to_overwrite_the_trace_says_what_to_do),
         cmocka_unit_test(descriptors_that_are_closed_are_not_given_to_files),

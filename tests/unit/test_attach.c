@@ -36,6 +36,31 @@ static void devices_of_one_group_keep_it_together(void **state)
     assert_false(pm_iommu_detach(iommu, "0000:00:09.1", NULL));
 }
 
+/* It was not put there by a device, and no device takes it out: only their files are closed. */
+static void group_that_was_opened_by_its_number_stays(void **state)
+{
+    Devices *devices = *state;
+    const PmType1Config config = {
+        .kernel = devices->kernel, .group = 2, .sysfs_root = devices->sysfs};
+    g_autoptr(PmIommu) iommu = pm_iommu_type1_new(&config, NULL);
+    uint64_t n_open = pm_fake_kernel_get_n_open(devices->kernel);
+
+    assert_true(pm_fake_kernel_add_device(devices->kernel, 9, "0000:00:09.0", "vfio-pci", NULL));
+    devices_add_to_sysfs(devices, "0000:00:09.0", 9, 3);
+    (void)map_block(devices, iommu, 0);
+    for (unsigned i = 0; i < 2; i++) {
+        assert_true(pm_iommu_open_device(iommu, SECOND, NULL) >= 0);
+        assert_true(pm_iommu_detach(iommu, SECOND, NULL));
+        assert_int_equal(pm_fake_kernel_get_n_open(devices->kernel), n_open);
+        assert_int_equal(pm_fake_kernel_get_n_mappings(devices->kernel, 2), 1);
+    }
+    assert_true(pm_iommu_attach(iommu, "0000:00:09.0", NULL));
+    assert_true(pm_iommu_detach(iommu, "0000:00:09.0", NULL));
+    assert_int_equal(pm_fake_kernel_get_n_mappings(devices->kernel, 9), 0);
+    assert_int_equal(pm_fake_kernel_get_n_mappings(devices->kernel, 2), 1);
+    devices_drop_claims(devices);
+}
+
 /* iommufd's question for dirty tracking may fail without harm. */
 static void attaching_that_fails_at_any_call_changes_nothing(void **state)
 {
@@ -430,6 +455,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         ATTACH_TEST(devices_of_one_group_keep_it_together),
+        BACKEND_TYPE1_ONLY(ATTACH_TEST(group_that_was_opened_by_its_number_stays)),
         ATTACH_TEST(attaching_that_fails_at_any_call_changes_nothing),
         ATTACH_TEST(forked_child_cannot_detach),
         ATTACH_TEST(device_that_does_not_reach_what_is_claimed_is_refused),

@@ -13,6 +13,7 @@
 #include <plugmap/discard_manager.h>
 
 #include "backend_util.h"
+#include "iommu/claim.h"
 #include "iommu_fixture.h"
 
 /* --- what can be claimed --- */
@@ -74,7 +75,7 @@ static void claim_of_nothing_is_refused(void **state)
     assert_refused(*state, &config, PM_ERROR_INVALID_ARGUMENT, "is empty");
     config = good(*state);
     config.block_size = 0;
-    assert_refused(*state, &config, PM_ERROR_INVALID_ARGUMENT, "is empty");
+    assert_refused(*state, &config, PM_ERROR_UNALIGNED, "invalid block size 0x0");
 }
 
 static void claim_of_parts_of_pages_is_refused(void **state)
@@ -88,7 +89,7 @@ static void claim_of_parts_of_pages_is_refused(void **state)
     assert_refused(*state, &config, PM_ERROR_UNALIGNED, "size 0x1000001");
     config = good(*state);
     config.block_size = 512;
-    assert_refused(*state, &config, PM_ERROR_UNALIGNED, "size 0x200");
+    assert_refused(*state, &config, PM_ERROR_UNALIGNED, "invalid block size 0x200");
 }
 
 static void claim_of_parts_of_blocks_is_refused(void **state)
@@ -242,8 +243,7 @@ static void ram_with_a_manager_is_claimed_only_by_who_follows_it(void **state)
     manager = pm_discard_manager_new(fixture->ram, BLOCK, NULL);
     assert_non_null(manager);
     assert_refused(fixture, &config, PM_ERROR_BUSY, "somebody cannot map the RAM at host address");
-    config.follows_manager = true;
-    follower = pm_iommu_claim_new(fixture->iommu, &config, NULL);
+    follower = pm_claim_new(fixture->iommu, &config, true, NULL);
     assert_non_null(follower);
 }
 
@@ -376,6 +376,83 @@ static void next_unknown_ends_with_the_claim(void **state)
     assert_false(pm_iommu_claim_next_unknown(fixture->claim, 61 * BLOCK, &offset, &size, NULL));
 }
 
+/* --- the example of iommu_claim.h --- */
+
+#define HEADER  PLUGMAP_SOURCE_DIR "/include/plugmap/iommu_claim.h"
+#define THIS    PLUGMAP_SOURCE_DIR "/tests/unit/test_claim.c"
+#define EXAMPLE "    g_autoptr(PmRam) ram"
+
+static IommuFixture *used_fixture;
+
+static void use(void *memory)
+{
+    memset(memory, 1, PM_MIB);
+    assert_int_equal(pm_fake_kernel_get_n_mappings(used_fixture->kernel, GROUP), 1);
+}
+
+static bool run_example(PmIommu *iommu)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(PmRam) ram = pm_ram_new(PM_RAM_MEMFD, PM_MIB, 0, &error);
+    PmIommuClaimConfig config = {
+        .owner = "the ring",
+        .ram = ram,
+        .iova = 8 * PM_GIB,
+        .size = PM_MIB,
+        .block_size = PM_MIB,
+    };
+    g_autoptr(PmIommuClaim) claim = ram ? pm_iommu_claim_new(iommu, &config, &error) : NULL;
+
+    if (!claim || !pm_iommu_claim_map(claim, 0, PM_MIB, 0, PM_IOMMU_READ_WRITE, &error))
+        return false;
+    use(pm_ram_get_host(ram));
+    if (pm_iommu_claim_release(claim, &error))
+        return true;
+    pm_iommu_claim_abandon(claim);
+    return false;
+}
+
+static void example_maps_and_unmaps(void **state)
+{
+    used_fixture = *state;
+    assert_true(run_example(used_fixture->iommu));
+    assert_mapped(used_fixture, 0);
+}
+
+static void what_the_example_could_not_unmap_is_settled_later(void **state)
+{
+    g_autoptr(GError) error = NULL;
+
+    used_fixture = *state;
+    pm_fake_kernel_fail(used_fixture->kernel, PM_FAKE_CALL_UNMAP, 1, EIO);
+    assert_false(run_example(used_fixture->iommu));
+    assert_false(pm_iommu_audit(used_fixture->iommu, 0, &error));
+    assert_error(&error, PM_ERROR_QUARANTINED, "the ring");
+    assert_true(pm_iommu_settle(used_fixture->iommu, NULL));
+    assert_mapped(used_fixture, 0);
+}
+
+/* The lines of the header's comment that are code are those above. */
+static void example_of_the_header_is_what_runs_here(void **state)
+{
+    g_autofree char *header = NULL;
+    g_autofree char *source = NULL;
+    g_autoptr(GString) example = g_string_new(NULL);
+    g_auto(GStrv) lines = NULL;
+
+    (void)state;
+    assert_true(g_file_get_contents(HEADER, &header, NULL, NULL));
+    assert_true(g_file_get_contents(THIS, &source, NULL, NULL));
+    assert_non_null(strstr(header, " * " EXAMPLE));
+    lines = g_strsplit(strstr(header, " * " EXAMPLE), "\n", 0);
+    for (char **line = lines; g_str_has_prefix(*line, " *     ") || g_str_equal(*line, " *");
+         line++)
+        g_string_append_printf(example, "%s\n", *line + MIN(strlen(*line), 3));
+    g_strchomp(example->str);
+    assert_non_null(strstr(example->str, "\n    return false;"));
+    assert_non_null(strstr(source, example->str));
+}
+
 /* --- threads --- */
 
 #define N_THREADS 4
@@ -453,6 +530,9 @@ int main(void)
         CLAIM_TEST(address_space_tells_the_runs_of_all_claims),
         CLAIM_TEST(next_unknown_leaves_out_what_is_known),
         CLAIM_TEST(next_unknown_ends_with_the_claim),
+        CLAIM_TEST(example_maps_and_unmaps),
+        CLAIM_TEST(what_the_example_could_not_unmap_is_settled_later),
+        cmocka_unit_test(example_of_the_header_is_what_runs_here),
         CLAIM_TEST(threads_claim_side_by_side),
     };
 

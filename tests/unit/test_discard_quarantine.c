@@ -164,6 +164,42 @@ static void only_what_the_listener_saw_comes_into_quarantine(void **state)
     fixture_clear(&fixture);
 }
 
+static unsigned count(const char *text, const char *word)
+{
+    unsigned n_found = 0;
+
+    while ((text = strstr(text, word)) != NULL) {
+        n_found++;
+        text++;
+    }
+    return n_found;
+}
+
+static void a_message_says_the_way_out_of_quarantine_once(void **state)
+{
+    Fixture fixture;
+    g_autoptr(GError) first = NULL;
+    g_autoptr(GError) later = NULL;
+    g_autoptr(GError) all = NULL;
+
+    (void)state;
+    fixture_init(&fixture);
+    add(&fixture, 0, &all_ops, 0, N_BLOCKS);
+    fail_next(&fixture, 0, 1, PM_ERROR_QUARANTINED);
+    assert_false(try_plug(&fixture, 4, 2, &first));
+    assert_false(try_plug(&fixture, 4, 1, &later));
+    fail_next(&fixture, 0, 1, PM_ERROR_QUARANTINED);
+    assert_false(pm_discard_manager_discard_all(fixture.manager, &all));
+    for (unsigned i = 0; i < 3; i++) {
+        const char *message = (i == 0 ? first : i == 1 ? later : all)->message;
+
+        assert_int_equal(count(message, "pm_virtio_mem_system_reset()"), 1);
+        assert_true(g_str_has_suffix(message, "or have the guest unplug all of it"));
+    }
+    reset(&fixture);
+    fixture_clear(&fixture);
+}
+
 static void nobody_can_register_over_populated_blocks_in_quarantine(void **state)
 {
     Fixture fixture;
@@ -399,10 +435,16 @@ static void memory_that_stays_after_an_objection_is_quarantined_until_it_goes(vo
     assert_false(try_plug(&fixture, 3, 1, &error));
     assert_non_null(strstr(error->message, "listener a objects"));
     assert_non_null(strstr(error->message, "cannot give back 64K"));
+    assert_non_null(strstr(error->message, "until the host takes the memory back"));
     assert_code(error, PM_ERROR_QUARANTINED);
     assert_quarantined(&fixture, 3, 1);
     /* Not handed out as long as it holds what was there before. */
-    assert_false(plug(&fixture, 3, 1));
+    error = NULL;
+    assert_false(try_plug(&fixture, 3, 1, &error));
+    assert_non_null(strstr(error->message, "because of the host"));
+    assert_non_null(strstr(error->message, "until the host takes the memory back"));
+    assert_null(strstr(error->message, "pm_virtio_mem_system_reset()"));
+    assert_code(error, PM_ERROR_QUARANTINED);
     assert_true(plug(&fixture, 4, 1));
     unlock_block(&fixture, 3);
     /* Any later discard tries again. */
@@ -477,6 +519,7 @@ int main(void)
         cmocka_unit_test(a_listener_that_says_it_is_lost_is_quarantined_at_once),
         cmocka_unit_test(a_listener_that_loses_everything_puts_each_run_into_quarantine),
         cmocka_unit_test(only_what_the_listener_saw_comes_into_quarantine),
+        cmocka_unit_test(a_message_says_the_way_out_of_quarantine_once),
         cmocka_unit_test(nobody_can_register_over_populated_blocks_in_quarantine),
         cmocka_unit_test(discarded_blocks_in_quarantine_are_not_told_to_a_new_listener),
         cmocka_unit_test(a_registration_that_cannot_be_undone_is_quarantined),

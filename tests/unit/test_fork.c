@@ -453,21 +453,59 @@ static void child_that_purges_a_claim_unmaps_nothing(void **state)
     check_children(*state, purge_claim);
 }
 
+static bool remove_region(World *world)
+{
+    return pm_mapper_remove(world->mapper, STACK_ADDRESS, NULL) &&
+           pm_iommu_get_n_mappings(world->iommu) == 1;
+}
+
+static void child_that_removes_a_region_unmaps_nothing(void **state)
+{
+    check_children(*state, remove_region);
+}
+
 static bool try_requests(World *world)
 {
     GError *errors[3] = {NULL};
     bool plugged = request(world, VIRTIO_MEM_REQ_PLUG, N_PLUGGED, 1, &errors[0]);
     bool unplugged = request(world, VIRTIO_MEM_REQ_UNPLUG, 0, 1, &errors[1]);
+    PmRefusal refusal = pm_virtio_mem_last_refusal(world->device, NULL);
     bool reset = pm_virtio_mem_system_reset(world->device, &errors[2]);
 
-    return is_refused(plugged, errors[0]) && is_refused(unplugged, errors[1]) &&
-           is_refused(reset, errors[2]) &&
+    return refusal == PM_REFUSAL_BLOCK_STATE && is_refused(plugged, errors[0]) &&
+           is_refused(unplugged, errors[1]) && is_refused(reset, errors[2]) &&
            pm_virtio_mem_get_plugged_size(world->device) == N_PLUGGED * STACK_BLOCK;
 }
 
+/* Nor does it hide why the parent's last request was refused. */
 static void child_cannot_plug_or_unplug(void **state)
 {
+    assert_true(request(*state, VIRTIO_MEM_REQ_PLUG, 0, 1, NULL));
     check_children(*state, try_requests);
+}
+
+static bool try_manager(World *world)
+{
+    PmDiscardManager *manager = pm_virtio_mem_get_manager(world->device);
+    GError *errors[3] = {NULL};
+    unsigned n_messages = 0;
+    bool populated;
+    bool discarded;
+    bool discarded_all;
+
+    pm_log_set_func(count_message, &n_messages);
+    populated =
+        pm_discard_manager_populate(manager, N_PLUGGED * STACK_BLOCK, STACK_BLOCK, 1, &errors[0]);
+    discarded = pm_discard_manager_discard(manager, 0, STACK_BLOCK, &errors[1]);
+    discarded_all = pm_discard_manager_discard_all(manager, &errors[2]);
+    return is_refused(populated, errors[0]) && is_refused(discarded, errors[1]) &&
+           is_refused(discarded_all, errors[2]) && n_messages == 0 &&
+           pm_discard_manager_get_quarantined(manager) == 0;
+}
+
+static void child_cannot_change_blocks_without_the_device_either(void **state)
+{
+    check_children(*state, try_manager);
 }
 
 static bool try_ranges(World *world)
@@ -578,7 +616,9 @@ int main(void)
         WORLD_TEST(child_cannot_map),
         WORLD_TEST(child_cannot_unmap),
         WORLD_TEST(child_that_purges_a_claim_unmaps_nothing),
+        WORLD_TEST(child_that_removes_a_region_unmaps_nothing),
         WORLD_TEST(child_cannot_plug_or_unplug),
+        WORLD_TEST(child_cannot_change_blocks_without_the_device_either),
         WORLD_TEST(child_can_neither_discard_nor_populate),
         WORLD_TEST(child_opens_nothing_with_the_kernel_of_its_parent),
         WORLD_TEST(child_can_have_an_address_space_of_its_own),

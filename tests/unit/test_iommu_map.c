@@ -212,7 +212,7 @@ static void map_of_more_than_the_limit_is_refused(void **state)
     assert_refused(
         fixture, 4 * BLOCK, 5 * BLOCK, 0, 3, PM_ERROR_LIMIT,
         "5 more mappings would exceed the container's limit of 8 (4 in use, room for 4)");
-    assert_refused(fixture, 4 * BLOCK, 9 * BLOCK, 0, 3, PM_ERROR_LIMIT, "blocks of at least 8M");
+    assert_refused(fixture, 4 * BLOCK, 9 * BLOCK, 0, 3, PM_ERROR_LIMIT, "blocks of at least 4M");
     assert_true(fixture_map(fixture, 4, 4, NULL));
     assert_mapped(fixture, 8);
     iommu_fixture_free(fixture);

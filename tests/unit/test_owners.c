@@ -161,11 +161,14 @@ static void fail_to_add(Owners *owners)
 static void region_that_stays_mapped_is_not_unplugged(void **state)
 {
     Owners *owners = *state;
+    const char *message;
 
     fail_to_add(owners);
     assert_int_equal(unplug_all(owners), VIRTIO_MEM_RESP_BUSY);
-    assert_int_equal(pm_virtio_mem_last_refusal(owners->device, NULL), PM_REFUSAL_LISTENER);
+    assert_int_equal(pm_virtio_mem_last_refusal(owners->device, NULL), PM_REFUSAL_QUARANTINE);
     assert_int_equal(request(owners, VIRTIO_MEM_REQ_UNPLUG, 2, 1), VIRTIO_MEM_RESP_BUSY);
+    (void)pm_virtio_mem_last_refusal(owners->device, &message);
+    assert_non_null(strstr(message, "pm_iommu_settle()"));
     assert_int_equal(n_mappings(owners, 0), 2);
     assert_true(n_resident(owners->ram) >= 2 * BLOCK);
     assert_false(is_right(owners, 0));
@@ -225,6 +228,7 @@ static void zero_bytes_removed_are_not_taken_for_everything(void **state)
 static void mapping_that_never_goes_keeps_its_block_in_quarantine(void **state)
 {
     Owners *owners = *state;
+    g_autoptr(GError) error = NULL;
 
     assert_true(add(owners, 0, NULL));
     plug(owners, 3, 1);
@@ -236,7 +240,8 @@ static void mapping_that_never_goes_keeps_its_block_in_quarantine(void **state)
     assert_false(pm_mapper_remove(owners->mappers[0], ADDRESS, NULL));
     assert_int_equal(n_mappings(owners, 0), 1);
     assert_int_equal(n_resident(owners->ram), BLOCK);
-    assert_false(is_right(owners, 0));
+    assert_false(pm_mapper_audit(owners->mappers[0], NULL, &error));
+    assert_code(&error, PM_ERROR_QUARANTINED, "pm_virtio_mem_system_reset()");
     pm_fake_kernel_clear_faults(owners->fake);
     assert_true(pm_virtio_mem_system_reset(owners->device, NULL));
     assert_true(is_right(owners, 0));
@@ -358,6 +363,38 @@ static void addresses_that_a_freed_mapper_left_mapped_are_had_again(void **state
     assert_int_equal(n_mappings(owners, 0), 3);
 }
 
+static void reset_gives_back_what_a_freed_mapper_had_reserved(void **state)
+{
+    Owners *owners = *state;
+
+    assert_true(add(owners, 0, NULL));
+    plug(owners, 2, 3);
+    fail_all_unmaps(owners);
+    g_clear_pointer(&owners->mappers[0], pm_mapper_free);
+    pm_fake_kernel_set_memlock(owners->fake, SIZE, false);
+    assert_false(add(owners, 1, NULL));
+    pm_fake_kernel_clear_faults(owners->fake);
+    assert_int_equal(unplug_all(owners), VIRTIO_MEM_RESP_ACK);
+    assert_true(add(owners, 1, NULL));
+    assert_true(pm_iommu_audit(owners->iommus[0], PM_IOMMU_AUDIT_SOLE_LOCKER, NULL));
+}
+
+/* Nobody tries again after this. */
+static void unmap_that_fails_once_when_all_is_closed_leaves_nothing(void **state)
+{
+    Owners *owners = *state;
+
+    assert_true(add(owners, 0, NULL));
+    plug(owners, 2, 3);
+    pm_fake_kernel_fail(owners->fake, PM_FAKE_CALL_UNMAP, 1, EIO);
+    g_clear_pointer(&owners->mappers[0], pm_mapper_free);
+    pm_fake_kernel_fail(owners->fake, PM_FAKE_CALL_UNMAP, 1, EINTR);
+    pm_iommu_unref(owners->iommus[0]);
+    assert_int_equal(pm_discard_manager_get_quarantined(owners->manager), 0);
+    assert_int_equal(unplug_all(owners), VIRTIO_MEM_RESP_ACK);
+    owners->iommus[0] = backend_open(owners->fake, 0, NULL);
+}
+
 /* Nobody else can tell by then: closing is what the kernel ends mappings with. */
 static void closing_the_address_space_ends_the_quarantine_of_a_freed_mapper(void **state)
 {
@@ -386,6 +423,21 @@ static void ram_with_a_manager_is_not_mapped_whole(void **state)
     assert_code(&error, PM_ERROR_BUSY, "it has a discard manager");
     assert_int_equal(n_mappings(owners, 0), 0);
     assert_true(add(owners, 0, NULL));
+}
+
+/* The message names who is in the way. */
+static void ram_of_a_freed_device_is_had_again_once_nobody_follows_it(void **state)
+{
+    Owners *owners = *state;
+    g_autoptr(GError) error = NULL;
+
+    assert_true(add(owners, 0, NULL));
+    g_clear_pointer(&owners->device, pm_virtio_mem_free);
+    assert_null(make_device(owners->ram, &error));
+    assert_code(&error, PM_ERROR_BUSY, "pm_mapper_remove()");
+    assert_true(pm_mapper_remove(owners->mappers[0], ADDRESS, NULL));
+    owners->device = make_device(owners->ram, NULL);
+    assert_non_null(owners->device);
 }
 
 static void mapped_ram_gets_no_device_that_would_wipe_it(void **state)
@@ -455,8 +507,11 @@ int main(void)
         OWNER_TEST(freed_mapper_gives_its_reserved_room_back),
         OWNER_TEST(mapper_that_cannot_unmap_leaves_its_blocks_in_quarantine),
         OWNER_TEST(addresses_that_a_freed_mapper_left_mapped_are_had_again),
+        OWNER_TEST(reset_gives_back_what_a_freed_mapper_had_reserved),
+        OWNER_TEST(unmap_that_fails_once_when_all_is_closed_leaves_nothing),
         OWNER_TEST(closing_the_address_space_ends_the_quarantine_of_a_freed_mapper),
         OWNER_TEST(ram_with_a_manager_is_not_mapped_whole),
+        OWNER_TEST(ram_of_a_freed_device_is_had_again_once_nobody_follows_it),
         OWNER_TEST(mapped_ram_gets_no_device_that_would_wipe_it),
         OWNER_TEST(ram_that_a_freed_mapper_left_mapped_gets_no_device),
         OWNER_TEST(plain_ram_is_removed_and_added_after_a_mismatch),

@@ -130,6 +130,51 @@ static void removed_blocks_are_out_and_their_neighbours_stay(void **state)
     assert_run(quarantine, 0, 2, 1, "b", "y");
 }
 
+/* A record of which nothing is left lends its name to nobody. */
+static void record_removed_piece_by_piece_is_gone(void **state)
+{
+    g_autoptr(PmQuarantine) quarantine = make();
+
+    (void)state;
+    pm_quarantine_add(quarantine, 2 * BLOCK, 4 * BLOCK, NULL, "a", "x");
+    pm_quarantine_remove(quarantine, 3 * BLOCK, BLOCK);
+    pm_quarantine_remove(quarantine, 4 * BLOCK, 2 * BLOCK);
+    pm_quarantine_remove(quarantine, 2 * BLOCK, BLOCK);
+    pm_quarantine_add(quarantine, 3 * BLOCK, BLOCK, NULL, "b", "y");
+    assert_run(quarantine, 0, 3, 1, "b", "y");
+}
+
+static void record_ends_where_its_last_block_does(void **state)
+{
+    g_autoptr(PmQuarantine) quarantine = make();
+
+    (void)state;
+    pm_quarantine_add(quarantine, 2 * BLOCK, 4 * BLOCK, NULL, "a", "x");
+    pm_quarantine_remove(quarantine, 2 * BLOCK, BLOCK);
+    pm_quarantine_remove(quarantine, 4 * BLOCK, 2 * BLOCK);
+    pm_quarantine_add(quarantine, 2 * BLOCK, BLOCK, NULL, "b", "y");
+    pm_quarantine_add(quarantine, 4 * BLOCK, BLOCK, NULL, "c", "z");
+    assert_run(quarantine, 0, 2, 1, "b", "y");
+    assert_run(quarantine, 3, 3, 1, "a", "x");
+    assert_run(quarantine, 4, 4, 1, "c", "z");
+}
+
+static void removed_records_leave_room_for_others(void **state)
+{
+    g_autoptr(PmQuarantine) quarantine = make();
+    int a;
+
+    (void)state;
+    for (uint64_t i = 0; i < PM_QUARANTINE_MAX_RECORDS; i++)
+        pm_quarantine_add(quarantine, 2 * i * BLOCK, 2 * BLOCK, NULL, "a", "x");
+    for (uint64_t i = 0; i < 2 * PM_QUARANTINE_MAX_RECORDS; i++)
+        pm_quarantine_remove(quarantine, i * BLOCK, BLOCK);
+    pm_quarantine_add(quarantine, 7 * BLOCK, BLOCK, &a, "b", "y");
+    assert_run(quarantine, 0, 7, 1, "b", "y");
+    pm_quarantine_remove_owner(quarantine, &a);
+    assert_no_run(quarantine, 0);
+}
+
 static void removing_an_owner_leaves_what_others_have(void **state)
 {
     g_autoptr(PmQuarantine) quarantine = make();
@@ -219,6 +264,9 @@ int main(void)
         cmocka_unit_test(of_several_listeners_with_a_block_the_first_is_told),
         cmocka_unit_test(clearing_frees_all),
         cmocka_unit_test(removed_blocks_are_out_and_their_neighbours_stay),
+        cmocka_unit_test(record_removed_piece_by_piece_is_gone),
+        cmocka_unit_test(record_ends_where_its_last_block_does),
+        cmocka_unit_test(removed_records_leave_room_for_others),
         cmocka_unit_test(removing_an_owner_leaves_what_others_have),
         cmocka_unit_test(disowned_blocks_stay_when_their_owner_is_removed),
         cmocka_unit_test(owner_beyond_the_records_is_not_removed),

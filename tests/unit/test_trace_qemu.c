@@ -160,7 +160,8 @@ static void damage_is_named_with_its_line(void **state)
         const char *hint;
     } table[] = {
         {"hello\nworld\n", "neither"},
-        {WHOLE ACK, ":2: answers a request that is not in the log"},
+        {LOG ACK, ":7: answers a request that is not in the log: the log is damaged"},
+        {LOG "virtio_mem_state_response state=1\n", ":7: answers a STATE request that is not in"},
         {LOG PLUG PLUG, ":8: a request before line 7 got its answer"},
         {WHOLE "virtio_mem_plug_request addr=0x1 nb_blocks=65536\n", ":2: the number"},
         {WHOLE "virtio_mem_plug_request addr=0x10000000000000000 nb_blocks=1\n", ":2: the number"},
@@ -178,6 +179,56 @@ static void damage_is_named_with_its_line(void **state)
     (void)state;
     for (size_t i = 0; i < G_N_ELEMENTS(table); i++)
         assert_text_refused(table[i].text, NULL, table[i].hint);
+}
+
+static void a_log_that_begins_in_the_middle_is_said_to(void **state)
+{
+    (void)state;
+    assert_text_refused(ACK PLUG ACK, NULL,
+                        ":1: answers a request that is not in the log: the log begins in the "
+                        "middle; record from the start, or remove the lines before the first");
+    assert_text_refused("virtio_mem_state_response state=1\n" ACK LOG, NULL,
+                        ":1: answers a STATE request that is not in the log: the log begins");
+}
+
+#define CUT_OFF "; this last line has no newline: if the file was cut off there, remove the line"
+
+/* At each place where something is missing then. A line that was cut behind that is read. */
+static void a_last_line_that_was_cut_off_is_said_to_be(void **state)
+{
+    static const char *const lines[] = {
+        "virtio_mem_plug_request ",
+        "virtio_mem_plug_request addr=0x",
+        "virtio_mem_plug_request addr=0x100400000 nb_blocks=",
+        "virtio_mem_unplug_request addr=0x100400000",
+        "virtio_mem_resized_usable_region old_size=0x10",
+        "ram_block_discard_range m0",
+        "ram_block_discard_range m0@0x7f0000400000 +",
+        "virtio_mem_send_response ty",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < G_N_ELEMENTS(lines); i++) {
+        g_autofree char *cut_off = g_strconcat(LOG, lines[i], NULL);
+        g_autofree char *damaged = g_strconcat(cut_off, "\n", NULL);
+        g_autoptr(GError) error = NULL;
+
+        assert_text_refused(cut_off, NULL, CUT_OFF);
+        assert_null(load_text(damaged, NULL, &error));
+        assert_null(strstr(error->message, CUT_OFF));
+    }
+}
+
+/* What is found only when all has been read is no matter of its last line. */
+static void a_wrong_line_before_the_last_is_not_said_to_be_cut_off(void **state)
+{
+    g_autoptr(GError) error = NULL;
+
+    (void)state;
+    assert_null(load_text(
+        LOG "virtio_mem_plug_request addr=0x104000000 nb_blocks=1\n" ACK "nothing", NULL, &error));
+    assert_non_null(strstr(error->message, "is outside the region"));
+    assert_null(strstr(error->message, CUT_OFF));
 }
 
 static void recorded_logs_survive_conversion(void **state)
@@ -214,6 +265,9 @@ int main(void)
         cmocka_unit_test(what_the_log_does_not_say_is_asked_for),
         cmocka_unit_test(a_flag_against_what_is_certain_is_refused_with_the_line),
         cmocka_unit_test(damage_is_named_with_its_line),
+        cmocka_unit_test(a_log_that_begins_in_the_middle_is_said_to),
+        cmocka_unit_test(a_last_line_that_was_cut_off_is_said_to_be),
+        cmocka_unit_test(a_wrong_line_before_the_last_is_not_said_to_be_cut_off),
         cmocka_unit_test(recorded_logs_survive_conversion),
     };
 

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT */
+/* Everything is discarded, or nothing. */
+#include "memory/discard_manager_private.h"
+#include "memory/ram_private.h"
+
+/* Orphans have nothing that could be redone. */
+static bool drop_orphans(const PmDiscardManager *manager, const PmDiscardListener **failed,
+                         GError **error)
+{
+    for (guint i = 0; i < manager->orphans->len; i++) {
+        *failed = g_ptr_array_index(manager->orphans, i);
+        if (!pm_discard_listener_drop_unknown(*failed, error))
+            return false;
+    }
+    *failed = NULL;
+    return true;
+}
+
+/* @n_notified: how many have dropped everything. */
+static bool drop_listeners(PmDiscardManager *manager, guint *n_notified,
+                           const PmDiscardListener **failed, GError **error)
+{
+    PmBlocks *blocks = &manager->blocks;
+
+    for (*n_notified = 0; *n_notified < manager->listeners->len; (*n_notified)++) {
+        *failed = pm_manager_listener_at(manager, *n_notified);
+        if (!pm_discard_listener_drop_all(*failed, blocks, error))
+            return false;
+        pm_quarantine_remove_owner(blocks->lost, *failed);
+    }
+    *failed = NULL;
+    return true;
+}
+
+/* Who has dropped everything but still does not know is not believed. */
+static bool check_known(const GPtrArray *listeners, const PmDiscardListener **failed,
+                        GError **error)
+{
+    for (guint i = 0; i < listeners->len; i++) {
+        *failed = g_ptr_array_index(listeners, i);
+        if (!pm_discard_listener_check_knows_all(*failed, error))
+            return false;
+    }
+    *failed = NULL;
+    return true;
+}
+
+static void lose_all_contents(PmDiscardManager *manager, const GError *failure)
+{
+    uint64_t offset = 0;
+    uint64_t size = 0;
+
+    while (pm_discard_manager_next_populated(manager, offset + size, manager->blocks.size, &offset,
+                                             &size))
+        pm_manager_lose_contents(manager, offset, size, failure);
+}
+
+static bool drop_everything(PmDiscardManager *manager, const PmDiscardListener **failed,
+                            GError **error)
+{
+    PmBlocks *blocks = &manager->blocks;
+    guint n_notified = 0;
+    bool dropped = drop_orphans(manager, failed, error) &&
+                   drop_listeners(manager, &n_notified, failed, error) &&
+                   check_known(manager->orphans, failed, error) &&
+                   check_known(manager->listeners, failed, error);
+
+    if (dropped && pm_ram_discard(manager->ram, 0, blocks->size, error))
+        return true;
+    while (n_notified-- > 0)
+        pm_discard_listener_redo_all(pm_manager_listener_at(manager, n_notified), blocks);
+    if (dropped)
+        lose_all_contents(manager, *error);
+    return false;
+}
+
+bool pm_discard_manager_discard_all(PmDiscardManager *manager, GError **error)
+{
+    PmBlocks *blocks = &manager->blocks;
+    uint64_t n_losses = pm_quarantine_n_added(blocks->lost);
+    const PmDiscardListener *failed;
+    GError *cause = NULL;
+
+    if (!pm_ram_check_process(manager->ram, error))
+        return false;
+    if (!drop_everything(manager, &failed, &cause)) {
+        bool done = pm_manager_conclude_all(manager, n_losses, failed, cause, error);
+
+        pm_manager_refresh(manager);
+        return done;
+    }
+    pm_bitmap_clear(blocks->populated, 0, pm_bitmap_n_bits(blocks->populated));
+    pm_quarantine_clear(blocks->lost);
+    pm_quarantine_clear(blocks->stuck);
+    pm_manager_refresh(manager);
+    return true;
+}
