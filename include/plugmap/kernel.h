@@ -79,6 +79,7 @@ typedef struct {
 typedef struct {
     uint64_t mapped;
     uint64_t committed;
+    uint64_t reserved;
     uint64_t before;
     uint64_t others;
     unsigned n_iommus;

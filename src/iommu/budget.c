@@ -44,9 +44,11 @@ static void settle(PmIommuClaim *claim, bool sums_locked)
     PmIommu *iommu = claim->iommu;
     uint64_t n_used = pm_ledger_n_blocks(claim->ledger) - claim->n_used;
     uint64_t n_committed = committed_with(claim, claim->n_in_flight) - claim->n_committed;
+    uint64_t n_promised = claim->n_reserved - claim->n_promised;
 
     claim->n_used += n_used;
     claim->n_committed += n_committed;
+    claim->n_promised += n_promised;
     iommu->n_mappings += n_used;
     iommu->n_bytes += n_used * claim->block_size;
     iommu->n_committed += n_committed;
@@ -54,6 +56,7 @@ static void settle(PmIommuClaim *claim, bool sums_locked)
         return;
     sums_of(iommu)->mapped += n_used * claim->block_size;
     sums_of(iommu)->committed += n_committed * claim->block_size;
+    sums_of(iommu)->reserved += n_promised * claim->block_size;
 }
 
 static bool check_mappings(const PmIommuClaim *claim, uint64_t n_more, GError **error)
@@ -118,17 +121,18 @@ static bool check_locked(PmIommuClaim *claim, const PmLockedMemory *locked, uint
     return room || pm_iommu_fail_locked(locked, n_bytes, n_reserved, error);
 }
 
-/* The kernel knows nothing of reservations: where others have some left, what it would give has to
- * be enough for these, too. Else it decides itself, which takes no question. */
+/* The kernel knows nothing of reservations: where others have some, what it would give has to be
+ * enough for these, too, whether they are used or not: of what is unknown it may have let go
+ * already. Else it decides itself, which takes no question. */
 static bool others_have_reserved(const PmIommuClaim *claim)
 {
     PmIommu *iommu = claim->iommu;
-    uint64_t own = (claim->n_committed - claim->n_used) * claim->block_size;
+    uint64_t own = claim->n_promised * claim->block_size;
     bool reserved;
 
     if (!lock_sums(iommu))
         return false;
-    reserved = sums_of(iommu)->committed - sums_of(iommu)->mapped != own;
+    reserved = sums_of(iommu)->reserved != own;
     unlock_sums(iommu);
     return reserved;
 }

@@ -29,6 +29,7 @@ struct PmIommuClaim {
     uint64_t n_in_flight; /* about to be mapped */
     uint64_t n_used;
     uint64_t n_committed;
+    uint64_t n_promised; /* of n_reserved, what has been committed */
     bool is_in_call;
     PmLedger *ledger;
     char *reason; /* why the last unmap failed, if nothing has been shown to be unmapped since */

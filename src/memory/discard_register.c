@@ -87,6 +87,8 @@ void pm_discard_manager_drop(PmDiscardManager *manager, PmDiscardListener *liste
     if (listener->ops->next_unknown == NULL)
         pm_discard_listener_lose_all(listener, &manager->blocks,
                                      "it was dropped, and may still have what was populated");
+    else /* It need not have what is populated any more: what it says itself is all that counts. */
+        pm_quarantine_remove_owner(manager->blocks.lost, listener);
     g_ptr_array_add(manager->orphans, g_ptr_array_steal_index(manager->listeners, index));
     pm_manager_refresh(manager);
 }

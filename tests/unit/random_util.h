@@ -10,14 +10,19 @@
 #include <glib.h>
 
 /* PLUGMAP_TEST_SEED, or a new one. Printed, so that a failure can be had again. */
-static inline GRand *random_new(const char *test)
+static inline guint32 random_seed(const char *test)
 {
     const char *given = g_getenv("PLUGMAP_TEST_SEED");
     guint32 seed = given != NULL ? (guint32)strtoul(given, NULL, 0) : g_random_int();
 
     printf("%s: PLUGMAP_TEST_SEED=%u\n", test, seed);
     fflush(stdout);
-    return g_rand_new_with_seed(seed);
+    return seed;
+}
+
+static inline GRand *random_new(const char *test)
+{
+    return g_rand_new_with_seed(random_seed(test));
 }
 
 /* PLUGMAP_TEST_STEPS, or @n_steps. */

@@ -313,6 +313,24 @@ static void released_claim_lets_its_ram_go(void **state)
 
 /* --- addresses that were left behind --- */
 
+static void abandoned_claim_that_is_purged_gives_its_ram_back(void **state)
+{
+    IommuFixture *fixture = *state;
+    PmRam *ram = pm_ram_new(PM_RAM_MEMFD, N_CLAIMED * BLOCK, 0, NULL);
+    g_autoptr(PmIommuClaim) claim = claim_for(fixture, "the owner", 0, ram, NULL);
+    int fd = pm_ram_get_fd(ram, NULL);
+
+    assert_true(pm_iommu_claim_map(claim, 0, BLOCK, 0, PM_IOMMU_READ, NULL));
+    pm_iommu_claim_abandon(claim);
+    pm_ram_unref(ram);
+    stuck_iova = iova_of(0);
+    assert_false(pm_iommu_claim_purge(claim, NULL));
+    assert_true(is_open(fd));
+    stuck_iova = 0;
+    assert_true(pm_iommu_claim_purge(claim, NULL));
+    assert_false(is_open(fd));
+}
+
 static void abandoned_addresses_are_refused_while_they_cannot_be_unmapped(void **state)
 {
     IommuFixture *fixture = *state;
@@ -429,6 +447,7 @@ int main(void)
         END_TEST(abandoned_claim_with_nothing_mapped_just_ends),
         END_TEST(abandoned_claim_can_be_purged_and_released_by_who_has_a_reference),
         END_TEST(abandoned_claim_keeps_its_ram_until_it_is_settled),
+        END_TEST(abandoned_claim_that_is_purged_gives_its_ram_back),
         END_TEST(released_claim_lets_its_ram_go),
         END_TEST(abandoned_addresses_are_refused_while_they_cannot_be_unmapped),
         END_TEST(new_claim_unmaps_what_was_left_behind_there),

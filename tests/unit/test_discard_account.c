@@ -330,6 +330,31 @@ static void dropped_listener_that_knows_all_is_freed_at_once(void **state)
     fixture_clear(&fixture);
 }
 
+/* It is not as it was notified, which nobody expects of it any more. */
+static void blocks_that_a_dropped_listener_does_not_have_are_in_order(void **state)
+{
+    Fixture fixture;
+    Account account = {0};
+    PmDiscardListener *listener;
+
+    (void)state;
+    fixture_init(&fixture);
+    listener = follow(&fixture, &account, NULL);
+    add(&fixture, 0, &all_ops, 0, N_BLOCKS);
+    assert_true(plug(&fixture, 2, 4));
+    account.refused = 2 * BLOCK;
+    fixture.listeners[0].fail_in = 1;
+    assert_false(pm_discard_manager_discard_all(fixture.manager, NULL));
+    assert_int_equal(pm_discard_manager_get_quarantined(fixture.manager), 4 * BLOCK);
+    account.unknown_offset = 12 * BLOCK;
+    account.unknown_size = BLOCK;
+    pm_discard_manager_drop(fixture.manager, listener);
+    assert_quarantined(&fixture, 12, 1);
+    assert_true(unplug(&fixture, 2, 4));
+    account.unknown_size = 0;
+    fixture_clear(&fixture);
+}
+
 static void manager_that_goes_frees_listeners_that_do_not_know(void **state)
 {
     Fixture fixture;
@@ -686,6 +711,7 @@ int main(void)
         cmocka_unit_test(listener_that_objects_to_its_registration_is_freed),
         cmocka_unit_test(dropped_listener_is_asked_until_it_knows),
         cmocka_unit_test(dropped_listener_that_knows_all_is_freed_at_once),
+        cmocka_unit_test(blocks_that_a_dropped_listener_does_not_have_are_in_order),
         cmocka_unit_test(manager_that_goes_frees_listeners_that_do_not_know),
         cmocka_unit_test(losses_of_a_dropped_listener_without_account_stay),
         cmocka_unit_test(the_first_of_what_several_have_lost_is_told),

@@ -307,6 +307,7 @@ static void mapping_does_not_ask_what_is_locked_where_nothing_is_reserved_by_oth
 
     assert_true(map_in(reserved, 0, 1, NULL));
     assert_true(map_in(reserved, 1, 2, NULL));
+    assert_true(pm_iommu_claim_release(reserved, NULL));
     assert_true(fixture_map(fixture, 0, 1, NULL));
     assert_int_equal(fixture->hooked.n_locked_queries, n_queries);
 }
@@ -321,6 +322,25 @@ static void what_is_mapped_of_a_reservation_counts_once(void **state)
     assert_over(fixture->claim, 4, "8M of the limit of 16M are in use, 2M more reserved");
     assert_true(map_in(reserved, 4, 2, NULL));
     assert_over(fixture->claim, 3, "12M of the limit of 16M are in use: raise");
+}
+
+/* The kernel has let go of one block, and would give its room to whoever asks. */
+static void room_of_unknown_blocks_stays_reserved(void **state)
+{
+    IommuFixture *fixture = *state;
+    g_autoptr(PmIommuClaim) reserved = reserve(fixture, fixture->iommu, 0, 2);
+    g_autoptr(GError) error = NULL;
+
+    assert_true(map_in(reserved, 0, 2, NULL));
+    assert_true(fixture_map(fixture, 0, 5, NULL));
+    pm_fake_kernel_shorten_unmap(fixture->kernel, 1);
+    assert_false(pm_iommu_claim_unmap(reserved, 0, 2 * BLOCK, NULL));
+    assert_int_equal(backend_get_pinned(fixture->kernel), 6 * BLOCK);
+    assert_false(fixture_map(fixture, 5, 2, &error));
+    assert_error(&error, PM_ERROR_LOCKED_MEMORY, "");
+    assert_true(fixture_map(fixture, 5, 1, NULL));
+    assert_true(pm_iommu_claim_purge(reserved, NULL));
+    assert_true(map_in(reserved, 0, 2, NULL));
 }
 
 static void released_claims_give_their_room_back(void **state)
@@ -380,6 +400,7 @@ int main(void)
         LOCKED_TEST(nobody_maps_what_others_have_reserved),
         LOCKED_TEST(mapping_does_not_ask_what_is_locked_where_nothing_is_reserved_by_others),
         LOCKED_TEST(what_is_mapped_of_a_reservation_counts_once),
+        LOCKED_TEST(room_of_unknown_blocks_stays_reserved),
         LOCKED_TEST(released_claims_give_their_room_back),
         LOCKED_TEST(claim_that_goes_with_its_last_reference_gives_its_room_back),
         LOCKED_TEST(closed_address_space_gives_all_its_room_back),

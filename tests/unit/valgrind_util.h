@@ -4,15 +4,21 @@
 #ifndef PLUGMAP_TESTS_VALGRIND_UTIL_H
 #define PLUGMAP_TESTS_VALGRIND_UTIL_H
 
+#include <stdbool.h>
 #include <string.h>
 
 #include <glib.h>
 
-static inline void skip_under_valgrind(void)
+static inline bool is_under_valgrind(void)
 {
     const char *preload = g_getenv("LD_PRELOAD");
 
-    if (preload != NULL && strstr(preload, "vgpreload") != NULL) {
+    return preload != NULL && strstr(preload, "vgpreload") != NULL;
+}
+
+static inline void skip_under_valgrind(void)
+{
+    if (is_under_valgrind()) {
         print_message("needs to run without valgrind\n");
         skip();
     }
