@@ -10,9 +10,11 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <unistd.h>
 
 #include "backend_util.h"
 #include "devices_util.h"
+#include "fork_util.h"
 #include "iommu/iommu.h"
 #include "kernel-uapi/iommufd.h"
 #include "kernel-uapi/vfio.h"
@@ -83,6 +85,24 @@ static void attaching_that_fails_at_any_call_changes_nothing(void **state)
     }
     /* Opening, status, joining, info; or opening, binding, attaching, ranges. */
     assert_int_equal(n_failed, 4);
+}
+
+static bool try_to_detach(void *user_data)
+{
+    const Devices *devices = user_data;
+    GError *error = NULL;
+    bool detached = pm_iommu_detach(devices->iommu, SECOND, &error);
+
+    return is_refused(detached, error);
+}
+
+static void forked_child_cannot_detach(void **state)
+{
+    Devices *devices = *state;
+
+    assert_true(pm_iommu_attach(devices->iommu, SECOND, NULL));
+    assert_child(fork, try_to_detach, devices);
+    assert_true(pm_iommu_detach(devices->iommu, SECOND, NULL));
 }
 
 /* The kernel's word for it: type1 refuses to let the group join, iommufd to attach the device. */
@@ -437,6 +457,7 @@ int main(void)
         ATTACH_TEST(devices_of_one_group_keep_it_together),
         BACKEND_TYPE1_ONLY(ATTACH_TEST(group_that_was_opened_by_its_number_stays)),
         ATTACH_TEST(attaching_that_fails_at_any_call_changes_nothing),
+        ATTACH_TEST(forked_child_cannot_detach),
         ATTACH_TEST(device_that_does_not_reach_what_is_claimed_is_refused),
         ATTACH_TEST(device_that_reaches_all_that_is_claimed_is_attached),
         ATTACH_TEST(claim_that_was_released_does_not_keep_a_device_out),

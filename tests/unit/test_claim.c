@@ -247,6 +247,20 @@ static void ram_with_a_manager_is_claimed_only_by_who_follows_it(void **state)
     assert_non_null(follower);
 }
 
+static void ram_that_could_not_be_claimed_gets_another_manager(void **state)
+{
+    IommuFixture *fixture = *state;
+    const PmIommuClaimConfig config = good(fixture);
+    g_autoptr(PmDiscardManager) manager = NULL;
+
+    fixture_drop_claim(fixture);
+    manager = pm_discard_manager_new(fixture->ram, BLOCK, NULL);
+    assert_refused(fixture, &config, PM_ERROR_BUSY, "cannot map the RAM");
+    pm_discard_manager_unref(manager);
+    manager = pm_discard_manager_new(fixture->ram, BLOCK, NULL);
+    assert_non_null(manager);
+}
+
 static void ram_that_is_claimed_gets_no_manager(void **state)
 {
     IommuFixture *fixture = *state;
@@ -508,6 +522,7 @@ int main(void)
         CLAIM_TEST(claim_over_several_names_the_first),
         CLAIM_TEST(claims_are_found_whatever_came_first),
         CLAIM_TEST(ram_with_a_manager_is_claimed_only_by_who_follows_it),
+        CLAIM_TEST(ram_that_could_not_be_claimed_gets_another_manager),
         CLAIM_TEST(ram_that_is_claimed_gets_no_manager),
         CLAIM_TEST(ram_that_was_left_behind_gets_no_manager),
         CLAIM_TEST(claim_that_cannot_begin_leaves_the_ram_free),

@@ -225,6 +225,28 @@ static void memory_goes_back_when_the_listener_knows_again(void **state)
     fixture_clear(&fixture);
 }
 
+/* Whatever else is done, and makes the manager try again. */
+static void memory_stays_as_long_as_the_listener_does_not_know(void **state)
+{
+    Fixture fixture;
+    Account account = {0};
+
+    (void)state;
+    fixture_init(&fixture);
+    assert_non_null(follow(&fixture, &account, NULL));
+    touch(&fixture, 2, 4);
+    account.fail_in = 1;
+    assert_false(plug(&fixture, 2, 4));
+    account.unknown_size -= BLOCK;
+    assert_true(plug(&fixture, 8, 1));
+    assert_int_equal(resident(&fixture), 3 * BLOCK);
+    assert_int_equal(pm_discard_manager_get_quarantined(fixture.manager), 3 * BLOCK);
+    account.unknown_size = 0;
+    assert_true(pm_discard_manager_discard_all(fixture.manager, NULL));
+    assert_int_equal(resident(&fixture), 0);
+    fixture_clear(&fixture);
+}
+
 static void listener_that_could_not_be_registered_is_asked_on(void **state)
 {
     Fixture fixture;
@@ -367,6 +389,35 @@ static void losses_of_a_dropped_listener_without_account_stay(void **state)
     assert_true(pm_discard_manager_discard_all(fixture.manager, NULL));
     assert_int_equal(pm_discard_manager_get_quarantined(fixture.manager), 0);
     fixture_clear(&fixture);
+}
+
+static void the_first_of_what_several_have_lost_is_told(void **state)
+{
+    const uint64_t firsts[] = {4, 12};
+
+    (void)state;
+    for (size_t i = 0; i < G_N_ELEMENTS(firsts); i++) {
+        Fixture fixture;
+        Account account = {0};
+        uint64_t offset;
+        uint64_t size;
+
+        fixture_init(&fixture);
+        add(&fixture, 0, &all_ops, 0, N_BLOCKS);
+        assert_non_null(follow(&fixture, &account, NULL));
+        assert_true(plug(&fixture, 8, 2));
+        fixture.listeners[0].fail_in = 1;
+        fixture.listeners[0].fail_with = PM_ERROR_UNMAP_MISMATCH;
+        assert_false(unplug(&fixture, 8, 1));
+        account.unknown_offset = firsts[i] * BLOCK;
+        account.unknown_size = BLOCK;
+        assert_true(
+            pm_discard_manager_next_quarantined(fixture.manager, 0, &offset, &size, NULL, NULL));
+        assert_int_equal(offset, MIN(firsts[i], 8) * BLOCK);
+        assert_int_equal(pm_discard_manager_get_quarantined(fixture.manager), 2 * BLOCK);
+        assert_true(pm_discard_manager_discard_all(fixture.manager, NULL));
+        fixture_clear(&fixture);
+    }
 }
 
 /* Nor can it be asked what it still has. */
@@ -632,12 +683,30 @@ static void blocks_that_may_have_lost_their_contents_are_quarantined(void **stat
     (void)munmap(host, SIZE);
 }
 
+/* Not what is unplugged between them. */
+static void every_run_that_a_reset_may_have_emptied_is_quarantined(void **state)
+{
+    char *host = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    Fixture fixture;
+
+    (void)state;
+    init_with_memory_that_goes_in_part(&fixture, host);
+    assert_true(plug(&fixture, 1, 2));
+    assert_true(plug(&fixture, 5, 1));
+    assert_true(plug(&fixture, N_BLOCKS - 1, 1));
+    assert_false(pm_discard_manager_discard_all(fixture.manager, NULL));
+    assert_int_equal(pm_discard_manager_get_quarantined(fixture.manager), 4 * BLOCK);
+    fixture_clear(&fixture);
+    (void)munmap(host, SIZE);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(quarantine_is_what_a_listener_says_while_it_says_it),
         cmocka_unit_test(blocks_are_handed_out_again_when_the_listener_knows),
         cmocka_unit_test(memory_goes_back_when_the_listener_knows_again),
+        cmocka_unit_test(memory_stays_as_long_as_the_listener_does_not_know),
         cmocka_unit_test(listener_that_could_not_be_registered_is_asked_on),
         cmocka_unit_test(listener_that_objects_to_its_registration_is_freed),
         cmocka_unit_test(dropped_listener_is_asked_until_it_knows),
@@ -645,6 +714,7 @@ int main(void)
         cmocka_unit_test(blocks_that_a_dropped_listener_does_not_have_are_in_order),
         cmocka_unit_test(manager_that_goes_frees_listeners_that_do_not_know),
         cmocka_unit_test(losses_of_a_dropped_listener_without_account_stay),
+        cmocka_unit_test(the_first_of_what_several_have_lost_is_told),
         cmocka_unit_test(what_a_dropped_listener_without_account_had_is_quarantined),
         cmocka_unit_test(unknown_blocks_are_dropped_by_who_has_no_call_for_all),
         cmocka_unit_test(unknown_and_populated_blocks_are_dropped_together),
@@ -655,6 +725,7 @@ int main(void)
         cmocka_unit_test(what_a_failing_listener_says_decides_the_code),
         cmocka_unit_test(failure_of_another_keeps_its_code),
         cmocka_unit_test(blocks_that_may_have_lost_their_contents_are_quarantined),
+        cmocka_unit_test(every_run_that_a_reset_may_have_emptied_is_quarantined),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -297,6 +297,27 @@ static void a_reset_that_fails_ends_no_quarantine(void **state)
     fixture_clear(&fixture);
 }
 
+/* They have been told of all that is plugged again. */
+static void a_reset_that_fails_ends_what_those_had_lost_who_dropped_all(void **state)
+{
+    Fixture fixture;
+
+    (void)state;
+    fixture_init(&fixture);
+    add(&fixture, 0, &all_ops, 0, N_BLOCKS);
+    add(&fixture, 1, &all_ops, 0, N_BLOCKS);
+    assert_true(plug(&fixture, 4, 2));
+    fail_next(&fixture, 0, 1, PM_ERROR_UNMAP_MISMATCH);
+    assert_false(unplug(&fixture, 5, 1));
+    assert_quarantined(&fixture, 5, 1);
+    fail_next(&fixture, 1, 1, PM_ERROR_BUSY);
+    assert_false(pm_discard_manager_discard_all(fixture.manager, NULL));
+    assert_int_equal(pm_discard_manager_get_quarantined(fixture.manager), 0);
+    check_views(&fixture);
+    assert_true(unplug(&fixture, 4, 2));
+    fixture_clear(&fixture);
+}
+
 static void count_warning(GLogLevelFlags level, const char *message, void *user_data)
 {
     unsigned *n_warnings = user_data;
@@ -456,6 +477,24 @@ static void a_listener_that_does_not_say_why_is_named(void **state)
     fixture_clear(&fixture);
 }
 
+static void a_listener_that_leaves_in_order_has_lost_nothing(void **state)
+{
+    Fixture fixture;
+
+    (void)state;
+    fixture_init(&fixture);
+    add(&fixture, 0, &all_ops, 0, N_BLOCKS);
+    assert_true(plug(&fixture, 4, 2));
+    fail_next(&fixture, 0, 1, PM_ERROR_UNMAP_MISMATCH);
+    assert_false(unplug(&fixture, 5, 1));
+    assert_quarantined(&fixture, 5, 1);
+    assert_true(pm_discard_manager_unregister(fixture.manager, fixture.listeners[0].handle, NULL));
+    fixture.listeners[0].handle = NULL;
+    assert_int_equal(pm_discard_manager_get_quarantined(fixture.manager), 0);
+    assert_true(unplug(&fixture, 4, 2));
+    fixture_clear(&fixture);
+}
+
 static void who_is_not_registered_cannot_be_unregistered(void **state)
 {
     Fixture fixture;
@@ -486,11 +525,13 @@ int main(void)
         cmocka_unit_test(a_registration_that_cannot_be_undone_is_quarantined),
         cmocka_unit_test(a_reset_has_blocks_in_quarantine_dropped_by_who_has_no_call_for_all),
         cmocka_unit_test(a_reset_that_fails_ends_no_quarantine),
+        cmocka_unit_test(a_reset_that_fails_ends_what_those_had_lost_who_dropped_all),
         cmocka_unit_test(what_comes_into_quarantine_is_logged),
         cmocka_unit_test(memory_that_does_not_go_back_fails_a_discard_and_all_are_told_again),
         cmocka_unit_test(memory_that_does_not_go_back_fails_a_reset_and_all_are_told_again),
         cmocka_unit_test(memory_that_stays_after_an_objection_is_quarantined_until_it_goes),
         cmocka_unit_test(a_listener_that_does_not_say_why_is_named),
+        cmocka_unit_test(a_listener_that_leaves_in_order_has_lost_nothing),
         cmocka_unit_test(who_is_not_registered_cannot_be_unregistered),
     };
 

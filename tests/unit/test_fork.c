@@ -11,6 +11,7 @@
 
 #include "backend_util.h"
 #include "fork_util.h"
+#include "iommu/kernel_calls.h"
 #include "stack_util.h"
 #include "vfio/region.h"
 
@@ -354,6 +355,47 @@ static void child_that_abandons_a_claim_unmaps_nothing(void **state)
     check_children(*state, abandon_claim);
 }
 
+/* Its parent's mappings are no reason to keep memory for ever. */
+static bool abandon_and_free_all(World *world)
+{
+    unsigned n_messages = 0;
+
+    pm_log_set_func(count_message, &n_messages);
+    pm_iommu_claim_abandon(world->claim);
+    pm_iommu_claim_unref(world->claim);
+    pm_mapper_free(world->mapper);
+    pm_iommu_unref(world->iommu);
+    return n_messages == 0;
+}
+
+static void child_that_closes_with_an_abandoned_claim_says_nothing(void **state)
+{
+    check_children(*state, abandon_and_free_all);
+}
+
+static bool is_same_account(const PmKernelLocked *a, const PmKernelLocked *b)
+{
+    return a->n_iommus == b->n_iommus && a->mapped == b->mapped && a->committed == b->committed;
+}
+
+/* The account may be that of what the child itself has opened by then. */
+static bool free_beside_the_account(World *world)
+{
+    const PmKernel *root = world->kernel.parent.root;
+    const PmKernelLocked before[] = {root->locked[0], root->locked[1]};
+
+    pm_iommu_claim_unref(world->claim);
+    pm_mapper_free(world->mapper);
+    pm_iommu_unref(world->iommu);
+    return is_same_account(&before[0], &root->locked[0]) &&
+           is_same_account(&before[1], &root->locked[1]);
+}
+
+static void child_that_frees_an_address_space_leaves_its_account_alone(void **state)
+{
+    check_children(*state, free_beside_the_account);
+}
+
 static bool free_all(World *world)
 {
     pm_iommu_claim_unref(world->claim);
@@ -541,6 +583,22 @@ static void child_does_not_reach_the_registers_of_its_parent(void **state)
     check_children(*state, try_registers);
 }
 
+static bool try_calls(World *world)
+{
+    PmKernel *kernel = &world->kernel.parent;
+    void *mapped = NULL;
+    uint64_t value = 0;
+
+    return pm_kernel_mmap(kernel, 0, PAGE, PROT_READ, MAP_SHARED, 0, &mapped) == -ECHILD &&
+           pm_kernel_pread(kernel, 0, &value, sizeof value, 0) == -ECHILD &&
+           pm_kernel_pwrite(kernel, 0, &value, sizeof value, 0) == -ECHILD;
+}
+
+static void child_cannot_use_the_files_of_its_parent(void **state)
+{
+    check_children(*state, try_calls);
+}
+
 #define WORLD_TEST(name) cmocka_unit_test_setup_teardown(name, make_world, drop_world)
 
 int main(void)
@@ -552,6 +610,8 @@ int main(void)
         WORLD_TEST(child_that_frees_ram_only_closes_its_file),
         WORLD_TEST(child_that_releases_a_claim_unmaps_nothing),
         WORLD_TEST(child_that_abandons_a_claim_unmaps_nothing),
+        WORLD_TEST(child_that_closes_with_an_abandoned_claim_says_nothing),
+        WORLD_TEST(child_that_frees_an_address_space_leaves_its_account_alone),
         WORLD_TEST(child_that_frees_all_changes_nothing),
         WORLD_TEST(child_cannot_map),
         WORLD_TEST(child_cannot_unmap),
@@ -563,6 +623,7 @@ int main(void)
         WORLD_TEST(child_opens_nothing_with_the_kernel_of_its_parent),
         WORLD_TEST(child_can_have_an_address_space_of_its_own),
         WORLD_TEST(child_does_not_reach_the_registers_of_its_parent),
+        WORLD_TEST(child_cannot_use_the_files_of_its_parent),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -111,6 +111,20 @@ static void more_reserved_than_free_is_none_free(void **state)
     assert_non_null(strstr(lack, "the host has 0 free"));
 }
 
+static void pages_that_are_in_memory_are_not_missing(void **state)
+{
+    Fixture *fixture = *state;
+    g_autofree char *lack = NULL;
+
+    memset(pm_ram_get_host(fixture->memory), 1, SIZE / 2);
+    write_pool(fixture, 10, N_PAGES / 2 - 1, 0);
+    lack = describe(fixture);
+    assert_non_null(lack);
+    assert_non_null(strstr(lack, "the range lacks 2 hugetlb pages of 2M, and the host has 1 free"));
+    write_pool(fixture, 10, N_PAGES / 2, 0);
+    assert_null(describe(fixture));
+}
+
 static void command_makes_the_pool_as_large_as_it_has_to_be(void **state)
 {
     Fixture *fixture = *state;
@@ -132,6 +146,7 @@ int main(void)
         POOL_TEST(a_pool_with_enough_pages_is_not_the_cause),
         POOL_TEST(pages_that_others_have_reserved_are_not_free),
         POOL_TEST(more_reserved_than_free_is_none_free),
+        POOL_TEST(pages_that_are_in_memory_are_not_missing),
         POOL_TEST(command_makes_the_pool_as_large_as_it_has_to_be),
     };
 

@@ -15,6 +15,7 @@
 
 #include "backend_util.h"
 #include "iommu_fixture.h"
+#include "kernel-uapi/iommufd.h"
 
 #define N_BLOCKS (FIXTURE_MEMORY_SIZE / BLOCK)
 
@@ -270,6 +271,36 @@ static void probe_that_succeeds_says_nothing(void **state)
     assert_purged(fixture);
 }
 
+/* Memory that it can map after all. */
+static char *probed_memory;
+
+/* A kernel that has memory where there should be none. */
+static bool take_probe(unsigned long request, void *argument, int *result)
+{
+    struct iommu_ioas_map *map = argument;
+
+    *result = 0;
+    if (backend_is_probe(request, argument))
+        map->user_va = (uintptr_t)probed_memory;
+    return false;
+}
+
+static void probe_that_is_taken_for_a_mapping_is_taken_back(void **state)
+{
+    IommuFixture *fixture = *state;
+
+    assert_true(fixture_map(fixture, 0, 8, NULL));
+    fixture->hooked.unmap_size_added = PM_MIB;
+    fixture->hooked.answer = take_probe;
+    probed_memory = fixture->memory;
+    assert_given_up(fixture, "does not say");
+    assert_int_equal(pm_fake_kernel_get_n_mappings(fixture->kernel, GROUP), 0);
+    fixture->hooked.unmap_size_added = 0;
+    fixture->hooked.answer = NULL;
+    assert_true(purge(fixture, NULL));
+    assert_purged(fixture);
+}
+
 /* --- a kernel that refuses --- */
 
 static void purge_that_the_kernel_refuses_keeps_the_ledger(void **state)
@@ -431,6 +462,7 @@ int main(void)
         PURGE_TEST(purge_gives_up_on_a_kernel_that_goes_on_finding_mappings),
         PURGE_TEST(purge_gives_up_at_once_on_a_kernel_that_does_not_say),
         PURGE_TEST(probe_that_succeeds_says_nothing),
+        BACKEND_IOMMUFD_ONLY(PURGE_TEST(probe_that_is_taken_for_a_mapping_is_taken_back)),
         PURGE_TEST(purge_that_the_kernel_refuses_keeps_the_ledger),
         PURGE_TEST(purge_that_is_refused_after_a_part_was_removed_leaves_the_blocks_unknown),
         PURGE_TEST(purge_of_unknown_blocks_that_is_refused_keeps_them_unknown),

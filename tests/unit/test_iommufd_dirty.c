@@ -239,6 +239,21 @@ static void hole_in_front_or_in_the_middle_hides_nothing(void **state)
     assert_int_equal(read_dirty(fixture), 0x88);
 }
 
+/* What some of them still have dirties pages; the kernel stops at the first that is gone. */
+static void holes_that_nobody_knows_of_hide_nothing(void **state)
+{
+    Fixture *fixture = *state;
+    PmIommuClaim *claim = map(fixture, 0, PAGE, 8);
+
+    track(fixture);
+    pm_fake_kernel_shorten_unmap(fixture->kernel, 1);
+    assert_false(pm_iommu_claim_unmap(claim, PAGE, 4 * PAGE, NULL));
+    write_page(fixture, 0);
+    write_page(fixture, 3);
+    write_page(fixture, 4);
+    assert_int_equal(read_dirty(fixture), 0x19);
+}
+
 static void runs_of_other_block_sizes_are_read_as_well(void **state)
 {
     Fixture *fixture = *state;
@@ -542,6 +557,7 @@ int main(void)
         UNABLE_TEST(iommu_that_cannot_track_says_so),
         cmocka_unit_test(type1_says_that_it_cannot_track),
         DIRTY_TEST(hole_in_front_or_in_the_middle_hides_nothing),
+        DIRTY_TEST(holes_that_nobody_knows_of_hide_nothing),
         DIRTY_TEST(runs_of_other_block_sizes_are_read_as_well),
         DIRTY_TEST(range_can_begin_and_end_anywhere),
         DIRTY_TEST(bit_can_stand_for_more_than_a_block),

@@ -307,6 +307,27 @@ static void set_and_forget_need_no_memory_that_was_not_reserved(void **state)
     assert_int_equal(count_runs(*state), 3 * N_CROWDED);
 }
 
+/* The list is in chunks: of one number of runs or another both pieces begin a chunk of their own.
+ */
+static void
+cutting_the_last_of_any_number_of_runs_needs_no_memory_that_was_not_reserved(void **state)
+{
+    (void)state;
+    for (unsigned n_runs = 1; n_runs <= 300; n_runs++) {
+        PmLedger *ledger = pm_ledger_new(BLOCK);
+        uint64_t middle = 4 * (n_runs - 1) + 1;
+
+        for (uint64_t i = 0; i < n_runs; i++)
+            map(ledger, 4 * i, 3);
+        assert_true(pm_ledger_reserve(ledger));
+        allocations_end_after(0);
+        pm_ledger_forget(ledger, middle * BLOCK, (middle + 1) * BLOCK - 1);
+        allocations_go_on();
+        assert_int_equal(count_runs(ledger), n_runs + 2);
+        pm_ledger_free(ledger);
+    }
+}
+
 static void forgetting_whole_runs_needs_no_memory_at_all(void **state)
 {
     crowd(*state);
@@ -473,6 +494,7 @@ int main(void)
         LEDGER_TEST(forgetting_cuts_the_runs_at_its_ends),
         LEDGER_TEST(forgetting_the_middle_of_a_run_makes_it_three),
         LEDGER_TEST(set_and_forget_need_no_memory_that_was_not_reserved),
+        LEDGER_TEST(cutting_the_last_of_any_number_of_runs_needs_no_memory_that_was_not_reserved),
         LEDGER_TEST(forgetting_whole_runs_needs_no_memory_at_all),
         LEDGER_TEST(unmapping_everything_needs_no_memory_at_all),
         LEDGER_TEST(reservation_without_memory_fails_and_changes_nothing),

@@ -266,6 +266,22 @@ static void kernels_of_their_own_have_accounts_of_their_own(void **state)
     iommu_fixture_free(other);
 }
 
+/* The kernel has a limit for each: what the process has locked, and what the user has pinned. */
+static void type1_and_iommufd_do_not_share_a_limit(void **state)
+{
+    IommuFixture *fixture = *state;
+    const PmType1Config type1 = {.kernel = &fixture->hooked.parent, .group = 2};
+    g_autoptr(PmIommu) other = pm_iommu_type1_new(&type1, NULL);
+    g_autoptr(PmIommuClaim) first = NULL;
+    g_autoptr(PmIommuClaim) second = NULL;
+
+    assert_non_null(other);
+    first = reserve(fixture, fixture->iommu, 0, 8);
+    second = reserve(fixture, other, 0, 8);
+    assert_true(map_in(first, 0, 8, NULL));
+    assert_true(map_in(second, 0, 8, NULL));
+}
+
 /* The kernel would let it: it knows nothing of reservations. */
 static void nobody_maps_what_others_have_reserved(void **state)
 {
@@ -380,6 +396,7 @@ int main(void)
         LOCKED_TEST(reservations_add_up_through_a_kernel_that_wraps_another),
         LOCKED_TEST(reservations_add_up_through_two_kernels_that_wrap_one),
         LOCKED_TEST(kernels_of_their_own_have_accounts_of_their_own),
+        BACKEND_IOMMUFD_ONLY(LOCKED_TEST(type1_and_iommufd_do_not_share_a_limit)),
         LOCKED_TEST(nobody_maps_what_others_have_reserved),
         LOCKED_TEST(mapping_does_not_ask_what_is_locked_where_nothing_is_reserved_by_others),
         LOCKED_TEST(what_is_mapped_of_a_reservation_counts_once),

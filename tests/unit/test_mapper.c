@@ -215,6 +215,39 @@ static void an_overcommitted_region_is_refused_if_what_is_populated_does_not_fit
     clear(&fixture);
 }
 
+/* The first of its runs would. */
+static void nothing_is_mapped_of_an_overcommitted_region_that_does_not_fit(void **state)
+{
+    Fixture fixture = make(7, UINT64_MAX);
+    g_autoptr(PmDiscardManager) manager = make_manager(16 * BLOCK, BLOCK);
+    GError *error = NULL;
+
+    (void)state;
+    assert_true(pm_discard_manager_populate(manager, 0, 4 * BLOCK, 0, NULL));
+    assert_true(pm_discard_manager_populate(manager, 8 * BLOCK, 4 * BLOCK, 0, NULL));
+    assert_false(
+        pm_mapper_add_managed(fixture.mapper, ADDRESS, manager, PM_MAPPER_OVERCOMMIT, &error));
+    assert_code(error, PM_ERROR_LIMIT);
+    assert_int_equal(pm_fake_kernel_get_n_calls(fixture.fake, PM_FAKE_CALL_MAP), 0);
+    clear(&fixture);
+}
+
+static void a_plug_beyond_the_locked_memory_limit_is_refused_before_the_first_call(void **state)
+{
+    Fixture fixture = make(65535, 7 * BLOCK);
+    g_autoptr(PmDiscardManager) manager = make_manager(16 * BLOCK, BLOCK);
+    GError *error = NULL;
+
+    (void)state;
+    assert_true(
+        pm_mapper_add_managed(fixture.mapper, ADDRESS, manager, PM_MAPPER_OVERCOMMIT, NULL));
+    assert_true(pm_discard_manager_populate(manager, 0, 4 * BLOCK, 0, NULL));
+    assert_false(pm_discard_manager_populate(manager, 8 * BLOCK, 4 * BLOCK, 0, &error));
+    assert_code(error, PM_ERROR_LOCKED_MEMORY);
+    assert_int_equal(pm_fake_kernel_get_n_calls(fixture.fake, PM_FAKE_CALL_MAP), 4);
+    clear(&fixture);
+}
+
 static void plain_ram_does_not_take_the_room_of_a_strict_region(void **state)
 {
     Fixture fixture = make(16, 17 * BLOCK);
@@ -401,6 +434,8 @@ int main(void)
         cmocka_unit_test(a_strict_region_beyond_the_limit_is_refused_with_the_block_size_that_fits),
         cmocka_unit_test(an_overcommitted_region_is_refused_only_when_the_limit_is_met),
         cmocka_unit_test(an_overcommitted_region_is_refused_if_what_is_populated_does_not_fit),
+        cmocka_unit_test(nothing_is_mapped_of_an_overcommitted_region_that_does_not_fit),
+        cmocka_unit_test(a_plug_beyond_the_locked_memory_limit_is_refused_before_the_first_call),
         cmocka_unit_test(plain_ram_does_not_take_the_room_of_a_strict_region),
         cmocka_unit_test(the_room_of_a_strict_region_is_kept_free),
         cmocka_unit_test(locked_memory_is_checked_before_the_first_call),

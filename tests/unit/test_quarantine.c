@@ -239,6 +239,22 @@ static void more_than_the_records_hold_is_told_block_by_block_all_the_same(void 
     assert_int_equal(n_told, n_runs);
 }
 
+static void more_than_the_records_hold_is_told_in_ascending_order_too(void **state)
+{
+    g_autoptr(PmQuarantine) quarantine = make();
+    const uint64_t n_runs = N_BLOCKS / 2;
+    uint64_t offset = 0;
+    uint64_t size = 0;
+    uint64_t n_told = 0;
+
+    (void)state;
+    for (uint64_t i = 0; i < n_runs; i++)
+        pm_quarantine_add(quarantine, 2 * i * BLOCK, BLOCK, NULL, "a", "x");
+    while (pm_quarantine_next_run(quarantine, offset + size, &offset, &size, NULL, NULL))
+        n_told++;
+    assert_int_equal(n_told, n_runs);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -255,6 +271,7 @@ int main(void)
         cmocka_unit_test(disowned_blocks_stay_when_their_owner_is_removed),
         cmocka_unit_test(owner_beyond_the_records_is_not_removed),
         cmocka_unit_test(more_than_the_records_hold_is_told_block_by_block_all_the_same),
+        cmocka_unit_test(more_than_the_records_hold_is_told_in_ascending_order_too),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -32,6 +32,8 @@ int __wrap_madvise(void *address, size_t size, int advice);
 
 /* The next call fails with it; 0: it does not. */
 static int fallocate_error;
+/* So many calls are ended by a signal. */
+static unsigned dontneed_signals;
 /* All calls do. */
 static int dontneed_error;
 
@@ -46,6 +48,11 @@ int __wrap_fallocate(int fd, int mode, off_t offset, off_t size)
 
 int __wrap_madvise(void *address, size_t size, int advice)
 {
+    if (advice == MADV_DONTNEED && dontneed_signals > 0) {
+        dontneed_signals--;
+        errno = EINTR;
+        return -1;
+    }
     if (advice != MADV_DONTNEED || dontneed_error == 0)
         return __real_madvise(address, size, advice);
     errno = dontneed_error;
@@ -320,6 +327,17 @@ static void a_signal_does_not_end_a_discard(void **state)
     drop(&memory);
 }
 
+static void a_signal_does_not_end_a_discard_of_memory_without_a_file(void **state)
+{
+    Memory memory = make_memory(false, false);
+
+    (void)state;
+    dontneed_signals = 1;
+    assert_true(pm_ram_discard(memory.ram, 0, SIZE, NULL));
+    assert_memory(&memory, N_PAGES, 0);
+    drop(&memory);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -336,6 +354,7 @@ int main(void)
         cmocka_unit_test(a_file_that_fails_may_have_lost_something),
         cmocka_unit_test(a_file_has_lost_its_pages_if_those_of_a_private_mapping_cannot_go),
         cmocka_unit_test(a_signal_does_not_end_a_discard),
+        cmocka_unit_test(a_signal_does_not_end_a_discard_of_memory_without_a_file),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

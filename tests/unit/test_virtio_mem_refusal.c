@@ -122,6 +122,16 @@ static void an_error_of_another_domain_is_the_listeners(void **state)
     assert_int_equal(pm_refusal_of_error(error), PM_REFUSAL_LISTENER);
 }
 
+static void every_error_has_its_cause(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < G_N_ELEMENTS(causes); i++) {
+        g_autoptr(GError) error = g_error_new_literal(PM_ERROR, causes[i].code, "it failed");
+
+        assert_int_equal(pm_refusal_of_error(error), causes[i].cause);
+    }
+}
+
 static void a_quarantined_block_is_busy_until_all_is_unplugged(void **state)
 {
     Fixture *fixture = *state;
@@ -184,6 +194,7 @@ int main(void)
         TEST_WITH_LISTENER(every_failure_of_unplug_all_has_its_cause),
         TEST_WITH_LISTENER(every_failure_of_a_system_reset_has_its_code_and_cause),
         cmocka_unit_test(an_error_of_another_domain_is_the_listeners),
+        cmocka_unit_test(every_error_has_its_cause),
         TEST_WITH_LISTENER(a_quarantined_block_is_busy_until_all_is_unplugged),
         TEST_WITH_LISTENER(unplug_all_with_only_quarantined_blocks_is_busy_while_migrating),
         TEST(a_refusal_is_forgotten_with_the_next_request),
