@@ -184,6 +184,23 @@ static void quarantine_is_what_a_listener_says_while_it_says_it(void **state)
     fixture_clear(&fixture);
 }
 
+/* It may say more than it was asked. */
+static void what_a_listener_does_not_know_ends_with_its_range(void **state)
+{
+    Fixture fixture;
+    Account account = {.unknown_offset = 6 * BLOCK, .unknown_size = 4 * BLOCK};
+
+    (void)state;
+    fixture_init(&fixture);
+    assert_non_null(pm_discard_manager_register(fixture.manager, &account_ops, &account,
+                                                "the account", 4 * BLOCK, 4 * BLOCK, NULL));
+    assert_quarantined(&fixture, 6, 2);
+    assert_true(plug(&fixture, 8, 2));
+    account.unknown_size = 0;
+    assert_true(pm_discard_manager_discard_all(fixture.manager, NULL));
+    fixture_clear(&fixture);
+}
+
 static void blocks_are_handed_out_again_when_the_listener_knows(void **state)
 {
     Fixture fixture;
@@ -704,6 +721,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(quarantine_is_what_a_listener_says_while_it_says_it),
+        cmocka_unit_test(what_a_listener_does_not_know_ends_with_its_range),
         cmocka_unit_test(blocks_are_handed_out_again_when_the_listener_knows),
         cmocka_unit_test(memory_goes_back_when_the_listener_knows_again),
         cmocka_unit_test(memory_stays_as_long_as_the_listener_does_not_know),
