@@ -242,6 +242,19 @@ static void abandoned_claim_keeps_the_reason_that_it_had(void **state)
     assert_unknown(fixture, 0, 2, "removed 0x401000 bytes");
 }
 
+static void abandoned_claim_forgets_the_reason_of_what_was_purged(void **state)
+{
+    IommuFixture *fixture = *state;
+
+    assert_true(fixture_map(fixture, 0, 4, NULL));
+    pm_fake_kernel_shorten_unmap(fixture->kernel, 1);
+    assert_false(fixture_unmap(fixture, 0, 4, NULL));
+    assert_true(pm_iommu_claim_purge(fixture->claim, NULL));
+    assert_true(fixture_map(fixture, 0, 4, NULL));
+    pm_iommu_claim_abandon(fixture->claim);
+    assert_unknown(fixture, 0, 4, "left it behind");
+}
+
 static void abandoned_claim_with_nothing_mapped_just_ends(void **state)
 {
     IommuFixture *fixture = *state;
@@ -445,6 +458,7 @@ int main(void)
         END_TEST(abandoned_claim_does_not_know_what_is_mapped),
         END_TEST(abandoned_claim_refuses_requests),
         END_TEST(abandoned_claim_keeps_the_reason_that_it_had),
+        END_TEST(abandoned_claim_forgets_the_reason_of_what_was_purged),
         END_TEST(abandoned_claim_with_nothing_mapped_just_ends),
         END_TEST(abandoned_claim_can_be_purged_and_released_by_who_has_a_reference),
         END_TEST(abandoned_claim_keeps_its_ram_until_it_is_settled),
