@@ -117,6 +117,27 @@ static void ram_of_an_abandoned_claim_goes_with_the_address_space(void **state)
     fixture->ram = pm_ram_new(PM_RAM_ANONYMOUS, FIXTURE_MEMORY_SIZE, 0, NULL);
 }
 
+/* However often it could not be unmapped before. */
+static void ram_of_an_abandoned_claim_goes_when_its_area_is_destroyed(void **state)
+{
+    IommuFixture *fixture = *state;
+    int fd;
+
+    fixture_drop_claim(fixture);
+    pm_ram_unref(fixture->ram);
+    fixture->ram = pm_ram_new(PM_RAM_MEMFD, FIXTURE_MEMORY_SIZE, 0, NULL);
+    fd = pm_ram_get_fd(fixture->ram, NULL);
+    fixture->claim = fixture_claim(fixture, BASE, BLOCK, BLOCK, NULL);
+    assert_true(fixture_map(fixture, 0, 1, NULL));
+    abandon(fixture);
+    g_clear_pointer(&fixture->ram, pm_ram_unref);
+    for (unsigned nth = 1; nth <= 8; nth++)
+        pm_fake_kernel_fail(fixture->kernel, PM_FAKE_CALL_UNMAP, nth, EIO);
+    g_clear_pointer(&fixture->iommu, pm_iommu_unref);
+    assert_int_equal(fcntl(fd, F_GETFD), -1);
+    fixture->ram = pm_ram_new(PM_RAM_ANONYMOUS, FIXTURE_MEMORY_SIZE, 0, NULL);
+}
+
 /* Which keeps the device's file, and all that it belongs to, as it is when it is closed. */
 static void mappings_end_with_the_last_reference_though_registers_are_still_mapped(void **state)
 {
@@ -204,6 +225,7 @@ int main(void)
         UNREF_TEST(claim_that_has_ended_does_not_keep_the_files_open),
         UNREF_TEST(abandoned_claim_ends_with_the_address_space),
         UNREF_TEST(ram_of_an_abandoned_claim_goes_with_the_address_space),
+        BACKEND_IOMMUFD_ONLY(UNREF_TEST(ram_of_an_abandoned_claim_goes_when_its_area_is_destroyed)),
         UNREF_TEST(mappings_end_with_the_last_reference_though_registers_are_still_mapped),
         UNREF_TEST(mappings_that_do_not_end_with_the_last_reference_are_told),
         UNREF_TEST(a_forked_child_only_closes),

@@ -299,6 +299,41 @@ static void nobody_maps_what_others_have_reserved(void **state)
     assert_true(map_in(reserved, 0, 5, NULL));
 }
 
+/* Between the check and what the kernel counts there is the call. */
+static struct {
+    IommuFixture *fixture;
+    PmIommu *iommu; /* of another one's; NULL: it has been tried */
+    bool reserved;
+} beside;
+
+static bool reserve_while_mapping(unsigned long request, void *argument G_GNUC_UNUSED,
+                                  int *result G_GNUC_UNUSED)
+{
+    if (request == backend_map_request() && beside.iommu != NULL) {
+        PmIommu *iommu = g_steal_pointer(&beside.iommu);
+        g_autoptr(PmIommuClaim) claim = reserve_in(beside.fixture, iommu, 0, 5, NULL);
+
+        beside.reserved = claim != NULL;
+    }
+    return false;
+}
+
+static void what_is_being_mapped_is_not_reserved_for_others(void **state)
+{
+    IommuFixture *fixture = *state;
+    g_autoptr(PmIommu) other = open_other(&fixture->hooked.parent);
+
+    beside.fixture = fixture;
+    beside.iommu = other;
+    fixture->hooked.answer = reserve_while_mapping;
+    assert_true(fixture_map(fixture, 0, 4, NULL));
+    assert_null(beside.iommu);
+    assert_false(beside.reserved);
+    beside.iommu = other;
+    assert_true(fixture_map(fixture, 4, 1, NULL));
+    assert_false(beside.reserved);
+}
+
 /* It takes longer than a MAP. */
 static void mapping_does_not_ask_what_is_locked_where_nothing_is_reserved_by_others(void **state)
 {
@@ -399,6 +434,7 @@ int main(void)
         LOCKED_TEST(kernels_of_their_own_have_accounts_of_their_own),
         BACKEND_IOMMUFD_ONLY(LOCKED_TEST(type1_and_iommufd_do_not_share_a_limit)),
         LOCKED_TEST(nobody_maps_what_others_have_reserved),
+        LOCKED_TEST(what_is_being_mapped_is_not_reserved_for_others),
         LOCKED_TEST(mapping_does_not_ask_what_is_locked_where_nothing_is_reserved_by_others),
         LOCKED_TEST(what_is_mapped_of_a_reservation_counts_once),
         LOCKED_TEST(room_of_unknown_blocks_stays_reserved),
