@@ -302,16 +302,18 @@ static void nobody_maps_what_others_have_reserved(void **state)
 /* Between the check and what the kernel counts there is the call. */
 static struct {
     IommuFixture *fixture;
-    PmIommu *iommu; /* of another one's; NULL: it has been tried */
+    PmIommu *iommu;    /* of another one's; NULL: it has been tried */
+    unsigned n_before; /* MAPs */
+    uint64_t n_blocks;
     bool reserved;
 } beside;
 
 static bool reserve_while_mapping(unsigned long request, void *argument G_GNUC_UNUSED,
                                   int *result G_GNUC_UNUSED)
 {
-    if (request == backend_map_request() && beside.iommu != NULL) {
+    if (request == backend_map_request() && beside.iommu != NULL && beside.n_before-- == 0) {
         PmIommu *iommu = g_steal_pointer(&beside.iommu);
-        g_autoptr(PmIommuClaim) claim = reserve_in(beside.fixture, iommu, 0, 5, NULL);
+        g_autoptr(PmIommuClaim) claim = reserve_in(beside.fixture, iommu, 0, beside.n_blocks, NULL);
 
         beside.reserved = claim != NULL;
     }
@@ -325,13 +327,32 @@ static void what_is_being_mapped_is_not_reserved_for_others(void **state)
 
     beside.fixture = fixture;
     beside.iommu = other;
+    beside.n_before = 0;
+    beside.n_blocks = 5;
     fixture->hooked.answer = reserve_while_mapping;
     assert_true(fixture_map(fixture, 0, 4, NULL));
     assert_null(beside.iommu);
     assert_false(beside.reserved);
     beside.iommu = other;
+    beside.n_before = 0;
     assert_true(fixture_map(fixture, 4, 1, NULL));
     assert_false(beside.reserved);
+}
+
+/* The kernel has counted the first two blocks already. */
+static void what_is_being_mapped_is_not_what_others_have_locked(void **state)
+{
+    IommuFixture *fixture = *state;
+    g_autoptr(PmIommu) other = open_other(&fixture->hooked.parent);
+
+    beside.fixture = fixture;
+    beside.iommu = other;
+    beside.n_before = 2;
+    beside.n_blocks = 4;
+    fixture->hooked.answer = reserve_while_mapping;
+    assert_true(fixture_map(fixture, 0, 4, NULL));
+    assert_null(beside.iommu);
+    assert_true(beside.reserved);
 }
 
 /* It takes longer than a MAP. */
@@ -435,6 +456,7 @@ int main(void)
         BACKEND_IOMMUFD_ONLY(LOCKED_TEST(type1_and_iommufd_do_not_share_a_limit)),
         LOCKED_TEST(nobody_maps_what_others_have_reserved),
         LOCKED_TEST(what_is_being_mapped_is_not_reserved_for_others),
+        LOCKED_TEST(what_is_being_mapped_is_not_what_others_have_locked),
         LOCKED_TEST(mapping_does_not_ask_what_is_locked_where_nothing_is_reserved_by_others),
         LOCKED_TEST(what_is_mapped_of_a_reservation_counts_once),
         LOCKED_TEST(room_of_unknown_blocks_stays_reserved),
