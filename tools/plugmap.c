@@ -48,7 +48,7 @@ int main(int argc, char **argv)
 {
     if (!open_standard_descriptors())
         return PM_EXIT_USAGE;
-    /* A limit of the size of files is EFBIG then, and told as any other error. */
+    /* A limit of the size of files is EFBIG then, and reported as any other error. */
     (void)signal(SIGXFSZ, SIG_IGN);
     setlocale(LC_ALL, "");
     if (argc < 2) {

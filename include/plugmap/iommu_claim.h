@@ -126,9 +126,11 @@ PM_EXPORT const char *pm_iommu_claim_get_owner(const PmIommuClaim *claim);
 
 /**
  * Checks whether the budgets have room for @size bytes more of this claim, beside what all claims
- * use and have reserved. No side effects; one question to the kernel where locked memory is
- * limited. Errors: PM_ERROR_LIMIT (has, needs, smallest block size that fits),
- * PM_ERROR_LOCKED_MEMORY (has, needs, how to raise it), PM_ERROR_KERNEL.
+ * use and have reserved. No side effects; the kernel is asked only where locked memory is limited
+ * and the claim has not reserved it. @size may be more than the claim has. Errors:
+ * PM_ERROR_UNALIGNED, PM_ERROR_INVALID_ARGUMENT (released or abandoned), PM_ERROR_LIMIT (has,
+ * needs, smallest block size that fits), PM_ERROR_LOCKED_MEMORY (has, needs, how to raise it),
+ * PM_ERROR_KERNEL, PM_ERROR_PERMISSION (in a forked child).
  */
 PM_EXPORT bool pm_iommu_claim_check_room(PmIommuClaim *claim, uint64_t size, GError **error);
 
@@ -142,10 +144,9 @@ PM_EXPORT bool pm_iommu_claim_check_room(PmIommuClaim *claim, uint64_t size, GEr
  * mishandle pages that are not there; it stays if the call fails.
  *
  * Errors: PM_ERROR_INVALID_ARGUMENT (access, empty, outside of claim or RAM, the claim has been
- * released or abandoned), PM_ERROR_UNALIGNED, PM_ERROR_IOVA_RANGE (another device has made the
- * valid ranges smaller), PM_ERROR_OVERLAP (a block is mapped already; EEXIST from the kernel),
- * PM_ERROR_LIMIT (also ENOSPC), PM_ERROR_LOCKED_MEMORY and PM_ERROR_MEMORY (ENOMEM),
- * PM_ERROR_BAD_ADDRESS (EFAULT, or a file that is too small), PM_ERROR_PERMISSION,
+ * released or abandoned), PM_ERROR_UNALIGNED, PM_ERROR_OVERLAP (a block is mapped already; EEXIST
+ * from the kernel), PM_ERROR_LIMIT (also ENOSPC), PM_ERROR_LOCKED_MEMORY and PM_ERROR_MEMORY
+ * (ENOMEM), PM_ERROR_BAD_ADDRESS (EFAULT, or a file that is too small), PM_ERROR_PERMISSION,
  * PM_ERROR_NOT_FOUND, PM_ERROR_KERNEL; PM_ERROR_QUARANTINED (a block is unknown; or one block
  * failed, and those mapped before it could not be unmapped again: they are unknown now). On any
  * other failure nothing is mapped that was not before.

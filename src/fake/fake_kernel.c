@@ -106,7 +106,7 @@ static int fake_open(PmKernel *kernel, const char *path, int flags)
     return result;
 }
 
-/* A thread that the parent has, and a child made by fork() has not, may hold the lock for ever. */
+/* A thread that the parent has, and a child made by fork() has not, may hold the lock forever. */
 static bool try_lock(PmFakeKernel *fake)
 {
     if (fake->kernel.process != pm_process_token())

@@ -98,7 +98,7 @@ struct PmIommu {
     const PmIommuOps *ops;
     gatomicrefcount references; /* the last one closes the files */
     gatomicrefcount holders;    /* of this struct: claims outlive the files */
-    PmKernel *kernel;           /* tells, too, whether this is a copy in a forked child */
+    PmKernel *kernel;           /* also says whether this is a copy in a forked child */
     PmIommuGeometry *geometry;  /* read with pm_iommu_geometry() */
     uint64_t mapping_limit;     /* stays as it is once the address space is open */
     pthread_mutex_t lock;       /* of all below; not GMutex, which the thread sanitizer misses */

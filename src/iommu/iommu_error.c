@@ -10,10 +10,10 @@
 #include "base/error_text.h"
 #include "iommu/kernel_calls.h"
 
-/* @kib: empty, or the format of the KiB that would do. */
-#define RAISE_LOCKED(kib)                                                                          \
-    "raise the limit (ulimit -l" kib ", LimitMEMLOCK= of the systemd unit) or give the process "   \
-    "CAP_IPC_LOCK (setcap cap_ipc_lock+ep PROGRAM, AmbientCapabilities=)"
+#define GIVE_CAPABILITY                                                                            \
+    "or give the process CAP_IPC_LOCK (setcap cap_ipc_lock+ep PROGRAM, AmbientCapabilities=)"
+#define RAISE_LOCKED                                                                               \
+    "raise the limit (ulimit -l, LimitMEMLOCK= of the systemd unit) " GIVE_CAPABILITY
 
 /* More are told by «and N more»: a message is read by people. */
 #define MAX_RANGES_TOLD 8
@@ -49,7 +49,7 @@ static char *describe_no_memory(PmIommu *iommu, uint64_t block_size, PmError *co
 
     *code = PM_ERROR_LOCKED_MEMORY;
     if (!pm_iommu_query_locked_memory(iommu, &locked, NULL))
-        return g_strdup("the locked-memory limit is reached: " RAISE_LOCKED(""));
+        return g_strdup("the locked-memory limit is reached: " RAISE_LOCKED);
     if (locked.limit == UINT64_MAX) {
         *code = PM_ERROR_MEMORY;
         return g_strdup(
@@ -63,12 +63,12 @@ static char *describe_no_memory(PmIommu *iommu, uint64_t block_size, PmError *co
     needed = pm_size_format(block_size);
     if (locked.used > locked.limit || block_size > locked.limit - locked.used)
         return g_strdup_printf("the mapping needs %s of locked memory, and %s of the limit of %s "
-                               "are in use: " RAISE_LOCKED(""),
+                               "are in use: " RAISE_LOCKED,
                                needed, used, limit);
     if (iommu->ops->counts_pinned)
         return g_strdup_printf(
             "the kernel is out of memory, or other processes of this user have "
-            "locked the rest of the limit of %s, which is the user's: " RAISE_LOCKED(""),
+            "locked the rest of the limit of %s, which is the user's: " RAISE_LOCKED,
             limit);
     *code = PM_ERROR_MEMORY;
     return g_strdup_printf("the kernel is out of memory: the locked-memory limit of %s is not the "
@@ -283,6 +283,7 @@ bool pm_iommu_fail_locked_query(int error_number, GError **error)
 bool pm_iommu_fail_locked(const PmLockedMemory *locked, uint64_t n_bytes, uint64_t n_reserved,
                           GError **error)
 {
+    uint64_t kib = kib_needed(saturating_sum(locked->used, n_reserved), n_bytes);
     g_autofree char *needed = pm_size_format(n_bytes);
     g_autofree char *used = pm_size_format(locked->used);
     g_autofree char *limit = pm_size_format(locked->limit);
@@ -291,9 +292,11 @@ bool pm_iommu_fail_locked(const PmLockedMemory *locked, uint64_t n_bytes, uint64
 
     return pm_fail(error, PM_ERROR_LOCKED_MEMORY,
                    "%s more of locked memory are needed, and %s of the limit of %s are in "
-                   "use%s: " RAISE_LOCKED(" %" PRIu64),
-                   needed, used, limit, reserved,
-                   kib_needed(saturating_sum(locked->used, n_reserved), n_bytes));
+                   "use%s: raise the limit (ulimit -l %" PRIu64 ", LimitMEMLOCK=%" PRIu64
+                   "K of the systemd unit; of a process that runs, as root: prlimit --pid PID "
+                   "--memlock=%" PRIu64 ") " GIVE_CAPABILITY,
+                   needed, used, limit, reserved, kib, kib,
+                   kib <= UINT64_MAX / PM_KIB ? kib * PM_KIB : UINT64_MAX);
 }
 
 /* «3 mappings at I/O addresses 0x…–0x…» */

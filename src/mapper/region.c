@@ -47,8 +47,8 @@ void pm_region_unref(PmRegion *region)
 
 /* The kernel says EFAULT of a hugetlb page that cannot be had (ENOMEM, if mapped by file), as of
  * much else; but without the pages nothing can be mapped, whatever else is wrong. */
-static void tell_lack_of_huge_pages(const PmRegion *region, uint64_t offset, uint64_t size,
-                                    GError **error)
+static void explain_lack_of_huge_pages(const PmRegion *region, uint64_t offset, uint64_t size,
+                                       GError **error)
 {
     g_autofree char *lack = NULL;
     g_autofree char *size_text = NULL;
@@ -83,7 +83,7 @@ static bool populate(void *user_data, uint64_t offset, uint64_t size, GError **e
 
     if (pm_iommu_claim_map(region->claim, offset, size, offset, PM_IOMMU_READ_WRITE, error))
         return true;
-    tell_lack_of_huge_pages(region, offset, size, error);
+    explain_lack_of_huge_pages(region, offset, size, error);
     return false;
 }
 

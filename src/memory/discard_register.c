@@ -3,7 +3,7 @@
 #include "base/error_text.h"
 #include "memory/discard_manager_private.h"
 
-/* Nobody can be notified of a block of which it is not known who has it. */
+/* Nobody can be notified of a block whose holders are not known. */
 static bool check_replayable(const PmDiscardManager *manager, uint64_t offset, uint64_t end,
                              GError **error)
 {

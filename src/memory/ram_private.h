@@ -51,7 +51,7 @@ void pm_ram_fit_huge_pages(PmRam *ram, uint64_t granularity);
  * PM_ERROR_UNALIGNED, PM_ERROR_INVALID_ARGUMENT. */
 bool pm_ram_check_range(const PmRam *ram, uint64_t offset, uint64_t size, GError **error);
 
-/* «cannot WHAT SIZE at offset …: ERRNO: ADVICE». Returns false. */
+/* "cannot WHAT SIZE at offset ...: ERRNO: ADVICE". Returns false. */
 bool pm_ram_fail_range(const PmRam *ram, PmError code, const char *what, uint64_t offset,
                        uint64_t size, int error_number, const char *advice, GError **error);
 

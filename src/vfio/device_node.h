@@ -18,7 +18,7 @@ int pm_vfio_open_node(PmKernel *kernel, const char *path, const char *if_missing
 #define PM_VFIO_CHECK_DEVICE                                                                       \
     "check that the device is awake and still bound to vfio-pci, and " PM_SEE_KERNEL_LOG
 
-/* «WHAT failed: ERRNO; ADVICE», PM_ERROR_KERNEL; ECHILD is PM_ERROR_PERMISSION with advice of its
+/* "WHAT failed: ERRNO; ADVICE", PM_ERROR_KERNEL; ECHILD is PM_ERROR_PERMISSION with advice of its
  * own. @what: a format; names the object. Returns false. */
 bool pm_vfio_fail_ioctl(GError **error, int error_number, const char *advice, const char *what, ...)
     G_GNUC_PRINTF(4, 5);

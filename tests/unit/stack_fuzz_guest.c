@@ -20,7 +20,7 @@ typedef struct {
 /* NULL: there is none. */
 static FuzzRam *pick_device(FuzzWorld *world, unsigned *index)
 {
-    unsigned start = fuzz_pick(world, FUZZ_N_RAMS);
+    unsigned start = fuzz_pick_ram(world);
 
     for (unsigned i = 0; i < FUZZ_N_RAMS; i++) {
         *index = (start + i) % FUZZ_N_RAMS;
@@ -217,7 +217,7 @@ bool fuzz_reset(FuzzWorld *world, const FuzzView *before)
 /* Memory that something maps, or may map, cannot be given back. */
 bool fuzz_new_device(FuzzWorld *world, const FuzzView *before)
 {
-    unsigned index = fuzz_pick(world, FUZZ_N_RAMS);
+    unsigned index = fuzz_pick_ram(world);
     FuzzRam *ram = &world->rams[index];
     bool in_use = ram->device != NULL || fuzz_has_region(world, index);
     PmVirtioMemConfig config = {

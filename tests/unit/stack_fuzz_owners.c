@@ -81,10 +81,10 @@ static bool add(FuzzWorld *world, const Addition *addition, GError **error)
 /* Mostly RAM that has a manager. */
 static unsigned pick_ram(const FuzzWorld *world)
 {
-    unsigned ram = fuzz_pick(world, FUZZ_N_RAMS);
+    unsigned ram = fuzz_pick_ram(world);
 
     for (unsigned i = 0; i < 4 && world->rams[ram].manager == NULL; i++)
-        ram = fuzz_pick(world, FUZZ_N_RAMS);
+        ram = fuzz_pick_ram(world);
     return ram;
 }
 
@@ -92,10 +92,10 @@ static unsigned pick_ram(const FuzzWorld *world)
 static Addition pick_addition(FuzzWorld *world)
 {
     Addition addition = {
-        .space = fuzz_pick(world, FUZZ_N_SPACES),
+        .space = fuzz_pick_space(world),
         .mapper = fuzz_pick(world, FUZZ_N_MAPPERS),
     };
-    uint64_t address = FUZZ_BASE + fuzz_pick(world, FUZZ_N_PLACES) * FUZZ_STRIDE;
+    uint64_t address = FUZZ_BASE + fuzz_pick(world, world->n_places) * FUZZ_STRIDE;
 
     addition.region = fuzz_region_of(world, pick_ram(world), address, fuzz_chance(world, 1, 2));
     if (fuzz_chance(world, 1, 16)) {
@@ -167,7 +167,7 @@ static FuzzRegion *pick_region(const FuzzWorld *world, FuzzMapper *mapper)
 
 bool fuzz_remove_region(FuzzWorld *world, const FuzzView *before)
 {
-    unsigned space = fuzz_pick(world, FUZZ_N_SPACES);
+    unsigned space = fuzz_pick_space(world);
     unsigned index = fuzz_pick(world, FUZZ_N_MAPPERS);
     FuzzMapper *mapper = &world->spaces[space].mappers[index];
     FuzzRegion *region = pick_region(world, mapper);
@@ -194,7 +194,7 @@ bool fuzz_remove_region(FuzzWorld *world, const FuzzView *before)
 
 bool fuzz_renew_mapper(FuzzWorld *world, const FuzzView *before)
 {
-    unsigned space = fuzz_pick(world, FUZZ_N_SPACES);
+    unsigned space = fuzz_pick_space(world);
     unsigned mapper = fuzz_pick(world, FUZZ_N_MAPPERS);
 
     (void)before;
@@ -206,7 +206,7 @@ bool fuzz_renew_mapper(FuzzWorld *world, const FuzzView *before)
 
 bool fuzz_renew_space(FuzzWorld *world, const FuzzView *before)
 {
-    unsigned space = fuzz_pick(world, FUZZ_N_SPACES);
+    unsigned space = fuzz_pick_space(world);
 
     (void)before;
     fuzz_say(world, "a new space %u", space);
@@ -219,7 +219,7 @@ bool fuzz_renew_space(FuzzWorld *world, const FuzzView *before)
 
 bool fuzz_settle(FuzzWorld *world, const FuzzView *before)
 {
-    unsigned space = fuzz_pick(world, FUZZ_N_SPACES);
+    unsigned space = fuzz_pick_space(world);
     g_autoptr(GError) error = NULL;
 
     (void)before;
@@ -234,7 +234,7 @@ bool fuzz_settle(FuzzWorld *world, const FuzzView *before)
 /* Others may have it still: what they had to leave behind stays where it is. */
 bool fuzz_drop_ram(FuzzWorld *world, const FuzzView *before)
 {
-    unsigned index = fuzz_pick(world, FUZZ_N_RAMS);
+    unsigned index = fuzz_pick_ram(world);
 
     (void)before;
     if (world->rams[index].device != NULL || fuzz_has_region(world, index))
@@ -258,7 +258,7 @@ static unsigned space_with(const FuzzWorld *world, unsigned spare)
 
 bool fuzz_attach(FuzzWorld *world, const FuzzView *before)
 {
-    unsigned space = fuzz_pick(world, FUZZ_N_SPACES);
+    unsigned space = fuzz_pick_space(world);
     unsigned spare = fuzz_pick(world, FUZZ_N_SPARES);
     bool is_free = space_with(world, spare) == FUZZ_N_SPACES;
     bool faulty = fuzz_chance(world, 1, 4);

@@ -151,7 +151,7 @@ void fuzz_plan_faults(FuzzWorld *world)
         world->faults[0] = '\0';
         world->faulty = false;
     }
-    if (fuzz_chance(world, 5, 8))
+    if (!fuzz_chance(world, world->n_faulty, 16))
         return;
     while (n_faults < 3 && fuzz_chance(world, 2, 5))
         n_faults++;

@@ -34,6 +34,16 @@ unsigned fuzz_pick(const FuzzWorld *world, unsigned end)
     return (unsigned)g_rand_int_range(world->rand, 0, (gint32)end);
 }
 
+unsigned fuzz_pick_ram(const FuzzWorld *world)
+{
+    return (world->first_ram + fuzz_pick(world, world->n_rams)) % FUZZ_N_RAMS;
+}
+
+unsigned fuzz_pick_space(const FuzzWorld *world)
+{
+    return (world->first_space + fuzz_pick(world, world->n_spaces)) % FUZZ_N_SPACES;
+}
+
 bool fuzz_chance(const FuzzWorld *world, unsigned n, unsigned of)
 {
     return fuzz_pick(world, of) < n;
@@ -211,6 +221,16 @@ static void configure(FuzzWorld *world, PmFakeConfig *config)
     world->memlock_limit = config->cap_ipc_lock ? UINT64_MAX : config->memlock_limit;
 }
 
+static void choose_density(FuzzWorld *world)
+{
+    world->first_ram = fuzz_pick(world, FUZZ_N_RAMS);
+    world->n_rams = 1 + fuzz_pick(world, FUZZ_N_RAMS);
+    world->first_space = fuzz_pick(world, FUZZ_N_SPACES);
+    world->n_spaces = 1 + fuzz_pick(world, FUZZ_N_SPACES);
+    world->n_places = 1 + fuzz_pick(world, FUZZ_N_PLACES);
+    world->n_faulty = 1 + fuzz_pick(world, 10);
+}
+
 static void add_devices(FuzzWorld *world)
 {
     world->sysfs = sysfs_tree_new();
@@ -233,6 +253,7 @@ FuzzWorld *fuzz_world_new(GRand *rand, guint32 seed)
     world->traced = g_getenv("PLUGMAP_TEST_TRACE") != NULL;
     g_strlcpy(world->what, "birth", sizeof(world->what));
     configure(world, &config);
+    choose_density(world);
     world->fake = backend_fake_new(&config, NULL);
     assert_non_null(world->fake);
     fuzz_kernel_init(&world->kernel, world->fake, &world->traced);

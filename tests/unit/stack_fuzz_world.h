@@ -77,9 +77,15 @@ typedef struct {
     unsigned step;
     char what[160]; /* the step under way */
     char faults[160];
-    bool faulty;          /* planned faults may be left */
-    int n_allocations;    /* that succeed in the next step; -1: all do */
-    unsigned fork_every;  /* how many steps there are for a fork(2); 0: none */
+    bool faulty;         /* planned faults may be left */
+    int n_allocations;   /* that succeed in the next step; -1: all do */
+    unsigned fork_every; /* how many steps there are for a fork(2); 0: none */
+    unsigned first_ram;  /* a life uses some of all there is, more or less densely */
+    unsigned n_rams;
+    unsigned first_space;
+    unsigned n_spaces;
+    unsigned n_places;
+    unsigned n_faulty;    /* steps of 16 */
     bool maps_files;      /* mappings show files at addresses of the kernel's own */
     uint64_t entry_limit; /* of each space; UINT64_MAX: none */
     uint64_t memlock_limit;
@@ -102,6 +108,10 @@ G_GNUC_PRINTF(2, 3) void fuzz_fail(const FuzzWorld *world, const char *format, .
 
 /* A number in [0, @end). */
 unsigned fuzz_pick(const FuzzWorld *world, unsigned end);
+
+/* A RAM and a space of those that this life uses. */
+unsigned fuzz_pick_ram(const FuzzWorld *world);
+unsigned fuzz_pick_space(const FuzzWorld *world);
 
 /* True @n times of @of. */
 bool fuzz_chance(const FuzzWorld *world, unsigned n, unsigned of);

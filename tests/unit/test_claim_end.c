@@ -358,6 +358,7 @@ static void abandoned_addresses_are_refused_while_they_cannot_be_unmapped(void *
         "behind; unmapping them again failed: unmapping 8M at I/O address 0x108000000 failed with "
         "EIO");
     assert_mapped(fixture, N_CLAIMED);
+    stuck_iova = 0;
 }
 
 static void new_claim_unmaps_what_was_left_behind_there(void **state)

@@ -102,7 +102,8 @@ static void there_is_room_up_to_the_limit_and_no_further(void **state)
     assert_true(has_room(fixture->claim, 5));
     assert_over(fixture->claim, 6,
                 "12M more of locked memory are needed, and 6M of the limit of 16M are in use: "
-                "raise the limit (ulimit -l 18432, LimitMEMLOCK= of the systemd unit)");
+                "raise the limit (ulimit -l 18432, LimitMEMLOCK=18432K of the systemd unit; of a "
+                "process that runs, as root: prlimit --pid PID --memlock=18874368)");
     assert_true(has_room(fixture->claim, 5));
 }
 
