@@ -144,9 +144,10 @@ static void mapping_made_behind_its_back_is_found(void **state)
 
     assert_true(fixture_map(fixture, 0, 2, NULL));
     fixture_map_secretly(fixture, END, BLOCK);
-    assert_wrong(fixture, 0, PM_ERROR_AUDIT,
-                 "the kernel has room for 65,532 more mappings of 65,535 at most, where claims have "
-                 "2 mappings");
+    assert_wrong(
+        fixture, 0, PM_ERROR_AUDIT,
+        "the kernel has room for 65,532 more mappings of 65,535 at most, where claims have "
+        "2 mappings");
     fixture_unmap_secretly(fixture, END, BLOCK);
     assert_right(fixture, 0);
 }

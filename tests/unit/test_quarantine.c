@@ -167,7 +167,7 @@ static void removed_records_leave_room_for_others(void **state)
     (void)state;
     for (uint64_t i = 0; i < PM_QUARANTINE_MAX_RECORDS; i++)
         pm_quarantine_add(quarantine, 2 * i * BLOCK, 2 * BLOCK, NULL, "a", "x");
-    for (uint64_t i = 0; i < 2 * PM_QUARANTINE_MAX_RECORDS; i++)
+    for (uint64_t i = 0; i < UINT64_C(2) * PM_QUARANTINE_MAX_RECORDS; i++)
         pm_quarantine_remove(quarantine, i * BLOCK, BLOCK);
     pm_quarantine_add(quarantine, 7 * BLOCK, BLOCK, &a, "b", "y");
     assert_run(quarantine, 0, 7, 1, "b", "y");
