@@ -54,8 +54,8 @@ static unsigned count_files(const char *folder)
 static char *scratch_with_old_file(void)
 {
     char *folder = scratch_new();
-    g_autofree char *old = scratch_file(folder, "old", OLD, -1);
 
+    g_free(scratch_file(folder, "old", OLD, -1));
     return folder;
 }
 
@@ -123,10 +123,10 @@ static void a_file_size_limit_is_named(void **state)
 static void a_replay_that_fails_leaves_the_old_file(void **state)
 {
     g_autofree char *folder = scratch_with_old_file();
-    g_autofree char *trace = scratch_file(
-        folder, "trace", "plugmap-trace 1\nregion addr=4G size=1G block=4K requested=1G\n", -1);
 
     (void)state;
+    g_free(scratch_file(folder, "trace",
+                        "plugmap-trace 1\nregion addr=4G size=1G block=4K requested=1G\n", -1));
     assert_int_equal(run_shell("\"$PLUGMAP\" replay --dma-log \"$1/old\" \"$1/trace\"", folder), 2);
     assert_content(folder, "old", OLD);
     assert_int_equal(count_files(folder), 2);

@@ -350,6 +350,7 @@ static void abandoned_addresses_are_refused_while_they_cannot_be_unmapped(void *
     g_autoptr(PmIommuClaim) claim = abandoned_claim(fixture, "the owner", 0);
     g_autoptr(GError) error = NULL;
 
+    assert_non_null(claim);
     stuck_iova = iova_of(0);
     assert_null(fixture_claim(fixture, iova_of(0) + BLOCK, BLOCK, BLOCK, &error));
     assert_error(

@@ -243,6 +243,7 @@ static void claims_that_overlap_are_found(void **state)
     IommuFixture *fixture = *state;
     g_autoptr(PmIommuClaim) next = fixture_claim(fixture, END, BLOCK, BLOCK, NULL);
 
+    assert_non_null(next);
     fixture->claim->last++;
     assert_wrong(fixture, 0, PM_ERROR_AUDIT,
                  "I/O address 0x108000000 is claimed for both the test and the test");

@@ -171,6 +171,7 @@ static void second_reservation_that_does_not_fit_is_refused(void **state)
     g_autoptr(PmIommuClaim) second = NULL;
     g_autoptr(GError) error = NULL;
 
+    assert_non_null(first);
     assert_null(reserve_in(fixture, fixture->iommu, 1, 4, &error));
     assert_error(&error, PM_ERROR_LOCKED_MEMORY,
                  "8M more of locked memory are needed, and 0 of the limit of 16M are in use, 10M "
