@@ -9,6 +9,7 @@
 #include "fork_util.h"
 #include "fork_world.h"
 #include "iommu/kernel_calls.h"
+#include "valgrind_util.h"
 #include "vfio/region.h"
 
 /* --- children that free --- */
@@ -81,6 +82,7 @@ static bool free_ram(World *world)
 
 static void child_that_frees_ram_only_closes_its_file(void **state)
 {
+    skip_under_valgrind(); /* it takes memory with MADV_DONTFORK to be in a child */
     check_children(*state, free_ram);
 }
 
@@ -311,6 +313,7 @@ static bool open_one_of_its_own(World *world)
 
 static void child_can_have_an_address_space_of_its_own(void **state)
 {
+    skip_under_valgrind(); /* it takes memory with MADV_DONTFORK to be in a child */
     check_children(*state, open_one_of_its_own);
 }
 
