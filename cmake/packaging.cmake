@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: MIT
-# What others need to find an installed plugmap: a pkg-config file and a CMake package.
+# What others need to find an installed plugmap: pkg-config files and a CMake package.
 include(CMakePackageConfigHelpers)
 # Relative, so that an installed tree can be moved.
 file(RELATIVE_PATH prefix_from_pc ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig ${CMAKE_INSTALL_PREFIX})
-configure_file(${PROJECT_SOURCE_DIR}/cmake/plugmap.pc.in ${PROJECT_BINARY_DIR}/plugmap.pc @ONLY)
-install(FILES ${PROJECT_BINARY_DIR}/plugmap.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+foreach(library plugmap plugmap-fake)
+    configure_file(${PROJECT_SOURCE_DIR}/cmake/${library}.pc.in ${PROJECT_BINARY_DIR}/${library}.pc @ONLY)
+    install(FILES ${PROJECT_BINARY_DIR}/${library}.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+endforeach()
 write_basic_package_version_file(${PROJECT_BINARY_DIR}/plugmap-config-version.cmake
     COMPATIBILITY SameMinorVersion)
 install(FILES ${PROJECT_SOURCE_DIR}/cmake/plugmap-config.cmake

@@ -5,8 +5,8 @@
  *
  * Numbers and layouts are those of Linux 6.12 (include/uapi/linux/iommufd.h) and, where it says so,
  * of newer ones, in plugmap's own words; names are the kernel's, so that its documentation can be
- * searched. tests/unit/test_uapi.c compares them with the kernel's header. All integers are of the
- * host's byte order; addresses and sizes are bytes.
+ * searched. tests/unit/kernel/test_uapi.c compares them with the kernel's header. All integers are
+ * of the host's byte order; addresses and sizes are bytes.
  *
  * Every struct begins with its own size, which the caller sets. A longer one than the kernel knows
  * is fine if the rest is zeros.

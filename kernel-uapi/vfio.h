@@ -3,7 +3,7 @@
  * Linux's VFIO interface: container, group, device and the type1 IOMMU.
  *
  * Numbers and layouts are those of Linux 6.12 (include/uapi/linux/vfio.h), in plugmap's own words;
- * names are the kernel's, so that its documentation can be searched. tests/unit/test_uapi.c
+ * names are the kernel's, so that its documentation can be searched. tests/unit/kernel/test_uapi.c
  * compares them with the installed header. All integers are of the host's byte order; addresses and
  * sizes are bytes.
  */

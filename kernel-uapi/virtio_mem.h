@@ -2,7 +2,7 @@
 /*
  * The virtio-mem device's configuration space and requests (virtio 1.3, section 5.15; Linux
  * include/uapi/linux/virtio_mem.h). All integers are little endian, whatever the host; sizes are
- * bytes. tests/unit/test_uapi.c compares numbers and layouts with the installed header.
+ * bytes. tests/unit/kernel/test_uapi.c compares numbers and layouts with the installed header.
  */
 #ifndef PLUGMAP_UAPI_VIRTIO_MEM_H
 #define PLUGMAP_UAPI_VIRTIO_MEM_H

@@ -7,13 +7,15 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <plugmap/fake.h>
+
 #include "base/error_text.h"
+#include "replay/replay.h"
+#include "replay/report.h"
 #include "tools/backend.h"
 #include "tools/commands.h"
 #include "tools/output.h"
 #include "tools/trace_options.h"
-#include "trace/replay.h"
-#include "trace/report.h"
 
 typedef struct {
     char *backend;

@@ -47,7 +47,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include <plugmap/iommu.h>
+#include <plugmap/iova.h>
 #include <plugmap/kernel.h>
 
 G_BEGIN_DECLS

@@ -23,26 +23,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <plugmap/iova.h>
 #include <plugmap/kernel.h>
 
 G_BEGIN_DECLS
 
 typedef struct PmIommu PmIommu;
-
-/** PmIovaRange: valid I/O addresses, from @start to @last inclusive (so that 2^64-1 can be one).
- */
-typedef struct {
-    uint64_t start;
-    uint64_t last;
-} PmIovaRange;
-
-/** PmIommuAccess: what the device may do with a mapping. Intel IOMMUs let a write-only mapping be
- * read, too. */
-typedef enum {
-    PM_IOMMU_READ = 1 << 0,
-    PM_IOMMU_WRITE = 1 << 1,
-    PM_IOMMU_READ_WRITE = PM_IOMMU_READ | PM_IOMMU_WRITE,
-} PmIommuAccess;
 
 /**
  * PmIommuRun: mappings of one size that follow each other without a hole, all mapped or all unknown

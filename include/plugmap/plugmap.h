@@ -11,9 +11,9 @@
 
 #include <plugmap/discard_manager.h>
 #include <plugmap/error.h>
-#include <plugmap/fake.h>
 #include <plugmap/iommu.h>
 #include <plugmap/iommu_claim.h>
+#include <plugmap/iova.h>
 #include <plugmap/kernel.h>
 #include <plugmap/log.h>
 #include <plugmap/mapper.h>

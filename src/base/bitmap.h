@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A fixed number of bits, one a block, that finds runs a word at a time. */
-#ifndef PLUGMAP_BASE_BITMAP_H
-#define PLUGMAP_BASE_BITMAP_H
+#ifndef PLUGMAP_SRC_BASE_BITMAP_H
+#define PLUGMAP_SRC_BASE_BITMAP_H
 
 #include <stdbool.h>
 #include <stdint.h>

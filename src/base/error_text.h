@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Small helpers for writing error messages. */
-#ifndef PLUGMAP_BASE_ERROR_TEXT_H
-#define PLUGMAP_BASE_ERROR_TEXT_H
+#ifndef PLUGMAP_SRC_BASE_ERROR_TEXT_H
+#define PLUGMAP_SRC_BASE_ERROR_TEXT_H
 
 #include <stdbool.h>
 #include <stdint.h>

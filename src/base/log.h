@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef PLUGMAP_BASE_LOG_H
-#define PLUGMAP_BASE_LOG_H
+#ifndef PLUGMAP_SRC_BASE_LOG_H
+#define PLUGMAP_SRC_BASE_LOG_H
 
 #include <plugmap/log.h>
 

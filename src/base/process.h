@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Which process this is: objects that hold something of the system belong to the one they were made
  * in, and a child made by fork(2) has copies of them that must not act for it. */
-#ifndef PLUGMAP_BASE_PROCESS_H
-#define PLUGMAP_BASE_PROCESS_H
+#ifndef PLUGMAP_SRC_BASE_PROCESS_H
+#define PLUGMAP_SRC_BASE_PROCESS_H
 
 #include <stdint.h>
 

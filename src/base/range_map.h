@@ -4,8 +4,8 @@
  * of ranges that are mostly added and removed in ascending order: records lie side by side in
  * chunks, and the last place is remembered.
  */
-#ifndef PLUGMAP_BASE_RANGE_MAP_H
-#define PLUGMAP_BASE_RANGE_MAP_H
+#ifndef PLUGMAP_SRC_BASE_RANGE_MAP_H
+#define PLUGMAP_SRC_BASE_RANGE_MAP_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* PmDmaCheck: has a device prove by DMA that it reaches what is plugged, and nothing else. */
-#ifndef PLUGMAP_DMA_CHECK_H
-#define PLUGMAP_DMA_CHECK_H
+#ifndef PLUGMAP_SRC_DMA_CHECK_H
+#define PLUGMAP_SRC_DMA_CHECK_H
 
 #include <plugmap/virtio_mem.h>
 

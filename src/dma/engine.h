@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* PmDmaEngine: a device that moves bytes between its own memory and I/O addresses when it is told
  * to, so that it can prove what is mapped. */
-#ifndef PLUGMAP_DMA_ENGINE_H
-#define PLUGMAP_DMA_ENGINE_H
+#ifndef PLUGMAP_SRC_DMA_ENGINE_H
+#define PLUGMAP_SRC_DMA_ENGINE_H
 
 #include <plugmap/iommu.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* PmDmaScratch: memory of a DMA engine's own, mapped away from the memory that it is to check. */
-#ifndef PLUGMAP_DMA_SCRATCH_H
-#define PLUGMAP_DMA_SCRATCH_H
+#ifndef PLUGMAP_SRC_DMA_SCRATCH_H
+#define PLUGMAP_SRC_DMA_SCRATCH_H
 
 #include "dma/engine.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* A device that belongs to an iommufd, and is attached to a page table of it or not. Linux:
  * drivers/iommu/iommufd/device.c, drivers/vfio/iommufd.c. */
-#ifndef PLUGMAP_FAKE_BOUND_DEVICE_H
-#define PLUGMAP_FAKE_BOUND_DEVICE_H
+#ifndef PLUGMAP_SRC_FAKE_BOUND_DEVICE_H
+#define PLUGMAP_SRC_FAKE_BOUND_DEVICE_H
 
 #include "fake/iommufd.h"
 

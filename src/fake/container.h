@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A VFIO container: groups that share one IOMMU. Linux: drivers/vfio/container.c. */
-#ifndef PLUGMAP_FAKE_CONTAINER_H
-#define PLUGMAP_FAKE_CONTAINER_H
+#ifndef PLUGMAP_SRC_FAKE_CONTAINER_H
+#define PLUGMAP_SRC_FAKE_CONTAINER_H
 
 #include "fake/fake_kernel.h"
 #include "fake/type1.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A device's own file, /dev/vfio/devices/vfioN. Linux: drivers/vfio/device_cdev.c. */
-#ifndef PLUGMAP_FAKE_DEVICE_CDEV_H
-#define PLUGMAP_FAKE_DEVICE_CDEV_H
+#ifndef PLUGMAP_SRC_FAKE_DEVICE_CDEV_H
+#define PLUGMAP_SRC_FAKE_DEVICE_CDEV_H
 
 #include "fake/pci_device.h"
 

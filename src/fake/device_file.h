@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The system calls on a vfio-pci device file. The caller (the fake kernel) holds its lock and looks
  * after life cycles. */
-#ifndef PLUGMAP_FAKE_DEVICE_FILE_H
-#define PLUGMAP_FAKE_DEVICE_FILE_H
+#ifndef PLUGMAP_SRC_FAKE_DEVICE_FILE_H
+#define PLUGMAP_SRC_FAKE_DEVICE_FILE_H
 
 #include <sys/types.h>
 

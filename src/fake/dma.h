@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* DMA as a device does it: through a page table, page by page, with the IOMMU's refusals recorded.
  */
-#ifndef PLUGMAP_FAKE_DMA_H
-#define PLUGMAP_FAKE_DMA_H
+#ifndef PLUGMAP_SRC_FAKE_DMA_H
+#define PLUGMAP_SRC_FAKE_DMA_H
 
 #include <plugmap/fake.h>
 

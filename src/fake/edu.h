@@ -4,8 +4,8 @@
  * a DMA engine with a 4 KiB buffer at device address 0x40000. DMA is done at once, where QEMU takes
  * 100 ms.
  */
-#ifndef PLUGMAP_FAKE_EDU_H
-#define PLUGMAP_FAKE_EDU_H
+#ifndef PLUGMAP_SRC_FAKE_EDU_H
+#define PLUGMAP_SRC_FAKE_EDU_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The fake kernel as its parts see it: one lock, the open files, the groups, and what is counted.
  */
-#ifndef PLUGMAP_FAKE_FAKE_KERNEL_H
-#define PLUGMAP_FAKE_FAKE_KERNEL_H
+#ifndef PLUGMAP_SRC_FAKE_FAKE_KERNEL_H
+#define PLUGMAP_SRC_FAKE_FAKE_KERNEL_H
 
 #include <pthread.h>
 

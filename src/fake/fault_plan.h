@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Counts system calls, and makes chosen ones fail. */
-#ifndef PLUGMAP_FAKE_FAULT_PLAN_H
-#define PLUGMAP_FAKE_FAULT_PLAN_H
+#ifndef PLUGMAP_SRC_FAKE_FAULT_PLAN_H
+#define PLUGMAP_SRC_FAKE_FAULT_PLAN_H
 
 #include <plugmap/fake.h>
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* A queue of page faults for user space to answer: there are never any, because the IOMMU takes no
  * page tables of guests. Linux: drivers/iommu/iommufd/fault.c. */
-#ifndef PLUGMAP_FAKE_FAULT_QUEUE_H
-#define PLUGMAP_FAKE_FAULT_QUEUE_H
+#ifndef PLUGMAP_SRC_FAKE_FAULT_QUEUE_H
+#define PLUGMAP_SRC_FAKE_FAULT_QUEUE_H
 
 #include "fake/iommufd.h"
 

@@ -3,8 +3,8 @@
  * The fake kernel's open files, by descriptor. Descriptors are real ones (each an eventfd), so that
  * no other open file of the process can have the same number.
  */
-#ifndef PLUGMAP_FAKE_FILE_TABLE_H
-#define PLUGMAP_FAKE_FILE_TABLE_H
+#ifndef PLUGMAP_SRC_FAKE_FILE_TABLE_H
+#define PLUGMAP_SRC_FAKE_FILE_TABLE_H
 
 #include <stddef.h>
 #include <stdint.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* IOMMU groups and their files. Linux: drivers/vfio/group.c; drivers/iommu/iommufd/device.c for
  * what devices of a group share there. */
-#ifndef PLUGMAP_FAKE_GROUP_H
-#define PLUGMAP_FAKE_GROUP_H
+#ifndef PLUGMAP_SRC_FAKE_GROUP_H
+#define PLUGMAP_SRC_FAKE_GROUP_H
 
 #include <stdbool.h>
 

@@ -4,8 +4,8 @@
  * becomes of the addresses they were at, and can be read and written. io_uring does it: its
  * registered buffers are pinned pages.
  */
-#ifndef PLUGMAP_FAKE_HELD_PAGES_H
-#define PLUGMAP_FAKE_HELD_PAGES_H
+#ifndef PLUGMAP_SRC_FAKE_HELD_PAGES_H
+#define PLUGMAP_SRC_FAKE_HELD_PAGES_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* A hardware page table: it shows an I/O address space to devices. Linux:
  * drivers/iommu/iommufd/hw_pagetable.c. */
-#ifndef PLUGMAP_FAKE_HWPT_H
-#define PLUGMAP_FAKE_HWPT_H
+#ifndef PLUGMAP_SRC_FAKE_HWPT_H
+#define PLUGMAP_SRC_FAKE_HWPT_H
 
 #include "fake/ioas.h"
 #include "fake/page_table.h"

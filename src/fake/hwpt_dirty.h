@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Which pages devices have written, as a page table knows it. */
-#ifndef PLUGMAP_FAKE_HWPT_DIRTY_H
-#define PLUGMAP_FAKE_HWPT_DIRTY_H
+#ifndef PLUGMAP_SRC_FAKE_HWPT_DIRTY_H
+#define PLUGMAP_SRC_FAKE_HWPT_DIRTY_H
 
 #include "fake/iommufd.h"
 

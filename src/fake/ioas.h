@@ -3,8 +3,8 @@
  * An I/O address space: what is mapped in it, and where something may be. Linux:
  * drivers/iommu/iommufd/ioas.c and io_pagetable.c.
  */
-#ifndef PLUGMAP_FAKE_IOAS_H
-#define PLUGMAP_FAKE_IOAS_H
+#ifndef PLUGMAP_SRC_FAKE_IOAS_H
+#define PLUGMAP_SRC_FAKE_IOAS_H
 
 #include "base/range_map.h"
 #include "fake/iommufd.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Areas in page tables, for which they are pinned. */
-#ifndef PLUGMAP_FAKE_IOAS_FILL_H
-#define PLUGMAP_FAKE_IOAS_FILL_H
+#ifndef PLUGMAP_SRC_FAKE_IOAS_FILL_H
+#define PLUGMAP_SRC_FAKE_IOAS_FILL_H
 
 #include "fake/ioas.h"
 

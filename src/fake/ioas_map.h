@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Areas come. Linux: drivers/iommu/iommufd/io_pagetable.c. */
-#ifndef PLUGMAP_FAKE_IOAS_MAP_H
-#define PLUGMAP_FAKE_IOAS_MAP_H
+#ifndef PLUGMAP_SRC_FAKE_IOAS_MAP_H
+#define PLUGMAP_SRC_FAKE_IOAS_MAP_H
 
 #include "fake/ioas.h"
 

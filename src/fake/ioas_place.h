@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Where an area goes that nobody gave an I/O address. */
-#ifndef PLUGMAP_FAKE_IOAS_PLACE_H
-#define PLUGMAP_FAKE_IOAS_PLACE_H
+#ifndef PLUGMAP_SRC_FAKE_IOAS_PLACE_H
+#define PLUGMAP_SRC_FAKE_IOAS_PLACE_H
 
 #include "fake/ioas.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Areas go. Linux: drivers/iommu/iommufd/io_pagetable.c. */
-#ifndef PLUGMAP_FAKE_IOAS_UNMAP_H
-#define PLUGMAP_FAKE_IOAS_UNMAP_H
+#ifndef PLUGMAP_SRC_FAKE_IOAS_UNMAP_H
+#define PLUGMAP_SRC_FAKE_IOAS_UNMAP_H
 
 #include "fake/ioas.h"
 

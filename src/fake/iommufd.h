@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* /dev/iommu: objects that have numbers, and requests on them. Linux: drivers/iommu/iommufd/main.c.
  */
-#ifndef PLUGMAP_FAKE_IOMMUFD_H
-#define PLUGMAP_FAKE_IOMMUFD_H
+#ifndef PLUGMAP_SRC_FAKE_IOMMUFD_H
+#define PLUGMAP_SRC_FAKE_IOMMUFD_H
 
 #include "fake/fake_kernel.h"
 #include "fake/pin.h"

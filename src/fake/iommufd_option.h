@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Settings of an iommufd and of its address spaces. */
-#ifndef PLUGMAP_FAKE_IOMMUFD_OPTION_H
-#define PLUGMAP_FAKE_IOMMUFD_OPTION_H
+#ifndef PLUGMAP_SRC_FAKE_IOMMUFD_OPTION_H
+#define PLUGMAP_SRC_FAKE_IOMMUFD_OPTION_H
 
 #include "fake/iommufd.h"
 

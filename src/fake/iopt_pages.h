@@ -3,8 +3,8 @@
  * Memory that areas of I/O address spaces show: areas that are copies or parts of each other share
  * it, and with it pins and charge. Linux: drivers/iommu/iommufd/pages.c.
  */
-#ifndef PLUGMAP_FAKE_IOPT_PAGES_H
-#define PLUGMAP_FAKE_IOPT_PAGES_H
+#ifndef PLUGMAP_SRC_FAKE_IOPT_PAGES_H
+#define PLUGMAP_SRC_FAKE_IOPT_PAGES_H
 
 #include "fake/page_table.h"
 #include "fake/pin.h"

@@ -2,8 +2,8 @@
 /*
  * Who is told of a device's interrupts. Linux: drivers/vfio/pci/vfio_pci_intrs.c.
  */
-#ifndef PLUGMAP_FAKE_IRQS_H
-#define PLUGMAP_FAKE_IRQS_H
+#ifndef PLUGMAP_SRC_FAKE_IRQS_H
+#define PLUGMAP_SRC_FAKE_IRQS_H
 
 #include <stdbool.h>
 #include <stdint.h>

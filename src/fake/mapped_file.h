@@ -4,8 +4,8 @@
  * maps them itself, each once however many mappings there are of it, because a process can have
  * only so many.
  */
-#ifndef PLUGMAP_FAKE_MAPPED_FILE_H
-#define PLUGMAP_FAKE_MAPPED_FILE_H
+#ifndef PLUGMAP_SRC_FAKE_MAPPED_FILE_H
+#define PLUGMAP_SRC_FAKE_MAPPED_FILE_H
 
 #include <stdbool.h>
 #include <stdint.h>

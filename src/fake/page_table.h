@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The IOMMU's page table: I/O address to host address and permissions, with pages of 4 KiB, 2 MiB
  * and 1 GiB. */
-#ifndef PLUGMAP_FAKE_PAGE_TABLE_H
-#define PLUGMAP_FAKE_PAGE_TABLE_H
+#ifndef PLUGMAP_SRC_FAKE_PAGE_TABLE_H
+#define PLUGMAP_SRC_FAKE_PAGE_TABLE_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* A PCI device of an IOMMU group, and what files of it do once a user may use it. Linux:
  * drivers/vfio/vfio_main.c. */
-#ifndef PLUGMAP_FAKE_PCI_DEVICE_H
-#define PLUGMAP_FAKE_PCI_DEVICE_H
+#ifndef PLUGMAP_SRC_FAKE_PCI_DEVICE_H
+#define PLUGMAP_SRC_FAKE_PCI_DEVICE_H
 
 #include <sys/types.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Pinning: what a mapping makes of the process's memory, and what it charges for it. */
-#ifndef PLUGMAP_FAKE_PIN_H
-#define PLUGMAP_FAKE_PIN_H
+#ifndef PLUGMAP_SRC_FAKE_PIN_H
+#define PLUGMAP_SRC_FAKE_PIN_H
 
 #include "fake/held_pages.h"
 #include "fake/page_table.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A type1 IOMMU. Linux: drivers/vfio/vfio_iommu_type1.c. */
-#ifndef PLUGMAP_FAKE_TYPE1_H
-#define PLUGMAP_FAKE_TYPE1_H
+#ifndef PLUGMAP_SRC_FAKE_TYPE1_H
+#define PLUGMAP_SRC_FAKE_TYPE1_H
 
 #include <plugmap/fake.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Dirty page logging of a type1 IOMMU. */
-#ifndef PLUGMAP_FAKE_TYPE1_DIRTY_H
-#define PLUGMAP_FAKE_TYPE1_DIRTY_H
+#ifndef PLUGMAP_SRC_FAKE_TYPE1_DIRTY_H
+#define PLUGMAP_SRC_FAKE_TYPE1_DIRTY_H
 
 #include "fake/type1.h"
 #include "kernel-uapi/vfio.h"

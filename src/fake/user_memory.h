@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The fake kernel's view of its process's memory: copies that fail with EFAULT instead of a signal,
  * and pinning. */
-#ifndef PLUGMAP_FAKE_USER_MEMORY_H
-#define PLUGMAP_FAKE_USER_MEMORY_H
+#ifndef PLUGMAP_SRC_FAKE_USER_MEMORY_H
+#define PLUGMAP_SRC_FAKE_USER_MEMORY_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* type1's interface on an iommufd. Linux: drivers/iommu/iommufd/vfio_compat.c. */
-#ifndef PLUGMAP_FAKE_VFIO_COMPAT_H
-#define PLUGMAP_FAKE_VFIO_COMPAT_H
+#ifndef PLUGMAP_SRC_FAKE_VFIO_COMPAT_H
+#define PLUGMAP_SRC_FAKE_VFIO_COMPAT_H
 
 #include "fake/iommufd.h"
 

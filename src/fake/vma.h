@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The process's memory mappings, as the host kernel tells them. */
-#ifndef PLUGMAP_FAKE_VMA_H
-#define PLUGMAP_FAKE_VMA_H
+#ifndef PLUGMAP_SRC_FAKE_VMA_H
+#define PLUGMAP_SRC_FAKE_VMA_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Which pages of private memory are the zero page, or would be if they were read. */
-#ifndef PLUGMAP_FAKE_ZERO_PAGE_H
-#define PLUGMAP_FAKE_ZERO_PAGE_H
+#ifndef PLUGMAP_SRC_FAKE_ZERO_PAGE_H
+#define PLUGMAP_SRC_FAKE_ZERO_PAGE_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -5,7 +5,7 @@
 #include "base/error_text.h"
 #include "iommu/budget.h"
 #include "iommu/claim.h"
-#include "iommu/kernel_calls.h"
+#include "kernel/kernel_calls.h"
 
 /* What the claims have, counted run by run. */
 typedef struct {

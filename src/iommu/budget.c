@@ -5,7 +5,7 @@
 
 #include "base/error_text.h"
 #include "iommu/iommu_error.h"
-#include "iommu/kernel_calls.h"
+#include "kernel/kernel_calls.h"
 
 /* The kernel that keeps the sums, and those that this address space counts towards. */
 static PmKernel *root_of(const PmIommu *iommu)

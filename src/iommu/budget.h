@@ -5,8 +5,8 @@
  * what it has reserved, whichever is more. What is committed is checked and added in one step, so
  * that no two claims are given the same room. PmIommu's lock is held.
  */
-#ifndef PLUGMAP_IOMMU_BUDGET_H
-#define PLUGMAP_IOMMU_BUDGET_H
+#ifndef PLUGMAP_SRC_IOMMU_BUDGET_H
+#define PLUGMAP_SRC_IOMMU_BUDGET_H
 
 #include "iommu/claim.h"
 

@@ -2,8 +2,8 @@
 #include <errno.h>
 #include <fcntl.h>
 
-#include "iommu/iommufd.h"
-#include "iommu/kernel_calls.h"
+#include "iommu/iommufd/iommufd.h"
+#include "kernel/kernel_calls.h"
 #include "vfio/sysfs.h"
 
 static bool has_iommufd(PmKernel *kernel)

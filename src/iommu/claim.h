@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* PmIommuClaim from inside. Everything is under the lock of its PmIommu. */
-#ifndef PLUGMAP_IOMMU_CLAIM_H_PRIVATE
-#define PLUGMAP_IOMMU_CLAIM_H_PRIVATE
+#ifndef PLUGMAP_SRC_IOMMU_CLAIM_H
+#define PLUGMAP_SRC_IOMMU_CLAIM_H
 
 #include <plugmap/iommu_claim.h>
 

@@ -9,7 +9,7 @@
 #include "iommu/budget.h"
 #include "iommu/claim.h"
 #include "iommu/iommu_error.h"
-#include "iommu/kernel_calls.h"
+#include "kernel/kernel_calls.h"
 
 /* How often it is tried to unmap what owners left behind before the files are closed. */
 #define N_LAST_TRIES 3

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* PmIommu from inside: what every back end shares, and what each brings along. */
-#ifndef PLUGMAP_IOMMU_IOMMU_H
-#define PLUGMAP_IOMMU_IOMMU_H
+#ifndef PLUGMAP_SRC_IOMMU_IOMMU_H
+#define PLUGMAP_SRC_IOMMU_IOMMU_H
 
 #include <pthread.h>
 

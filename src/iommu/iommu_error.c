@@ -8,7 +8,7 @@
 #include <plugmap/size.h>
 
 #include "base/error_text.h"
-#include "iommu/kernel_calls.h"
+#include "kernel/kernel_calls.h"
 
 #define GIVE_CAPABILITY                                                                            \
     "or give the process CAP_IPC_LOCK (setcap cap_ipc_lock+ep PROGRAM, AmbientCapabilities=)"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The sentences of PmIommu's errors. Each function sets @error and returns false. */
-#ifndef PLUGMAP_IOMMU_IOMMU_ERROR_H
-#define PLUGMAP_IOMMU_IOMMU_ERROR_H
+#ifndef PLUGMAP_SRC_IOMMU_IOMMU_ERROR_H
+#define PLUGMAP_SRC_IOMMU_IOMMU_ERROR_H
 
 #include "iommu/claim.h"
 

@@ -6,8 +6,8 @@
  * Whatever may fail for want of memory fails before the kernel is asked: pm_ledger_reserve() comes
  * before a call, and noting the kernel's answer cannot fail.
  */
-#ifndef PLUGMAP_IOMMU_LEDGER_H
-#define PLUGMAP_IOMMU_LEDGER_H
+#ifndef PLUGMAP_SRC_IOMMU_LEDGER_H
+#define PLUGMAP_SRC_IOMMU_LEDGER_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Compares what a manager has populated with what a claim has mapped, run by run. */
-#ifndef PLUGMAP_MAPPER_AUDIT_H
-#define PLUGMAP_MAPPER_AUDIT_H
+#ifndef PLUGMAP_SRC_MAPPER_AUDIT_H
+#define PLUGMAP_SRC_MAPPER_AUDIT_H
 
 #include "mapper/region.h"
 

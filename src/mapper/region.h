@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* A piece of guest memory that a mapper looks after: a claim, and the listener that follows the
  * manager. */
-#ifndef PLUGMAP_MAPPER_REGION_H
-#define PLUGMAP_MAPPER_REGION_H
+#ifndef PLUGMAP_SRC_MAPPER_REGION_H
+#define PLUGMAP_SRC_MAPPER_REGION_H
 
 #include <plugmap/iommu_claim.h>
 #include <plugmap/mapper.h>

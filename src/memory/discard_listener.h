@@ -4,8 +4,8 @@
  * when it fails. A function that fails has brought its listener back to where it was before, or has
  * recorded as lost what could not be brought back, unless the listener accounts for it itself.
  */
-#ifndef PLUGMAP_MEMORY_DISCARD_LISTENER_H
-#define PLUGMAP_MEMORY_DISCARD_LISTENER_H
+#ifndef PLUGMAP_SRC_MEMORY_DISCARD_LISTENER_H
+#define PLUGMAP_SRC_MEMORY_DISCARD_LISTENER_H
 
 #include <plugmap/discard_manager.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* PmDiscardManager from inside: what its files share. */
-#ifndef PLUGMAP_MEMORY_DISCARD_MANAGER_PRIVATE_H
-#define PLUGMAP_MEMORY_DISCARD_MANAGER_PRIVATE_H
+#ifndef PLUGMAP_SRC_MEMORY_DISCARD_MANAGER_PRIVATE_H
+#define PLUGMAP_SRC_MEMORY_DISCARD_MANAGER_PRIVATE_H
 
 #include <plugmap/discard_manager.h>
 

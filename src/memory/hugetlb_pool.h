@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The host's pool of hugetlb pages, which RAM of such pages is taken from when it is touched. */
-#ifndef PLUGMAP_MEMORY_HUGETLB_POOL_H
-#define PLUGMAP_MEMORY_HUGETLB_POOL_H
+#ifndef PLUGMAP_SRC_MEMORY_HUGETLB_POOL_H
+#define PLUGMAP_SRC_MEMORY_HUGETLB_POOL_H
 
 #include <plugmap/ram.h>
 

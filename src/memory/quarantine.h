@@ -3,8 +3,8 @@
  * Blocks of a PmRam of which a listener may have kept or lost what it should not, with who and why.
  * All offsets and sizes are bytes, multiples of the granularity.
  */
-#ifndef PLUGMAP_MEMORY_QUARANTINE_H
-#define PLUGMAP_MEMORY_QUARANTINE_H
+#ifndef PLUGMAP_SRC_MEMORY_QUARANTINE_H
+#define PLUGMAP_SRC_MEMORY_QUARANTINE_H
 
 #include <stdbool.h>
 #include <stdint.h>

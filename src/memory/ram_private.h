@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What the rooms of memory know of a PmRam beyond its public face. */
-#ifndef PLUGMAP_MEMORY_RAM_PRIVATE_H
-#define PLUGMAP_MEMORY_RAM_PRIVATE_H
+#ifndef PLUGMAP_SRC_MEMORY_RAM_PRIVATE_H
+#define PLUGMAP_SRC_MEMORY_RAM_PRIVATE_H
 
 #include <plugmap/ram.h>
 

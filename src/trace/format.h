@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The two formats a trace can be read from; trace.c picks one. */
-#ifndef PLUGMAP_TRACE_FORMAT_H
-#define PLUGMAP_TRACE_FORMAT_H
+#ifndef PLUGMAP_SRC_TRACE_FORMAT_H
+#define PLUGMAP_SRC_TRACE_FORMAT_H
 
 #include "trace/line_reader.h"
 #include "trace/trace.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A text file line by line, with a bound for each line, and messages that name the place. */
-#ifndef PLUGMAP_TRACE_LINE_READER_H
-#define PLUGMAP_TRACE_LINE_READER_H
+#ifndef PLUGMAP_SRC_TRACE_LINE_READER_H
+#define PLUGMAP_SRC_TRACE_LINE_READER_H
 
 #include <stdbool.h>
 #include <stdio.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* A recorded life of a virtio-mem device: its geometry, and the requests it got, with their
  * answers. */
-#ifndef PLUGMAP_TRACE_TRACE_H
-#define PLUGMAP_TRACE_TRACE_H
+#ifndef PLUGMAP_SRC_TRACE_TRACE_H
+#define PLUGMAP_SRC_TRACE_TRACE_H
 
 #include <stdbool.h>
 #include <stdint.h>

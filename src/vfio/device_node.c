@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "base/error_text.h"
-#include "iommu/kernel_calls.h"
+#include "kernel/kernel_calls.h"
 
 bool pm_vfio_fail_ioctl(GError **error, int error_number, const char *advice, const char *what, ...)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The files below /dev/vfio: opening them, and saying what to do when that fails. */
-#ifndef PLUGMAP_VFIO_DEVICE_NODE_H
-#define PLUGMAP_VFIO_DEVICE_NODE_H
+#ifndef PLUGMAP_SRC_VFIO_DEVICE_NODE_H
+#define PLUGMAP_SRC_VFIO_DEVICE_NODE_H
 
 #include <plugmap/kernel.h>
 

@@ -4,8 +4,8 @@
 #include <errno.h>
 
 #include "base/error_text.h"
-#include "iommu/kernel_calls.h"
 #include "kernel-uapi/vfio.h"
+#include "kernel/kernel_calls.h"
 #include "vfio/device_node.h"
 #include "vfio/sysfs.h"
 

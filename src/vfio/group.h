@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* An IOMMU group: the devices that the IOMMU cannot tell apart, which go to one owner together. */
-#ifndef PLUGMAP_VFIO_GROUP_H
-#define PLUGMAP_VFIO_GROUP_H
+#ifndef PLUGMAP_SRC_VFIO_GROUP_H
+#define PLUGMAP_SRC_VFIO_GROUP_H
 
 #include <plugmap/kernel.h>
 

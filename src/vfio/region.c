@@ -7,8 +7,8 @@
 #include <sys/mman.h>
 
 #include "base/error_text.h"
-#include "iommu/kernel_calls.h"
 #include "kernel-uapi/vfio.h"
+#include "kernel/kernel_calls.h"
 #include "vfio/device_node.h"
 
 static bool map_registers(PmVfioRegion *region, GError **error)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A region of a VFIO device: its registers or its configuration space. */
-#ifndef PLUGMAP_VFIO_REGION_H
-#define PLUGMAP_VFIO_REGION_H
+#ifndef PLUGMAP_SRC_VFIO_REGION_H
+#define PLUGMAP_SRC_VFIO_REGION_H
 
 #include <plugmap/kernel.h>
 

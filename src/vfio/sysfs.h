@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What sysfs knows of PCI devices and IOMMU groups. @root is where sysfs is mounted. */
-#ifndef PLUGMAP_VFIO_SYSFS_H
-#define PLUGMAP_VFIO_SYSFS_H
+#ifndef PLUGMAP_SRC_VFIO_SYSFS_H
+#define PLUGMAP_SRC_VFIO_SYSFS_H
 
 #include <stdbool.h>
 

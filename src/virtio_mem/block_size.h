@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Which block size a device has if nobody says so. */
-#ifndef PLUGMAP_VIRTIO_MEM_BLOCK_SIZE_H
-#define PLUGMAP_VIRTIO_MEM_BLOCK_SIZE_H
+#ifndef PLUGMAP_SRC_VIRTIO_MEM_BLOCK_SIZE_H
+#define PLUGMAP_SRC_VIRTIO_MEM_BLOCK_SIZE_H
 
 #include <stdint.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What the files of this room share: the state of a device and the steps between them. */
-#ifndef PLUGMAP_VIRTIO_MEM_DEVICE_H
-#define PLUGMAP_VIRTIO_MEM_DEVICE_H
+#ifndef PLUGMAP_SRC_VIRTIO_MEM_DEVICE_H
+#define PLUGMAP_SRC_VIRTIO_MEM_DEVICE_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Why the device said no: kept for the host, because the guest's answer cannot say it. */
-#ifndef PLUGMAP_VIRTIO_MEM_REFUSAL_H
-#define PLUGMAP_VIRTIO_MEM_REFUSAL_H
+#ifndef PLUGMAP_SRC_VIRTIO_MEM_REFUSAL_H
+#define PLUGMAP_SRC_VIRTIO_MEM_REFUSAL_H
 
 #include "virtio_mem/device.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What the benchmarks share: time, requests, and whether a target is met. */
-#ifndef PLUGMAP_TESTS_BENCH_UTIL_H
-#define PLUGMAP_TESTS_BENCH_UTIL_H
+#ifndef PLUGMAP_TESTS_BENCH_BENCH_UTIL_H
+#define PLUGMAP_TESTS_BENCH_BENCH_UTIL_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <plugmap/fake.h>
 #include <plugmap/plugmap.h>
 
 #include "bench_util.h"

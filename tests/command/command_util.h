@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Runs the plugmap command and keeps what it said. */
-#ifndef PLUGMAP_TESTS_COMMAND_UTIL_H
-#define PLUGMAP_TESTS_COMMAND_UTIL_H
+#ifndef PLUGMAP_TESTS_COMMAND_COMMAND_UTIL_H
+#define PLUGMAP_TESTS_COMMAND_COMMAND_UTIL_H
 
 #include <glib.h>
 #include <json-glib/json-glib.h>

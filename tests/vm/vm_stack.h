@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The whole stack on the VM's kernel and a device of it: virtio-mem, a mapper, and the back end
  * that PLUGMAP_BACKEND names (type1 if it is not set). */
-#ifndef PLUGMAP_TESTS_VM_STACK_H
-#define PLUGMAP_TESTS_VM_STACK_H
+#ifndef PLUGMAP_TESTS_VM_VM_STACK_H
+#define PLUGMAP_TESTS_VM_VM_STACK_H
 
 #include <setjmp.h>
 #include <stdarg.h>

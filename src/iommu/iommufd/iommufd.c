@@ -1,0 +1,349 @@
+/* SPDX-License-Identifier: MIT */
+/* PmIommu's back end iommufd: an I/O address space (IOAS) of /dev/iommu, and devices bound to it.
+ */
+#include "iommu/iommufd/iommufd.h"
+
+#include <errno.h>
+#include <inttypes.h>
+
+#include "base/error_text.h"
+#include "iommu/iommu_error.h"
+#include "kernel-uapi/iommufd.h"
+#include "kernel/kernel_calls.h"
+#include "vfio/device_node.h"
+#include "vfio/sysfs.h"
+
+/* Enough for every IOMMU known: one call does. */
+#define FIRST_RANGES 32
+/* A range a page apart would still fit; more is not a kernel's answer. */
+#define MAX_RANGES   (1U << 16)
+/* The ranges can grow in number between two calls, but not for ever. */
+#define MAX_TRIES    4
+
+int pm_iommufd_ioctl(const PmIommufd *iommufd, unsigned long request, void *argument)
+{
+    PmKernel *kernel = iommufd->parent.kernel;
+
+    return pm_kernel_ioctl(kernel, iommufd->iommufd, request, argument);
+}
+
+static bool iommufd_query_available(PmIommu *iommu, uint64_t *n_mappings, GError **error)
+{
+    (void)iommu;
+    (void)error;
+    *n_mappings = UINT64_MAX;
+    return true;
+}
+
+/* --- what can be mapped where --- */
+
+static bool check_ranges(const PmIovaRange *ranges, uint32_t n_ranges)
+{
+    for (uint32_t i = 0; i < n_ranges; i++) {
+        if (ranges[i].start > ranges[i].last || (i > 0 && ranges[i].start <= ranges[i - 1].last))
+            return false;
+    }
+    return n_ranges > 0;
+}
+
+/* @n_ranges: in, room at @ranges; out, how many there are. Returns 0 or -errno: EMSGSIZE if they
+ * are more. */
+static int ask_ranges(const PmIommufd *iommufd, PmIovaRange *ranges, uint32_t *n_ranges,
+                      uint64_t *alignment)
+{
+    struct iommu_ioas_iova_ranges ask = {
+        .size = sizeof ask,
+        .ioas_id = iommufd->ioas,
+        .num_iovas = *n_ranges,
+        .allowed_iovas = (uintptr_t)ranges,
+    };
+    int result = pm_iommufd_ioctl(iommufd, IOMMU_IOAS_IOVA_RANGES, &ask);
+
+    *n_ranges = ask.num_iovas;
+    *alignment = ask.out_iova_alignment;
+    return result;
+}
+
+/* struct iommu_iova_range and PmIovaRange are the same two numbers. */
+G_STATIC_ASSERT(sizeof(PmIovaRange) == sizeof(struct iommu_iova_range));
+
+static bool read_geometry(PmIommufd *iommufd, GError **error)
+{
+    uint32_t n_ranges = FIRST_RANGES;
+    uint64_t alignment = 0;
+    int result = -EMSGSIZE;
+
+    for (unsigned i = 0; i < MAX_TRIES && result == -EMSGSIZE && n_ranges <= MAX_RANGES; i++) {
+        uint32_t room = n_ranges;
+        g_autofree PmIovaRange *ranges = g_try_new0(PmIovaRange, room);
+        g_autofree char *told = NULL;
+
+        if (ranges == NULL)
+            return pm_fail(error, PM_ERROR_MEMORY,
+                           "there is no memory for %" PRIu32 " I/O address ranges", n_ranges);
+        result = ask_ranges(iommufd, ranges, &n_ranges, &alignment);
+        if (result < 0)
+            continue;
+        told = pm_counted(n_ranges, "range");
+        if (n_ranges > room || !check_ranges(ranges, n_ranges) || alignment == 0 ||
+            (alignment & (alignment - 1)) != 0)
+            return pm_fail(error, PM_ERROR_BAD_INPUT,
+                           "the kernel's description of the I/O address space cannot be: %s, "
+                           "alignment 0x%" PRIx64,
+                           told, alignment);
+        pm_iommu_set_geometry(&iommufd->parent, alignment, g_steal_pointer(&ranges), n_ranges);
+        return true;
+    }
+    return pm_vfio_fail_ioctl(error, -result, "try again, and " PM_SEE_KERNEL_LOG,
+                              "asking " PM_IOMMUFD_PATH
+                              " for the valid addresses of I/O address space %" PRIu32,
+                              iommufd->ioas);
+}
+
+/* The kernel compares these with what a device has when it is attached. */
+static int iommufd_keep(PmIommu *iommu, const GArray *ranges)
+{
+    const PmIommufd *iommufd = (const PmIommufd *)iommu;
+    struct iommu_ioas_allow_iovas allow = {
+        .size = sizeof allow,
+        .ioas_id = iommufd->ioas,
+        .num_iovas = ranges->len,
+        .allowed_iovas = (uintptr_t)ranges->data,
+    };
+
+    return pm_iommufd_ioctl(iommufd, IOMMU_IOAS_ALLOW_IOVAS, &allow);
+}
+
+/* --- devices --- */
+
+/* Into an address space that is new, where nothing stands in its way. */
+static bool fail_attach_first(const char *device, int error_number, GError **error)
+{
+    switch (error_number) {
+    case ENOMEM:
+        return pm_fail(error, PM_ERROR_MEMORY,
+                       "%s cannot be attached (ENOMEM): " PM_IOMMU_CAUSE_NO_MEMORY, device);
+    case EINVAL:
+        return pm_fail(error, PM_ERROR_UNSUPPORTED,
+                       "%s cannot be attached (EINVAL): the smallest page of its IOMMU is larger "
+                       "than this kernel's, or the IOMMU's driver refuses it. Use the back end "
+                       "type1, and " PM_SEE_KERNEL_LOG,
+                       device);
+    default:
+        return pm_vfio_fail_ioctl(error, error_number, PM_SEE_KERNEL_LOG,
+                                  "attaching %s to its I/O address space", device);
+    }
+}
+
+static bool fail_attach_beside_others(const char *device, int error_number, GError **error)
+{
+    switch (error_number) {
+    case EADDRINUSE:
+        return pm_fail(error, PM_ERROR_IOVA_RANGE,
+                       "%s cannot be attached (EADDRINUSE): something is mapped, or kept for a "
+                       "region, where this device has no I/O addresses, or where some are "
+                       "reserved for it. Attach it before anything is mapped there, map "
+                       "elsewhere, or give it an address space of its own",
+                       device);
+    case ENOMEM:
+        return pm_fail(
+            error, PM_ERROR_LOCKED_MEMORY,
+            "%s cannot be attached (ENOMEM): the kernel has no memory for it, or what is "
+            "mapped exceeds the locked-memory limit: raise it (ulimit -l)",
+            device);
+    case EOPNOTSUPP:
+        return pm_fail(error, PM_ERROR_UNSUPPORTED,
+                       "%s cannot be attached (EOPNOTSUPP): its IOMMU cannot track dirty pages, "
+                       "which is going on here. Stop that first",
+                       device);
+    case EINVAL:
+        return pm_fail(
+            error, PM_ERROR_UNSUPPORTED,
+            "%s cannot be attached (EINVAL): its IOMMU cannot use the page tables of the "
+            "other devices. Give it an address space of its own",
+            device);
+    default:
+        return pm_vfio_fail_ioctl(error, error_number, PM_SEE_KERNEL_LOG,
+                                  "attaching %s to the I/O address space", device);
+    }
+}
+
+static bool fail_attach(const PmIommufd *iommufd, const char *device, int error_number,
+                        GError **error)
+{
+    if (iommufd->devices.devices->len == 1)
+        return fail_attach_first(device, error_number, error);
+    return fail_attach_beside_others(device, error_number, error);
+}
+
+static bool attach(PmIommufd *iommufd, const char *device, const char *path, GError **error)
+{
+    PmVfioDevice *bound = pm_vfio_device_set_bind(&iommufd->devices, device, path, error);
+    guint n_page_tables = iommufd->page_tables->len;
+    int result;
+
+    if (bound == NULL)
+        return false;
+    result = pm_iommufd_attach_tracking(iommufd, bound);
+    if (result == 0 && read_geometry(iommufd, error))
+        return true;
+    if (result < 0)
+        (void)fail_attach(iommufd, device, -result, error);
+    pm_vfio_device_set_unbind(&iommufd->devices, bound);
+    pm_iommufd_drop_page_tables(iommufd, n_page_tables);
+    return false;
+}
+
+static bool iommufd_attach(PmIommu *iommu, const char *device, GError **error)
+{
+    if (attach((PmIommufd *)iommu, device, NULL, error))
+        return true;
+    pm_iommu_add_contents(iommu, error);
+    return false;
+}
+
+/* A device that cannot be detached stays. The ranges may be more than before: those that were right
+ * stay right. */
+static bool iommufd_detach(PmIommu *iommu, const char *device, GError **error)
+{
+    PmIommufd *iommufd = (PmIommufd *)iommu;
+    PmVfioDevice *found = pm_vfio_device_set_find(&iommufd->devices, device);
+    int result;
+
+    if (found == NULL)
+        return pm_vfio_fail_not_attached(error, device);
+    if (iommufd->devices.devices->len == 1)
+        return pm_vfio_fail_last_device(error, device);
+    result = pm_vfio_device_detach(&iommufd->devices, found);
+    if (result < 0)
+        return pm_vfio_fail_ioctl(error, -result, "it stays attached: " PM_SEE_KERNEL_LOG,
+                                  "detaching %s from the I/O address space", device);
+    pm_vfio_device_set_unbind(&iommufd->devices, found);
+    /* While pages are tracked, its page table still knows what it wrote. */
+    if (!iommu->tracks_dirty)
+        pm_iommufd_drop_page_tables(iommufd, 0);
+    (void)read_geometry(iommufd, NULL);
+    return true;
+}
+
+static int iommufd_open_device(PmIommu *iommu, const char *device, GError **error)
+{
+    const PmVfioDevice *found = pm_vfio_device_set_find(&((PmIommufd *)iommu)->devices, device);
+
+    if (found != NULL)
+        return found->fd;
+    (void)pm_vfio_fail_not_attached(error, device);
+    return -1;
+}
+
+static bool iommufd_has_device(PmIommu *iommu, const char *device)
+{
+    return pm_vfio_device_set_find(&((PmIommufd *)iommu)->devices, device) != NULL;
+}
+
+/* --- life cycle --- */
+
+/* The devices first: what they are attached to cannot be destroyed. Destroyed, not only closed: a
+ * device whose registers are still mapped somewhere keeps the iommufd open. */
+static bool iommufd_end(PmIommu *iommu)
+{
+    PmIommufd *iommufd = (PmIommufd *)iommu;
+    struct iommu_destroy destroy = {.size = sizeof destroy, .id = iommufd->ioas};
+
+    pm_vfio_device_set_detach_all(&iommufd->devices);
+    pm_iommufd_drop_page_tables(iommufd, 0);
+    return iommufd->ioas == 0 || pm_iommufd_ioctl(iommufd, IOMMU_DESTROY, &destroy) == 0;
+}
+
+static void iommufd_free(PmIommu *iommu)
+{
+    PmIommufd *iommufd = (PmIommufd *)iommu;
+
+    pm_vfio_device_set_clear(&iommufd->devices);
+    g_array_unref(iommufd->page_tables);
+    if (iommufd->iommufd >= 0)
+        (void)pm_kernel_close(iommu->kernel, iommufd->iommufd);
+}
+
+static const PmIommuOps iommufd_ops = {
+    .map = pm_iommufd_map,
+    .unmap = pm_iommufd_unmap,
+    .probe = pm_iommufd_probe,
+    .maps_by_file = pm_iommufd_maps_by_file,
+    .query_available = iommufd_query_available,
+    .attach = iommufd_attach,
+    .detach = iommufd_detach,
+    .open_device = iommufd_open_device,
+    .has_device = iommufd_has_device,
+    .keep = iommufd_keep,
+    .set_dirty_tracking = pm_iommufd_set_dirty_tracking,
+    .read_dirty = pm_iommufd_read_dirty,
+    .end = iommufd_end,
+    .free = iommufd_free,
+    .map_causes = pm_iommufd_map_causes,
+    .unmap_causes = pm_iommufd_unmap_causes,
+    .stops_halfway = pm_iommufd_unmap_stops_halfway,
+    .nothing_found = -ENOENT,
+    .counts_pinned = true,
+};
+
+static bool open_ioas(PmIommufd *iommufd, GError **error)
+{
+    struct iommu_ioas_alloc alloc = {.size = sizeof alloc};
+    int result;
+
+    iommufd->iommufd =
+        pm_vfio_open_node(iommufd->parent.kernel, PM_IOMMUFD_PATH,
+                          "this kernel is without CONFIG_IOMMUFD, or older than Linux 6.2, or the "
+                          "module is not loaded. Load it, as root:\n"
+                          "  modprobe iommufd\n"
+                          "or use the back end type1",
+                          error);
+    if (iommufd->iommufd < 0)
+        return false;
+    iommufd->devices.iommufd = iommufd->iommufd;
+    result = pm_iommufd_ioctl(iommufd, IOMMU_IOAS_ALLOC, &alloc);
+    if (result < 0)
+        return pm_vfio_fail_ioctl(error, -result,
+                                  "check that the file is iommufd's (ls -l " PM_IOMMUFD_PATH
+                                  "), and " PM_SEE_KERNEL_LOG,
+                                  "making an I/O address space in " PM_IOMMUFD_PATH);
+    iommufd->ioas = alloc.out_ioas_id;
+    iommufd->maps_files = pm_iommufd_can_map_files(iommufd);
+    return true;
+}
+
+/* The device first: a wrong address should not be hidden behind a module that is not loaded. */
+static bool open_all(PmIommufd *iommufd, const PmIommufdConfig *config, GError **error)
+{
+    g_autofree char *path = NULL;
+    unsigned group;
+
+    if (config->device == NULL)
+        return pm_fail(error, PM_ERROR_INVALID_ARGUMENT, "PmIommufdConfig.device is not set");
+    if (!pm_sysfs_check_pci_address(config->device, error))
+        return false;
+    if (config->device_file == NULL &&
+        !pm_sysfs_find_device_file(iommufd->devices.sysfs_root, config->device, &path, &group,
+                                   error))
+        return false;
+    return open_ioas(iommufd, error) && attach(iommufd, config->device, config->device_file, error);
+}
+
+PmIommu *pm_iommu_iommufd_new(const PmIommufdConfig *config, GError **error)
+{
+    g_autoptr(PmKernel) kernel =
+        config->kernel != NULL ? pm_kernel_ref(config->kernel) : pm_kernel_host_new();
+    PmIommufd *iommufd = g_new0(PmIommufd, 1);
+
+    pm_iommu_init(&iommufd->parent, &iommufd_ops, kernel);
+    iommufd->parent.mapping_limit = UINT64_MAX;
+    iommufd->iommufd = -1;
+    iommufd->page_tables = g_array_new(FALSE, FALSE, sizeof(uint32_t));
+    pm_vfio_device_set_init(&iommufd->devices, kernel,
+                            config->sysfs_root != NULL ? config->sysfs_root : "/sys");
+    if (open_all(iommufd, config, error))
+        return &iommufd->parent;
+    pm_iommu_unref(&iommufd->parent);
+    return NULL;
+}

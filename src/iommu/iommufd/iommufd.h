@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+/* PmIommu's back end iommufd from inside. */
+#ifndef PLUGMAP_SRC_IOMMU_IOMMUFD_IOMMUFD_H
+#define PLUGMAP_SRC_IOMMU_IOMMUFD_IOMMUFD_H
+
+#include "iommu/iommu.h"
+#include "iommu/iommufd/device_set.h"
+
+#define PM_IOMMUFD_PATH "/dev/iommu"
+
+typedef struct {
+    PmIommu parent;
+    int iommufd;   /* -1 until it is open */
+    uint32_t ioas; /* 0 until there is one */
+    PmVfioDeviceSet devices;
+    GArray *page_tables; /* of uint32_t: the HWPTs with dirty tracking */
+    bool maps_files;     /* the kernel has IOMMU_IOAS_MAP_FILE */
+} PmIommufd;
+
+/* Argument structs begin with their size, which the caller has set. Returns 0 or -errno. */
+int pm_iommufd_ioctl(const PmIommufd *iommufd, unsigned long request, void *argument);
+
+/* Whether the kernel has IOMMU_IOAS_MAP_FILE. */
+bool pm_iommufd_can_map_files(const PmIommufd *iommufd);
+
+/* PmIommuOps of these names. */
+int pm_iommufd_map(PmIommu *iommu, const PmIommuRequest *request, uint64_t *n_mapped);
+int pm_iommufd_unmap(PmIommu *iommu, uint64_t iova, uint64_t size, uint64_t *n_bytes);
+PmIommuPresence pm_iommufd_probe(PmIommu *iommu, uint64_t iova, uint64_t size);
+bool pm_iommufd_maps_by_file(const PmIommu *iommu, const PmIommuRequest *request);
+extern const PmIommuCause pm_iommufd_map_causes[];
+extern const PmIommuCause pm_iommufd_unmap_causes[];
+extern const int pm_iommufd_unmap_stops_halfway[];
+
+/* Attaches a device that is bound: to a page table with dirty tracking if its IOMMU has that, else
+ * to the IOAS. Returns 0 or -errno. */
+int pm_iommufd_attach_tracking(PmIommufd *iommufd, PmVfioDevice *device);
+
+/* Destroys the page tables, from the @first on, that no device is attached to. */
+void pm_iommufd_drop_page_tables(PmIommufd *iommufd, guint first);
+
+/* PmIommuOps of these names. */
+bool pm_iommufd_set_dirty_tracking(PmIommu *iommu, bool enabled, GError **error);
+int pm_iommufd_read_dirty(PmIommu *iommu, uint64_t iova, uint64_t size, uint64_t page_size,
+                          uint64_t *bitmap);
+
+#endif

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: MIT */
+/* iommufd's calls that map and unmap, and what their errors mean. */
+#include "iommu/iommufd/iommufd.h"
+
+#include <errno.h>
+
+#include "base/error_text.h"
+#include "iommu/iommu_error.h"
+#include "kernel-uapi/iommufd.h"
+#include "kernel/kernel_calls.h"
+
+const PmIommuCause pm_iommufd_map_causes[] = {
+    {EEXIST, PM_ERROR_OVERLAP,
+     "the address space has an area there that was not made through this object: find who else has "
+     "the iommufd's descriptor"},
+    {EFAULT, PM_ERROR_BAD_ADDRESS, PM_IOMMU_CAUSE_BAD_ADDRESS},
+    {EINVAL, PM_ERROR_KERNEL,
+     "the kernel finds the request invalid, though it was right for the address space as it was: "
+     "the valid I/O addresses are fewer now (another device has been attached, for which some are "
+     "reserved for interrupts or by the firmware)"},
+    {ENOSPC, PM_ERROR_LIMIT, "the kernel's page table has no room"},
+    {EPERM, PM_ERROR_PERMISSION, "the memory may not be mapped for writing"},
+    {EBADF, PM_ERROR_INVALID_ARGUMENT, "the file behind the memory is not open"},
+    {ENOENT, PM_ERROR_NOT_FOUND, "the I/O address space is gone: open it again"},
+    {ENODEV, PM_ERROR_NOT_FOUND, PM_IOMMU_CAUSE_GONE},
+    {ECHILD, PM_ERROR_PERMISSION, PM_KERNEL_CAUSE_INHERITED},
+    {EINTR, PM_ERROR_KERNEL, PM_IOMMU_CAUSE_SIGNAL},
+    {0, PM_ERROR_KERNEL, PM_SEE_KERNEL_LOG},
+};
+
+const PmIommuCause pm_iommufd_unmap_causes[] = {
+    {ENOENT, PM_ERROR_UNMAP_MISMATCH,
+     "the kernel has no area there, or one that is only partly in the range, and may have removed "
+     "those before it: what is mapped there is not known, purge it"},
+    {EFAULT, PM_ERROR_KERNEL, PM_IOMMU_CAUSE_BAD_REQUEST},
+    {ENOMEM, PM_ERROR_MEMORY, PM_IOMMU_CAUSE_NO_MEMORY},
+    {EBUSY, PM_ERROR_BUSY,
+     "somebody else who has the iommufd's descriptor is mapping or unmapping there: try again"},
+    {EDEADLOCK, PM_ERROR_BUSY, "a device's driver goes on using the memory: stop it and try again"},
+    {ENODEV, PM_ERROR_NOT_FOUND, PM_IOMMU_CAUSE_GONE},
+    {ECHILD, PM_ERROR_PERMISSION, PM_KERNEL_CAUSE_INHERITED},
+    {EINTR, PM_ERROR_KERNEL, PM_IOMMU_CAUSE_SIGNAL},
+    {0, PM_ERROR_KERNEL, PM_SEE_KERNEL_LOG},
+};
+
+/* It goes from mapping to mapping. */
+const int pm_iommufd_unmap_stops_halfway[] = {EBUSY, EDEADLOCK, 0};
+
+/* Kernels before 6.13 do not know the request at all; this one is refused by all others. */
+bool pm_iommufd_can_map_files(const PmIommufd *iommufd)
+{
+    struct iommu_ioas_map_file nowhere = {.size = sizeof nowhere, .fd = -1};
+
+    return pm_iommufd_ioctl(iommufd, IOMMU_IOAS_MAP_FILE, &nowhere) != -ENOTTY;
+}
+
+static uint32_t map_flags(const PmIommuRequest *request)
+{
+    uint32_t flags = IOMMU_IOAS_MAP_FIXED_IOVA;
+
+    if (request->access & PM_IOMMU_READ)
+        flags |= IOMMU_IOAS_MAP_READABLE;
+    if (request->access & PM_IOMMU_WRITE)
+        flags |= IOMMU_IOAS_MAP_WRITEABLE;
+    return flags;
+}
+
+static int map_by_address(const PmIommufd *iommufd, const PmIommuRequest *request, uint64_t block)
+{
+    struct iommu_ioas_map map = {
+        .size = sizeof map,
+        .flags = map_flags(request),
+        .ioas_id = iommufd->ioas,
+        .user_va = request->host + block * request->block_size,
+        .length = request->block_size,
+        .iova = request->iova + block * request->block_size,
+    };
+
+    return pm_iommufd_ioctl(iommufd, IOMMU_IOAS_MAP, &map);
+}
+
+static int map_by_file(const PmIommufd *iommufd, const PmIommuRequest *request, uint64_t block)
+{
+    struct iommu_ioas_map_file map = {
+        .size = sizeof map,
+        .flags = map_flags(request),
+        .ioas_id = iommufd->ioas,
+        .fd = request->fd,
+        .start = request->file_offset + block * request->block_size,
+        .length = request->block_size,
+        .iova = request->iova + block * request->block_size,
+    };
+
+    return pm_iommufd_ioctl(iommufd, IOMMU_IOAS_MAP_FILE, &map);
+}
+
+bool pm_iommufd_maps_by_file(const PmIommu *iommu, const PmIommuRequest *request)
+{
+    return request->fd >= 0 && ((const PmIommufd *)iommu)->maps_files;
+}
+
+/* What the kernel may say of a file that it could map by address: one that is no memfd and not of
+ * hugetlbfs (EINVAL, EBADF), sealed (EPERM), or whose hugetlb pages it miscounts (ENOMEM). */
+static bool may_be_the_files(int result)
+{
+    return result == -EINVAL || result == -EBADF || result == -EPERM || result == -EOPNOTSUPP ||
+           result == -ENOMEM;
+}
+
+/* Block by block, so that one that cannot be mapped by its file is no hindrance to the others. */
+int pm_iommufd_map(PmIommu *iommu, const PmIommuRequest *request, uint64_t *n_mapped)
+{
+    const PmIommufd *iommufd = (const PmIommufd *)iommu;
+    bool by_file = pm_iommufd_maps_by_file(iommu, request);
+    int result = 0;
+
+    for (*n_mapped = 0; *n_mapped < request->n_blocks && result == 0; *n_mapped += result == 0) {
+        if (by_file)
+            result = map_by_file(iommufd, request, *n_mapped);
+        if (!by_file || may_be_the_files(result))
+            result = map_by_address(iommufd, request, *n_mapped);
+    }
+    return result;
+}
+
+/* On ENOENT the kernel may have removed what lies before the place that stopped it, and does not
+ * say how much. */
+int pm_iommufd_unmap(PmIommu *iommu, uint64_t iova, uint64_t size, uint64_t *n_bytes)
+{
+    const PmIommufd *iommufd = (const PmIommufd *)iommu;
+    struct iommu_ioas_unmap unmap = {
+        .size = sizeof unmap, .ioas_id = iommufd->ioas, .iova = iova, .length = size};
+    int result = pm_iommufd_ioctl(iommufd, IOMMU_IOAS_UNMAP, &unmap);
+
+    *n_bytes = unmap.length;
+    return MIN(result, 0);
+}
+
+/* The kernel looks for other areas in the range (EEXIST) before it looks at the host address, which
+ * has to be aligned as the area (EINVAL). If it takes it all the same, it is taken back. */
+PmIommuPresence pm_iommufd_probe(PmIommu *iommu, uint64_t iova, uint64_t size)
+{
+    const PmIommufd *iommufd = (const PmIommufd *)iommu;
+    struct iommu_ioas_map map = {
+        .size = sizeof map,
+        .flags = IOMMU_IOAS_MAP_FIXED_IOVA | IOMMU_IOAS_MAP_READABLE,
+        .ioas_id = iommufd->ioas,
+        .user_va = 1,
+        .length = size,
+        .iova = iova,
+    };
+    uint64_t n_bytes;
+
+    /* Close to 2^64 bytes the length is what is invalid. */
+    if (size > INT64_MAX)
+        return PM_IOMMU_UNSURE;
+    switch (pm_iommufd_ioctl(iommufd, IOMMU_IOAS_MAP, &map)) {
+    case -EEXIST:
+        return PM_IOMMU_PRESENT;
+    case -EINVAL:
+        return PM_IOMMU_ABSENT;
+    case 0:
+        (void)pm_iommufd_unmap(iommu, iova, size, &n_bytes);
+        return PM_IOMMU_UNSURE;
+    default:
+        return PM_IOMMU_UNSURE;
+    }
+}

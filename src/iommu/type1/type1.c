@@ -1,0 +1,358 @@
+/* SPDX-License-Identifier: MIT */
+/* PmIommu's back end type1: a VFIO container with groups in it. */
+#include <errno.h>
+#include <inttypes.h>
+
+#include <plugmap/size.h>
+
+#include "base/error_text.h"
+#include "iommu/iommu.h"
+#include "iommu/iommu_error.h"
+#include "iommu/type1/group_set.h"
+#include "iommu/type1/type1_info.h"
+#include "kernel-uapi/vfio.h"
+#include "kernel/kernel_calls.h"
+#include "vfio/device_node.h"
+#include "vfio/sysfs.h"
+
+#define CONTAINER_PATH "/dev/vfio/vfio"
+
+#define CHECK_CONTAINER                                                                            \
+    "check that the file is VFIO's (ls -l " CONTAINER_PATH "), and " PM_SEE_KERNEL_LOG
+
+typedef struct {
+    PmIommu parent;
+    int container; /* -1 until it is open */
+    PmVfioGroupSet groups;
+} PmType1;
+
+static int type1_map(PmIommu *iommu, const PmIommuRequest *request, uint64_t *n_mapped)
+{
+    const PmType1 *type1 = (const PmType1 *)iommu;
+    PmKernel *kernel = iommu->kernel;
+    struct vfio_iommu_type1_dma_map map = {
+        .argsz = sizeof map,
+        .vaddr = request->host,
+        .iova = request->iova,
+        .size = request->block_size,
+    };
+    uint64_t i;
+
+    if (request->access & PM_IOMMU_READ)
+        map.flags |= VFIO_DMA_MAP_FLAG_READ;
+    if (request->access & PM_IOMMU_WRITE)
+        map.flags |= VFIO_DMA_MAP_FLAG_WRITE;
+    for (i = 0; i < request->n_blocks; i++) {
+        int result = pm_kernel_ioctl(kernel, type1->container, VFIO_IOMMU_MAP_DMA, &map);
+
+        if (result < 0) {
+            *n_mapped = i;
+            return result;
+        }
+        map.vaddr += request->block_size;
+        map.iova += request->block_size;
+    }
+    *n_mapped = request->n_blocks;
+    return 0;
+}
+
+static int type1_unmap(PmIommu *iommu, uint64_t iova, uint64_t size, uint64_t *n_bytes)
+{
+    const PmType1 *type1 = (const PmType1 *)iommu;
+    struct vfio_iommu_type1_dma_unmap unmap = {.argsz = sizeof unmap, .iova = iova, .size = size};
+    int result = pm_kernel_ioctl(iommu->kernel, type1->container, VFIO_IOMMU_UNMAP_DMA, &unmap);
+
+    *n_bytes = unmap.size;
+    return MIN(result, 0);
+}
+
+/* A host address that no process has: the kernel looks for other mappings in the range (EEXIST),
+ * and for room (ENOSPC), before it looks there (EFAULT). A container without an IOMMU of its own
+ * (mediated devices) looks nowhere: what it takes is taken back. */
+static PmIommuPresence type1_probe(PmIommu *iommu, uint64_t iova, uint64_t size)
+{
+    const PmType1 *type1 = (const PmType1 *)iommu;
+    struct vfio_iommu_type1_dma_map map = {
+        .argsz = sizeof map,
+        .flags = VFIO_DMA_MAP_FLAG_READ,
+        .vaddr = -size,
+        .iova = iova,
+        .size = size,
+    };
+    uint64_t n_bytes;
+
+    switch (pm_kernel_ioctl(iommu->kernel, type1->container, VFIO_IOMMU_MAP_DMA, &map)) {
+    case -EEXIST:
+        return PM_IOMMU_PRESENT;
+    case -EFAULT:
+    case -ENOSPC:
+        return PM_IOMMU_ABSENT;
+    case 0:
+        (void)type1_unmap(iommu, iova, size, &n_bytes);
+        return PM_IOMMU_UNSURE;
+    default:
+        return PM_IOMMU_UNSURE;
+    }
+}
+
+static bool type1_query_available(PmIommu *iommu, uint64_t *n_mappings, GError **error)
+{
+    const PmType1 *type1 = (const PmType1 *)iommu;
+    g_auto(PmType1Info) info = {0};
+
+    if (!pm_type1_info_query(iommu->kernel, type1->container, &info, error))
+        return false;
+    *n_mappings = info.n_available;
+    return true;
+}
+
+static int container_ioctl(const PmType1 *type1, unsigned long request, unsigned long argument)
+{
+    PmKernel *kernel = type1->parent.kernel;
+
+    return pm_kernel_ioctl(kernel, type1->container, request, (void *)(uintptr_t)argument);
+}
+
+static bool open_container(PmType1 *type1, GError **error)
+{
+    int result;
+
+    type1->container = pm_vfio_open_node(type1->parent.kernel, CONTAINER_PATH,
+                                         "VFIO is not loaded. Load it, as root:\n"
+                                         "  modprobe -a vfio-pci vfio_iommu_type1",
+                                         error);
+    if (type1->container < 0)
+        return false;
+    result = container_ioctl(type1, VFIO_GET_API_VERSION, 0);
+    if (result < 0)
+        return pm_vfio_fail_ioctl(error, -result, CHECK_CONTAINER,
+                                  "asking " CONTAINER_PATH " for the version of the interface");
+    if (result != VFIO_API_VERSION)
+        return pm_fail(error, PM_ERROR_UNSUPPORTED,
+                       CONTAINER_PATH " speaks version %d of the VFIO interface, not %d", result,
+                       VFIO_API_VERSION);
+    result = container_ioctl(type1, VFIO_CHECK_EXTENSION, VFIO_TYPE1v2_IOMMU);
+    if (result < 0)
+        return pm_vfio_fail_ioctl(error, -result, CHECK_CONTAINER,
+                                  "asking " CONTAINER_PATH " for type1v2");
+    if (result == 0)
+        return pm_fail(error, PM_ERROR_UNSUPPORTED,
+                       CONTAINER_PATH " offers no type1v2 IOMMU. Load it, as root:\n"
+                                      "  modprobe vfio_iommu_type1");
+    return true;
+}
+
+static bool fail_set_iommu(const PmType1Config *config, int error_number, GError **error)
+{
+    g_autofree char *name = pm_errno_text(error_number);
+    g_autofree char *whose = config->device != NULL
+                                 ? g_strdup(config->device)
+                                 : g_strdup_printf("IOMMU group %u", config->group);
+
+    if (error_number == EPERM)
+        return pm_fail(
+            error, PM_ERROR_UNSUPPORTED,
+            "the container of %s cannot have an IOMMU (%s): there is no interrupt remapping. "
+            "Enable it in the firmware (VT-d, x2APIC), or, if you trust the devices, do without, "
+            "as root:\n"
+            "  modprobe vfio_iommu_type1 allow_unsafe_interrupts=1",
+            whose, name);
+    if (error_number == ENODEV)
+        return pm_fail(error, PM_ERROR_UNSUPPORTED,
+                       "the container of %s cannot have an IOMMU (%s): its driver is gone. Load "
+                       "it, as root:\n"
+                       "  modprobe vfio_iommu_type1",
+                       whose, name);
+    if (error_number == EBUSY)
+        return pm_fail(error, PM_ERROR_BUSY,
+                       "the container of %s cannot have an IOMMU (%s): another part of the kernel "
+                       "has the group's devices. This may tell which:\n"
+                       "  dmesg | grep -i iommu",
+                       whose, name);
+    return pm_vfio_fail_ioctl(error, error_number, PM_SEE_KERNEL_LOG,
+                              "giving the container of %s an IOMMU of type1v2", whose);
+}
+
+/* An unmap that ends at 2^64 succeeds and does nothing in kernels before 6.18, so that the last
+ * page could be mapped, but never unmapped again. */
+static void leave_out_last_page(PmType1Info *info)
+{
+    uint64_t page_size = info->page_sizes & -info->page_sizes;
+    PmIovaRange *last = &info->ranges[info->n_ranges - 1];
+
+    if (last->last <= UINT64_MAX - page_size)
+        return;
+    if (last->start > UINT64_MAX - page_size)
+        info->n_ranges--;
+    else
+        last->last = UINT64_MAX - page_size;
+}
+
+static bool read_info(PmType1 *type1, PmType1Info *info, GError **error)
+{
+    if (!pm_type1_info_query(type1->parent.kernel, type1->container, info, error))
+        return false;
+    if (info->ranges == NULL) {
+        info->n_ranges = 1;
+        info->ranges = g_new(PmIovaRange, 1);
+        info->ranges[0] = (PmIovaRange){0, UINT64_MAX};
+    }
+    leave_out_last_page(info);
+    if (info->n_ranges == 0)
+        return pm_fail(error, PM_ERROR_BAD_INPUT, "the IOMMU has no valid I/O addresses");
+    return true;
+}
+
+static void use_info(PmType1 *type1, PmType1Info *info)
+{
+    pm_iommu_set_geometry(&type1->parent, info->page_sizes, g_steal_pointer(&info->ranges),
+                          info->n_ranges);
+}
+
+/* The kernel maps everything for the new group, too, or refuses. */
+static bool type1_attach(PmIommu *iommu, const char *device, GError **error)
+{
+    PmType1 *type1 = (PmType1 *)iommu;
+    g_auto(PmType1Info) info = {0};
+
+    if (!pm_vfio_group_set_attach(&type1->groups, device, error)) {
+        pm_iommu_add_contents(iommu, error);
+        return false;
+    }
+    if (!read_info(type1, &info, error)) {
+        (void)pm_vfio_group_set_detach(&type1->groups, device, NULL);
+        return false;
+    }
+    use_info(type1, &info);
+    return true;
+}
+
+/* The ranges may be more than before: those that were right stay right. */
+static bool type1_detach(PmIommu *iommu, const char *device, GError **error)
+{
+    PmType1 *type1 = (PmType1 *)iommu;
+    g_auto(PmType1Info) info = {0};
+
+    if (!pm_vfio_group_set_detach(&type1->groups, device, error))
+        return false;
+    if (read_info(type1, &info, NULL))
+        use_info(type1, &info);
+    return true;
+}
+
+static int type1_open_device(PmIommu *iommu, const char *device, GError **error)
+{
+    return pm_vfio_group_set_open_device(&((PmType1 *)iommu)->groups, device, error);
+}
+
+static bool type1_has_device(PmIommu *iommu, const char *device)
+{
+    return pm_vfio_group_set_has_device(&((PmType1 *)iommu)->groups, device);
+}
+
+static void type1_free(PmIommu *iommu)
+{
+    PmType1 *type1 = (PmType1 *)iommu;
+
+    pm_vfio_group_set_clear(&type1->groups);
+    if (type1->container >= 0)
+        (void)pm_kernel_close(iommu->kernel, type1->container);
+}
+
+static const PmIommuCause map_causes[] = {
+    {EEXIST, PM_ERROR_OVERLAP,
+     "the container has a mapping there that was not made through this object: find who else has "
+     "the container's descriptor"},
+    {ENOSPC, PM_ERROR_LIMIT,
+     "the container holds as many mappings as it may: use larger blocks, or "
+     "raise " PM_IOMMU_ENTRY_LIMIT " before the container is opened"},
+    {EFAULT, PM_ERROR_BAD_ADDRESS, PM_IOMMU_CAUSE_BAD_ADDRESS},
+    {EINVAL, PM_ERROR_KERNEL,
+     "the kernel finds the request invalid, though it was right for the container as it was "
+     "opened: "
+     "the valid I/O addresses are fewer now (another group has joined), or the group has left"},
+    {EPERM, PM_ERROR_PERMISSION,
+     "this process may not map here: map from the process that opened the container"},
+    {EBUSY, PM_ERROR_BUSY,
+     "the container is being handed over (host addresses are invalid): try again when that is "
+     "done"},
+    {ENODEV, PM_ERROR_NOT_FOUND, PM_IOMMU_CAUSE_GONE},
+    {ECHILD, PM_ERROR_PERMISSION, PM_KERNEL_CAUSE_INHERITED},
+    {EINTR, PM_ERROR_KERNEL, PM_IOMMU_CAUSE_SIGNAL},
+    {0, PM_ERROR_KERNEL, PM_SEE_KERNEL_LOG},
+};
+
+static const PmIommuCause unmap_causes[] = {
+    {EINVAL, PM_ERROR_KERNEL,
+     "the kernel has other mappings there than were made through this object: find who else has "
+     "the container's descriptor"},
+    {EFAULT, PM_ERROR_KERNEL, PM_IOMMU_CAUSE_BAD_REQUEST},
+    {ENOMEM, PM_ERROR_MEMORY, PM_IOMMU_CAUSE_NO_MEMORY},
+    {EPERM, PM_ERROR_PERMISSION,
+     "this process may not unmap here: unmap from the process that opened the container"},
+    {EBUSY, PM_ERROR_BUSY, "a device holds on to the memory: stop its driver and try again"},
+    {ENODEV, PM_ERROR_NOT_FOUND, PM_IOMMU_CAUSE_GONE},
+    {ECHILD, PM_ERROR_PERMISSION, PM_KERNEL_CAUSE_INHERITED},
+    {EINTR, PM_ERROR_KERNEL, PM_IOMMU_CAUSE_SIGNAL},
+    {0, PM_ERROR_KERNEL, PM_SEE_KERNEL_LOG},
+};
+
+static const PmIommuOps type1_ops = {
+    .map = type1_map,
+    .unmap = type1_unmap,
+    .probe = type1_probe,
+    .query_available = type1_query_available,
+    .attach = type1_attach,
+    .detach = type1_detach,
+    .open_device = type1_open_device,
+    .has_device = type1_has_device,
+    .free = type1_free,
+    .map_causes = map_causes,
+    .unmap_causes = unmap_causes,
+};
+
+static bool add_group(PmType1 *type1, const PmType1Config *config, GError **error)
+{
+    type1->groups.container = type1->container;
+    if (config->device != NULL)
+        return pm_vfio_group_set_attach(&type1->groups, config->device, error);
+    return pm_vfio_group_set_add(&type1->groups, config->group, error);
+}
+
+/* The device first: a wrong address should not be hidden behind a module that is not loaded. */
+static bool open_all(PmType1 *type1, const PmType1Config *config, GError **error)
+{
+    g_auto(PmType1Info) info = {0};
+    unsigned group;
+    int result;
+
+    if (config->device != NULL &&
+        !pm_sysfs_find_group(type1->groups.sysfs_root, config->device, &group, error))
+        return false;
+    if (!open_container(type1, error) || !add_group(type1, config, error))
+        return false;
+    result = container_ioctl(type1, VFIO_SET_IOMMU, VFIO_TYPE1v2_IOMMU);
+    if (result < 0)
+        return fail_set_iommu(config, -result, error);
+    if (!read_info(type1, &info, error))
+        return false;
+    type1->parent.mapping_limit = info.n_available;
+    use_info(type1, &info);
+    return true;
+}
+
+PmIommu *pm_iommu_type1_new(const PmType1Config *config, GError **error)
+{
+    g_autoptr(PmKernel) kernel =
+        config->kernel != NULL ? pm_kernel_ref(config->kernel) : pm_kernel_host_new();
+    PmType1 *type1 = g_new0(PmType1, 1);
+
+    pm_iommu_init(&type1->parent, &type1_ops, kernel);
+    type1->container = -1;
+    pm_vfio_group_set_init(&type1->groups, kernel,
+                           config->sysfs_root != NULL ? config->sysfs_root : "/sys");
+    if (open_all(type1, config, error))
+        return &type1->parent;
+    pm_iommu_unref(&type1->parent);
+    return NULL;
+}

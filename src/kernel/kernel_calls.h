@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The calls on a PmKernel, as the library makes them: none goes past these. Everywhere but in the
+ * process that made the PmKernel they fail with -ECHILD and call nothing: a child made by fork(2)
+ * has the files of its parent, whose mappings it must not change. Closing and unmapping work there,
+ * because they concern the child's own copies alone.
+ */
+#ifndef PLUGMAP_SRC_KERNEL_KERNEL_CALLS_H
+#define PLUGMAP_SRC_KERNEL_KERNEL_CALLS_H
+
+#include <plugmap/kernel.h>
+
+/* What ECHILD means, and what to do. */
+#define PM_KERNEL_CAUSE_INHERITED                                                                  \
+    "this process was forked from the one that opened it: open an address space of its own"
+
+/* Whether it was made in another process, which this one was forked from. */
+bool pm_kernel_is_inherited(const PmKernel *kernel);
+
+int pm_kernel_open(PmKernel *kernel, const char *path, int flags);
+int pm_kernel_close(PmKernel *kernel, int fd);
+int pm_kernel_ioctl(PmKernel *kernel, int fd, unsigned long request, void *argument);
+int pm_kernel_mmap(PmKernel *kernel, int fd, size_t size, int protection, int flags,
+                   uint64_t offset, void **address);
+int pm_kernel_munmap(PmKernel *kernel, void *address, size_t size);
+ssize_t pm_kernel_pread(PmKernel *kernel, int fd, void *buffer, size_t size, uint64_t offset);
+ssize_t pm_kernel_pwrite(PmKernel *kernel, int fd, const void *buffer, size_t size,
+                         uint64_t offset);
+int pm_kernel_lock_limit(PmKernel *kernel, PmLockedMemory *locked);
+int pm_kernel_locked_memory(PmKernel *kernel, PmLockedMemory *locked);
+
+#endif

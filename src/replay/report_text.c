@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: MIT */
+#include <inttypes.h>
+
+#include "base/error_text.h"
+#include "kernel-uapi/virtio_mem.h"
+#include "replay/report.h"
+
+#define BOLD  "\033[1m"
+#define RED   "\033[31m"
+#define GREEN "\033[32m"
+#define RESET "\033[0m"
+
+#define MAX_LISTED 10
+
+static char *duration(uint64_t ns)
+{
+    if (ns < 10000)
+        return g_strdup_printf("%" PRIu64 " ns", ns);
+    if (ns < 10000000)
+        return g_strdup_printf("%" PRIu64 " µs", ns / 1000);
+    if (ns < UINT64_C(10000000000))
+        return g_strdup_printf("%" PRIu64 " ms", ns / 1000000);
+    return g_strdup_printf("%" PRIu64 " s", ns / 1000000000);
+}
+
+/* Ends the line: no reader wants to count columns. */
+static void add_line(GString *text, const char *label, const char *format, ...) G_GNUC_PRINTF(3, 4);
+
+static void add_line(GString *text, const char *label, const char *format, ...)
+{
+    va_list arguments;
+
+    g_string_append_printf(text, "%-9s ", label);
+    va_start(arguments, format);
+    g_string_append_vprintf(text, format, arguments);
+    va_end(arguments);
+    g_string_append_c(text, '\n');
+}
+
+static void add_latency(GString *text, const char *label, const GArray *ns)
+{
+    g_autofree char *p50 = duration(pm_percentile(ns, 50));
+    g_autofree char *p99 = duration(pm_percentile(ns, 99));
+    g_autofree char *max = duration(pm_percentile(ns, 100));
+
+    if (ns->len > 0)
+        add_line(text, "time", "%s: half within %s, 99%% within %s, longest %s", label, p50, p99,
+                 max);
+}
+
+static const char *backend_text(const char *backend)
+{
+    if (g_str_equal(backend, "fake"))
+        return "the fake kernel";
+    return g_str_equal(backend, "fake-iommufd") ? "the fake kernel's iommufd" : backend;
+}
+
+static void add_subject(GString *text, const PmTrace *trace, const PmReportStyle *style)
+{
+    g_autofree char *name = g_path_get_basename(trace->file);
+    g_autofree char *size = pm_size_format(trace->region_size);
+    g_autofree char *block = pm_size_format(trace->block_size);
+
+    add_line(text, "trace", "%s: %s at 0x%" PRIx64 " in blocks of %s, on %s", name, size,
+             trace->region_address, block, backend_text(style->backend));
+}
+
+static void add_requests(GString *text, const PmReplayResult *result)
+{
+    const uint64_t *requests = result->n_requests;
+    const uint64_t *responses = result->n_responses;
+    const char *recorded =
+        result->n_unjudged == 0 ? "all as recorded" : "as recorded where that can be judged";
+
+    add_line(text, "requests",
+             "%" PRIu64 " plug, %" PRIu64 " unplug, %" PRIu64 " unplug-all, %" PRIu64
+             " state, %" PRIu64 " resize, %" PRIu64 " reset",
+             requests[PM_EVENT_PLUG], requests[PM_EVENT_UNPLUG], requests[PM_EVENT_UNPLUG_ALL],
+             requests[PM_EVENT_STATE], requests[PM_EVENT_RESIZE], requests[PM_EVENT_RESET]);
+    add_line(text, "answers",
+             "%" PRIu64 " ack, %" PRIu64 " nack, %" PRIu64 " busy, %" PRIu64 " error; %s",
+             responses[VIRTIO_MEM_RESP_ACK], responses[VIRTIO_MEM_RESP_NACK],
+             responses[VIRTIO_MEM_RESP_BUSY], responses[VIRTIO_MEM_RESP_ERROR],
+             result->n_divergences == 0 ? recorded : "not all as recorded");
+}
+
+static void add_dma(GString *text, const PmTrace *trace, const PmReplayResult *result)
+{
+    g_autofree char *plugged = pm_count_text(result->n_blocks_plugged);
+    g_autofree char *unplugged = pm_count_text(result->n_blocks_unplugged);
+    g_autofree char *map_calls = pm_count_text(result->n_calls[PM_DMA_MAP]);
+    g_autofree char *unmap_calls = pm_count_text(result->n_calls[PM_DMA_UNMAP]);
+    g_autofree char *peak = pm_count_text(result->peak_mappings);
+    g_autofree char *limit =
+        result->mapping_limit == UINT64_MAX ? NULL : pm_count_text(result->mapping_limit);
+    g_autofree char *pinned = pm_size_format(result->final_pinned_bytes);
+    g_autofree char *peak_pinned = pm_size_format(result->peak_pinned_bytes);
+    g_autofree char *final = pm_size_format(result->n_blocks_final * trace->block_size);
+
+    add_line(text, "blocks", "%s plugged, %s unplugged", plugged, unplugged);
+    add_line(text, "calls", "%s map, %s unmap", map_calls, unmap_calls);
+    if (limit != NULL)
+        add_line(text, "mappings", "%s at most, of %s that the container takes (%.1f%%)", peak,
+                 limit, 100.0 * (double)result->peak_mappings / (double)result->mapping_limit);
+    else
+        add_line(text, "mappings", "%s at most, without a limit", peak);
+    add_line(text, "pinned", "%s at the end, where %s is plugged; %s at most", pinned, final,
+             peak_pinned);
+}
+
+static void add_dma_check(GString *text, const PmReplayResult *result)
+{
+    g_autofree char *transfers = pm_counted(result->dma_check.n_transfers, "transfer");
+    g_autofree char *plugged = pm_count_text(result->dma_check.n_plugged_pages);
+    g_autofree char *unplugged = pm_counted(result->dma_check.n_unplugged_pages, "unplugged page");
+
+    if (result->dma_engine != NULL)
+        add_line(text, "dma check", "%s by %s, for %s plugged and %s", transfers,
+                 result->dma_engine, plugged, unplugged);
+}
+
+/* How full each of @n_cells equal parts of the region is, from 0 to 8 eighths; more than nothing is
+ * at least one. */
+static void fill_cells(uint8_t *eighths, unsigned n_cells, const PmTrace *trace, const GArray *runs)
+{
+    guint next = 0;
+
+    for (unsigned i = 0; i < n_cells; i++) {
+        double width = (double)trace->region_size / n_cells;
+        double start = width * i;
+        double end = start + width;
+        double filled = 0;
+
+        while (next < runs->len) {
+            const PmReplayRun *run = &g_array_index(runs, PmReplayRun, next);
+            double run_end = (double)run->offset + (double)run->size;
+
+            if ((double)run->offset >= end)
+                break;
+            filled += MAX(0, MIN(run_end, end) - MAX((double)run->offset, start));
+            if (run_end > end)
+                break;
+            next++;
+        }
+        eighths[i] = filled > 0 ? (uint8_t)CLAMP((int)(8 * filled / width + 0.001), 1, 8) : 0;
+    }
+}
+
+/* One line: the region from its first to its last block, darker where more is plugged. */
+static void add_strip(GString *text, const PmTrace *trace, const PmReplayResult *result,
+                      const PmReportStyle *style)
+{
+    static const char *const shades[] = {"·", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"};
+    unsigned n_cells = CLAMP(style->width, 40, 512) - 12;
+    g_autofree uint8_t *eighths = g_new0(uint8_t, n_cells);
+
+    fill_cells(eighths, n_cells, trace, result->final_runs);
+    g_string_append_printf(text, "%-9s %s", "region", style->colours ? GREEN : "");
+    for (unsigned i = 0; i < n_cells; i++)
+        g_string_append(text, shades[eighths[i]]);
+    g_string_append_printf(text, "%s\n", style->colours ? RESET : "");
+}
+
+static void add_list(GString *text, const GPtrArray *divergences, uint64_t n_total,
+                     const char *headline)
+{
+    guint n_listed = MIN(divergences->len, MAX_LISTED);
+
+    if (n_total == 0)
+        return;
+    g_string_append_printf(text, "\n%s\n", headline);
+    for (guint i = 0; i < n_listed; i++) {
+        const PmReplayDivergence *divergence = g_ptr_array_index(divergences, i);
+
+        g_string_append_printf(text, "  line %u: %s: expected %s, got %s\n", divergence->line,
+                               divergence->request, divergence->expected, divergence->got);
+    }
+    if (n_total > n_listed)
+        g_string_append_printf(text, "  … and %" PRIu64 " more (--json lists answers whole)\n",
+                               n_total - n_listed);
+}
+
+static void add_verdict(GString *text, const PmReplayResult *result, const PmReportStyle *style)
+{
+    bool right = pm_replay_is_right(result);
+    g_autofree char *checks = pm_counted(result->n_checks, "check");
+    g_autofree char *mismatches = pm_count_text(result->n_mismatches);
+    g_autofree char *answers = pm_counted(result->n_divergences, "answer");
+    g_autofree char *unjudged = pm_count_text(result->n_unjudged);
+
+    g_string_append_printf(text, "%-9s %s%s%s: ", "verdict",
+                           style->colours ? (right ? BOLD GREEN : BOLD RED) : "",
+                           right ? "right" : "WRONG", style->colours ? RESET : "");
+    if (result->n_checks == 0)
+        g_string_append(text, "mappings were not audited (--no-audit)");
+    else if (result->n_mismatches == 0)
+        g_string_append_printf(text, "mapped = plugged in all of %s", checks);
+    else
+        g_string_append_printf(text, "%s of %s found mapped ≠ plugged", mismatches, checks);
+    g_string_append_printf(text, ", %s differ%s", answers, result->n_divergences == 1 ? "s" : "");
+    if (result->n_unjudged > 0)
+        g_string_append_printf(text, ", cannot judge %s", unjudged);
+    g_string_append_c(text, '\n');
+}
+
+char *pm_report_text(const PmTrace *trace, const PmReplayResult *result, const PmReportStyle *style)
+{
+    GString *text = g_string_new(NULL);
+
+    add_subject(text, trace, style);
+    add_requests(text, result);
+    add_dma(text, trace, result);
+    add_dma_check(text, result);
+    add_latency(text, "plug", result->plug_ns);
+    add_latency(text, "unplug", result->unplug_ns);
+    add_strip(text, trace, result, style);
+    add_verdict(text, result, style);
+    add_list(text, result->divergences, result->n_divergences,
+             "Answers that differ from the recorded ones:");
+    add_list(text, result->unjudged, result->n_unjudged,
+             "Cannot judge these answers, for the trace says too little:");
+    add_list(text, result->mismatches, result->n_mismatches, "Audits that failed:");
+    return g_string_free(text, FALSE);
+}

@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: MIT */
+/* Hardware page tables made by hand. */
+#include "util/iommufd_util.h"
+
+#define IOVA UINT64_C(0x40000000)
+
+static int alloc(Kernel *kernel, struct iommu_hwpt_alloc call)
+{
+    call.size = sizeof(call);
+    return iommufd_ioctl(kernel, IOMMU_HWPT_ALLOC, &call);
+}
+
+static struct iommu_hwpt_alloc good(const Kernel *kernel)
+{
+    return (struct iommu_hwpt_alloc){.dev_id = kernel->device_id, .pt_id = kernel->ioas};
+}
+
+static void one_can_be_made_before_the_device_is_attached(void **state)
+{
+    Kernel *kernel = *state;
+    uint32_t hwpt;
+    uint32_t pt;
+
+    assert_int_equal(cdev_detach(kernel, kernel->device), 0);
+    assert_int_equal(iommufd_new_hwpt(kernel, kernel->ioas, &hwpt), 0);
+    pt = hwpt;
+    assert_int_equal(cdev_attach(kernel, kernel->device, &pt), 0);
+    assert_int_equal(pt, hwpt);
+}
+
+static void each_is_a_new_one(void **state)
+{
+    Kernel *kernel = *state;
+    uint32_t first;
+    uint32_t second;
+
+    assert_int_equal(iommufd_new_hwpt(kernel, kernel->ioas, &first), 0);
+    assert_int_equal(iommufd_new_hwpt(kernel, kernel->ioas, &second), 0);
+    assert_true(first != second && first != kernel->hwpt && second != kernel->hwpt);
+}
+
+static void it_pins_all_areas_and_holds_them_after_detach(void **state)
+{
+    Kernel *kernel = *state;
+    uint32_t hwpt;
+
+    assert_int_equal(cdev_detach(kernel, kernel->device), 0);
+    assert_int_equal(iommufd_map(kernel, IOVA, kernel->memory, 4 * PAGE), 0);
+    assert_int_equal(iommufd_pinned(kernel), 0);
+    assert_int_equal(iommufd_new_hwpt(kernel, kernel->ioas, &hwpt), 0);
+    assert_int_equal(iommufd_pinned(kernel), 4 * PAGE);
+    kernel->hwpt = hwpt;
+    assert_int_equal(cdev_attach(kernel, kernel->device, &kernel->hwpt), 0);
+    assert_int_equal(cdev_detach(kernel, kernel->device), 0);
+    assert_int_equal(iommufd_pinned(kernel), 4 * PAGE);
+    assert_int_equal(iommufd_destroy(kernel, hwpt), 0);
+    assert_int_equal(iommufd_pinned(kernel), 0);
+    assert_true(iommufd_had(kernel, IOVA, 4 * PAGE));
+}
+
+static void two_pin_once(void **state)
+{
+    Kernel *kernel = *state;
+    uint32_t hwpt;
+
+    assert_int_equal(iommufd_map(kernel, IOVA, kernel->memory, 4 * PAGE), 0);
+    assert_int_equal(iommufd_new_hwpt(kernel, kernel->ioas, &hwpt), 0);
+    assert_int_equal(iommufd_pinned(kernel), 4 * PAGE);
+}
+
+static void bad_memory_is_efault_and_makes_none(void **state)
+{
+    Kernel *kernel = *state;
+    uint32_t free_id;
+    uint32_t hwpt;
+
+    assert_int_equal(cdev_detach(kernel, kernel->device), 0);
+    assert_int_equal(iommufd_map(kernel, IOVA, NULL, PAGE), 0);
+    assert_int_equal(iommufd_new_hwpt(kernel, kernel->ioas, &hwpt), -EFAULT);
+    assert_int_equal(iommufd_pinned(kernel), 0);
+    free_id = iommufd_new_ioas(kernel);
+    assert_int_equal(free_id, kernel->hwpt);
+}
+
+/* Neither do its limits stay: addresses that it has not, and areas of less than a page. */
+static void one_that_failed_leaves_the_address_space_as_it_was(void **state)
+{
+    Kernel *kernel = *state;
+    uint32_t hwpt;
+
+    assert_int_equal(cdev_detach(kernel, kernel->device), 0);
+    assert_int_equal(iommufd_map(kernel, IOVA, NULL, PAGE), 0);
+    assert_int_equal(iommufd_new_hwpt(kernel, kernel->ioas, &hwpt), -EFAULT);
+    assert_int_equal(iommufd_map(kernel, LAST_IOVA + 1, kernel->memory, 1), 0);
+    assert_int_equal(iommufd_unmap_all(kernel), PAGE + 1);
+}
+
+static void areas_that_the_hardware_cannot_have_are_eaddrinuse(void **state)
+{
+    Kernel *kernel = *state;
+    uint32_t hwpt;
+
+    assert_int_equal(cdev_detach(kernel, kernel->device), 0);
+    assert_int_equal(iommufd_map(kernel, LAST_IOVA + 1, kernel->memory, PAGE), 0);
+    assert_int_equal(iommufd_new_hwpt(kernel, kernel->ioas, &hwpt), -EADDRINUSE);
+    assert_int_equal(iommufd_unmap_all(kernel), PAGE);
+    assert_int_equal(iommufd_map(kernel, IOVA, kernel->memory, PAGE + 1), 0);
+    assert_int_equal(iommufd_new_hwpt(kernel, kernel->ioas, &hwpt), -EADDRINUSE);
+    assert_int_equal(iommufd_unmap_all(kernel), PAGE + 1);
+    assert_int_equal(iommufd_new_hwpt(kernel, kernel->ioas, &hwpt), 0);
+}
+
+/* It is the device that has the window, and it is not attached. */
+static void an_area_in_the_window_of_interrupts_can_be_had(void **state)
+{
+    Kernel *kernel = *state;
+    uint32_t hwpt;
+    uint32_t pt;
+
+    assert_int_equal(cdev_detach(kernel, kernel->device), 0);
+    assert_int_equal(iommufd_map(kernel, WINDOW, kernel->memory, PAGE), 0);
+    assert_int_equal(iommufd_new_hwpt(kernel, kernel->ioas, &hwpt), 0);
+    pt = hwpt;
+    assert_int_equal(cdev_attach(kernel, kernel->device, &pt), -EADDRINUSE);
+}
+
+static void a_reserved_field_is_eopnotsupp_before_all(void **state)
+{
+    Kernel *kernel = *state;
+    struct iommu_hwpt_alloc call = {.__reserved = 1, .data_len = 8};
+
+    assert_int_equal(alloc(kernel, call), -EOPNOTSUPP);
+}
+
+static void data_without_type_or_type_without_data_is_einval(void **state)
+{
+    Kernel *kernel = *state;
+    struct iommu_hwpt_alloc call = {.data_len = 8, .dev_id = NO_ID};
+
+    assert_int_equal(alloc(kernel, call), -EINVAL);
+    call = (struct iommu_hwpt_alloc){.data_type = 1, .dev_id = NO_ID};
+    assert_int_equal(alloc(kernel, call), -EINVAL);
+}
+
+static void an_unknown_device_is_enoent_and_an_unknown_page_table_einval(void **state)
+{
+    Kernel *kernel = *state;
+    struct iommu_hwpt_alloc call = good(kernel);
+
+    call.dev_id = NO_ID;
+    call.pt_id = NO_ID;
+    assert_int_equal(alloc(kernel, call), -ENOENT);
+    call.dev_id = kernel->ioas;
+    assert_int_equal(alloc(kernel, call), -ENOENT);
+    call.dev_id = kernel->device_id;
+    assert_int_equal(alloc(kernel, call), -EINVAL);
+    call.pt_id = kernel->device_id;
+    assert_int_equal(alloc(kernel, call), -EINVAL);
+}
+
+static void what_this_hardware_cannot_do_is_eopnotsupp(void **state)
+{
+    static const uint32_t flags[] = {IOMMU_HWPT_ALLOC_DIRTY_TRACKING, IOMMU_HWPT_ALLOC_NEST_PARENT,
+                                     8, 1U << 31};
+    Kernel *kernel = *state;
+    struct iommu_hwpt_alloc call = good(kernel);
+
+    for (size_t i = 0; i < G_N_ELEMENTS(flags); i++) {
+        call.flags = flags[i];
+        assert_int_equal(alloc(kernel, call), -EOPNOTSUPP);
+    }
+}
+
+static void the_page_table_comes_before_the_flags(void **state)
+{
+    Kernel *kernel = *state;
+    struct iommu_hwpt_alloc call = good(kernel);
+
+    call.flags = IOMMU_HWPT_ALLOC_DIRTY_TRACKING;
+    call.pt_id = NO_ID;
+    assert_int_equal(alloc(kernel, call), -EINVAL);
+}
+
+static void one_that_cannot_answer_is_efault_and_undone(void **state)
+{
+    Kernel *kernel = *state;
+    struct iommu_hwpt_alloc *call = (void *)kernel->memory;
+
+    *call = good(kernel);
+    call->size = sizeof(*call);
+    mprotect(kernel->memory, PAGE, PROT_READ);
+    assert_int_equal(iommufd_ioctl(kernel, IOMMU_HWPT_ALLOC, call), -EFAULT);
+    assert_int_equal(iommufd_new_ioas(kernel), kernel->hwpt + 1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST_ATTACHED(one_can_be_made_before_the_device_is_attached),
+        TEST_ATTACHED(each_is_a_new_one),
+        TEST_ATTACHED(it_pins_all_areas_and_holds_them_after_detach),
+        TEST_ATTACHED(two_pin_once),
+        TEST_ATTACHED(bad_memory_is_efault_and_makes_none),
+        TEST_ATTACHED(one_that_failed_leaves_the_address_space_as_it_was),
+        TEST_ATTACHED(areas_that_the_hardware_cannot_have_are_eaddrinuse),
+        TEST_ATTACHED(an_area_in_the_window_of_interrupts_can_be_had),
+        TEST_ATTACHED(a_reserved_field_is_eopnotsupp_before_all),
+        TEST_ATTACHED(data_without_type_or_type_without_data_is_einval),
+        TEST_ATTACHED(an_unknown_device_is_enoent_and_an_unknown_page_table_einval),
+        TEST_ATTACHED(what_this_hardware_cannot_do_is_eopnotsupp),
+        TEST_ATTACHED(the_page_table_comes_before_the_flags),
+        TEST_ATTACHED(one_that_cannot_answer_is_efault_and_undone),
+    };
+
+    return RUN_IOMMUFD_TESTS(tests);
+}

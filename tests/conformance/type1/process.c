@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: MIT */
+/* What a process pays for: its own mappings, beside what it locks, and not those of others. */
+#include "util/kernel_util.h"
+
+#include <sys/wait.h>
+
+#define IOVA UINT64_C(0x40000000)
+
+static void what_is_mlocked_uses_the_same_budget(void **state)
+{
+    Kernel *kernel = *state;
+
+    kernel_set_memlock(kernel, 4 * PAGE, false);
+    assert_int_equal(mlock(kernel->memory + 8 * PAGE, 3 * PAGE), 0);
+    assert_int_equal(kernel_locked(kernel), 3 * PAGE);
+    assert_int_equal(kernel_map(kernel, IOVA, kernel->memory, 2 * PAGE), -ENOMEM);
+    assert_int_equal(kernel_map(kernel, IOVA, kernel->memory, PAGE), 0);
+    assert_int_equal(kernel_locked(kernel), 4 * PAGE);
+    assert_int_equal(munlock(kernel->memory + 8 * PAGE, 3 * PAGE), 0);
+    assert_int_equal(kernel_locked(kernel), PAGE);
+}
+
+/* Runs it in a child, which shares the open files and has its own memory; true if it says so. */
+static bool in_child(Kernel *kernel, bool (*what)(Kernel *kernel))
+{
+    int status = 0;
+    pid_t child = fork();
+
+    if (child == 0)
+        _exit(what(kernel) ? 0 : 1);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+static bool has_nothing_locked(Kernel *kernel)
+{
+    return kernel_locked(kernel) == 0;
+}
+
+static void a_child_starts_with_nothing_locked(void **state)
+{
+    Kernel *kernel = *state;
+
+    assert_int_equal(kernel_map(kernel, IOVA, kernel->memory, 4 * PAGE), 0);
+    assert_true(in_child(kernel, has_nothing_locked));
+    assert_int_equal(kernel_locked(kernel), 4 * PAGE);
+}
+
+static bool maps_and_pays(Kernel *kernel)
+{
+    return kernel_map(kernel, IOVA + PM_GIB, kernel->memory, 2 * PAGE) == 0 &&
+           kernel_locked(kernel) == 2 * PAGE;
+}
+
+static void a_child_that_maps_pays_itself(void **state)
+{
+    Kernel *kernel = *state;
+    uint64_t n_bytes;
+
+    assert_int_equal(kernel_map(kernel, IOVA, kernel->memory, 4 * PAGE), 0);
+    assert_true(in_child(kernel, maps_and_pays));
+    assert_int_equal(kernel_locked(kernel), 4 * PAGE);
+    /* Its mapping outlives it, and nobody is paid back. */
+    assert_int_equal(kernel_n_mappings(kernel), 2);
+    assert_int_equal(kernel_unmap(kernel, IOVA + PM_GIB, 2 * PAGE, &n_bytes), 0);
+    assert_int_equal(n_bytes, 2 * PAGE);
+    assert_int_equal(kernel_locked(kernel), 4 * PAGE);
+}
+
+static bool unmaps_and_is_paid_nothing(Kernel *kernel)
+{
+    return kernel_unmap(kernel, IOVA, 4 * PAGE, NULL) == 0 && kernel_locked(kernel) == 0;
+}
+
+static void a_child_that_unmaps_pays_its_parent_back(void **state)
+{
+    Kernel *kernel = *state;
+
+    assert_int_equal(kernel_map(kernel, IOVA, kernel->memory, 4 * PAGE), 0);
+    assert_true(in_child(kernel, unmaps_and_is_paid_nothing));
+    assert_int_equal(kernel_locked(kernel), 0);
+    assert_int_equal(kernel_n_mappings(kernel), 0);
+}
+
+static bool gives_a_new_address_and_pays(Kernel *kernel)
+{
+    return kernel_map_flags(kernel, VFIO_DMA_MAP_FLAG_VADDR, IOVA, kernel->memory, 4 * PAGE) == 0 &&
+           kernel_locked(kernel) == 4 * PAGE;
+}
+
+static void a_child_that_gives_a_new_address_takes_the_charge_over(void **state)
+{
+    Kernel *kernel = *state;
+
+    assert_int_equal(kernel_map(kernel, IOVA, kernel->memory, 4 * PAGE), 0);
+    assert_int_equal(kernel_unmap_flags(kernel, VFIO_DMA_UNMAP_FLAG_VADDR, IOVA, 4 * PAGE, NULL),
+                     0);
+    assert_true(in_child(kernel, gives_a_new_address_and_pays));
+    assert_int_equal(kernel_locked(kernel), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(what_is_mlocked_uses_the_same_budget),
+        TEST(a_child_starts_with_nothing_locked),
+        TEST(a_child_that_maps_pays_itself),
+        TEST(a_child_that_unmaps_pays_its_parent_back),
+        TEST(a_child_that_gives_a_new_address_takes_the_charge_over),
+    };
+
+    return RUN_TESTS(tests);
+}

@@ -1,0 +1,551 @@
+/* SPDX-License-Identifier: MIT */
+/* iommufd as only a fake kernel has it: configuration, fault plan, inspector, life cycle. What it
+ * shares with a real one is in tests/conformance. */
+
+#include "fake_iommufd_util.h"
+#include <plugmap/fake.h>
+
+/* --- configuration --- */
+
+static void without_the_option_there_is_no_iommufd(void **state)
+{
+    g_autoptr(PmKernel) kernel = pm_fake_kernel_new(NULL, NULL);
+
+    (void)state;
+    assert_int_equal(kernel->ops->open(kernel, "/dev/iommu", O_RDWR), -ENOENT);
+    assert_int_equal(kernel->ops->open(kernel, "/dev/vfio/devices/vfio0", O_RDWR), -ENOENT);
+}
+
+static void linux_6_1_cannot_have_one(void **state)
+{
+    PmFakeConfig config = iommufd_config();
+    g_autoptr(GError) error = NULL;
+
+    (void)state;
+    config.linux_version = PM_FAKE_LINUX_6_1;
+    assert_null(pm_fake_kernel_new(&config, &error));
+    assert_true(g_error_matches(error, PM_ERROR, PM_ERROR_INVALID_ARGUMENT));
+}
+
+static void device_files_are_numbered_as_devices_were_added(void **state)
+{
+    g_autoptr(Iommufd) iommufd = iommufd_new(NULL);
+
+    (void)state;
+    assert_true(pm_fake_kernel_add_device(iommufd->kernel, 9, "0000:00:09.0", "nvme", NULL));
+    assert_true(pm_fake_kernel_add_device(iommufd->kernel, 2, "0000:00:05.0", "vfio-pci", NULL));
+    assert_true(iommufd_open(iommufd, "/dev/vfio/devices/vfio1") >= 0);
+    assert_int_equal(iommufd_open(iommufd, "/dev/vfio/devices/vfio2"), -ENOENT);
+    assert_int_equal(iommufd_open(iommufd, "/dev/vfio/devices/vfio"), -ENOENT);
+    assert_int_equal(iommufd_open(iommufd, "/dev/vfio/devices/vfio1x"), -ENOENT);
+    assert_int_equal(pm_fake_kernel_get_n_mappings(iommufd->kernel, 2), 0);
+}
+
+static void a_group_with_a_bound_device_is_in_use(void **state)
+{
+    g_autoptr(Iommufd) iommufd = iommufd_new(NULL);
+
+    (void)state;
+    assert_false(pm_fake_kernel_add_device(iommufd->kernel, 1, "0000:00:04.1", "vfio-pci", NULL));
+    assert_int_equal(iommufd_open(iommufd, "/dev/vfio/1"), -EBUSY);
+    assert_int_equal(iommufd_close(iommufd, iommufd->device), 0);
+    assert_true(pm_fake_kernel_add_device(iommufd->kernel, 1, "0000:00:04.1", "vfio-pci", NULL));
+    assert_true(iommufd_open(iommufd, "/dev/vfio/1") >= 0);
+}
+
+static void an_open_group_keeps_its_devices_from_being_bound(void **state)
+{
+    g_autoptr(Iommufd) iommufd = iommufd_new(NULL);
+    int group;
+
+    (void)state;
+    assert_int_equal(iommufd_close(iommufd, iommufd->device), 0);
+    group = iommufd_open(iommufd, "/dev/vfio/1");
+    iommufd->device = iommufd_open(iommufd, "/dev/vfio/devices/vfio0");
+    assert_int_equal(iommufd_bind(iommufd, iommufd->device, NULL), -EBUSY);
+    assert_int_equal(iommufd_close(iommufd, group), 0);
+    assert_int_equal(iommufd_bind(iommufd, iommufd->device, NULL), 0);
+}
+
+/* --- fault plan --- */
+
+static void a_planned_fault_fails_map(void **state)
+{
+    g_autoptr(Iommufd) iommufd = iommufd_attached(NULL);
+
+    (void)state;
+    pm_fake_kernel_fail(iommufd->kernel, PM_FAKE_CALL_MAP, 2, EINTR);
+    assert_int_equal(iommufd_map(iommufd, 0, iommufd->memory, PAGE), 0);
+    assert_int_equal(iommufd_map(iommufd, PAGE, iommufd->memory, PAGE), -EINTR);
+    assert_int_equal(iommufd_n_areas(iommufd), 1);
+    assert_int_equal(iommufd_map(iommufd, PAGE, iommufd->memory, PAGE), 0);
+}
+
+static void a_planned_fault_fails_unmap(void **state)
+{
+    g_autoptr(Iommufd) iommufd = iommufd_attached(NULL);
+
+    (void)state;
+    assert_int_equal(iommufd_map(iommufd, 0, iommufd->memory, PAGE), 0);
+    pm_fake_kernel_fail(iommufd->kernel, PM_FAKE_CALL_UNMAP, 1, EIO);
+    assert_int_equal(iommufd_unmap(iommufd, 0, PAGE, NULL), -EIO);
+    assert_int_equal(iommufd_n_areas(iommufd), 1);
+}
+
+static void a_shortened_unmap_removes_the_first_half(void **state)
+{
+    g_autoptr(Iommufd) iommufd = iommufd_attached(NULL);
+    uint64_t n_bytes;
+
+    (void)state;
+    for (uint64_t i = 0; i < 3; i++)
+        assert_int_equal(iommufd_map(iommufd, i * PAGE, iommufd->memory, PAGE), 0);
+    pm_fake_kernel_shorten_unmap(iommufd->kernel, 1);
+    assert_int_equal(iommufd_unmap(iommufd, 0, 3 * PAGE, &n_bytes), 0);
+    assert_int_equal(n_bytes, PAGE);
+    assert_int_equal(iommufd_n_areas(iommufd), 2);
+    pm_fake_kernel_shorten_unmap(iommufd->kernel, 1);
+    assert_int_equal(iommufd_unmap(iommufd, 2 * PAGE, PAGE, &n_bytes), 0);
+    assert_int_equal(n_bytes, 0);
+}
+
+static void calls_are_counted(void **state)
+{
+    g_autoptr(Iommufd) iommufd = iommufd_attached(NULL);
+    uint64_t n_ioctls = pm_fake_kernel_get_n_calls(iommufd->kernel, PM_FAKE_CALL_IOCTL);
+
+    (void)state;
+    assert_int_equal(iommufd_map(iommufd, 0, iommufd->memory, PAGE), 0);
+    assert_int_equal(iommufd_unmap(iommufd, 0, PAGE, NULL), 0);
+    assert_int_equal(iommufd_unmap(iommufd, 0, PAGE, NULL), -ENOENT);
+    assert_int_equal(pm_fake_kernel_get_n_calls(iommufd->kernel, PM_FAKE_CALL_MAP), 1);
+    assert_int_equal(pm_fake_kernel_get_n_calls(iommufd->kernel, PM_FAKE_CALL_UNMAP), 2);
+    assert_int_equal(pm_fake_kernel_get_n_calls(iommufd->kernel, PM_FAKE_CALL_IOCTL), n_ioctls + 3);
+}
+
+/* --- inspector --- */
+
+static bool check_area(uint64_t iova, uint64_t size, const void *host, PmIommuAccess access,
+                       void *user_data)
+{
+    const char *memory = user_data;
+
+    assert_ptr_equal(host, memory + iova);
+    assert_int_equal(size, PAGE);
+    assert_int_equal(access, PM_IOMMU_READ_WRITE);
+    return iova == 0;
+}
+
+static void areas_of_an_attached_device_are_told(void **state)
+{
+    g_autoptr(Iommufd) iommufd = iommufd_new(NULL);
+    uint32_t pt_id = iommufd->ioas;
+
+    (void)state;
+    assert_int_equal(iommufd_map(iommufd, 0, iommufd->memory, PAGE), 0);
+    assert_int_equal(iommufd_n_areas(iommufd), 0);
+    assert_int_equal(iommufd_attach(iommufd, iommufd->device, &pt_id), 0);
+    assert_int_equal(iommufd_n_areas(iommufd), 1);
+    assert_true(pm_fake_kernel_foreach_mapping(iommufd->kernel, 1, check_area, iommufd->memory));
+    assert_int_equal(iommufd_map(iommufd, PAGE, iommufd->memory + PAGE, PAGE), 0);
+    assert_false(pm_fake_kernel_foreach_mapping(iommufd->kernel, 1, check_area, iommufd->memory));
+}
+
+static bool unmap_area(uint64_t iova, uint64_t size, const void *host, PmIommuAccess access,
+                       void *user_data)
+{
+    (void)host;
+    (void)access;
+    return iommufd_unmap(user_data, iova, size, NULL) == 0;
+}
+
+static void areas_can_change_while_they_are_listed(void **state)
+{
+    g_autoptr(Iommufd) iommufd = iommufd_attached(NULL);
+
+    (void)state;
+    for (uint64_t i = 0; i < 3; i++)
+        assert_int_equal(iommufd_map(iommufd, i * PAGE, iommufd->memory, PAGE), 0);
+    assert_true(pm_fake_kernel_foreach_mapping(iommufd->kernel, 1, unmap_area, iommufd));
+    assert_int_equal(iommufd_n_areas(iommufd), 0);
+}
+
+static void the_page_table_is_told(void **state)
+{
+    g_autoptr(Iommufd) iommufd = iommufd_attached(NULL);
+    uint64_t iova;
+    uint64_t size;
+
+    (void)state;
+    assert_false(pm_fake_kernel_next_translated(iommufd->kernel, 1, 0, &iova, &size));
+    assert_int_equal(iommufd_map(iommufd, 4 * PAGE, iommufd->memory, 3 * PAGE), 0);
+    assert_true(pm_fake_kernel_next_translated(iommufd->kernel, 1, 0, &iova, &size));
+    assert_int_equal(iova, 4 * PAGE);
+    assert_int_equal(size, 3 * PAGE);
+    assert_int_equal(iommufd_detach(iommufd, iommufd->device), 0);
+    assert_false(pm_fake_kernel_next_translated(iommufd->kernel, 1, 0, &iova, &size));
+}
+
+static void dma_goes_through_the_page_table(void **state)
+{
+    g_autoptr(Iommufd) iommufd = iommufd_attached(NULL);
+
+    (void)state;
+    assert_int_equal(iommufd_map(iommufd, PAGE, iommufd->memory, PAGE), 0);
+    iommufd_dma_write(iommufd, PAGE + 8, 0x12345678);
+    assert_int_equal(*(uint32_t *)(iommufd->memory + 8), 0x12345678);
+    assert_int_equal(iommufd_dma_read(iommufd, PAGE + 8), 0x12345678);
+    assert_int_equal(pm_fake_kernel_get_n_dma_faults(iommufd->kernel), 0);
+    assert_int_equal(iommufd_unmap(iommufd, PAGE, PAGE, NULL), 0);
+    assert_int_equal(iommufd_dma_read(iommufd, PAGE + 8), 0);
+    assert_int_equal(pm_fake_kernel_get_n_dma_faults(iommufd->kernel), 1);
+}
+
+/* --- life cycle --- */
+
+static void a_bound_device_keeps_the_iommufd(void **state)
+{
+    g_autoptr(Iommufd) iommufd = iommufd_attached(NULL);
+
+    (void)state;
+    assert_int_equal(iommufd_map(iommufd, 0, iommufd->memory, PAGE), 0);
+    assert_int_equal(iommufd_close(iommufd, iommufd->iommufd), 0);
+    assert_int_equal(iommufd_n_areas(iommufd), 1);
+    assert_int_equal(pm_fake_kernel_get_pinned(iommufd->kernel), PAGE);
+    assert_int_equal(iommufd_close(iommufd, iommufd->device), 0);
+    assert_int_equal(pm_fake_kernel_get_pinned(iommufd->kernel), 0);
+    assert_int_equal(pm_fake_kernel_get_n_open(iommufd->kernel), 0);
+}
+
+static void a_freed_kernel_closes_what_is_open(void **state)
+{
+    Iommufd *iommufd = iommufd_attached(NULL);
+    const int files[] = {iommufd->iommufd, iommufd->device};
+
+    (void)state;
+    assert_int_equal(iommufd_map(iommufd, 0, iommufd->memory, 4 * PAGE), 0);
+    iommufd_free(iommufd);
+    for (size_t i = 0; i < G_N_ELEMENTS(files); i++)
+        assert_int_equal(fcntl(files[i], F_GETFD), -1);
+}
+
+static void numbers_are_the_lowest_free_ones(void **state)
+{
+    g_autoptr(Iommufd) iommufd = iommufd_new(NULL);
+
+    (void)state;
+    assert_int_equal(iommufd->device_id, 1);
+    assert_int_equal(iommufd->ioas, 2);
+    assert_int_equal(iommufd_new_ioas(iommufd), 3);
+    assert_int_equal(iommufd_new_ioas(iommufd), 4);
+    assert_int_equal(iommufd_destroy(iommufd, 3), 0);
+    assert_int_equal(iommufd_destroy(iommufd, 3), -ENOENT);
+    assert_int_equal(iommufd_new_ioas(iommufd), 3);
+}
+
+static void what_is_in_use_cannot_be_destroyed(void **state)
+{
+    g_autoptr(Iommufd) iommufd = iommufd_new(NULL);
+    uint32_t pt_id = iommufd->ioas;
+
+    (void)state;
+    assert_int_equal(iommufd_attach(iommufd, iommufd->device, &pt_id), 0);
+    assert_int_equal(iommufd_destroy(iommufd, iommufd->ioas), -EBUSY);
+    assert_int_equal(iommufd_destroy(iommufd, pt_id), -EBUSY);
+    assert_int_equal(iommufd_destroy(iommufd, iommufd->device_id), -EBUSY);
+    assert_int_equal(iommufd_detach(iommufd, iommufd->device), 0);
+    assert_int_equal(iommufd_destroy(iommufd, pt_id), -ENOENT);
+    assert_int_equal(iommufd_destroy(iommufd, iommufd->ioas), 0);
+}
+
+static void devices_of_a_group_share_a_page_table(void **state)
+{
+    g_autoptr(Iommufd) iommufd = iommufd_new(NULL);
+    uint32_t pt_id = iommufd->ioas;
+    uint32_t other_pt_id = iommufd->ioas;
+    uint32_t elsewhere = iommufd_new_ioas(iommufd);
+    int first;
+    int second;
+
+    (void)state;
+    assert_true(pm_fake_kernel_add_device(iommufd->kernel, 2, "0000:00:05.0", "vfio-pci", NULL));
+    assert_true(pm_fake_kernel_add_device(iommufd->kernel, 2, "0000:00:05.1", "vfio-pci", NULL));
+    first = iommufd_open(iommufd, "/dev/vfio/devices/vfio1");
+    second = iommufd_open(iommufd, "/dev/vfio/devices/vfio2");
+    assert_int_equal(iommufd_bind(iommufd, first, NULL), 0);
+    assert_int_equal(iommufd_bind(iommufd, second, NULL), 0);
+    assert_int_equal(iommufd_attach(iommufd, first, &pt_id), 0);
+    assert_int_equal(iommufd_attach(iommufd, second, &elsewhere), -EINVAL);
+    assert_int_equal(iommufd_attach(iommufd, second, &other_pt_id), 0);
+    assert_int_equal(pt_id, other_pt_id);
+    /* Replacing takes both along. */
+    assert_int_equal(iommufd_attach(iommufd, second, &elsewhere), 0);
+    assert_int_equal(iommufd_destroy(iommufd, pt_id), -ENOENT);
+    assert_int_equal(iommufd_detach(iommufd, first), 0);
+    assert_int_equal(iommufd_destroy(iommufd, elsewhere), -EBUSY);
+    assert_int_equal(iommufd_detach(iommufd, second), 0);
+    assert_int_equal(iommufd_destroy(iommufd, elsewhere), -ENOENT);
+}
+
+static void a_device_of_another_iommufds_group_cannot_be_bound(void **state)
+{
+    g_autoptr(Iommufd) iommufd = iommufd_new(NULL);
+    int first;
+    int second;
+
+    (void)state;
+    assert_true(pm_fake_kernel_add_device(iommufd->kernel, 2, "0000:00:05.0", "vfio-pci", NULL));
+    assert_true(pm_fake_kernel_add_device(iommufd->kernel, 2, "0000:00:05.1", "vfio-pci", NULL));
+    first = iommufd_open(iommufd, "/dev/vfio/devices/vfio1");
+    second = iommufd_open(iommufd, "/dev/vfio/devices/vfio2");
+    assert_int_equal(iommufd_bind(iommufd, first, NULL), 0);
+    iommufd->iommufd = iommufd_open(iommufd, "/dev/iommu");
+    assert_int_equal(iommufd_bind(iommufd, second, NULL), -EPERM);
+    assert_int_equal(iommufd_close(iommufd, first), 0);
+    assert_int_equal(iommufd_bind(iommufd, second, NULL), 0);
+}
+
+static void a_group_that_does_not_fit_elsewhere_stays(void **state)
+{
+    g_autoptr(Iommufd) iommufd = iommufd_new(NULL);
+    uint32_t pt_id = iommufd->ioas;
+    uint32_t old = iommufd_new_ioas(iommufd);
+    uint32_t elsewhere = iommufd->ioas;
+    int first;
+    int second;
+
+    (void)state;
+    assert_int_equal(iommufd_map(iommufd, 0xfee00000, iommufd->memory, PAGE), 0);
+    assert_true(pm_fake_kernel_add_device(iommufd->kernel, 2, "0000:00:05.0", "vfio-pci", NULL));
+    assert_true(pm_fake_kernel_add_device(iommufd->kernel, 2, "0000:00:05.1", "vfio-pci", NULL));
+    first = iommufd_open(iommufd, "/dev/vfio/devices/vfio1");
+    second = iommufd_open(iommufd, "/dev/vfio/devices/vfio2");
+    assert_int_equal(iommufd_bind(iommufd, first, NULL), 0);
+    assert_int_equal(iommufd_bind(iommufd, second, NULL), 0);
+    pt_id = old;
+    assert_int_equal(iommufd_attach(iommufd, first, &pt_id), 0);
+    assert_int_equal(iommufd_attach(iommufd, second, &old), 0);
+    assert_int_equal(iommufd_attach(iommufd, first, &elsewhere), -EADDRINUSE);
+    assert_int_equal(pm_fake_kernel_get_pinned(iommufd->kernel), 0);
+    assert_int_equal(iommufd_attach(iommufd, first, &pt_id), 0);
+    assert_int_equal(iommufd_destroy(iommufd, iommufd->ioas), 0);
+}
+
+static void a_group_that_moves_reserves_nothing_for_devices_that_are_not_attached(void **state)
+{
+    g_autoptr(Iommufd) iommufd = iommufd_new(NULL);
+    uint32_t pt_id = iommufd->ioas;
+    int first;
+
+    (void)state;
+    for (unsigned i = 0; i < 3; i++) {
+        g_autofree char *address = g_strdup_printf("0000:00:05.%u", i);
+
+        assert_true(pm_fake_kernel_add_device(iommufd->kernel, 2, address, "vfio-pci", NULL));
+    }
+    first = iommufd_open(iommufd, "/dev/vfio/devices/vfio1");
+    assert_int_equal(iommufd_bind(iommufd, first, NULL), 0);
+    assert_int_equal(iommufd_bind(iommufd, iommufd_open(iommufd, "/dev/vfio/devices/vfio2"), NULL),
+                     0);
+    assert_int_equal(iommufd_attach(iommufd, first, &pt_id), 0);
+    iommufd->ioas = iommufd_new_ioas(iommufd);
+    pt_id = iommufd->ioas;
+    assert_int_equal(iommufd_attach(iommufd, first, &pt_id), 0);
+    assert_int_equal(iommufd_detach(iommufd, first), 0);
+    assert_int_equal(iommufd_map(iommufd, 0xfee00000, iommufd->memory, PAGE), 0);
+}
+
+static void an_area_in_the_second_gap_leaves_the_first_one_free(void **state)
+{
+    static const PmIovaRange configured[] = {
+        {0, 0x1ffff}, {0x30000, 0x3ffff}, {0x50000, UINT64_MAX}};
+    PmFakeConfig config = iommufd_config();
+    g_autoptr(Iommufd) iommufd = NULL;
+    uint32_t pt_id;
+
+    (void)state;
+    config.iova_ranges = configured;
+    config.n_iova_ranges = G_N_ELEMENTS(configured);
+    iommufd = iommufd_new(&config);
+    pt_id = iommufd->ioas;
+    assert_int_equal(iommufd_map(iommufd, 0x40000, iommufd->memory, PAGE), 0);
+    assert_int_equal(iommufd_attach(iommufd, iommufd->device, &pt_id), -EADDRINUSE);
+    assert_int_equal(iommufd_map(iommufd, 0x20000, iommufd->memory, PAGE), 0);
+}
+
+static void an_attach_that_cannot_answer_is_undone(void **state)
+{
+    g_autoptr(Iommufd) iommufd = iommufd_new(NULL);
+    struct vfio_device_attach_iommufd_pt *attach =
+        mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    (void)state;
+    *attach = (struct vfio_device_attach_iommufd_pt){
+        .argsz = sizeof(*attach),
+        .pt_id = iommufd->ioas,
+    };
+    assert_int_equal(mprotect(attach, PAGE, PROT_READ), 0);
+    assert_int_equal(iommufd_ioctl(iommufd, iommufd->device, VFIO_DEVICE_ATTACH_IOMMUFD_PT, attach),
+                     -EFAULT);
+    assert_int_equal(iommufd_destroy(iommufd, iommufd->ioas), 0);
+    munmap(attach, PAGE);
+}
+
+static void pages_larger_than_memorys_cannot_be_attached_to(void **state)
+{
+    PmFakeConfig config = iommufd_config();
+    g_autoptr(Iommufd) iommufd = NULL;
+    uint32_t pt_id;
+
+    (void)state;
+    config.page_sizes = 0x40200000;
+    iommufd = iommufd_new(&config);
+    pt_id = iommufd->ioas;
+    assert_int_equal(iommufd_attach(iommufd, iommufd->device, &pt_id), -EINVAL);
+    assert_int_equal(iommufd_destroy(iommufd, iommufd->ioas), 0);
+}
+
+static void valid_addresses_are_the_configured_ones(void **state)
+{
+    static const PmIovaRange configured[] = {
+        {0x10000, 0x1ffff}, {0x20000, 0x2ffff}, {0x50000, UINT64_MAX}};
+    PmFakeConfig config = iommufd_config();
+    g_autoptr(Iommufd) iommufd = NULL;
+    struct iommu_iova_range ranges[3];
+    struct iommu_ioas_iova_ranges request = {
+        .size = sizeof(request),
+        .num_iovas = G_N_ELEMENTS(ranges),
+        .allowed_iovas = (uintptr_t)ranges,
+    };
+
+    (void)state;
+    config.iova_ranges = configured;
+    config.n_iova_ranges = G_N_ELEMENTS(configured);
+    iommufd = iommufd_attached(&config);
+    request.ioas_id = iommufd->ioas;
+    assert_int_equal(iommufd_call(iommufd, IOMMU_IOAS_IOVA_RANGES, &request), 0);
+    assert_int_equal(request.num_iovas, 2); /* the first two lie side by side */
+    assert_int_equal(ranges[0].start, 0x10000);
+    assert_int_equal(ranges[0].last, 0x2ffff);
+    assert_int_equal(ranges[1].start, 0x50000);
+    assert_int_equal(ranges[1].last, UINT64_MAX);
+}
+
+static void a_fault_queue_is_there_and_empty(void **state)
+{
+    g_autoptr(Iommufd) iommufd = iommufd_new(NULL);
+    struct iommu_fault_alloc alloc = {.size = sizeof(alloc)};
+    char fault[40];
+    const char answer[8] = {0};
+    int fd;
+
+    (void)state;
+    assert_int_equal(iommufd_call(iommufd, IOMMU_FAULT_QUEUE_ALLOC, &alloc), 0);
+    fd = (int)alloc.out_fault_fd;
+    assert_int_equal(alloc.out_fault_id, 3);
+    assert_int_equal(iommufd->kernel->ops->pread(iommufd->kernel, fd, fault, 40, 0), 0);
+    assert_int_equal(iommufd->kernel->ops->pread(iommufd->kernel, fd, fault, 39, 0), -ESPIPE);
+    assert_int_equal(iommufd->kernel->ops->pwrite(iommufd->kernel, fd, answer, 8, 0), -EINVAL);
+    assert_int_equal(iommufd_destroy(iommufd, 3), -EBUSY);
+    assert_int_equal(iommufd_close(iommufd, fd), 0);
+    assert_int_equal(iommufd_destroy(iommufd, 3), 0);
+    assert_int_equal(iommufd_call(iommufd, IOMMU_FAULT_QUEUE_ALLOC, &alloc), 0);
+    assert_int_equal(iommufd_close(iommufd, iommufd->iommufd), 0);
+    assert_int_equal(iommufd_close(iommufd, iommufd->device), 0);
+    assert_int_equal(pm_fake_kernel_get_n_open(iommufd->kernel), 1);
+}
+
+static void what_the_fake_does_not_have_is_refused(void **state)
+{
+    g_autoptr(Iommufd) iommufd = iommufd_new(NULL);
+    struct iommu_hwpt_invalidate invalidate = {
+        .size = sizeof(invalidate),
+        .hwpt_id = iommufd->ioas,
+        .entry_num = 1,
+    };
+
+    (void)state;
+    assert_int_equal(iommufd_call(iommufd, IOMMU_HWPT_INVALIDATE, &invalidate), -EINVAL);
+    assert_int_equal(invalidate.entry_num, 0);
+    assert_int_equal(iommufd_call(iommufd, IOMMU_HWPT_INVALIDATE, &invalidate), -ENOENT);
+    invalidate.__reserved = 1;
+    assert_int_equal(iommufd_call(iommufd, IOMMU_HWPT_INVALIDATE, &invalidate), -EOPNOTSUPP);
+}
+
+static void a_page_table_made_by_hand_stays(void **state)
+{
+    g_autoptr(Iommufd) iommufd = iommufd_new(NULL);
+    struct iommu_hwpt_alloc alloc = {
+        .size = sizeof(alloc),
+        .dev_id = iommufd->device_id,
+        .pt_id = iommufd->ioas,
+    };
+    uint32_t pt_id;
+
+    (void)state;
+    assert_int_equal(iommufd_call(iommufd, IOMMU_HWPT_ALLOC, &alloc), 0);
+    pt_id = alloc.out_hwpt_id;
+    assert_int_equal(iommufd_map(iommufd, 0, iommufd->memory, PAGE), 0);
+    assert_int_equal(iommufd_attach(iommufd, iommufd->device, &pt_id), 0);
+    assert_int_equal(pt_id, alloc.out_hwpt_id);
+    assert_int_equal(iommufd_detach(iommufd, iommufd->device), 0);
+    assert_int_equal(pm_fake_kernel_get_pinned(iommufd->kernel), PAGE);
+    assert_int_equal(iommufd_destroy(iommufd, alloc.out_hwpt_id), 0);
+    assert_int_equal(pm_fake_kernel_get_pinned(iommufd->kernel), 0);
+}
+
+/* Held pages (PM_FAKE_PIN_HOLD), as in the conformance tests, would hide what is left. */
+static void unmap_takes_it_out_of_every_page_table(void **state)
+{
+    g_autoptr(Iommufd) iommufd = iommufd_attached(NULL);
+    struct iommu_hwpt_alloc alloc = {
+        .size = sizeof(alloc),
+        .dev_id = iommufd->device_id,
+        .pt_id = iommufd->ioas,
+    };
+
+    (void)state;
+    memset(iommufd->memory, 0x5a, PAGE);
+    assert_int_equal(iommufd_map(iommufd, 0, iommufd->memory, PAGE), 0);
+    assert_int_equal(iommufd_call(iommufd, IOMMU_HWPT_ALLOC, &alloc), 0);
+    assert_int_equal(iommufd_unmap(iommufd, 0, PAGE, NULL), 0);
+    assert_int_equal(iommufd_attach(iommufd, iommufd->device, &alloc.out_hwpt_id), 0);
+    assert_int_equal(iommufd_dma_read(iommufd, 0), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(without_the_option_there_is_no_iommufd),
+        cmocka_unit_test(linux_6_1_cannot_have_one),
+        cmocka_unit_test(device_files_are_numbered_as_devices_were_added),
+        cmocka_unit_test(a_group_with_a_bound_device_is_in_use),
+        cmocka_unit_test(an_open_group_keeps_its_devices_from_being_bound),
+        cmocka_unit_test(a_planned_fault_fails_map),
+        cmocka_unit_test(a_planned_fault_fails_unmap),
+        cmocka_unit_test(a_shortened_unmap_removes_the_first_half),
+        cmocka_unit_test(calls_are_counted),
+        cmocka_unit_test(areas_of_an_attached_device_are_told),
+        cmocka_unit_test(areas_can_change_while_they_are_listed),
+        cmocka_unit_test(the_page_table_is_told),
+        cmocka_unit_test(dma_goes_through_the_page_table),
+        cmocka_unit_test(a_bound_device_keeps_the_iommufd),
+        cmocka_unit_test(a_freed_kernel_closes_what_is_open),
+        cmocka_unit_test(numbers_are_the_lowest_free_ones),
+        cmocka_unit_test(what_is_in_use_cannot_be_destroyed),
+        cmocka_unit_test(devices_of_a_group_share_a_page_table),
+        cmocka_unit_test(a_device_of_another_iommufds_group_cannot_be_bound),
+        cmocka_unit_test(a_group_that_does_not_fit_elsewhere_stays),
+        cmocka_unit_test(a_group_that_moves_reserves_nothing_for_devices_that_are_not_attached),
+        cmocka_unit_test(an_area_in_the_second_gap_leaves_the_first_one_free),
+        cmocka_unit_test(an_attach_that_cannot_answer_is_undone),
+        cmocka_unit_test(pages_larger_than_memorys_cannot_be_attached_to),
+        cmocka_unit_test(valid_addresses_are_the_configured_ones),
+        cmocka_unit_test(a_fault_queue_is_there_and_empty),
+        cmocka_unit_test(what_the_fake_does_not_have_is_refused),
+        cmocka_unit_test(a_page_table_made_by_hand_stays),
+        cmocka_unit_test(unmap_takes_it_out_of_every_page_table),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,359 @@
+/* SPDX-License-Identifier: MIT */
+/* Dirty tracking of the fake's iommufd, which no real kernel of the tests can do. */
+
+#include "fake_iommufd_util.h"
+#include <plugmap/fake.h>
+
+#define SIZE (128 * PAGE)
+
+static uint32_t alloc_hwpt(Iommufd *iommufd, uint32_t flags, int expected)
+{
+    struct iommu_hwpt_alloc alloc = {
+        .size = sizeof(alloc),
+        .flags = flags,
+        .dev_id = iommufd->device_id,
+        .pt_id = iommufd->ioas,
+    };
+
+    assert_int_equal(iommufd_call(iommufd, IOMMU_HWPT_ALLOC, &alloc), expected);
+    return alloc.out_hwpt_id;
+}
+
+static int set_tracking(Iommufd *iommufd, uint32_t hwpt, bool on)
+{
+    struct iommu_hwpt_set_dirty_tracking set = {
+        .size = sizeof(set),
+        .flags = on ? IOMMU_HWPT_DIRTY_TRACKING_ENABLE : 0,
+        .hwpt_id = hwpt,
+    };
+
+    return iommufd_call(iommufd, IOMMU_HWPT_SET_DIRTY_TRACKING, &set);
+}
+
+static int get_bitmap(Iommufd *iommufd, uint32_t hwpt, uint32_t flags, uint64_t iova,
+                      uint64_t length, uint64_t page_size, const uint64_t *bitmap)
+{
+    struct iommu_hwpt_get_dirty_bitmap get = {
+        .size = sizeof(get),
+        .hwpt_id = hwpt,
+        .flags = flags,
+        .iova = iova,
+        .length = length,
+        .page_size = page_size,
+        .data = (uintptr_t)bitmap,
+    };
+
+    return iommufd_call(iommufd, IOMMU_HWPT_GET_DIRTY_BITMAP, &get);
+}
+
+/* Attached to a page table with dirty tracking on, and the memory mapped at 0 in areas of a page;
+ * @hwpt: its number. */
+static Iommufd *tracking(uint32_t *hwpt)
+{
+    PmFakeConfig config = iommufd_config();
+    Iommufd *iommufd;
+    uint32_t pt_id;
+
+    config.dirty_tracking = true;
+    iommufd = iommufd_new(&config);
+    *hwpt = alloc_hwpt(iommufd, IOMMU_HWPT_ALLOC_DIRTY_TRACKING, 0);
+    pt_id = *hwpt;
+    assert_int_equal(iommufd_attach(iommufd, iommufd->device, &pt_id), 0);
+    for (uint64_t at = 0; at < SIZE; at += PAGE)
+        assert_int_equal(iommufd_map(iommufd, at, iommufd->memory + at, PAGE), 0);
+    assert_int_equal(set_tracking(iommufd, *hwpt, true), 0);
+    return iommufd;
+}
+
+static void dirty_tracking_is_not_supported_unless_configured(void **state)
+{
+    g_autoptr(Iommufd) iommufd = iommufd_new(NULL);
+    uint32_t hwpt;
+
+    (void)state;
+    (void)alloc_hwpt(iommufd, IOMMU_HWPT_ALLOC_DIRTY_TRACKING, -EOPNOTSUPP);
+    hwpt = alloc_hwpt(iommufd, 0, 0);
+    assert_int_equal(set_tracking(iommufd, hwpt, true), -EOPNOTSUPP);
+    assert_int_equal(get_bitmap(iommufd, hwpt, 0, 0, PAGE, PAGE, NULL), -EOPNOTSUPP);
+}
+
+static void the_devices_capability_is_told(void **state)
+{
+    uint32_t hwpt;
+    g_autoptr(Iommufd) with = tracking(&hwpt);
+    g_autoptr(Iommufd) without = iommufd_new(NULL);
+    struct iommu_hw_info info = {.size = sizeof(info), .dev_id = with->device_id};
+
+    (void)state;
+    assert_int_equal(iommufd_call(with, IOMMU_GET_HW_INFO, &info), 0);
+    assert_int_equal(info.out_capabilities, IOMMU_HW_CAP_DIRTY_TRACKING);
+    assert_int_equal(info.out_data_type, IOMMU_HW_INFO_TYPE_INTEL_VTD);
+    info.data_len = 0;
+    assert_int_equal(iommufd_call(without, IOMMU_GET_HW_INFO, &info), 0);
+    assert_int_equal(info.out_capabilities, 0);
+}
+
+static void pages_that_a_device_wrote_are_told_once(void **state)
+{
+    uint32_t hwpt;
+    g_autoptr(Iommufd) iommufd = tracking(&hwpt);
+    uint64_t bitmap[2] = {0, 0};
+
+    (void)state;
+    iommufd_dma_write(iommufd, 3 * PAGE, 1);
+    iommufd_dma_write(iommufd, 64 * PAGE + 8, 1);
+    (void)iommufd_dma_read(iommufd, 5 * PAGE);
+    assert_int_equal(get_bitmap(iommufd, hwpt, 0, 0, SIZE, PAGE, bitmap), 0);
+    assert_int_equal(bitmap[0], 1 << 3);
+    assert_int_equal(bitmap[1], 1);
+    memset(bitmap, 0, sizeof(bitmap));
+    assert_int_equal(get_bitmap(iommufd, hwpt, 0, 0, SIZE, PAGE, bitmap), 0);
+    assert_int_equal(bitmap[0] | bitmap[1], 0);
+}
+
+static void pages_can_stay_dirty(void **state)
+{
+    uint32_t hwpt;
+    g_autoptr(Iommufd) iommufd = tracking(&hwpt);
+    uint64_t bitmap = 0;
+
+    (void)state;
+    iommufd_dma_write(iommufd, PAGE, 1);
+    assert_int_equal(get_bitmap(iommufd, hwpt, IOMMU_HWPT_GET_DIRTY_BITMAP_NO_CLEAR, 0, 64 * PAGE,
+                                PAGE, &bitmap),
+                     0);
+    assert_int_equal(bitmap, 2);
+    bitmap = 0;
+    assert_int_equal(get_bitmap(iommufd, hwpt, 0, 0, 64 * PAGE, PAGE, &bitmap), 0);
+    assert_int_equal(bitmap, 2);
+}
+
+static void bits_of_the_caller_stay(void **state)
+{
+    uint32_t hwpt;
+    g_autoptr(Iommufd) iommufd = tracking(&hwpt);
+    uint64_t bitmap = 0x100;
+
+    (void)state;
+    iommufd_dma_write(iommufd, 2 * PAGE, 1);
+    assert_int_equal(get_bitmap(iommufd, hwpt, 0, PAGE, 32 * PAGE, PAGE, &bitmap), 0);
+    assert_int_equal(bitmap, 0x102);
+}
+
+static void nothing_is_dirty_before_tracking_begins(void **state)
+{
+    uint32_t hwpt;
+    g_autoptr(Iommufd) iommufd = tracking(&hwpt);
+    uint64_t bitmap = 0;
+
+    (void)state;
+    iommufd_dma_write(iommufd, 0, 1);
+    iommufd_dma_write(iommufd, SIZE - PAGE, 1);
+    assert_int_equal(set_tracking(iommufd, hwpt, false), 0);
+    iommufd_dma_write(iommufd, PAGE, 1);
+    assert_int_equal(set_tracking(iommufd, hwpt, true), 0);
+    assert_int_equal(get_bitmap(iommufd, hwpt, 0, 0, 64 * PAGE, PAGE, &bitmap), 0);
+    assert_int_equal(get_bitmap(iommufd, hwpt, 0, 64 * PAGE, 64 * PAGE, PAGE, &bitmap), 0);
+    assert_int_equal(bitmap, 0);
+}
+
+/* Intel's and AMD's drivers refuse that, but iommufd does not listen. */
+static void nothing_is_told_after_tracking_has_ended(void **state)
+{
+    uint32_t hwpt;
+    g_autoptr(Iommufd) iommufd = tracking(&hwpt);
+    uint64_t bitmap = 0;
+
+    (void)state;
+    iommufd_dma_write(iommufd, 0, 1);
+    assert_int_equal(set_tracking(iommufd, hwpt, false), 0);
+    assert_int_equal(get_bitmap(iommufd, hwpt, 0, 0, 64 * PAGE, PAGE, &bitmap), 0);
+    assert_int_equal(bitmap, 0);
+}
+
+static void starting_again_forgets_what_is_dirty(void **state)
+{
+    uint32_t hwpt;
+    g_autoptr(Iommufd) iommufd = tracking(&hwpt);
+    uint64_t bitmap = 0;
+
+    (void)state;
+    iommufd_dma_write(iommufd, 0, 1);
+    assert_int_equal(set_tracking(iommufd, hwpt, true), 0);
+    assert_int_equal(get_bitmap(iommufd, hwpt, 0, 0, 64 * PAGE, PAGE, &bitmap), 0);
+    assert_int_equal(bitmap, 0);
+}
+
+static void a_bit_can_stand_for_more_than_a_page(void **state)
+{
+    uint32_t hwpt;
+    g_autoptr(Iommufd) iommufd = tracking(&hwpt);
+    uint64_t bitmap = 0;
+
+    (void)state;
+    iommufd_dma_write(iommufd, 5 * PAGE, 1);
+    assert_int_equal(get_bitmap(iommufd, hwpt, 0, 0, 64 * PAGE, 4 * PAGE, &bitmap), 0);
+    assert_int_equal(bitmap, 2);
+}
+
+static void a_large_page_is_dirty_as_a_whole(void **state)
+{
+    const uint64_t large = UINT64_C(2) << 20;
+    uint32_t hwpt;
+    g_autoptr(Iommufd) iommufd = tracking(&hwpt);
+    uint64_t bitmap[8] = {0};
+    char *memory = mmap(NULL, large, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    (void)state;
+    assert_int_equal(iommufd_map(iommufd, large, memory, large), 0);
+    iommufd_dma_write(iommufd, large + 9 * PAGE, 1);
+    assert_int_equal(get_bitmap(iommufd, hwpt, 0, large, large, PAGE, bitmap), 0);
+    for (size_t i = 0; i < G_N_ELEMENTS(bitmap); i++)
+        assert_int_equal(bitmap[i], UINT64_MAX);
+    munmap(memory, large);
+}
+
+/* A page of 2 MiB or 1 GiB at its own size, dirty; the memory is never touched. */
+static char *map_dirty_page(Iommufd *iommufd, uint64_t size)
+{
+    char *memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+    assert_ptr_not_equal(memory, MAP_FAILED);
+    assert_int_equal(iommufd_map(iommufd, size, memory, size), 0);
+    iommufd_dma_write(iommufd, size + size / 2, 1);
+    return memory;
+}
+
+/* And nothing is left to tell of the other half. */
+static void a_part_of_a_large_page_sets_bits_behind_the_end(void **state)
+{
+    const uint64_t large = UINT64_C(2) << 20;
+    uint32_t hwpt;
+    g_autoptr(Iommufd) iommufd = tracking(&hwpt);
+    uint64_t bitmap[9] = {0};
+    char *memory = map_dirty_page(iommufd, large);
+
+    (void)state;
+    assert_int_equal(get_bitmap(iommufd, hwpt, 0, large, 64 * PAGE, PAGE, bitmap), 0);
+    for (size_t i = 0; i < 8; i++)
+        assert_int_equal(bitmap[i], UINT64_MAX);
+    assert_int_equal(bitmap[8], 0);
+    assert_int_equal(get_bitmap(iommufd, hwpt, 0, large + large / 2, large / 2, PAGE, &bitmap[8]),
+                     0);
+    assert_int_equal(bitmap[8], 0);
+    munmap(memory, large);
+}
+
+/* From the middle of the page on as many bits as for a whole one. */
+static void the_end_of_a_large_page_sets_bits_behind_it_as_well(void **state)
+{
+    const uint64_t large = UINT64_C(2) << 20;
+    uint32_t hwpt;
+    g_autoptr(Iommufd) iommufd = tracking(&hwpt);
+    uint64_t bitmap[9] = {0};
+    char *memory = map_dirty_page(iommufd, large);
+
+    (void)state;
+    assert_int_equal(get_bitmap(iommufd, hwpt, 0, 2 * large - 64 * PAGE, 64 * PAGE, PAGE, bitmap),
+                     0);
+    for (size_t i = 0; i < 8; i++)
+        assert_int_equal(bitmap[i], UINT64_MAX);
+    assert_int_equal(bitmap[8], 0);
+    munmap(memory, large);
+}
+
+/* The pages that hold the bitmap, and the next one unless the bitmap begins a page. */
+static void bits_behind_the_end_stay_in_the_pages_that_are_pinned(void **state)
+{
+    const uint64_t huge = UINT64_C(1) << 30;
+    uint32_t hwpt;
+    g_autoptr(Iommufd) iommufd = tracking(&hwpt);
+    uint8_t *bitmap =
+        mmap(NULL, 4 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    char *memory = map_dirty_page(iommufd, huge);
+
+    (void)state;
+    assert_int_equal(
+        get_bitmap(iommufd, hwpt, 0, huge, 64 * PAGE, PAGE, (uint64_t *)(void *)bitmap), 0);
+    assert_int_equal(bitmap[PAGE - 1], 0xff);
+    assert_int_equal(bitmap[PAGE], 0);
+    iommufd_dma_write(iommufd, huge, 1);
+    assert_int_equal(
+        get_bitmap(iommufd, hwpt, 0, huge, 64 * PAGE, PAGE, (uint64_t *)(void *)(bitmap + 8)), 0);
+    assert_int_equal(bitmap[2 * PAGE - 1], 0xff);
+    assert_int_equal(bitmap[2 * PAGE], 0);
+    munmap(memory, huge);
+    munmap(bitmap, 4 * PAGE);
+}
+
+/* Linux 6.12 goes on as if nothing were wrong. */
+static void a_hole_ends_the_report_and_is_no_error(void **state)
+{
+    uint32_t hwpt;
+    g_autoptr(Iommufd) iommufd = tracking(&hwpt);
+    uint64_t bitmap = 0;
+
+    (void)state;
+    iommufd_dma_write(iommufd, PAGE, 1);
+    iommufd_dma_write(iommufd, 9 * PAGE, 1);
+    assert_int_equal(iommufd_unmap(iommufd, 4 * PAGE, PAGE, NULL), 0);
+    assert_int_equal(get_bitmap(iommufd, hwpt, 0, 0, 64 * PAGE, PAGE, &bitmap), 0);
+    assert_int_equal(bitmap, 2);
+    assert_int_equal(get_bitmap(iommufd, hwpt, 0, 5 * PAGE, 8 * PAGE, PAGE, &bitmap), 0);
+    assert_int_equal(bitmap, 2 | 1 << 4);
+}
+
+static void a_bitmap_that_cannot_be_written_loses_the_bits(void **state)
+{
+    uint32_t hwpt;
+    g_autoptr(Iommufd) iommufd = tracking(&hwpt);
+    uint64_t bitmap = 0;
+
+    (void)state;
+    iommufd_dma_write(iommufd, PAGE, 1);
+    assert_int_equal(get_bitmap(iommufd, hwpt, 0, 0, 64 * PAGE, PAGE, NULL), 0);
+    assert_int_equal(get_bitmap(iommufd, hwpt, 0, 0, 64 * PAGE, PAGE, &bitmap), 0);
+    assert_int_equal(bitmap, 0);
+}
+
+static void mistakes_are_found_in_order(void **state)
+{
+    uint32_t hwpt;
+    g_autoptr(Iommufd) iommufd = tracking(&hwpt);
+    uint64_t bitmap;
+
+    (void)state;
+    assert_int_equal(get_bitmap(iommufd, 99, 2, 0, 0, 0, &bitmap), -EOPNOTSUPP);
+    assert_int_equal(get_bitmap(iommufd, 99, 0, 0, 0, 0, &bitmap), -ENOENT);
+    assert_int_equal(get_bitmap(iommufd, hwpt, 0, 0, 0, 0, &bitmap), -EINVAL);
+    assert_int_equal(get_bitmap(iommufd, hwpt, 0, -PAGE, 2 * PAGE, PAGE, &bitmap), -EOVERFLOW);
+    assert_int_equal(get_bitmap(iommufd, hwpt, 0, 1, PAGE, PAGE, &bitmap), -EINVAL);
+    assert_int_equal(get_bitmap(iommufd, hwpt, 0, 0, PAGE, 0, &bitmap), -EINVAL);
+    assert_int_equal(get_bitmap(iommufd, hwpt, 0, 0, PAGE, 2 * PAGE, &bitmap), -EINVAL);
+    assert_int_equal(set_tracking(iommufd, iommufd->ioas, true), -ENOENT);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(dirty_tracking_is_not_supported_unless_configured),
+        cmocka_unit_test(the_devices_capability_is_told),
+        cmocka_unit_test(pages_that_a_device_wrote_are_told_once),
+        cmocka_unit_test(pages_can_stay_dirty),
+        cmocka_unit_test(bits_of_the_caller_stay),
+        cmocka_unit_test(nothing_is_dirty_before_tracking_begins),
+        cmocka_unit_test(nothing_is_told_after_tracking_has_ended),
+        cmocka_unit_test(starting_again_forgets_what_is_dirty),
+        cmocka_unit_test(a_bit_can_stand_for_more_than_a_page),
+        cmocka_unit_test(a_large_page_is_dirty_as_a_whole),
+        cmocka_unit_test(a_part_of_a_large_page_sets_bits_behind_the_end),
+        cmocka_unit_test(the_end_of_a_large_page_sets_bits_behind_it_as_well),
+        cmocka_unit_test(bits_behind_the_end_stay_in_the_pages_that_are_pinned),
+        cmocka_unit_test(a_hole_ends_the_report_and_is_no_error),
+        cmocka_unit_test(a_bitmap_that_cannot_be_written_loses_the_bits),
+        cmocka_unit_test(mistakes_are_found_in_order),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

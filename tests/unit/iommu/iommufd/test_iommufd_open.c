@@ -1,0 +1,462 @@
+/* SPDX-License-Identifier: MIT */
+/* Opening an I/O address space of iommufd, and choosing between the back ends. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <plugmap/fake.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+
+#include "kernel-uapi/iommufd.h"
+#include "kernel-uapi/vfio.h"
+#include "util/iommu_fixture.h"
+#include "util/sysfs_tree.h"
+
+#define DEVICE "0000:00:04.0"
+#define FILE_0 "/dev/vfio/devices/vfio0"
+
+typedef struct {
+    PmKernel *kernel;
+    HookedKernel hooked;
+    char *sysfs;
+    PmIommufdConfig config;
+} Fixture;
+
+static Fixture *fixture_new(bool iommufd)
+{
+    Fixture *fixture = g_new0(Fixture, 1);
+    PmFakeConfig config;
+
+    pm_fake_config_init(&config);
+    config.iommufd = iommufd;
+    fixture->kernel = pm_fake_kernel_new(&config, NULL);
+    fixture->sysfs = sysfs_tree_new();
+    hooked_kernel_init(&fixture->hooked, fixture->kernel);
+    fixture->config = (PmIommufdConfig){
+        .kernel = &fixture->hooked.parent, .device = DEVICE, .sysfs_root = fixture->sysfs};
+    sysfs_tree_add(fixture->sysfs, DEVICE, GROUP, "vfio-pci");
+    return fixture;
+}
+
+static int make(void **state)
+{
+    Fixture *fixture = fixture_new(true);
+
+    sysfs_tree_add_file(fixture->sysfs, DEVICE, 0);
+    *state = fixture;
+    return 0;
+}
+
+/* A kernel that is built without iommufd. */
+static int make_without(void **state)
+{
+    *state = fixture_new(false);
+    return 0;
+}
+
+static int drop(void **state)
+{
+    Fixture *fixture = *state;
+
+    assert_int_equal(pm_fake_kernel_get_n_open(fixture->kernel), 0);
+    pm_kernel_unref(fixture->kernel);
+    sysfs_tree_free(fixture->sysfs);
+    g_free(fixture);
+    return 0;
+}
+
+/* Opening fails like that, and leaves no descriptor open. */
+static void assert_not_opened(Fixture *fixture, PmError code, const char *words)
+{
+    uint64_t n_open = pm_fake_kernel_get_n_open(fixture->kernel);
+    g_autoptr(GError) error = NULL;
+
+    assert_null(pm_iommu_iommufd_new(&fixture->config, &error));
+    assert_error(&error, code, words);
+    assert_int_equal(pm_fake_kernel_get_n_open(fixture->kernel), n_open);
+}
+
+static void device_is_opened_by_address(void **state)
+{
+    Fixture *fixture = *state;
+    g_autoptr(PmIommu) iommu = pm_iommu_iommufd_new(&fixture->config, NULL);
+
+    assert_non_null(iommu);
+    assert_int_equal(pm_fake_kernel_get_n_open(fixture->kernel), 2);
+}
+
+static void device_is_opened_by_its_file_without_sysfs(void **state)
+{
+    Fixture *fixture = *state;
+    g_autoptr(PmIommu) iommu = NULL;
+
+    fixture->config.sysfs_root = "/nonexistent";
+    fixture->config.device_file = FILE_0;
+    iommu = pm_iommu_iommufd_new(&fixture->config, NULL);
+    assert_non_null(iommu);
+    assert_true(pm_iommu_open_device(iommu, DEVICE, NULL) >= 0);
+}
+
+static void last_reference_closes_all_and_the_device_can_be_opened_again(void **state)
+{
+    Fixture *fixture = *state;
+    PmIommu *iommu = pm_iommu_iommufd_new(&fixture->config, NULL);
+
+    pm_iommu_unref(pm_iommu_ref(iommu));
+    assert_int_equal(pm_fake_kernel_get_n_open(fixture->kernel), 2);
+    pm_iommu_unref(iommu);
+    assert_int_equal(pm_fake_kernel_get_n_open(fixture->kernel), 0);
+    iommu = pm_iommu_iommufd_new(&fixture->config, NULL);
+    assert_non_null(iommu);
+    pm_iommu_unref(iommu);
+}
+
+/* Two questions may fail without harm: whether there is mapping by file, and dirty tracking. */
+static void failure_of_any_call_leaves_no_descriptor(void **state)
+{
+    Fixture *fixture = *state;
+    unsigned n_failed = 0;
+
+    for (uint64_t nth = 1; nth <= 8; nth++) {
+        g_autoptr(GError) error = NULL;
+        g_autoptr(PmIommu) iommu = NULL;
+
+        pm_fake_kernel_fail(fixture->kernel, PM_FAKE_CALL_ANY, nth, EIO);
+        iommu = pm_iommu_iommufd_new(&fixture->config, &error);
+        pm_fake_kernel_clear_faults(fixture->kernel);
+        if (iommu != NULL)
+            continue;
+        n_failed++;
+        assert_error(&error, PM_ERROR_KERNEL, "EIO");
+        assert_int_equal(pm_fake_kernel_get_n_open(fixture->kernel), 0);
+    }
+    /* Two files, and an ioctl each for IOAS, binding, attaching and ranges. */
+    assert_int_equal(n_failed, 6);
+}
+
+/* --- files --- */
+
+static void kernel_without_iommufd_says_what_to_do(void **state)
+{
+    Fixture *fixture = *state;
+
+    sysfs_tree_add_file(fixture->sysfs, DEVICE, 0);
+    assert_not_opened(fixture, PM_ERROR_NOT_FOUND, "modprobe iommufd");
+}
+
+static void device_without_a_file_of_its_own_says_so(void **state)
+{
+    assert_not_opened(*state, PM_ERROR_UNSUPPORTED, "CONFIG_VFIO_DEVICE_CDEV");
+}
+
+static void file_that_nobody_made_is_named(void **state)
+{
+    Fixture *fixture = *state;
+
+    fixture->config.device_file = "/dev/vfio/devices/vfio9";
+    assert_not_opened(fixture, PM_ERROR_NOT_FOUND, "/dev/vfio/devices/vfio9");
+}
+
+static void forbidden_file_says_how_to_get_at_it(void **state)
+{
+    Fixture *fixture = *state;
+
+    fixture->hooked.path = "/dev/iommu";
+    fixture->hooked.open_result = -EACCES;
+    assert_not_opened(fixture, PM_ERROR_PERMISSION, "KERNEL==\"iommu\", OWNER=");
+    fixture->hooked.open_result = -EPERM;
+    assert_not_opened(fixture, PM_ERROR_PERMISSION, "chown");
+}
+
+static void file_that_does_not_open_for_another_reason_says_where_to_look(void **state)
+{
+    Fixture *fixture = *state;
+
+    fixture->hooked.path = "/dev/iommu";
+    fixture->hooked.open_result = -EMFILE;
+    assert_not_opened(fixture, PM_ERROR_KERNEL, "/dev/iommu cannot be opened: EMFILE");
+}
+
+static void device_that_is_not_ready_is_refused(void **state)
+{
+    Fixture *fixture = *state;
+
+    fixture->config.device = "0000:00:1e.0";
+    assert_not_opened(fixture, PM_ERROR_NOT_FOUND, "there is no PCI device");
+    fixture->config.device = "nonsense";
+    assert_not_opened(fixture, PM_ERROR_INVALID_ARGUMENT, "PCI address");
+    fixture->config.device_file = FILE_0;
+    assert_not_opened(fixture, PM_ERROR_INVALID_ARGUMENT, "PCI address");
+    fixture->config.device_file = NULL;
+    fixture->config.device = NULL;
+    assert_not_opened(fixture, PM_ERROR_INVALID_ARGUMENT, "device is not set");
+    sysfs_tree_add(fixture->sysfs, "0000:00:08.0", 7, "e1000");
+    fixture->config.device = "0000:00:08.0";
+    assert_not_opened(fixture, PM_ERROR_BUSY, "driverctl set-override 0000:00:08.0");
+}
+
+/* --- binding and attaching --- */
+
+static void answer(Fixture *fixture, unsigned long request, int result)
+{
+    fixture->hooked.request = request;
+    fixture->hooked.result = result;
+}
+
+static void device_whose_group_is_open_says_how_to_find_who(void **state)
+{
+    Fixture *fixture = *state;
+    const PmType1Config type1 = {.kernel = fixture->kernel, .group = GROUP};
+    g_autoptr(PmIommu) iommu = pm_iommu_type1_new(&type1, NULL);
+
+    assert_non_null(iommu);
+    assert_not_opened(fixture, PM_ERROR_BUSY, "fuser -v /dev/vfio/");
+}
+
+static void device_that_is_bound_elsewhere_says_how_to_find_who(void **state)
+{
+    Fixture *fixture = *state;
+    g_autoptr(PmIommu) iommu = pm_iommu_iommufd_new(&fixture->config, NULL);
+
+    assert_non_null(iommu);
+    assert_not_opened(fixture, PM_ERROR_BUSY, "fuser -v " FILE_0);
+}
+
+static void group_that_is_not_viable_names_the_other_drivers(void **state)
+{
+    Fixture *fixture = *state;
+
+    assert_true(pm_fake_kernel_add_device(fixture->kernel, GROUP, "0000:00:04.1", "serial", NULL));
+    sysfs_tree_add(fixture->sysfs, "0000:00:04.1", GROUP, "serial");
+    assert_not_opened(fixture, PM_ERROR_NOT_VIABLE,
+                      "echo 0000:00:04.1 > /sys/bus/pci/devices/0000:00:04.1/driver/unbind");
+}
+
+static void kernel_without_interrupt_remapping_says_how_to_do_without(void **state)
+{
+    answer(*state, VFIO_DEVICE_BIND_IOMMUFD, -EPERM);
+    assert_not_opened(*state, PM_ERROR_UNSUPPORTED, "allow_unsafe_interrupts=1");
+}
+
+static void vfio_without_iommufd_is_told(void **state)
+{
+    answer(*state, VFIO_DEVICE_BIND_IOMMUFD, -ENOTTY);
+    assert_not_opened(*state, PM_ERROR_UNSUPPORTED, "back end type1");
+}
+
+/* There is nothing in its way but itself. */
+static void refused_attaching_is_told_by_cause(void **state)
+{
+    answer(*state, VFIO_DEVICE_ATTACH_IOMMUFD_PT, -ENOMEM);
+    assert_not_opened(*state, PM_ERROR_MEMORY, "the kernel is out of memory");
+    answer(*state, VFIO_DEVICE_ATTACH_IOMMUFD_PT, -EINVAL);
+    assert_not_opened(*state, PM_ERROR_UNSUPPORTED, "Use the back end type1");
+    answer(*state, VFIO_DEVICE_ATTACH_IOMMUFD_PT, -EADDRINUSE);
+    assert_not_opened(*state, PM_ERROR_KERNEL, "attaching " DEVICE " to its I/O address space");
+}
+
+/* Answers that cannot be, each made of a good one: 0–0xfedfffff and 0xfef00000–0x7fffffffff. */
+
+static struct iommu_iova_range *ranges_of(const struct iommu_ioas_iova_ranges *answer)
+{
+    return (struct iommu_iova_range *)(uintptr_t)answer->allowed_iovas;
+}
+
+static void say_no_range(struct iommu_ioas_iova_ranges *answer)
+{
+    answer->num_iovas = 0;
+}
+
+/* The address sanitizer sees whether the 33rd is looked at. */
+static void say_more_than_there_is_room_for(struct iommu_ioas_iova_ranges *answer)
+{
+    for (uint64_t i = 0; i < 32; i++)
+        ranges_of(answer)[i] = (struct iommu_iova_range){i << 20, i << 20 | 0xffff};
+    answer->num_iovas = 33;
+}
+
+static void say_an_empty_range(struct iommu_ioas_iova_ranges *answer)
+{
+    ranges_of(answer)[1].last = ranges_of(answer)[1].start - 1;
+}
+
+static void say_ranges_that_overlap(struct iommu_ioas_iova_ranges *answer)
+{
+    ranges_of(answer)[1].start = ranges_of(answer)[0].last;
+}
+
+static void say_no_alignment(struct iommu_ioas_iova_ranges *answer)
+{
+    answer->out_iova_alignment = 0;
+}
+
+static void say_an_alignment_of_no_power_of_two(struct iommu_ioas_iova_ranges *answer)
+{
+    answer->out_iova_alignment = 0x3000;
+}
+
+static void (*say)(struct iommu_ioas_iova_ranges *answer);
+
+static void say_of_ranges(unsigned long request, void *argument)
+{
+    if (request == IOMMU_IOAS_IOVA_RANGES)
+        say(argument);
+}
+
+static void ranges_that_cannot_be_are_refused(void **state)
+{
+    static const struct {
+        void (*say)(struct iommu_ioas_iova_ranges *answer);
+        const char *words;
+    } rows[] = {
+        {say_no_range, "cannot be: 0 ranges, alignment 0x1000"},
+        {say_more_than_there_is_room_for, "cannot be: 33 ranges"},
+        {say_an_empty_range, "cannot be: 2 ranges"},
+        {say_ranges_that_overlap, "cannot be: 2 ranges"},
+        {say_no_alignment, "cannot be: 2 ranges, alignment 0x0"},
+        {say_an_alignment_of_no_power_of_two, "cannot be: 2 ranges, alignment 0x3000"},
+    };
+    Fixture *fixture = *state;
+
+    fixture->hooked.change = say_of_ranges;
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        say = rows[i].say;
+        assert_not_opened(fixture, PM_ERROR_BAD_INPUT, rows[i].words);
+    }
+}
+
+/* More than the first question has room for. */
+static void many_ranges_are_all_read(void **state)
+{
+    PmIovaRange many[100];
+    PmFakeConfig config;
+    PmIommufdConfig iommufd = {.device = DEVICE, .device_file = FILE_0};
+    g_autoptr(PmKernel) kernel = NULL;
+    g_autoptr(PmIommu) iommu = NULL;
+    const PmIovaRange *ranges;
+    size_t n_ranges;
+
+    (void)state;
+    for (size_t i = 0; i < G_N_ELEMENTS(many); i++)
+        many[i] = (PmIovaRange){i * 0x100000, i * 0x100000 + 0xffff};
+    pm_fake_config_init(&config);
+    config.iommufd = true;
+    config.iova_ranges = many;
+    config.n_iova_ranges = G_N_ELEMENTS(many);
+    kernel = pm_fake_kernel_new(&config, NULL);
+    iommufd.kernel = kernel;
+    iommu = pm_iommu_iommufd_new(&iommufd, NULL);
+    assert_non_null(iommu);
+    ranges = pm_iommu_get_iova_ranges(iommu, &n_ranges);
+    assert_int_equal(n_ranges, G_N_ELEMENTS(many));
+    assert_memory_equal(ranges, many, sizeof many);
+}
+
+/* --- which back end --- */
+
+static void assert_chosen_for(Fixture *fixture, const char *device, PmIommuBackend backend,
+                              const char *words)
+{
+    g_autofree char *reason = NULL;
+
+    assert_int_equal(
+        pm_iommu_choose_backend(&fixture->hooked.parent, device, fixture->sysfs, &reason), backend);
+    if (strstr(reason, words) == NULL)
+        fail_msg("«%s» lacks «%s»", reason, words);
+    assert_int_equal(pm_fake_kernel_get_n_open(fixture->kernel), 0);
+}
+
+static void assert_chosen(Fixture *fixture, PmIommuBackend backend, const char *words)
+{
+    assert_chosen_for(fixture, DEVICE, backend, words);
+}
+
+static void iommufd_is_chosen_where_both_files_exist(void **state)
+{
+    assert_chosen(*state, PM_IOMMU_IOMMUFD, "a file of 0000:00:04.0's own exist");
+}
+
+/* Where its registers are mapped, closing its file does nothing; test_several_devices tries that on
+ * a real kernel. */
+static void last_reference_detaches_and_destroys_as_well(void **state)
+{
+    Fixture *fixture = *state;
+    PmIommu *iommu = pm_iommu_iommufd_new(&fixture->config, NULL);
+
+    assert_int_equal(fixture->hooked.n_attached, 1);
+    pm_iommu_unref(iommu);
+    assert_int_equal(fixture->hooked.n_attached, 0);
+    assert_int_equal(fixture->hooked.n_objects, 0);
+}
+
+/* Opening it tells how to get at it. */
+static void iommufd_that_is_forbidden_is_chosen_all_the_same(void **state)
+{
+    Fixture *fixture = *state;
+
+    fixture->hooked.path = "/dev/iommu";
+    fixture->hooked.open_result = -EACCES;
+    assert_chosen(fixture, PM_IOMMU_IOMMUFD, "/dev/iommu");
+}
+
+static void type1_is_chosen_for_a_group(void **state)
+{
+    assert_chosen_for(*state, NULL, PM_IOMMU_TYPE1, "because a group is to be opened");
+}
+
+static void type1_is_chosen_without_iommufd(void **state)
+{
+    Fixture *fixture = *state;
+
+    sysfs_tree_add_file(fixture->sysfs, DEVICE, 0);
+    assert_chosen(fixture, PM_IOMMU_TYPE1, "there is no /dev/iommu");
+}
+
+static void type1_is_chosen_without_a_file_of_the_device(void **state)
+{
+    Fixture *fixture = fixture_new(true);
+
+    (void)state;
+    assert_chosen(fixture, PM_IOMMU_TYPE1, "0000:00:04.0 has no file of its own");
+    (void)drop((void **)&fixture);
+}
+
+#define OPEN_TEST(name)    cmocka_unit_test_setup_teardown(name, make, drop)
+#define WITHOUT_TEST(name) cmocka_unit_test_setup_teardown(name, make_without, drop)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        OPEN_TEST(device_is_opened_by_address),
+        OPEN_TEST(device_is_opened_by_its_file_without_sysfs),
+        OPEN_TEST(last_reference_closes_all_and_the_device_can_be_opened_again),
+        OPEN_TEST(last_reference_detaches_and_destroys_as_well),
+        OPEN_TEST(failure_of_any_call_leaves_no_descriptor),
+        WITHOUT_TEST(kernel_without_iommufd_says_what_to_do),
+        WITHOUT_TEST(device_without_a_file_of_its_own_says_so),
+        OPEN_TEST(file_that_nobody_made_is_named),
+        OPEN_TEST(forbidden_file_says_how_to_get_at_it),
+        OPEN_TEST(file_that_does_not_open_for_another_reason_says_where_to_look),
+        OPEN_TEST(device_that_is_not_ready_is_refused),
+        OPEN_TEST(device_whose_group_is_open_says_how_to_find_who),
+        OPEN_TEST(device_that_is_bound_elsewhere_says_how_to_find_who),
+        OPEN_TEST(group_that_is_not_viable_names_the_other_drivers),
+        OPEN_TEST(kernel_without_interrupt_remapping_says_how_to_do_without),
+        OPEN_TEST(vfio_without_iommufd_is_told),
+        OPEN_TEST(refused_attaching_is_told_by_cause),
+        OPEN_TEST(ranges_that_cannot_be_are_refused),
+        cmocka_unit_test(many_ranges_are_all_read),
+        OPEN_TEST(iommufd_is_chosen_where_both_files_exist),
+        OPEN_TEST(iommufd_that_is_forbidden_is_chosen_all_the_same),
+        OPEN_TEST(type1_is_chosen_for_a_group),
+        WITHOUT_TEST(type1_is_chosen_without_iommufd),
+        cmocka_unit_test(type1_is_chosen_without_a_file_of_the_device),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

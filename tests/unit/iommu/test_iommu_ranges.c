@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: MIT */
+/* The valid I/O addresses, and what the kernel is told of those that are claimed. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <plugmap/fake.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+
+#include "kernel-uapi/iommufd.h"
+#include "util/backend_util.h"
+#include "util/iommu_fixture.h"
+
+static void page_sizes_and_ranges_are_the_kernels(void **state)
+{
+    IommuFixture *fixture = *state;
+    size_t n_ranges = 0;
+    const PmIovaRange *ranges = pm_iommu_get_iova_ranges(fixture->iommu, &n_ranges);
+
+    assert_int_equal(pm_iommu_get_page_sizes(fixture->iommu),
+                     backend_is_iommufd() ? 0x1000 : 0x40201000);
+    assert_int_equal(n_ranges, 2);
+    assert_int_equal(ranges[0].start, 0);
+    assert_int_equal(ranges[0].last, 0xfedfffff);
+    assert_int_equal(ranges[1].start, 0xfef00000);
+    assert_int_equal(ranges[1].last, 0x7fffffffff);
+}
+
+static void range_up_to_both_ends_of_a_valid_one_is_right(void **state)
+{
+    IommuFixture *fixture = *state;
+
+    assert_true(pm_iommu_check_range(fixture->iommu, 0, 0xfee00000, NULL));
+    assert_true(pm_iommu_check_range(fixture->iommu, 0xfef00000, 0x7fffffffff - 0xfeefffff, NULL));
+    assert_true(pm_iommu_check_range(fixture->iommu, 0x7ffffff000, 4096, NULL));
+}
+
+static void assert_not_valid(IommuFixture *fixture, uint64_t iova, uint64_t size, PmError code,
+                             const char *words)
+{
+    g_autoptr(GError) error = NULL;
+
+    assert_false(pm_iommu_check_range(fixture->iommu, iova, size, &error));
+    assert_error(&error, code, words);
+}
+
+static void range_outside_names_the_nearest_that_fits(void **state)
+{
+    assert_not_valid(*state, 0xfee00000, 4096, PM_ERROR_IOVA_RANGE, "room for it is 0xfedff000");
+    assert_not_valid(*state, 0xfeeff000, 4096, PM_ERROR_IOVA_RANGE, "room for it is 0xfef00000");
+    assert_not_valid(*state, 0xfedff000, 8192, PM_ERROR_IOVA_RANGE, "room for it is 0xfedfe000");
+    assert_not_valid(*state, 0, PM_TIB / 4, PM_ERROR_IOVA_RANGE, "room for it is 0xfef00000");
+    assert_not_valid(*state, 0xffffffff00000000, PM_GIB, PM_ERROR_IOVA_RANGE,
+                     "room for it is 0x7fc0000000");
+    assert_not_valid(*state, UINT64_MAX - 4095, 8192, PM_ERROR_IOVA_RANGE,
+                     "room for it is 0x7fffffe000");
+}
+
+static void range_larger_than_all_says_so(void **state)
+{
+    assert_not_valid(*state, 0, PM_TIB, PM_ERROR_IOVA_RANGE, "none of them is that large");
+}
+
+static void range_that_is_empty_or_unaligned_is_refused(void **state)
+{
+    assert_not_valid(*state, 0, 0, PM_ERROR_INVALID_ARGUMENT, "empty");
+    assert_not_valid(*state, 100, 4096, PM_ERROR_UNALIGNED, "I/O address 0x64");
+    assert_not_valid(*state, 0, 100, PM_ERROR_UNALIGNED, "size 0x64");
+}
+
+static void many_ranges_are_not_all_told(void **state)
+{
+    PmIovaRange ranges[10];
+    PmFakeConfig config;
+    IommuFixture *fixture;
+    unsigned i;
+
+    (void)state;
+    for (i = 0; i < G_N_ELEMENTS(ranges); i++)
+        ranges[i] = (PmIovaRange){i * UINT64_C(0x100000), i * UINT64_C(0x100000) + 0xffff};
+    /* One has room for the fixture's claim. */
+    ranges[9] = (PmIovaRange){BASE, BASE + FIXTURE_MEMORY_SIZE - 1};
+    pm_fake_config_init(&config);
+    config.iova_ranges = ranges;
+    config.n_iova_ranges = G_N_ELEMENTS(ranges);
+    fixture = iommu_fixture_new(&config);
+    assert_not_valid(fixture, 0x20000, 4096, PM_ERROR_IOVA_RANGE,
+                     "0x700000–0x70ffff and 2 more): the nearest address");
+    iommu_fixture_free(fixture);
+}
+
+static void last_page_below_two_to_the_64_is_left_out(void **state)
+{
+    PmIovaRange all = {0, UINT64_MAX};
+    PmFakeConfig config;
+    IommuFixture *fixture;
+    size_t n_ranges;
+
+    (void)state;
+    pm_fake_config_init(&config);
+    config.iova_ranges = &all;
+    config.n_iova_ranges = 1;
+    fixture = iommu_fixture_new(&config);
+    assert_true(pm_iommu_get_iova_ranges(fixture->iommu, &n_ranges)[0].last == UINT64_MAX - 4096);
+    assert_true(pm_iommu_check_range(fixture->iommu, UINT64_MAX - 8191, 4096, NULL));
+    assert_not_valid(fixture, UINT64_MAX - 4095, 4096, PM_ERROR_IOVA_RANGE, "0xffffffffffffe000");
+    iommu_fixture_free(fixture);
+}
+
+/* --- claimed addresses --- */
+
+/* Where the kernel puts a block if it may choose: inside what is to stay valid. */
+static uint64_t chosen_place(IommuFixture *fixture)
+{
+    struct iommu_ioas_map map = {
+        .size = sizeof map,
+        .flags = IOMMU_IOAS_MAP_READABLE,
+        .ioas_id = fixture->hooked.ioas,
+        .user_va = (uintptr_t)fixture->memory,
+        .length = BLOCK,
+    };
+    PmKernel *kernel = fixture->kernel;
+
+    assert_int_equal(kernel->ops->ioctl(kernel, fixture->hooked.opened, IOMMU_IOAS_MAP, &map), 0);
+    fixture_unmap_secretly(fixture, map.iova, BLOCK);
+    return map.iova;
+}
+
+static void kernel_is_told_what_is_claimed_and_what_no_more(void **state)
+{
+    IommuFixture *fixture = *state;
+    g_autoptr(PmIommuClaim) behind = NULL;
+    g_autoptr(PmIommuClaim) before = NULL;
+
+    fixture_drop_claim(fixture);
+    behind = fixture_claim(fixture, BASE + 4 * BLOCK, BLOCK, BLOCK, NULL);
+    assert_int_equal(chosen_place(fixture), BASE + 4 * BLOCK);
+    before = fixture_claim(fixture, BASE, BLOCK, BLOCK, NULL);
+    assert_int_equal(chosen_place(fixture), BASE);
+    assert_true(pm_iommu_claim_release(before, NULL));
+    assert_int_equal(chosen_place(fixture), BASE + 4 * BLOCK);
+    assert_true(pm_iommu_claim_release(behind, NULL));
+    assert_true(chosen_place(fixture) < BASE);
+}
+
+static void addresses_that_the_kernel_does_not_keep_are_not_claimed(void **state)
+{
+    IommuFixture *fixture = *state;
+    g_autoptr(GError) error = NULL;
+
+    fixture_drop_claim(fixture);
+    pm_fake_kernel_fail(fixture->kernel, PM_FAKE_CALL_IOCTL, 1, ENOMEM);
+    assert_null(fixture_claim(fixture, BASE, BLOCK, BLOCK, &error));
+    assert_error(&error, PM_ERROR_KERNEL,
+                 "claiming I/O addresses 0x100000000-0x1001fffff for the test failed: ENOMEM");
+    fixture->claim = fixture_claim(fixture, BASE, BLOCK, BLOCK, NULL);
+    assert_non_null(fixture->claim);
+}
+
+/* It goes on keeping more than it has to. */
+static void claim_is_released_though_the_kernel_goes_on_keeping_its_addresses(void **state)
+{
+    IommuFixture *fixture = *state;
+
+    pm_fake_kernel_fail(fixture->kernel, PM_FAKE_CALL_IOCTL, 1, ENOMEM);
+    assert_true(pm_iommu_claim_release(fixture->claim, NULL));
+    fixture_drop_claim(fixture);
+    fixture->claim = fixture_claim(fixture, BASE, BLOCK, BLOCK, NULL);
+    assert_true(fixture_map(fixture, 0, 1, NULL));
+}
+
+#define RANGES_TEST(name)                                                                          \
+    cmocka_unit_test_setup_teardown(name, iommu_fixture_setup, iommu_fixture_teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        RANGES_TEST(page_sizes_and_ranges_are_the_kernels),
+        RANGES_TEST(range_up_to_both_ends_of_a_valid_one_is_right),
+        RANGES_TEST(range_outside_names_the_nearest_that_fits),
+        RANGES_TEST(range_larger_than_all_says_so),
+        RANGES_TEST(range_that_is_empty_or_unaligned_is_refused),
+        cmocka_unit_test(many_ranges_are_not_all_told),
+        BACKEND_TYPE1_ONLY(cmocka_unit_test(last_page_below_two_to_the_64_is_left_out)),
+        BACKEND_IOMMUFD_ONLY(RANGES_TEST(kernel_is_told_what_is_claimed_and_what_no_more)),
+        BACKEND_IOMMUFD_ONLY(RANGES_TEST(addresses_that_the_kernel_does_not_keep_are_not_claimed)),
+        BACKEND_IOMMUFD_ONLY(
+            RANGES_TEST(claim_is_released_though_the_kernel_goes_on_keeping_its_addresses)),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

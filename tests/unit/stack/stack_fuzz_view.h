@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+/* What there is at one moment, from the ledgers, the managers and the kernel itself. */
+#ifndef PLUGMAP_TESTS_UNIT_STACK_STACK_FUZZ_VIEW_H
+#define PLUGMAP_TESTS_UNIT_STACK_STACK_FUZZ_VIEW_H
+
+#include "stack_fuzz_world.h"
+
+typedef enum {
+    FUZZ_UNMAPPED,
+    FUZZ_MAPPED,
+    FUZZ_UNKNOWN,
+} FuzzState;
+
+/*
+ * One I/O address space, page by page.
+ * @ledger: of FuzzState. @ledger_sizes, @ram_offsets: of the mapping that begins there; the
+ * size is 0 if none does. @translated: from the page table. @kernel_sizes, @hosts: as the kernel's
+ * list of mappings has it.
+ * @n_unknown: blocks that the ledger has as unknown.
+ */
+typedef struct {
+    uint8_t ledger[FUZZ_N_PAGES];
+    bool translated[FUZZ_N_PAGES];
+    uint64_t ledger_sizes[FUZZ_N_PAGES];
+    uint64_t ram_offsets[FUZZ_N_PAGES];
+    uint64_t kernel_sizes[FUZZ_N_PAGES];
+    const char *hosts[FUZZ_N_PAGES];
+    uint64_t n_mapped;
+    uint64_t n_unknown;
+    uint64_t n_kernel;
+    uint64_t kernel_bytes;
+} FuzzSpaceView;
+
+typedef struct {
+    bool plugged[FUZZ_N_BLOCKS];
+    bool quarantined[FUZZ_N_BLOCKS];
+    unsigned n_plugged;
+    unsigned n_quarantined;
+} FuzzRamView;
+
+typedef struct {
+    FuzzSpaceView spaces[FUZZ_N_SPACES];
+    FuzzRamView rams[FUZZ_N_RAMS];
+    uint64_t n_unknown;
+    uint64_t n_quarantined;
+    uint64_t pinned;
+    uint64_t n_open;
+} FuzzView;
+
+/* The first page of an I/O address. Fails if it is outside of what regions can have. */
+unsigned fuzz_page_of(const FuzzWorld *world, uint64_t iova);
+
+/* Marks the blocks of RAM that somebody does not have as is plugged, or may not. */
+void fuzz_find_lost(const FuzzWorld *world, const FuzzView *view, unsigned ram, bool *lost);
+
+void fuzz_look(FuzzWorld *world, FuzzView *view);
+
+#endif

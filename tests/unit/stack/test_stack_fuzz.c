@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Random lives of the whole stack, with owners that come and go and a kernel that fails: mappers on
+ * several address spaces follow devices, and whatever fails, the page table is what is plugged, and
+ * what is known not to be known.
+ *
+ * A life that fails tells its own seed, with which it is the first. PLUGMAP_TEST_TRACE prints every
+ * step and every MAP and UNMAP; PLUGMAP_TEST_FORK is how many steps there are for a fork(2), 0
+ * none.
+ */
+#include "stack_fuzz_check.h"
+#include "stack_fuzz_steps.h"
+
+#include <dirent.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "util/random_util.h"
+#include "util/valgrind_util.h"
+
+#define N_STEPS            100000
+#define N_STEPS_A_LIFE     3000
+#define N_STEPS_A_LOOK     1000 /* at resident memory */
+#define N_STEPS_A_FORK     5000
+#define N_STEPS_TO_WARM_UP 200
+
+static unsigned n_files(void)
+{
+    DIR *folder = opendir("/proc/self/fd");
+    unsigned count = 0;
+
+    assert_non_null(folder);
+    while (readdir(folder) != NULL)
+        count++;
+    (void)closedir(folder);
+    return count;
+}
+
+static unsigned n_steps_a_fork(void)
+{
+    const char *given = g_getenv("PLUGMAP_TEST_FORK");
+
+    if (is_under_valgrind())
+        return 0;
+    return given != NULL ? (unsigned)strtoul(given, NULL, 0) : N_STEPS_A_FORK;
+}
+
+static void take_and_check_step(FuzzWorld *world, const FuzzView *before, FuzzView *after)
+{
+    bool done;
+
+    fuzz_plan_faults(world);
+    done = fuzz_take_step(world, before);
+    fuzz_look(world, after);
+    if (world->traced)
+        printf("    %s; %" PRIu64 " unknown, %" PRIu64 " in quarantine\n",
+               done ? "done" : "refused", after->n_unknown, after->n_quarantined);
+    fuzz_lay_ghosts(world, after);
+    fuzz_check_mappings(world, after);
+    if (!done)
+        fuzz_check_unchanged(world, before, after);
+    if (!world->faulty)
+        fuzz_check_nothing_lost(world, before, after);
+    fuzz_check_memory(world, before, after);
+    fuzz_check_budgets(world, after);
+    fuzz_check_audits(world, after);
+    if (world->step % N_STEPS_A_LOOK == N_STEPS_A_LOOK - 1)
+        fuzz_check_resident(world, after);
+}
+
+/* Returns the seed of the next life. */
+static guint32 live(guint32 seed, unsigned max_steps, unsigned *n_steps)
+{
+    g_autoptr(GRand) rand = g_rand_new_with_seed(seed);
+    guint32 next = g_rand_int(rand);
+    FuzzWorld *world = fuzz_world_new(rand, seed);
+    g_autofree FuzzView *before = g_new0(FuzzView, 1);
+    g_autofree FuzzView *after = g_new0(FuzzView, 1);
+
+    *n_steps = 1 + fuzz_pick(world, N_STEPS_A_LIFE);
+    *n_steps = MIN(*n_steps, max_steps);
+    world->fork_every = n_steps_a_fork();
+    fuzz_look(world, before);
+    for (world->step = 0; world->step < *n_steps; world->step++) {
+        FuzzView *last = before;
+
+        take_and_check_step(world, before, after);
+        before = after;
+        after = last;
+    }
+    fuzz_world_free(world);
+    return next;
+}
+
+static void mapped_is_plugged_and_unknown_whatever_fails_and_whoever_goes(void **state)
+{
+    guint32 seed = random_seed("stack_fuzz");
+    unsigned n_left = random_steps(N_STEPS);
+    unsigned n_files_before;
+    unsigned n_steps;
+
+    (void)state;
+    /* The fake kernel opens a file that the process keeps. */
+    (void)live(seed, N_STEPS_TO_WARM_UP, &n_steps);
+    n_files_before = n_files();
+    while (n_left > 0) {
+        guint32 next = live(seed, n_left, &n_steps);
+
+        if (n_files() != n_files_before)
+            fail_msg("PLUGMAP_TEST_SEED=%u leaves files open", seed);
+        n_left -= n_steps;
+        seed = next;
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(mapped_is_plugged_and_unknown_whatever_fails_and_whoever_goes),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

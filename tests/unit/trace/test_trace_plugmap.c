@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: MIT */
+#include "util/random_util.h"
+#include "util/trace_util.h"
+
+#define HEADER "plugmap-trace 1\nregion addr=0x100000000 size=64M block=2M requested=32M\n"
+
+static PmTrace *load(const char *text)
+{
+    g_autoptr(GError) error = NULL;
+    PmTrace *trace = load_text(text, NULL, &error);
+
+    if (trace == NULL)
+        fail_msg("%s", error->message);
+    return trace;
+}
+
+/* The block of the document whose language is «trace». */
+static char *documented_example(void)
+{
+    g_autofree char *document = NULL;
+    char *begin;
+
+    assert_true(
+        g_file_get_contents(PLUGMAP_SOURCE_DIR "/docs/trace-format.md", &document, NULL, NULL));
+    begin = strstr(document, "```trace\n");
+    assert_non_null(begin);
+    begin += strlen("```trace\n");
+    return g_strndup(begin, (size_t)(strstr(begin, "```") - begin));
+}
+
+static void the_documents_example_is_read_as_it_says(void **state)
+{
+    g_autofree char *text = documented_example();
+    g_autoptr(PmTrace) trace = load(text);
+
+    (void)state;
+    assert_int_equal(trace->region_address, 0x100000000);
+    assert_int_equal(trace->region_size, 4 * PM_GIB);
+    assert_int_equal(trace->block_size, 2 * PM_MIB);
+    assert_int_equal(trace->requested_size, PM_GIB);
+    assert_int_equal(trace->events->len, 7);
+    assert_int_equal(event_at(trace, 0)->type, PM_EVENT_PLUG);
+    assert_int_equal(event_at(trace, 0)->n_blocks, 64);
+    assert_int_equal(event_at(trace, 0)->response, VIRTIO_MEM_RESP_ACK);
+    assert_int_equal(event_at(trace, 0)->time_ns, 0);
+    assert_int_equal(event_at(trace, 0)->line, 3);
+    assert_int_equal(event_at(trace, 1)->type, PM_EVENT_STATE);
+    assert_int_equal(event_at(trace, 1)->state, VIRTIO_MEM_STATE_MIXED);
+    assert_int_equal(event_at(trace, 1)->response, VIRTIO_MEM_RESP_ACK);
+    assert_int_equal(event_at(trace, 1)->time_ns, 12500000);
+    assert_int_equal(event_at(trace, 2)->type, PM_EVENT_RESIZE);
+    assert_int_equal(event_at(trace, 2)->size, 512 * PM_MIB);
+    assert_int_equal(event_at(trace, 2)->time_ns, 1500000000);
+    assert_int_equal(event_at(trace, 3)->time_ns, -1);
+    assert_int_equal(event_at(trace, 4)->response, VIRTIO_MEM_RESP_ERROR);
+    assert_int_equal(event_at(trace, 5)->type, PM_EVENT_UNPLUG_ALL);
+    assert_int_equal(event_at(trace, 6)->type, PM_EVENT_RESET);
+    assert_int_equal(event_at(trace, 6)->response, -1);
+}
+
+static void a_requested_size_that_is_left_out_is_the_whole_region(void **state)
+{
+    g_autoptr(PmTrace) trace = load("plugmap-trace 1\nregion addr=0 size=64M block=2M\n");
+
+    (void)state;
+    assert_int_equal(trace->requested_size, 64 * PM_MIB);
+    assert_int_equal(trace->events->len, 0);
+}
+
+static void comments_blank_lines_and_windows_line_ends_are_fine(void **state)
+{
+    g_autoptr(PmTrace) trace = load("plugmap-trace 1\r\n# a comment\r\n\r\n"
+                                    "region size=64M block=2M addr=0\r\n"
+                                    "  plug   blocks=2\taddr=0 -> ack # more\r\nreset");
+
+    (void)state;
+    assert_int_equal(trace->events->len, 2);
+    assert_int_equal(event_at(trace, 0)->n_blocks, 2);
+    assert_int_equal(event_at(trace, 0)->line, 5);
+}
+
+static void what_only_the_device_can_judge_is_read(void **state)
+{
+    g_autoptr(PmTrace) trace =
+        load(HEADER "plug addr=0x100000001 blocks=1 -> error\nplug addr=0x100000000 blocks=0\n");
+
+    (void)state;
+    assert_int_equal(trace->events->len, 2);
+}
+
+static void each_damage_is_named_with_its_line(void **state)
+{
+    static const struct {
+        const char *text;
+        const char *hint;
+    } table[] = {
+        {"plugmap-trace\n", ":1: the header is missing"},
+        {"plugmap-trace 2\n", ":1: version 2"},
+        {"plugmap-trace 1\n", "the region is missing"},
+        {"plugmap-trace 1\nplug addr=0 blocks=1\n", ":2: the region is missing"},
+        {"plugmap-trace 1\nregion addr=0 size=64M\n", ":2: block= is missing"},
+        {"plugmap-trace 1\nregion addr=0 block=2M\n", ":2: size= is missing"},
+        {"plugmap-trace 1\nregion size=64M block=2M\n", ":2: addr= is missing"},
+        {"plugmap-trace 1\nregion addr=0 size=64M block=2M colour=red\n", ":2: «colour=red»"},
+        {"plugmap-trace 1\nregion addr=0 size=64M block=3M\n", "power of two"},
+        {"plugmap-trace 1\nregion addr=0 size=64M block=2K\n", "at least 4K"},
+        {"plugmap-trace 1\nregion addr=0 size=63M block=2M\n", "whole blocks"},
+        {"plugmap-trace 1\nregion addr=0 size=0 block=2M\n", "whole blocks"},
+        {"plugmap-trace 1\nregion addr=0 size=8E block=2M\n", ":2: a region of 8E cannot be"},
+        {"plugmap-trace 1\nregion addr=0 size=6E block=2E\n", ":2: a region of 6E cannot be"},
+        {"plugmap-trace 1\nregion addr=1M size=64M block=2M\n", "multiple of the block"},
+        {"plugmap-trace 1\nregion addr=0 size=64M block=2M requested=65M\n", "requested size"},
+        {"plugmap-trace 1\nregion addr=0xfffffffffe000000 size=64M block=2M\n", "64-bit"},
+        {HEADER "plug blocks=1\n", ":3: addr= is missing"},
+        {HEADER "plug addr=0x100000000\n", ":3: blocks= is missing"},
+        {HEADER "plug addr=x blocks=1\n", ":3: addr: "},
+        {HEADER "plug addr=0x100000000 blocks=65536\n", ":3: 65536 blocks"},
+        {HEADER "plug addr=0x104000000 blocks=1\n", "of 1 block at 0x104000000 is outside"},
+        {HEADER "plug addr=0xff000000 blocks=1\n", "outside the region"},
+        {HEADER "plug addr=0x100000000 blocks=1 -> maybe\n", "«maybe» is no answer"},
+        {HEADER "plug addr=0x100000000 blocks=1 -> mixed\n", "«mixed» is no answer"},
+        {HEADER "reset -> ack\n", "«ack» is no answer to reset"},
+        {HEADER "resize size=1\n", ":3: a resize"},
+        {HEADER "resize size=66M\n", ":3: a resize"},
+        {HEADER "resize\n", ":3: size= is missing"},
+        {HEADER "unplug-all addr=0\n", "«addr=0» does not belong here"},
+        {HEADER "jump\n", "«jump» is not an event"},
+        {HEADER "@x plug addr=0x100000000 blocks=1\n", "«@x» is not a time"},
+        {HEADER "@-1 reset\n", "is not a time"},
+        {HEADER "@1.5s reset\n", "is not a time"},
+        {HEADER "@99999999999999999999 reset\n", "is not a time"},
+        {HEADER "@1\n", ":3: the event is missing"},
+        {HEADER "a b c d e f g h i j k l m n o p q r\n", "more words"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < G_N_ELEMENTS(table); i++)
+        assert_text_refused(table[i].text, NULL, table[i].hint);
+}
+
+static void a_line_may_have_4096_bytes_and_not_more(void **state)
+{
+    g_autofree char *dashes = g_strnfill(4096 - 1, '-');
+    g_autofree char *fits = g_strconcat(HEADER, "#", dashes, "\nreset\n", NULL);
+    g_autofree char *too_long = g_strconcat(HEADER, "##", dashes, "\nreset\n", NULL);
+    g_autoptr(PmTrace) trace = load(fits);
+
+    (void)state;
+    assert_int_equal(trace->events->len, 1);
+    assert_text_refused(too_long, NULL, ":3: the line is longer");
+}
+
+static void flags_that_contradict_the_trace_are_refused(void **state)
+{
+    const PmTraceGeometry same = {.block_size = 2 * PM_MIB, .region_size = 64 * PM_MIB};
+    const PmTraceGeometry other = {.block_size = 4 * PM_MIB};
+    g_autoptr(PmTrace) trace = load_text(HEADER, &same, NULL);
+
+    (void)state;
+    assert_non_null(trace);
+    assert_text_refused(HEADER, &other, ":2:");
+}
+
+static PmTraceEvent random_event(GRand *rand, const PmTrace *trace)
+{
+    PmTraceEvent event = {
+        .type = (PmEventType)g_rand_int_range(rand, 0, PM_EVENT_N_TYPES),
+        .response = -1,
+        .state = -1,
+        .time_ns = g_rand_boolean(rand) ? (int64_t)g_rand_int(rand) * 1000003 : -1,
+    };
+
+    if (event.type == PM_EVENT_RESIZE)
+        event.size = (uint64_t)g_rand_int_range(rand, 0, 513) * trace->block_size;
+    if (event.type == PM_EVENT_RESIZE || event.type == PM_EVENT_RESET)
+        return event;
+    event.response = (int8_t)g_rand_int_range(rand, -1, 4);
+    if (event.type == PM_EVENT_UNPLUG_ALL)
+        return event;
+    event.n_blocks = (uint16_t)g_rand_int_range(rand, 0, 65536);
+    event.address =
+        trace->region_address + (uint64_t)g_rand_int_range(rand, 0, 1000) * trace->block_size / 4;
+    if (event.type == PM_EVENT_STATE && event.response == VIRTIO_MEM_RESP_ACK)
+        event.state = (int8_t)g_rand_int_range(rand, 0, 3);
+    return event;
+}
+
+static void random_traces_survive_writing_and_reading(void **state)
+{
+    g_autoptr(GRand) rand = random_new("trace_plugmap");
+    g_autoptr(PmTrace) trace =
+        load("plugmap-trace 1\nregion addr=1T size=1T block=2M requested=2M\n");
+
+    (void)state;
+    for (unsigned i = 0; i < random_steps(20000); i++) {
+        PmTraceEvent event = random_event(rand, trace);
+
+        g_array_append_val(trace->events, event);
+    }
+    {
+        g_autoptr(PmTrace) read_back = round_trip(trace);
+
+        assert_same_trace(trace, read_back);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_documents_example_is_read_as_it_says),
+        cmocka_unit_test(a_requested_size_that_is_left_out_is_the_whole_region),
+        cmocka_unit_test(comments_blank_lines_and_windows_line_ends_are_fine),
+        cmocka_unit_test(what_only_the_device_can_judge_is_read),
+        cmocka_unit_test(each_damage_is_named_with_its_line),
+        cmocka_unit_test(a_line_may_have_4096_bytes_and_not_more),
+        cmocka_unit_test(flags_that_contradict_the_trace_are_refused),
+        cmocka_unit_test(random_traces_survive_writing_and_reading),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

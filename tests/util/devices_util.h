@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/* Two devices. With PLUGMAP_KERNEL=host they are real: 0000:00:06.0 (QEMU's nvme) and 0000:00:05.0
+ * (edu), which tests/vm/run has. */
+#ifndef PLUGMAP_TESTS_UTIL_DEVICES_UTIL_H
+#define PLUGMAP_TESTS_UTIL_DEVICES_UTIL_H
+
+#include <plugmap/plugmap.h>
+
+#include "util/iommu_fixture.h"
+
+#define FIRST  "0000:00:06.0"
+#define SECOND "0000:00:05.0"
+
+typedef struct {
+    PmKernel *kernel;
+    char *sysfs;    /* NULL: the real one */
+    PmIommu *iommu; /* of FIRST */
+    PmRam *ram;     /* two blocks */
+    char *memory;   /* the RAM's */
+    GPtrArray *claims;
+} Devices;
+
+bool devices_are_real(void);
+
+/* Around a test, for cmocka. */
+int devices_setup(void **state);
+int devices_teardown(void **state);
+
+/* A fake device's place in sysfs. */
+void devices_add_to_sysfs(const Devices *devices, const char *device, int group, int file);
+
+/* An address space for a device. */
+PmIommu *devices_open(const Devices *devices, const char *device);
+
+/* Claims a block of I/O addresses; the claim is dropped at the end, or by devices_drop_claims(). */
+PmIommuClaim *claim_block(Devices *devices, PmIommu *iommu, uint64_t block);
+void devices_drop_claims(Devices *devices);
+
+/* The same, and maps a block of memory there. */
+PmIommuClaim *map_block_at(Devices *devices, PmIommu *iommu, uint64_t block, uint64_t ram_block);
+
+/* The same block of I/O addresses and memory. */
+PmIommuClaim *map_block(Devices *devices, PmIommu *iommu, uint64_t block);
+
+void unmap_block(PmIommuClaim *claim);
+
+/* Whether the device reads by DMA what is in a block of memory. */
+bool device_sees(Devices *devices, PmIommu *iommu, const char *device, uint64_t block);
+
+#endif

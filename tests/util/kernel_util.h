@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A kernel under test, by system calls alone. PLUGMAP_KERNEL says which: fake-6.1, fake-6.12,
+ * fake-iommufd, or host, which is only right in the VM of tests/vm. All have the same devices
+ * (docs/vm.md).
+ */
+#ifndef PLUGMAP_TESTS_UTIL_KERNEL_UTIL_H
+#define PLUGMAP_TESTS_UTIL_KERNEL_UTIL_H
+
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include <plugmap/plugmap.h>
+
+#include "kernel-uapi/vfio.h"
+
+#define PAGE        UINT64_C(4096)
+#define MEMORY_SIZE (256 * PAGE)
+#define ENTRY_LIMIT 65535
+
+#define CONTAINER "/dev/vfio/vfio"
+
+/* Alone in their groups, with vfio-pci. */
+#define DEVICE       "0000:00:04.0"
+#define GROUP        "/dev/vfio/1"
+#define OTHER_DEVICE "0000:00:05.0"
+#define OTHER_GROUP  "/dev/vfio/2"
+
+/* The device of this group has vfio-pci, its sibling a driver of the kernel's own. */
+#define SHARED_DEVICE "0000:00:07.0"
+#define SHARED_HOST   "0000:00:07.1"
+#define SHARED_GROUP  "/dev/vfio/4"
+
+#define READ_WRITE (VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE)
+
+/* What a test has of a kernel. All that it opens and changes through these functions is closed and
+ * changed back behind it, also if it fails in the middle. */
+typedef struct {
+    PmKernel *pm;
+    bool is_fake;
+    bool is_linux_6_1; /* else 6.12 */
+    int container;
+    int group;
+    int iommu; /* this and the next are iommufd's alone (iommufd_util.h), else 0 */
+    uint32_t ioas;
+    int device;
+    uint32_t device_id;
+    uint32_t hwpt;
+    char *memory;   /* of MEMORY_SIZE bytes, anonymous, readable and writable, page aligned */
+    GArray *files;  /* what is open */
+    GArray *pieces; /* of files, that are mapped */
+} Kernel;
+
+/* For cmocka: once a program, and around each test. The group is in the container; with
+ * an IOMMU of a type, or without. The process may lock what it likes. */
+int kernel_check(void **state);
+/* The same; and the fake kernel can hold pages here. */
+int kernel_check_pins(void **state);
+/* The same; and there is, or is no, /dev/iommu. */
+int kernel_check_iommufd(void **state);
+int kernel_check_no_iommufd(void **state);
+/* Nothing is open. */
+int kernel_setup_closed(void **state);
+int kernel_setup(void **state);
+int kernel_setup_v1(void **state);
+int kernel_setup_v2(void **state);
+int kernel_teardown(void **state);
+
+#define TEST_WITHOUT_IOMMU(name)                                                                   \
+    cmocka_unit_test_setup_teardown(name, kernel_setup, kernel_teardown)
+#define TEST_CLOSED(name)                                                                          \
+    cmocka_unit_test_setup_teardown(name, kernel_setup_closed, kernel_teardown)
+#define TEST_V1(name)    cmocka_unit_test_setup_teardown(name, kernel_setup_v1, kernel_teardown)
+#define TEST(name)       cmocka_unit_test_setup_teardown(name, kernel_setup_v2, kernel_teardown)
+#define RUN_TESTS(tests) cmocka_run_group_tests(tests, kernel_check, NULL)
+
+/* Makes kernel->pm, and says what it is. */
+void kernel_choose(Kernel *kernel);
+
+int kernel_open(Kernel *kernel, const char *path);
+int kernel_close(Kernel *kernel, int fd);
+int kernel_ioctl(Kernel *kernel, int fd, unsigned long request, void *argument);
+int kernel_ioctl_number(Kernel *kernel, int fd, unsigned long request, unsigned long number);
+/* Readable and writable, shared. */
+int kernel_mmap(Kernel *kernel, int fd, size_t size, uint64_t offset, void **address);
+int kernel_munmap(Kernel *kernel, void *address);
+
+int kernel_join(Kernel *kernel, int group, int container);
+int kernel_leave(Kernel *kernel, int group);
+int kernel_set_iommu(Kernel *kernel, int container, unsigned long type);
+/* Another group in a container and an IOMMU of its own; returns the container. */
+int kernel_second_container(Kernel *kernel, int *group);
+int kernel_get_device(Kernel *kernel, int group, const char *name);
+
+/* MAP and UNMAP in kernel->container. The size that comes back goes to *@n_bytes (may be NULL). */
+int kernel_map(Kernel *kernel, uint64_t iova, const void *host, uint64_t size);
+int kernel_map_flags(Kernel *kernel, uint32_t flags, uint64_t iova, const void *host,
+                     uint64_t size);
+int kernel_unmap(Kernel *kernel, uint64_t iova, uint64_t size, uint64_t *n_bytes);
+int kernel_unmap_flags(Kernel *kernel, uint32_t flags, uint64_t iova, uint64_t size,
+                       uint64_t *n_bytes);
+
+/* dma_avail of the capability chain, and what is missing from ENTRY_LIMIT to it. */
+uint32_t kernel_available(Kernel *kernel);
+uint64_t kernel_n_mappings(Kernel *kernel);
+/* Bytes charged to this process. */
+uint64_t kernel_locked(Kernel *kernel);
+
+/* dma_entry_limit; RLIMIT_MEMLOCK in bytes, and whether CAP_IPC_LOCK is in effect. */
+void kernel_set_entry_limit(Kernel *kernel, uint32_t limit);
+void kernel_set_memlock(Kernel *kernel, uint64_t limit, bool cap_ipc_lock);
+/* While nothing is open. */
+void kernel_drop_cap_sys_resource(Kernel *kernel);
+/* The process's own, whichever kernel is under test. */
+void kernel_set_capability(int capability, bool in_effect);
+
+#endif

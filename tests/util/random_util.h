@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/* Random tests: a seed that is printed and can be given again, and a number of steps that valgrind
+ * can lower. */
+#ifndef PLUGMAP_TESTS_UTIL_RANDOM_UTIL_H
+#define PLUGMAP_TESTS_UTIL_RANDOM_UTIL_H
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <glib.h>
+
+/* PLUGMAP_TEST_SEED, or a new one. Printed, so that a failure can be had again. */
+static inline guint32 random_seed(const char *test)
+{
+    const char *given = g_getenv("PLUGMAP_TEST_SEED");
+    guint32 seed = given != NULL ? (guint32)strtoul(given, NULL, 0) : g_random_int();
+
+    printf("%s: PLUGMAP_TEST_SEED=%u\n", test, seed);
+    fflush(stdout);
+    return seed;
+}
+
+static inline GRand *random_new(const char *test)
+{
+    return g_rand_new_with_seed(random_seed(test));
+}
+
+/* PLUGMAP_TEST_STEPS, or @n_steps. */
+static inline unsigned random_steps(unsigned n_steps)
+{
+    const char *given = g_getenv("PLUGMAP_TEST_STEPS");
+
+    return given != NULL ? (unsigned)strtoul(given, NULL, 0) : n_steps;
+}
+
+#endif

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: MIT */
+#include "util/stack_util.h"
+
+#include <string.h>
+
+#include <plugmap/fake.h>
+
+#include "replay/replay_audit.h"
+#include "util/backend_util.h"
+
+static PmKernel *fake_with_two_groups(const PmFakeConfig *config)
+{
+    PmFakeConfig populating;
+    PmKernel *fake;
+
+    pm_fake_config_init(&populating);
+    if (config != NULL)
+        populating = *config;
+    populating.pin = PM_FAKE_PIN_POPULATE;
+    fake = backend_fake_new(&populating, NULL);
+    assert_non_null(fake);
+    assert_true(pm_fake_kernel_add_device(fake, 2, "0000:00:05.0", "vfio-pci", NULL));
+    return fake;
+}
+
+Stack *stack_new(const PmFakeConfig *config)
+{
+    Stack *stack = g_new0(Stack, 1);
+    PmVirtioMemConfig device_config = {
+        .address = STACK_ADDRESS,
+        .block_size = STACK_BLOCK,
+        .requested_size = STACK_N_BLOCKS * STACK_BLOCK,
+    };
+
+    stack->fake = fake_with_two_groups(config);
+    stack->ram = pm_ram_new(PM_RAM_MEMFD, STACK_N_BLOCKS * STACK_BLOCK, STACK_BLOCK, NULL);
+    assert_non_null(stack->ram);
+    device_config.ram = stack->ram;
+    stack->device = pm_virtio_mem_new(&device_config, NULL);
+    assert_non_null(stack->device);
+    for (unsigned i = 0; i < STACK_N_MAPPERS; i++) {
+        stack->iommus[i] = backend_open(stack->fake, i, NULL);
+        assert_non_null(stack->iommus[i]);
+        stack->mappers[i] = pm_mapper_new(stack->iommus[i]);
+        assert_true(pm_mapper_add_managed(stack->mappers[i], STACK_ADDRESS,
+                                          pm_virtio_mem_get_manager(stack->device),
+                                          PM_MAPPER_OVERCOMMIT, NULL));
+    }
+    return stack;
+}
+
+void stack_free(Stack *stack)
+{
+    pm_fake_kernel_clear_faults(stack->fake);
+    for (unsigned i = 0; i < STACK_N_MAPPERS; i++)
+        pm_mapper_free(stack->mappers[i]);
+    pm_virtio_mem_free(stack->device);
+    pm_ram_unref(stack->ram);
+    for (unsigned i = 0; i < STACK_N_MAPPERS; i++)
+        pm_iommu_unref(stack->iommus[i]);
+    assert_int_equal(pm_fake_kernel_get_n_open(stack->fake), 0);
+    assert_int_equal(backend_get_pinned(stack->fake), 0);
+    pm_kernel_unref(stack->fake);
+    g_free(stack);
+}
+
+int stack_request(Stack *stack, uint16_t type, uint64_t first, uint16_t n_blocks)
+{
+    struct virtio_mem_req request = {
+        .type = GUINT16_TO_LE(type),
+        .u.plug = {.addr = GUINT64_TO_LE(STACK_ADDRESS + first * STACK_BLOCK),
+                   .nb_blocks = GUINT16_TO_LE(n_blocks)},
+    };
+    struct virtio_mem_resp response;
+
+    assert_true(pm_virtio_mem_handle(stack->device, &request, sizeof(request), &response,
+                                     sizeof(response), NULL));
+    return GUINT16_FROM_LE(response.type);
+}
+
+void stack_check(Stack *stack)
+{
+    uint64_t plugged = pm_virtio_mem_get_plugged_size(stack->device);
+
+    for (unsigned i = 0; i < STACK_N_MAPPERS; i++) {
+        const PmReplayAuditSubject subject = {
+            .device = stack->device,
+            .iommu = stack->iommus[i],
+            .mapper = stack->mappers[i],
+            .fake = stack->fake,
+            .group = i + 1,
+            .all_resident = true,
+        };
+
+        for (size_t j = 0; j < PM_REPLAY_N_AUDITS; j++) {
+            g_autoptr(GError) error = NULL;
+
+            if (pm_replay_audits[j].applies(&subject) &&
+                !pm_replay_audits[j].check(&subject, &error))
+                fail_msg("%s", error->message);
+        }
+    }
+    assert_int_equal(backend_get_pinned(stack->fake), STACK_N_MAPPERS * plugged);
+}
+
+void stack_snapshot(Stack *stack, Snapshot *snapshot)
+{
+    PmDiscardManager *manager = pm_virtio_mem_get_manager(stack->device);
+
+    memset(snapshot, 0, sizeof(*snapshot));
+    pm_virtio_mem_config_read(stack->device, 0, snapshot->config, sizeof(snapshot->config));
+    for (uint64_t block = 0; block < STACK_N_BLOCKS; block++)
+        snapshot->populated[block] =
+            pm_discard_manager_is_populated(manager, block * STACK_BLOCK, STACK_BLOCK);
+    for (unsigned i = 0; i < STACK_N_MAPPERS; i++) {
+        snapshot->n_mappings[i] = pm_iommu_get_n_mappings(stack->iommus[i]);
+        snapshot->pinned[i] = pm_iommu_get_pinned_bytes(stack->iommus[i]);
+        snapshot->kernel_mappings[i] = pm_fake_kernel_get_n_mappings(stack->fake, i + 1);
+    }
+    snapshot->locked = backend_get_pinned(stack->fake);
+    assert_true(
+        pm_ram_resident(stack->ram, 0, STACK_N_BLOCKS * STACK_BLOCK, &snapshot->resident, NULL));
+}
+
+void stack_check_unchanged(Stack *stack, const Snapshot *before)
+{
+    Snapshot now;
+
+    stack_snapshot(stack, &now);
+    assert_memory_equal(&now, before, sizeof(now));
+    stack_check(stack);
+}
