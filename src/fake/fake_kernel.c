@@ -6,9 +6,9 @@
 
 #include "base/error_text.h"
 #include "base/process.h"
-#include "fake/container.h"
-#include "fake/device_cdev.h"
-#include "fake/iommufd.h"
+#include "fake/iommufd/iommufd.h"
+#include "fake/vfio/container.h"
+#include "fake/vfio/device_cdev.h"
 #include "kernel-uapi/vfio.h"
 
 #define GROUP_PREFIX  "/dev/vfio/"

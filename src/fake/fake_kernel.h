@@ -8,10 +8,10 @@
 
 #include <plugmap/fake.h>
 
-#include "fake/dma.h"
-#include "fake/fault_plan.h"
-#include "fake/file_table.h"
-#include "fake/group.h"
+#include "fake/machine/fault_plan.h"
+#include "fake/machine/file_table.h"
+#include "fake/memory/dma.h"
+#include "fake/vfio/group.h"
 
 #define PM_FAKE_PAGE UINT64_C(4096)
 

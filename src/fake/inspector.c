@@ -3,10 +3,10 @@
 #include <inttypes.h>
 
 #include "base/error_text.h"
-#include "fake/container.h"
 #include "fake/fake_kernel.h"
-#include "fake/hwpt.h"
-#include "fake/ioas.h"
+#include "fake/iommufd/hwpt.h"
+#include "fake/iommufd/ioas.h"
+#include "fake/vfio/container.h"
 
 /* Locks the fake kernel for a scope. */
 static PmFakeKernel *enter(PmKernel *kernel)

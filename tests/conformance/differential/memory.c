@@ -8,8 +8,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "fake/user_memory.h"
-#include "fake/vma.h"
+#include "fake/memory/user_memory.h"
+#include "fake/memory/vma.h"
 
 #define ARENA        UINT64_C(0x100000000000)
 /* What registers a QEMU nvme has. */

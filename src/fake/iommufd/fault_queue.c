@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MIT */
+#include "fake/iommufd/fault_queue.h"
+
+#include <errno.h>
+#include <fcntl.h>
+
+#include "fake/memory/user_memory.h"
+
+/* Bytes of a fault, as it is read, and of an answer. */
+#define FAULT_SIZE  40
+#define ANSWER_SIZE 8
+
+/* Its file keeps it, and the iommufd. */
+typedef struct {
+    PmObject object;
+    PmIommufd *iommufd;
+} PmFaultQueue;
+
+static void release_queue(void *object)
+{
+    PmFaultQueue *queue = object;
+
+    queue->object.n_users--;
+    pm_iommufd_unref(queue->iommufd);
+}
+
+static int queue_ioctl(void *object, unsigned long request, void *argument)
+{
+    (void)object;
+    (void)request;
+    (void)argument;
+    return -ENOTTY;
+}
+
+static ssize_t queue_pread(void *object, void *buffer, size_t size, uint64_t offset)
+{
+    (void)object;
+    (void)buffer;
+    return offset != 0 || size % FAULT_SIZE != 0 ? -ESPIPE : 0;
+}
+
+static ssize_t queue_pwrite(void *object, const void *buffer, size_t size, uint64_t offset)
+{
+    uint8_t answer[ANSWER_SIZE];
+
+    (void)object;
+    if (offset != 0 || size % ANSWER_SIZE != 0)
+        return -ESPIPE;
+    if (size == 0)
+        return 0;
+    /* No fault has ever asked for it. */
+    return pm_user_read(answer, buffer, sizeof(answer)) < 0 ? -EFAULT : -EINVAL;
+}
+
+static const PmFileOps queue_file_ops = {
+    .release = release_queue,
+    .ioctl = queue_ioctl,
+    .pread = queue_pread,
+    .pwrite = queue_pwrite,
+    .mmap_error = ENODEV,
+};
+
+void pm_fault_queue_free(PmIommufd *iommufd, PmObject *object)
+{
+    pm_iommufd_remove(iommufd, object);
+    g_free(object);
+}
+
+int pm_fault_queue_alloc(PmIommufdRequest *request)
+{
+    PmIommufd *iommufd = request->iommufd;
+    PmFileTable *files = &iommufd->fake->files;
+    PmFaultQueue *queue;
+    int fd;
+
+    if (request->fault_alloc.flags != 0)
+        return -EOPNOTSUPP;
+    queue = g_new0(PmFaultQueue, 1);
+    queue->iommufd = iommufd;
+    pm_iommufd_add(iommufd, &queue->object, PM_OBJECT_FAULT_QUEUE);
+    fd = pm_file_table_open(files, &queue_file_ops, queue, O_CLOEXEC);
+    if (fd < 0) {
+        pm_fault_queue_free(iommufd, &queue->object);
+        return fd;
+    }
+    queue->object.n_users++;
+    (void)pm_iommufd_ref(iommufd);
+    request->fault_alloc.out_fault_id = queue->object.id;
+    request->fault_alloc.out_fault_fd = (uint32_t)fd;
+    if (pm_iommufd_respond(request, sizeof(request->fault_alloc)) == 0)
+        return 0;
+    (void)pm_file_table_close(files, fd);
+    pm_fault_queue_free(iommufd, &queue->object);
+    return -EFAULT;
+}

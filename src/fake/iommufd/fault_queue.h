@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: MIT */
+/* A queue of page faults for user space to answer: there are never any, because the IOMMU takes no
+ * page tables of guests. Linux: drivers/iommu/iommufd/fault.c. */
+#ifndef PLUGMAP_SRC_FAKE_IOMMUFD_FAULT_QUEUE_H
+#define PLUGMAP_SRC_FAKE_IOMMUFD_FAULT_QUEUE_H
+
+#include "fake/iommufd/iommufd.h"
+
+int pm_fault_queue_alloc(PmIommufdRequest *request);
+/* Its file has been closed. */
+void pm_fault_queue_free(PmIommufd *iommufd, PmObject *object);
+
+#endif

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: MIT */
+#include "fake/iommufd/hwpt.h"
+
+#include <errno.h>
+
+#include "fake/memory/user_memory.h"
+
+PmHwpt *pm_hwpt_new(PmIoas *ioas)
+{
+    PmHwpt *hwpt = g_new0(PmHwpt, 1);
+
+    pm_iommufd_add(ioas->iommufd, &hwpt->object, PM_OBJECT_HWPT);
+    hwpt->ioas = ioas;
+    hwpt->table = pm_page_table_new();
+    ioas->object.n_users++;
+    return hwpt;
+}
+
+void pm_hwpt_free(PmHwpt *hwpt)
+{
+    PmIoas *ioas = hwpt->ioas;
+
+    if (g_ptr_array_find(ioas->hwpts, hwpt, NULL))
+        pm_ioas_remove_hwpt(ioas, hwpt);
+    ioas->object.n_users--;
+    pm_iommufd_remove(ioas->iommufd, &hwpt->object);
+    pm_page_table_free(hwpt->table);
+    g_free(hwpt);
+}
+
+void pm_hwpt_put(PmHwpt *hwpt)
+{
+    hwpt->object.n_users--;
+    if (hwpt->automatic && hwpt->object.n_users == 0)
+        pm_hwpt_free(hwpt);
+}
+
+/* The IOMMU has neither page tables of guests nor, unless configured, dirty tracking. */
+static int check_flags(const PmFakeKernel *fake, const struct iommu_hwpt_alloc *alloc)
+{
+    uint32_t supported = fake->config.dirty_tracking ? IOMMU_HWPT_ALLOC_DIRTY_TRACKING : 0;
+
+    return alloc->flags & ~supported || alloc->data_len != 0 ? -EOPNOTSUPP : 0;
+}
+
+static int check_alloc(PmIommufd *iommufd, const struct iommu_hwpt_alloc *alloc)
+{
+    const PmObject *shown;
+
+    if (alloc->__reserved != 0)
+        return -EOPNOTSUPP;
+    if ((alloc->data_type == IOMMU_HWPT_DATA_NONE) != (alloc->data_len == 0))
+        return -EINVAL;
+    if (pm_iommufd_find(iommufd, alloc->dev_id, PM_OBJECT_DEVICE) == NULL)
+        return -ENOENT;
+    shown = pm_iommufd_find_any(iommufd, alloc->pt_id);
+    if (shown == NULL || (shown->type != PM_OBJECT_IOAS && shown->type != PM_OBJECT_HWPT))
+        return -EINVAL;
+    if (shown->type == PM_OBJECT_IOAS)
+        return check_flags(iommufd->fake, alloc);
+    /* A guest's, inside another page table: that has to be made for it. */
+    return alloc->flags & ~(uint32_t)IOMMU_HWPT_FAULT_ID_VALID || alloc->data_len == 0 ? -EOPNOTSUPP
+                                                                                       : -EINVAL;
+}
+
+int pm_hwpt_alloc(PmIommufdRequest *request)
+{
+    struct iommu_hwpt_alloc *alloc = &request->hwpt_alloc;
+    int result = check_alloc(request->iommufd, alloc);
+    PmIoas *ioas;
+    PmHwpt *hwpt;
+
+    if (result < 0)
+        return result;
+    ioas = pm_iommufd_find(request->iommufd, alloc->pt_id, PM_OBJECT_IOAS);
+    hwpt = pm_hwpt_new(ioas);
+    hwpt->tells_dirty = alloc->flags & IOMMU_HWPT_ALLOC_DIRTY_TRACKING;
+    result = pm_ioas_add_hwpt(ioas, hwpt);
+    if (result == 0) {
+        alloc->out_hwpt_id = hwpt->object.id;
+        result = pm_iommufd_respond(request, sizeof(*alloc));
+    }
+    if (result < 0)
+        pm_hwpt_free(hwpt);
+    return result;
+}
+
+/* Zeros behind what there is to tell, as much as the caller has room. */
+static int clear_user(uint8_t *user, uint64_t size)
+{
+    static const uint8_t zeros[4096];
+
+    while (size > 0) {
+        uint64_t piece = MIN(size, sizeof(zeros));
+
+        if (pm_user_write(user, zeros, piece) < 0)
+            return -EFAULT;
+        user += piece;
+        size -= piece;
+    }
+    return 0;
+}
+
+int pm_hwpt_get_hw_info(PmIommufdRequest *request)
+{
+    const struct iommu_hw_info_vtd registers = {0};
+    struct iommu_hw_info *info = &request->hw_info;
+    uint8_t *user = (void *)(uintptr_t)info->data_uptr;
+    uint32_t size = MIN(info->data_len, (uint32_t)sizeof(registers));
+
+    if (info->flags != 0 || info->__reserved[0] != 0 || info->__reserved[1] != 0 ||
+        info->__reserved[2] != 0)
+        return -EOPNOTSUPP;
+    if (pm_iommufd_find(request->iommufd, info->dev_id, PM_OBJECT_DEVICE) == NULL)
+        return -ENOENT;
+    if ((size > 0 && pm_user_write(user, &registers, size) < 0) ||
+        clear_user(user + size, info->data_len - size) < 0)
+        return -EFAULT;
+    info->data_len = sizeof(registers);
+    info->out_data_type = IOMMU_HW_INFO_TYPE_INTEL_VTD;
+    info->out_max_pasid_log2 = 0;
+    info->out_capabilities =
+        request->iommufd->fake->config.dirty_tracking ? IOMMU_HW_CAP_DIRTY_TRACKING : 0;
+    return pm_iommufd_respond(request, sizeof(*info));
+}

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: MIT */
+/* Which pages devices have written, as a page table knows it. */
+#ifndef PLUGMAP_SRC_FAKE_IOMMUFD_HWPT_DIRTY_H
+#define PLUGMAP_SRC_FAKE_IOMMUFD_HWPT_DIRTY_H
+
+#include "fake/iommufd/iommufd.h"
+
+int pm_hwpt_set_dirty_tracking(PmIommufdRequest *request);
+int pm_hwpt_get_dirty_bitmap(PmIommufdRequest *request);
+
+#endif

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+/* Areas come. Linux: drivers/iommu/iommufd/io_pagetable.c. */
+#ifndef PLUGMAP_SRC_FAKE_IOMMUFD_IOAS_MAP_H
+#define PLUGMAP_SRC_FAKE_IOMMUFD_IOAS_MAP_H
+
+#include "fake/iommufd/ioas.h"
+
+int pm_ioas_map(PmIommufdRequest *request);
+int pm_ioas_map_file(PmIommufdRequest *request);
+int pm_ioas_copy(PmIommufdRequest *request);
+
+/* MAP with a fixed I/O address. Returns 0 or -errno. */
+int pm_ioas_map_fixed(PmIoas *ioas, uint64_t iova, uint64_t address, uint64_t length,
+                      PmIommuAccess access);
+
+#endif

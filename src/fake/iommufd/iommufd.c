@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: MIT */
+#include "fake/iommufd/iommufd.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "fake/iommufd/fault_queue.h"
+#include "fake/iommufd/hwpt.h"
+#include "fake/iommufd/hwpt_dirty.h"
+#include "fake/iommufd/ioas.h"
+#include "fake/iommufd/ioas_map.h"
+#include "fake/iommufd/ioas_unmap.h"
+#include "fake/iommufd/iommufd_option.h"
+#include "fake/iommufd/vfio_compat.h"
+#include "fake/memory/user_memory.h"
+
+#define MAX_INVALIDATIONS (1U << 19)
+
+/* --- objects --- */
+
+void pm_iommufd_add(PmIommufd *iommufd, PmObject *object, PmObjectType type)
+{
+    guint place = 0;
+
+    while (place < iommufd->objects->len && g_ptr_array_index(iommufd->objects, place) != NULL)
+        place++;
+    if (place == iommufd->objects->len)
+        g_ptr_array_add(iommufd->objects, NULL);
+    g_ptr_array_index(iommufd->objects, place) = object;
+    object->id = place + 1;
+    object->type = type;
+}
+
+void pm_iommufd_remove(PmIommufd *iommufd, const PmObject *object)
+{
+    g_ptr_array_index(iommufd->objects, object->id - 1) = NULL;
+    while (iommufd->objects->len > 0 &&
+           g_ptr_array_index(iommufd->objects, iommufd->objects->len - 1) == NULL)
+        g_ptr_array_set_size(iommufd->objects, (gint)iommufd->objects->len - 1);
+}
+
+PmObject *pm_iommufd_find_any(const PmIommufd *iommufd, uint32_t id)
+{
+    return id >= 1 && id <= iommufd->objects->len ? g_ptr_array_index(iommufd->objects, id - 1)
+                                                  : NULL;
+}
+
+void *pm_iommufd_find(const PmIommufd *iommufd, uint32_t id, PmObjectType type)
+{
+    PmObject *object = pm_iommufd_find_any(iommufd, id);
+
+    return object != NULL && object->type == type ? object : NULL;
+}
+
+/* A device's object goes with the file that it is bound through. */
+static void free_object(PmIommufd *iommufd, PmObject *object)
+{
+    switch (object->type) {
+    case PM_OBJECT_HWPT:
+        pm_hwpt_free((PmHwpt *)object);
+        break;
+    case PM_OBJECT_IOAS:
+        pm_ioas_free((PmIoas *)object);
+        break;
+    case PM_OBJECT_FAULT_QUEUE:
+        pm_fault_queue_free(iommufd, object);
+        break;
+    case PM_OBJECT_DEVICE:
+        break;
+    }
+}
+
+static int destroy(PmIommufdRequest *request)
+{
+    PmObject *object = pm_iommufd_find_any(request->iommufd, request->destroy.id);
+
+    if (object == NULL)
+        return -ENOENT;
+    if (object->n_users > 0 || object->type == PM_OBJECT_DEVICE)
+        return -EBUSY;
+    free_object(request->iommufd, object);
+    return 0;
+}
+
+/* --- life --- */
+
+PmIommufd *pm_iommufd_ref(PmIommufd *iommufd)
+{
+    iommufd->n_references++;
+    return iommufd;
+}
+
+static void free_objects(PmIommufd *iommufd, PmObjectType type)
+{
+    for (uint32_t id = iommufd->objects->len; id >= 1; id--) {
+        PmObject *object = pm_iommufd_find(iommufd, id, type);
+
+        if (object != NULL)
+            free_object(iommufd, object);
+    }
+}
+
+/* Devices have gone before: they keep a reference. */
+void pm_iommufd_unref(PmIommufd *iommufd)
+{
+    if (--iommufd->n_references > 0)
+        return;
+    free_objects(iommufd, PM_OBJECT_HWPT);
+    free_objects(iommufd, PM_OBJECT_IOAS);
+    free_objects(iommufd, PM_OBJECT_FAULT_QUEUE);
+    g_ptr_array_unref(iommufd->objects);
+    g_free(iommufd);
+}
+
+static void release_iommufd(void *object)
+{
+    pm_iommufd_unref(object);
+}
+
+PmCharge pm_iommufd_charge(const PmIommufd *iommufd)
+{
+    if (iommufd->fake->config.cap_ipc_lock)
+        return PM_CHARGE_NOBODY;
+    return iommufd->charges_process ? PM_CHARGE_PROCESS : PM_CHARGE_USER;
+}
+
+void pm_iommufd_make_compat_ioas(PmIommufd *iommufd)
+{
+    if (iommufd->compat == NULL)
+        iommufd->compat = pm_ioas_new(iommufd);
+}
+
+/* --- requests --- */
+
+int pm_iommufd_respond(const PmIommufdRequest *request, size_t size)
+{
+    return pm_user_write(request->argument, &request->destroy,
+                         MIN(size, (size_t)request->argument_size));
+}
+
+/* Only page tables of guests are invalidated, and there are none. */
+static int hwpt_invalidate(PmIommufdRequest *request)
+{
+    struct iommu_hwpt_invalidate *invalidate = &request->invalidate;
+    int result = -ENOENT;
+
+    if (invalidate->__reserved != 0)
+        result = -EOPNOTSUPP;
+    else if (invalidate->entry_num != 0 &&
+             (invalidate->data_uptr == 0 || invalidate->entry_len == 0 ||
+              invalidate->entry_len > PM_FAKE_PAGE || invalidate->entry_num > MAX_INVALIDATIONS))
+        result = -EINVAL;
+    invalidate->entry_num = 0;
+    return pm_iommufd_respond(request, sizeof(*invalidate)) < 0 ? -EFAULT : result;
+}
+
+/* Sizes of the structs: as the kernel knows them, and what it needs of them at least. */
+static const struct {
+    uint32_t size;
+    uint32_t min_size;
+    int (*run)(PmIommufdRequest *request);
+} commands[] = {
+    {sizeof(struct iommu_destroy), 8, destroy},
+    {sizeof(struct iommu_ioas_alloc), 12, pm_ioas_alloc},
+    {sizeof(struct iommu_ioas_allow_iovas), 24, pm_ioas_allow_iovas},
+    {sizeof(struct iommu_ioas_copy), 40, pm_ioas_copy},
+    {sizeof(struct iommu_ioas_iova_ranges), 32, pm_ioas_iova_ranges},
+    {sizeof(struct iommu_ioas_map), 40, pm_ioas_map},
+    {sizeof(struct iommu_ioas_unmap), 24, pm_ioas_unmap},
+    {sizeof(struct iommu_option), 24, pm_iommufd_option},
+    {sizeof(struct iommu_vfio_ioas), 12, pm_iommufd_vfio_ioas},
+    {sizeof(struct iommu_hwpt_alloc), 24, pm_hwpt_alloc},
+    {sizeof(struct iommu_hw_info), 32, pm_hwpt_get_hw_info},
+    {sizeof(struct iommu_hwpt_set_dirty_tracking), 16, pm_hwpt_set_dirty_tracking},
+    {sizeof(struct iommu_hwpt_get_dirty_bitmap), 48, pm_hwpt_get_dirty_bitmap},
+    {sizeof(struct iommu_hwpt_invalidate), 32, hwpt_invalidate},
+    {sizeof(struct iommu_fault_alloc), 16, pm_fault_queue_alloc},
+    {sizeof(struct iommu_ioas_map_file), 40, pm_ioas_map_file},
+};
+
+/* What a longer struct has behind the one that is known has to be zeros. */
+static int check_tail(const uint8_t *tail, uint64_t size)
+{
+    uint8_t bytes[256];
+    uint64_t done = 0;
+
+    while (done < size) {
+        /* No further than the end of a 256-byte line, lest a fault hide what is before it. */
+        uint64_t left = sizeof(bytes) - (uintptr_t)(tail + done) % sizeof(bytes);
+        uint64_t piece = MIN(size - done, left);
+
+        if (pm_user_read(bytes, tail + done, piece) < 0)
+            return -EFAULT;
+        for (uint64_t i = 0; i < piece; i++)
+            if (bytes[i] != 0)
+                return -E2BIG;
+        done += piece;
+    }
+    return 0;
+}
+
+static int run_command(PmIommufd *iommufd, unsigned long code, guint index, void *argument)
+{
+    PmIommufdRequest request = {.iommufd = iommufd, .argument = argument};
+    uint32_t known = commands[index].size;
+    int result;
+
+    if (pm_user_read(&request.argument_size, argument, sizeof(request.argument_size)) < 0)
+        return -EFAULT;
+    if (code != IOMMU_DESTROY + index)
+        return -ENOTTY;
+    if (request.argument_size < commands[index].min_size)
+        return -EINVAL;
+    if (request.argument_size > known) {
+        result = check_tail((const uint8_t *)argument + known, request.argument_size - known);
+        if (result < 0)
+            return result;
+    }
+    if (pm_user_read(&request.destroy, argument, MIN(request.argument_size, known)) < 0)
+        return -EFAULT;
+    return commands[index].run(&request);
+}
+
+/* Commands go by the lowest byte; what has none is for the type1 interface. */
+static int iommufd_ioctl(void *object, unsigned long code, void *argument)
+{
+    PmIommufd *iommufd = object;
+    guint n_commands = G_N_ELEMENTS(commands);
+    guint index = (guint)(code & 0xff) - (IOMMU_DESTROY & 0xff);
+
+    if (!iommufd->fake->config.ioas_map_file)
+        n_commands--;
+    return index < n_commands ? run_command(iommufd, code, index, argument)
+                              : pm_vfio_compat_ioctl(iommufd, code, argument);
+}
+
+const PmFileOps pm_iommufd_file_ops = {
+    .release = release_iommufd,
+    .ioctl = iommufd_ioctl,
+    .mmap_error = ENODEV,
+};
+
+int pm_iommufd_open(PmFakeKernel *fake, int flags)
+{
+    PmIommufd *iommufd = g_new0(PmIommufd, 1);
+    int fd;
+
+    iommufd->fake = fake;
+    iommufd->n_references = 1;
+    iommufd->objects = g_ptr_array_new();
+    fd = pm_file_table_open(&fake->files, &pm_iommufd_file_ops, iommufd, flags);
+    if (fd < 0)
+        pm_iommufd_unref(iommufd);
+    return fd;
+}

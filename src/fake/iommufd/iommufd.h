@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT */
+/* /dev/iommu: objects that have numbers, and requests on them. Linux: drivers/iommu/iommufd/main.c.
+ */
+#ifndef PLUGMAP_SRC_FAKE_IOMMUFD_IOMMUFD_H
+#define PLUGMAP_SRC_FAKE_IOMMUFD_IOMMUFD_H
+
+#include "fake/fake_kernel.h"
+#include "fake/memory/pin.h"
+#include "kernel-uapi/iommufd.h"
+
+struct PmIoas;
+
+typedef enum {
+    PM_OBJECT_IOAS,
+    PM_OBJECT_HWPT,
+    PM_OBJECT_DEVICE,
+    PM_OBJECT_FAULT_QUEUE,
+} PmObjectType;
+
+/* What every object begins with. */
+typedef struct {
+    uint32_t id;
+    PmObjectType type;
+    unsigned n_users; /* what keeps it from being destroyed */
+} PmObject;
+
+/* An open file, which bound devices keep when it is closed. */
+typedef struct PmIommufd {
+    PmFakeKernel *fake;
+    unsigned n_references;
+    GPtrArray *objects; /* of PmObject, at their numbers less 1; NULL: the number is free */
+    bool charges_process;
+    struct PmIoas *compat; /* what the type1 interface works on; NULL: none */
+} PmIommufd;
+
+/* A request: a copy of its struct, and where it came from. */
+typedef struct {
+    PmIommufd *iommufd;
+    void *argument;
+    uint32_t argument_size;
+    union {
+        struct iommu_destroy destroy;
+        struct iommu_ioas_alloc ioas_alloc;
+        struct iommu_ioas_iova_ranges iova_ranges;
+        struct iommu_ioas_allow_iovas allow_iovas;
+        struct iommu_ioas_map map;
+        struct iommu_ioas_map_file map_file;
+        struct iommu_ioas_copy copy;
+        struct iommu_ioas_unmap unmap;
+        struct iommu_option option;
+        struct iommu_vfio_ioas vfio_ioas;
+        struct iommu_hwpt_alloc hwpt_alloc;
+        struct iommu_hw_info hw_info;
+        struct iommu_hwpt_set_dirty_tracking set_dirty;
+        struct iommu_hwpt_get_dirty_bitmap get_dirty;
+        struct iommu_hwpt_invalidate invalidate;
+        struct iommu_fault_alloc fault_alloc;
+    };
+} PmIommufdRequest;
+
+extern const PmFileOps pm_iommufd_file_ops;
+
+/* open(2) of /dev/iommu: a descriptor or -errno. */
+int pm_iommufd_open(PmFakeKernel *fake, int flags);
+PmIommufd *pm_iommufd_ref(PmIommufd *iommufd);
+void pm_iommufd_unref(PmIommufd *iommufd);
+
+/* Writes the struct back, as much of it as the caller has. Returns 0 or -EFAULT. */
+int pm_iommufd_respond(const PmIommufdRequest *request, size_t size);
+
+/* Gives the object the lowest free number. */
+void pm_iommufd_add(PmIommufd *iommufd, PmObject *object, PmObjectType type);
+/* Frees the number; the object is the caller's. */
+void pm_iommufd_remove(PmIommufd *iommufd, const PmObject *object);
+/* NULL if there is none, or of another type. */
+void *pm_iommufd_find(const PmIommufd *iommufd, uint32_t id, PmObjectType type);
+PmObject *pm_iommufd_find_any(const PmIommufd *iommufd, uint32_t id);
+
+/* Whom memory counts for that is mapped now. */
+PmCharge pm_iommufd_charge(const PmIommufd *iommufd);
+
+/* Makes the IOAS that the type1 interface works on, unless there is one. */
+void pm_iommufd_make_compat_ioas(PmIommufd *iommufd);
+
+#endif

@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: MIT */
+/* Settings of an iommufd and of its address spaces. */
+#ifndef PLUGMAP_SRC_FAKE_IOMMUFD_IOMMUFD_OPTION_H
+#define PLUGMAP_SRC_FAKE_IOMMUFD_IOMMUFD_OPTION_H
+
+#include "fake/iommufd/iommufd.h"
+
+int pm_iommufd_option(PmIommufdRequest *request);
+
+#endif

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+/* A PCI device of an IOMMU group, and what files of it do once a user may use it. Linux:
+ * drivers/vfio/vfio_main.c. */
+#ifndef PLUGMAP_SRC_FAKE_PCI_PCI_DEVICE_H
+#define PLUGMAP_SRC_FAKE_PCI_PCI_DEVICE_H
+
+#include <sys/types.h>
+
+#include <glib.h>
+
+#include "fake/pci/edu.h"
+#include "fake/pci/irqs.h"
+
+struct PmBoundDevice;
+struct PmGroup;
+
+typedef struct PmPciDevice {
+    struct PmGroup *group;
+    char *address;
+    char *driver;    /* NULL: none */
+    unsigned number; /* of its file, /dev/vfio/devices/vfioN */
+    PmEdu *edu;      /* NULL unless the driver is vfio-pci */
+    PmIrqs irqs;
+    unsigned n_open;
+    struct PmBoundDevice *bound; /* to an iommufd; NULL: to none */
+} PmPciDevice;
+
+/* @number: for one whose driver is vfio-pci. */
+PmPciDevice *pm_pci_device_new(struct PmGroup *group, const char *address, const char *driver,
+                               unsigned number);
+void pm_pci_device_free(void *data); /* a PmPciDevice; for GLib's containers */
+
+/* The first user makes it ready, the last one puts it to rest. */
+void pm_pci_device_use(PmPciDevice *device);
+void pm_pci_device_unuse(PmPciDevice *device);
+
+int pm_pci_device_ioctl(PmPciDevice *device, unsigned long request, void *argument);
+ssize_t pm_pci_device_pread(PmPciDevice *device, void *buffer, size_t size, uint64_t offset);
+ssize_t pm_pci_device_pwrite(PmPciDevice *device, const void *buffer, size_t size, uint64_t offset);
+
+#endif

@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: MIT */
+/* VFIO_IOMMU_UNMAP_DMA. */
+#include <errno.h>
+
+#include "fake/fake_kernel.h"
+#include "fake/memory/user_memory.h"
+#include "fake/type1/type1.h"
+#include "fake/type1/type1_dirty.h"
+
+#define FLAGS                                                                                      \
+    (VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP | VFIO_DMA_UNMAP_FLAG_ALL | VFIO_DMA_UNMAP_FLAG_VADDR)
+
+/* One request. @first, @last: the mappings it is about, [first, last], once it has been checked. */
+typedef struct {
+    struct vfio_bitmap bitmap;
+    uint64_t first;
+    uint64_t last;
+    bool nothing; /* ends at exactly 2^64, which wraps to 0: the kernel finds nothing to do */
+    struct vfio_iommu_type1_dma_unmap
+        unmap; /* at the end, because it has room for more at its own */
+} Request;
+
+static bool has_flag(const Request *request, uint32_t flag)
+{
+    return (request->unmap.flags & flag) != 0;
+}
+
+static int read_bitmap(Request *request, const void *argument)
+{
+    if (!has_flag(request, VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP))
+        return 0;
+    if (has_flag(request, VFIO_DMA_UNMAP_FLAG_ALL | VFIO_DMA_UNMAP_FLAG_VADDR) ||
+        request->unmap.argsz < sizeof(request->unmap) + sizeof(request->bitmap))
+        return -EINVAL;
+    if (pm_user_read(&request->bitmap, (const uint8_t *)argument + sizeof(request->unmap),
+                     sizeof(request->bitmap)) < 0)
+        return -EFAULT;
+    return pm_type1_check_bitmap(&request->bitmap, request->unmap.size);
+}
+
+static int check_range(const PmType1 *type1, Request *request)
+{
+    uint64_t page_size = pm_type1_page_size(type1);
+    uint64_t iova = request->unmap.iova;
+    uint64_t size = request->unmap.size;
+
+    if (iova % page_size != 0)
+        return -EINVAL;
+    if (has_flag(request, VFIO_DMA_UNMAP_FLAG_ALL)) {
+        request->last = UINT64_MAX;
+        return iova != 0 || size != 0 ? -EINVAL : 0;
+    }
+    if (size == 0 || size % page_size != 0 || iova + (size - 1) < iova)
+        return -EINVAL;
+    request->first = iova;
+    request->last = iova + (size - 1);
+    request->nothing = iova + size == 0;
+    return 0;
+}
+
+static int read_request(const PmType1 *type1, const void *argument, Request *request)
+{
+    int result;
+
+    if (pm_user_read(&request->unmap, argument, sizeof(request->unmap)) < 0)
+        return -EFAULT;
+    if (request->unmap.argsz < sizeof(request->unmap) || request->unmap.flags & ~(uint32_t)FLAGS)
+        return -EINVAL;
+    result = read_bitmap(request, argument);
+    if (result == 0)
+        result = check_range(type1, request);
+    if (result < 0)
+        return result;
+    if (has_flag(request, VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP) &&
+        (type1->bitmaps == NULL || request->bitmap.pgsize != pm_type1_page_size(type1)))
+        return -EINVAL;
+    return 0;
+}
+
+/* The mapping that ends at or behind @address, if it begins in the request's range. */
+static PmMapping *mapping_in(const PmType1 *type1, const Request *request, uint64_t address)
+{
+    PmMapping *mapping = pm_range_map_find(type1->mappings, address);
+
+    return mapping != NULL && mapping->key.first <= request->last ? mapping : NULL;
+}
+
+static PmMapping *mapping_behind(const PmType1 *type1, const Request *request,
+                                 const PmMapping *mapping)
+{
+    return mapping->key.last < request->last ? mapping_in(type1, request, mapping->key.last + 1)
+                                             : NULL;
+}
+
+/* VADDR: takes the host addresses away. Meeting one that has lost it already undoes all of this
+ * call. */
+static int invalidate(PmType1 *type1, const Request *request, uint64_t *n_bytes)
+{
+    PmMapping *mapping;
+    const PmMapping *stop = NULL;
+
+    for (mapping = mapping_in(type1, request, request->first); mapping != NULL && stop == NULL;
+         mapping = mapping_behind(type1, request, mapping)) {
+        if (mapping->address_invalid)
+            stop = mapping;
+        else
+            *n_bytes += pm_mapping_size(mapping);
+    }
+    if (stop != NULL)
+        return -EINVAL;
+    for (mapping = mapping_in(type1, request, request->first); mapping != NULL;
+         mapping = mapping_behind(type1, request, mapping)) {
+        mapping->address_invalid = 1;
+        type1->n_invalid_addresses++;
+    }
+    return 0;
+}
+
+/* Adds up what goes, mapping by mapping; @end is set behind the last one. A bitmap that cannot be
+ * written stops it. */
+static int collect(PmType1 *type1, const Request *request, uint64_t *n_bytes, uint64_t *last)
+{
+    const PmMapping *mapping;
+
+    for (mapping = mapping_in(type1, request, request->first); mapping != NULL;
+         mapping = mapping_behind(type1, request, mapping)) {
+        if (has_flag(request, VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP)) {
+            int result =
+                pm_type1_dirty_report(type1, mapping, request->unmap.iova, request->bitmap.data);
+
+            if (result < 0)
+                return result;
+        }
+        if (mapping->address_invalid)
+            type1->n_invalid_addresses--;
+        pm_type1_dirty_remove(type1, mapping);
+        pm_unpin(type1->fake, &mapping->pins);
+        *n_bytes += pm_mapping_size(mapping);
+        *last = mapping->key.last;
+    }
+    return 0;
+}
+
+/* Planned by the test: only the first half of the mappings, and the answer says so. */
+static void shorten(const PmType1 *type1, Request *request)
+{
+    uint64_t n_mappings = 0;
+    const PmMapping *mapping;
+
+    for (mapping = mapping_in(type1, request, request->first); mapping != NULL;
+         mapping = mapping_behind(type1, request, mapping))
+        n_mappings++;
+    mapping = mapping_in(type1, request, request->first);
+    if (mapping == NULL)
+        return;
+    for (uint64_t i = 0; i < n_mappings / 2; i++)
+        mapping = mapping_behind(type1, request, mapping);
+    request->nothing = n_mappings / 2 == 0;
+    request->last = mapping->key.first - 1;
+}
+
+static int remove_mappings(PmType1 *type1, const Request *request, uint64_t *n_bytes)
+{
+    uint64_t last = 0;
+    int result = collect(type1, request, n_bytes, &last);
+
+    if (*n_bytes > 0) {
+        uint64_t first = request->first;
+
+        pm_page_table_unmap(type1->table, first, last - first + 1);
+        type1->n_available += (uint32_t)pm_range_map_remove(type1->mappings, first, last);
+    }
+    return result;
+}
+
+int pm_type1_unmap(PmType1 *type1, void *argument)
+{
+    Request request = {.first = 0};
+    uint64_t n_bytes = 0;
+    int result = read_request(type1, argument, &request);
+    bool all = has_flag(&request, VFIO_DMA_UNMAP_FLAG_ALL);
+    const PmMapping *mapping;
+
+    if (result < 0)
+        return result;
+    if (type1->v2 && !all && pm_type1_cuts(type1, request.first, request.last))
+        return -EINVAL;
+    /* v1 goes by where mappings begin: it stops at once if the first one begins before the range.
+     */
+    mapping = mapping_in(type1, &request, request.first);
+    if (mapping != NULL && mapping->key.first < request.first)
+        request.nothing = true;
+    if (type1->fake->plan.shorten)
+        shorten(type1, &request);
+    if (!request.nothing)
+        result = has_flag(&request, VFIO_DMA_UNMAP_FLAG_VADDR)
+                     ? invalidate(type1, &request, &n_bytes)
+                     : remove_mappings(type1, &request, &n_bytes);
+    if (result < 0)
+        return result;
+    request.unmap.size = n_bytes;
+    return pm_user_write(argument, &request.unmap, sizeof(request.unmap));
+}

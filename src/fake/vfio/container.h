@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+/* A VFIO container: groups that share one IOMMU. Linux: drivers/vfio/container.c. */
+#ifndef PLUGMAP_SRC_FAKE_VFIO_CONTAINER_H
+#define PLUGMAP_SRC_FAKE_VFIO_CONTAINER_H
+
+#include "fake/fake_kernel.h"
+#include "fake/type1/type1.h"
+
+typedef struct PmContainer {
+    PmFakeKernel *fake;
+    bool is_open; /* its own file; groups keep it as well */
+    unsigned n_groups;
+    PmType1 *iommu; /* NULL: not set */
+} PmContainer;
+
+extern const PmFileOps pm_container_file_ops;
+
+/* open(2) of /dev/vfio/vfio: a descriptor or -errno. */
+int pm_container_open(PmFakeKernel *fake, int flags);
+
+/* 0 or -errno. The group is in no container, and viable. */
+int pm_container_join(PmContainer *container, PmGroup *group);
+
+/* The last group to leave takes the IOMMU along; the container goes when its file is closed, too.
+ */
+void pm_container_leave(PmGroup *group);
+
+/* NULL without a container, or without an IOMMU. */
+PmPageTable *pm_container_page_table(const PmContainer *container);
+
+#endif
