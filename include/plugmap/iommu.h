@@ -163,6 +163,9 @@ PM_EXPORT bool pm_iommu_detach(PmIommu *iommu, const char *device, GError **erro
  */
 PM_EXPORT int pm_iommu_open_device(PmIommu *iommu, const char *device, GError **error);
 
+/** Whether a device is attached, be it only by pm_iommu_open_device(). No system call. */
+PM_EXPORT bool pm_iommu_has_device(PmIommu *iommu, const char *device);
+
 /** Takes a reference. Returns @iommu. */
 PM_EXPORT PmIommu *pm_iommu_ref(PmIommu *iommu);
 

@@ -5,7 +5,6 @@
 
 #include "base/error_text.h"
 #include "dma/scratch.h"
-#include "iommu/iommu.h"
 #include "kernel-uapi/vfio.h"
 
 #define CONFIG_ID      0x00

@@ -135,9 +135,6 @@ bool pm_iommu_check_size(const PmIommu *iommu, uint64_t iova, uint64_t size, GEr
 bool pm_iommu_check_blocks(const PmIommu *iommu, uint64_t iova, uint64_t size, uint64_t block_size,
                            GError **error);
 
-/* Whether a device is attached, be it only by pm_iommu_open_device(). */
-bool pm_iommu_has_device(PmIommu *iommu, const char *device);
-
 /* As pm_iommu_next_run(). The lock is held. */
 bool pm_iommu_find_run(PmIommu *iommu, uint64_t iova, PmIommuRun *run);
 
