@@ -17,7 +17,7 @@
  * @device_file, pm_iommu_attach(), pm_iommu_choose_backend()) reads @sysfs_root, by default the
  * host's, and finds the host's devices or none. So open by number or by file:
  *
- *     PmType1Config type1 = {.kernel = fake, .group = 1};
+ *     PmType1Config type1 = {.kernel = fake, .has_group = true, .group = 1};
  *     PmIommufdConfig iommufd = {.kernel = fake, .device = "0000:00:04.0",
  *                                .device_file = "/dev/vfio/devices/vfio0"};
  *

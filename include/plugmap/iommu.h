@@ -48,16 +48,19 @@ typedef struct {
 } PmIommuRun;
 
 /**
- * PmType1Config: what to open. Zero-initialise, then set what differs.
+ * PmType1Config: what to open. Zero-initialise, then set @device or @has_group, and what else
+ * differs.
  * @kernel: where the calls go; NULL is the host's kernel. A reference is taken.
  * @device: PCI address of a device bound to vfio-pci ("0000:00:04.0"); its IOMMU group is looked up
- * in sysfs. NULL: use @group.
- * @group: number of the IOMMU group, if @device is NULL; sysfs is read for messages only then.
+ * in sysfs.
+ * @has_group: open the group number @group instead (0 is a valid one); sysfs is read for messages
+ * only then.
  * @sysfs_root: where sysfs is mounted; NULL is "/sys".
  */
 typedef struct {
     PmKernel *kernel;
     const char *device;
+    bool has_group;
     unsigned group;
     const char *sysfs_root;
 } PmType1Config;
@@ -65,8 +68,9 @@ typedef struct {
 /**
  * Opens a VFIO container with a type1v2 IOMMU and puts one IOMMU group into it.
  *
- * Returns: a new reference, or NULL. Errors: PM_ERROR_INVALID_ARGUMENT (@device is not a PCI
- * address), PM_ERROR_NOT_FOUND (no such device, group or /dev/vfio/vfio), PM_ERROR_PERMISSION,
+ * Returns: a new reference, or NULL. Errors: PM_ERROR_INVALID_ARGUMENT (neither @device
+ * nor @has_group, or both; @device is not a PCI address), PM_ERROR_NOT_FOUND (no such device, group
+ * or /dev/vfio/vfio), PM_ERROR_PERMISSION,
  * PM_ERROR_BUSY (group in use, or @device has another driver), PM_ERROR_NOT_VIABLE,
  * PM_ERROR_UNSUPPORTED (other API version, no type1v2, no interrupt remapping), PM_ERROR_BAD_INPUT
  * (capability chain of the kernel that cannot be), PM_ERROR_MEMORY, PM_ERROR_KERNEL.

@@ -397,7 +397,11 @@ static bool set_up_dma_check(PmReplay *replay, GError **error)
 static PmIommu *open_iommu(const PmReplayConfig *config, PmKernel *kernel, GError **error)
 {
     const PmType1Config type1 = {
-        .kernel = kernel, .device = config->device, .group = config->group};
+        .kernel = kernel,
+        .device = config->device,
+        .has_group = config->device == NULL,
+        .group = config->group,
+    };
     const PmIommufdConfig iommufd = {
         .kernel = kernel, .device = config->device, .device_file = config->device_file};
 

@@ -17,7 +17,8 @@
  * @only_counts: it is a fake one with PM_FAKE_PIN_ACCOUNT, which brings no memory in. Else memory
  * that is plugged has to be there.
  * @backend: how to map there.
- * @device, @group: as in PmType1Config; @device, @device_file: as in PmIommufdConfig. On a fake
+ * @device, or if it is NULL @group: as in PmType1Config; @device, @device_file: as in
+ * PmIommufdConfig. On a fake
  * kernel @group is the device's with both.
  * @memory: what backs the region.
  * @prefault_threads: as in PmVirtioMemConfig.

@@ -24,7 +24,7 @@ PmKernel *backend_fake_new(const PmFakeConfig *config, GError **error)
 
 PmIommu *backend_open(PmKernel *kernel, unsigned index, GError **error)
 {
-    const PmType1Config type1 = {.kernel = kernel, .group = index + 1};
+    const PmType1Config type1 = {.kernel = kernel, .has_group = true, .group = index + 1};
     g_autofree char *device = g_strdup_printf("0000:00:%02x.0", index + 4);
     g_autofree char *file = g_strdup_printf("/dev/vfio/devices/vfio%u", index);
     const PmIommufdConfig iommufd = {.kernel = kernel, .device = device, .device_file = file};

@@ -319,6 +319,15 @@ static bool add_group(PmType1 *type1, const PmType1Config *config, GError **erro
     return pm_vfio_group_set_add(&type1->groups, config->group, error);
 }
 
+static bool check_config(const PmType1Config *config, GError **error)
+{
+    if ((config->device != NULL) != config->has_group)
+        return true;
+    return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
+                   "PmType1Config has %s: set one of them, device or has_group (with group)",
+                   config->has_group ? "both a device and a group" : "no device and no group");
+}
+
 /* The device first: a wrong address should not be hidden behind a module that is not loaded. */
 static bool open_all(PmType1 *type1, const PmType1Config *config, GError **error)
 {
@@ -326,8 +335,9 @@ static bool open_all(PmType1 *type1, const PmType1Config *config, GError **error
     unsigned group;
     int result;
 
-    if (config->device != NULL &&
-        !pm_sysfs_find_group(type1->groups.sysfs_root, config->device, &group, error))
+    if (!check_config(config, error) ||
+        (config->device != NULL &&
+         !pm_sysfs_find_group(type1->groups.sysfs_root, config->device, &group, error)))
         return false;
     if (!open_container(type1, error) || !add_group(type1, config, error))
         return false;

@@ -116,7 +116,7 @@ static PmVirtioMem *make_device(void)
 static int make(void **state)
 {
     Fixture *fixture = g_new0(Fixture, 1);
-    PmType1Config config = {.group = GROUP};
+    PmType1Config config = {.has_group = true, .group = GROUP};
 
     lie = HONEST;
     lie_address = UINT64_MAX;

@@ -43,7 +43,7 @@ static void group_that_was_opened_by_its_number_stays(void **state)
 {
     Devices *devices = *state;
     const PmType1Config config = {
-        .kernel = devices->kernel, .group = 2, .sysfs_root = devices->sysfs};
+        .kernel = devices->kernel, .has_group = true, .group = 2, .sysfs_root = devices->sysfs};
     g_autoptr(PmIommu) iommu = pm_iommu_type1_new(&config, NULL);
     uint64_t n_open = pm_fake_kernel_get_n_open(devices->kernel);
 

@@ -274,7 +274,7 @@ static void kernels_of_their_own_have_accounts_of_their_own(void **state)
 static void type1_and_iommufd_do_not_share_a_limit(void **state)
 {
     IommuFixture *fixture = *state;
-    const PmType1Config type1 = {.kernel = &fixture->hooked.parent, .group = 2};
+    const PmType1Config type1 = {.kernel = &fixture->hooked.parent, .has_group = true, .group = 2};
     g_autoptr(PmIommu) other = pm_iommu_type1_new(&type1, NULL);
     g_autoptr(PmIommuClaim) first = NULL;
     g_autoptr(PmIommuClaim) second = NULL;

@@ -27,7 +27,7 @@ static Fixture make(uint32_t entry_limit, uint64_t memlock_limit)
 {
     PmFakeConfig config;
     Fixture fixture;
-    PmType1Config type1 = {.group = 1};
+    PmType1Config type1 = {.has_group = true, .group = 1};
 
     pm_fake_config_init(&config);
     config.entry_limit = entry_limit;

@@ -211,7 +211,7 @@ static void answer(Fixture *fixture, unsigned long request, int result)
 static void device_whose_group_is_open_says_how_to_find_who(void **state)
 {
     Fixture *fixture = *state;
-    const PmType1Config type1 = {.kernel = fixture->kernel, .group = GROUP};
+    const PmType1Config type1 = {.kernel = fixture->kernel, .has_group = true, .group = GROUP};
     g_autoptr(PmIommu) iommu = pm_iommu_type1_new(&type1, NULL);
 
     assert_non_null(iommu);

@@ -29,8 +29,10 @@ static int make(void **state)
     fixture->kernel = pm_fake_kernel_new(NULL, NULL);
     fixture->sysfs = sysfs_tree_new();
     hooked_kernel_init(&fixture->hooked, fixture->kernel);
-    fixture->config = (PmType1Config){
-        .kernel = &fixture->hooked.parent, .group = GROUP, .sysfs_root = fixture->sysfs};
+    fixture->config = (PmType1Config){.kernel = &fixture->hooked.parent,
+                                      .has_group = true,
+                                      .group = GROUP,
+                                      .sysfs_root = fixture->sysfs};
     sysfs_tree_add(fixture->sysfs, "0000:00:04.0", GROUP, "vfio-pci");
     *state = fixture;
     return 0;
@@ -66,11 +68,42 @@ static void group_is_opened_by_number(void **state)
     assert_int_equal(pm_fake_kernel_get_n_open(fixture->kernel), 2);
 }
 
+static void group_0_is_a_group_like_others(void **state)
+{
+    Fixture *fixture = *state;
+    g_autoptr(PmIommu) iommu = NULL;
+
+    assert_true(pm_fake_kernel_add_device(fixture->kernel, 0, "0000:00:05.0", "vfio-pci", NULL));
+    fixture->config.group = 0;
+    iommu = pm_iommu_type1_new(&fixture->config, NULL);
+    assert_non_null(iommu);
+    assert_true(pm_iommu_open_device(iommu, "0000:00:05.0", NULL) >= 0);
+}
+
+static void zeroed_config_opens_nothing(void **state)
+{
+    Fixture *fixture = *state;
+
+    assert_true(pm_fake_kernel_add_device(fixture->kernel, 0, "0000:00:05.0", "vfio-pci", NULL));
+    fixture->config = (PmType1Config){.kernel = &fixture->hooked.parent};
+    assert_not_opened(fixture, PM_ERROR_INVALID_ARGUMENT, "no device and no group");
+    assert_int_equal(pm_fake_kernel_get_n_calls(fixture->kernel, PM_FAKE_CALL_ANY), 0);
+}
+
+static void device_and_group_at_once_are_refused(void **state)
+{
+    Fixture *fixture = *state;
+
+    fixture->config.device = "0000:00:04.0";
+    assert_not_opened(fixture, PM_ERROR_INVALID_ARGUMENT, "both a device and a group");
+}
+
 static void device_is_opened_by_address(void **state)
 {
     Fixture *fixture = *state;
     g_autoptr(PmIommu) iommu = NULL;
 
+    fixture->config.has_group = false;
     fixture->config.device = "0000:00:04.0";
     fixture->config.group = 99;
     iommu = pm_iommu_type1_new(&fixture->config, NULL);
@@ -191,6 +224,7 @@ static void device_that_is_not_ready_is_refused(void **state)
     Fixture *fixture = *state;
 
     sysfs_tree_add(fixture->sysfs, "0000:00:05.0", 2, "nvme");
+    fixture->config.has_group = false;
     fixture->config.device = "nonsense";
     assert_not_opened(fixture, PM_ERROR_INVALID_ARGUMENT, "lspci -D");
     fixture->config.device = "0000:00:06.0";
@@ -207,6 +241,7 @@ static void group_that_is_not_viable_names_the_other_drivers(void **state)
     assert_true(pm_fake_kernel_add_device(fixture->kernel, 7, "0000:00:07.1", "serial", NULL));
     sysfs_tree_add(fixture->sysfs, "0000:00:07.0", 7, "vfio-pci");
     sysfs_tree_add(fixture->sysfs, "0000:00:07.1", 7, "serial");
+    fixture->config.has_group = false;
     fixture->config.device = "0000:00:07.0";
     assert_not_opened(fixture, PM_ERROR_NOT_VIABLE, "0000:00:07.0: vfio-pci, 0000:00:07.1: serial");
     assert_not_opened(fixture, PM_ERROR_NOT_VIABLE,
@@ -289,6 +324,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         OPEN_TEST(group_is_opened_by_number),
+        OPEN_TEST(group_0_is_a_group_like_others),
+        OPEN_TEST(zeroed_config_opens_nothing),
+        OPEN_TEST(device_and_group_at_once_are_refused),
         OPEN_TEST(device_is_opened_by_address),
         OPEN_TEST(last_reference_closes_all_and_the_group_can_be_opened_again),
         OPEN_TEST(old_kernels_without_capabilities_have_no_limits),
