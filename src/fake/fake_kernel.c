@@ -85,7 +85,7 @@ static int do_open(PmFakeKernel *fake, const char *path, int flags)
     if (strcmp(path, "/dev/vfio/vfio") == 0)
         return pm_container_open(fake, flags);
     if (fake->config.iommufd && strcmp(path, "/dev/iommu") == 0)
-        return pm_iommufd_open(fake, flags);
+        return pm_fake_iommufd_open(fake, flags);
     if (fake->config.iommufd && g_str_has_prefix(path, DEVICE_PREFIX))
         return open_device(fake, path + strlen(DEVICE_PREFIX), flags);
     if (g_str_has_prefix(path, GROUP_PREFIX))
@@ -133,7 +133,8 @@ static int fake_close(PmKernel *kernel, int fd)
 /* The same number means another request on a device, so the file decides. */
 static PmFakeCall ioctl_kind(const PmFile *file, unsigned long request)
 {
-    if (file == NULL || (file->ops != &pm_container_file_ops && file->ops != &pm_iommufd_file_ops))
+    if (file == NULL ||
+        (file->ops != &pm_container_file_ops && file->ops != &pm_fake_iommufd_file_ops))
         return PM_FAKE_CALL_IOCTL;
     switch (request) {
     case IOMMU_IOAS_MAP:

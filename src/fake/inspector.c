@@ -171,7 +171,7 @@ uint64_t pm_fake_kernel_get_n_open(PmKernel *kernel)
 
 /* The mappings of a group: either type1's, or the areas of an IOAS, or none. */
 typedef struct {
-    const PmType1 *type1;
+    const PmFakeType1 *type1;
     const PmIoas *ioas;
 } Mappings;
 
@@ -206,7 +206,7 @@ typedef struct {
     PmIommuAccess access;
 } Told;
 
-static void tell_mappings(const PmType1 *type1, GArray *list)
+static void tell_mappings(const PmFakeType1 *type1, GArray *list)
 {
     const PmMapping *mapping = pm_range_map_find(type1->mappings, 0);
 

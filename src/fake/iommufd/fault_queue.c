@@ -13,7 +13,7 @@
 /* Its file keeps it, and the iommufd. */
 typedef struct {
     PmObject object;
-    PmIommufd *iommufd;
+    PmFakeIommufd *iommufd;
 } PmFaultQueue;
 
 static void release_queue(void *object)
@@ -21,7 +21,7 @@ static void release_queue(void *object)
     PmFaultQueue *queue = object;
 
     queue->object.n_users--;
-    pm_iommufd_unref(queue->iommufd);
+    pm_fake_iommufd_unref(queue->iommufd);
 }
 
 static int queue_ioctl(void *object, unsigned long request, void *argument)
@@ -60,15 +60,15 @@ static const PmFileOps queue_file_ops = {
     .mmap_error = ENODEV,
 };
 
-void pm_fault_queue_free(PmIommufd *iommufd, PmObject *object)
+void pm_fault_queue_free(PmFakeIommufd *iommufd, PmObject *object)
 {
-    pm_iommufd_remove(iommufd, object);
+    pm_fake_iommufd_remove(iommufd, object);
     g_free(object);
 }
 
-int pm_fault_queue_alloc(PmIommufdRequest *request)
+int pm_fault_queue_alloc(PmFakeIommufdRequest *request)
 {
-    PmIommufd *iommufd = request->iommufd;
+    PmFakeIommufd *iommufd = request->iommufd;
     PmFileTable *files = &iommufd->fake->files;
     PmFaultQueue *queue;
     int fd;
@@ -77,17 +77,17 @@ int pm_fault_queue_alloc(PmIommufdRequest *request)
         return -EOPNOTSUPP;
     queue = g_new0(PmFaultQueue, 1);
     queue->iommufd = iommufd;
-    pm_iommufd_add(iommufd, &queue->object, PM_OBJECT_FAULT_QUEUE);
+    pm_fake_iommufd_add(iommufd, &queue->object, PM_OBJECT_FAULT_QUEUE);
     fd = pm_file_table_open(files, &queue_file_ops, queue, O_CLOEXEC);
     if (fd < 0) {
         pm_fault_queue_free(iommufd, &queue->object);
         return fd;
     }
     queue->object.n_users++;
-    (void)pm_iommufd_ref(iommufd);
+    (void)pm_fake_iommufd_ref(iommufd);
     request->fault_alloc.out_fault_id = queue->object.id;
     request->fault_alloc.out_fault_fd = (uint32_t)fd;
-    if (pm_iommufd_respond(request, sizeof(request->fault_alloc)) == 0)
+    if (pm_fake_iommufd_respond(request, sizeof(request->fault_alloc)) == 0)
         return 0;
     (void)pm_file_table_close(files, fd);
     pm_fault_queue_free(iommufd, &queue->object);

@@ -6,8 +6,8 @@
 
 #include "fake/iommufd/iommufd.h"
 
-int pm_fault_queue_alloc(PmIommufdRequest *request);
+int pm_fault_queue_alloc(PmFakeIommufdRequest *request);
 /* Its file has been closed. */
-void pm_fault_queue_free(PmIommufd *iommufd, PmObject *object);
+void pm_fault_queue_free(PmFakeIommufd *iommufd, PmObject *object);
 
 #endif

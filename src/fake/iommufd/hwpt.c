@@ -9,7 +9,7 @@ PmHwpt *pm_hwpt_new(PmIoas *ioas)
 {
     PmHwpt *hwpt = g_new0(PmHwpt, 1);
 
-    pm_iommufd_add(ioas->iommufd, &hwpt->object, PM_OBJECT_HWPT);
+    pm_fake_iommufd_add(ioas->iommufd, &hwpt->object, PM_OBJECT_HWPT);
     hwpt->ioas = ioas;
     hwpt->table = pm_page_table_new();
     ioas->object.n_users++;
@@ -23,7 +23,7 @@ void pm_hwpt_free(PmHwpt *hwpt)
     if (g_ptr_array_find(ioas->hwpts, hwpt, NULL))
         pm_ioas_remove_hwpt(ioas, hwpt);
     ioas->object.n_users--;
-    pm_iommufd_remove(ioas->iommufd, &hwpt->object);
+    pm_fake_iommufd_remove(ioas->iommufd, &hwpt->object);
     pm_page_table_free(hwpt->table);
     g_free(hwpt);
 }
@@ -43,7 +43,7 @@ static int check_flags(const PmFakeKernel *fake, const struct iommu_hwpt_alloc *
     return alloc->flags & ~supported || alloc->data_len != 0 ? -EOPNOTSUPP : 0;
 }
 
-static int check_alloc(PmIommufd *iommufd, const struct iommu_hwpt_alloc *alloc)
+static int check_alloc(PmFakeIommufd *iommufd, const struct iommu_hwpt_alloc *alloc)
 {
     const PmObject *shown;
 
@@ -51,9 +51,9 @@ static int check_alloc(PmIommufd *iommufd, const struct iommu_hwpt_alloc *alloc)
         return -EOPNOTSUPP;
     if ((alloc->data_type == IOMMU_HWPT_DATA_NONE) != (alloc->data_len == 0))
         return -EINVAL;
-    if (pm_iommufd_find(iommufd, alloc->dev_id, PM_OBJECT_DEVICE) == NULL)
+    if (pm_fake_iommufd_find(iommufd, alloc->dev_id, PM_OBJECT_DEVICE) == NULL)
         return -ENOENT;
-    shown = pm_iommufd_find_any(iommufd, alloc->pt_id);
+    shown = pm_fake_iommufd_find_any(iommufd, alloc->pt_id);
     if (shown == NULL || (shown->type != PM_OBJECT_IOAS && shown->type != PM_OBJECT_HWPT))
         return -EINVAL;
     if (shown->type == PM_OBJECT_IOAS)
@@ -63,7 +63,7 @@ static int check_alloc(PmIommufd *iommufd, const struct iommu_hwpt_alloc *alloc)
                                                                                        : -EINVAL;
 }
 
-int pm_hwpt_alloc(PmIommufdRequest *request)
+int pm_hwpt_alloc(PmFakeIommufdRequest *request)
 {
     struct iommu_hwpt_alloc *alloc = &request->hwpt_alloc;
     int result = check_alloc(request->iommufd, alloc);
@@ -72,13 +72,13 @@ int pm_hwpt_alloc(PmIommufdRequest *request)
 
     if (result < 0)
         return result;
-    ioas = pm_iommufd_find(request->iommufd, alloc->pt_id, PM_OBJECT_IOAS);
+    ioas = pm_fake_iommufd_find(request->iommufd, alloc->pt_id, PM_OBJECT_IOAS);
     hwpt = pm_hwpt_new(ioas);
     hwpt->tells_dirty = alloc->flags & IOMMU_HWPT_ALLOC_DIRTY_TRACKING;
     result = pm_ioas_add_hwpt(ioas, hwpt);
     if (result == 0) {
         alloc->out_hwpt_id = hwpt->object.id;
-        result = pm_iommufd_respond(request, sizeof(*alloc));
+        result = pm_fake_iommufd_respond(request, sizeof(*alloc));
     }
     if (result < 0)
         pm_hwpt_free(hwpt);
@@ -101,7 +101,7 @@ static int clear_user(uint8_t *user, uint64_t size)
     return 0;
 }
 
-int pm_hwpt_get_hw_info(PmIommufdRequest *request)
+int pm_hwpt_get_hw_info(PmFakeIommufdRequest *request)
 {
     const struct iommu_hw_info_vtd registers = {0};
     struct iommu_hw_info *info = &request->hw_info;
@@ -111,7 +111,7 @@ int pm_hwpt_get_hw_info(PmIommufdRequest *request)
     if (info->flags != 0 || info->__reserved[0] != 0 || info->__reserved[1] != 0 ||
         info->__reserved[2] != 0)
         return -EOPNOTSUPP;
-    if (pm_iommufd_find(request->iommufd, info->dev_id, PM_OBJECT_DEVICE) == NULL)
+    if (pm_fake_iommufd_find(request->iommufd, info->dev_id, PM_OBJECT_DEVICE) == NULL)
         return -ENOENT;
     if ((size > 0 && pm_user_write(user, &registers, size) < 0) ||
         clear_user(user + size, info->data_len - size) < 0)
@@ -121,5 +121,5 @@ int pm_hwpt_get_hw_info(PmIommufdRequest *request)
     info->out_max_pasid_log2 = 0;
     info->out_capabilities =
         request->iommufd->fake->config.dirty_tracking ? IOMMU_HW_CAP_DIRTY_TRACKING : 0;
-    return pm_iommufd_respond(request, sizeof(*info));
+    return pm_fake_iommufd_respond(request, sizeof(*info));
 }

@@ -23,7 +23,7 @@ void pm_hwpt_free(PmHwpt *hwpt);
 /* A device leaves it. */
 void pm_hwpt_put(PmHwpt *hwpt);
 
-int pm_hwpt_alloc(PmIommufdRequest *request);
-int pm_hwpt_get_hw_info(PmIommufdRequest *request);
+int pm_hwpt_alloc(PmFakeIommufdRequest *request);
+int pm_hwpt_get_hw_info(PmFakeIommufdRequest *request);
 
 #endif

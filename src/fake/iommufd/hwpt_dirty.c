@@ -68,14 +68,14 @@ static void forget(const PmHwpt *hwpt)
         walk(hwpt, NULL, area->key.first, area->key.last);
 }
 
-int pm_hwpt_set_dirty_tracking(PmIommufdRequest *request)
+int pm_hwpt_set_dirty_tracking(PmFakeIommufdRequest *request)
 {
     const struct iommu_hwpt_set_dirty_tracking *set = &request->set_dirty;
     PmHwpt *hwpt;
 
     if (set->flags & ~(uint32_t)IOMMU_HWPT_DIRTY_TRACKING_ENABLE)
         return -EOPNOTSUPP;
-    hwpt = pm_iommufd_find(request->iommufd, set->hwpt_id, PM_OBJECT_HWPT);
+    hwpt = pm_fake_iommufd_find(request->iommufd, set->hwpt_id, PM_OBJECT_HWPT);
     if (hwpt == NULL)
         return -ENOENT;
     if (!hwpt->tells_dirty)
@@ -102,7 +102,7 @@ static int check_range(const PmIoas *ioas, const struct iommu_hwpt_get_dirty_bit
 
 /* Area by area, up to the first hole: the kernel goes no further, and says nothing of it. Neither
  * does it of a page table that does not track. */
-int pm_hwpt_get_dirty_bitmap(PmIommufdRequest *request)
+int pm_hwpt_get_dirty_bitmap(PmFakeIommufdRequest *request)
 {
     const struct iommu_hwpt_get_dirty_bitmap *get = &request->get_dirty;
     uint64_t at = get->iova;
@@ -113,7 +113,7 @@ int pm_hwpt_get_dirty_bitmap(PmIommufdRequest *request)
 
     if (get->flags & ~(uint32_t)IOMMU_HWPT_GET_DIRTY_BITMAP_NO_CLEAR || get->__reserved != 0)
         return -EOPNOTSUPP;
-    hwpt = pm_iommufd_find(request->iommufd, get->hwpt_id, PM_OBJECT_HWPT);
+    hwpt = pm_fake_iommufd_find(request->iommufd, get->hwpt_id, PM_OBJECT_HWPT);
     if (hwpt == NULL)
         return -ENOENT;
     result = check_range(hwpt->ioas, get);

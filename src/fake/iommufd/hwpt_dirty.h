@@ -5,7 +5,7 @@
 
 #include "fake/iommufd/iommufd.h"
 
-int pm_hwpt_set_dirty_tracking(PmIommufdRequest *request);
-int pm_hwpt_get_dirty_bitmap(PmIommufdRequest *request);
+int pm_hwpt_set_dirty_tracking(PmFakeIommufdRequest *request);
+int pm_hwpt_get_dirty_bitmap(PmFakeIommufdRequest *request);
 
 #endif

@@ -10,7 +10,7 @@
 
 /* --- life --- */
 
-PmIoas *pm_ioas_new(PmIommufd *iommufd)
+PmIoas *pm_ioas_new(PmFakeIommufd *iommufd)
 {
     PmIoas *ioas = g_new0(PmIoas, 1);
 
@@ -20,7 +20,7 @@ PmIoas *pm_ioas_new(PmIommufd *iommufd)
     ioas->reserved = g_array_new(FALSE, FALSE, sizeof(PmReserved));
     ioas->hwpts = g_ptr_array_new();
     ioas->alignment = 1;
-    pm_iommufd_add(iommufd, &ioas->object, PM_OBJECT_IOAS);
+    pm_fake_iommufd_add(iommufd, &ioas->object, PM_OBJECT_IOAS);
     return ioas;
 }
 
@@ -31,7 +31,7 @@ void pm_ioas_free(PmIoas *ioas)
     (void)pm_ioas_unmap_range(ioas, 0, UINT64_MAX, &n_bytes);
     if (ioas->iommufd->compat == ioas)
         ioas->iommufd->compat = NULL;
-    pm_iommufd_remove(ioas->iommufd, &ioas->object);
+    pm_fake_iommufd_remove(ioas->iommufd, &ioas->object);
     pm_range_map_free(ioas->areas);
     pm_range_map_free(ioas->allowed);
     g_array_unref(ioas->reserved);
@@ -39,7 +39,7 @@ void pm_ioas_free(PmIoas *ioas)
     g_free(ioas);
 }
 
-int pm_ioas_alloc(PmIommufdRequest *request)
+int pm_ioas_alloc(PmFakeIommufdRequest *request)
 {
     PmIoas *ioas;
 
@@ -47,7 +47,7 @@ int pm_ioas_alloc(PmIommufdRequest *request)
         return -EOPNOTSUPP;
     ioas = pm_ioas_new(request->iommufd);
     request->ioas_alloc.out_ioas_id = ioas->object.id;
-    if (pm_iommufd_respond(request, sizeof(request->ioas_alloc)) == 0)
+    if (pm_fake_iommufd_respond(request, sizeof(request->ioas_alloc)) == 0)
         return 0;
     pm_ioas_free(ioas);
     return -EFAULT;
@@ -125,7 +125,7 @@ bool pm_ioas_next_valid(const PmIoas *ioas, uint64_t from, PmRangeKey *range)
     return true;
 }
 
-int pm_ioas_iova_ranges(PmIommufdRequest *request)
+int pm_ioas_iova_ranges(PmFakeIommufdRequest *request)
 {
     struct iommu_ioas_iova_ranges *ranges = &request->iova_ranges;
     uint32_t room = ranges->num_iovas;
@@ -137,7 +137,7 @@ int pm_ioas_iova_ranges(PmIommufdRequest *request)
 
     if (ranges->__reserved != 0)
         return -EOPNOTSUPP;
-    ioas = pm_iommufd_find(request->iommufd, ranges->ioas_id, PM_OBJECT_IOAS);
+    ioas = pm_fake_iommufd_find(request->iommufd, ranges->ioas_id, PM_OBJECT_IOAS);
     if (ioas == NULL)
         return -ENOENT;
     ranges->num_iovas = 0;
@@ -149,7 +149,7 @@ int pm_ioas_iova_ranges(PmIommufdRequest *request)
         ranges->num_iovas++;
         more = valid.last < UINT64_MAX;
     }
-    result = pm_iommufd_respond(request, sizeof(*ranges));
+    result = pm_fake_iommufd_respond(request, sizeof(*ranges));
     return result == 0 && ranges->num_iovas > room ? -EMSGSIZE : result;
 }
 
@@ -173,7 +173,7 @@ static int load_allowed(const PmIoas *ioas, const struct iommu_iova_range *user,
     return 0;
 }
 
-int pm_ioas_allow_iovas(PmIommufdRequest *request)
+int pm_ioas_allow_iovas(PmFakeIommufdRequest *request)
 {
     const struct iommu_ioas_allow_iovas *allow = &request->allow_iovas;
     const void *user = (const void *)(uintptr_t)allow->allowed_iovas;
@@ -183,7 +183,7 @@ int pm_ioas_allow_iovas(PmIommufdRequest *request)
 
     if (allow->__reserved != 0)
         return -EOPNOTSUPP;
-    ioas = pm_iommufd_find(request->iommufd, allow->ioas_id, PM_OBJECT_IOAS);
+    ioas = pm_fake_iommufd_find(request->iommufd, allow->ioas_id, PM_OBJECT_IOAS);
     if (ioas == NULL)
         return -ENOENT;
     allowed = pm_range_map_new(sizeof(PmRangeKey));

@@ -27,7 +27,7 @@ typedef struct {
 
 typedef struct PmIoas {
     PmObject object;
-    PmIommufd *iommufd;
+    PmFakeIommufd *iommufd;
     PmRangeMap *areas;   /* of PmArea */
     PmRangeMap *allowed; /* of PmRangeKey; empty: everything */
     GArray *reserved;    /* of PmReserved */
@@ -36,13 +36,13 @@ typedef struct PmIoas {
     bool small_pages;    /* in page tables */
 } PmIoas;
 
-PmIoas *pm_ioas_new(PmIommufd *iommufd);
+PmIoas *pm_ioas_new(PmFakeIommufd *iommufd);
 /* It has no users. */
 void pm_ioas_free(PmIoas *ioas);
 
-int pm_ioas_alloc(PmIommufdRequest *request);
-int pm_ioas_iova_ranges(PmIommufdRequest *request);
-int pm_ioas_allow_iovas(PmIommufdRequest *request);
+int pm_ioas_alloc(PmFakeIommufdRequest *request);
+int pm_ioas_iova_ranges(PmFakeIommufdRequest *request);
+int pm_ioas_allow_iovas(PmFakeIommufdRequest *request);
 
 /* Returns 0, -EINVAL (areas are in page tables) or -EADDRINUSE (areas that are not of whole pages).
  */

@@ -152,15 +152,16 @@ int pm_ioas_map_fixed(PmIoas *ioas, uint64_t iova, uint64_t address, uint64_t le
                       PmIommuAccess access)
 {
     Piece piece = {.length = length};
-    int result = pm_iopt_pages_new(ioas->iommufd->fake, address, length, access & PM_IOMMU_WRITE,
-                                   pm_iommufd_charge(ioas->iommufd), &piece.pages, &piece.start);
+    int result =
+        pm_iopt_pages_new(ioas->iommufd->fake, address, length, access & PM_IOMMU_WRITE,
+                          pm_fake_iommufd_charge(ioas->iommufd), &piece.pages, &piece.start);
 
     return result == 0 ? map_piece(ioas, &piece, true, &iova, access) : result;
 }
 
-int pm_ioas_map(PmIommufdRequest *request)
+int pm_ioas_map(PmFakeIommufdRequest *request)
 {
-    PmIommufd *iommufd = request->iommufd;
+    PmFakeIommufd *iommufd = request->iommufd;
     struct iommu_ioas_map *map = &request->map;
     Piece piece = {.length = map->length};
     PmIoas *ioas;
@@ -168,23 +169,23 @@ int pm_ioas_map(PmIommufdRequest *request)
 
     if (result < 0)
         return result;
-    ioas = pm_iommufd_find(iommufd, map->ioas_id, PM_OBJECT_IOAS);
+    ioas = pm_fake_iommufd_find(iommufd, map->ioas_id, PM_OBJECT_IOAS);
     if (ioas == NULL)
         return -ENOENT;
     result = pm_iopt_pages_new(iommufd->fake, map->user_va, map->length,
-                               map->flags & IOMMU_IOAS_MAP_WRITEABLE, pm_iommufd_charge(iommufd),
-                               &piece.pages, &piece.start);
+                               map->flags & IOMMU_IOAS_MAP_WRITEABLE,
+                               pm_fake_iommufd_charge(iommufd), &piece.pages, &piece.start);
     if (result < 0)
         return result;
     result = map_piece(ioas, &piece, map->flags & IOMMU_IOAS_MAP_FIXED_IOVA, &map->iova,
                        access_of(map->flags));
     /* What cannot be answered has been done. */
-    return result == 0 ? pm_iommufd_respond(request, sizeof(*map)) : result;
+    return result == 0 ? pm_fake_iommufd_respond(request, sizeof(*map)) : result;
 }
 
-int pm_ioas_map_file(PmIommufdRequest *request)
+int pm_ioas_map_file(PmFakeIommufdRequest *request)
 {
-    PmIommufd *iommufd = request->iommufd;
+    PmFakeIommufd *iommufd = request->iommufd;
     struct iommu_ioas_map_file *map = &request->map_file;
     Piece piece = {.length = map->length};
     PmIoas *ioas;
@@ -192,17 +193,17 @@ int pm_ioas_map_file(PmIommufdRequest *request)
 
     if (result < 0)
         return result;
-    ioas = pm_iommufd_find(iommufd, map->ioas_id, PM_OBJECT_IOAS);
+    ioas = pm_fake_iommufd_find(iommufd, map->ioas_id, PM_OBJECT_IOAS);
     if (ioas == NULL)
         return -ENOENT;
     result = pm_iopt_pages_new_file(iommufd->fake, map->fd, map->start, map->length,
                                     map->flags & IOMMU_IOAS_MAP_WRITEABLE,
-                                    pm_iommufd_charge(iommufd), &piece.pages, &piece.start);
+                                    pm_fake_iommufd_charge(iommufd), &piece.pages, &piece.start);
     if (result < 0)
         return result;
     result = map_piece(ioas, &piece, map->flags & IOMMU_IOAS_MAP_FIXED_IOVA, &map->iova,
                        access_of(map->flags));
-    return result == 0 ? pm_iommufd_respond(request, sizeof(*map)) : result;
+    return result == 0 ? pm_fake_iommufd_respond(request, sizeof(*map)) : result;
 }
 
 /* The pieces that an address range of @ioas shows, which has to be without a hole. */
@@ -233,7 +234,7 @@ static int collect_pieces(const PmIoas *ioas, uint64_t iova, uint64_t length, GA
     return -ENOENT;
 }
 
-int pm_ioas_copy(PmIommufdRequest *request)
+int pm_ioas_copy(PmFakeIommufdRequest *request)
 {
     g_autoptr(GArray) pieces = new_pieces();
     struct iommu_ioas_copy *copy = &request->copy;
@@ -243,16 +244,16 @@ int pm_ioas_copy(PmIommufdRequest *request)
 
     if (result < 0)
         return result;
-    source = pm_iommufd_find(request->iommufd, copy->src_ioas_id, PM_OBJECT_IOAS);
+    source = pm_fake_iommufd_find(request->iommufd, copy->src_ioas_id, PM_OBJECT_IOAS);
     if (source == NULL)
         return -ENOENT;
     result = collect_pieces(source, copy->src_iova, copy->length, pieces);
     if (result < 0)
         return result;
-    ioas = pm_iommufd_find(request->iommufd, copy->dst_ioas_id, PM_OBJECT_IOAS);
+    ioas = pm_fake_iommufd_find(request->iommufd, copy->dst_ioas_id, PM_OBJECT_IOAS);
     if (ioas == NULL)
         return -ENOENT;
     result = map_pieces(ioas, pieces, copy->length, copy->flags & IOMMU_IOAS_MAP_FIXED_IOVA,
                         &copy->dst_iova, access_of(copy->flags));
-    return result == 0 ? pm_iommufd_respond(request, sizeof(*copy)) : result;
+    return result == 0 ? pm_fake_iommufd_respond(request, sizeof(*copy)) : result;
 }

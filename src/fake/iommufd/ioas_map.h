@@ -5,9 +5,9 @@
 
 #include "fake/iommufd/ioas.h"
 
-int pm_ioas_map(PmIommufdRequest *request);
-int pm_ioas_map_file(PmIommufdRequest *request);
-int pm_ioas_copy(PmIommufdRequest *request);
+int pm_ioas_map(PmFakeIommufdRequest *request);
+int pm_ioas_map_file(PmFakeIommufdRequest *request);
+int pm_ioas_copy(PmFakeIommufdRequest *request);
 
 /* MAP with a fixed I/O address. Returns 0 or -errno. */
 int pm_ioas_map_fixed(PmIoas *ioas, uint64_t iova, uint64_t address, uint64_t length,

@@ -68,9 +68,9 @@ static int unmap(PmIoas *ioas, const struct iommu_ioas_unmap *unmap, uint64_t *n
     return result == 0 && *n_bytes == 0 && !all ? -ENOENT : result;
 }
 
-int pm_ioas_unmap(PmIommufdRequest *request)
+int pm_ioas_unmap(PmFakeIommufdRequest *request)
 {
-    PmIoas *ioas = pm_iommufd_find(request->iommufd, request->unmap.ioas_id, PM_OBJECT_IOAS);
+    PmIoas *ioas = pm_fake_iommufd_find(request->iommufd, request->unmap.ioas_id, PM_OBJECT_IOAS);
     uint64_t n_bytes;
     int result;
 
@@ -80,7 +80,7 @@ int pm_ioas_unmap(PmIommufdRequest *request)
     if (result < 0)
         return result;
     request->unmap.length = n_bytes;
-    return pm_iommufd_respond(request, sizeof(request->unmap));
+    return pm_fake_iommufd_respond(request, sizeof(request->unmap));
 }
 
 int pm_ioas_split(PmIoas *ioas, uint64_t iova)

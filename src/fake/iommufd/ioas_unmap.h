@@ -5,7 +5,7 @@
 
 #include "fake/iommufd/ioas.h"
 
-int pm_ioas_unmap(PmIommufdRequest *request);
+int pm_ioas_unmap(PmFakeIommufdRequest *request);
 
 /* Removes areas from @first to @last, up to one that is in the range only in part, which is
  * -ENOENT. @n_bytes: what was removed. */

@@ -18,7 +18,7 @@
 
 /* --- objects --- */
 
-void pm_iommufd_add(PmIommufd *iommufd, PmObject *object, PmObjectType type)
+void pm_fake_iommufd_add(PmFakeIommufd *iommufd, PmObject *object, PmObjectType type)
 {
     guint place = 0;
 
@@ -31,7 +31,7 @@ void pm_iommufd_add(PmIommufd *iommufd, PmObject *object, PmObjectType type)
     object->type = type;
 }
 
-void pm_iommufd_remove(PmIommufd *iommufd, const PmObject *object)
+void pm_fake_iommufd_remove(PmFakeIommufd *iommufd, const PmObject *object)
 {
     g_ptr_array_index(iommufd->objects, object->id - 1) = NULL;
     while (iommufd->objects->len > 0 &&
@@ -39,21 +39,21 @@ void pm_iommufd_remove(PmIommufd *iommufd, const PmObject *object)
         g_ptr_array_set_size(iommufd->objects, (gint)iommufd->objects->len - 1);
 }
 
-PmObject *pm_iommufd_find_any(const PmIommufd *iommufd, uint32_t id)
+PmObject *pm_fake_iommufd_find_any(const PmFakeIommufd *iommufd, uint32_t id)
 {
     return id >= 1 && id <= iommufd->objects->len ? g_ptr_array_index(iommufd->objects, id - 1)
                                                   : NULL;
 }
 
-void *pm_iommufd_find(const PmIommufd *iommufd, uint32_t id, PmObjectType type)
+void *pm_fake_iommufd_find(const PmFakeIommufd *iommufd, uint32_t id, PmObjectType type)
 {
-    PmObject *object = pm_iommufd_find_any(iommufd, id);
+    PmObject *object = pm_fake_iommufd_find_any(iommufd, id);
 
     return object != NULL && object->type == type ? object : NULL;
 }
 
 /* A device's object goes with the file that it is bound through. */
-static void free_object(PmIommufd *iommufd, PmObject *object)
+static void free_object(PmFakeIommufd *iommufd, PmObject *object)
 {
     switch (object->type) {
     case PM_OBJECT_HWPT:
@@ -70,9 +70,9 @@ static void free_object(PmIommufd *iommufd, PmObject *object)
     }
 }
 
-static int destroy(PmIommufdRequest *request)
+static int destroy(PmFakeIommufdRequest *request)
 {
-    PmObject *object = pm_iommufd_find_any(request->iommufd, request->destroy.id);
+    PmObject *object = pm_fake_iommufd_find_any(request->iommufd, request->destroy.id);
 
     if (object == NULL)
         return -ENOENT;
@@ -84,16 +84,16 @@ static int destroy(PmIommufdRequest *request)
 
 /* --- life --- */
 
-PmIommufd *pm_iommufd_ref(PmIommufd *iommufd)
+PmFakeIommufd *pm_fake_iommufd_ref(PmFakeIommufd *iommufd)
 {
     iommufd->n_references++;
     return iommufd;
 }
 
-static void free_objects(PmIommufd *iommufd, PmObjectType type)
+static void free_objects(PmFakeIommufd *iommufd, PmObjectType type)
 {
     for (uint32_t id = iommufd->objects->len; id >= 1; id--) {
-        PmObject *object = pm_iommufd_find(iommufd, id, type);
+        PmObject *object = pm_fake_iommufd_find(iommufd, id, type);
 
         if (object != NULL)
             free_object(iommufd, object);
@@ -101,7 +101,7 @@ static void free_objects(PmIommufd *iommufd, PmObjectType type)
 }
 
 /* Devices have gone before: they keep a reference. */
-void pm_iommufd_unref(PmIommufd *iommufd)
+void pm_fake_iommufd_unref(PmFakeIommufd *iommufd)
 {
     if (--iommufd->n_references > 0)
         return;
@@ -114,17 +114,17 @@ void pm_iommufd_unref(PmIommufd *iommufd)
 
 static void release_iommufd(void *object)
 {
-    pm_iommufd_unref(object);
+    pm_fake_iommufd_unref(object);
 }
 
-PmCharge pm_iommufd_charge(const PmIommufd *iommufd)
+PmCharge pm_fake_iommufd_charge(const PmFakeIommufd *iommufd)
 {
     if (iommufd->fake->config.cap_ipc_lock)
         return PM_CHARGE_NOBODY;
     return iommufd->charges_process ? PM_CHARGE_PROCESS : PM_CHARGE_USER;
 }
 
-void pm_iommufd_make_compat_ioas(PmIommufd *iommufd)
+void pm_fake_iommufd_make_compat_ioas(PmFakeIommufd *iommufd)
 {
     if (iommufd->compat == NULL)
         iommufd->compat = pm_ioas_new(iommufd);
@@ -132,14 +132,14 @@ void pm_iommufd_make_compat_ioas(PmIommufd *iommufd)
 
 /* --- requests --- */
 
-int pm_iommufd_respond(const PmIommufdRequest *request, size_t size)
+int pm_fake_iommufd_respond(const PmFakeIommufdRequest *request, size_t size)
 {
     return pm_user_write(request->argument, &request->destroy,
                          MIN(size, (size_t)request->argument_size));
 }
 
 /* Only page tables of guests are invalidated, and there are none. */
-static int hwpt_invalidate(PmIommufdRequest *request)
+static int hwpt_invalidate(PmFakeIommufdRequest *request)
 {
     struct iommu_hwpt_invalidate *invalidate = &request->invalidate;
     int result = -ENOENT;
@@ -151,14 +151,14 @@ static int hwpt_invalidate(PmIommufdRequest *request)
               invalidate->entry_len > PM_FAKE_PAGE || invalidate->entry_num > MAX_INVALIDATIONS))
         result = -EINVAL;
     invalidate->entry_num = 0;
-    return pm_iommufd_respond(request, sizeof(*invalidate)) < 0 ? -EFAULT : result;
+    return pm_fake_iommufd_respond(request, sizeof(*invalidate)) < 0 ? -EFAULT : result;
 }
 
 /* Sizes of the structs: as the kernel knows them, and what it needs of them at least. */
 static const struct {
     uint32_t size;
     uint32_t min_size;
-    int (*run)(PmIommufdRequest *request);
+    int (*run)(PmFakeIommufdRequest *request);
 } commands[] = {
     {sizeof(struct iommu_destroy), 8, destroy},
     {sizeof(struct iommu_ioas_alloc), 12, pm_ioas_alloc},
@@ -167,8 +167,8 @@ static const struct {
     {sizeof(struct iommu_ioas_iova_ranges), 32, pm_ioas_iova_ranges},
     {sizeof(struct iommu_ioas_map), 40, pm_ioas_map},
     {sizeof(struct iommu_ioas_unmap), 24, pm_ioas_unmap},
-    {sizeof(struct iommu_option), 24, pm_iommufd_option},
-    {sizeof(struct iommu_vfio_ioas), 12, pm_iommufd_vfio_ioas},
+    {sizeof(struct iommu_option), 24, pm_fake_iommufd_option},
+    {sizeof(struct iommu_vfio_ioas), 12, pm_fake_iommufd_vfio_ioas},
     {sizeof(struct iommu_hwpt_alloc), 24, pm_hwpt_alloc},
     {sizeof(struct iommu_hw_info), 32, pm_hwpt_get_hw_info},
     {sizeof(struct iommu_hwpt_set_dirty_tracking), 16, pm_hwpt_set_dirty_tracking},
@@ -199,9 +199,9 @@ static int check_tail(const uint8_t *tail, uint64_t size)
     return 0;
 }
 
-static int run_command(PmIommufd *iommufd, unsigned long code, guint index, void *argument)
+static int run_command(PmFakeIommufd *iommufd, unsigned long code, guint index, void *argument)
 {
-    PmIommufdRequest request = {.iommufd = iommufd, .argument = argument};
+    PmFakeIommufdRequest request = {.iommufd = iommufd, .argument = argument};
     uint32_t known = commands[index].size;
     int result;
 
@@ -224,7 +224,7 @@ static int run_command(PmIommufd *iommufd, unsigned long code, guint index, void
 /* Commands go by the lowest byte; what has none is for the type1 interface. */
 static int iommufd_ioctl(void *object, unsigned long code, void *argument)
 {
-    PmIommufd *iommufd = object;
+    PmFakeIommufd *iommufd = object;
     guint n_commands = G_N_ELEMENTS(commands);
     guint index = (guint)(code & 0xff) - (IOMMU_DESTROY & 0xff);
 
@@ -234,22 +234,22 @@ static int iommufd_ioctl(void *object, unsigned long code, void *argument)
                               : pm_vfio_compat_ioctl(iommufd, code, argument);
 }
 
-const PmFileOps pm_iommufd_file_ops = {
+const PmFileOps pm_fake_iommufd_file_ops = {
     .release = release_iommufd,
     .ioctl = iommufd_ioctl,
     .mmap_error = ENODEV,
 };
 
-int pm_iommufd_open(PmFakeKernel *fake, int flags)
+int pm_fake_iommufd_open(PmFakeKernel *fake, int flags)
 {
-    PmIommufd *iommufd = g_new0(PmIommufd, 1);
+    PmFakeIommufd *iommufd = g_new0(PmFakeIommufd, 1);
     int fd;
 
     iommufd->fake = fake;
     iommufd->n_references = 1;
     iommufd->objects = g_ptr_array_new();
-    fd = pm_file_table_open(&fake->files, &pm_iommufd_file_ops, iommufd, flags);
+    fd = pm_file_table_open(&fake->files, &pm_fake_iommufd_file_ops, iommufd, flags);
     if (fd < 0)
-        pm_iommufd_unref(iommufd);
+        pm_fake_iommufd_unref(iommufd);
     return fd;
 }

@@ -25,17 +25,17 @@ typedef struct {
 } PmObject;
 
 /* An open file, which bound devices keep when it is closed. */
-typedef struct PmIommufd {
+typedef struct PmFakeIommufd {
     PmFakeKernel *fake;
     unsigned n_references;
     GPtrArray *objects; /* of PmObject, at their numbers less 1; NULL: the number is free */
     bool charges_process;
     struct PmIoas *compat; /* what the type1 interface works on; NULL: none */
-} PmIommufd;
+} PmFakeIommufd;
 
 /* A request: a copy of its struct, and where it came from. */
 typedef struct {
-    PmIommufd *iommufd;
+    PmFakeIommufd *iommufd;
     void *argument;
     uint32_t argument_size;
     union {
@@ -56,30 +56,30 @@ typedef struct {
         struct iommu_hwpt_invalidate invalidate;
         struct iommu_fault_alloc fault_alloc;
     };
-} PmIommufdRequest;
+} PmFakeIommufdRequest;
 
-extern const PmFileOps pm_iommufd_file_ops;
+extern const PmFileOps pm_fake_iommufd_file_ops;
 
 /* open(2) of /dev/iommu: a descriptor or -errno. */
-int pm_iommufd_open(PmFakeKernel *fake, int flags);
-PmIommufd *pm_iommufd_ref(PmIommufd *iommufd);
-void pm_iommufd_unref(PmIommufd *iommufd);
+int pm_fake_iommufd_open(PmFakeKernel *fake, int flags);
+PmFakeIommufd *pm_fake_iommufd_ref(PmFakeIommufd *iommufd);
+void pm_fake_iommufd_unref(PmFakeIommufd *iommufd);
 
 /* Writes the struct back, as much of it as the caller has. Returns 0 or -EFAULT. */
-int pm_iommufd_respond(const PmIommufdRequest *request, size_t size);
+int pm_fake_iommufd_respond(const PmFakeIommufdRequest *request, size_t size);
 
 /* Gives the object the lowest free number. */
-void pm_iommufd_add(PmIommufd *iommufd, PmObject *object, PmObjectType type);
+void pm_fake_iommufd_add(PmFakeIommufd *iommufd, PmObject *object, PmObjectType type);
 /* Frees the number; the object is the caller's. */
-void pm_iommufd_remove(PmIommufd *iommufd, const PmObject *object);
+void pm_fake_iommufd_remove(PmFakeIommufd *iommufd, const PmObject *object);
 /* NULL if there is none, or of another type. */
-void *pm_iommufd_find(const PmIommufd *iommufd, uint32_t id, PmObjectType type);
-PmObject *pm_iommufd_find_any(const PmIommufd *iommufd, uint32_t id);
+void *pm_fake_iommufd_find(const PmFakeIommufd *iommufd, uint32_t id, PmObjectType type);
+PmObject *pm_fake_iommufd_find_any(const PmFakeIommufd *iommufd, uint32_t id);
 
 /* Whom memory counts for that is mapped now. */
-PmCharge pm_iommufd_charge(const PmIommufd *iommufd);
+PmCharge pm_fake_iommufd_charge(const PmFakeIommufd *iommufd);
 
 /* Makes the IOAS that the type1 interface works on, unless there is one. */
-void pm_iommufd_make_compat_ioas(PmIommufd *iommufd);
+void pm_fake_iommufd_make_compat_ioas(PmFakeIommufd *iommufd);
 
 #endif

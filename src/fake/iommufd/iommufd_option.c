@@ -6,7 +6,7 @@
 #include "fake/iommufd/ioas.h"
 #include "fake/memory/user_memory.h"
 
-static int set_rlimit_mode(PmIommufd *iommufd, uint64_t value)
+static int set_rlimit_mode(PmFakeIommufd *iommufd, uint64_t value)
 {
     if (!iommufd->fake->config.cap_sys_resource)
         return -EPERM;
@@ -18,7 +18,7 @@ static int set_rlimit_mode(PmIommufd *iommufd, uint64_t value)
     return 0;
 }
 
-static int rlimit_mode(PmIommufd *iommufd, struct iommu_option *option)
+static int rlimit_mode(PmFakeIommufd *iommufd, struct iommu_option *option)
 {
     if (option->object_id != 0)
         return -EOPNOTSUPP;
@@ -30,9 +30,9 @@ static int rlimit_mode(PmIommufd *iommufd, struct iommu_option *option)
     return 0;
 }
 
-static int huge_pages(const PmIommufd *iommufd, struct iommu_option *option)
+static int huge_pages(const PmFakeIommufd *iommufd, struct iommu_option *option)
 {
-    PmIoas *ioas = pm_iommufd_find(iommufd, option->object_id, PM_OBJECT_IOAS);
+    PmIoas *ioas = pm_fake_iommufd_find(iommufd, option->object_id, PM_OBJECT_IOAS);
 
     if (ioas == NULL)
         return -ENOENT;
@@ -44,7 +44,7 @@ static int huge_pages(const PmIommufd *iommufd, struct iommu_option *option)
     return 0;
 }
 
-int pm_iommufd_option(PmIommufdRequest *request)
+int pm_fake_iommufd_option(PmFakeIommufdRequest *request)
 {
     struct iommu_option *option = &request->option;
     int result = -EOPNOTSUPP;

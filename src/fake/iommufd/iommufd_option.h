@@ -5,6 +5,6 @@
 
 #include "fake/iommufd/iommufd.h"
 
-int pm_iommufd_option(PmIommufdRequest *request);
+int pm_fake_iommufd_option(PmFakeIommufdRequest *request);
 
 #endif

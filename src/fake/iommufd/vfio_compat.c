@@ -11,10 +11,10 @@
 
 #define MAP_FLAGS (VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE)
 
-int pm_iommufd_vfio_ioas(PmIommufdRequest *request)
+int pm_fake_iommufd_vfio_ioas(PmFakeIommufdRequest *request)
 {
     struct iommu_vfio_ioas *vfio_ioas = &request->vfio_ioas;
-    PmIommufd *iommufd = request->iommufd;
+    PmFakeIommufd *iommufd = request->iommufd;
     PmIoas *ioas;
 
     if (vfio_ioas->__reserved != 0)
@@ -24,9 +24,9 @@ int pm_iommufd_vfio_ioas(PmIommufdRequest *request)
         if (iommufd->compat == NULL)
             return -ENODEV;
         vfio_ioas->ioas_id = iommufd->compat->object.id;
-        return pm_iommufd_respond(request, sizeof(*vfio_ioas));
+        return pm_fake_iommufd_respond(request, sizeof(*vfio_ioas));
     case IOMMU_VFIO_IOAS_SET:
-        ioas = pm_iommufd_find(iommufd, vfio_ioas->ioas_id, PM_OBJECT_IOAS);
+        ioas = pm_fake_iommufd_find(iommufd, vfio_ioas->ioas_id, PM_OBJECT_IOAS);
         if (ioas == NULL)
             return -ENOENT;
         iommufd->compat = ioas;
@@ -39,7 +39,7 @@ int pm_iommufd_vfio_ioas(PmIommufdRequest *request)
     }
 }
 
-static int check_extension(const PmIommufd *iommufd, uintptr_t extension)
+static int check_extension(const PmFakeIommufd *iommufd, uintptr_t extension)
 {
     switch (extension) {
     case VFIO_TYPE1_IOMMU:
@@ -54,7 +54,7 @@ static int check_extension(const PmIommufd *iommufd, uintptr_t extension)
     }
 }
 
-static int set_iommu(const PmIommufd *iommufd, uintptr_t type)
+static int set_iommu(const PmFakeIommufd *iommufd, uintptr_t type)
 {
     if (type != VFIO_TYPE1_IOMMU && type != VFIO_TYPE1v2_IOMMU)
         return -EINVAL;
@@ -64,7 +64,7 @@ static int set_iommu(const PmIommufd *iommufd, uintptr_t type)
     return type == VFIO_TYPE1_IOMMU ? pm_ioas_set_small_pages(iommufd->compat, true) : 0;
 }
 
-static int map_dma(const PmIommufd *iommufd, const void *argument)
+static int map_dma(const PmFakeIommufd *iommufd, const void *argument)
 {
     struct vfio_iommu_type1_dma_map map;
 
@@ -100,7 +100,7 @@ static int cut(PmIoas *ioas, uint64_t iova, uint64_t size)
     return result;
 }
 
-static int unmap_dma(const PmIommufd *iommufd, void *argument)
+static int unmap_dma(const PmFakeIommufd *iommufd, void *argument)
 {
     struct vfio_iommu_type1_dma_unmap unmap;
     PmIoas *ioas = iommufd->compat;
@@ -199,7 +199,7 @@ static uint64_t page_sizes(const PmIoas *ioas)
     return ioas->hwpts->len > 0 ? ioas->iommufd->fake->config.page_sizes : -PM_FAKE_PAGE;
 }
 
-static int get_info(const PmIommufd *iommufd, void *argument)
+static int get_info(const PmFakeIommufd *iommufd, void *argument)
 {
     const uint32_t min_size = offsetof(struct vfio_iommu_type1_info, cap_offset);
     struct vfio_iommu_type1_info info = {0};
@@ -226,7 +226,7 @@ static int get_info(const PmIommufd *iommufd, void *argument)
     return pm_user_write(argument, &info, MIN(chain.room, (uint32_t)sizeof(info)));
 }
 
-int pm_vfio_compat_ioctl(PmIommufd *iommufd, unsigned long code, void *argument)
+int pm_vfio_compat_ioctl(PmFakeIommufd *iommufd, unsigned long code, void *argument)
 {
     switch (code) {
     case VFIO_GET_API_VERSION:

@@ -5,9 +5,9 @@
 
 #include "fake/iommufd/iommufd.h"
 
-int pm_vfio_compat_ioctl(PmIommufd *iommufd, unsigned long code, void *argument);
+int pm_vfio_compat_ioctl(PmFakeIommufd *iommufd, unsigned long code, void *argument);
 
 /* Which IOAS it works on. */
-int pm_iommufd_vfio_ioas(PmIommufdRequest *request);
+int pm_fake_iommufd_vfio_ioas(PmFakeIommufdRequest *request);
 
 #endif

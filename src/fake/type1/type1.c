@@ -12,9 +12,9 @@
 #define MAP_FLAGS  (VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE | VFIO_DMA_MAP_FLAG_VADDR)
 #define MAP_ACCESS (VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE)
 
-PmType1 *pm_type1_new(PmFakeKernel *fake, bool v2)
+PmFakeType1 *pm_fake_type1_new(PmFakeKernel *fake, bool v2)
 {
-    PmType1 *type1 = g_new0(PmType1, 1);
+    PmFakeType1 *type1 = g_new0(PmFakeType1, 1);
 
     type1->fake = fake;
     type1->v2 = v2;
@@ -24,7 +24,7 @@ PmType1 *pm_type1_new(PmFakeKernel *fake, bool v2)
     return type1;
 }
 
-void pm_type1_free(PmType1 *type1)
+void pm_fake_type1_free(PmFakeType1 *type1)
 {
     const PmMapping *mapping = pm_range_map_find(type1->mappings, 0);
 
@@ -40,17 +40,17 @@ void pm_type1_free(PmType1 *type1)
     g_free(type1);
 }
 
-bool pm_type1_has_invalid_addresses(const PmType1 *type1)
+bool pm_fake_type1_has_invalid_addresses(const PmFakeType1 *type1)
 {
     return type1->n_invalid_addresses > 0;
 }
 
-uint64_t pm_type1_page_size(const PmType1 *type1)
+uint64_t pm_fake_type1_page_size(const PmFakeType1 *type1)
 {
     return pm_fake_kernel_page_size(type1->fake);
 }
 
-bool pm_type1_cuts(const PmType1 *type1, uint64_t first, uint64_t last)
+bool pm_fake_type1_cuts(const PmFakeType1 *type1, uint64_t first, uint64_t last)
 {
     const PmMapping *mapping = pm_range_map_find(type1->mappings, first);
 
@@ -60,7 +60,7 @@ bool pm_type1_cuts(const PmType1 *type1, uint64_t first, uint64_t last)
     return mapping != NULL && mapping->key.first <= last && mapping->key.last != last;
 }
 
-static int check_map(const PmType1 *type1, const struct vfio_iommu_type1_dma_map *map)
+static int check_map(const PmFakeType1 *type1, const struct vfio_iommu_type1_dma_map *map)
 {
     bool sets_address = map->flags & VFIO_DMA_MAP_FLAG_VADDR;
 
@@ -68,7 +68,8 @@ static int check_map(const PmType1 *type1, const struct vfio_iommu_type1_dma_map
         return -EINVAL;
     if (sets_address == ((map->flags & MAP_ACCESS) != 0))
         return -EINVAL;
-    if (map->size == 0 || (map->size | map->iova | map->vaddr) % pm_type1_page_size(type1) != 0)
+    if (map->size == 0 ||
+        (map->size | map->iova | map->vaddr) % pm_fake_type1_page_size(type1) != 0)
         return -EINVAL;
     if (map->iova + (map->size - 1) < map->iova || map->vaddr + (map->size - 1) < map->vaddr)
         return -EINVAL;
@@ -77,7 +78,7 @@ static int check_map(const PmType1 *type1, const struct vfio_iommu_type1_dma_map
 
 /* The first mapping in the range. An end of exactly 2^64 wraps to 0 in the kernel, which then finds
  * nothing. */
-static PmMapping *find_overlap(const PmType1 *type1, uint64_t iova, uint64_t size)
+static PmMapping *find_overlap(const PmFakeType1 *type1, uint64_t iova, uint64_t size)
 {
     PmMapping *mapping = pm_range_map_find(type1->mappings, iova);
 
@@ -88,7 +89,7 @@ static PmMapping *find_overlap(const PmType1 *type1, uint64_t iova, uint64_t siz
 
 /* MAP with VADDR gives a mapping that lost its host address a new one. The page table stays:
  * devices reach the pages that were pinned, whatever the address. */
-static int set_address(PmType1 *type1, PmMapping *mapping,
+static int set_address(PmFakeType1 *type1, PmMapping *mapping,
                        const struct vfio_iommu_type1_dma_map *map)
 {
     if (mapping == NULL)
@@ -102,7 +103,7 @@ static int set_address(PmType1 *type1, PmMapping *mapping,
     return 0;
 }
 
-static bool in_a_range(const PmType1 *type1, uint64_t iova, uint64_t size)
+static bool in_a_range(const PmFakeType1 *type1, uint64_t iova, uint64_t size)
 {
     const PmFakeConfig *config = &type1->fake->config;
 
@@ -116,7 +117,7 @@ static bool in_a_range(const PmType1 *type1, uint64_t iova, uint64_t size)
     return false;
 }
 
-static int add_mapping(PmType1 *type1, const struct vfio_iommu_type1_dma_map *map)
+static int add_mapping(PmFakeType1 *type1, const struct vfio_iommu_type1_dma_map *map)
 {
     PmMapping mapping = {
         .key = {map->iova, map->iova + (map->size - 1)},
@@ -128,9 +129,9 @@ static int add_mapping(PmType1 *type1, const struct vfio_iommu_type1_dma_map *ma
 
     if (result < 0)
         return result;
-    result = pm_type1_dirty_add(type1, &mapping);
+    result = pm_fake_type1_dirty_add(type1, &mapping);
     if (result == 0 && !pm_range_map_insert(type1->mappings, &mapping)) {
-        pm_type1_dirty_remove(type1, &mapping);
+        pm_fake_type1_dirty_remove(type1, &mapping);
         result = -ENOMEM;
     }
     if (result < 0) {
@@ -142,7 +143,7 @@ static int add_mapping(PmType1 *type1, const struct vfio_iommu_type1_dma_map *ma
     return 0;
 }
 
-static int map_dma(PmType1 *type1, const void *argument)
+static int map_dma(PmFakeType1 *type1, const void *argument)
 {
     struct vfio_iommu_type1_dma_map map;
     PmMapping *overlap;
@@ -165,17 +166,17 @@ static int map_dma(PmType1 *type1, const void *argument)
     return add_mapping(type1, &map);
 }
 
-int pm_type1_ioctl(PmType1 *type1, unsigned long request, void *argument)
+int pm_fake_type1_ioctl(PmFakeType1 *type1, unsigned long request, void *argument)
 {
     switch (request) {
     case VFIO_IOMMU_GET_INFO:
-        return pm_type1_get_info(type1, argument);
+        return pm_fake_type1_get_info(type1, argument);
     case VFIO_IOMMU_MAP_DMA:
         return map_dma(type1, argument);
     case VFIO_IOMMU_UNMAP_DMA:
-        return pm_type1_unmap(type1, argument);
+        return pm_fake_type1_unmap(type1, argument);
     case VFIO_IOMMU_DIRTY_PAGES:
-        return pm_type1_dirty_pages(type1, argument);
+        return pm_fake_type1_dirty_pages(type1, argument);
     default:
         return -ENOTTY;
     }

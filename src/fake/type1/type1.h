@@ -19,7 +19,7 @@ typedef struct {
     uint32_t address_invalid; /* UNMAP with VADDR took the host address away */
 } PmMapping;
 
-typedef struct PmType1 {
+typedef struct PmFakeType1 {
     struct PmFakeKernel *fake;
     bool v2;
     uint32_t n_available;
@@ -27,25 +27,25 @@ typedef struct PmType1 {
     PmPageTable *table;
     uint64_t n_invalid_addresses;
     GHashTable *bitmaps; /* of each mapping, by its first address; NULL: dirty logging is off */
-} PmType1;
+} PmFakeType1;
 
-PmType1 *pm_type1_new(struct PmFakeKernel *fake, bool v2);
-void pm_type1_free(PmType1 *type1);
-int pm_type1_ioctl(PmType1 *type1, unsigned long request, void *argument);
-bool pm_type1_has_invalid_addresses(const PmType1 *type1);
+PmFakeType1 *pm_fake_type1_new(struct PmFakeKernel *fake, bool v2);
+void pm_fake_type1_free(PmFakeType1 *type1);
+int pm_fake_type1_ioctl(PmFakeType1 *type1, unsigned long request, void *argument);
+bool pm_fake_type1_has_invalid_addresses(const PmFakeType1 *type1);
 
 /* --- for its other files --- */
 
 /* The smallest page of the IOMMU. */
-uint64_t pm_type1_page_size(const PmType1 *type1);
+uint64_t pm_fake_type1_page_size(const PmFakeType1 *type1);
 static inline uint64_t pm_mapping_size(const PmMapping *mapping)
 {
     return mapping->key.last - mapping->key.first + 1;
 }
 /* Whether [first, last] begins or ends inside a mapping. */
-bool pm_type1_cuts(const PmType1 *type1, uint64_t first, uint64_t last);
+bool pm_fake_type1_cuts(const PmFakeType1 *type1, uint64_t first, uint64_t last);
 
-int pm_type1_get_info(PmType1 *type1, void *argument);
-int pm_type1_unmap(PmType1 *type1, void *argument);
+int pm_fake_type1_get_info(PmFakeType1 *type1, void *argument);
+int pm_fake_type1_unmap(PmFakeType1 *type1, void *argument);
 
 #endif

@@ -21,9 +21,9 @@
     (VFIO_IOMMU_DIRTY_PAGES_FLAG_START | VFIO_IOMMU_DIRTY_PAGES_FLAG_STOP |                        \
      VFIO_IOMMU_DIRTY_PAGES_FLAG_GET_BITMAP)
 
-static uint64_t n_pages_of(const PmType1 *type1, const PmMapping *mapping)
+static uint64_t n_pages_of(const PmFakeType1 *type1, const PmMapping *mapping)
 {
-    return pm_mapping_size(mapping) / pm_type1_page_size(type1);
+    return pm_mapping_size(mapping) / pm_fake_type1_page_size(type1);
 }
 
 static uint64_t n_words_of(uint64_t n_bits)
@@ -31,7 +31,7 @@ static uint64_t n_words_of(uint64_t n_bits)
     return n_bits / WORD_BITS + (n_bits % WORD_BITS != 0);
 }
 
-int pm_type1_dirty_add(PmType1 *type1, const PmMapping *mapping)
+int pm_fake_type1_dirty_add(PmFakeType1 *type1, const PmMapping *mapping)
 {
     uint64_t n_pages = n_pages_of(type1, mapping);
     uint64_t *words;
@@ -51,26 +51,26 @@ int pm_type1_dirty_add(PmType1 *type1, const PmMapping *mapping)
     return 0;
 }
 
-void pm_type1_dirty_remove(PmType1 *type1, const PmMapping *mapping)
+void pm_fake_type1_dirty_remove(PmFakeType1 *type1, const PmMapping *mapping)
 {
     if (type1->bitmaps != NULL)
         g_hash_table_remove(type1->bitmaps, &mapping->key.first);
 }
 
-static void stop_logging(PmType1 *type1)
+static void stop_logging(PmFakeType1 *type1)
 {
     g_clear_pointer(&type1->bitmaps, g_hash_table_unref);
 }
 
 /* The mapping behind @mapping, or NULL. */
-static const PmMapping *next_mapping(const PmType1 *type1, const PmMapping *mapping)
+static const PmMapping *next_mapping(const PmFakeType1 *type1, const PmMapping *mapping)
 {
     return mapping->key.last < UINT64_MAX
                ? pm_range_map_find(type1->mappings, mapping->key.last + 1)
                : NULL;
 }
 
-static int start_logging(PmType1 *type1)
+static int start_logging(PmFakeType1 *type1)
 {
     const PmMapping *mapping;
 
@@ -79,7 +79,7 @@ static int start_logging(PmType1 *type1)
     type1->bitmaps = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, g_free);
     for (mapping = pm_range_map_find(type1->mappings, 0); mapping != NULL;
          mapping = next_mapping(type1, mapping)) {
-        int result = pm_type1_dirty_add(type1, mapping);
+        int result = pm_fake_type1_dirty_add(type1, mapping);
 
         if (result < 0) {
             stop_logging(type1);
@@ -107,12 +107,12 @@ static void shift_left(uint64_t *words, uint64_t n_words, unsigned shift)
     words[0] <<= shift;
 }
 
-int pm_type1_dirty_report(PmType1 *type1, const PmMapping *mapping, uint64_t iova,
-                          uint64_t *user_bitmap)
+int pm_fake_type1_dirty_report(PmFakeType1 *type1, const PmMapping *mapping, uint64_t iova,
+                               uint64_t *user_bitmap)
 {
     uint64_t *words = g_hash_table_lookup(type1->bitmaps, &mapping->key.first);
     uint64_t n_bits = n_pages_of(type1, mapping);
-    uint64_t first_bit = (mapping->key.first - iova) / pm_type1_page_size(type1);
+    uint64_t first_bit = (mapping->key.first - iova) / pm_fake_type1_page_size(type1);
     unsigned shift = (unsigned)(first_bit % WORD_BITS);
     uint64_t n_words = n_words_of(n_bits + shift);
     uint64_t *user_words = user_bitmap + first_bit / WORD_BITS;
@@ -134,7 +134,7 @@ static bool in_user_space(const void *address, uint64_t size)
     return size <= USER_SPACE_END && (uintptr_t)address <= USER_SPACE_END - size;
 }
 
-int pm_type1_check_bitmap(const struct vfio_bitmap *bitmap, uint64_t size)
+int pm_fake_type1_check_bitmap(const struct vfio_bitmap *bitmap, uint64_t size)
 {
     uint64_t n_pages;
 
@@ -147,25 +147,25 @@ int pm_type1_check_bitmap(const struct vfio_bitmap *bitmap, uint64_t size)
     return 0;
 }
 
-static int check_get(const PmType1 *type1, const struct vfio_iommu_type1_dirty_bitmap_get *get)
+static int check_get(const PmFakeType1 *type1, const struct vfio_iommu_type1_dirty_bitmap_get *get)
 {
-    uint64_t page_size = pm_type1_page_size(type1);
+    uint64_t page_size = pm_fake_type1_page_size(type1);
     int result;
 
     if (get->iova + get->size < get->iova)
         return -EINVAL;
-    result = pm_type1_check_bitmap(&get->bitmap, get->size);
+    result = pm_fake_type1_check_bitmap(&get->bitmap, get->size);
     if (result < 0)
         return result;
     if (get->bitmap.pgsize != page_size || get->iova % page_size != 0 || get->size == 0 ||
         get->size % page_size != 0)
         return -EINVAL;
-    if (type1->bitmaps == NULL || pm_type1_cuts(type1, get->iova, get->iova + (get->size - 1)))
+    if (type1->bitmaps == NULL || pm_fake_type1_cuts(type1, get->iova, get->iova + (get->size - 1)))
         return -EINVAL;
     return 0;
 }
 
-static int get_bitmap(PmType1 *type1, const void *argument)
+static int get_bitmap(PmFakeType1 *type1, const void *argument)
 {
     struct vfio_iommu_type1_dirty_bitmap_get get;
     const PmMapping *mapping;
@@ -180,7 +180,7 @@ static int get_bitmap(PmType1 *type1, const void *argument)
     for (mapping = pm_range_map_find(type1->mappings, get.iova);
          mapping != NULL && mapping->key.first <= get.iova + (get.size - 1);
          mapping = next_mapping(type1, mapping)) {
-        result = pm_type1_dirty_report(type1, mapping, get.iova, get.bitmap.data);
+        result = pm_fake_type1_dirty_report(type1, mapping, get.iova, get.bitmap.data);
         if (result < 0)
             return result;
         /* Only the bits that were set: what was shifted beyond them stays, and comes out next time.
@@ -191,7 +191,7 @@ static int get_bitmap(PmType1 *type1, const void *argument)
     return 0;
 }
 
-int pm_type1_dirty_pages(PmType1 *type1, const void *argument)
+int pm_fake_type1_dirty_pages(PmFakeType1 *type1, const void *argument)
 {
     struct vfio_iommu_type1_dirty_bitmap dirty;
 

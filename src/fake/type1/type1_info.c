@@ -54,7 +54,7 @@ static void add_ranges(Chain *chain, const PmFakeConfig *config)
 }
 
 /* Linux 6.1 does not pad capabilities; later kernels do, to 8 bytes. */
-static GByteArray *build_chain(const PmType1 *type1)
+static GByteArray *build_chain(const PmFakeType1 *type1)
 {
     const PmFakeConfig *config = &type1->fake->config;
     Chain chain = {
@@ -62,7 +62,7 @@ static GByteArray *build_chain(const PmType1 *type1)
         .alignment = config->linux_version == PM_FAKE_LINUX_6_1 ? 1 : 8,
     };
     struct vfio_iommu_type1_info_cap_migration migration = {
-        .pgsize_bitmap = pm_type1_page_size(type1),
+        .pgsize_bitmap = pm_fake_type1_page_size(type1),
         .max_dirty_bitmap_size = MAX_DIRTY_BITMAP,
     };
     struct vfio_iommu_type1_info_dma_avail available = {.avail = type1->n_available};
@@ -86,7 +86,7 @@ static size_t written_size(PmFakeLinux version, uint32_t argsz)
     return MIN(argsz, sizeof(struct vfio_iommu_type1_info));
 }
 
-int pm_type1_get_info(PmType1 *type1, void *argument)
+int pm_fake_type1_get_info(PmFakeType1 *type1, void *argument)
 {
     g_autoptr(GByteArray) chain = NULL;
     struct vfio_iommu_type1_info info = {0};

@@ -35,12 +35,12 @@ static int read_bitmap(Request *request, const void *argument)
     if (pm_user_read(&request->bitmap, (const uint8_t *)argument + sizeof(request->unmap),
                      sizeof(request->bitmap)) < 0)
         return -EFAULT;
-    return pm_type1_check_bitmap(&request->bitmap, request->unmap.size);
+    return pm_fake_type1_check_bitmap(&request->bitmap, request->unmap.size);
 }
 
-static int check_range(const PmType1 *type1, Request *request)
+static int check_range(const PmFakeType1 *type1, Request *request)
 {
-    uint64_t page_size = pm_type1_page_size(type1);
+    uint64_t page_size = pm_fake_type1_page_size(type1);
     uint64_t iova = request->unmap.iova;
     uint64_t size = request->unmap.size;
 
@@ -58,7 +58,7 @@ static int check_range(const PmType1 *type1, Request *request)
     return 0;
 }
 
-static int read_request(const PmType1 *type1, const void *argument, Request *request)
+static int read_request(const PmFakeType1 *type1, const void *argument, Request *request)
 {
     int result;
 
@@ -72,20 +72,20 @@ static int read_request(const PmType1 *type1, const void *argument, Request *req
     if (result < 0)
         return result;
     if (has_flag(request, VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP) &&
-        (type1->bitmaps == NULL || request->bitmap.pgsize != pm_type1_page_size(type1)))
+        (type1->bitmaps == NULL || request->bitmap.pgsize != pm_fake_type1_page_size(type1)))
         return -EINVAL;
     return 0;
 }
 
 /* The mapping that ends at or behind @address, if it begins in the request's range. */
-static PmMapping *mapping_in(const PmType1 *type1, const Request *request, uint64_t address)
+static PmMapping *mapping_in(const PmFakeType1 *type1, const Request *request, uint64_t address)
 {
     PmMapping *mapping = pm_range_map_find(type1->mappings, address);
 
     return mapping != NULL && mapping->key.first <= request->last ? mapping : NULL;
 }
 
-static PmMapping *mapping_behind(const PmType1 *type1, const Request *request,
+static PmMapping *mapping_behind(const PmFakeType1 *type1, const Request *request,
                                  const PmMapping *mapping)
 {
     return mapping->key.last < request->last ? mapping_in(type1, request, mapping->key.last + 1)
@@ -94,7 +94,7 @@ static PmMapping *mapping_behind(const PmType1 *type1, const Request *request,
 
 /* VADDR: takes the host addresses away. Meeting one that has lost it already undoes all of this
  * call. */
-static int invalidate(PmType1 *type1, const Request *request, uint64_t *n_bytes)
+static int invalidate(PmFakeType1 *type1, const Request *request, uint64_t *n_bytes)
 {
     PmMapping *mapping;
     const PmMapping *stop = NULL;
@@ -118,22 +118,22 @@ static int invalidate(PmType1 *type1, const Request *request, uint64_t *n_bytes)
 
 /* Adds up what goes, mapping by mapping; @end is set behind the last one. A bitmap that cannot be
  * written stops it. */
-static int collect(PmType1 *type1, const Request *request, uint64_t *n_bytes, uint64_t *last)
+static int collect(PmFakeType1 *type1, const Request *request, uint64_t *n_bytes, uint64_t *last)
 {
     const PmMapping *mapping;
 
     for (mapping = mapping_in(type1, request, request->first); mapping != NULL;
          mapping = mapping_behind(type1, request, mapping)) {
         if (has_flag(request, VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP)) {
-            int result =
-                pm_type1_dirty_report(type1, mapping, request->unmap.iova, request->bitmap.data);
+            int result = pm_fake_type1_dirty_report(type1, mapping, request->unmap.iova,
+                                                    request->bitmap.data);
 
             if (result < 0)
                 return result;
         }
         if (mapping->address_invalid)
             type1->n_invalid_addresses--;
-        pm_type1_dirty_remove(type1, mapping);
+        pm_fake_type1_dirty_remove(type1, mapping);
         pm_unpin(type1->fake, &mapping->pins);
         *n_bytes += pm_mapping_size(mapping);
         *last = mapping->key.last;
@@ -142,7 +142,7 @@ static int collect(PmType1 *type1, const Request *request, uint64_t *n_bytes, ui
 }
 
 /* Planned by the test: only the first half of the mappings, and the answer says so. */
-static void shorten(const PmType1 *type1, Request *request)
+static void shorten(const PmFakeType1 *type1, Request *request)
 {
     uint64_t n_mappings = 0;
     const PmMapping *mapping;
@@ -159,7 +159,7 @@ static void shorten(const PmType1 *type1, Request *request)
     request->last = mapping->key.first - 1;
 }
 
-static int remove_mappings(PmType1 *type1, const Request *request, uint64_t *n_bytes)
+static int remove_mappings(PmFakeType1 *type1, const Request *request, uint64_t *n_bytes)
 {
     uint64_t last = 0;
     int result = collect(type1, request, n_bytes, &last);
@@ -173,7 +173,7 @@ static int remove_mappings(PmType1 *type1, const Request *request, uint64_t *n_b
     return result;
 }
 
-int pm_type1_unmap(PmType1 *type1, void *argument)
+int pm_fake_type1_unmap(PmFakeType1 *type1, void *argument)
 {
     Request request = {.first = 0};
     uint64_t n_bytes = 0;
@@ -183,7 +183,7 @@ int pm_type1_unmap(PmType1 *type1, void *argument)
 
     if (result < 0)
         return result;
-    if (type1->v2 && !all && pm_type1_cuts(type1, request.first, request.last))
+    if (type1->v2 && !all && pm_fake_type1_cuts(type1, request.first, request.last))
         return -EINVAL;
     /* v1 goes by where mappings begin: it stops at once if the first one begins before the range.
      */

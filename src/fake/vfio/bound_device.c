@@ -6,7 +6,7 @@
 #include "fake/iommufd/hwpt.h"
 #include "fake/iommufd/ioas.h"
 
-int pm_bound_device_bind(PmPciDevice *device, PmIommufd *iommufd)
+int pm_bound_device_bind(PmPciDevice *device, PmFakeIommufd *iommufd)
 {
     PmGroup *group = device->group;
     PmBoundDevice *bound;
@@ -14,8 +14,8 @@ int pm_bound_device_bind(PmPciDevice *device, PmIommufd *iommufd)
     if (!pm_group_is_viable(group) || (group->owner != NULL && group->owner != iommufd))
         return -EPERM;
     bound = g_new0(PmBoundDevice, 1);
-    pm_iommufd_add(iommufd, &bound->object, PM_OBJECT_DEVICE);
-    bound->iommufd = pm_iommufd_ref(iommufd);
+    pm_fake_iommufd_add(iommufd, &bound->object, PM_OBJECT_DEVICE);
+    bound->iommufd = pm_fake_iommufd_ref(iommufd);
     bound->device = device;
     device->bound = bound;
     group->owner = iommufd;
@@ -23,7 +23,7 @@ int pm_bound_device_bind(PmPciDevice *device, PmIommufd *iommufd)
     return 0;
 }
 
-int pm_bound_device_bind_compat(PmPciDevice *device, PmIommufd *iommufd)
+int pm_bound_device_bind_compat(PmPciDevice *device, PmFakeIommufd *iommufd)
 {
     int result = pm_bound_device_bind(device, iommufd);
     uint32_t id;
@@ -49,8 +49,8 @@ void pm_bound_device_unbind(PmBoundDevice *bound)
     if (--group->n_bound == 0)
         group->owner = NULL;
     bound->device->bound = NULL;
-    pm_iommufd_remove(bound->iommufd, &bound->object);
-    pm_iommufd_unref(bound->iommufd);
+    pm_fake_iommufd_remove(bound->iommufd, &bound->object);
+    pm_fake_iommufd_unref(bound->iommufd);
     g_free(bound);
 }
 
@@ -211,7 +211,7 @@ static int attach_to_ioas(PmBoundDevice *bound, PmIoas *ioas, uint32_t *pt_id)
 
 int pm_bound_device_attach(PmBoundDevice *bound, uint32_t *pt_id)
 {
-    PmObject *object = pm_iommufd_find_any(bound->iommufd, *pt_id);
+    PmObject *object = pm_fake_iommufd_find_any(bound->iommufd, *pt_id);
 
     if (object == NULL)
         return -ENOENT;

@@ -8,16 +8,16 @@
 
 typedef struct PmBoundDevice {
     PmObject object;
-    PmIommufd *iommufd; /* which it keeps */
+    PmFakeIommufd *iommufd; /* which it keeps */
     PmPciDevice *device;
     bool attached;
 } PmBoundDevice;
 
 /* Returns 0, or -EPERM: somebody else owns DMA of the group. */
-int pm_bound_device_bind(PmPciDevice *device, PmIommufd *iommufd);
+int pm_bound_device_bind(PmPciDevice *device, PmFakeIommufd *iommufd);
 /* The same, and attaches it to the IOAS of the type1 interface. -ENODEV (there is none), and the
  * errors of attaching. */
-int pm_bound_device_bind_compat(PmPciDevice *device, PmIommufd *iommufd);
+int pm_bound_device_bind_compat(PmPciDevice *device, PmFakeIommufd *iommufd);
 /* Detaches it, too. */
 void pm_bound_device_unbind(PmBoundDevice *bound);
 

@@ -44,7 +44,7 @@ static int set_iommu(PmContainer *container, uintptr_t type)
     switch (type) {
     case VFIO_TYPE1_IOMMU:
     case VFIO_TYPE1v2_IOMMU:
-        container->iommu = pm_type1_new(container->fake, type == VFIO_TYPE1v2_IOMMU);
+        container->iommu = pm_fake_type1_new(container->fake, type == VFIO_TYPE1v2_IOMMU);
         return 0;
     case NESTING_IOMMU:
     case VFIO_UNMAP_ALL:
@@ -67,7 +67,7 @@ static int container_ioctl(void *object, unsigned long request, void *argument)
     case VFIO_SET_IOMMU:
         return set_iommu(container, (uintptr_t)argument);
     default:
-        return container->iommu != NULL ? pm_type1_ioctl(container->iommu, request, argument)
+        return container->iommu != NULL ? pm_fake_type1_ioctl(container->iommu, request, argument)
                                         : -EINVAL;
     }
 }
@@ -91,7 +91,7 @@ int pm_container_open(PmFakeKernel *fake, int flags)
 
 int pm_container_join(PmContainer *container, PmGroup *group)
 {
-    if (container->iommu != NULL && pm_type1_has_invalid_addresses(container->iommu))
+    if (container->iommu != NULL && pm_fake_type1_has_invalid_addresses(container->iommu))
         return -EBUSY;
     group->container = container;
     container->n_groups++;
@@ -104,7 +104,7 @@ void pm_container_leave(PmGroup *group)
 
     group->container = NULL;
     if (--container->n_groups == 0)
-        g_clear_pointer(&container->iommu, pm_type1_free);
+        g_clear_pointer(&container->iommu, pm_fake_type1_free);
     free_if_unused(container);
 }
 

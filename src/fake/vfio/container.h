@@ -10,7 +10,7 @@ typedef struct PmContainer {
     PmFakeKernel *fake;
     bool is_open; /* its own file; groups keep it as well */
     unsigned n_groups;
-    PmType1 *iommu; /* NULL: not set */
+    PmFakeType1 *iommu; /* NULL: not set */
 } PmContainer;
 
 extern const PmFileOps pm_container_file_ops;

@@ -34,20 +34,20 @@ static void release_cdev(void *object)
 }
 
 /* @iommufd: set to the open file's. */
-static int find_iommufd(const PmFakeKernel *fake, int fd, PmIommufd **iommufd)
+static int find_iommufd(const PmFakeKernel *fake, int fd, PmFakeIommufd **iommufd)
 {
     const PmFile *file = pm_file_table_find(&fake->files, fd);
 
     if (file == NULL && fcntl(fd, F_GETFD) < 0)
         return -EBADF;
-    if (file == NULL || file->ops != &pm_iommufd_file_ops)
+    if (file == NULL || file->ops != &pm_fake_iommufd_file_ops)
         return -EBADFD;
     *iommufd = file->object;
     return 0;
 }
 
 static int check_bind(const PmDeviceCdev *file, const struct vfio_device_bind_iommufd *request,
-                      PmIommufd **iommufd)
+                      PmFakeIommufd **iommufd)
 {
     const PmGroup *group = file->device->group;
     int result;
@@ -67,7 +67,7 @@ static int bind_iommufd(PmDeviceCdev *file, void *argument)
 {
     struct vfio_device_bind_iommufd request;
     PmPciDevice *device = file->device;
-    PmIommufd *iommufd = NULL;
+    PmFakeIommufd *iommufd = NULL;
     int result;
 
     if (pm_user_read(&request, argument, sizeof(request)) < 0)

@@ -48,7 +48,7 @@ bool pm_group_is_held(const PmGroup *group)
 static void leave_iommufd(PmGroup *group)
 {
     if (group->iommufd != NULL)
-        pm_iommufd_unref(group->iommufd);
+        pm_fake_iommufd_unref(group->iommufd);
     group->iommufd = NULL;
 }
 
@@ -149,10 +149,10 @@ static int get_status(const PmGroup *group, void *argument)
 
 /* An iommufd in a container's place: its compatibility IOAS is what the group's devices will be
  * attached to. */
-static int join_iommufd(PmGroup *group, PmIommufd *iommufd)
+static int join_iommufd(PmGroup *group, PmFakeIommufd *iommufd)
 {
-    pm_iommufd_make_compat_ioas(iommufd);
-    group->iommufd = pm_iommufd_ref(iommufd);
+    pm_fake_iommufd_make_compat_ioas(iommufd);
+    group->iommufd = pm_fake_iommufd_ref(iommufd);
     return 0;
 }
 
@@ -169,7 +169,7 @@ static int set_container(PmGroup *group, const void *argument)
         return -EBADF;
     if (group->container != NULL || group->iommufd != NULL)
         return -EINVAL;
-    if (file != NULL && file->ops == &pm_iommufd_file_ops)
+    if (file != NULL && file->ops == &pm_fake_iommufd_file_ops)
         return join_iommufd(group, file->object);
     if (file == NULL || file->ops != &pm_container_file_ops)
         return fake->config.linux_version == PM_FAKE_LINUX_6_1 ? -EINVAL : -EBADFD;

@@ -14,19 +14,19 @@
 struct PmContainer;
 struct PmFakeKernel;
 struct PmHwpt;
-struct PmIommufd;
+struct PmFakeIommufd;
 
 typedef struct PmGroup {
     struct PmFakeKernel *fake;
     unsigned number;
     GPtrArray *devices;            /* of PmPciDevice */
     struct PmContainer *container; /* NULL: in none */
-    struct PmIommufd *iommufd;     /* in a container's place; NULL: none */
+    struct PmFakeIommufd *iommufd; /* in a container's place; NULL: none */
     bool is_open;                  /* the group's own file */
     unsigned n_device_files;       /* that were got through the group's file */
     /* Devices that are bound to an iommufd: all to the same, and those that are attached share one
      * page table. */
-    struct PmIommufd *owner;
+    struct PmFakeIommufd *owner;
     unsigned n_bound;
     struct PmHwpt *hwpt;
     unsigned n_attached;
