@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <string.h>
 
-#include "base/error_text.h"
 #include "base/process.h"
 #include "fake/iommufd/iommufd.h"
 #include "fake/vfio/container.h"
@@ -14,19 +13,9 @@
 #define GROUP_PREFIX  "/dev/vfio/"
 #define DEVICE_PREFIX "/dev/vfio/devices/vfio"
 
-static const PmIovaRange default_ranges[] = {
-    {0, 0xfedfffff},
-    {0xfef00000, 0x7fffffffff},
-};
-
 PmFakeKernel *pm_fake_kernel_of(PmKernel *kernel)
 {
     return (PmFakeKernel *)kernel;
-}
-
-uint64_t pm_fake_kernel_page_size(const PmFakeKernel *fake)
-{
-    return fake->config.page_sizes & -fake->config.page_sizes;
 }
 
 PmGroup *pm_fake_kernel_find_group(const PmFakeKernel *fake, unsigned number)
@@ -83,10 +72,10 @@ static int open_device(PmFakeKernel *fake, const char *number_text, int flags)
 static int do_open(PmFakeKernel *fake, const char *path, int flags)
 {
     if (strcmp(path, "/dev/vfio/vfio") == 0)
-        return pm_container_open(fake, flags);
-    if (fake->config.iommufd && strcmp(path, "/dev/iommu") == 0)
-        return pm_fake_iommufd_open(fake, flags);
-    if (fake->config.iommufd && g_str_has_prefix(path, DEVICE_PREFIX))
+        return pm_container_open(&fake->memory, flags);
+    if (fake->machine.config.iommufd && strcmp(path, "/dev/iommu") == 0)
+        return pm_fake_iommufd_open(&fake->memory, flags);
+    if (fake->machine.config.iommufd && g_str_has_prefix(path, DEVICE_PREFIX))
         return open_device(fake, path + strlen(DEVICE_PREFIX), flags);
     if (g_str_has_prefix(path, GROUP_PREFIX))
         return open_group(fake, path + strlen(GROUP_PREFIX), flags);
@@ -98,11 +87,11 @@ static int fake_open(PmKernel *kernel, const char *path, int flags)
     PmFakeKernel *fake = pm_fake_kernel_of(kernel);
     int result;
 
-    pthread_mutex_lock(&fake->lock);
-    result = pm_fault_plan_enter(&fake->plan, PM_FAKE_CALL_OPEN);
+    pthread_mutex_lock(&fake->machine.lock);
+    result = pm_fault_plan_enter(&fake->machine.plan, PM_FAKE_CALL_OPEN);
     if (result == 0)
         result = do_open(fake, path, flags);
-    pthread_mutex_unlock(&fake->lock);
+    pthread_mutex_unlock(&fake->machine.lock);
     return result;
 }
 
@@ -110,8 +99,8 @@ static int fake_open(PmKernel *kernel, const char *path, int flags)
 static bool try_lock(PmFakeKernel *fake)
 {
     if (fake->kernel.process != pm_process_token())
-        return pthread_mutex_trylock(&fake->lock) == 0;
-    pthread_mutex_lock(&fake->lock);
+        return pthread_mutex_trylock(&fake->machine.lock) == 0;
+    pthread_mutex_lock(&fake->machine.lock);
     return true;
 }
 
@@ -124,9 +113,9 @@ static int fake_close(PmKernel *kernel, int fd)
 
     if (!try_lock(fake))
         return 0;
-    planned = pm_fault_plan_enter(&fake->plan, PM_FAKE_CALL_CLOSE);
-    result = pm_file_table_close(&fake->files, fd);
-    pthread_mutex_unlock(&fake->lock);
+    planned = pm_fault_plan_enter(&fake->machine.plan, PM_FAKE_CALL_CLOSE);
+    result = pm_file_table_close(&fake->machine.files, fd);
+    pthread_mutex_unlock(&fake->machine.lock);
     return result < 0 ? result : planned;
 }
 
@@ -155,12 +144,12 @@ static int fake_ioctl(PmKernel *kernel, int fd, unsigned long request, void *arg
     const PmFile *file;
     int result;
 
-    pthread_mutex_lock(&fake->lock);
-    file = pm_file_table_find(&fake->files, fd);
-    result = pm_fault_plan_enter(&fake->plan, ioctl_kind(file, request));
+    pthread_mutex_lock(&fake->machine.lock);
+    file = pm_file_table_find(&fake->machine.files, fd);
+    result = pm_fault_plan_enter(&fake->machine.plan, ioctl_kind(file, request));
     if (result == 0)
         result = file != NULL ? file->ops->ioctl(file->object, request, argument) : -EBADF;
-    pthread_mutex_unlock(&fake->lock);
+    pthread_mutex_unlock(&fake->machine.lock);
     return result;
 }
 
@@ -176,12 +165,12 @@ static int fake_mmap(PmKernel *kernel, int fd, size_t size, int protection, int 
     (void)flags;
     (void)offset;
     (void)address;
-    pthread_mutex_lock(&fake->lock);
-    file = pm_file_table_find(&fake->files, fd);
-    result = pm_fault_plan_enter(&fake->plan, PM_FAKE_CALL_MMAP);
+    pthread_mutex_lock(&fake->machine.lock);
+    file = pm_file_table_find(&fake->machine.files, fd);
+    result = pm_fault_plan_enter(&fake->machine.plan, PM_FAKE_CALL_MMAP);
     if (result == 0)
         result = file != NULL ? -file->ops->mmap_error : -EBADF;
-    pthread_mutex_unlock(&fake->lock);
+    pthread_mutex_unlock(&fake->machine.lock);
     return result;
 }
 
@@ -193,9 +182,9 @@ static int fake_munmap(PmKernel *kernel, void *address, size_t size)
 
     (void)address;
     (void)size;
-    pthread_mutex_lock(&fake->lock);
-    result = pm_fault_plan_enter(&fake->plan, PM_FAKE_CALL_MUNMAP);
-    pthread_mutex_unlock(&fake->lock);
+    pthread_mutex_lock(&fake->machine.lock);
+    result = pm_fault_plan_enter(&fake->machine.plan, PM_FAKE_CALL_MUNMAP);
+    pthread_mutex_unlock(&fake->machine.lock);
     return result < 0 ? result : -EINVAL;
 }
 
@@ -205,15 +194,15 @@ static ssize_t fake_pread(PmKernel *kernel, int fd, void *buffer, size_t size, u
     const PmFile *file;
     ssize_t result;
 
-    pthread_mutex_lock(&fake->lock);
-    file = pm_file_table_find(&fake->files, fd);
-    result = pm_fault_plan_enter(&fake->plan, PM_FAKE_CALL_PREAD);
+    pthread_mutex_lock(&fake->machine.lock);
+    file = pm_file_table_find(&fake->machine.files, fd);
+    result = pm_fault_plan_enter(&fake->machine.plan, PM_FAKE_CALL_PREAD);
     if (result == 0 && file == NULL)
         result = -EBADF;
     else if (result == 0)
         result = file->ops->pread != NULL ? file->ops->pread(file->object, buffer, size, offset)
                                           : -EINVAL;
-    pthread_mutex_unlock(&fake->lock);
+    pthread_mutex_unlock(&fake->machine.lock);
     return result;
 }
 
@@ -224,15 +213,15 @@ static ssize_t fake_pwrite(PmKernel *kernel, int fd, const void *buffer, size_t 
     const PmFile *file;
     ssize_t result;
 
-    pthread_mutex_lock(&fake->lock);
-    file = pm_file_table_find(&fake->files, fd);
-    result = pm_fault_plan_enter(&fake->plan, PM_FAKE_CALL_PWRITE);
+    pthread_mutex_lock(&fake->machine.lock);
+    file = pm_file_table_find(&fake->machine.files, fd);
+    result = pm_fault_plan_enter(&fake->machine.plan, PM_FAKE_CALL_PWRITE);
     if (result == 0 && file == NULL)
         result = -EBADF;
     else if (result == 0)
         result = file->ops->pwrite != NULL ? file->ops->pwrite(file->object, buffer, size, offset)
                                            : -EINVAL;
-    pthread_mutex_unlock(&fake->lock);
+    pthread_mutex_unlock(&fake->machine.lock);
     return result;
 }
 
@@ -240,14 +229,12 @@ static int fake_locked_memory(PmKernel *kernel, PmLockedMemory *locked)
 {
     PmFakeKernel *fake = pm_fake_kernel_of(kernel);
 
-    pthread_mutex_lock(&fake->lock);
-    locked->limit = fake->config.memlock_limit == UINT64_MAX
-                        ? UINT64_MAX
-                        : fake->config.memlock_limit & -PM_FAKE_PAGE;
-    locked->used = fake->locked_bytes;
-    locked->pinned = fake->pinned_bytes;
-    locked->waived = fake->config.cap_ipc_lock;
-    pthread_mutex_unlock(&fake->lock);
+    pthread_mutex_lock(&fake->machine.lock);
+    locked->limit = pm_fake_config_lock_limit(&fake->machine.config);
+    locked->used = fake->machine.charges.process_locked;
+    locked->pinned = fake->machine.charges.pinned;
+    locked->waived = fake->machine.config.cap_ipc_lock;
+    pthread_mutex_unlock(&fake->machine.lock);
     return 0;
 }
 
@@ -265,13 +252,10 @@ static void fake_free(PmKernel *kernel)
 {
     PmFakeKernel *fake = pm_fake_kernel_of(kernel);
 
-    pm_file_table_clear(&fake->files);
+    pm_file_table_clear(&fake->machine.files);
     g_ptr_array_unref(fake->groups);
-    g_ptr_array_unref(fake->mapped_files);
-    pm_fault_plan_clear(&fake->plan);
-    pthread_mutex_destroy(&fake->lock);
-    pm_held_pages_free(fake->held);
-    g_free((PmIovaRange *)fake->config.iova_ranges);
+    pm_fake_memory_clear(&fake->memory);
+    pm_fake_machine_clear(&fake->machine);
     g_free(fake);
 }
 
@@ -288,62 +272,24 @@ static const PmKernelOps fake_ops = {
     .free = fake_free,
 };
 
-void pm_fake_config_init(PmFakeConfig *config)
-{
-    *config = (PmFakeConfig){
-        .linux_version = PM_FAKE_LINUX_6_12,
-        .pin = PM_FAKE_PIN_ACCOUNT,
-        .page_sizes = 0x40201000,
-        .iova_ranges = default_ranges,
-        .n_iova_ranges = G_N_ELEMENTS(default_ranges),
-        .entry_limit = 65535,
-        .memlock_limit = UINT64_MAX,
-        .cap_sys_resource = true,
-    };
-}
-
-static bool check_config(const PmFakeConfig *config, GError **error)
-{
-    if (config->page_sizes == 0 || config->page_sizes % PM_FAKE_PAGE != 0)
-        return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
-                       "page_sizes: the smallest page is at least 4 KiB");
-    if (config->iommufd && config->linux_version == PM_FAKE_LINUX_6_1)
-        return pm_fail(error, PM_ERROR_INVALID_ARGUMENT, "iommufd: Linux 6.1 has none");
-    if (config->n_iova_ranges == 0 || config->n_iova_ranges > 1024)
-        return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
-                       "n_iova_ranges: %zu, but there are 1 to 1024 ranges", config->n_iova_ranges);
-    for (size_t i = 0; i < config->n_iova_ranges; i++) {
-        const PmIovaRange *range = &config->iova_ranges[i];
-
-        if (range->start > range->last || (i > 0 && range->start <= range[-1].last))
-            return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
-                           "iova_ranges[%zu]: ranges are ascending and apart", i);
-    }
-    return true;
-}
-
 PmKernel *pm_fake_kernel_new(const PmFakeConfig *config, GError **error)
 {
-    PmHeldPages *held = NULL;
     PmFakeConfig defaults;
     PmFakeKernel *fake;
 
     pm_fake_config_init(&defaults);
     if (config == NULL)
         config = &defaults;
-    if (!check_config(config, error))
-        return NULL;
-    if (config->pin == PM_FAKE_PIN_HOLD && (held = pm_held_pages_new(error)) == NULL)
+    if (!pm_fake_config_check(config, error))
         return NULL;
     fake = g_new0(PmFakeKernel, 1);
+    pm_fake_machine_init(&fake->machine, config);
+    if (!pm_fake_memory_init(&fake->memory, &fake->machine, error)) {
+        pm_fake_machine_clear(&fake->machine);
+        g_free(fake);
+        return NULL;
+    }
     pm_kernel_init(&fake->kernel, &fake_ops, NULL);
-    (void)pthread_mutex_init(&fake->lock, NULL);
-    fake->config = *config;
-    fake->config.iova_ranges =
-        g_memdup2(config->iova_ranges, config->n_iova_ranges * sizeof(PmIovaRange));
-    fake->held = held;
-    pm_fault_plan_init(&fake->plan);
-    fake->mapped_files = g_ptr_array_new();
     fake->groups = g_ptr_array_new_with_free_func(pm_group_free);
     (void)pm_fake_kernel_add_device(&fake->kernel, 1, "0000:00:04.0", "vfio-pci", NULL);
     return &fake->kernel;

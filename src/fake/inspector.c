@@ -13,13 +13,13 @@ static PmFakeKernel *enter(PmKernel *kernel)
 {
     PmFakeKernel *fake = pm_fake_kernel_of(kernel);
 
-    pthread_mutex_lock(&fake->lock);
+    pthread_mutex_lock(&fake->machine.lock);
     return fake;
 }
 
 static void leave(PmFakeKernel *fake)
 {
-    pthread_mutex_unlock(&fake->lock);
+    pthread_mutex_unlock(&fake->machine.lock);
 }
 
 static bool is_pci_address(const char *text)
@@ -54,7 +54,7 @@ static bool add_device(PmFakeKernel *fake, unsigned number, const char *address,
         return pm_fail(error, PM_ERROR_BUSY,
                        "group %u is in use: add devices before its files are opened", number);
     if (group == NULL) {
-        group = pm_group_new(fake, number);
+        group = pm_group_new(&fake->memory, number);
         g_ptr_array_add(fake->groups, group);
     }
     device = pm_pci_device_new(group, address, driver, fake->n_vfio_devices);
@@ -82,7 +82,7 @@ void pm_fake_kernel_set_entry_limit(PmKernel *kernel, uint32_t limit)
 {
     PmFakeKernel *fake = enter(kernel);
 
-    fake->config.entry_limit = limit;
+    fake->machine.config.entry_limit = limit;
     leave(fake);
 }
 
@@ -90,8 +90,8 @@ void pm_fake_kernel_set_memlock(PmKernel *kernel, uint64_t limit, bool cap_ipc_l
 {
     PmFakeKernel *fake = enter(kernel);
 
-    fake->config.memlock_limit = limit;
-    fake->config.cap_ipc_lock = cap_ipc_lock;
+    fake->machine.config.memlock_limit = limit;
+    fake->machine.config.cap_ipc_lock = cap_ipc_lock;
     leave(fake);
 }
 
@@ -102,7 +102,7 @@ void pm_fake_kernel_fail(PmKernel *kernel, PmFakeCall call, uint64_t nth, int er
     if (call >= PM_FAKE_N_CALLS || error_number <= 0)
         return;
     fake = enter(kernel);
-    pm_fault_plan_add(&fake->plan, call, nth, error_number);
+    pm_fault_plan_add(&fake->machine.plan, call, nth, error_number);
     leave(fake);
 }
 
@@ -110,7 +110,7 @@ void pm_fake_kernel_shorten_unmap(PmKernel *kernel, uint64_t nth)
 {
     PmFakeKernel *fake = enter(kernel);
 
-    pm_fault_plan_add(&fake->plan, PM_FAKE_CALL_UNMAP, nth, 0);
+    pm_fault_plan_add(&fake->machine.plan, PM_FAKE_CALL_UNMAP, nth, 0);
     leave(fake);
 }
 
@@ -118,14 +118,14 @@ void pm_fake_kernel_clear_faults(PmKernel *kernel)
 {
     PmFakeKernel *fake = enter(kernel);
 
-    pm_fault_plan_drop_all(&fake->plan);
+    pm_fault_plan_drop_all(&fake->machine.plan);
     leave(fake);
 }
 
 uint64_t pm_fake_kernel_get_n_calls(PmKernel *kernel, PmFakeCall call)
 {
     PmFakeKernel *fake = enter(kernel);
-    uint64_t n_calls = call < PM_FAKE_N_CALLS ? fake->plan.n_calls[call] : 0;
+    uint64_t n_calls = call < PM_FAKE_N_CALLS ? fake->machine.plan.n_calls[call] : 0;
 
     leave(fake);
     return n_calls;
@@ -134,7 +134,7 @@ uint64_t pm_fake_kernel_get_n_calls(PmKernel *kernel, PmFakeCall call)
 uint64_t pm_fake_kernel_get_locked(PmKernel *kernel)
 {
     PmFakeKernel *fake = enter(kernel);
-    uint64_t locked = fake->locked_bytes;
+    uint64_t locked = fake->machine.charges.process_locked;
 
     leave(fake);
     return locked;
@@ -143,7 +143,7 @@ uint64_t pm_fake_kernel_get_locked(PmKernel *kernel)
 uint64_t pm_fake_kernel_get_user_locked(PmKernel *kernel)
 {
     PmFakeKernel *fake = enter(kernel);
-    uint64_t locked = fake->user_locked_bytes;
+    uint64_t locked = fake->machine.charges.user_locked;
 
     leave(fake);
     return locked;
@@ -152,7 +152,7 @@ uint64_t pm_fake_kernel_get_user_locked(PmKernel *kernel)
 uint64_t pm_fake_kernel_get_pinned(PmKernel *kernel)
 {
     PmFakeKernel *fake = enter(kernel);
-    uint64_t pinned = fake->pinned_bytes;
+    uint64_t pinned = fake->machine.charges.pinned;
 
     leave(fake);
     return pinned;
@@ -161,7 +161,7 @@ uint64_t pm_fake_kernel_get_pinned(PmKernel *kernel)
 uint64_t pm_fake_kernel_get_n_open(PmKernel *kernel)
 {
     PmFakeKernel *fake = enter(kernel);
-    uint64_t n_open = fake->files.n_open;
+    uint64_t n_open = fake->machine.files.n_open;
 
     leave(fake);
     return n_open;
@@ -284,7 +284,7 @@ bool pm_fake_kernel_next_translated(PmKernel *kernel, unsigned number, uint64_t 
 uint64_t pm_fake_kernel_get_n_dma_faults(PmKernel *kernel)
 {
     PmFakeKernel *fake = enter(kernel);
-    uint64_t n_faults = fake->dma_faults.n_faults;
+    uint64_t n_faults = fake->machine.dma_faults.n_faults;
 
     leave(fake);
     return n_faults;
@@ -293,10 +293,10 @@ uint64_t pm_fake_kernel_get_n_dma_faults(PmKernel *kernel)
 bool pm_fake_kernel_last_dma_fault(PmKernel *kernel, PmFakeDmaFault *fault)
 {
     PmFakeKernel *fake = enter(kernel);
-    bool found = fake->dma_faults.n_faults > 0;
+    bool found = fake->machine.dma_faults.n_faults > 0;
 
     if (found)
-        *fault = fake->dma_faults.last;
+        *fault = fake->machine.dma_faults.last;
     leave(fake);
     return found;
 }

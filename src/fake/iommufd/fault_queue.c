@@ -69,7 +69,7 @@ void pm_fault_queue_free(PmFakeIommufd *iommufd, PmObject *object)
 int pm_fault_queue_alloc(PmFakeIommufdRequest *request)
 {
     PmFakeIommufd *iommufd = request->iommufd;
-    PmFileTable *files = &iommufd->fake->files;
+    PmFileTable *files = &iommufd->machine->files;
     PmFaultQueue *queue;
     int fd;
 

@@ -36,9 +36,9 @@ void pm_hwpt_put(PmHwpt *hwpt)
 }
 
 /* The IOMMU has neither page tables of guests nor, unless configured, dirty tracking. */
-static int check_flags(const PmFakeKernel *fake, const struct iommu_hwpt_alloc *alloc)
+static int check_flags(const PmFakeConfig *config, const struct iommu_hwpt_alloc *alloc)
 {
-    uint32_t supported = fake->config.dirty_tracking ? IOMMU_HWPT_ALLOC_DIRTY_TRACKING : 0;
+    uint32_t supported = config->dirty_tracking ? IOMMU_HWPT_ALLOC_DIRTY_TRACKING : 0;
 
     return alloc->flags & ~supported || alloc->data_len != 0 ? -EOPNOTSUPP : 0;
 }
@@ -57,7 +57,7 @@ static int check_alloc(PmFakeIommufd *iommufd, const struct iommu_hwpt_alloc *al
     if (shown == NULL || (shown->type != PM_OBJECT_IOAS && shown->type != PM_OBJECT_HWPT))
         return -EINVAL;
     if (shown->type == PM_OBJECT_IOAS)
-        return check_flags(iommufd->fake, alloc);
+        return check_flags(&iommufd->machine->config, alloc);
     /* A guest's, inside another page table: that has to be made for it. */
     return alloc->flags & ~(uint32_t)IOMMU_HWPT_FAULT_ID_VALID || alloc->data_len == 0 ? -EOPNOTSUPP
                                                                                        : -EINVAL;
@@ -120,6 +120,6 @@ int pm_hwpt_get_hw_info(PmFakeIommufdRequest *request)
     info->out_data_type = IOMMU_HW_INFO_TYPE_INTEL_VTD;
     info->out_max_pasid_log2 = 0;
     info->out_capabilities =
-        request->iommufd->fake->config.dirty_tracking ? IOMMU_HW_CAP_DIRTY_TRACKING : 0;
+        request->iommufd->machine->config.dirty_tracking ? IOMMU_HW_CAP_DIRTY_TRACKING : 0;
     return pm_fake_iommufd_respond(request, sizeof(*info));
 }

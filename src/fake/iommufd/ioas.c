@@ -219,7 +219,7 @@ static int update_alignment(PmIoas *ioas)
     uint64_t alignment = ioas->small_pages ? PM_FAKE_PAGE : 1;
 
     if (ioas->hwpts->len > 0)
-        alignment = MAX(alignment, pm_fake_kernel_page_size(ioas->iommufd->fake));
+        alignment = MAX(alignment, pm_fake_config_page_size(&ioas->iommufd->machine->config));
     if (alignment > ioas->alignment && !areas_are_aligned(ioas, alignment))
         return -EADDRINUSE;
     ioas->alignment = alignment;
@@ -246,7 +246,7 @@ int pm_ioas_set_small_pages(PmIoas *ioas, bool small_pages)
 /* What the page table cannot reach. */
 static int reserve_aperture(PmIoas *ioas, const PmHwpt *hwpt)
 {
-    const PmFakeConfig *config = &ioas->iommufd->fake->config;
+    const PmFakeConfig *config = &ioas->iommufd->machine->config;
     uint64_t start = config->iova_ranges[0].start;
     uint64_t last = config->iova_ranges[config->n_iova_ranges - 1].last;
     int result = 0;
@@ -260,7 +260,8 @@ static int reserve_aperture(PmIoas *ioas, const PmHwpt *hwpt)
 
 int pm_ioas_add_hwpt(PmIoas *ioas, PmHwpt *hwpt)
 {
-    uint64_t alignment = MAX(ioas->alignment, pm_fake_kernel_page_size(ioas->iommufd->fake));
+    uint64_t alignment =
+        MAX(ioas->alignment, pm_fake_config_page_size(&ioas->iommufd->machine->config));
     int result;
 
     if (alignment > PM_FAKE_PAGE)

@@ -153,7 +153,7 @@ int pm_ioas_map_fixed(PmIoas *ioas, uint64_t iova, uint64_t address, uint64_t le
 {
     Piece piece = {.length = length};
     int result =
-        pm_iopt_pages_new(ioas->iommufd->fake, address, length, access & PM_IOMMU_WRITE,
+        pm_iopt_pages_new(ioas->iommufd->memory, address, length, access & PM_IOMMU_WRITE,
                           pm_fake_iommufd_charge(ioas->iommufd), &piece.pages, &piece.start);
 
     return result == 0 ? map_piece(ioas, &piece, true, &iova, access) : result;
@@ -172,7 +172,7 @@ int pm_ioas_map(PmFakeIommufdRequest *request)
     ioas = pm_fake_iommufd_find(iommufd, map->ioas_id, PM_OBJECT_IOAS);
     if (ioas == NULL)
         return -ENOENT;
-    result = pm_iopt_pages_new(iommufd->fake, map->user_va, map->length,
+    result = pm_iopt_pages_new(iommufd->memory, map->user_va, map->length,
                                map->flags & IOMMU_IOAS_MAP_WRITEABLE,
                                pm_fake_iommufd_charge(iommufd), &piece.pages, &piece.start);
     if (result < 0)
@@ -196,7 +196,7 @@ int pm_ioas_map_file(PmFakeIommufdRequest *request)
     ioas = pm_fake_iommufd_find(iommufd, map->ioas_id, PM_OBJECT_IOAS);
     if (ioas == NULL)
         return -ENOENT;
-    result = pm_iopt_pages_new_file(iommufd->fake, map->fd, map->start, map->length,
+    result = pm_iopt_pages_new_file(iommufd->memory, map->fd, map->start, map->length,
                                     map->flags & IOMMU_IOAS_MAP_WRITEABLE,
                                     pm_fake_iommufd_charge(iommufd), &piece.pages, &piece.start);
     if (result < 0)

@@ -45,7 +45,7 @@ static bool shorten(const PmIoas *ioas, uint64_t first, uint64_t *last)
 int pm_ioas_unmap_requested(PmIoas *ioas, uint64_t first, uint64_t last, uint64_t *n_bytes)
 {
     *n_bytes = 0;
-    if (ioas->iommufd->fake->plan.shorten && !shorten(ioas, first, &last))
+    if (ioas->iommufd->machine->plan.shorten && !shorten(ioas, first, &last))
         return 0;
     return pm_ioas_unmap_range(ioas, first, last, n_bytes);
 }
@@ -64,7 +64,7 @@ static int unmap(PmIoas *ioas, const struct iommu_ioas_unmap *unmap, uint64_t *n
     if (last < first)
         return -EOVERFLOW;
     result = pm_ioas_unmap_requested(ioas, first, last, n_bytes);
-    all |= ioas->iommufd->fake->plan.shorten;
+    all |= ioas->iommufd->machine->plan.shorten;
     return result == 0 && *n_bytes == 0 && !all ? -ENOENT : result;
 }
 

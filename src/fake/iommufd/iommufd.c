@@ -119,7 +119,7 @@ static void release_iommufd(void *object)
 
 PmCharge pm_fake_iommufd_charge(const PmFakeIommufd *iommufd)
 {
-    if (iommufd->fake->config.cap_ipc_lock)
+    if (iommufd->machine->config.cap_ipc_lock)
         return PM_CHARGE_NOBODY;
     return iommufd->charges_process ? PM_CHARGE_PROCESS : PM_CHARGE_USER;
 }
@@ -228,7 +228,7 @@ static int iommufd_ioctl(void *object, unsigned long code, void *argument)
     guint n_commands = G_N_ELEMENTS(commands);
     guint index = (guint)(code & 0xff) - (IOMMU_DESTROY & 0xff);
 
-    if (!iommufd->fake->config.ioas_map_file)
+    if (!iommufd->machine->config.ioas_map_file)
         n_commands--;
     return index < n_commands ? run_command(iommufd, code, index, argument)
                               : pm_vfio_compat_ioctl(iommufd, code, argument);
@@ -240,15 +240,16 @@ const PmFileOps pm_fake_iommufd_file_ops = {
     .mmap_error = ENODEV,
 };
 
-int pm_fake_iommufd_open(PmFakeKernel *fake, int flags)
+int pm_fake_iommufd_open(PmFakeMemory *memory, int flags)
 {
     PmFakeIommufd *iommufd = g_new0(PmFakeIommufd, 1);
     int fd;
 
-    iommufd->fake = fake;
+    iommufd->machine = memory->machine;
+    iommufd->memory = memory;
     iommufd->n_references = 1;
     iommufd->objects = g_ptr_array_new();
-    fd = pm_file_table_open(&fake->files, &pm_fake_iommufd_file_ops, iommufd, flags);
+    fd = pm_file_table_open(&iommufd->machine->files, &pm_fake_iommufd_file_ops, iommufd, flags);
     if (fd < 0)
         pm_fake_iommufd_unref(iommufd);
     return fd;

@@ -4,7 +4,6 @@
 #ifndef PLUGMAP_SRC_FAKE_IOMMUFD_IOMMUFD_H
 #define PLUGMAP_SRC_FAKE_IOMMUFD_IOMMUFD_H
 
-#include "fake/fake_kernel.h"
 #include "fake/memory/pin.h"
 #include "kernel-uapi/iommufd.h"
 
@@ -26,7 +25,8 @@ typedef struct {
 
 /* An open file, which bound devices keep when it is closed. */
 typedef struct PmFakeIommufd {
-    PmFakeKernel *fake;
+    PmFakeMachine *machine;
+    PmFakeMemory *memory;
     unsigned n_references;
     GPtrArray *objects; /* of PmObject, at their numbers less 1; NULL: the number is free */
     bool charges_process;
@@ -61,7 +61,7 @@ typedef struct {
 extern const PmFileOps pm_fake_iommufd_file_ops;
 
 /* open(2) of /dev/iommu: a descriptor or -errno. */
-int pm_fake_iommufd_open(PmFakeKernel *fake, int flags);
+int pm_fake_iommufd_open(PmFakeMemory *memory, int flags);
 PmFakeIommufd *pm_fake_iommufd_ref(PmFakeIommufd *iommufd);
 void pm_fake_iommufd_unref(PmFakeIommufd *iommufd);
 

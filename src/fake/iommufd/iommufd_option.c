@@ -8,7 +8,7 @@
 
 static int set_rlimit_mode(PmFakeIommufd *iommufd, uint64_t value)
 {
-    if (!iommufd->fake->config.cap_sys_resource)
+    if (!iommufd->machine->config.cap_sys_resource)
         return -EPERM;
     if (iommufd->objects->len > 0)
         return -EBUSY;

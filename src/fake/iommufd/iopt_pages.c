@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 
-#include "fake/fake_kernel.h"
 #include "fake/memory/mapped_file.h"
 
 /* What holds pages as pinning does; of runs that were one when they were pinned. */
@@ -24,7 +23,7 @@ typedef struct Run {
 } Run;
 
 struct PmIoptPages {
-    PmFakeKernel *fake;
+    PmFakeMemory *memory;
     unsigned n_references;
     bool writable;
     PmCharge charge;
@@ -36,7 +35,7 @@ struct PmIoptPages {
 
 /* --- life --- */
 
-static int new_pages(PmFakeKernel *fake, uint64_t origin, uint64_t length, bool writable,
+static int new_pages(PmFakeMemory *memory, uint64_t origin, uint64_t length, bool writable,
                      PmCharge charge, PmIoptPages **pages, uint64_t *start)
 {
     if (length == 0 || length > UINT64_MAX - PM_FAKE_PAGE)
@@ -44,7 +43,7 @@ static int new_pages(PmFakeKernel *fake, uint64_t origin, uint64_t length, bool 
     if (origin + length < origin)
         return -EOVERFLOW;
     *pages = g_new0(PmIoptPages, 1);
-    (*pages)->fake = fake;
+    (*pages)->memory = memory;
     (*pages)->n_references = 1;
     (*pages)->writable = writable;
     (*pages)->charge = charge;
@@ -52,28 +51,28 @@ static int new_pages(PmFakeKernel *fake, uint64_t origin, uint64_t length, bool 
     return 0;
 }
 
-int pm_iopt_pages_new(PmFakeKernel *fake, uint64_t address, uint64_t length, bool writable,
+int pm_iopt_pages_new(PmFakeMemory *memory, uint64_t address, uint64_t length, bool writable,
                       PmCharge charge, PmIoptPages **pages, uint64_t *start)
 {
-    int result = new_pages(fake, address, length, writable, charge, pages, start);
+    int result = new_pages(memory, address, length, writable, charge, pages, start);
 
     if (result == 0)
         (*pages)->host = address - *start;
     return result;
 }
 
-int pm_iopt_pages_new_file(PmFakeKernel *fake, int fd, uint64_t position, uint64_t length,
+int pm_iopt_pages_new_file(PmFakeMemory *memory, int fd, uint64_t position, uint64_t length,
                            bool writable, PmCharge charge, PmIoptPages **pages, uint64_t *start)
 {
     int result;
 
     if (fcntl(fd, F_GETFD) < 0)
         return -EBADF;
-    result = new_pages(fake, position, length, writable, charge, pages, start);
+    result = new_pages(memory, position, length, writable, charge, pages, start);
     if (result < 0)
         return result;
     (*pages)->position = position - *start;
-    result = pm_mapped_file_get(fake->mapped_files, fd, position + length, &(*pages)->file);
+    result = pm_mapped_file_get(memory->mapped_files, fd, position + length, &(*pages)->file);
     if (result < 0) {
         g_clear_pointer(pages, g_free);
         return result;
@@ -94,7 +93,7 @@ void pm_iopt_pages_unref(PmIoptPages *pages)
     if (--pages->n_references > 0)
         return;
     if (pages->file != NULL)
-        pm_mapped_file_put(pages->fake->mapped_files, pages->file);
+        pm_mapped_file_put(pages->memory->mapped_files, pages->file);
     g_free(pages);
 }
 
@@ -146,7 +145,7 @@ static void split(PmIoptPages *pages, uint64_t at)
 static void release(PmIoptPages *pages, Run *run)
 {
     if (run->hold != NULL && --run->hold->n_runs == 0) {
-        pm_unpin(pages->fake, &run->hold->pins);
+        pm_unpin(pages->memory, &run->hold->pins);
         g_free(run->hold);
     }
     g_free(run);
@@ -185,7 +184,7 @@ static int pin_gap(PmIoptPages *pages, uint64_t first, uint64_t last, Run ***lin
     for (uint64_t at = first; at <= last;) {
         Run new_run = {.next = **link, .first = at};
         PmPins pins;
-        int64_t pinned = pm_pin_piece(pages->fake, pages->host + at, last - at + 1,
+        int64_t pinned = pm_pin_piece(pages->memory, pages->host + at, last - at + 1,
                                       pin_access(pages), &new_run.address, &pins);
 
         if (pinned < 0)
@@ -227,6 +226,7 @@ static int pin_gaps(PmIoptPages *pages, uint64_t first, uint64_t last, uint64_t 
 
 int pm_iopt_pages_pin(PmIoptPages *pages, uint64_t start, uint64_t length)
 {
+    PmFakeMachine *machine = pages->memory->machine;
     uint64_t last = start + (length - 1);
     uint64_t n_bytes = 0;
     int result = 0;
@@ -238,7 +238,7 @@ int pm_iopt_pages_pin(PmIoptPages *pages, uint64_t start, uint64_t length)
     if (result == 0)
         result = pin_gaps(pages, start, last, &n_bytes);
     if (result == 0)
-        result = pm_charge(pages->fake, pages->charge, n_bytes);
+        result = pm_charges_pin(&machine->charges, &machine->config, pages->charge, n_bytes);
     if (result < 0) {
         (void)drop_unused(pages, start, last);
         return result;
@@ -256,7 +256,8 @@ void pm_iopt_pages_unpin(PmIoptPages *pages, uint64_t start, uint64_t length)
     split(pages, last + 1);
     for (Run *run = *find_link(pages, start); run != NULL && run->first <= last; run = run->next)
         run->n_users--;
-    pm_uncharge(pages->fake, pages->charge, drop_unused(pages, start, last));
+    pm_charges_unpin(&pages->memory->machine->charges, pages->charge,
+                     drop_unused(pages, start, last));
 }
 
 /* --- page tables --- */

@@ -9,15 +9,14 @@
 #include "fake/memory/page_table.h"
 #include "fake/memory/pin.h"
 
-struct PmFakeKernel;
 typedef struct PmIoptPages PmIoptPages;
 
 /* One reference to @length bytes from @address on, to be charged by @charge. Returns 0, -EINVAL
  * (empty, or too long) or -EOVERFLOW. @start: where @address is in it. */
-int pm_iopt_pages_new(struct PmFakeKernel *fake, uint64_t address, uint64_t length, bool writable,
+int pm_iopt_pages_new(PmFakeMemory *memory, uint64_t address, uint64_t length, bool writable,
                       PmCharge charge, PmIoptPages **pages, uint64_t *start);
 /* The same of a file, which the pages keep; @position is the place in it. -EBADF, too. */
-int pm_iopt_pages_new_file(struct PmFakeKernel *fake, int fd, uint64_t position, uint64_t length,
+int pm_iopt_pages_new_file(PmFakeMemory *memory, int fd, uint64_t position, uint64_t length,
                            bool writable, PmCharge charge, PmIoptPages **pages, uint64_t *start);
 PmIoptPages *pm_iopt_pages_ref(PmIoptPages *pages);
 void pm_iopt_pages_unref(PmIoptPages *pages);

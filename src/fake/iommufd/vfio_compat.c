@@ -196,7 +196,7 @@ static int add_ranges(Chain *chain, const PmIoas *ioas)
 /* What all page tables have; smaller pages than a page of memory are told as that. */
 static uint64_t page_sizes(const PmIoas *ioas)
 {
-    return ioas->hwpts->len > 0 ? ioas->iommufd->fake->config.page_sizes : -PM_FAKE_PAGE;
+    return ioas->hwpts->len > 0 ? ioas->iommufd->machine->config.page_sizes : -PM_FAKE_PAGE;
 }
 
 static int get_info(const PmFakeIommufd *iommufd, void *argument)

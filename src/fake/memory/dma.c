@@ -37,12 +37,6 @@ static int write_page(PmHeldPages *held, uint64_t address, const void *from, uin
     return pm_user_write((void *)(uintptr_t)address, from, size);
 }
 
-static void record_fault(PmDmaFaultLog *log, uint64_t iova, bool write)
-{
-    log->n_faults++;
-    log->last = (PmFakeDmaFault){.iova = iova, .write = write};
-}
-
 /* Page by page, because each may be translated elsewhere, or not at all. */
 void pm_dma_read(const PmPageTable *table, PmHeldPages *held, PmDmaFaultLog *log, uint64_t iova,
                  void *buffer, uint64_t size)
@@ -55,7 +49,7 @@ void pm_dma_read(const PmPageTable *table, PmHeldPages *held, PmDmaFaultLog *log
         if (!translate(table, iova + done, false, &host) ||
             read_page(held, host, into, piece) < 0) {
             memset(into, 0, piece);
-            record_fault(log, iova + done, false);
+            pm_dma_fault_log_add(log, iova + done, false);
         }
         done += piece;
     }
@@ -70,7 +64,7 @@ void pm_dma_write(PmPageTable *table, PmHeldPages *held, PmDmaFaultLog *log, uin
 
         if (!translate(table, iova + done, true, &host) ||
             write_page(held, host, (const uint8_t *)buffer + done, piece) < 0)
-            record_fault(log, iova + done, true);
+            pm_dma_fault_log_add(log, iova + done, true);
         else
             pm_page_table_mark_dirty(table, iova + done);
         done += piece;

@@ -4,20 +4,13 @@
 #ifndef PLUGMAP_SRC_FAKE_MEMORY_DMA_H
 #define PLUGMAP_SRC_FAKE_MEMORY_DMA_H
 
-#include <plugmap/fake.h>
-
+#include "fake/machine/dma_fault_log.h"
 #include "fake/memory/held_pages.h"
 #include "fake/memory/page_table.h"
 
 /* From this address on, page tables lead to pages that read as zeros. Below, from PM_HELD_BASE on,
  * to held pages; else to the process's memory. */
 #define PM_DMA_ZEROS (UINT64_C(3) << 61)
-
-/* The refused accesses so far; zero-initialised. */
-typedef struct {
-    uint64_t n_faults;
-    PmFakeDmaFault last;
-} PmDmaFaultLog;
 
 /*
  * The device reads (writes) @size bytes at @iova. Goes on behind a refused page, as the bus does: a

@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include <plugmap/iommu.h>
+#include <plugmap/iova.h>
 
 typedef struct PmPageTable PmPageTable;
 

@@ -5,7 +5,7 @@
 
 #include <plugmap/size.h>
 
-#include "fake/fake_kernel.h"
+#include "fake/memory/dma.h"
 #include "fake/memory/user_memory.h"
 #include "fake/memory/vma.h"
 #include "fake/memory/zero_page.h"
@@ -18,33 +18,24 @@ typedef enum {
 } PieceSort;
 
 typedef struct {
-    PmFakeKernel *fake;
+    PmFakeMemory *memory;
     PmIommuAccess access;
     PmPageTable *table;
     PmPins *pins;
 } Request;
 
-/* How many more bytes may be locked where @locked are. */
-static uint64_t left_of_limit(const PmFakeKernel *fake, uint64_t locked)
-{
-    uint64_t limit = fake->config.memlock_limit & -PM_FAKE_PAGE;
-
-    if (fake->config.memlock_limit == UINT64_MAX)
-        return UINT64_MAX;
-    return limit > locked ? limit - locked : 0;
-}
-
 /* How many more bytes the process may lock. */
-static uint64_t lockable(const PmFakeKernel *fake)
+static uint64_t lockable(const PmFakeMachine *machine)
 {
-    return fake->config.cap_ipc_lock ? UINT64_MAX : left_of_limit(fake, fake->locked_bytes);
+    return pm_charges_left(&machine->charges, &machine->config,
+                           machine->config.cap_ipc_lock ? PM_CHARGE_NOBODY : PM_CHARGE_PROCESS);
 }
 
 /* Linux 6.1 pins the zero page where memory was never written and the device only reads; 6.12 gives
  * such memory a page. */
 static bool may_be_zero_page(const Request *request, const PmVma *vma)
 {
-    return request->fake->config.linux_version == PM_FAKE_LINUX_6_1 &&
+    return request->memory->machine->config.linux_version == PM_FAKE_LINUX_6_1 &&
            request->access == PM_IOMMU_READ && vma->anonymous && !vma->shared && vma->readable;
 }
 
@@ -56,7 +47,7 @@ static uint64_t next_piece(const Request *request, uint64_t host, uint64_t size,
     PmVma vma;
 
     *sort = PIECE_MEMORY;
-    if (request->fake->config.pin == PM_FAKE_PIN_ACCOUNT || !pm_vma_find(host, &vma) ||
+    if (request->memory->machine->config.pin == PM_FAKE_PIN_ACCOUNT || !pm_vma_find(host, &vma) ||
         vma.start > host)
         return size;
     size = MIN(size, vma.end - host);
@@ -71,9 +62,9 @@ static uint64_t next_piece(const Request *request, uint64_t host, uint64_t size,
 
 static int charge_memory(const Request *request, uint64_t host, uint64_t size)
 {
-    PmFakeKernel *fake = request->fake;
-    bool populate = fake->config.pin != PM_FAKE_PIN_ACCOUNT;
-    uint64_t within_limit = MIN(size, lockable(fake));
+    PmFakeMachine *machine = request->memory->machine;
+    bool populate = machine->config.pin != PM_FAKE_PIN_ACCOUNT;
+    uint64_t within_limit = MIN(size, lockable(machine));
 
     if (within_limit > 0 &&
         pm_user_pin(host, within_limit, request->access, populate) < within_limit)
@@ -82,19 +73,19 @@ static int charge_memory(const Request *request, uint64_t host, uint64_t size)
         return pm_user_pin(host + within_limit, PM_FAKE_PAGE, request->access, populate) == 0
                    ? -EFAULT
                    : -ENOMEM;
-    fake->locked_bytes += size;
+    pm_charges_lock(&machine->charges, size);
     request->pins->n_locked += size;
     return 0;
 }
 
 /* The address that devices reach the pages at: of its own if they are held, else the process's. */
-static uint64_t hold(const PmFakeKernel *fake, uint64_t host, uint64_t size, PmPins *pins)
+static uint64_t hold(const PmFakeMemory *memory, uint64_t host, uint64_t size, PmPins *pins)
 {
     uint64_t held;
 
-    if (fake->held == NULL)
+    if (memory->held == NULL)
         return host;
-    held = pm_held_pages_hold(fake->held, host, size);
+    held = pm_held_pages_hold(memory->held, host, size);
     if (held == 0)
         return host;
     if (pins->held_first == 0)
@@ -115,15 +106,15 @@ static int pin_piece(const Request *request, PieceSort sort, uint64_t host, uint
         result = charge_memory(request, host, size);
         if (result < 0)
             return result;
-        address = hold(request->fake, host, size, request->pins);
+        address = hold(request->memory, host, size, request->pins);
     }
     return pm_page_table_map(request->table, iova, address, size, request->access) ? 0 : -ENOMEM;
 }
 
-int pm_pin(PmFakeKernel *fake, uint64_t host, uint64_t size, PmIommuAccess access,
+int pm_pin(PmFakeMemory *memory, uint64_t host, uint64_t size, PmIommuAccess access,
            PmPageTable *table, uint64_t iova, PmPins *pins)
 {
-    const Request request = {fake, access, table, pins};
+    const Request request = {memory, access, table, pins};
     uint64_t done = 0;
     int result = 0;
 
@@ -138,15 +129,15 @@ int pm_pin(PmFakeKernel *fake, uint64_t host, uint64_t size, PmIommuAccess acces
     if (result == 0)
         return 0;
     pm_page_table_unmap(table, iova, size);
-    pm_unpin(fake, pins);
+    pm_unpin(memory, pins);
     return result;
 }
 
-void pm_unpin(PmFakeKernel *fake, const PmPins *pins)
+void pm_unpin(PmFakeMemory *memory, const PmPins *pins)
 {
-    fake->locked_bytes -= pins->n_locked;
+    pm_charges_unlock(&memory->machine->charges, pins->n_locked);
     if (pins->held_first != 0)
-        pm_held_pages_release(fake->held, pins->held_first, pins->held_last);
+        pm_held_pages_release(memory->held, pins->held_first, pins->held_last);
 }
 
 /* iommufd pins what the page tables have without a look at permissions, so that memory that can
@@ -156,18 +147,19 @@ static bool is_there_to_be_written(const Request *request, uint64_t host, uint64
     bool is_zero;
     PmVma vma;
 
-    if (request->access != PM_IOMMU_READ || request->fake->config.pin == PM_FAKE_PIN_ACCOUNT ||
-        !pm_vma_find(host, &vma) || vma.start > host || vma.readable || !vma.writable)
+    if (request->access != PM_IOMMU_READ ||
+        request->memory->machine->config.pin == PM_FAKE_PIN_ACCOUNT || !pm_vma_find(host, &vma) ||
+        vma.start > host || vma.readable || !vma.writable)
         return false;
     *size = pm_zero_page_run(host, MIN(*size, vma.end - host), &is_zero);
     return !is_zero;
 }
 
-int64_t pm_pin_piece(PmFakeKernel *fake, uint64_t host, uint64_t size, PmIommuAccess access,
+int64_t pm_pin_piece(PmFakeMemory *memory, uint64_t host, uint64_t size, PmIommuAccess access,
                      uint64_t *address, PmPins *pins)
 {
-    const Request request = {.fake = fake, .access = access};
-    bool populate = fake->config.pin != PM_FAKE_PIN_ACCOUNT;
+    const Request request = {.memory = memory, .access = access};
+    bool populate = memory->machine->config.pin != PM_FAKE_PIN_ACCOUNT;
     PieceSort sort;
 
     size = MIN(next_piece(&request, host, size, &sort), (uint64_t)INT64_MAX & -PM_FAKE_PAGE);
@@ -177,31 +169,6 @@ int64_t pm_pin_piece(PmFakeKernel *fake, uint64_t host, uint64_t size, PmIommuAc
         pm_user_pin(host, size, access, populate) < size)
         return -EFAULT;
     *pins = (PmPins){0};
-    *address = hold(fake, host, size, pins);
+    *address = hold(memory, host, size, pins);
     return (int64_t)size;
-}
-
-static uint64_t *counter_of(PmFakeKernel *fake, PmCharge charge)
-{
-    return charge == PM_CHARGE_USER ? &fake->user_locked_bytes : &fake->locked_bytes;
-}
-
-int pm_charge(PmFakeKernel *fake, PmCharge charge, uint64_t size)
-{
-    if (charge != PM_CHARGE_NOBODY) {
-        uint64_t *counter = counter_of(fake, charge);
-
-        if (size > left_of_limit(fake, *counter))
-            return -ENOMEM;
-        *counter += size;
-    }
-    fake->pinned_bytes += size;
-    return 0;
-}
-
-void pm_uncharge(PmFakeKernel *fake, PmCharge charge, uint64_t size)
-{
-    if (charge != PM_CHARGE_NOBODY)
-        *counter_of(fake, charge) -= size;
-    fake->pinned_bytes -= size;
 }

@@ -3,10 +3,8 @@
 #ifndef PLUGMAP_SRC_FAKE_MEMORY_PIN_H
 #define PLUGMAP_SRC_FAKE_MEMORY_PIN_H
 
-#include "fake/memory/held_pages.h"
+#include "fake/memory/memory.h"
 #include "fake/memory/page_table.h"
-
-struct PmFakeKernel;
 
 /* What a mapping has pinned. @held_first, @held_last: its addresses among the held pages; both 0 if
  * there are none. */
@@ -21,11 +19,11 @@ typedef struct {
  * @iova. Page by page, as the kernel: first whether the page can be pinned, then whether the limit
  * allows it. Returns 0, -EFAULT or -ENOMEM; nothing is pinned then.
  */
-int pm_pin(struct PmFakeKernel *fake, uint64_t host, uint64_t size, PmIommuAccess access,
+int pm_pin(PmFakeMemory *memory, uint64_t host, uint64_t size, PmIommuAccess access,
            PmPageTable *table, uint64_t iova, PmPins *pins);
 
 /* The page table is the caller's to clear. */
-void pm_unpin(struct PmFakeKernel *fake, const PmPins *pins);
+void pm_unpin(PmFakeMemory *memory, const PmPins *pins);
 
 /* --- by halves, as iommufd does it: all pages first, then the charge --- */
 
@@ -33,18 +31,7 @@ void pm_unpin(struct PmFakeKernel *fake, const PmPins *pins);
  * Pins bytes from @host on, at most @size, that go by one address for devices, which is @address.
  * Returns how many, or -EFAULT; registers of a device cannot be pinned. What is held is in @pins.
  */
-int64_t pm_pin_piece(struct PmFakeKernel *fake, uint64_t host, uint64_t size, PmIommuAccess access,
+int64_t pm_pin_piece(PmFakeMemory *memory, uint64_t host, uint64_t size, PmIommuAccess access,
                      uint64_t *address, PmPins *pins);
-
-/* Whom locked memory counts for. What iommufd pins counts as pinned in any case. */
-typedef enum {
-    PM_CHARGE_NOBODY,
-    PM_CHARGE_USER,
-    PM_CHARGE_PROCESS,
-} PmCharge;
-
-/* Returns 0, or -ENOMEM: over the limit, and nothing is charged. */
-int pm_charge(struct PmFakeKernel *fake, PmCharge charge, uint64_t size);
-void pm_uncharge(struct PmFakeKernel *fake, PmCharge charge, uint64_t size);
 
 #endif

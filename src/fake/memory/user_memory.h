@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include <plugmap/iommu.h>
+#include <plugmap/iova.h>
 
 /* Copy, or return -EFAULT with an unknown part copied. Never raises a signal. */
 int pm_user_read(void *to, const void *user, size_t size);

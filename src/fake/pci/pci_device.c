@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "fake/pci/pci_device.h"
 
-#include "fake/fake_kernel.h"
+#include "fake/memory/dma.h"
 #include "fake/pci/device_file.h"
+#include "fake/vfio/group.h"
 #include "kernel-uapi/vfio.h"
 
 #define VFIO_DRIVER "vfio-pci"
@@ -10,19 +11,19 @@
 static void device_dma_read(void *user_data, uint64_t iova, void *buffer, uint64_t size)
 {
     PmPciDevice *device = user_data;
-    PmFakeKernel *fake = device->group->fake;
+    PmFakeMemory *memory = device->group->memory;
 
-    pm_dma_read(pm_group_page_table(device->group), fake->held, &fake->dma_faults, iova, buffer,
-                size);
+    pm_dma_read(pm_group_page_table(device->group), memory->held, &memory->machine->dma_faults,
+                iova, buffer, size);
 }
 
 static void device_dma_write(void *user_data, uint64_t iova, const void *buffer, uint64_t size)
 {
     PmPciDevice *device = user_data;
-    PmFakeKernel *fake = device->group->fake;
+    PmFakeMemory *memory = device->group->memory;
 
-    pm_dma_write(pm_group_page_table(device->group), fake->held, &fake->dma_faults, iova, buffer,
-                 size);
+    pm_dma_write(pm_group_page_table(device->group), memory->held, &memory->machine->dma_faults,
+                 iova, buffer, size);
 }
 
 static void device_set_intx(void *user_data, bool asserted, bool disabled)
@@ -88,28 +89,28 @@ void pm_pci_device_unuse(PmPciDevice *device)
 
 int pm_pci_device_ioctl(PmPciDevice *device, unsigned long request, void *argument)
 {
-    const PmFakeKernel *fake = device->group->fake;
+    const PmFakeMemory *memory = device->group->memory;
     int result;
 
     if (request == VFIO_DEVICE_SET_IRQS) {
-        result = pm_irqs_set(&device->irqs, &fake->files, argument);
+        result = pm_irqs_set(&device->irqs, &memory->machine->files, argument);
         if (device->irqs.msi_tried)
             pm_edu_set_up_msi(device->edu, true);
         device->irqs.msi_tried = false;
         pm_edu_set_up_msi(device->edu, pm_irqs_are_messages(&device->irqs));
         return result;
     }
-    return pm_device_file_ioctl(fake->config.linux_version, request, argument);
+    return pm_device_file_ioctl(memory->machine->config.linux_version, request, argument);
 }
 
 ssize_t pm_pci_device_pread(PmPciDevice *device, void *buffer, size_t size, uint64_t offset)
 {
-    return pm_device_file_pread(device->edu, device->group->fake->config.linux_version, buffer,
-                                size, offset);
+    return pm_device_file_pread(device->edu, device->group->memory->machine->config.linux_version,
+                                buffer, size, offset);
 }
 
 ssize_t pm_pci_device_pwrite(PmPciDevice *device, const void *buffer, size_t size, uint64_t offset)
 {
-    return pm_device_file_pwrite(device->edu, device->group->fake->config.linux_version, buffer,
-                                 size, offset);
+    return pm_device_file_pwrite(device->edu, device->group->memory->machine->config.linux_version,
+                                 buffer, size, offset);
 }

@@ -4,7 +4,6 @@
 
 #include <errno.h>
 
-#include "fake/fake_kernel.h"
 #include "fake/memory/user_memory.h"
 #include "fake/type1/type1_dirty.h"
 #include "kernel-uapi/vfio.h"
@@ -12,13 +11,14 @@
 #define MAP_FLAGS  (VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE | VFIO_DMA_MAP_FLAG_VADDR)
 #define MAP_ACCESS (VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE)
 
-PmFakeType1 *pm_fake_type1_new(PmFakeKernel *fake, bool v2)
+PmFakeType1 *pm_fake_type1_new(PmFakeMemory *memory, bool v2)
 {
     PmFakeType1 *type1 = g_new0(PmFakeType1, 1);
 
-    type1->fake = fake;
+    type1->machine = memory->machine;
+    type1->memory = memory;
     type1->v2 = v2;
-    type1->n_available = fake->config.entry_limit;
+    type1->n_available = type1->machine->config.entry_limit;
     type1->mappings = pm_range_map_new(sizeof(PmMapping));
     type1->table = pm_page_table_new();
     return type1;
@@ -29,7 +29,7 @@ void pm_fake_type1_free(PmFakeType1 *type1)
     const PmMapping *mapping = pm_range_map_find(type1->mappings, 0);
 
     while (mapping != NULL) {
-        pm_unpin(type1->fake, &mapping->pins);
+        pm_unpin(type1->memory, &mapping->pins);
         mapping = mapping->key.last < UINT64_MAX
                       ? pm_range_map_find(type1->mappings, mapping->key.last + 1)
                       : NULL;
@@ -47,7 +47,7 @@ bool pm_fake_type1_has_invalid_addresses(const PmFakeType1 *type1)
 
 uint64_t pm_fake_type1_page_size(const PmFakeType1 *type1)
 {
-    return pm_fake_kernel_page_size(type1->fake);
+    return pm_fake_config_page_size(&type1->machine->config);
 }
 
 bool pm_fake_type1_cuts(const PmFakeType1 *type1, uint64_t first, uint64_t last)
@@ -105,7 +105,7 @@ static int set_address(PmFakeType1 *type1, PmMapping *mapping,
 
 static bool in_a_range(const PmFakeType1 *type1, uint64_t iova, uint64_t size)
 {
-    const PmFakeConfig *config = &type1->fake->config;
+    const PmFakeConfig *config = &type1->machine->config;
 
     /* An end of 2^64 has escaped the overlap check. No real IOMMU reaches as far. */
     if (iova + size == 0)
@@ -124,7 +124,7 @@ static int add_mapping(PmFakeType1 *type1, const struct vfio_iommu_type1_dma_map
         .host = map->vaddr,
         .access = map->flags & MAP_ACCESS,
     };
-    int result = pm_pin(type1->fake, map->vaddr, map->size, (PmIommuAccess)mapping.access,
+    int result = pm_pin(type1->memory, map->vaddr, map->size, (PmIommuAccess)mapping.access,
                         type1->table, map->iova, &mapping.pins);
 
     if (result < 0)
@@ -136,7 +136,7 @@ static int add_mapping(PmFakeType1 *type1, const struct vfio_iommu_type1_dma_map
     }
     if (result < 0) {
         pm_page_table_unmap(type1->table, map->iova, map->size);
-        pm_unpin(type1->fake, &mapping.pins);
+        pm_unpin(type1->memory, &mapping.pins);
         return result;
     }
     type1->n_available--;

@@ -9,8 +9,6 @@
 #include "fake/memory/page_table.h"
 #include "fake/memory/pin.h"
 
-struct PmFakeKernel;
-
 typedef struct {
     PmRangeKey key;
     uint64_t host;
@@ -20,7 +18,8 @@ typedef struct {
 } PmMapping;
 
 typedef struct PmFakeType1 {
-    struct PmFakeKernel *fake;
+    PmFakeMachine *machine;
+    PmFakeMemory *memory;
     bool v2;
     uint32_t n_available;
     PmRangeMap *mappings; /* of PmMapping */
@@ -29,7 +28,7 @@ typedef struct PmFakeType1 {
     GHashTable *bitmaps; /* of each mapping, by its first address; NULL: dirty logging is off */
 } PmFakeType1;
 
-PmFakeType1 *pm_fake_type1_new(struct PmFakeKernel *fake, bool v2);
+PmFakeType1 *pm_fake_type1_new(PmFakeMemory *memory, bool v2);
 void pm_fake_type1_free(PmFakeType1 *type1);
 int pm_fake_type1_ioctl(PmFakeType1 *type1, unsigned long request, void *argument);
 bool pm_fake_type1_has_invalid_addresses(const PmFakeType1 *type1);

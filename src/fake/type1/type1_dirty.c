@@ -10,7 +10,6 @@
 #include <errno.h>
 #include <string.h>
 
-#include "fake/fake_kernel.h"
 #include "fake/memory/user_memory.h"
 
 #define WORD_BITS        64

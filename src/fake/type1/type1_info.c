@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <string.h>
 
-#include "fake/fake_kernel.h"
 #include "fake/memory/user_memory.h"
 #include "fake/type1/type1.h"
 #include "kernel-uapi/vfio.h"
@@ -56,7 +55,7 @@ static void add_ranges(Chain *chain, const PmFakeConfig *config)
 /* Linux 6.1 does not pad capabilities; later kernels do, to 8 bytes. */
 static GByteArray *build_chain(const PmFakeType1 *type1)
 {
-    const PmFakeConfig *config = &type1->fake->config;
+    const PmFakeConfig *config = &type1->machine->config;
     Chain chain = {
         .bytes = g_byte_array_new(),
         .alignment = config->linux_version == PM_FAKE_LINUX_6_1 ? 1 : 8,
@@ -96,9 +95,9 @@ int pm_fake_type1_get_info(PmFakeType1 *type1, void *argument)
         return -EFAULT;
     if (info.argsz < offsetof(struct vfio_iommu_type1_info, cap_offset))
         return -EINVAL;
-    size = written_size(type1->fake->config.linux_version, info.argsz);
+    size = written_size(type1->machine->config.linux_version, info.argsz);
     info.flags = VFIO_IOMMU_INFO_PGSIZES | VFIO_IOMMU_INFO_CAPS;
-    info.iova_pgsizes = type1->fake->config.page_sizes;
+    info.iova_pgsizes = type1->machine->config.page_sizes;
     chain = build_chain(type1);
     if (info.argsz < sizeof(info) + chain->len) {
         info.argsz = (uint32_t)sizeof(info) + chain->len;

@@ -2,7 +2,6 @@
 /* VFIO_IOMMU_UNMAP_DMA. */
 #include <errno.h>
 
-#include "fake/fake_kernel.h"
 #include "fake/memory/user_memory.h"
 #include "fake/type1/type1.h"
 #include "fake/type1/type1_dirty.h"
@@ -134,7 +133,7 @@ static int collect(PmFakeType1 *type1, const Request *request, uint64_t *n_bytes
         if (mapping->address_invalid)
             type1->n_invalid_addresses--;
         pm_fake_type1_dirty_remove(type1, mapping);
-        pm_unpin(type1->fake, &mapping->pins);
+        pm_unpin(type1->memory, &mapping->pins);
         *n_bytes += pm_mapping_size(mapping);
         *last = mapping->key.last;
     }
@@ -190,7 +189,7 @@ int pm_fake_type1_unmap(PmFakeType1 *type1, void *argument)
     mapping = mapping_in(type1, &request, request.first);
     if (mapping != NULL && mapping->key.first < request.first)
         request.nothing = true;
-    if (type1->fake->plan.shorten)
+    if (type1->machine->plan.shorten)
         shorten(type1, &request);
     if (!request.nothing)
         result = has_flag(&request, VFIO_DMA_UNMAP_FLAG_VADDR)

@@ -5,6 +5,7 @@
 
 #include "fake/iommufd/hwpt.h"
 #include "fake/iommufd/ioas.h"
+#include "fake/vfio/group.h"
 
 int pm_bound_device_bind(PmPciDevice *device, PmFakeIommufd *iommufd)
 {
@@ -59,7 +60,7 @@ void pm_bound_device_unbind(PmBoundDevice *bound)
 /* What lies between the valid ranges, such as where interrupts are written to. */
 static int reserve_gaps(const PmBoundDevice *bound, PmIoas *ioas)
 {
-    const PmFakeConfig *config = &bound->iommufd->fake->config;
+    const PmFakeConfig *config = &bound->iommufd->machine->config;
     int result = 0;
 
     for (size_t i = 1; i < config->n_iova_ranges && result == 0; i++) {

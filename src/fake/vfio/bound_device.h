@@ -5,6 +5,7 @@
 #define PLUGMAP_SRC_FAKE_VFIO_BOUND_DEVICE_H
 
 #include "fake/iommufd/iommufd.h"
+#include "fake/pci/pci_device.h"
 
 typedef struct PmBoundDevice {
     PmObject object;

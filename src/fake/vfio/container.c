@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "fake/vfio/group.h"
 #include "kernel-uapi/vfio.h"
 
 #define NESTING_IOMMU 6 /* type1's answer to it is 1, but no driver here can do it */
@@ -44,7 +45,7 @@ static int set_iommu(PmContainer *container, uintptr_t type)
     switch (type) {
     case VFIO_TYPE1_IOMMU:
     case VFIO_TYPE1v2_IOMMU:
-        container->iommu = pm_fake_type1_new(container->fake, type == VFIO_TYPE1v2_IOMMU);
+        container->iommu = pm_fake_type1_new(container->memory, type == VFIO_TYPE1v2_IOMMU);
         return 0;
     case NESTING_IOMMU:
     case VFIO_UNMAP_ALL:
@@ -78,12 +79,12 @@ const PmFileOps pm_container_file_ops = {
     .mmap_error = ENODEV,
 };
 
-int pm_container_open(PmFakeKernel *fake, int flags)
+int pm_container_open(PmFakeMemory *memory, int flags)
 {
     PmContainer *container = g_new0(PmContainer, 1);
-    int fd = pm_file_table_open(&fake->files, &pm_container_file_ops, container, flags);
+    int fd = pm_file_table_open(&memory->machine->files, &pm_container_file_ops, container, flags);
 
-    container->fake = fake;
+    container->memory = memory;
     container->is_open = fd >= 0;
     free_if_unused(container);
     return fd;

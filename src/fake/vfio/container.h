@@ -3,11 +3,13 @@
 #ifndef PLUGMAP_SRC_FAKE_VFIO_CONTAINER_H
 #define PLUGMAP_SRC_FAKE_VFIO_CONTAINER_H
 
-#include "fake/fake_kernel.h"
+#include "fake/memory/memory.h"
 #include "fake/type1/type1.h"
 
+struct PmGroup;
+
 typedef struct PmContainer {
-    PmFakeKernel *fake;
+    PmFakeMemory *memory;
     bool is_open; /* its own file; groups keep it as well */
     unsigned n_groups;
     PmFakeType1 *iommu; /* NULL: not set */
@@ -16,14 +18,14 @@ typedef struct PmContainer {
 extern const PmFileOps pm_container_file_ops;
 
 /* open(2) of /dev/vfio/vfio: a descriptor or -errno. */
-int pm_container_open(PmFakeKernel *fake, int flags);
+int pm_container_open(PmFakeMemory *memory, int flags);
 
 /* 0 or -errno. The group is in no container, and viable. */
-int pm_container_join(PmContainer *container, PmGroup *group);
+int pm_container_join(PmContainer *container, struct PmGroup *group);
 
 /* The last group to leave takes the IOMMU along; the container goes when its file is closed, too.
  */
-void pm_container_leave(PmGroup *group);
+void pm_container_leave(struct PmGroup *group);
 
 /* NULL without a container, or without an IOMMU. */
 PmPageTable *pm_container_page_table(const PmContainer *container);

@@ -6,6 +6,7 @@
 
 #include "fake/memory/user_memory.h"
 #include "fake/vfio/bound_device.h"
+#include "fake/vfio/group.h"
 #include "kernel-uapi/vfio.h"
 
 /* An open file. Only one of a device can be bound, and does nothing else before it is. */
@@ -34,9 +35,9 @@ static void release_cdev(void *object)
 }
 
 /* @iommufd: set to the open file's. */
-static int find_iommufd(const PmFakeKernel *fake, int fd, PmFakeIommufd **iommufd)
+static int find_iommufd(const PmFakeMachine *machine, int fd, PmFakeIommufd **iommufd)
 {
-    const PmFile *file = pm_file_table_find(&fake->files, fd);
+    const PmFile *file = pm_file_table_find(&machine->files, fd);
 
     if (file == NULL && fcntl(fd, F_GETFD) < 0)
         return -EBADF;
@@ -58,7 +59,7 @@ static int check_bind(const PmDeviceCdev *file, const struct vfio_device_bind_io
         return -EBUSY;
     if (file->is_bound)
         return -EINVAL;
-    result = find_iommufd(group->fake, request->iommufd, iommufd);
+    result = find_iommufd(group->memory->machine, request->iommufd, iommufd);
     /* Another file of the device is bound. */
     return result == 0 && file->device->bound != NULL ? -EINVAL : result;
 }
@@ -166,7 +167,7 @@ int pm_device_cdev_open(PmPciDevice *device, int flags)
     int fd;
 
     file->device = device;
-    fd = pm_file_table_open(&device->group->fake->files, &cdev_file_ops, file, flags);
+    fd = pm_file_table_open(&device->group->memory->machine->files, &cdev_file_ops, file, flags);
     if (fd < 0)
         g_free(file);
     return fd;

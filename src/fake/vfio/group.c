@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <string.h>
 
-#include "fake/fake_kernel.h"
 #include "fake/iommufd/hwpt.h"
 #include "fake/iommufd/iommufd.h"
 #include "fake/memory/user_memory.h"
@@ -17,11 +16,11 @@
 
 /* --- life cycle --- */
 
-PmGroup *pm_group_new(PmFakeKernel *fake, unsigned number)
+PmGroup *pm_group_new(PmFakeMemory *memory, unsigned number)
 {
     PmGroup *group = g_new0(PmGroup, 1);
 
-    group->fake = fake;
+    group->memory = memory;
     group->number = number;
     group->devices = g_ptr_array_new_with_free_func(pm_pci_device_free);
     return group;
@@ -95,7 +94,7 @@ static int device_ioctl(void *object, unsigned long request, void *argument)
     struct vfio_device_bind_iommufd bind;
 
     /* Kernels with files of the devices' own know the request, but not on this file. */
-    if (request == VFIO_DEVICE_BIND_IOMMUFD && device->group->fake->config.iommufd)
+    if (request == VFIO_DEVICE_BIND_IOMMUFD && device->group->memory->machine->config.iommufd)
         return pm_user_read(&bind, argument, sizeof(bind)) < 0 ? -EFAULT : -EINVAL;
     return pm_pci_device_ioctl(object, request, argument);
 }
@@ -158,13 +157,13 @@ static int join_iommufd(PmGroup *group, PmFakeIommufd *iommufd)
 
 static int set_container(PmGroup *group, const void *argument)
 {
-    PmFakeKernel *fake = group->fake;
+    const PmFakeMachine *machine = group->memory->machine;
     const PmFile *file;
     int fd;
 
     if (pm_user_read(&fd, argument, sizeof(fd)) < 0)
         return -EFAULT;
-    file = pm_file_table_find(&fake->files, fd);
+    file = pm_file_table_find(&machine->files, fd);
     if (file == NULL && fcntl(fd, F_GETFD) < 0)
         return -EBADF;
     if (group->container != NULL || group->iommufd != NULL)
@@ -172,7 +171,7 @@ static int set_container(PmGroup *group, const void *argument)
     if (file != NULL && file->ops == &pm_fake_iommufd_file_ops)
         return join_iommufd(group, file->object);
     if (file == NULL || file->ops != &pm_container_file_ops)
-        return fake->config.linux_version == PM_FAKE_LINUX_6_1 ? -EINVAL : -EBADFD;
+        return machine->config.linux_version == PM_FAKE_LINUX_6_1 ? -EINVAL : -EBADFD;
     /* Devices that are open still can be an iommufd's. */
     if (!pm_group_is_viable(group) || group->owner != NULL)
         return -EPERM;
@@ -250,7 +249,8 @@ static int get_device_fd(PmGroup *group, const void *argument)
     result = prepare_device(device);
     if (result < 0)
         return result;
-    result = pm_file_table_open(&group->fake->files, &device_file_ops, device, O_CLOEXEC);
+    result =
+        pm_file_table_open(&group->memory->machine->files, &device_file_ops, device, O_CLOEXEC);
     if (result >= 0) {
         group->n_device_files++;
         pm_pci_device_use(device);
@@ -303,7 +303,7 @@ int pm_group_open(PmGroup *group, int flags)
         return -ENODEV;
     if (pm_group_is_held(group) || group->n_bound_files > 0)
         return -EBUSY;
-    fd = pm_file_table_open(&group->fake->files, &group_file_ops, group, flags);
+    fd = pm_file_table_open(&group->memory->machine->files, &group_file_ops, group, flags);
     group->is_open = fd >= 0;
     return fd;
 }

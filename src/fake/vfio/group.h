@@ -8,16 +8,16 @@
 
 #include <glib.h>
 
+#include "fake/memory/memory.h"
 #include "fake/memory/page_table.h"
 #include "fake/pci/pci_device.h"
 
 struct PmContainer;
-struct PmFakeKernel;
 struct PmHwpt;
 struct PmFakeIommufd;
 
 typedef struct PmGroup {
-    struct PmFakeKernel *fake;
+    PmFakeMemory *memory;
     unsigned number;
     GPtrArray *devices;            /* of PmPciDevice */
     struct PmContainer *container; /* NULL: in none */
@@ -33,7 +33,7 @@ typedef struct PmGroup {
     unsigned n_bound_files; /* bound through files of the devices' own */
 } PmGroup;
 
-PmGroup *pm_group_new(struct PmFakeKernel *fake, unsigned number);
+PmGroup *pm_group_new(PmFakeMemory *memory, unsigned number);
 void pm_group_free(void *data); /* a PmGroup; for GLib's containers */
 
 /* Whether a file of the group or of one of its devices is open. */
