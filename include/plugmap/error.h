@@ -8,6 +8,10 @@
  * it was before the call, unless the code is PM_ERROR_QUARANTINED or PM_ERROR_UNMAP_MISMATCH: those
  * say that it could not be brought back, and what is known. Functions whose failures can leave
  * something else say so themselves.
+ *
+ * Beside the code, programs can ask for what the message says to people: the errno of the system
+ * call that the kernel refused, with pm_error_get_errno(). It is kept by g_error_copy(),
+ * g_propagate_prefixed_error() and the like.
  */
 #ifndef PLUGMAP_ERROR_H
 #define PLUGMAP_ERROR_H
@@ -49,8 +53,8 @@ G_BEGIN_DECLS
  * of that; or memory was given back in part.
  * @PM_ERROR_AUDIT: two views that must be equal differ.
  * @PM_ERROR_DEVICE: a device does not do what it is told.
- * @PM_ERROR_KERNEL: the kernel refused for a reason that has no code of its own; the message has
- * its errno.
+ * @PM_ERROR_KERNEL: the kernel refused for a reason that has no code of its own: see
+ * pm_error_get_errno().
  */
 typedef enum {
     PM_ERROR_INVALID_ARGUMENT,
@@ -79,6 +83,25 @@ typedef enum {
 
 /** The quark behind PM_ERROR. Any thread. */
 PM_EXPORT GQuark pm_error_quark(void);
+
+/**
+ * The name of a code, for logs and machine-readable output: that of the enumerator in lower case,
+ * such as "locked-memory", except for PM_ERROR_LIMIT, which is "entry-limit". Names do not change
+ * between releases. "unknown" for a number that is no code. A static string. Any thread.
+ */
+PM_EXPORT const char *pm_error_code_name(PmError code);
+
+/**
+ * The errno, positive, with which the kernel refused the system call that @error is about; of
+ * several, the first. 0 if no call was refused, for other domains and for NULL. Any thread.
+ */
+PM_EXPORT int pm_error_get_errno(const GError *error);
+
+/**
+ * For authors of listeners and kernels who make errors of PM_ERROR themselves: sets what
+ * pm_error_get_errno() returns. Ignored for other domains and for NULL.
+ */
+PM_EXPORT void pm_error_set_errno(GError *error, int error_number);
 
 G_END_DECLS
 

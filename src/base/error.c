@@ -1,7 +1,72 @@
 /* SPDX-License-Identifier: MIT */
 #include <plugmap/error.h>
 
-/* The formatter takes the name for a subtraction. */
-/* clang-format off */
-G_DEFINE_QUARK(pm-error-quark, pm_error)
-/* clang-format on */
+static const char *const code_names[] = {
+    [PM_ERROR_INVALID_ARGUMENT] = "invalid-argument",
+    [PM_ERROR_UNALIGNED] = "unaligned",
+    [PM_ERROR_LIMIT] = "entry-limit",
+    [PM_ERROR_LOCKED_MEMORY] = "locked-memory",
+    [PM_ERROR_OVERLAP] = "overlap",
+    [PM_ERROR_IOVA_RANGE] = "iova-range",
+    [PM_ERROR_NO_MAPPING] = "no-mapping",
+    [PM_ERROR_CUTS_MAPPING] = "cuts-mapping",
+    [PM_ERROR_UNMAP_MISMATCH] = "unmap-mismatch",
+    [PM_ERROR_BAD_ADDRESS] = "bad-address",
+    [PM_ERROR_MEMORY] = "memory",
+    [PM_ERROR_BUSY] = "busy",
+    [PM_ERROR_NOT_FOUND] = "not-found",
+    [PM_ERROR_PERMISSION] = "permission",
+    [PM_ERROR_NOT_VIABLE] = "not-viable",
+    [PM_ERROR_UNSUPPORTED] = "unsupported",
+    [PM_ERROR_BAD_REQUEST] = "bad-request",
+    [PM_ERROR_BAD_INPUT] = "bad-input",
+    [PM_ERROR_QUARANTINED] = "quarantined",
+    [PM_ERROR_AUDIT] = "audit",
+    [PM_ERROR_DEVICE] = "device",
+    [PM_ERROR_KERNEL] = "kernel",
+};
+
+/* What an error has beside its code and message; GLib zeroes it and copies it with the error. */
+typedef struct {
+    int error_number;
+} PmErrorPrivate;
+
+static void pm_error_private_init(PmErrorPrivate *extra G_GNUC_UNUSED)
+{
+}
+
+static void pm_error_private_copy(const PmErrorPrivate *from, PmErrorPrivate *to)
+{
+    *to = *from;
+}
+
+static void pm_error_private_clear(PmErrorPrivate *extra G_GNUC_UNUSED)
+{
+}
+
+G_DEFINE_EXTENDED_ERROR(PmError, pm_error)
+
+const char *pm_error_code_name(PmError code)
+{
+    return (guint)code < G_N_ELEMENTS(code_names) ? code_names[code] : "unknown";
+}
+
+static PmErrorPrivate *extra_of(const GError *error)
+{
+    return error != NULL && error->domain == PM_ERROR ? pm_error_get_private(error) : NULL;
+}
+
+int pm_error_get_errno(const GError *error)
+{
+    const PmErrorPrivate *extra = extra_of(error);
+
+    return extra != NULL ? extra->error_number : 0;
+}
+
+void pm_error_set_errno(GError *error, int error_number)
+{
+    PmErrorPrivate *extra = extra_of(error);
+
+    if (extra != NULL)
+        extra->error_number = error_number;
+}

@@ -15,6 +15,24 @@ bool pm_fail(GError **error, PmError code, const char *format, ...)
     return false;
 }
 
+bool pm_note_errno(GError **error, int error_number)
+{
+    if (error != NULL)
+        pm_error_set_errno(*error, error_number);
+    return false;
+}
+
+void pm_reword(GError *error, PmError code, const char *format, ...)
+{
+    g_autofree char *before = error->message;
+    va_list arguments;
+
+    va_start(arguments, format);
+    error->message = g_strdup_vprintf(format, arguments);
+    va_end(arguments);
+    error->code = (gint)code;
+}
+
 char *pm_errno_text(int error_number)
 {
     const char *name = strerrorname_np(error_number);

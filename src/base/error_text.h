@@ -11,6 +11,12 @@
 /* Sets @error and returns false, so that a check can end with «return pm_fail(…)». */
 bool pm_fail(GError **error, PmError code, const char *format, ...) G_GNUC_PRINTF(3, 4);
 
+/* Adds the errno of a refused system call to an error that was just set. Returns false. */
+bool pm_note_errno(GError **error, int error_number);
+
+/* Another code and message for the same failure: what else the error has stays. */
+void pm_reword(GError *error, PmError code, const char *format, ...) G_GNUC_PRINTF(3, 4);
+
 /* «ENOSPC (No space left on device)»; a new string. @error_number is positive. */
 char *pm_errno_text(int error_number);
 

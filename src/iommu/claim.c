@@ -273,7 +273,7 @@ static bool make_way(PmIommu *iommu, uint64_t iova, uint64_t last, GError **erro
     PmIommuClaim *other;
 
     while ((other = pm_claim_find(iommu, iova)) != NULL && other->iova <= last) {
-        g_autoptr(GError) cause = NULL;
+        GError *cause = NULL;
 
         if (other->life == PM_CLAIM_OWNED)
             return pm_fail(error, PM_ERROR_OVERLAP,
@@ -281,12 +281,14 @@ static bool make_way(PmIommu *iommu, uint64_t iova, uint64_t last, GError **erro
                            " overlap those of %s, 0x%" PRIx64 "-0x%" PRIx64
                            ": choose another address, or release that first",
                            iova, last, other->owner, other->iova, other->last);
-        if (!settle(other, &cause))
-            return pm_fail(error, PM_ERROR_QUARANTINED,
-                           "I/O addresses 0x%" PRIx64 "-0x%" PRIx64
-                           " are in quarantine since %s left them behind; unmapping them again "
-                           "failed: %s",
-                           other->iova, other->last, other->owner, cause->message);
+        if (settle(other, &cause))
+            continue;
+        pm_reword(cause, PM_ERROR_QUARANTINED,
+                  "I/O addresses 0x%" PRIx64 "-0x%" PRIx64
+                  " are in quarantine since %s left them behind; unmapping them again failed: %s",
+                  other->iova, other->last, other->owner, cause->message);
+        g_propagate_error(error, cause);
+        return false;
     }
     return true;
 }

@@ -165,7 +165,6 @@ static void roll_back(PmIommuClaim *claim, const PmIommuRequest *request, uint64
                       uint64_t ram_offset, GError **error)
 {
     uint64_t size = n_mapped * request->block_size;
-    g_autoptr(GError) map_error = NULL;
     g_autoptr(GError) unmap_error = NULL;
     g_autofree char *blocks = NULL;
 
@@ -175,13 +174,12 @@ static void roll_back(PmIommuClaim *claim, const PmIommuRequest *request, uint64
     set_reason(claim, unmap_error->message);
     if (error == NULL)
         return;
-    map_error = g_steal_pointer(error);
     blocks = pm_counted(n_mapped, "block");
-    (void)pm_fail(error, PM_ERROR_QUARANTINED,
-                  "%s; and the %s mapped before it, from I/O address 0x%" PRIx64
-                  " on, could not be unmapped again (%s): they are in quarantine until "
-                  "pm_iommu_claim_purge() or a reset of the machine has unmapped them",
-                  map_error->message, blocks, request->iova, unmap_error->message);
+    pm_reword(*error, PM_ERROR_QUARANTINED,
+              "%s; and the %s mapped before it, from I/O address 0x%" PRIx64
+              " on, could not be unmapped again (%s): they are in quarantine until "
+              "pm_iommu_claim_purge() or a reset of the machine has unmapped them",
+              (*error)->message, blocks, request->iova, unmap_error->message);
 }
 
 /* Kernels without the fixes of 2025 mishandle a hugetlb page that is not there when it is mapped by

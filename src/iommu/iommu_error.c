@@ -107,11 +107,12 @@ bool pm_iommu_fail_map(PmIommu *iommu, const PmIommuRequest *request, uint64_t n
     if (error_number == EINVAL || error_number == EFAULT)
         sentence = describe_end_of_file(request,
                                         request->file_offset + offset + request->block_size, &code);
-    return pm_fail(error, code,
-                   "mapping %s at I/O address 0x%" PRIx64 " (host address 0x%" PRIx64
-                   ") failed with %s: %s",
-                   size, request->iova + offset, request->host + offset, name,
-                   sentence != NULL ? sentence : cause->sentence);
+    (void)pm_fail(error, code,
+                  "mapping %s at I/O address 0x%" PRIx64 " (host address 0x%" PRIx64
+                  ") failed with %s: %s",
+                  size, request->iova + offset, request->host + offset, name,
+                  sentence != NULL ? sentence : cause->sentence);
+    return pm_note_errno(error, error_number);
 }
 
 static bool stops_halfway(const PmIommu *iommu, int error_number)
@@ -131,10 +132,11 @@ bool pm_iommu_fail_unmap(const PmIommu *iommu, uint64_t iova, uint64_t size, uin
     g_autofree char *size_text = pm_size_format(size);
     g_autofree char *name = pm_errno_text(error_number);
 
-    return pm_fail(error, in_part ? PM_ERROR_UNMAP_MISMATCH : cause->code,
-                   "unmapping %s at I/O address 0x%" PRIx64 " failed with %s: %s%s", size_text,
-                   iova, name, cause->sentence,
-                   in_part ? ", with a purge: some of the mappings may be gone already" : "");
+    (void)pm_fail(error, in_part ? PM_ERROR_UNMAP_MISMATCH : cause->code,
+                  "unmapping %s at I/O address 0x%" PRIx64 " failed with %s: %s%s", size_text, iova,
+                  name, cause->sentence,
+                  in_part ? ", with a purge: some of the mappings may be gone already" : "");
+    return pm_note_errno(error, error_number);
 }
 
 static char *list_ranges(const PmIommu *iommu)
@@ -274,10 +276,13 @@ bool pm_iommu_fail_locked_query(int error_number, GError **error)
     g_autofree char *name = pm_errno_text(error_number);
 
     if (error_number == ECHILD)
-        return pm_fail(error, PM_ERROR_PERMISSION, "the locked-memory limit cannot be read: %s: %s",
-                       name, PM_KERNEL_CAUSE_INHERITED);
-    return pm_fail(error, PM_ERROR_KERNEL,
-                   "the locked-memory limit cannot be read: %s; check that /proc is mounted", name);
+        (void)pm_fail(error, PM_ERROR_PERMISSION, "the locked-memory limit cannot be read: %s: %s",
+                      name, PM_KERNEL_CAUSE_INHERITED);
+    else
+        (void)pm_fail(error, PM_ERROR_KERNEL,
+                      "the locked-memory limit cannot be read: %s; check that /proc is mounted",
+                      name);
+    return pm_note_errno(error, error_number);
 }
 
 bool pm_iommu_fail_locked(const PmLockedMemory *locked, uint64_t n_bytes, uint64_t n_reserved,

@@ -61,10 +61,9 @@ static void explain_lack_of_huge_pages(const PmRegion *region, uint64_t offset, 
     if (lack == NULL)
         return;
     size_text = pm_size_format(size);
-    g_clear_error(error);
-    (void)pm_fail(error, PM_ERROR_MEMORY,
-                  "%s of RAM at guest address 0x%" PRIx64 " cannot be pinned: %s", size_text,
-                  pm_iommu_claim_get_iova(region->claim) + offset, lack);
+    pm_reword(*error, PM_ERROR_MEMORY,
+              "%s of RAM at guest address 0x%" PRIx64 " cannot be pinned: %s", size_text,
+              pm_iommu_claim_get_iova(region->claim) + offset, lack);
 }
 
 /* --- what it does as a listener; offsets are those of RAM and of claim --- */

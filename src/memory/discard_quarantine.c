@@ -149,15 +149,13 @@ static bool pass_on(GError *cause, GError **error)
 static bool fail_quarantined(const PmDiscardManager *manager, const Found *first, GError *cause,
                              GError **error)
 {
-    g_autoptr(GError) owned_cause = cause;
     g_autofree char *size_text = pm_size_format(pm_discard_manager_get_quarantined(manager));
-    g_autofree char *message =
-        g_strdup_printf("%s; and not everything could be brought back: %s of the RAM are in "
-                        "quarantine. %s",
-                        owned_cause->message, size_text, first->way_out);
 
-    pm_log(G_LOG_LEVEL_WARNING, "%s", message);
-    return pm_fail(error, PM_ERROR_QUARANTINED, "%s", message);
+    pm_reword(cause, PM_ERROR_QUARANTINED,
+              "%s; and not everything could be brought back: %s of the RAM are in quarantine. %s",
+              cause->message, size_text, first->way_out);
+    pm_log(G_LOG_LEVEL_WARNING, "%s", cause->message);
+    return pass_on(cause, error);
 }
 
 bool pm_manager_conclude_range(const PmDiscardManager *manager, uint64_t offset, uint64_t size,

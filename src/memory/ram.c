@@ -75,8 +75,9 @@ static bool fail_to_make(uint64_t size, int error_number, const char *advice, GE
     g_autofree char *size_text = pm_size_format(size);
     g_autofree char *errno_text = pm_errno_text(error_number);
 
-    return pm_fail(error, PM_ERROR_MEMORY, "cannot reserve %s for guest RAM: %s: %s", size_text,
-                   errno_text, advice);
+    (void)pm_fail(error, PM_ERROR_MEMORY, "cannot reserve %s for guest RAM: %s: %s", size_text,
+                  errno_text, advice);
+    return pm_note_errno(error, error_number);
 }
 
 /* Growing a file beyond the limit would raise SIGXFSZ. */

@@ -47,9 +47,10 @@ bool pm_ram_fail_range(const PmRam *ram, PmError code, const char *what, uint64_
     g_autofree char *size_text = pm_size_format(size);
     g_autofree char *errno_text = pm_errno_text(error_number);
 
-    return pm_fail(error, code,
-                   "cannot %s %s at offset 0x%" PRIx64 " of the RAM at host address %p: %s: %s",
-                   what, size_text, offset, (void *)ram->host, errno_text, advice);
+    (void)pm_fail(error, code,
+                  "cannot %s %s at offset 0x%" PRIx64 " of the RAM at host address %p: %s: %s",
+                  what, size_text, offset, (void *)ram->host, errno_text, advice);
+    return pm_note_errno(error, error_number);
 }
 
 static bool punch(const PmRam *ram, uint64_t offset, uint64_t size)

@@ -21,9 +21,11 @@ bool pm_vfio_fail_ioctl(GError **error, int error_number, const char *advice, co
     done = g_strdup_vprintf(what, arguments);
     va_end(arguments);
     if (error_number == ECHILD)
-        return pm_fail(error, PM_ERROR_PERMISSION, "%s failed: %s; " PM_KERNEL_CAUSE_INHERITED,
-                       done, name);
-    return pm_fail(error, PM_ERROR_KERNEL, "%s failed: %s; %s", done, name, advice);
+        (void)pm_fail(error, PM_ERROR_PERMISSION, "%s failed: %s; " PM_KERNEL_CAUSE_INHERITED, done,
+                      name);
+    else
+        (void)pm_fail(error, PM_ERROR_KERNEL, "%s failed: %s; %s", done, name, advice);
+    return pm_note_errno(error, error_number);
 }
 
 bool pm_vfio_fail_not_attached(GError **error, const char *device)
@@ -134,5 +136,6 @@ int pm_vfio_open_node(PmKernel *kernel, const char *path, const char *if_missing
     if (fd >= 0)
         return fd;
     (void)fail_open(error, path, if_missing, -fd);
+    (void)pm_note_errno(error, -fd);
     return -1;
 }

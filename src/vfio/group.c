@@ -103,5 +103,8 @@ bool pm_vfio_group_set_container(PmKernel *kernel, int fd, unsigned group, const
     if (!check_status(kernel, fd, group, sysfs_root, error))
         return false;
     result = pm_kernel_ioctl(kernel, fd, VFIO_GROUP_SET_CONTAINER, &container);
-    return result >= 0 || fail_join(error, group, sysfs_root, -result);
+    if (result >= 0)
+        return true;
+    (void)fail_join(error, group, sysfs_root, -result);
+    return pm_note_errno(error, -result);
 }

@@ -86,6 +86,7 @@ PmHeldPages *pm_held_pages_new(GError **error)
         "pages cannot be held, because the host has no io_uring for this process (%s): allow it "
         "(sysctl kernel.io_uring_disabled=0), or use another way of pinning",
         name);
+    (void)pm_note_errno(error, -result);
     return NULL;
 }
 

@@ -133,8 +133,10 @@ static bool bind_device(const PmVfioDeviceSet *set, PmVfioDevice *device, const 
     if (device->fd < 0)
         return false;
     result = pm_kernel_ioctl(set->kernel, device->fd, VFIO_DEVICE_BIND_IOMMUFD, &bind);
-    if (result < 0)
-        return fail_bind(set, device, path, -result, error);
+    if (result < 0) {
+        (void)fail_bind(set, device, path, -result, error);
+        return pm_note_errno(error, -result);
+    }
     device->id = bind.out_devid;
     return true;
 }

@@ -172,8 +172,10 @@ static bool fail_attach(const PmIommufd *iommufd, const char *device, int error_
                         GError **error)
 {
     if (iommufd->devices.devices->len == 1)
-        return fail_attach_first(device, error_number, error);
-    return fail_attach_beside_others(device, error_number, error);
+        (void)fail_attach_first(device, error_number, error);
+    else
+        (void)fail_attach_beside_others(device, error_number, error);
+    return pm_note_errno(error, error_number);
 }
 
 static bool attach(PmIommufd *iommufd, const char *device, const char *path, GError **error)

@@ -144,11 +144,13 @@ static bool remove_group(PmVfioGroupSet *set, Group *group, const char *device, 
     if (set->groups->len == 1)
         return pm_vfio_fail_last_device(error, device);
     close_device(set, find_device(set, device));
-    if (pm_kernel_ioctl(set->kernel, group->fd, VFIO_GROUP_UNSET_CONTAINER, NULL) == -EBUSY)
-        return pm_fail(error, PM_ERROR_BUSY,
-                       "%s cannot be detached (EBUSY): a mapping of its registers, or another file "
-                       "of a device in IOMMU group %u, is still there; unmap and close that first",
-                       device, group->number);
+    if (pm_kernel_ioctl(set->kernel, group->fd, VFIO_GROUP_UNSET_CONTAINER, NULL) == -EBUSY) {
+        (void)pm_fail(error, PM_ERROR_BUSY,
+                      "%s cannot be detached (EBUSY): a mapping of its registers, or another file "
+                      "of a device in IOMMU group %u, is still there; unmap and close that first",
+                      device, group->number);
+        return pm_note_errno(error, EBUSY);
+    }
     (void)pm_kernel_close(set->kernel, group->fd);
     g_array_remove_index_fast(set->groups, (guint)(group - (Group *)(void *)set->groups->data));
     return true;
@@ -189,6 +191,7 @@ static int fail_device(const char *device, int error_number, GError **error)
     else
         (void)pm_vfio_fail_ioctl(error, error_number, PM_VFIO_CHECK_DEVICE, "opening the device %s",
                                  device);
+    (void)pm_note_errno(error, error_number);
     return -1;
 }
 

@@ -342,8 +342,10 @@ static bool open_all(PmType1 *type1, const PmType1Config *config, GError **error
     if (!open_container(type1, error) || !add_group(type1, config, error))
         return false;
     result = container_ioctl(type1, VFIO_SET_IOMMU, VFIO_TYPE1v2_IOMMU);
-    if (result < 0)
-        return fail_set_iommu(config, -result, error);
+    if (result < 0) {
+        (void)fail_set_iommu(config, -result, error);
+        return pm_note_errno(error, -result);
+    }
     if (!read_info(type1, &info, error))
         return false;
     type1->parent.mapping_limit = info.n_available;

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -385,6 +386,7 @@ static void read_only_memory_is_refused_and_not_touched(void **state)
     assert_int_equal(mprotect(adopted.adoption.host, SIZE, PROT_READ), 0);
     assert_false(pm_ram_populate(ram, 0, PAGE, 1, &error));
     assert_true(g_error_matches(error, PM_ERROR, PM_ERROR_MEMORY));
+    assert_int_equal(pm_error_get_errno(error), EINVAL);
     assert_int_equal(resident(ram, 0, SIZE), 0);
     g_clear_pointer(&ram, pm_ram_unref);
     drop(&adopted);
@@ -432,6 +434,7 @@ static void a_limit_for_addresses_is_told_with_what_to_raise(void **state)
     assert_true(g_error_matches(error, PM_ERROR, PM_ERROR_MEMORY));
     assert_non_null(strstr(error->message, "2T"));
     assert_non_null(strstr(error->message, "overcommit_memory"));
+    assert_int_equal(pm_error_get_errno(error), ENOMEM);
 }
 
 static void only_one_manager_can_have_the_memory(void **state)
