@@ -8,7 +8,6 @@
 #include "fake/iommufd/iommufd.h"
 #include "fake/vfio/container.h"
 #include "fake/vfio/device_cdev.h"
-#include "kernel-uapi/vfio.h"
 
 #define GROUP_PREFIX  "/dev/vfio/"
 #define DEVICE_PREFIX "/dev/vfio/devices/vfio"
@@ -122,20 +121,8 @@ static int fake_close(PmKernel *kernel, int fd)
 /* The same number means another request on a device, so the file decides. */
 static PmFakeCall ioctl_kind(const PmFile *file, unsigned long request)
 {
-    if (file == NULL ||
-        (file->ops != &pm_container_file_ops && file->ops != &pm_fake_iommufd_file_ops))
-        return PM_FAKE_CALL_IOCTL;
-    switch (request) {
-    case IOMMU_IOAS_MAP:
-    case IOMMU_IOAS_MAP_FILE:
-    case VFIO_IOMMU_MAP_DMA:
-        return PM_FAKE_CALL_MAP;
-    case IOMMU_IOAS_UNMAP:
-    case VFIO_IOMMU_UNMAP_DMA:
-        return PM_FAKE_CALL_UNMAP;
-    default:
-        return PM_FAKE_CALL_IOCTL;
-    }
+    return file != NULL && file->ops->ioctl_kind != NULL ? file->ops->ioctl_kind(request)
+                                                         : PM_FAKE_CALL_IOCTL;
 }
 
 static int fake_ioctl(PmKernel *kernel, int fd, unsigned long request, void *argument)

@@ -208,9 +208,8 @@ typedef struct {
 
 static void tell_mappings(const PmFakeType1 *type1, GArray *list)
 {
-    const PmMapping *mapping = pm_range_map_find(type1->mappings, 0);
-
-    while (mapping != NULL) {
+    for (const PmMapping *mapping = pm_range_map_find(type1->mappings, 0); mapping != NULL;
+         mapping = pm_fake_type1_next_mapping(type1, mapping)) {
         const Told told = {
             .iova = mapping->key.first,
             .size = pm_mapping_size(mapping),
@@ -219,9 +218,6 @@ static void tell_mappings(const PmFakeType1 *type1, GArray *list)
         };
 
         g_array_append_val(list, told);
-        if (mapping->key.last == UINT64_MAX)
-            break;
-        mapping = pm_range_map_find(type1->mappings, mapping->key.last + 1);
     }
 }
 

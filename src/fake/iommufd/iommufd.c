@@ -13,6 +13,7 @@
 #include "fake/iommufd/iommufd_option.h"
 #include "fake/iommufd/vfio_compat.h"
 #include "fake/memory/user_memory.h"
+#include "kernel-uapi/vfio.h"
 
 #define MAX_INVALIDATIONS (1U << 19)
 
@@ -234,9 +235,25 @@ static int iommufd_ioctl(void *object, unsigned long code, void *argument)
                               : pm_vfio_compat_ioctl(iommufd, code, argument);
 }
 
+static PmFakeCall iommufd_ioctl_kind(unsigned long code)
+{
+    switch (code) {
+    case IOMMU_IOAS_MAP:
+    case IOMMU_IOAS_MAP_FILE:
+    case VFIO_IOMMU_MAP_DMA:
+        return PM_FAKE_CALL_MAP;
+    case IOMMU_IOAS_UNMAP:
+    case VFIO_IOMMU_UNMAP_DMA:
+        return PM_FAKE_CALL_UNMAP;
+    default:
+        return PM_FAKE_CALL_IOCTL;
+    }
+}
+
 const PmFileOps pm_fake_iommufd_file_ops = {
     .release = release_iommufd,
     .ioctl = iommufd_ioctl,
+    .ioctl_kind = iommufd_ioctl_kind,
     .mmap_error = ENODEV,
 };
 

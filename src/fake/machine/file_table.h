@@ -10,7 +10,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include <glib.h>
+#include <plugmap/fake.h>
 
 /* What a kind of file does. Results as of system calls, -errno on failure. */
 typedef struct {
@@ -19,6 +19,8 @@ typedef struct {
     /* These two may be NULL: -EINVAL. */
     ssize_t (*pread)(void *object, void *buffer, size_t size, uint64_t offset);
     ssize_t (*pwrite)(void *object, const void *buffer, size_t size, uint64_t offset);
+    /* Which kind of call a request counts as; NULL: PM_FAKE_CALL_IOCTL. */
+    PmFakeCall (*ioctl_kind)(unsigned long request);
     int mmap_error; /* why it cannot be mapped, positive */
 } PmFileOps;
 

@@ -1,170 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* The IOMMU itself, and mapping. */
 #include "fake/type1/type1.h"
 
 #include <errno.h>
 
-#include "fake/memory/user_memory.h"
 #include "fake/type1/type1_dirty.h"
+#include "fake/type1/type1_info.h"
+#include "fake/type1/type1_map.h"
+#include "fake/type1/type1_unmap.h"
 #include "kernel-uapi/vfio.h"
-
-#define MAP_FLAGS  (VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE | VFIO_DMA_MAP_FLAG_VADDR)
-#define MAP_ACCESS (VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE)
-
-PmFakeType1 *pm_fake_type1_new(PmFakeMemory *memory, bool v2)
-{
-    PmFakeType1 *type1 = g_new0(PmFakeType1, 1);
-
-    type1->machine = memory->machine;
-    type1->memory = memory;
-    type1->v2 = v2;
-    type1->n_available = type1->machine->config.entry_limit;
-    type1->mappings = pm_range_map_new(sizeof(PmMapping));
-    type1->table = pm_page_table_new();
-    return type1;
-}
-
-void pm_fake_type1_free(PmFakeType1 *type1)
-{
-    const PmMapping *mapping = pm_range_map_find(type1->mappings, 0);
-
-    while (mapping != NULL) {
-        pm_unpin(type1->memory, &mapping->pins);
-        mapping = mapping->key.last < UINT64_MAX
-                      ? pm_range_map_find(type1->mappings, mapping->key.last + 1)
-                      : NULL;
-    }
-    pm_range_map_free(type1->mappings);
-    pm_page_table_free(type1->table);
-    g_clear_pointer(&type1->bitmaps, g_hash_table_unref);
-    g_free(type1);
-}
-
-bool pm_fake_type1_has_invalid_addresses(const PmFakeType1 *type1)
-{
-    return type1->n_invalid_addresses > 0;
-}
-
-uint64_t pm_fake_type1_page_size(const PmFakeType1 *type1)
-{
-    return pm_fake_config_page_size(&type1->machine->config);
-}
-
-bool pm_fake_type1_cuts(const PmFakeType1 *type1, uint64_t first, uint64_t last)
-{
-    const PmMapping *mapping = pm_range_map_find(type1->mappings, first);
-
-    if (mapping != NULL && mapping->key.first < first)
-        return true;
-    mapping = pm_range_map_find(type1->mappings, last);
-    return mapping != NULL && mapping->key.first <= last && mapping->key.last != last;
-}
-
-static int check_map(const PmFakeType1 *type1, const struct vfio_iommu_type1_dma_map *map)
-{
-    bool sets_address = map->flags & VFIO_DMA_MAP_FLAG_VADDR;
-
-    if (map->argsz < sizeof(*map) || map->flags & ~(uint32_t)MAP_FLAGS)
-        return -EINVAL;
-    if (sets_address == ((map->flags & MAP_ACCESS) != 0))
-        return -EINVAL;
-    if (map->size == 0 ||
-        (map->size | map->iova | map->vaddr) % pm_fake_type1_page_size(type1) != 0)
-        return -EINVAL;
-    if (map->iova + (map->size - 1) < map->iova || map->vaddr + (map->size - 1) < map->vaddr)
-        return -EINVAL;
-    return 0;
-}
-
-/* The first mapping in the range. An end of exactly 2^64 wraps to 0 in the kernel, which then finds
- * nothing. */
-static PmMapping *find_overlap(const PmFakeType1 *type1, uint64_t iova, uint64_t size)
-{
-    PmMapping *mapping = pm_range_map_find(type1->mappings, iova);
-
-    if (iova + size == 0 || mapping == NULL || mapping->key.first > iova + (size - 1))
-        return NULL;
-    return mapping;
-}
-
-/* MAP with VADDR gives a mapping that lost its host address a new one. The page table stays:
- * devices reach the pages that were pinned, whatever the address. */
-static int set_address(PmFakeType1 *type1, PmMapping *mapping,
-                       const struct vfio_iommu_type1_dma_map *map)
-{
-    if (mapping == NULL)
-        return -ENOENT;
-    if (!mapping->address_invalid || mapping->key.first != map->iova ||
-        pm_mapping_size(mapping) != map->size)
-        return -EINVAL;
-    mapping->host = map->vaddr;
-    mapping->address_invalid = 0;
-    type1->n_invalid_addresses--;
-    return 0;
-}
-
-static bool in_a_range(const PmFakeType1 *type1, uint64_t iova, uint64_t size)
-{
-    const PmFakeConfig *config = &type1->machine->config;
-
-    /* An end of 2^64 has escaped the overlap check. No real IOMMU reaches as far. */
-    if (iova + size == 0)
-        return false;
-    for (size_t i = 0; i < config->n_iova_ranges; i++)
-        if (iova >= config->iova_ranges[i].start &&
-            iova + (size - 1) <= config->iova_ranges[i].last)
-            return true;
-    return false;
-}
-
-static int add_mapping(PmFakeType1 *type1, const struct vfio_iommu_type1_dma_map *map)
-{
-    PmMapping mapping = {
-        .key = {map->iova, map->iova + (map->size - 1)},
-        .host = map->vaddr,
-        .access = map->flags & MAP_ACCESS,
-    };
-    int result = pm_pin(type1->memory, map->vaddr, map->size, (PmIommuAccess)mapping.access,
-                        type1->table, map->iova, &mapping.pins);
-
-    if (result < 0)
-        return result;
-    result = pm_fake_type1_dirty_add(type1, &mapping);
-    if (result == 0 && !pm_range_map_insert(type1->mappings, &mapping)) {
-        pm_fake_type1_dirty_remove(type1, &mapping);
-        result = -ENOMEM;
-    }
-    if (result < 0) {
-        pm_page_table_unmap(type1->table, map->iova, map->size);
-        pm_unpin(type1->memory, &mapping.pins);
-        return result;
-    }
-    type1->n_available--;
-    return 0;
-}
-
-static int map_dma(PmFakeType1 *type1, const void *argument)
-{
-    struct vfio_iommu_type1_dma_map map;
-    PmMapping *overlap;
-    int result;
-
-    if (pm_user_read(&map, argument, sizeof(map)) < 0)
-        return -EFAULT;
-    result = check_map(type1, &map);
-    if (result < 0)
-        return result;
-    overlap = find_overlap(type1, map.iova, map.size);
-    if (map.flags & VFIO_DMA_MAP_FLAG_VADDR)
-        return set_address(type1, overlap, &map);
-    if (overlap != NULL)
-        return -EEXIST;
-    if (type1->n_available == 0)
-        return -ENOSPC;
-    if (!in_a_range(type1, map.iova, map.size))
-        return -EINVAL;
-    return add_mapping(type1, &map);
-}
 
 int pm_fake_type1_ioctl(PmFakeType1 *type1, unsigned long request, void *argument)
 {
@@ -172,12 +15,24 @@ int pm_fake_type1_ioctl(PmFakeType1 *type1, unsigned long request, void *argumen
     case VFIO_IOMMU_GET_INFO:
         return pm_fake_type1_get_info(type1, argument);
     case VFIO_IOMMU_MAP_DMA:
-        return map_dma(type1, argument);
+        return pm_fake_type1_map(type1, argument);
     case VFIO_IOMMU_UNMAP_DMA:
         return pm_fake_type1_unmap(type1, argument);
     case VFIO_IOMMU_DIRTY_PAGES:
         return pm_fake_type1_dirty_pages(type1, argument);
     default:
         return -ENOTTY;
+    }
+}
+
+PmFakeCall pm_fake_type1_ioctl_kind(unsigned long request)
+{
+    switch (request) {
+    case VFIO_IOMMU_MAP_DMA:
+        return PM_FAKE_CALL_MAP;
+    case VFIO_IOMMU_UNMAP_DMA:
+        return PM_FAKE_CALL_UNMAP;
+    default:
+        return PM_FAKE_CALL_IOCTL;
     }
 }

@@ -61,14 +61,6 @@ static void stop_logging(PmFakeType1 *type1)
     g_clear_pointer(&type1->bitmaps, g_hash_table_unref);
 }
 
-/* The mapping behind @mapping, or NULL. */
-static const PmMapping *next_mapping(const PmFakeType1 *type1, const PmMapping *mapping)
-{
-    return mapping->key.last < UINT64_MAX
-               ? pm_range_map_find(type1->mappings, mapping->key.last + 1)
-               : NULL;
-}
-
 static int start_logging(PmFakeType1 *type1)
 {
     const PmMapping *mapping;
@@ -77,7 +69,7 @@ static int start_logging(PmFakeType1 *type1)
         return 0;
     type1->bitmaps = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, g_free);
     for (mapping = pm_range_map_find(type1->mappings, 0); mapping != NULL;
-         mapping = next_mapping(type1, mapping)) {
+         mapping = pm_fake_type1_next_mapping(type1, mapping)) {
         int result = pm_fake_type1_dirty_add(type1, mapping);
 
         if (result < 0) {
@@ -178,7 +170,7 @@ static int get_bitmap(PmFakeType1 *type1, const void *argument)
         return result;
     for (mapping = pm_range_map_find(type1->mappings, get.iova);
          mapping != NULL && mapping->key.first <= get.iova + (get.size - 1);
-         mapping = next_mapping(type1, mapping)) {
+         mapping = pm_fake_type1_next_mapping(type1, mapping)) {
         result = pm_fake_type1_dirty_report(type1, mapping, get.iova, get.bitmap.data);
         if (result < 0)
             return result;

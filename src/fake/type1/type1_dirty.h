@@ -3,7 +3,7 @@
 #ifndef PLUGMAP_SRC_FAKE_TYPE1_TYPE1_DIRTY_H
 #define PLUGMAP_SRC_FAKE_TYPE1_TYPE1_DIRTY_H
 
-#include "fake/type1/type1.h"
+#include "fake/type1/type1_mappings.h"
 #include "kernel-uapi/vfio.h"
 
 int pm_fake_type1_dirty_pages(PmFakeType1 *type1, const void *argument);

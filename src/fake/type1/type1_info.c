@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* VFIO_IOMMU_GET_INFO with its capability chain, byte for byte as the two kernels lay it out. */
+#include "fake/type1/type1_info.h"
+
 #include <errno.h>
 #include <string.h>
 
 #include "fake/memory/user_memory.h"
-#include "fake/type1/type1.h"
 #include "kernel-uapi/vfio.h"
 
 #define MAX_DIRTY_BITMAP (UINT64_C(256) << 20)

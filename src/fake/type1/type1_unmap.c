@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* VFIO_IOMMU_UNMAP_DMA. */
+#include "fake/type1/type1_unmap.h"
+
 #include <errno.h>
 
 #include "fake/memory/user_memory.h"
-#include "fake/type1/type1.h"
 #include "fake/type1/type1_dirty.h"
 
 #define FLAGS                                                                                      \

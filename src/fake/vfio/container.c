@@ -76,6 +76,7 @@ static int container_ioctl(void *object, unsigned long request, void *argument)
 const PmFileOps pm_container_file_ops = {
     .release = release_container,
     .ioctl = container_ioctl,
+    .ioctl_kind = pm_fake_type1_ioctl_kind,
     .mmap_error = ENODEV,
 };
 

@@ -109,6 +109,20 @@ static void a_shortened_unmap_removes_the_first_half(void **state)
     assert_int_equal(n_bytes, 0);
 }
 
+static void every_request_to_map_or_unmap_counts_as_that(void **state)
+{
+    g_autoptr(Iommufd) iommufd = iommufd_new(NULL);
+
+    (void)state;
+    (void)iommufd_call(iommufd, IOMMU_IOAS_MAP, NULL);
+    (void)iommufd_call(iommufd, IOMMU_IOAS_MAP_FILE, NULL);
+    (void)iommufd_call(iommufd, VFIO_IOMMU_MAP_DMA, NULL);
+    assert_int_equal(pm_fake_kernel_get_n_calls(iommufd->kernel, PM_FAKE_CALL_MAP), 3);
+    (void)iommufd_call(iommufd, IOMMU_IOAS_UNMAP, NULL);
+    (void)iommufd_call(iommufd, VFIO_IOMMU_UNMAP_DMA, NULL);
+    assert_int_equal(pm_fake_kernel_get_n_calls(iommufd->kernel, PM_FAKE_CALL_UNMAP), 2);
+}
+
 static void calls_are_counted(void **state)
 {
     g_autoptr(Iommufd) iommufd = iommufd_attached(NULL);
@@ -524,6 +538,7 @@ int main(void)
         cmocka_unit_test(a_planned_fault_fails_map),
         cmocka_unit_test(a_planned_fault_fails_unmap),
         cmocka_unit_test(a_shortened_unmap_removes_the_first_half),
+        cmocka_unit_test(every_request_to_map_or_unmap_counts_as_that),
         cmocka_unit_test(calls_are_counted),
         cmocka_unit_test(areas_of_an_attached_device_are_told),
         cmocka_unit_test(areas_can_change_while_they_are_listed),

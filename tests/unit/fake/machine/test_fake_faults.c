@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The fake kernel's fault plan and inspector. */
 
+#include "kernel-uapi/iommufd.h"
 #include "util/fake_util.h"
 #include <plugmap/fake.h>
 
@@ -218,6 +219,17 @@ static void requests_of_a_device_are_no_maps(void **state)
     assert_int_equal(fake_map(fake, 0, fake->memory, PAGE), -EIO);
 }
 
+static void requests_of_an_iommufd_are_no_maps_of_a_container(void **state)
+{
+    g_autoptr(Fake) fake = new_v2();
+
+    (void)state;
+    assert_int_equal(fake_ioctl(fake, fake->container, IOMMU_IOAS_MAP, NULL), -ENOTTY);
+    assert_int_equal(fake_ioctl(fake, fake->container, IOMMU_IOAS_UNMAP, NULL), -ENOTTY);
+    assert_int_equal(pm_fake_kernel_get_n_calls(fake->kernel, PM_FAKE_CALL_MAP), 0);
+    assert_int_equal(pm_fake_kernel_get_n_calls(fake->kernel, PM_FAKE_CALL_UNMAP), 0);
+}
+
 static void the_first_of_two_faults_on_one_call_decides(void **state)
 {
     g_autoptr(Fake) fake = new_v2();
@@ -337,6 +349,7 @@ int main(void)
         cmocka_unit_test(locked_memory_is_told_as_the_kernel_counts_it),
         cmocka_unit_test(each_kind_of_call_can_fail),
         cmocka_unit_test(requests_of_a_device_are_no_maps),
+        cmocka_unit_test(requests_of_an_iommufd_are_no_maps_of_a_container),
         cmocka_unit_test(the_first_of_two_faults_on_one_call_decides),
         cmocka_unit_test(a_fault_without_kind_or_error_is_ignored),
         cmocka_unit_test(a_shortened_unmap_all_removes_half_as_well),
