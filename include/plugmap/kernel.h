@@ -5,7 +5,7 @@
  * The host kernel (pm_kernel_host_new()) calls the system. The fake kernel (fake.h) is a kernel in
  * this process that takes the same calls with the same structs and gives the same results. Others
  * can be written by embedding PmKernel as the first member of a struct and filling in PmKernelOps
- * (a recorder that forwards every call, for example).
+ * (a recorder that looks at some calls and forwards all, for example).
  *
  * Results are those of the system calls, with -errno in place of -1 and errno.
  *
@@ -45,8 +45,10 @@ typedef struct {
 } PmLockedMemory;
 
 /**
- * PmKernelOps: one function a system call. All must be set, and all must be safe from several
- * threads.
+ * PmKernelOps: one function a system call. All must be safe from several threads. A kernel that
+ * forwards to another (pm_kernel_init() with @next) sets @free and those that it does something
+ * about; where it leaves NULL, the other is called. All others set all: a call that none has is
+ * -ENOSYS.
  * @open: open(2); @path is absolute, @flags are O_RDWR and O_CLOEXEC. Returns a descriptor.
  * @close: close(2).
  * @ioctl: ioctl(2). @argument is the pointer, or the integer cast to one, that the request takes.
@@ -55,10 +57,13 @@ typedef struct {
  * @munmap: munmap(2) of something @mmap returned.
  * @pread: pread(2). Returns the bytes read.
  * @pwrite: pwrite(2). Returns the bytes written.
- * @lock_limit: getrlimit(2) and capget(2): fills in limit and waived, and sets the others to 0.
- * Quick: each PLUG asks.
- * @locked_memory: the same, and /proc/self/status. Both are no calls on a VFIO file;
- * they are here because a kernel that is not this process's own keeps its own count. Returns 0.
+ * @lock_limit: getrlimit(2), and whether CAP_IPC_LOCK is effective: fills in limit and waived, and
+ * sets the others to 0. Quick, because each PLUG asks: it may remember @waived.
+ * @locked_memory: the same, and /proc/self/status. Returns 0.
+ * @refresh: reads anew what the two remember, for the calling thread. The library calls it before
+ * it refuses something, or explains a refusal, for want of locked memory; so what is remembered
+ * may be out of date, but no refusal is. Returns 0. These three are no calls on a VFIO file; they
+ * are here because a kernel that is not this process's own keeps its own count.
  * @free: gives back what the implementation holds, and itself; called when the last reference goes.
  */
 typedef struct {
@@ -72,6 +77,7 @@ typedef struct {
     ssize_t (*pwrite)(PmKernel *kernel, int fd, const void *buffer, size_t size, uint64_t offset);
     int (*lock_limit)(PmKernel *kernel, PmLockedMemory *locked);
     int (*locked_memory)(PmKernel *kernel, PmLockedMemory *locked);
+    int (*refresh)(PmKernel *kernel);
     void (*free)(PmKernel *kernel);
 } PmKernelOps;
 
@@ -92,6 +98,7 @@ struct PmKernel {
     const PmKernelOps *ops;
     gatomicrefcount references;
     uint64_t process; /* that it was made in */
+    PmKernel *next;   /* that calls are forwarded to; NULL: none */
     PmKernel *root;   /* that keeps the account */
     pthread_mutex_t lock;
     PmKernelLocked locked[2];

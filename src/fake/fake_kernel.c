@@ -235,6 +235,12 @@ static int fake_lock_limit(PmKernel *kernel, PmLockedMemory *locked)
     return result;
 }
 
+/* Nothing is remembered. */
+static int fake_refresh(PmKernel *kernel G_GNUC_UNUSED)
+{
+    return 0;
+}
+
 static void fake_free(PmKernel *kernel)
 {
     PmFakeKernel *fake = pm_fake_kernel_of(kernel);
@@ -256,6 +262,7 @@ static const PmKernelOps fake_ops = {
     .pwrite = fake_pwrite,
     .lock_limit = fake_lock_limit,
     .locked_memory = fake_locked_memory,
+    .refresh = fake_refresh,
     .free = fake_free,
 };
 

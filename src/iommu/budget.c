@@ -98,16 +98,15 @@ static bool ask_limit(PmIommu *iommu, PmLockedMemory *locked, GError **error)
     if (result < 0)
         return pm_iommu_fail_locked_query(-result, error);
     return locked->waived || locked->limit == UINT64_MAX ||
-           pm_iommu_query_locked_memory(iommu, locked, error);
+           pm_iommu_read_locked_memory(iommu, locked, error);
 }
 
 /* Checks for @n_more blocks, and commits @n_in_flight of the claim if it is to. */
-static bool check_locked(PmIommuClaim *claim, const PmLockedMemory *locked, uint64_t n_more,
-                         bool commit, GError **error)
+static bool try_locked(PmIommuClaim *claim, const PmLockedMemory *locked, uint64_t n_more,
+                       bool commit, uint64_t *n_reserved)
 {
     PmIommu *iommu = claim->iommu;
     uint64_t n_bytes = n_more * claim->block_size;
-    uint64_t n_reserved = 0;
     bool sums_locked = lock_sums(iommu);
     bool room = !sums_locked || locked->waived || locked->limit == UINT64_MAX ||
                 fits(sums_of(iommu), locked, n_bytes);
@@ -115,10 +114,25 @@ static bool check_locked(PmIommuClaim *claim, const PmLockedMemory *locked, uint
     if (room && commit)
         settle(claim, sums_locked);
     if (!room)
-        n_reserved = sums_of(iommu)->committed - sums_of(iommu)->mapped;
+        *n_reserved = sums_of(iommu)->committed - sums_of(iommu)->mapped;
     if (sums_locked)
         unlock_sums(iommu);
-    return room || pm_iommu_fail_locked(locked, n_bytes, n_reserved, error);
+    return room;
+}
+
+/* The same; what the kernel remembers of the limit is read anew before it is held against anyone,
+ * and then goes to @locked. */
+static bool check_locked(PmIommuClaim *claim, PmLockedMemory *locked, uint64_t n_more, bool commit,
+                         GError **error)
+{
+    uint64_t n_reserved = 0;
+
+    if (try_locked(claim, locked, n_more, commit, &n_reserved))
+        return true;
+    if (!pm_iommu_query_locked_memory(claim->iommu, locked, error))
+        return false;
+    return try_locked(claim, locked, n_more, commit, &n_reserved) ||
+           pm_iommu_fail_locked(locked, n_more * claim->block_size, n_reserved, error);
 }
 
 /* The kernel knows nothing of reservations: where others have some, what it would give has to be
@@ -217,7 +231,7 @@ void pm_budget_drop_reservation(PmIommuClaim *claim)
 void pm_budget_open(PmIommu *iommu)
 {
     PmLockedMemory locked = {0};
-    bool known = pm_iommu_query_locked_memory(iommu, &locked, NULL);
+    bool known = pm_iommu_read_locked_memory(iommu, &locked, NULL);
 
     if (!lock_sums(iommu))
         return;

@@ -219,13 +219,22 @@ bool pm_iommu_query_available(PmIommu *iommu, uint64_t *n_mappings, GError **err
     return iommu->ops->query_available(iommu, n_mappings, error);
 }
 
-bool pm_iommu_query_locked_memory(PmIommu *iommu, PmLockedMemory *locked, GError **error)
+bool pm_iommu_read_locked_memory(PmIommu *iommu, PmLockedMemory *locked, GError **error)
 {
     int result = pm_kernel_locked_memory(iommu->kernel, locked);
 
     if (result == 0 && iommu->ops->counts_pinned)
         locked->used = locked->pinned;
     return result == 0 || pm_iommu_fail_locked_query(-result, error);
+}
+
+bool pm_iommu_query_locked_memory(PmIommu *iommu, PmLockedMemory *locked, GError **error)
+{
+    int result = pm_kernel_refresh(iommu->kernel);
+
+    if (result < 0)
+        return pm_iommu_fail_locked_query(-result, error);
+    return pm_iommu_read_locked_memory(iommu, locked, error);
 }
 
 bool pm_iommu_check_aligned(const PmIommu *iommu, const char *what, uint64_t value, GError **error)

@@ -135,6 +135,10 @@ bool pm_iommu_check_size(const PmIommu *iommu, uint64_t iova, uint64_t size, GEr
 bool pm_iommu_check_blocks(const PmIommu *iommu, uint64_t iova, uint64_t size, uint64_t block_size,
                            GError **error);
 
+/* As pm_iommu_query_locked_memory(), with what the kernel remembers: quicker, and possibly out of
+ * date. */
+bool pm_iommu_read_locked_memory(PmIommu *iommu, PmLockedMemory *locked, GError **error);
+
 /* As pm_iommu_next_run(). The lock is held. */
 bool pm_iommu_find_run(PmIommu *iommu, uint64_t iova, PmIommuRun *run);
 

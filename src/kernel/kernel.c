@@ -8,6 +8,7 @@ void pm_kernel_init(PmKernel *kernel, const PmKernelOps *ops, PmKernel *next)
     *kernel = (PmKernel){
         .ops = ops,
         .process = pm_process_token(),
+        .next = next,
         .root = next != NULL ? next->root : kernel,
         .lock = PTHREAD_MUTEX_INITIALIZER,
     };

@@ -2,6 +2,7 @@
 #include "kernel/kernel_calls.h"
 
 #include <errno.h>
+#include <stddef.h>
 
 #include "base/process.h"
 
@@ -10,59 +11,77 @@ bool pm_kernel_is_inherited(const PmKernel *kernel)
     return kernel->process != pm_process_token();
 }
 
+/* The first in the chain that has the operation at @offset of its table; NULL if none has. */
+static PmKernel *find(PmKernel *kernel, size_t offset)
+{
+    while (kernel != NULL && *(void *const *)((const char *)kernel->ops + offset) == NULL)
+        kernel = kernel->next;
+    return kernel;
+}
+
+/* Returns what the operation does. */
+#define CALL(kernel, operation, ...)                                                               \
+    do {                                                                                           \
+        PmKernel *found = find(kernel, offsetof(PmKernelOps, operation));                          \
+                                                                                                   \
+        return found != NULL ? found->ops->operation(found, ##__VA_ARGS__) : -ENOSYS;              \
+    } while (0)
+
+/* The same, but only in the process that made the kernel. */
+#define CALL_OWN(kernel, operation, ...)                                                           \
+    do {                                                                                           \
+        if (pm_kernel_is_inherited(kernel))                                                        \
+            return -ECHILD;                                                                        \
+        CALL(kernel, operation, ##__VA_ARGS__);                                                    \
+    } while (0)
+
 int pm_kernel_open(PmKernel *kernel, const char *path, int flags)
 {
-    return pm_kernel_is_inherited(kernel) ? -ECHILD : kernel->ops->open(kernel, path, flags);
+    CALL_OWN(kernel, open, path, flags);
 }
 
 int pm_kernel_close(PmKernel *kernel, int fd)
 {
-    return kernel->ops->close(kernel, fd);
+    CALL(kernel, close, fd);
 }
 
 int pm_kernel_ioctl(PmKernel *kernel, int fd, unsigned long request, void *argument)
 {
-    return pm_kernel_is_inherited(kernel) ? -ECHILD
-                                          : kernel->ops->ioctl(kernel, fd, request, argument);
+    CALL_OWN(kernel, ioctl, fd, request, argument);
 }
 
 int pm_kernel_mmap(PmKernel *kernel, int fd, size_t size, int protection, int flags,
                    uint64_t offset, void **address)
 {
-    if (pm_kernel_is_inherited(kernel))
-        return -ECHILD;
-    return kernel->ops->mmap(kernel, fd, size, protection, flags, offset, address);
+    CALL_OWN(kernel, mmap, fd, size, protection, flags, offset, address);
 }
 
 int pm_kernel_munmap(PmKernel *kernel, void *address, size_t size)
 {
-    return kernel->ops->munmap(kernel, address, size);
+    CALL(kernel, munmap, address, size);
 }
 
 ssize_t pm_kernel_pread(PmKernel *kernel, int fd, void *buffer, size_t size, uint64_t offset)
 {
-    if (pm_kernel_is_inherited(kernel))
-        return -ECHILD;
-    return kernel->ops->pread(kernel, fd, buffer, size, offset);
+    CALL_OWN(kernel, pread, fd, buffer, size, offset);
 }
 
 ssize_t pm_kernel_pwrite(PmKernel *kernel, int fd, const void *buffer, size_t size, uint64_t offset)
 {
-    if (pm_kernel_is_inherited(kernel))
-        return -ECHILD;
-    return kernel->ops->pwrite(kernel, fd, buffer, size, offset);
+    CALL_OWN(kernel, pwrite, fd, buffer, size, offset);
 }
 
 int pm_kernel_lock_limit(PmKernel *kernel, PmLockedMemory *locked)
 {
-    if (pm_kernel_is_inherited(kernel))
-        return -ECHILD;
-    return kernel->ops->lock_limit(kernel, locked);
+    CALL_OWN(kernel, lock_limit, locked);
 }
 
 int pm_kernel_locked_memory(PmKernel *kernel, PmLockedMemory *locked)
 {
-    if (pm_kernel_is_inherited(kernel))
-        return -ECHILD;
-    return kernel->ops->locked_memory(kernel, locked);
+    CALL_OWN(kernel, locked_memory, locked);
+}
+
+int pm_kernel_refresh(PmKernel *kernel)
+{
+    CALL_OWN(kernel, refresh);
 }

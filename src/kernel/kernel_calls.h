@@ -28,5 +28,6 @@ ssize_t pm_kernel_pwrite(PmKernel *kernel, int fd, const void *buffer, size_t si
                          uint64_t offset);
 int pm_kernel_lock_limit(PmKernel *kernel, PmLockedMemory *locked);
 int pm_kernel_locked_memory(PmKernel *kernel, PmLockedMemory *locked);
+int pm_kernel_refresh(PmKernel *kernel);
 
 #endif

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/capability.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -14,6 +14,19 @@
 #include <plugmap/size.h>
 
 #include "base/process.h"
+#include "kernel/capability.h"
+
+/* Whether CAP_IPC_LOCK is effective, as far as is remembered. */
+enum {
+    UNKNOWN,
+    MISSING,
+    EFFECTIVE
+};
+
+typedef struct {
+    PmKernel parent;
+    int ipc_lock; /* atomic */
+} HostKernel;
 
 static int or_errno(int result)
 {
@@ -67,18 +80,24 @@ static ssize_t host_pwrite(PmKernel *kernel G_GNUC_UNUSED, int fd, const void *b
     return result < 0 ? -errno : result;
 }
 
-/* Each PLUG asks: libcap needs one system call for it, where libcap-ng reads files of /proc. */
-static int has_ipc_lock(bool *has)
+/* Reading takes longer than a MAP, and each PLUG asks: so it is remembered, and read anew before
+ * that matters (refresh). */
+static int read_ipc_lock(HostKernel *host)
 {
-    cap_t capabilities = cap_get_proc();
-    cap_flag_value_t value = CAP_CLEAR;
-    int result = 0;
+    bool effective = false;
+    int result = pm_capability_read(CAP_IPC_LOCK, &effective);
 
-    if (capabilities == NULL || cap_get_flag(capabilities, CAP_IPC_LOCK, CAP_EFFECTIVE, &value) < 0)
-        result = -errno;
-    *has = value == CAP_SET;
-    (void)cap_free(capabilities);
+    g_atomic_int_set(&host->ipc_lock, result < 0 ? UNKNOWN : effective ? EFFECTIVE : MISSING);
     return result;
+}
+
+/* What is not known is taken for missing: then the limit is checked, and read anew if it is too
+ * low. */
+static bool has_ipc_lock(HostKernel *host)
+{
+    if (g_atomic_int_get(&host->ipc_lock) == UNKNOWN)
+        (void)read_ipc_lock(host);
+    return g_atomic_int_get(&host->ipc_lock) == EFFECTIVE;
 }
 
 static bool read_kib(const char *line, const char *name, uint64_t *n_bytes)
@@ -104,7 +123,7 @@ static int read_status(PmLockedMemory *locked)
     return n_read == 2 ? 0 : -ENODATA;
 }
 
-static int host_lock_limit(PmKernel *kernel G_GNUC_UNUSED, PmLockedMemory *locked)
+static int host_lock_limit(PmKernel *kernel, PmLockedMemory *locked)
 {
     uint64_t page_size = (uint64_t)sysconf(_SC_PAGESIZE);
     struct rlimit limit;
@@ -114,7 +133,8 @@ static int host_lock_limit(PmKernel *kernel G_GNUC_UNUSED, PmLockedMemory *locke
     *locked = (PmLockedMemory){.limit = UINT64_MAX};
     if (limit.rlim_cur != RLIM_INFINITY)
         locked->limit = limit.rlim_cur - limit.rlim_cur % page_size;
-    return has_ipc_lock(&locked->waived);
+    locked->waived = has_ipc_lock((HostKernel *)kernel);
+    return 0;
 }
 
 static int host_locked_memory(PmKernel *kernel, PmLockedMemory *locked)
@@ -122,6 +142,11 @@ static int host_locked_memory(PmKernel *kernel, PmLockedMemory *locked)
     int result = host_lock_limit(kernel, locked);
 
     return result < 0 ? result : read_status(locked);
+}
+
+static int host_refresh(PmKernel *kernel)
+{
+    return read_ipc_lock((HostKernel *)kernel);
 }
 
 static void host_free(PmKernel *kernel)
@@ -139,6 +164,7 @@ static const PmKernelOps host_ops = {
     .pwrite = host_pwrite,
     .lock_limit = host_lock_limit,
     .locked_memory = host_locked_memory,
+    .refresh = host_refresh,
     .free = host_free,
 };
 
@@ -148,22 +174,22 @@ static PmKernel *account(void)
 {
     static PmKernel *root;
     PmKernel *found = g_atomic_pointer_get(&root);
-    PmKernel *made;
+    HostKernel *made;
 
     if (found != NULL && found->process == pm_process_token())
         return found;
-    made = g_new0(PmKernel, 1);
-    pm_kernel_init(made, &host_ops, NULL);
-    if (g_atomic_pointer_compare_and_exchange(&root, found, made))
-        return made;
+    made = g_new0(HostKernel, 1);
+    pm_kernel_init(&made->parent, &host_ops, NULL);
+    if (g_atomic_pointer_compare_and_exchange(&root, found, &made->parent))
+        return &made->parent;
     g_free(made);
     return account();
 }
 
 PmKernel *pm_kernel_host_new(void)
 {
-    PmKernel *kernel = g_new0(PmKernel, 1);
+    HostKernel *host = g_new0(HostKernel, 1);
 
-    pm_kernel_init(kernel, &host_ops, account());
-    return kernel;
+    pm_kernel_init(&host->parent, &host_ops, account());
+    return &host->parent;
 }

@@ -5,6 +5,7 @@
 
 #include "kernel-uapi/iommufd.h"
 #include "kernel-uapi/vfio.h"
+#include "kernel/kernel_calls.h"
 
 typedef struct {
     PmKernel kernel;
@@ -21,25 +22,6 @@ typedef struct {
 static PmRecorder *recorder_of(PmKernel *kernel)
 {
     return (PmRecorder *)kernel;
-}
-
-static PmKernel *inner_of(PmKernel *kernel)
-{
-    return recorder_of(kernel)->inner;
-}
-
-static int recorder_open(PmKernel *kernel, const char *path, int flags)
-{
-    PmKernel *inner = inner_of(kernel);
-
-    return inner->ops->open(inner, path, flags);
-}
-
-static int recorder_close(PmKernel *kernel, int fd)
-{
-    PmKernel *inner = inner_of(kernel);
-
-    return inner->ops->close(inner, fd);
 }
 
 typedef struct {
@@ -93,58 +75,14 @@ static int recorder_ioctl(PmKernel *kernel, int fd, unsigned long request, void 
     int result;
 
     if (!is_dma_call(request, argument, &dma) || !touches_window(recorder, &dma))
-        return inner->ops->ioctl(inner, fd, request, argument);
+        return pm_kernel_ioctl(inner, fd, request, argument);
     pthread_mutex_lock(&recorder->lock);
-    result = inner->ops->ioctl(inner, fd, request, argument);
+    result = pm_kernel_ioctl(inner, fd, request, argument);
     recorder->n_calls[dma.call] += !recorder->stopped;
     if (result >= 0 && recorder->func != NULL && !recorder->stopped)
         recorder->func(dma.call, dma.iova, dma.size, recorder->user_data);
     pthread_mutex_unlock(&recorder->lock);
     return result;
-}
-
-static int recorder_mmap(PmKernel *kernel, int fd, size_t size, int protection, int flags,
-                         uint64_t offset, void **address)
-{
-    PmKernel *inner = inner_of(kernel);
-
-    return inner->ops->mmap(inner, fd, size, protection, flags, offset, address);
-}
-
-static int recorder_munmap(PmKernel *kernel, void *address, size_t size)
-{
-    PmKernel *inner = inner_of(kernel);
-
-    return inner->ops->munmap(inner, address, size);
-}
-
-static ssize_t recorder_pread(PmKernel *kernel, int fd, void *buffer, size_t size, uint64_t offset)
-{
-    PmKernel *inner = inner_of(kernel);
-
-    return inner->ops->pread(inner, fd, buffer, size, offset);
-}
-
-static ssize_t recorder_pwrite(PmKernel *kernel, int fd, const void *buffer, size_t size,
-                               uint64_t offset)
-{
-    PmKernel *inner = inner_of(kernel);
-
-    return inner->ops->pwrite(inner, fd, buffer, size, offset);
-}
-
-static int recorder_lock_limit(PmKernel *kernel, PmLockedMemory *locked)
-{
-    PmKernel *inner = inner_of(kernel);
-
-    return inner->ops->lock_limit(inner, locked);
-}
-
-static int recorder_locked_memory(PmKernel *kernel, PmLockedMemory *locked)
-{
-    PmKernel *inner = inner_of(kernel);
-
-    return inner->ops->locked_memory(inner, locked);
 }
 
 static void recorder_free(PmKernel *kernel)
@@ -157,15 +95,7 @@ static void recorder_free(PmKernel *kernel)
 }
 
 static const PmKernelOps recorder_ops = {
-    .open = recorder_open,
-    .close = recorder_close,
     .ioctl = recorder_ioctl,
-    .mmap = recorder_mmap,
-    .munmap = recorder_munmap,
-    .pread = recorder_pread,
-    .pwrite = recorder_pwrite,
-    .lock_limit = recorder_lock_limit,
-    .locked_memory = recorder_locked_memory,
     .free = recorder_free,
 };
 

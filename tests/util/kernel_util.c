@@ -3,9 +3,9 @@
 
 #include "util/type1_calls.h"
 
+#include <cap-ng.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/capability.h>
 #include <sys/resource.h>
 
 #include <plugmap/fake.h>
@@ -232,13 +232,10 @@ void kernel_set_entry_limit(Kernel *kernel, uint32_t limit)
 
 void kernel_set_capability(int capability, bool in_effect)
 {
-    const cap_value_t value = capability;
-    cap_t capabilities = cap_get_proc();
-
+    assert_int_equal(capng_get_caps_process(), 0);
     assert_int_equal(
-        cap_set_flag(capabilities, CAP_EFFECTIVE, 1, &value, in_effect ? CAP_SET : CAP_CLEAR), 0);
-    assert_int_equal(cap_set_proc(capabilities), 0);
-    assert_int_equal(cap_free(capabilities), 0);
+        capng_update(in_effect ? CAPNG_ADD : CAPNG_DROP, CAPNG_EFFECTIVE, (unsigned)capability), 0);
+    assert_int_equal(capng_apply(CAPNG_SELECT_CAPS), 0);
 }
 
 void kernel_set_memlock(Kernel *kernel, uint64_t limit, bool cap_ipc_lock)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "util/kernel_util.h"
 
+#include <linux/capability.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/capability.h>
 #include <sys/utsname.h>
 
 #include <plugmap/fake.h>

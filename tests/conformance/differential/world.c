@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include "world.h"
 
+#include <cap-ng.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/capability.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/utsname.h>
@@ -251,14 +251,10 @@ static void set_entry_limit(World *world, uint32_t limit)
 
 static void set_cap_ipc_lock(bool in_effect)
 {
-    const cap_value_t ipc_lock = CAP_IPC_LOCK;
-    cap_t capabilities = cap_get_proc();
-
-    if (cap_set_flag(capabilities, CAP_EFFECTIVE, 1, &ipc_lock, in_effect ? CAP_SET : CAP_CLEAR) <
-            0 ||
-        cap_set_proc(capabilities) < 0)
-        perror("CAP_IPC_LOCK");
-    (void)cap_free(capabilities);
+    if (capng_get_caps_process() < 0 ||
+        capng_update(in_effect ? CAPNG_ADD : CAPNG_DROP, CAPNG_EFFECTIVE, CAP_IPC_LOCK) < 0 ||
+        capng_apply(CAPNG_SELECT_CAPS) < 0)
+        fprintf(stderr, "CAP_IPC_LOCK cannot be changed\n");
 }
 
 static void set_memlock(World *world, uint64_t limit, bool cap_ipc_lock)

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT */
+/* A kernel that forwards has only the operations that it does something about. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <fcntl.h>
+
+#include <plugmap/fake.h>
+
+#include "kernel/kernel_calls.h"
+
+static void leave(PmKernel *kernel G_GNUC_UNUSED)
+{
+}
+
+static int open_nothing(PmKernel *kernel G_GNUC_UNUSED, const char *path G_GNUC_UNUSED,
+                        int flags G_GNUC_UNUSED)
+{
+    return -EPERM;
+}
+
+static void operations_that_are_left_out_are_the_next_kernels(void **state)
+{
+    static const PmKernelOps nothing = {.free = leave};
+    static const PmKernelOps no_open = {.open = open_nothing, .free = leave};
+    g_autoptr(PmKernel) fake = pm_fake_kernel_new(NULL, NULL);
+    PmKernel inner;
+    PmKernel outer;
+    char byte = 0;
+    int fd;
+
+    (void)state;
+    pm_kernel_init(&inner, &no_open, fake);
+    pm_kernel_init(&outer, &nothing, &inner);
+    assert_int_equal(pm_kernel_open(&outer, "/dev/vfio/vfio", O_RDWR), -EPERM);
+    fd = fake->ops->open(fake, "/dev/vfio/vfio", O_RDWR);
+    assert_int_equal(pm_kernel_ioctl(&outer, fd, 0x3b64, NULL), 0);
+    assert_int_equal(pm_kernel_pread(&outer, fd, &byte, 1, 0), -EINVAL);
+    assert_int_equal(pm_kernel_refresh(&outer), 0);
+    assert_int_equal(pm_kernel_close(&outer, fd), 0);
+    assert_int_equal(pm_fake_kernel_get_n_open(fake), 0);
+}
+
+static void operation_that_no_kernel_has_is_enosys(void **state)
+{
+    static const PmKernelOps nothing = {.free = leave};
+    PmLockedMemory locked;
+    PmKernel kernel;
+
+    (void)state;
+    pm_kernel_init(&kernel, &nothing, NULL);
+    assert_int_equal(pm_kernel_open(&kernel, "/dev/vfio/vfio", O_RDWR), -ENOSYS);
+    assert_int_equal(pm_kernel_lock_limit(&kernel, &locked), -ENOSYS);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(operations_that_are_left_out_are_the_next_kernels),
+        cmocka_unit_test(operation_that_no_kernel_has_is_enosys),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
