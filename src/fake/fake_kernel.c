@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/process.h"
-#include "fake/iommufd/iommufd.h"
+#include "fake/iommufd/iommufd_file.h"
 #include "fake/vfio/container.h"
 #include "fake/vfio/device_cdev.h"
 

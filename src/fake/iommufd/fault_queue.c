@@ -60,10 +60,13 @@ static const PmFileOps queue_file_ops = {
     .mmap_error = ENODEV,
 };
 
-void pm_fault_queue_free(PmFakeIommufd *iommufd, PmObject *object)
+/* Its file has been closed. */
+static void free_queue(PmObject *object)
 {
-    pm_fake_iommufd_remove(iommufd, object);
-    g_free(object);
+    PmFaultQueue *queue = (PmFaultQueue *)object;
+
+    pm_fake_iommufd_remove(queue->iommufd, object);
+    g_free(queue);
 }
 
 int pm_fault_queue_alloc(PmFakeIommufdRequest *request)
@@ -77,10 +80,10 @@ int pm_fault_queue_alloc(PmFakeIommufdRequest *request)
         return -EOPNOTSUPP;
     queue = g_new0(PmFaultQueue, 1);
     queue->iommufd = iommufd;
-    pm_fake_iommufd_add(iommufd, &queue->object, PM_OBJECT_FAULT_QUEUE);
+    pm_fake_iommufd_add(iommufd, &queue->object, PM_OBJECT_FAULT_QUEUE, free_queue);
     fd = pm_file_table_open(files, &queue_file_ops, queue, O_CLOEXEC);
     if (fd < 0) {
-        pm_fault_queue_free(iommufd, &queue->object);
+        free_queue(&queue->object);
         return fd;
     }
     queue->object.n_users++;
@@ -90,6 +93,6 @@ int pm_fault_queue_alloc(PmFakeIommufdRequest *request)
     if (pm_fake_iommufd_respond(request, sizeof(request->fault_alloc)) == 0)
         return 0;
     (void)pm_file_table_close(files, fd);
-    pm_fault_queue_free(iommufd, &queue->object);
+    free_queue(&queue->object);
     return -EFAULT;
 }

@@ -7,7 +7,5 @@
 #include "fake/iommufd/iommufd.h"
 
 int pm_fault_queue_alloc(PmFakeIommufdRequest *request);
-/* Its file has been closed. */
-void pm_fault_queue_free(PmFakeIommufd *iommufd, PmObject *object);
 
 #endif

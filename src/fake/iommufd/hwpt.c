@@ -3,29 +3,40 @@
 
 #include <errno.h>
 
+#include "fake/iommufd/ioas_fill.h"
 #include "fake/memory/user_memory.h"
+
+static void free_hwpt(PmObject *object)
+{
+    PmHwpt *hwpt = (PmHwpt *)object;
+    PmIoas *ioas = hwpt->ioas;
+
+    pm_ioas_remove_table(ioas, hwpt);
+    ioas->object.n_users--;
+    pm_fake_iommufd_remove(ioas->iommufd, &hwpt->object);
+    pm_page_table_free(hwpt->table);
+    g_free(hwpt);
+}
 
 PmHwpt *pm_hwpt_new(PmIoas *ioas)
 {
     PmHwpt *hwpt = g_new0(PmHwpt, 1);
 
-    pm_fake_iommufd_add(ioas->iommufd, &hwpt->object, PM_OBJECT_HWPT);
+    pm_fake_iommufd_add(ioas->iommufd, &hwpt->object, PM_OBJECT_HWPT, free_hwpt);
     hwpt->ioas = ioas;
     hwpt->table = pm_page_table_new();
     ioas->object.n_users++;
     return hwpt;
 }
 
+int pm_hwpt_fill(PmHwpt *hwpt)
+{
+    return pm_ioas_add_table(hwpt->ioas, hwpt->table, hwpt);
+}
+
 void pm_hwpt_free(PmHwpt *hwpt)
 {
-    PmIoas *ioas = hwpt->ioas;
-
-    if (g_ptr_array_find(ioas->hwpts, hwpt, NULL))
-        pm_ioas_remove_hwpt(ioas, hwpt);
-    ioas->object.n_users--;
-    pm_fake_iommufd_remove(ioas->iommufd, &hwpt->object);
-    pm_page_table_free(hwpt->table);
-    g_free(hwpt);
+    free_hwpt(&hwpt->object);
 }
 
 void pm_hwpt_put(PmHwpt *hwpt)
@@ -75,7 +86,7 @@ int pm_hwpt_alloc(PmFakeIommufdRequest *request)
     ioas = pm_fake_iommufd_find(request->iommufd, alloc->pt_id, PM_OBJECT_IOAS);
     hwpt = pm_hwpt_new(ioas);
     hwpt->tells_dirty = alloc->flags & IOMMU_HWPT_ALLOC_DIRTY_TRACKING;
-    result = pm_ioas_add_hwpt(ioas, hwpt);
+    result = pm_hwpt_fill(hwpt);
     if (result == 0) {
         alloc->out_hwpt_id = hwpt->object.id;
         result = pm_fake_iommufd_respond(request, sizeof(*alloc));

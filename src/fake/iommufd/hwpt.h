@@ -16,8 +16,10 @@ typedef struct PmHwpt {
     bool tracks_dirty;
 } PmHwpt;
 
-/* A page table that has no areas yet (pm_ioas_add_hwpt()). */
+/* A page table that has no areas yet. */
 PmHwpt *pm_hwpt_new(PmIoas *ioas);
+/* Shows the areas in it. Returns what pm_ioas_add_table() does. */
+int pm_hwpt_fill(PmHwpt *hwpt);
 /* Nobody uses it. */
 void pm_hwpt_free(PmHwpt *hwpt);
 /* A device leaves it. */

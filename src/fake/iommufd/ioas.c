@@ -3,12 +3,27 @@
 
 #include <errno.h>
 
-#include "fake/iommufd/hwpt.h"
-#include "fake/iommufd/ioas_fill.h"
-#include "fake/iommufd/ioas_unmap.h"
 #include "fake/memory/user_memory.h"
 
 /* --- life --- */
+
+/* Nobody uses it: so the areas are in no page table. */
+static void free_ioas(PmObject *object)
+{
+    PmIoas *ioas = (PmIoas *)object;
+
+    for (const PmArea *area = pm_range_map_find(ioas->areas, 0); area != NULL;
+         area = pm_ioas_next_area(ioas, area))
+        pm_iopt_pages_unref(area->pages);
+    if (ioas->iommufd->compat == ioas)
+        ioas->iommufd->compat = NULL;
+    pm_fake_iommufd_remove(ioas->iommufd, &ioas->object);
+    pm_range_map_free(ioas->areas);
+    pm_range_map_free(ioas->allowed);
+    g_array_unref(ioas->reserved);
+    g_array_unref(ioas->tables);
+    g_free(ioas);
+}
 
 PmIoas *pm_ioas_new(PmFakeIommufd *iommufd)
 {
@@ -18,25 +33,10 @@ PmIoas *pm_ioas_new(PmFakeIommufd *iommufd)
     ioas->areas = pm_range_map_new(sizeof(PmArea));
     ioas->allowed = pm_range_map_new(sizeof(PmRangeKey));
     ioas->reserved = g_array_new(FALSE, FALSE, sizeof(PmReserved));
-    ioas->hwpts = g_ptr_array_new();
+    ioas->tables = g_array_new(FALSE, FALSE, sizeof(PmIoasTable));
     ioas->alignment = 1;
-    pm_fake_iommufd_add(iommufd, &ioas->object, PM_OBJECT_IOAS);
+    pm_fake_iommufd_add(iommufd, &ioas->object, PM_OBJECT_IOAS, free_ioas);
     return ioas;
-}
-
-void pm_ioas_free(PmIoas *ioas)
-{
-    uint64_t n_bytes;
-
-    (void)pm_ioas_unmap_range(ioas, 0, UINT64_MAX, &n_bytes);
-    if (ioas->iommufd->compat == ioas)
-        ioas->iommufd->compat = NULL;
-    pm_fake_iommufd_remove(ioas->iommufd, &ioas->object);
-    pm_range_map_free(ioas->areas);
-    pm_range_map_free(ioas->allowed);
-    g_array_unref(ioas->reserved);
-    g_ptr_array_unref(ioas->hwpts);
-    g_free(ioas);
 }
 
 int pm_ioas_alloc(PmFakeIommufdRequest *request)
@@ -49,7 +49,7 @@ int pm_ioas_alloc(PmFakeIommufdRequest *request)
     request->ioas_alloc.out_ioas_id = ioas->object.id;
     if (pm_fake_iommufd_respond(request, sizeof(request->ioas_alloc)) == 0)
         return 0;
-    pm_ioas_free(ioas);
+    free_ioas(&ioas->object);
     return -EFAULT;
 }
 
@@ -205,7 +205,7 @@ PmArea *pm_ioas_next_area(const PmIoas *ioas, const PmArea *area)
     return area->key.last < UINT64_MAX ? pm_range_map_find(ioas->areas, area->key.last + 1) : NULL;
 }
 
-static bool areas_are_aligned(const PmIoas *ioas, uint64_t alignment)
+bool pm_ioas_is_aligned(const PmIoas *ioas, uint64_t alignment)
 {
     for (const PmArea *area = pm_range_map_find(ioas->areas, 0); area != NULL;
          area = pm_ioas_next_area(ioas, area))
@@ -214,13 +214,13 @@ static bool areas_are_aligned(const PmIoas *ioas, uint64_t alignment)
     return true;
 }
 
-static int update_alignment(PmIoas *ioas)
+int pm_ioas_update_alignment(PmIoas *ioas)
 {
     uint64_t alignment = ioas->small_pages ? PM_FAKE_PAGE : 1;
 
-    if (ioas->hwpts->len > 0)
+    if (ioas->tables->len > 0)
         alignment = MAX(alignment, pm_fake_config_page_size(&ioas->iommufd->machine->config));
-    if (alignment > ioas->alignment && !areas_are_aligned(ioas, alignment))
+    if (alignment > ioas->alignment && !pm_ioas_is_aligned(ioas, alignment))
         return -EADDRINUSE;
     ioas->alignment = alignment;
     return 0;
@@ -232,59 +232,11 @@ int pm_ioas_set_small_pages(PmIoas *ioas, bool small_pages)
 
     if (small_pages == ioas->small_pages)
         return 0;
-    if (small_pages && ioas->hwpts->len > 0 && pm_range_map_n_records(ioas->areas) > 0)
+    if (small_pages && ioas->tables->len > 0 && pm_range_map_n_records(ioas->areas) > 0)
         return -EINVAL;
     ioas->small_pages = small_pages;
-    result = update_alignment(ioas);
+    result = pm_ioas_update_alignment(ioas);
     if (result < 0)
         ioas->small_pages = !small_pages;
     return result;
-}
-
-/* --- page tables --- */
-
-/* What the page table cannot reach. */
-static int reserve_aperture(PmIoas *ioas, const PmHwpt *hwpt)
-{
-    const PmFakeConfig *config = &ioas->iommufd->machine->config;
-    uint64_t start = config->iova_ranges[0].start;
-    uint64_t last = config->iova_ranges[config->n_iova_ranges - 1].last;
-    int result = 0;
-
-    if (start > 0)
-        result = pm_ioas_reserve(ioas, 0, start - 1, hwpt);
-    if (result == 0 && last < UINT64_MAX)
-        result = pm_ioas_reserve(ioas, last + 1, UINT64_MAX, hwpt);
-    return result;
-}
-
-int pm_ioas_add_hwpt(PmIoas *ioas, PmHwpt *hwpt)
-{
-    uint64_t alignment =
-        MAX(ioas->alignment, pm_fake_config_page_size(&ioas->iommufd->machine->config));
-    int result;
-
-    if (alignment > PM_FAKE_PAGE)
-        return -EINVAL;
-    if (alignment != ioas->alignment && !areas_are_aligned(ioas, alignment))
-        return -EADDRINUSE;
-    result = reserve_aperture(ioas, hwpt);
-    if (result == 0)
-        result = pm_ioas_fill(ioas, hwpt->table);
-    if (result < 0) {
-        pm_ioas_unreserve(ioas, hwpt);
-        return result;
-    }
-    ioas->alignment = alignment;
-    g_ptr_array_add(ioas->hwpts, hwpt);
-    return 0;
-}
-
-void pm_ioas_remove_hwpt(PmIoas *ioas, PmHwpt *hwpt)
-{
-    g_ptr_array_remove(ioas->hwpts, hwpt);
-    if (ioas->hwpts->len == 0)
-        pm_ioas_unpin(ioas);
-    pm_ioas_unreserve(ioas, hwpt);
-    (void)update_alignment(ioas);
 }

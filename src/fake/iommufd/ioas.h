@@ -25,20 +25,24 @@ typedef struct {
     const void *owner;
 } PmReserved;
 
+/* A page table that has the areas in it. */
+typedef struct {
+    PmPageTable *table;
+    struct PmHwpt *hwpt; /* whose it is */
+} PmIoasTable;
+
 typedef struct PmIoas {
     PmObject object;
     PmFakeIommufd *iommufd;
     PmRangeMap *areas;   /* of PmArea */
     PmRangeMap *allowed; /* of PmRangeKey; empty: everything */
     GArray *reserved;    /* of PmReserved */
-    GPtrArray *hwpts;    /* of PmHwpt: page tables that have the areas in them */
+    GArray *tables;      /* of PmIoasTable */
     uint64_t alignment;  /* of areas, in both address spaces */
     bool small_pages;    /* in page tables */
 } PmIoas;
 
 PmIoas *pm_ioas_new(PmFakeIommufd *iommufd);
-/* It has no users. */
-void pm_ioas_free(PmIoas *ioas);
 
 int pm_ioas_alloc(PmFakeIommufdRequest *request);
 int pm_ioas_iova_ranges(PmFakeIommufdRequest *request);
@@ -55,12 +59,6 @@ bool pm_ioas_is_reserved(const PmIoas *ioas, uint64_t first, uint64_t last);
 /* The first addresses at or behind @from that are not reserved; false if there are none. */
 bool pm_ioas_next_valid(const PmIoas *ioas, uint64_t from, PmRangeKey *range);
 
-/* Shows the areas in one more page table, which may be the first. Returns 0, -EADDRINUSE (they do
- * not fit it), -EINVAL (its pages are too large), or what pinning fails with: nothing has changed
- * then. */
-int pm_ioas_add_hwpt(PmIoas *ioas, struct PmHwpt *hwpt);
-void pm_ioas_remove_hwpt(PmIoas *ioas, struct PmHwpt *hwpt);
-
 /* --- areas --- */
 
 static inline uint64_t pm_area_size(const PmArea *area)
@@ -69,5 +67,9 @@ static inline uint64_t pm_area_size(const PmArea *area)
 }
 /* The area behind @area, or NULL. */
 PmArea *pm_ioas_next_area(const PmIoas *ioas, const PmArea *area);
+bool pm_ioas_is_aligned(const PmIoas *ioas, uint64_t alignment);
+/* What the page tables and their options ask for now. Returns 0 or -EADDRINUSE (areas that are not
+ * as aligned). */
+int pm_ioas_update_alignment(PmIoas *ioas);
 
 #endif

@@ -3,11 +3,9 @@
 
 #include <errno.h>
 
-#include "fake/iommufd/hwpt.h"
-
-static const PmHwpt *hwpt_at(const PmIoas *ioas, guint index)
+static PmPageTable *table_at(const PmIoas *ioas, guint index)
 {
-    return g_ptr_array_index(ioas->hwpts, index);
+    return g_array_index(ioas->tables, PmIoasTable, index).table;
 }
 
 static bool enter_area(const PmIoas *ioas, const PmArea *area, PmPageTable *table)
@@ -42,10 +40,10 @@ static int pin_area(const PmArea *area)
 
 void pm_area_unfill(const PmIoas *ioas, const PmArea *area)
 {
-    if (ioas->hwpts->len == 0)
+    if (ioas->tables->len == 0)
         return;
-    for (guint i = 0; i < ioas->hwpts->len; i++)
-        pm_page_table_unmap(hwpt_at(ioas, i)->table, area->key.first, pm_area_size(area));
+    for (guint i = 0; i < ioas->tables->len; i++)
+        pm_page_table_unmap(table_at(ioas, i), area->key.first, pm_area_size(area));
     unpin_area(area);
 }
 
@@ -53,31 +51,33 @@ int pm_area_fill(const PmIoas *ioas, const PmArea *area)
 {
     int result;
 
-    if (ioas->hwpts->len == 0)
+    if (ioas->tables->len == 0)
         return 0;
     result = pin_area(area);
-    for (guint i = 0; i < ioas->hwpts->len && result == 0; i++)
-        if (!enter_area(ioas, area, hwpt_at(ioas, i)->table)) {
+    for (guint i = 0; i < ioas->tables->len && result == 0; i++)
+        if (!enter_area(ioas, area, table_at(ioas, i))) {
             pm_area_unfill(ioas, area);
             result = -ENOMEM;
         }
     return result;
 }
 
-/* Undoes pm_ioas_fill() for the areas before @end. */
+/* Undoes fill() for the areas before @end. */
 static void undo_fill(PmIoas *ioas, const PmArea *end, PmPageTable *table)
 {
     for (const PmArea *area = pm_range_map_find(ioas->areas, 0); area != end;
          area = pm_ioas_next_area(ioas, area)) {
         pm_page_table_unmap(table, area->key.first, pm_area_size(area));
-        if (ioas->hwpts->len == 0)
+        if (ioas->tables->len == 0)
             unpin_area(area);
     }
 }
 
-int pm_ioas_fill(PmIoas *ioas, PmPageTable *table)
+/* Enters all areas into one more page table; for the first one they are pinned. Returns 0 or
+ * -errno: nothing has changed then. */
+static int fill(PmIoas *ioas, PmPageTable *table)
 {
-    bool is_first = ioas->hwpts->len == 0;
+    bool is_first = ioas->tables->len == 0;
 
     for (const PmArea *area = pm_range_map_find(ioas->areas, 0); area != NULL;
          area = pm_ioas_next_area(ioas, area)) {
@@ -98,9 +98,63 @@ int pm_ioas_fill(PmIoas *ioas, PmPageTable *table)
     return 0;
 }
 
-void pm_ioas_unpin(PmIoas *ioas)
+/* No page table has the areas any more. */
+static void unpin(PmIoas *ioas)
 {
     for (const PmArea *area = pm_range_map_find(ioas->areas, 0); area != NULL;
          area = pm_ioas_next_area(ioas, area))
         unpin_area(area);
+}
+
+/* What the page table cannot reach. */
+static int reserve_aperture(PmIoas *ioas, const struct PmHwpt *hwpt)
+{
+    const PmFakeConfig *config = &ioas->iommufd->machine->config;
+    uint64_t start = config->iova_ranges[0].start;
+    uint64_t last = config->iova_ranges[config->n_iova_ranges - 1].last;
+    int result = 0;
+
+    if (start > 0)
+        result = pm_ioas_reserve(ioas, 0, start - 1, hwpt);
+    if (result == 0 && last < UINT64_MAX)
+        result = pm_ioas_reserve(ioas, last + 1, UINT64_MAX, hwpt);
+    return result;
+}
+
+int pm_ioas_add_table(PmIoas *ioas, PmPageTable *table, struct PmHwpt *hwpt)
+{
+    const PmIoasTable added = {table, hwpt};
+    uint64_t alignment =
+        MAX(ioas->alignment, pm_fake_config_page_size(&ioas->iommufd->machine->config));
+    int result;
+
+    if (alignment > PM_FAKE_PAGE)
+        return -EINVAL;
+    if (alignment != ioas->alignment && !pm_ioas_is_aligned(ioas, alignment))
+        return -EADDRINUSE;
+    result = reserve_aperture(ioas, hwpt);
+    if (result == 0)
+        result = fill(ioas, table);
+    if (result < 0) {
+        pm_ioas_unreserve(ioas, hwpt);
+        return result;
+    }
+    ioas->alignment = alignment;
+    g_array_append_val(ioas->tables, added);
+    return 0;
+}
+
+void pm_ioas_remove_table(PmIoas *ioas, const struct PmHwpt *hwpt)
+{
+    guint i = 0;
+
+    while (i < ioas->tables->len && g_array_index(ioas->tables, PmIoasTable, i).hwpt != hwpt)
+        i++;
+    if (i == ioas->tables->len)
+        return;
+    g_array_remove_index(ioas->tables, i);
+    if (ioas->tables->len == 0)
+        unpin(ioas);
+    pm_ioas_unreserve(ioas, hwpt);
+    (void)pm_ioas_update_alignment(ioas);
 }

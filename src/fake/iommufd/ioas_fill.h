@@ -11,10 +11,11 @@ int pm_area_fill(const PmIoas *ioas, const PmArea *area);
 /* Takes an area out of all page tables. */
 void pm_area_unfill(const PmIoas *ioas, const PmArea *area);
 
-/* Enters all areas into one more page table; for the first one they are pinned. Returns 0 or
- * -errno: nothing has changed then. */
-int pm_ioas_fill(PmIoas *ioas, PmPageTable *table);
-/* No page table has the areas any more. */
-void pm_ioas_unpin(PmIoas *ioas);
+/* Shows the areas in one more page table, which may be the first. Returns 0, -EADDRINUSE (they do
+ * not fit it), -EINVAL (its pages are too large), or what pinning fails with: nothing has changed
+ * then. */
+int pm_ioas_add_table(PmIoas *ioas, PmPageTable *table, struct PmHwpt *hwpt);
+/* Nothing to do if the areas are not in it. */
+void pm_ioas_remove_table(PmIoas *ioas, const struct PmHwpt *hwpt);
 
 #endif

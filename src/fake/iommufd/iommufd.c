@@ -2,24 +2,13 @@
 #include "fake/iommufd/iommufd.h"
 
 #include <errno.h>
-#include <string.h>
 
-#include "fake/iommufd/fault_queue.h"
-#include "fake/iommufd/hwpt.h"
-#include "fake/iommufd/hwpt_dirty.h"
-#include "fake/iommufd/ioas.h"
-#include "fake/iommufd/ioas_map.h"
-#include "fake/iommufd/ioas_unmap.h"
-#include "fake/iommufd/iommufd_option.h"
-#include "fake/iommufd/vfio_compat.h"
 #include "fake/memory/user_memory.h"
-#include "kernel-uapi/vfio.h"
-
-#define MAX_INVALIDATIONS (1U << 19)
 
 /* --- objects --- */
 
-void pm_fake_iommufd_add(PmFakeIommufd *iommufd, PmObject *object, PmObjectType type)
+void pm_fake_iommufd_add(PmFakeIommufd *iommufd, PmObject *object, PmObjectType type,
+                         void (*free)(PmObject *object))
 {
     guint place = 0;
 
@@ -30,6 +19,7 @@ void pm_fake_iommufd_add(PmFakeIommufd *iommufd, PmObject *object, PmObjectType 
     g_ptr_array_index(iommufd->objects, place) = object;
     object->id = place + 1;
     object->type = type;
+    object->free = free;
 }
 
 void pm_fake_iommufd_remove(PmFakeIommufd *iommufd, const PmObject *object)
@@ -53,37 +43,30 @@ void *pm_fake_iommufd_find(const PmFakeIommufd *iommufd, uint32_t id, PmObjectTy
     return object != NULL && object->type == type ? object : NULL;
 }
 
-/* A device's object goes with the file that it is bound through. */
-static void free_object(PmFakeIommufd *iommufd, PmObject *object)
-{
-    switch (object->type) {
-    case PM_OBJECT_HWPT:
-        pm_hwpt_free((PmHwpt *)object);
-        break;
-    case PM_OBJECT_IOAS:
-        pm_ioas_free((PmIoas *)object);
-        break;
-    case PM_OBJECT_FAULT_QUEUE:
-        pm_fault_queue_free(iommufd, object);
-        break;
-    case PM_OBJECT_DEVICE:
-        break;
-    }
-}
-
-static int destroy(PmFakeIommufdRequest *request)
+int pm_fake_iommufd_destroy(PmFakeIommufdRequest *request)
 {
     PmObject *object = pm_fake_iommufd_find_any(request->iommufd, request->destroy.id);
 
     if (object == NULL)
         return -ENOENT;
-    if (object->n_users > 0 || object->type == PM_OBJECT_DEVICE)
+    if (object->n_users > 0)
         return -EBUSY;
-    free_object(request->iommufd, object);
+    object->free(object);
     return 0;
 }
 
 /* --- life --- */
+
+PmFakeIommufd *pm_fake_iommufd_new(PmFakeMemory *memory)
+{
+    PmFakeIommufd *iommufd = g_new0(PmFakeIommufd, 1);
+
+    iommufd->machine = memory->machine;
+    iommufd->memory = memory;
+    iommufd->n_references = 1;
+    iommufd->objects = g_ptr_array_new();
+    return iommufd;
+}
 
 PmFakeIommufd *pm_fake_iommufd_ref(PmFakeIommufd *iommufd)
 {
@@ -91,31 +74,31 @@ PmFakeIommufd *pm_fake_iommufd_ref(PmFakeIommufd *iommufd)
     return iommufd;
 }
 
-static void free_objects(PmFakeIommufd *iommufd, PmObjectType type)
+/* Frees what nobody uses. False if there is no such object. */
+static bool free_unused(PmFakeIommufd *iommufd)
 {
-    for (uint32_t id = iommufd->objects->len; id >= 1; id--) {
-        PmObject *object = pm_fake_iommufd_find(iommufd, id, type);
+    bool freed = false;
 
-        if (object != NULL)
-            free_object(iommufd, object);
+    for (uint32_t id = iommufd->objects->len; id >= 1; id--) {
+        PmObject *object = pm_fake_iommufd_find_any(iommufd, id);
+
+        if (object != NULL && object->n_users == 0) {
+            object->free(object);
+            freed = true;
+        }
     }
+    return freed;
 }
 
-/* Devices have gone before: they keep a reference. */
+/* Objects use each other, which decides the order. Those that files use keep a reference. */
 void pm_fake_iommufd_unref(PmFakeIommufd *iommufd)
 {
     if (--iommufd->n_references > 0)
         return;
-    free_objects(iommufd, PM_OBJECT_HWPT);
-    free_objects(iommufd, PM_OBJECT_IOAS);
-    free_objects(iommufd, PM_OBJECT_FAULT_QUEUE);
+    while (free_unused(iommufd))
+        ;
     g_ptr_array_unref(iommufd->objects);
     g_free(iommufd);
-}
-
-static void release_iommufd(void *object)
-{
-    pm_fake_iommufd_unref(object);
 }
 
 PmCharge pm_fake_iommufd_charge(const PmFakeIommufd *iommufd)
@@ -125,149 +108,10 @@ PmCharge pm_fake_iommufd_charge(const PmFakeIommufd *iommufd)
     return iommufd->charges_process ? PM_CHARGE_PROCESS : PM_CHARGE_USER;
 }
 
-void pm_fake_iommufd_make_compat_ioas(PmFakeIommufd *iommufd)
-{
-    if (iommufd->compat == NULL)
-        iommufd->compat = pm_ioas_new(iommufd);
-}
-
 /* --- requests --- */
 
 int pm_fake_iommufd_respond(const PmFakeIommufdRequest *request, size_t size)
 {
     return pm_user_write(request->argument, &request->destroy,
                          MIN(size, (size_t)request->argument_size));
-}
-
-/* Only page tables of guests are invalidated, and there are none. */
-static int hwpt_invalidate(PmFakeIommufdRequest *request)
-{
-    struct iommu_hwpt_invalidate *invalidate = &request->invalidate;
-    int result = -ENOENT;
-
-    if (invalidate->__reserved != 0)
-        result = -EOPNOTSUPP;
-    else if (invalidate->entry_num != 0 &&
-             (invalidate->data_uptr == 0 || invalidate->entry_len == 0 ||
-              invalidate->entry_len > PM_FAKE_PAGE || invalidate->entry_num > MAX_INVALIDATIONS))
-        result = -EINVAL;
-    invalidate->entry_num = 0;
-    return pm_fake_iommufd_respond(request, sizeof(*invalidate)) < 0 ? -EFAULT : result;
-}
-
-/* Sizes of the structs: as the kernel knows them, and what it needs of them at least. */
-static const struct {
-    uint32_t size;
-    uint32_t min_size;
-    int (*run)(PmFakeIommufdRequest *request);
-} commands[] = {
-    {sizeof(struct iommu_destroy), 8, destroy},
-    {sizeof(struct iommu_ioas_alloc), 12, pm_ioas_alloc},
-    {sizeof(struct iommu_ioas_allow_iovas), 24, pm_ioas_allow_iovas},
-    {sizeof(struct iommu_ioas_copy), 40, pm_ioas_copy},
-    {sizeof(struct iommu_ioas_iova_ranges), 32, pm_ioas_iova_ranges},
-    {sizeof(struct iommu_ioas_map), 40, pm_ioas_map},
-    {sizeof(struct iommu_ioas_unmap), 24, pm_ioas_unmap},
-    {sizeof(struct iommu_option), 24, pm_fake_iommufd_option},
-    {sizeof(struct iommu_vfio_ioas), 12, pm_fake_iommufd_vfio_ioas},
-    {sizeof(struct iommu_hwpt_alloc), 24, pm_hwpt_alloc},
-    {sizeof(struct iommu_hw_info), 32, pm_hwpt_get_hw_info},
-    {sizeof(struct iommu_hwpt_set_dirty_tracking), 16, pm_hwpt_set_dirty_tracking},
-    {sizeof(struct iommu_hwpt_get_dirty_bitmap), 48, pm_hwpt_get_dirty_bitmap},
-    {sizeof(struct iommu_hwpt_invalidate), 32, hwpt_invalidate},
-    {sizeof(struct iommu_fault_alloc), 16, pm_fault_queue_alloc},
-    {sizeof(struct iommu_ioas_map_file), 40, pm_ioas_map_file},
-};
-
-/* What a longer struct has behind the one that is known has to be zeros. */
-static int check_tail(const uint8_t *tail, uint64_t size)
-{
-    uint8_t bytes[256];
-    uint64_t done = 0;
-
-    while (done < size) {
-        /* No further than the end of a 256-byte line, lest a fault hide what is before it. */
-        uint64_t left = sizeof(bytes) - (uintptr_t)(tail + done) % sizeof(bytes);
-        uint64_t piece = MIN(size - done, left);
-
-        if (pm_user_read(bytes, tail + done, piece) < 0)
-            return -EFAULT;
-        for (uint64_t i = 0; i < piece; i++)
-            if (bytes[i] != 0)
-                return -E2BIG;
-        done += piece;
-    }
-    return 0;
-}
-
-static int run_command(PmFakeIommufd *iommufd, unsigned long code, guint index, void *argument)
-{
-    PmFakeIommufdRequest request = {.iommufd = iommufd, .argument = argument};
-    uint32_t known = commands[index].size;
-    int result;
-
-    if (pm_user_read(&request.argument_size, argument, sizeof(request.argument_size)) < 0)
-        return -EFAULT;
-    if (code != IOMMU_DESTROY + index)
-        return -ENOTTY;
-    if (request.argument_size < commands[index].min_size)
-        return -EINVAL;
-    if (request.argument_size > known) {
-        result = check_tail((const uint8_t *)argument + known, request.argument_size - known);
-        if (result < 0)
-            return result;
-    }
-    if (pm_user_read(&request.destroy, argument, MIN(request.argument_size, known)) < 0)
-        return -EFAULT;
-    return commands[index].run(&request);
-}
-
-/* Commands go by the lowest byte; what has none is for the type1 interface. */
-static int iommufd_ioctl(void *object, unsigned long code, void *argument)
-{
-    PmFakeIommufd *iommufd = object;
-    guint n_commands = G_N_ELEMENTS(commands);
-    guint index = (guint)(code & 0xff) - (IOMMU_DESTROY & 0xff);
-
-    if (!iommufd->machine->config.ioas_map_file)
-        n_commands--;
-    return index < n_commands ? run_command(iommufd, code, index, argument)
-                              : pm_vfio_compat_ioctl(iommufd, code, argument);
-}
-
-static PmFakeCall iommufd_ioctl_kind(unsigned long code)
-{
-    switch (code) {
-    case IOMMU_IOAS_MAP:
-    case IOMMU_IOAS_MAP_FILE:
-    case VFIO_IOMMU_MAP_DMA:
-        return PM_FAKE_CALL_MAP;
-    case IOMMU_IOAS_UNMAP:
-    case VFIO_IOMMU_UNMAP_DMA:
-        return PM_FAKE_CALL_UNMAP;
-    default:
-        return PM_FAKE_CALL_IOCTL;
-    }
-}
-
-const PmFileOps pm_fake_iommufd_file_ops = {
-    .release = release_iommufd,
-    .ioctl = iommufd_ioctl,
-    .ioctl_kind = iommufd_ioctl_kind,
-    .mmap_error = ENODEV,
-};
-
-int pm_fake_iommufd_open(PmFakeMemory *memory, int flags)
-{
-    PmFakeIommufd *iommufd = g_new0(PmFakeIommufd, 1);
-    int fd;
-
-    iommufd->machine = memory->machine;
-    iommufd->memory = memory;
-    iommufd->n_references = 1;
-    iommufd->objects = g_ptr_array_new();
-    fd = pm_file_table_open(&iommufd->machine->files, &pm_fake_iommufd_file_ops, iommufd, flags);
-    if (fd < 0)
-        pm_fake_iommufd_unref(iommufd);
-    return fd;
 }

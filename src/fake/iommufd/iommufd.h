@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* /dev/iommu: objects that have numbers, and requests on them. Linux: drivers/iommu/iommufd/main.c.
+/* An iommufd: objects that have numbers, and requests on them. Linux: drivers/iommu/iommufd/main.c.
  */
 #ifndef PLUGMAP_SRC_FAKE_IOMMUFD_IOMMUFD_H
 #define PLUGMAP_SRC_FAKE_IOMMUFD_IOMMUFD_H
@@ -17,10 +17,11 @@ typedef enum {
 } PmObjectType;
 
 /* What every object begins with. */
-typedef struct {
+typedef struct PmObject {
     uint32_t id;
     PmObjectType type;
     unsigned n_users; /* what keeps it from being destroyed */
+    void (*free)(struct PmObject *object);
 } PmObject;
 
 /* An open file, which bound devices keep when it is closed. */
@@ -58,18 +59,20 @@ typedef struct {
     };
 } PmFakeIommufdRequest;
 
-extern const PmFileOps pm_fake_iommufd_file_ops;
-
-/* open(2) of /dev/iommu: a descriptor or -errno. */
-int pm_fake_iommufd_open(PmFakeMemory *memory, int flags);
+PmFakeIommufd *pm_fake_iommufd_new(PmFakeMemory *memory);
 PmFakeIommufd *pm_fake_iommufd_ref(PmFakeIommufd *iommufd);
 void pm_fake_iommufd_unref(PmFakeIommufd *iommufd);
 
 /* Writes the struct back, as much of it as the caller has. Returns 0 or -EFAULT. */
 int pm_fake_iommufd_respond(const PmFakeIommufdRequest *request, size_t size);
 
-/* Gives the object the lowest free number. */
-void pm_fake_iommufd_add(PmFakeIommufd *iommufd, PmObject *object, PmObjectType type);
+/* IOMMU_DESTROY. */
+int pm_fake_iommufd_destroy(PmFakeIommufdRequest *request);
+
+/* Gives the object the lowest free number. @free: for one without users; one that always has a user
+ * needs none. */
+void pm_fake_iommufd_add(PmFakeIommufd *iommufd, PmObject *object, PmObjectType type,
+                         void (*free)(PmObject *object));
 /* Frees the number; the object is the caller's. */
 void pm_fake_iommufd_remove(PmFakeIommufd *iommufd, const PmObject *object);
 /* NULL if there is none, or of another type. */
@@ -78,8 +81,5 @@ PmObject *pm_fake_iommufd_find_any(const PmFakeIommufd *iommufd, uint32_t id);
 
 /* Whom memory counts for that is mapped now. */
 PmCharge pm_fake_iommufd_charge(const PmFakeIommufd *iommufd);
-
-/* Makes the IOAS that the type1 interface works on, unless there is one. */
-void pm_fake_iommufd_make_compat_ioas(PmFakeIommufd *iommufd);
 
 #endif

@@ -39,6 +39,12 @@ int pm_fake_iommufd_vfio_ioas(PmFakeIommufdRequest *request)
     }
 }
 
+void pm_vfio_compat_make_ioas(PmFakeIommufd *iommufd)
+{
+    if (iommufd->compat == NULL)
+        iommufd->compat = pm_ioas_new(iommufd);
+}
+
 static int check_extension(const PmFakeIommufd *iommufd, uintptr_t extension)
 {
     switch (extension) {
@@ -48,7 +54,7 @@ static int check_extension(const PmFakeIommufd *iommufd, uintptr_t extension)
         return 1;
     case VFIO_DMA_CC_IOMMU:
         /* The IOMMU has no snoop control; without page tables nothing lacks it. */
-        return iommufd->compat != NULL ? iommufd->compat->hwpts->len == 0 : -ENODEV;
+        return iommufd->compat != NULL ? iommufd->compat->tables->len == 0 : -ENODEV;
     default:
         return 0;
     }
@@ -196,7 +202,7 @@ static int add_ranges(Chain *chain, const PmIoas *ioas)
 /* What all page tables have; smaller pages than a page of memory are told as that. */
 static uint64_t page_sizes(const PmIoas *ioas)
 {
-    return ioas->hwpts->len > 0 ? ioas->iommufd->machine->config.page_sizes : -PM_FAKE_PAGE;
+    return ioas->tables->len > 0 ? ioas->iommufd->machine->config.page_sizes : -PM_FAKE_PAGE;
 }
 
 static int get_info(const PmFakeIommufd *iommufd, void *argument)

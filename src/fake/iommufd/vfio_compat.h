@@ -9,5 +9,7 @@ int pm_vfio_compat_ioctl(PmFakeIommufd *iommufd, unsigned long code, void *argum
 
 /* Which IOAS it works on. */
 int pm_fake_iommufd_vfio_ioas(PmFakeIommufdRequest *request);
+/* Makes one, unless there is one. */
+void pm_vfio_compat_make_ioas(PmFakeIommufd *iommufd);
 
 #endif

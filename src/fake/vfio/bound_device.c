@@ -15,7 +15,8 @@ int pm_bound_device_bind(PmPciDevice *device, PmFakeIommufd *iommufd)
     if (!pm_group_is_viable(group) || (group->owner != NULL && group->owner != iommufd))
         return -EPERM;
     bound = g_new0(PmBoundDevice, 1);
-    pm_fake_iommufd_add(iommufd, &bound->object, PM_OBJECT_DEVICE);
+    pm_fake_iommufd_add(iommufd, &bound->object, PM_OBJECT_DEVICE, NULL);
+    bound->object.n_users = 1; /* VFIO, which it goes with */
     bound->iommufd = pm_fake_iommufd_ref(iommufd);
     bound->device = device;
     device->bound = bound;
@@ -163,8 +164,8 @@ static int change(PmBoundDevice *bound, PmHwpt *hwpt)
 /* The first automatic page table that takes the device; sets @result if one takes it or fails. */
 static PmHwpt *change_to_automatic(PmBoundDevice *bound, const PmIoas *ioas, int *result)
 {
-    for (guint i = 0; i < ioas->hwpts->len; i++) {
-        PmHwpt *hwpt = g_ptr_array_index(ioas->hwpts, i);
+    for (guint i = 0; i < ioas->tables->len; i++) {
+        PmHwpt *hwpt = g_array_index(ioas->tables, PmIoasTable, i).hwpt;
 
         if (!hwpt->automatic)
             continue;
@@ -183,7 +184,7 @@ static int change_to_new(PmBoundDevice *bound, PmIoas *ioas, uint32_t *pt_id)
     int result = joins ? join(bound, hwpt) : 0;
 
     if (result == 0) {
-        result = pm_ioas_add_hwpt(ioas, hwpt);
+        result = pm_hwpt_fill(hwpt);
         if (result < 0 && joins)
             (void)leave(bound);
     }

@@ -23,7 +23,7 @@ int pm_bound_device_bind_compat(PmPciDevice *device, PmFakeIommufd *iommufd);
 void pm_bound_device_unbind(PmBoundDevice *bound);
 
 /* Attaches it to an IOAS or a page table instead of what it is attached to. @pt_id becomes the page
- * table's. Returns 0, -ENOENT, -EINVAL or what pm_ioas_add_hwpt() returns. */
+ * table's. Returns 0, -ENOENT, -EINVAL or what pm_ioas_add_table() returns. */
 int pm_bound_device_attach(PmBoundDevice *bound, uint32_t *pt_id);
 /* Nothing to do if it is not attached. */
 void pm_bound_device_detach(PmBoundDevice *bound);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 
+#include "fake/iommufd/iommufd_file.h"
 #include "fake/memory/user_memory.h"
 #include "fake/vfio/bound_device.h"
 #include "fake/vfio/group.h"

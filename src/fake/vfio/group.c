@@ -6,7 +6,8 @@
 #include <string.h>
 
 #include "fake/iommufd/hwpt.h"
-#include "fake/iommufd/iommufd.h"
+#include "fake/iommufd/iommufd_file.h"
+#include "fake/iommufd/vfio_compat.h"
 #include "fake/memory/user_memory.h"
 #include "fake/vfio/bound_device.h"
 #include "fake/vfio/container.h"
@@ -150,7 +151,7 @@ static int get_status(const PmGroup *group, void *argument)
  * attached to. */
 static int join_iommufd(PmGroup *group, PmFakeIommufd *iommufd)
 {
-    pm_fake_iommufd_make_compat_ioas(iommufd);
+    pm_vfio_compat_make_ioas(iommufd);
     group->iommufd = pm_fake_iommufd_ref(iommufd);
     return 0;
 }
