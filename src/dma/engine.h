@@ -6,10 +6,10 @@
 
 #include <plugmap/iommu.h>
 
+#include "dma/scratch.h"
 #include "vfio/region.h"
 
 typedef struct PmDmaEngine PmDmaEngine;
-typedef struct PmDmaScratch PmDmaScratch;
 
 /*
  * PmDmaEngineKind: a kind of device.
@@ -33,10 +33,6 @@ typedef struct {
     bool (*move)(PmDmaEngine *engine, uint64_t from_iova, uint64_t to_iova, GError **error);
     void (*stop)(PmDmaEngine *engine);
 } PmDmaEngineKind;
-
-/* The page that data pass through, and pages of the engine's own behind it. */
-#define PM_DMA_PAGE          4096
-#define PM_DMA_SCRATCH_PAGES 8
 
 /* Kinds embed this first. */
 struct PmDmaEngine {

@@ -3,7 +3,13 @@
 #ifndef PLUGMAP_SRC_DMA_SCRATCH_H
 #define PLUGMAP_SRC_DMA_SCRATCH_H
 
-#include "dma/engine.h"
+#include <plugmap/iommu.h>
+
+/* The page that data pass through, and pages of the engine's own behind it. */
+#define PM_DMA_PAGE          4096
+#define PM_DMA_SCRATCH_PAGES 8
+
+typedef struct PmDmaScratch PmDmaScratch;
 
 /* Maps zeroed memory outside of [@avoid, @avoid + @avoid_size), with a page between them at least.
  * Errors: PM_ERROR_UNSUPPORTED (no room), PM_ERROR_MEMORY, those of pm_iommu_claim_new() and

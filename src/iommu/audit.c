@@ -101,7 +101,7 @@ static bool audit_locked(PmIommu *iommu, GError **error)
     uint64_t n_mapped;
     uint64_t n_before;
 
-    if (!pm_iommu_read_locked_memory(iommu, &locked, error))
+    if (!pm_budget_read_locked(iommu, &locked, error))
         return false;
     pm_budget_get_locked(iommu, &n_mapped, &n_before);
     if (locked.used == n_before + n_mapped)

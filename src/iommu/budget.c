@@ -90,6 +90,15 @@ static bool fits(PmKernelLocked *sums, const PmLockedMemory *locked, uint64_t n_
 /* A kernel without a limit for this process. */
 static const PmLockedMemory unlimited = {.limit = UINT64_MAX, .waived = true};
 
+bool pm_budget_read_locked(PmIommu *iommu, PmLockedMemory *locked, GError **error)
+{
+    int result = pm_kernel_locked_memory(iommu->kernel, locked);
+
+    if (result == 0 && iommu->ops->counts_pinned)
+        locked->used = locked->pinned;
+    return result == 0 || pm_iommu_fail_locked_query(-result, error);
+}
+
 /* What is in use is asked for only where there is a limit: it takes longer than a MAP. */
 static bool ask_limit(PmIommu *iommu, PmLockedMemory *locked, GError **error)
 {
@@ -98,7 +107,7 @@ static bool ask_limit(PmIommu *iommu, PmLockedMemory *locked, GError **error)
     if (result < 0)
         return pm_iommu_fail_locked_query(-result, error);
     return locked->waived || locked->limit == UINT64_MAX ||
-           pm_iommu_read_locked_memory(iommu, locked, error);
+           pm_budget_read_locked(iommu, locked, error);
 }
 
 /* Checks for @n_more blocks, and commits @n_in_flight of the claim if it is to. */
@@ -231,7 +240,7 @@ void pm_budget_drop_reservation(PmIommuClaim *claim)
 void pm_budget_open(PmIommu *iommu)
 {
     PmLockedMemory locked = {0};
-    bool known = pm_iommu_read_locked_memory(iommu, &locked, NULL);
+    bool known = pm_budget_read_locked(iommu, &locked, NULL);
 
     if (!lock_sums(iommu))
         return;

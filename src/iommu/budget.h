@@ -8,7 +8,7 @@
 #ifndef PLUGMAP_SRC_IOMMU_BUDGET_H
 #define PLUGMAP_SRC_IOMMU_BUDGET_H
 
-#include "iommu/claim.h"
+#include "iommu/claim_state.h"
 
 /* Whether the budgets have room for @n_blocks more of the claim; asks the kernel where locked
  * memory is limited. Errors: PM_ERROR_LIMIT, PM_ERROR_LOCKED_MEMORY, PM_ERROR_KERNEL. */
@@ -37,5 +37,9 @@ void pm_budget_close(PmIommu *iommu);
 /* What all address spaces of the kernel with the same counter have mapped, and what was locked
  * before the first. */
 void pm_budget_get_locked(PmIommu *iommu, uint64_t *n_mapped, uint64_t *n_before);
+
+/* As pm_iommu_query_locked_memory(), with what the kernel remembers: quicker, and possibly out of
+ * date. */
+bool pm_budget_read_locked(PmIommu *iommu, PmLockedMemory *locked, GError **error);
 
 #endif

@@ -9,7 +9,7 @@
 #include "base/error_text.h"
 #include "base/log.h"
 #include "iommu/budget.h"
-#include "iommu/iommu_error.h"
+#include "iommu/range_check.h"
 #include "memory/ram_private.h"
 #include "vfio/device_node.h"
 
@@ -30,13 +30,13 @@ PmIommuClaim *pm_claim_next(PmIommuClaim *claim)
     return claim->last < UINT64_MAX ? pm_claim_find(claim->iommu, claim->last + 1) : NULL;
 }
 
-static bool is_inside(const PmIommuClaim *claim, const PmIommuGeometry *geometry)
+bool pm_claims_find_run(PmIommu *iommu, uint64_t iova, PmIommuRun *run)
 {
-    for (size_t i = 0; i < geometry->n_ranges; i++) {
-        if (geometry->ranges[i].start <= claim->iova && claim->last <= geometry->ranges[i].last)
-            return true;
-    }
-    return false;
+    PmIommuClaim *claim = pm_claim_find(iommu, iova);
+
+    while (claim != NULL && !pm_ledger_next_run(claim->ledger, MAX(iova, claim->iova), run))
+        claim = pm_claim_next(claim);
+    return claim != NULL;
 }
 
 const PmIommuClaim *pm_claim_find_outside(PmIommu *iommu)
@@ -44,7 +44,7 @@ const PmIommuClaim *pm_claim_find_outside(PmIommu *iommu)
     const PmIommuGeometry *geometry = pm_iommu_geometry(iommu);
     PmIommuClaim *claim = pm_claim_find(iommu, 0);
 
-    while (claim != NULL && is_inside(claim, geometry))
+    while (claim != NULL && pm_iommu_geometry_has(geometry, claim->iova, claim->last))
         claim = pm_claim_next(claim);
     return claim;
 }

@@ -3,46 +3,13 @@
 #ifndef PLUGMAP_SRC_IOMMU_CLAIM_H
 #define PLUGMAP_SRC_IOMMU_CLAIM_H
 
-#include <plugmap/iommu_claim.h>
-
-#include "iommu/iommu.h"
-#include "iommu/ledger.h"
-
-typedef enum {
-    PM_CLAIM_OWNED,
-    PM_CLAIM_ABANDONED, /* the PmIommu's */
-    PM_CLAIM_ENDED,
-} PmClaimLife;
-
-struct PmIommuClaim {
-    guint n_references;
-    PmClaimLife life;
-    PmIommu *iommu; /* a reference while it is owned, a hold of its memory always */
-    char *owner;
-    PmRam *ram; /* NULL when it has ended */
-    uint64_t iova;
-    uint64_t last;
-    uint64_t size;
-    uint64_t block_size;
-    /* The budgets' view of it, in blocks (budget.h). */
-    uint64_t n_reserved;
-    uint64_t n_in_flight; /* about to be mapped */
-    uint64_t n_used;
-    uint64_t n_committed;
-    uint64_t n_promised; /* of n_reserved, what has been committed */
-    bool is_in_call;
-    PmLedger *ledger;
-    char *reason; /* why the last unmap failed, if nothing has been shown to be unmapped since */
-};
-
-/* What PmIommu.claims has. */
-typedef struct {
-    PmRangeKey key;
-    PmIommuClaim *claim;
-} PmClaimRecord;
+#include "iommu/claim_state.h"
 
 /* The first claim that ends at or behind @iova; NULL if there is none. */
 PmIommuClaim *pm_claim_find(PmIommu *iommu, uint64_t iova);
+
+/* As pm_iommu_next_run(). */
+bool pm_claims_find_run(PmIommu *iommu, uint64_t iova, PmIommuRun *run);
 
 /* The claim after this one; NULL if there is none. */
 PmIommuClaim *pm_claim_next(PmIommuClaim *claim);

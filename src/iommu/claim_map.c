@@ -9,6 +9,7 @@
 #include "iommu/budget.h"
 #include "iommu/claim.h"
 #include "iommu/iommu_error.h"
+#include "iommu/range_check.h"
 #include "memory/ram_private.h"
 
 /* How often a purge tries again before it believes that somebody else goes on mapping. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* PmIommu's dirty pages. */
-#include "iommu/iommu.h"
+#include "iommu/claim.h"
+#include "iommu/range_check.h"
 
 #include <inttypes.h>
 
@@ -119,7 +120,7 @@ static bool read_runs(PmIommu *iommu, const Reading *reading, GError **error)
     uint64_t at = reading->iova;
     PmIommuRun run;
 
-    while (pm_iommu_find_run(iommu, at, &run) && run.iova <= reading->last) {
+    while (pm_claims_find_run(iommu, at, &run) && run.iova <= reading->last) {
         uint64_t n_asked = (reading->last - run.iova) / run.block_size + 1;
 
         run.n_blocks = MIN(run.n_blocks, n_asked);
@@ -135,7 +136,7 @@ static bool read_runs(PmIommu *iommu, const Reading *reading, GError **error)
 /* Whether a mapping has bytes on both sides of @at, which is not 0. */
 static bool is_cut(PmIommu *iommu, uint64_t at, PmIommuRun *run)
 {
-    return pm_iommu_find_run(iommu, at, run) && run->iova < at;
+    return pm_claims_find_run(iommu, at, run) && run->iova < at;
 }
 
 /* The IOMMU marks pages of its own size, up to that of a mapping: what lies outside of the range

@@ -25,74 +25,10 @@ void pm_iommu_init(PmIommu *iommu, const PmIommuOps *ops, PmKernel *kernel)
     pm_budget_open(iommu);
 }
 
-bool pm_iommu_is_inherited(const PmIommu *iommu)
-{
-    return pm_kernel_is_inherited(iommu->kernel);
-}
-
-void pm_iommu_lock(PmIommu *iommu)
-{
-    if (!pm_iommu_is_inherited(iommu))
-        pthread_mutex_lock(&iommu->lock);
-}
-
-void pm_iommu_unlock(PmIommu *iommu)
-{
-    if (!pm_iommu_is_inherited(iommu))
-        pthread_mutex_unlock(&iommu->lock);
-}
-
 PmIommu *pm_iommu_ref(PmIommu *iommu)
 {
     g_atomic_ref_count_inc(&iommu->references);
     return iommu;
-}
-
-void pm_iommu_set_geometry(PmIommu *iommu, uint64_t page_sizes, PmIovaRange *ranges,
-                           size_t n_ranges)
-{
-    PmIommuGeometry *geometry = g_new0(PmIommuGeometry, 1);
-
-    geometry->older = iommu->geometry;
-    geometry->page_sizes = page_sizes;
-    geometry->ranges = ranges;
-    geometry->n_ranges = n_ranges;
-    g_atomic_pointer_set(&iommu->geometry, geometry);
-}
-
-const PmIommuGeometry *pm_iommu_geometry(const PmIommu *iommu)
-{
-    return g_atomic_pointer_get(&((PmIommu *)iommu)->geometry);
-}
-
-uint64_t pm_iommu_page_size(const PmIommu *iommu)
-{
-    uint64_t page_sizes = pm_iommu_get_page_sizes(iommu);
-
-    return page_sizes & -page_sizes;
-}
-
-static void free_geometries(PmIommuGeometry *geometry)
-{
-    while (geometry != NULL) {
-        PmIommuGeometry *older = geometry->older;
-
-        g_free(geometry->ranges);
-        g_free(geometry);
-        geometry = older;
-    }
-}
-
-void pm_iommu_drop_holder(PmIommu *iommu)
-{
-    if (!g_atomic_ref_count_dec(&iommu->holders))
-        return;
-    pm_budget_close(iommu);
-    pm_kernel_unref(iommu->kernel);
-    pm_range_map_free(iommu->claims);
-    pthread_mutex_destroy(&iommu->lock);
-    free_geometries(iommu->geometry);
-    g_free(iommu);
 }
 
 /* The mappings of a process that has inherited them are not its own to end. */
@@ -108,6 +44,8 @@ static void close_files(PmIommu *iommu)
         gone = iommu->ops->end(iommu);
     iommu->closed = true;
     pm_claims_close(iommu, gone);
+    if (pm_claim_find(iommu, 0) == NULL) /* else it may go on holding locked memory */
+        pm_budget_close(iommu);
     iommu->ops->free(iommu);
 }
 
@@ -219,77 +157,13 @@ bool pm_iommu_query_available(PmIommu *iommu, uint64_t *n_mappings, GError **err
     return iommu->ops->query_available(iommu, n_mappings, error);
 }
 
-bool pm_iommu_read_locked_memory(PmIommu *iommu, PmLockedMemory *locked, GError **error)
-{
-    int result = pm_kernel_locked_memory(iommu->kernel, locked);
-
-    if (result == 0 && iommu->ops->counts_pinned)
-        locked->used = locked->pinned;
-    return result == 0 || pm_iommu_fail_locked_query(-result, error);
-}
-
 bool pm_iommu_query_locked_memory(PmIommu *iommu, PmLockedMemory *locked, GError **error)
 {
     int result = pm_kernel_refresh(iommu->kernel);
 
     if (result < 0)
         return pm_iommu_fail_locked_query(-result, error);
-    return pm_iommu_read_locked_memory(iommu, locked, error);
-}
-
-bool pm_iommu_check_aligned(const PmIommu *iommu, const char *what, uint64_t value, GError **error)
-{
-    uint64_t page_size = pm_iommu_page_size(iommu);
-    g_autofree char *page_text = NULL;
-
-    if (value % page_size == 0)
-        return true;
-    page_text = pm_size_format(page_size);
-    return pm_fail(error, PM_ERROR_UNALIGNED,
-                   "%s 0x%" PRIx64 " is not a multiple of the IOMMU's page size, %s", what, value,
-                   page_text);
-}
-
-bool pm_iommu_check_size(const PmIommu *iommu, uint64_t iova, uint64_t size, GError **error)
-{
-    if (size == 0)
-        return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
-                       "the range at I/O address 0x%" PRIx64 " is empty", iova);
-    return pm_iommu_check_aligned(iommu, "I/O address", iova, error) &&
-           pm_iommu_check_aligned(iommu, "size", size, error);
-}
-
-bool pm_iommu_check_blocks(const PmIommu *iommu, uint64_t iova, uint64_t size, uint64_t block_size,
-                           GError **error)
-{
-    const PmIovaRange *ranges;
-    size_t n_ranges;
-    size_t i;
-
-    if (!pm_iommu_check_size(iommu, iova, size, error))
-        return false;
-    ranges = pm_iommu_get_iova_ranges(iommu, &n_ranges);
-    for (i = 0; i < n_ranges; i++) {
-        const PmIovaRange *range = &ranges[i];
-
-        if (iova >= range->start && iova <= range->last && size - 1 <= range->last - iova)
-            return true;
-    }
-    return pm_iommu_fail_range(iommu, iova, size, block_size, error);
-}
-
-bool pm_iommu_check_range(const PmIommu *iommu, uint64_t iova, uint64_t size, GError **error)
-{
-    return pm_iommu_check_blocks(iommu, iova, size, pm_iommu_page_size(iommu), error);
-}
-
-bool pm_iommu_find_run(PmIommu *iommu, uint64_t iova, PmIommuRun *run)
-{
-    PmIommuClaim *claim = pm_claim_find(iommu, iova);
-
-    while (claim != NULL && !pm_ledger_next_run(claim->ledger, MAX(iova, claim->iova), run))
-        claim = pm_claim_next(claim);
-    return claim != NULL;
+    return pm_budget_read_locked(iommu, locked, error);
 }
 
 bool pm_iommu_next_run(PmIommu *iommu, uint64_t iova, PmIommuRun *run)
@@ -297,7 +171,36 @@ bool pm_iommu_next_run(PmIommu *iommu, uint64_t iova, PmIommuRun *run)
     bool found;
 
     pm_iommu_lock(iommu);
-    found = pm_iommu_find_run(iommu, iova, run);
+    found = pm_claims_find_run(iommu, iova, run);
     pm_iommu_unlock(iommu);
     return found;
+}
+
+/* «3 mappings at I/O addresses 0x…–0x…» */
+static char *describe_contents(PmIommu *iommu)
+{
+    g_autofree char *mappings = pm_counted(iommu->n_mappings, "mapping");
+    uint64_t first = 0;
+    uint64_t last = 0;
+    PmIommuRun run;
+
+    if (!pm_claims_find_run(iommu, 0, &run))
+        return g_strdup("no mapping");
+    first = run.iova;
+    do
+        last = run.iova + (run.block_size * run.n_blocks - 1);
+    while (last < UINT64_MAX && pm_claims_find_run(iommu, last + 1, &run));
+    return g_strdup_printf("%s at I/O addresses 0x%" PRIx64 "–0x%" PRIx64, mappings, first, last);
+}
+
+void pm_iommu_add_contents(PmIommu *iommu, GError **error)
+{
+    g_autofree char *contents = NULL;
+    g_autofree char *ranges = NULL;
+
+    if (error == NULL || !g_error_matches(*error, PM_ERROR, PM_ERROR_IOVA_RANGE))
+        return;
+    contents = describe_contents(iommu);
+    ranges = pm_iommu_list_ranges(iommu);
+    g_prefix_error(error, "beside %s (valid so far: %s), ", contents, ranges);
 }

@@ -139,7 +139,7 @@ bool pm_iommu_fail_unmap(const PmIommu *iommu, uint64_t iova, uint64_t size, uin
     return pm_note_errno(error, error_number);
 }
 
-static char *list_ranges(const PmIommu *iommu)
+char *pm_iommu_list_ranges(const PmIommu *iommu)
 {
     GString *text = g_string_new(NULL);
     const PmIommuGeometry *geometry = pm_iommu_geometry(iommu);
@@ -199,7 +199,7 @@ bool pm_iommu_fail_range(const PmIommu *iommu, uint64_t iova, uint64_t size, uin
                          GError **error)
 {
     g_autofree char *size_text = pm_size_format(size);
-    g_autofree char *ranges = list_ranges(iommu);
+    g_autofree char *ranges = pm_iommu_list_ranges(iommu);
     g_autofree char *advice = NULL;
     uint64_t nearest = 0;
 
@@ -302,33 +302,4 @@ bool pm_iommu_fail_locked(const PmLockedMemory *locked, uint64_t n_bytes, uint64
                    "--memlock=%" PRIu64 ") " GIVE_CAPABILITY,
                    needed, used, limit, reserved, kib, kib,
                    kib <= UINT64_MAX / PM_KIB ? kib * PM_KIB : UINT64_MAX);
-}
-
-/* «3 mappings at I/O addresses 0x…–0x…» */
-static char *describe_contents(PmIommu *iommu)
-{
-    g_autofree char *mappings = pm_counted(iommu->n_mappings, "mapping");
-    uint64_t first = 0;
-    uint64_t last = 0;
-    PmIommuRun run;
-
-    if (!pm_iommu_find_run(iommu, 0, &run))
-        return g_strdup("no mapping");
-    first = run.iova;
-    do
-        last = run.iova + (run.block_size * run.n_blocks - 1);
-    while (last < UINT64_MAX && pm_iommu_find_run(iommu, last + 1, &run));
-    return g_strdup_printf("%s at I/O addresses 0x%" PRIx64 "–0x%" PRIx64, mappings, first, last);
-}
-
-void pm_iommu_add_contents(PmIommu *iommu, GError **error)
-{
-    g_autofree char *contents = NULL;
-    g_autofree char *ranges = NULL;
-
-    if (error == NULL || !g_error_matches(*error, PM_ERROR, PM_ERROR_IOVA_RANGE))
-        return;
-    contents = describe_contents(iommu);
-    ranges = list_ranges(iommu);
-    g_prefix_error(error, "beside %s (valid so far: %s), ", contents, ranges);
 }

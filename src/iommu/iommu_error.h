@@ -3,7 +3,7 @@
 #ifndef PLUGMAP_SRC_IOMMU_IOMMU_ERROR_H
 #define PLUGMAP_SRC_IOMMU_IOMMU_ERROR_H
 
-#include "iommu/claim.h"
+#include "iommu/claim_state.h"
 
 #define PM_IOMMU_ENTRY_LIMIT "/sys/module/vfio_iommu_type1/parameters/dma_entry_limit"
 
@@ -39,8 +39,7 @@ bool pm_iommu_fail_locked(const PmLockedMemory *locked, uint64_t n_bytes, uint64
 
 bool pm_iommu_fail_locked_query(int error_number, GError **error);
 
-/* Puts before an error of attaching another device what is mapped and which addresses are valid, if
- * it is about these (PM_ERROR_IOVA_RANGE). The lock is held. */
-void pm_iommu_add_contents(PmIommu *iommu, GError **error);
+/* The valid ranges, for a sentence. Free with g_free(). */
+char *pm_iommu_list_ranges(const PmIommu *iommu);
 
 #endif

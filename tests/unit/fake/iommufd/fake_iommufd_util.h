@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* An iommufd on a fake kernel, by system calls alone. */
-#ifndef PLUGMAP_TESTS_UNIT_FAKE_FAKE_IOMMUFD_UTIL_H
-#define PLUGMAP_TESTS_UNIT_FAKE_FAKE_IOMMUFD_UTIL_H
+#ifndef PLUGMAP_TESTS_UNIT_FAKE_IOMMUFD_FAKE_IOMMUFD_UTIL_H
+#define PLUGMAP_TESTS_UNIT_FAKE_IOMMUFD_FAKE_IOMMUFD_UTIL_H
 
 #include <errno.h>
 #include <fcntl.h>

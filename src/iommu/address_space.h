@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: MIT */
+/* PmIommu from inside: the state that claims, budgets and back ends share, and what each back end
+ * provides. */
+#ifndef PLUGMAP_SRC_IOMMU_ADDRESS_SPACE_H
+#define PLUGMAP_SRC_IOMMU_ADDRESS_SPACE_H
+
+#include <pthread.h>
+
+#include <plugmap/iommu.h>
+
+#include "base/range_map.h"
+
+/* What one pm_iommu_claim_map() asks for; checked. */
+typedef struct {
+    uint64_t iova;
+    uint64_t host;
+    uint64_t block_size;
+    uint64_t n_blocks;
+    PmIommuAccess access;
+    int fd;               /* the file behind the memory, or -1 */
+    uint64_t file_offset; /* of @host in it */
+} PmIommuRequest;
+
+/* What an errno from the kernel means, and what to do; a table ends with errno 0, for all others.
+ */
+typedef struct {
+    int error_number;
+    PmError code;
+    const char *sentence;
+} PmIommuCause;
+
+/* What the kernel says of a range. */
+typedef enum {
+    PM_IOMMU_ABSENT,  /* it has no mapping with a byte there */
+    PM_IOMMU_PRESENT, /* it has one */
+    PM_IOMMU_UNSURE,  /* it does not say */
+} PmIommuPresence;
+
+/*
+ * PmIommuOps: a back end. Called with the lock held, except @query_available.
+ * @map: maps block by block until one fails; @n_mapped says how many are mapped. Returns 0 or
+ * -errno.
+ * @unmap: one call to the kernel; @n_bytes is what it says it unmapped. Returns 0 or -errno.
+ * @probe: asks the kernel whether anything is mapped in a range, by a MAP that cannot succeed.
+ * @maps_by_file: optional: whether @map will map this by its file.
+ * @query_available: as pm_iommu_query_available().
+ * @attach, @detach, @open_device: as pm_iommu_attach(), pm_iommu_detach(), pm_iommu_open_device().
+ * @has_device: whether a device is attached.
+ * @keep: from now on attaching a device that does not reach these ranges (of PmIovaRange) is to
+ * fail; NULL: only pm_iommu_attach() looks after that. Returns 0 or -errno, and then it is as
+ * before.
+ * @set_dirty_tracking: as pm_iommu_set_dirty_tracking(); sets PmIommu.tracks_dirty. @read_dirty:
+ * sets the bits of pages written since the last call, of a range without a hole, of whole mappings;
+ * returns 0 or -errno. NULL: there is none.
+ * @end: optional: detaches devices and ends the address space by calls, because closing does not
+ * where registers are still mapped; whether that shows that nothing is mapped any more. @free:
+ * closes the back end's files. The struct stays.
+ * @map_causes, @unmap_causes: what the kernel's errors mean.
+ * @stops_halfway: errnos, and a 0 behind them, with which @unmap can end when some of the range's
+ * mappings are gone already; NULL: none.
+ * @nothing_found: what @unmap returns where nothing is mapped: 0 or -errno.
+ * @counts_pinned: PmLockedMemory.pinned counts against the limit, not PmLockedMemory.used, and
+ * nothing does with CAP_IPC_LOCK.
+ */
+typedef struct {
+    int (*map)(PmIommu *iommu, const PmIommuRequest *request, uint64_t *n_mapped);
+    int (*unmap)(PmIommu *iommu, uint64_t iova, uint64_t size, uint64_t *n_bytes);
+    PmIommuPresence (*probe)(PmIommu *iommu, uint64_t iova, uint64_t size);
+    bool (*maps_by_file)(const PmIommu *iommu, const PmIommuRequest *request);
+    bool (*query_available)(PmIommu *iommu, uint64_t *n_mappings, GError **error);
+    bool (*attach)(PmIommu *iommu, const char *device, GError **error);
+    bool (*detach)(PmIommu *iommu, const char *device, GError **error);
+    int (*open_device)(PmIommu *iommu, const char *device, GError **error);
+    bool (*has_device)(PmIommu *iommu, const char *device);
+    int (*keep)(PmIommu *iommu, const GArray *ranges);
+    bool (*set_dirty_tracking)(PmIommu *iommu, bool enabled, GError **error);
+    int (*read_dirty)(PmIommu *iommu, uint64_t iova, uint64_t size, uint64_t page_size,
+                      uint64_t *bitmap);
+    bool (*end)(PmIommu *iommu);
+    void (*free)(PmIommu *iommu);
+    const PmIommuCause *map_causes;
+    const PmIommuCause *unmap_causes;
+    const int *stops_halfway;
+    int nothing_found;
+    bool counts_pinned;
+} PmIommuOps;
+
+/* PmIommuGeometry: what can be mapped where. Another device can change it, and readers take no
+ * lock: the older ones stay until the end. */
+typedef struct PmIommuGeometry {
+    struct PmIommuGeometry *older;
+    uint64_t page_sizes;
+    PmIovaRange *ranges;
+    size_t n_ranges;
+} PmIommuGeometry;
+
+/* Back ends embed this first, allocated with g_new0(). */
+struct PmIommu {
+    const PmIommuOps *ops;
+    gatomicrefcount references; /* the last one closes the files */
+    gatomicrefcount holders;    /* of this struct: claims outlive the files */
+    PmKernel *kernel;           /* also says whether this is a copy in a forked child */
+    PmIommuGeometry *geometry;  /* read with pm_iommu_geometry() */
+    uint64_t mapping_limit;     /* stays as it is once the address space is open */
+    pthread_mutex_t lock;       /* of all below; not GMutex, which the thread sanitizer misses */
+    PmRangeMap *claims;         /* of PmClaimRecord (claim.h) */
+    uint64_t n_mappings;        /* mapped or unknown */
+    uint64_t n_bytes;
+    uint64_t n_committed; /* mappings: of each claim what it has or what it has reserved */
+    bool tracks_dirty;
+    bool closed;
+};
+
+/* From now on this is what can be mapped where; takes @ranges over (g_free()). */
+void pm_iommu_set_geometry(PmIommu *iommu, uint64_t page_sizes, PmIovaRange *ranges,
+                           size_t n_ranges);
+
+/* What can be mapped where now; lives as long as @iommu. */
+const PmIommuGeometry *pm_iommu_geometry(const PmIommu *iommu);
+
+/* Whether one of the valid ranges has all of @iova to @last. */
+bool pm_iommu_geometry_has(const PmIommuGeometry *geometry, uint64_t iova, uint64_t last);
+
+/* The smallest page, in bytes. */
+uint64_t pm_iommu_page_size(const PmIommu *iommu);
+
+/* Takes and gives back the lock; a child made by fork() has but one thread, and the lock as it was.
+ */
+void pm_iommu_lock(PmIommu *iommu);
+void pm_iommu_unlock(PmIommu *iommu);
+
+/* In a child made by fork(): the kernel's objects are the parent's. */
+bool pm_iommu_is_inherited(const PmIommu *iommu);
+
+/* Drops a holder of the struct's memory; closed by then. */
+void pm_iommu_drop_holder(PmIommu *iommu);
+
+#endif
