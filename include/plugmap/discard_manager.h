@@ -104,6 +104,10 @@ PM_EXPORT PmDiscardManager *pm_discard_manager_ref(PmDiscardManager *manager);
  * manager. No listener may be registered then. */
 PM_EXPORT void pm_discard_manager_unref(PmDiscardManager *manager);
 
+/** The manager that @ram has, or NULL. Owned by those who have references to it: call it from the
+ * thread that uses the manager. */
+PM_EXPORT PmDiscardManager *pm_ram_get_discard_manager(const PmRam *ram);
+
 /** The RAM it manages; owned by the manager. */
 PM_EXPORT PmRam *pm_discard_manager_get_ram(const PmDiscardManager *manager);
 

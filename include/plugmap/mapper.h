@@ -2,8 +2,12 @@
 /*
  * PmMapper: keeps the mappings of a PmIommu equal to the populated memory of a guest.
  *
- * Plain RAM is mapped whole, once. RAM under a PmDiscardManager is mapped block by block, because
- * the kernel unmaps only what was mapped as one piece; a run of blocks is unmapped with one call.
+ * A region (PmMapperRegion) is a piece of a PmRam at a guest physical address. RAM without a
+ * discard manager is plain: the region is mapped whole, with one mapping. Where the RAM has a
+ * PmDiscardManager, the mapper follows it: the region is mapped block by block, because the kernel
+ * unmaps only what was mapped as one piece; a run of blocks is unmapped with one call.
+ * One PmRam may back any number of regions, in one mapper and in several: guest RAM around the hole
+ * below 4 GiB, or one piece of it at two guest addresses.
  * Each region has a claim (iommu_claim.h) on its I/O addresses, so that no other mapper of the same
  * PmIommu can map there.
  * At every return of a public function of the device, the manager or the mapper, the mapped blocks
@@ -37,7 +41,7 @@ typedef struct PmMapper PmMapper;
  * same back end; it stays reserved. The locked memory of type1 and of iommufd does not add up:
  * iommu_claim.h says why.
  * @PM_MAPPER_OVERCOMMIT: take it if what is populated now fits; a later PLUG beyond the limits is
- * answered BUSY.
+ * answered BUSY. Makes no difference for plain RAM.
  */
 typedef enum {
     PM_MAPPER_STRICT = 0,
@@ -45,8 +49,31 @@ typedef enum {
 } PmMapperFlags;
 
 /**
+ * PmMapperRegion: a piece of RAM, and where the guest has it. Zero-initialise, then set.
+ * @ram: plain, or with a discard manager. pm_mapper_add() takes a reference to it, and to the
+ * manager.
+ * @ram_offset: where in @ram the region begins.
+ * @size: bytes, not 0. @ram_offset + @size is at most the size of @ram.
+ * @address: guest physical address; devices reach the region at the same I/O address.
+ * @access: what devices may do: PM_IOMMU_READ for ROM, else PM_IOMMU_READ_WRITE. Some IOMMUs
+ * (Intel's) let devices read what is PM_IOMMU_WRITE alone.
+ * @flags: of PmMapperFlags.
+ * @ram_offset, @size and @address are multiples of the manager's granularity, or, for plain RAM, of
+ * the IOMMU's smallest page.
+ */
+typedef struct {
+    PmRam *ram;
+    uint64_t ram_offset;
+    uint64_t size;
+    uint64_t address;
+    PmIommuAccess access;
+    unsigned flags;
+} PmMapperRegion;
+
+/**
  * PmMapperAudit: what pm_mapper_audit() compared, over all regions.
- * @n_populated: blocks that the managers have populated; plain RAM is one.
+ * @n_populated: blocks that the managers have populated in the regions; a region of plain RAM is
+ * one.
  * @n_mapped: blocks that the regions' claims have mapped, one mapping each.
  * @n_mismatches: blocks that are one but not the other, or not known, or mapped elsewhere.
  */
@@ -69,31 +96,28 @@ PM_EXPORT PmMapper *pm_mapper_new(PmIommu *iommu);
 PM_EXPORT void pm_mapper_free(PmMapper *mapper);
 
 /**
- * Maps plain RAM whole at guest physical address @address, with one mapping.
- * @ram: a reference is taken. It must not have a discard manager.
- * Errors: those of pm_iommu_claim_new() and pm_iommu_claim_map(): PM_ERROR_OVERLAP (another region
- * of any mapper is there), PM_ERROR_BUSY (it has a discard manager) among them; PM_ERROR_MEMORY
- * also if the host's pool has too few hugetlb pages (the message has the command that raises it).
+ * Maps a region, and keeps it mapped. Plain RAM is mapped whole. Of RAM that has a discard manager
+ * what is populated is mapped now, and what becomes populated later is mapped then. A manager made
+ * later is refused (pm_discard_manager_new()): make the device before the region is added.
+ *
+ * Checked before the first call: the whole region is inside the IOVA ranges, a block is at least an
+ * IOMMU page, and the budgets have room (see PmMapperFlags). Two regions may show the same RAM, but
+ * not at the same guest address; each of them counts against the budgets.
+ * @region: not needed afterwards.
+ *
+ * Errors: PM_ERROR_INVALID_ARGUMENT (no RAM, access, flags, empty, not inside the RAM, ends beyond
+ * 2^64-1), PM_ERROR_UNALIGNED, PM_ERROR_OVERLAP (a region of any mapper of the PmIommu is there),
+ * those of pm_iommu_claim_new() and pm_iommu_claim_map(); PM_ERROR_MEMORY also if the host's pool
+ * has too few hugetlb pages (the message has the command that raises it); PM_ERROR_QUARANTINED
+ * (populated blocks are in quarantine; or mappings could not be undone: they are in quarantine as
+ * after pm_mapper_free()). On failure the region is not added, and but for the last case nothing is
+ * mapped, reserved or referenced.
  */
-PM_EXPORT bool pm_mapper_add_ram(PmMapper *mapper, uint64_t address, PmRam *ram, GError **error);
+PM_EXPORT bool pm_mapper_add(PmMapper *mapper, const PmMapperRegion *region, GError **error);
 
 /**
- * Follows RAM under a manager, which lies at guest physical address @address: what is populated is
- * mapped now, and what becomes populated later is mapped then. Checked before the first call: the
- * whole region is inside the IOVA ranges, blocks are multiples of an IOMMU page, and the budgets
- * have room (see PmMapperFlags).
- * @manager: a reference is taken.
- * Errors: PM_ERROR_UNALIGNED, those of pm_iommu_claim_new() and pm_iommu_claim_map(),
- * PM_ERROR_MEMORY as above; PM_ERROR_QUARANTINED (populated blocks are in quarantine; or mappings
- * could not be undone: they are in quarantine as after pm_mapper_free()). On failure the region is
- * not added, and but for the last case nothing is mapped.
- */
-PM_EXPORT bool pm_mapper_add_managed(PmMapper *mapper, uint64_t address, PmDiscardManager *manager,
-                                     PmMapperFlags flags, GError **error);
-
-/**
- * Unmaps the region that begins at @address, unknown blocks included, and lets go of it.
- * Errors: PM_ERROR_NOT_FOUND, those of pm_iommu_claim_purge(); the region stays then. If more
+ * Unmaps the region that begins at guest address @address, unknown blocks included, and lets go of
+ * it. Errors: PM_ERROR_NOT_FOUND, those of pm_iommu_claim_purge(); the region stays then. If more
  * blocks have become unknown by it, a managed region gives PM_ERROR_QUARANTINED where the claim
  * gives PM_ERROR_UNMAP_MISMATCH.
  */
@@ -102,7 +126,7 @@ PM_EXPORT bool pm_mapper_remove(PmMapper *mapper, uint64_t address, GError **err
 /**
  * Compares, block by block, what the managers have populated with what the claims have mapped, and
  * where to; then audits the address space (pm_iommu_audit()). Never true while anything of the
- * managers or of the address space is in quarantine.
+ * regions or of the address space is in quarantine.
  * @audit: filled in either way; may be NULL.
  * Errors: PM_ERROR_AUDIT (the message names the first block that differs, and how),
  * PM_ERROR_QUARANTINED, PM_ERROR_PERMISSION (in a forked child), those of pm_iommu_audit().

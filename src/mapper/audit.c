@@ -22,18 +22,22 @@ static const char *const state_texts[] = {
     [UNKNOWN] = "perhaps still mapped",
 };
 
+/* --- offsets are those from where the region begins --- */
+
 /* Whether @offset is populated; *@end: up to where the same is true. Plain RAM is populated. */
 static bool populated_at(const PmRegion *region, uint64_t offset, uint64_t *end)
 {
-    uint64_t size = pm_iommu_claim_get_size(region->claim);
+    uint64_t start = region->config.ram_offset;
     uint64_t run_offset;
     uint64_t run_size;
 
-    *end = size;
+    *end = region->config.size;
     if (region->manager == NULL)
         return true;
-    if (!pm_discard_manager_next_populated(region->manager, offset, size, &run_offset, &run_size))
+    if (!pm_discard_manager_next_populated(region->manager, start + offset, start + *end,
+                                           &run_offset, &run_size))
         return false;
+    run_offset -= start;
     *end = run_offset == offset ? offset + run_size : run_offset;
     return run_offset == offset;
 }
@@ -41,10 +45,10 @@ static bool populated_at(const PmRegion *region, uint64_t offset, uint64_t *end)
 /* How @offset, a multiple of the block size, is mapped; *@end: up to where the same is true. */
 static MappedState mapped_at(const PmRegion *region, uint64_t offset, uint64_t *end)
 {
-    uint64_t address = pm_iommu_claim_get_iova(region->claim);
+    uint64_t address = region->config.address;
     PmIommuRun run;
 
-    *end = pm_iommu_claim_get_size(region->claim);
+    *end = region->config.size;
     if (!pm_iommu_claim_next_run(region->claim, offset, &run))
         return NOT_MAPPED;
     if (run.iova - address > offset) {
@@ -54,7 +58,7 @@ static MappedState mapped_at(const PmRegion *region, uint64_t offset, uint64_t *
     *end = offset + run.n_blocks * run.block_size;
     if (run.unknown)
         return UNKNOWN;
-    return run.ram_offset == offset ? MAPPED : MAPPED_ELSEWHERE;
+    return run.ram_offset == region->config.ram_offset + offset ? MAPPED : MAPPED_ELSEWHERE;
 }
 
 static void fail_blocks(const PmRegion *region, uint64_t offset, uint64_t n_blocks, bool populated,
@@ -62,33 +66,36 @@ static void fail_blocks(const PmRegion *region, uint64_t offset, uint64_t n_bloc
 {
     g_autofree char *blocks = pm_counted(n_blocks, "block");
 
-    (void)pm_fail(error, state == UNKNOWN ? PM_ERROR_QUARANTINED : PM_ERROR_AUDIT,
-                  "%s from 0x%" PRIx64
-                  " up: %s and %s. Look for an error before this one. " WAY_OUT,
-                  blocks, pm_iommu_claim_get_iova(region->claim) + offset,
-                  populated ? "plugged" : "not plugged", state_texts[state]);
+    (void)pm_fail(
+        error, state == UNKNOWN ? PM_ERROR_QUARANTINED : PM_ERROR_AUDIT,
+        "%s from 0x%" PRIx64 " up: %s and %s. Look for an error before this one. " WAY_OUT, blocks,
+        region->config.address + offset, populated ? "plugged" : "not plugged", state_texts[state]);
 }
 
 static void audit_quarantine(const PmRegion *region, GError **error)
 {
+    uint64_t start = region->config.ram_offset;
     uint64_t offset;
     uint64_t size;
     g_autofree char *listener = NULL;
     g_autofree char *reason = NULL;
 
     if (*error != NULL || region->manager == NULL ||
-        !pm_discard_manager_next_quarantined(region->manager, 0, &offset, &size, &listener,
-                                             &reason))
+        !pm_discard_manager_next_quarantined(region->manager, start, &offset, &size, &listener,
+                                             &reason) ||
+        offset >= start + region->config.size)
         return;
+    offset = MAX(offset, start) - start;
+    size = MIN(size, region->config.size - offset);
     (void)pm_fail(error, PM_ERROR_QUARANTINED,
                   "0x%" PRIx64 " bytes from 0x%" PRIx64
                   " up are in quarantine because of %s: %s. " WAY_OUT,
-                  size, pm_iommu_claim_get_iova(region->claim) + offset, listener, reason);
+                  size, region->config.address + offset, listener, reason);
 }
 
 void pm_audit_region(const PmRegion *region, PmMapperAudit *audit, GError **error)
 {
-    uint64_t size = pm_iommu_claim_get_size(region->claim);
+    uint64_t size = region->config.size;
     uint64_t block_size = pm_iommu_claim_get_block_size(region->claim);
     uint64_t offset = 0;
 

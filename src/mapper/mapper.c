@@ -3,12 +3,11 @@
 
 #include <inttypes.h>
 
-#include <plugmap/size.h>
-
 #include "base/error_text.h"
 #include "base/log.h"
 #include "mapper/audit.h"
 #include "mapper/region.h"
+#include "mapper/region_check.h"
 
 struct PmMapper {
     PmIommu *iommu;
@@ -50,9 +49,30 @@ void pm_mapper_free(PmMapper *mapper)
     g_free(mapper);
 }
 
-/* Takes @region, which may be NULL. */
-static bool add(PmMapper *mapper, PmRegion *region, GError **error)
+static const PmRegion *region_at(const PmMapper *mapper, guint index)
 {
+    return g_ptr_array_index(mapper->regions, index);
+}
+
+/* All that can be found out without claiming anything. */
+static bool check_region(const PmMapper *mapper, const PmMapperRegion *config, GError **error)
+{
+    if (!pm_region_check_fields(config, error) ||
+        !pm_region_check_blocks(mapper->iommu, config, error))
+        return false;
+    for (guint i = 0; i < mapper->regions->len; i++)
+        if (!pm_region_check_apart(config, &region_at(mapper, i)->config, error))
+            return false;
+    return true;
+}
+
+bool pm_mapper_add(PmMapper *mapper, const PmMapperRegion *config, GError **error)
+{
+    PmRegion *region;
+
+    if (!check_region(mapper, config, error))
+        return false;
+    region = pm_region_new(mapper->iommu, config, error);
     if (region == NULL)
         return false;
     if (pm_region_map(region, error)) {
@@ -64,49 +84,12 @@ static bool add(PmMapper *mapper, PmRegion *region, GError **error)
     return false;
 }
 
-bool pm_mapper_add_ram(PmMapper *mapper, uint64_t address, PmRam *ram, GError **error)
-{
-    return add(mapper, pm_region_new(mapper->iommu, address, ram, NULL, PM_MAPPER_STRICT, error),
-               error);
-}
-
-/* The IOMMU must be able to map a block, whose size is a power of two, at every block boundary. */
-static bool check_blocks(const PmMapper *mapper, uint64_t address, uint64_t block_size,
-                         GError **error)
-{
-    uint64_t page_sizes = pm_iommu_get_page_sizes(mapper->iommu);
-    uint64_t smallest_page = page_sizes & -page_sizes;
-
-    if (block_size < smallest_page || address % block_size != 0) {
-        g_autofree char *block = pm_size_format(block_size);
-        g_autofree char *page = pm_size_format(smallest_page);
-
-        return pm_fail(
-            error, PM_ERROR_UNALIGNED,
-            "the region at 0x%" PRIx64
-            " with blocks of %s cannot be mapped: blocks have to be at least the IOMMU's "
-            "page of %s, and the address a multiple of the block",
-            address, block, page);
-    }
-    return true;
-}
-
-bool pm_mapper_add_managed(PmMapper *mapper, uint64_t address, PmDiscardManager *manager,
-                           PmMapperFlags flags, GError **error)
-{
-    PmRam *ram = pm_discard_manager_get_ram(manager);
-
-    if (!check_blocks(mapper, address, pm_discard_manager_get_granularity(manager), error))
-        return false;
-    return add(mapper, pm_region_new(mapper->iommu, address, ram, manager, flags, error), error);
-}
-
 bool pm_mapper_remove(PmMapper *mapper, uint64_t address, GError **error)
 {
     for (guint i = 0; i < mapper->regions->len; i++) {
         PmRegion *region = g_ptr_array_index(mapper->regions, i);
 
-        if (pm_iommu_claim_get_iova(region->claim) != address)
+        if (region->config.address != address)
             continue;
         if (!pm_region_release(region, error))
             return false;

@@ -9,28 +9,28 @@
 #include "iommu/claim.h"
 #include "memory/hugetlb_pool.h"
 
-PmRegion *pm_region_new(PmIommu *iommu, uint64_t address, PmRam *ram, PmDiscardManager *manager,
-                        PmMapperFlags flags, GError **error)
+PmRegion *pm_region_new(PmIommu *iommu, const PmMapperRegion *config, GError **error)
 {
-    uint64_t size = pm_ram_get_size(ram);
-    g_autofree char *owner = g_strdup_printf("the region at 0x%" PRIx64, address);
-    const PmIommuClaimConfig config = {
+    PmDiscardManager *manager = pm_ram_get_discard_manager(config->ram);
+    g_autofree char *owner = g_strdup_printf("the region at 0x%" PRIx64, config->address);
+    const PmIommuClaimConfig claim_config = {
         .owner = owner,
-        .ram = ram,
-        .iova = address,
-        .size = size,
-        .block_size = manager != NULL ? pm_discard_manager_get_granularity(manager) : size,
-        .reserved_size = flags & PM_MAPPER_OVERCOMMIT ? 0 : size,
+        .ram = config->ram,
+        .iova = config->address,
+        .size = config->size,
+        .block_size = manager != NULL ? pm_discard_manager_get_granularity(manager) : config->size,
+        .reserved_size = config->flags & PM_MAPPER_OVERCOMMIT ? 0 : config->size,
     };
-    PmIommuClaim *claim = pm_claim_new(iommu, &config, manager != NULL, error);
+    PmIommuClaim *claim = pm_claim_new(iommu, &claim_config, manager != NULL, error);
     PmRegion *region;
 
     if (claim == NULL)
         return NULL;
     region = g_new0(PmRegion, 1);
     g_atomic_ref_count_init(&region->references);
+    region->config = *config;
     region->claim = claim;
-    region->ram = pm_ram_ref(ram);
+    pm_ram_ref(config->ram);
     region->manager = manager != NULL ? pm_discard_manager_ref(manager) : NULL;
     return region;
 }
@@ -40,9 +40,15 @@ void pm_region_unref(PmRegion *region)
     if (!g_atomic_ref_count_dec(&region->references))
         return;
     pm_iommu_claim_unref(region->claim);
-    pm_ram_unref(region->ram);
+    pm_ram_unref(region->config.ram);
     g_clear_pointer(&region->manager, pm_discard_manager_unref);
     g_free(region);
+}
+
+/* Listeners are notified of offsets in the RAM; the claim begins where the region does. */
+static uint64_t claim_offset(const PmRegion *region, uint64_t ram_offset)
+{
+    return ram_offset - region->config.ram_offset;
 }
 
 /* The kernel says EFAULT of a hugetlb page that cannot be had (ENOMEM, if mapped by file), as of
@@ -57,16 +63,16 @@ static void explain_lack_of_huge_pages(const PmRegion *region, uint64_t offset, 
                           !g_error_matches(*error, PM_ERROR, PM_ERROR_MEMORY) &&
                           !g_error_matches(*error, PM_ERROR, PM_ERROR_LOCKED_MEMORY)))
         return;
-    lack = pm_hugetlb_pool_describe_lack(region->ram, offset, size);
+    lack = pm_hugetlb_pool_describe_lack(region->config.ram, offset, size);
     if (lack == NULL)
         return;
     size_text = pm_size_format(size);
     pm_reword(*error, PM_ERROR_MEMORY,
               "%s of RAM at guest address 0x%" PRIx64 " cannot be pinned: %s", size_text,
-              pm_iommu_claim_get_iova(region->claim) + offset, lack);
+              region->config.address + claim_offset(region, offset), lack);
 }
 
-/* --- what it does as a listener; offsets are those of RAM and of claim --- */
+/* --- what it does as a listener; offsets are those of the RAM --- */
 
 static bool can_populate(void *user_data, uint64_t offset G_GNUC_UNUSED, uint64_t size,
                          GError **error)
@@ -80,7 +86,8 @@ static bool populate(void *user_data, uint64_t offset, uint64_t size, GError **e
 {
     const PmRegion *region = user_data;
 
-    if (pm_iommu_claim_map(region->claim, offset, size, offset, PM_IOMMU_READ_WRITE, error))
+    if (pm_iommu_claim_map(region->claim, claim_offset(region, offset), size, offset,
+                           region->config.access, error))
         return true;
     explain_lack_of_huge_pages(region, offset, size, error);
     return false;
@@ -90,7 +97,7 @@ static bool discard(void *user_data, uint64_t offset, uint64_t size, GError **er
 {
     const PmRegion *region = user_data;
 
-    return pm_iommu_claim_unmap(region->claim, offset, size, error);
+    return pm_iommu_claim_unmap(region->claim, claim_offset(region, offset), size, error);
 }
 
 /* A purge and not an unmap, because it has to work for unknown blocks, too. */
@@ -105,8 +112,12 @@ static bool next_unknown(void *user_data, uint64_t offset, uint64_t *run_offset,
                          char **reason)
 {
     const PmRegion *region = user_data;
+    uint64_t from = claim_offset(region, MAX(offset, region->config.ram_offset));
 
-    return pm_iommu_claim_next_unknown(region->claim, offset, run_offset, run_size, reason);
+    if (!pm_iommu_claim_next_unknown(region->claim, from, run_offset, run_size, reason))
+        return false;
+    *run_offset += region->config.ram_offset;
+    return true;
 }
 
 static void unref(void *user_data)
@@ -125,16 +136,26 @@ static const PmDiscardListenerOps listener_ops = {
 
 /* --- its life --- */
 
+static uint64_t count_populated(const PmRegion *region)
+{
+    uint64_t at = region->config.ram_offset;
+    uint64_t end = at + region->config.size;
+    uint64_t n_bytes = 0;
+    uint64_t size;
+
+    for (; pm_discard_manager_next_populated(region->manager, at, end, &at, &size); at += size)
+        n_bytes += size;
+    return n_bytes;
+}
+
 static bool follow(PmRegion *region, GError **error)
 {
-    uint64_t n_populated = pm_discard_manager_get_populated(region->manager);
-
-    if (!pm_iommu_claim_check_room(region->claim, n_populated, error))
+    if (!pm_iommu_claim_check_room(region->claim, count_populated(region), error))
         return false;
     g_atomic_ref_count_inc(&region->references);
-    region->listener = pm_discard_manager_register(region->manager, &listener_ops, region,
-                                                   pm_iommu_claim_get_owner(region->claim), 0,
-                                                   pm_ram_get_size(region->ram), error);
+    region->listener = pm_discard_manager_register(
+        region->manager, &listener_ops, region, pm_iommu_claim_get_owner(region->claim),
+        region->config.ram_offset, region->config.size, error);
     return region->listener != NULL;
 }
 
@@ -142,7 +163,7 @@ bool pm_region_map(PmRegion *region, GError **error)
 {
     if (region->manager != NULL)
         return follow(region, error);
-    return populate(region, 0, pm_ram_get_size(region->ram), error);
+    return populate(region, region->config.ram_offset, region->config.size, error);
 }
 
 bool pm_region_release(PmRegion *region, GError **error)

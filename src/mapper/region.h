@@ -11,16 +11,15 @@
  * the mapper, if they could not be unmapped. */
 typedef struct {
     gatomicrefcount references;
+    PmMapperRegion config; /* with a reference to the RAM */
     PmIommuClaim *claim;
-    PmRam *ram;
     PmDiscardManager *manager;   /* NULL: plain RAM, mapped whole */
     PmDiscardListener *listener; /* the manager's */
 } PmRegion;
 
-/* Claims the region's addresses. @manager: NULL for plain RAM. Errors: those of
+/* Claims the addresses of a region that is as it has to be (region_check.h). Errors: those of
  * pm_iommu_claim_new(). */
-PmRegion *pm_region_new(PmIommu *iommu, uint64_t address, PmRam *ram, PmDiscardManager *manager,
-                        PmMapperFlags flags, GError **error);
+PmRegion *pm_region_new(PmIommu *iommu, const PmMapperRegion *config, GError **error);
 void pm_region_unref(PmRegion *region);
 
 /* Maps plain RAM, or follows the manager. On failure nothing is mapped, or it is in quarantine. */

@@ -55,13 +55,13 @@ PmDiscardManager *pm_discard_manager_new(PmRam *ram, uint64_t granularity, GErro
 
     if (!check_granularity(ram, granularity, error))
         return NULL;
-    if (!pm_ram_take_manager(ram, error))
-        return NULL;
     manager = g_new0(PmDiscardManager, 1);
     g_atomic_ref_count_init(&manager->references);
-    manager->ram = pm_ram_ref(ram);
     manager->listeners = g_ptr_array_new_with_free_func(free_listener);
     manager->orphans = g_ptr_array_new_with_free_func(free_listener);
+    if (!pm_ram_take_manager(ram, manager, error))
+        return NULL;
+    manager->ram = pm_ram_ref(ram);
     if (!make_blocks(&manager->blocks, pm_ram_get_size(ram), granularity, error))
         return NULL;
     pm_ram_fit_huge_pages(ram, granularity);
@@ -83,8 +83,10 @@ void pm_discard_manager_unref(PmDiscardManager *manager)
     pm_bitmap_free(manager->blocks.populated);
     pm_quarantine_free(manager->blocks.lost);
     pm_quarantine_free(manager->blocks.stuck);
-    pm_ram_release_manager(manager->ram);
-    pm_ram_unref(manager->ram);
+    if (manager->ram != NULL) {
+        pm_ram_release_manager(manager->ram);
+        pm_ram_unref(manager->ram);
+    }
     g_free(manager);
 }
 

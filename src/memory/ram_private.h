@@ -3,7 +3,7 @@
 #ifndef PLUGMAP_SRC_MEMORY_RAM_PRIVATE_H
 #define PLUGMAP_SRC_MEMORY_RAM_PRIVATE_H
 
-#include <plugmap/ram.h>
+#include <plugmap/discard_manager.h>
 
 struct PmRam {
     gatomicrefcount references;
@@ -14,9 +14,9 @@ struct PmRam {
     int fd; /* -1 if there is none */
     uint64_t fd_offset;
     bool shared;
-    gint has_manager;
-    gint n_mappings;  /* claims on I/O addresses for it */
-    uint64_t process; /* that it was made in */
+    PmDiscardManager *manager; /* no reference; NULL: none */
+    gint n_mappings;           /* claims on I/O addresses for it */
+    uint64_t process;          /* that it was made in */
 };
 
 /* Whether it was made in another process, which this one was forked from: a copy that must not
@@ -29,9 +29,9 @@ bool pm_ram_check_process(const PmRam *ram, GError **error);
 /* Of the host, in bytes. */
 uint64_t pm_base_page_size(void);
 
-/* Makes the caller the one manager of @ram, which nobody has mapped for a device. Errors:
+/* Makes @manager the one manager of @ram, which nobody has mapped for a device. Errors:
  * PM_ERROR_BUSY. Any thread. */
-bool pm_ram_take_manager(PmRam *ram, GError **error);
+bool pm_ram_take_manager(PmRam *ram, PmDiscardManager *manager, GError **error);
 void pm_ram_release_manager(PmRam *ram);
 
 /* @owner is going to map @ram for a device. @follows_manager: as the RAM's manager says; else it

@@ -6,9 +6,9 @@
 #include "base/error_text.h"
 #include "memory/ram_private.h"
 
-bool pm_ram_take_manager(PmRam *ram, GError **error)
+bool pm_ram_take_manager(PmRam *ram, PmDiscardManager *manager, GError **error)
 {
-    if (!g_atomic_int_compare_and_exchange(&ram->has_manager, 0, 1))
+    if (!g_atomic_pointer_compare_and_exchange(&ram->manager, NULL, manager))
         return pm_fail(error, PM_ERROR_BUSY,
                        "the RAM at host address %p has a discard manager already: it can have one "
                        "at a time. The other one goes with its device (pm_virtio_mem_free()), once "
@@ -26,20 +26,24 @@ bool pm_ram_take_manager(PmRam *ram, GError **error)
 
 void pm_ram_release_manager(PmRam *ram)
 {
-    g_atomic_int_set(&ram->has_manager, 0);
+    g_atomic_pointer_set(&ram->manager, NULL);
+}
+
+PmDiscardManager *pm_ram_get_discard_manager(const PmRam *ram)
+{
+    return g_atomic_pointer_get(&ram->manager);
 }
 
 bool pm_ram_take_mapping(PmRam *ram, bool follows_manager, const char *owner, GError **error)
 {
     g_atomic_int_inc(&ram->n_mappings);
-    if (follows_manager || g_atomic_int_get(&ram->has_manager) == 0)
+    if (follows_manager || g_atomic_pointer_get(&ram->manager) == NULL)
         return true;
     pm_ram_release_mapping(ram);
     return pm_fail(
         error, PM_ERROR_BUSY,
-        "%s cannot map the RAM at host address %p whole: it has a discard manager, which "
-        "gives memory back that is not populated; add the region with that "
-        "(pm_mapper_add_managed())",
+        "%s cannot map the RAM at host address %p whole: it has a discard manager, which gives "
+        "memory back that is not populated; have a mapper follow it (pm_mapper_add())",
         owner, (void *)ram->host);
 }
 

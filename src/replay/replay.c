@@ -422,6 +422,11 @@ static bool set_up(PmReplay *replay, GError **error)
         .usable_extent = trace->requested_is_bound ? PM_TRACE_USABLE_EXTENT : 0,
         .prefault_threads = config->prefault_threads,
     };
+    PmMapperRegion region = {
+        .size = trace->region_size,
+        .address = trace->region_address,
+        .access = PM_IOMMU_READ_WRITE,
+    };
 
     replay->recorder = pm_recorder_new(config->kernel, trace->region_address, trace->region_size,
                                        config->dma_func, config->user_data);
@@ -436,9 +441,8 @@ static bool set_up(PmReplay *replay, GError **error)
     if (replay->device == NULL || !set_up_dma_check(replay, error))
         return false;
     replay->mapper = pm_mapper_new(replay->iommu);
-    return pm_mapper_add_managed(replay->mapper, trace->region_address,
-                                 pm_virtio_mem_get_manager(replay->device), PM_MAPPER_STRICT,
-                                 error);
+    region.ram = ram;
+    return pm_mapper_add(replay->mapper, &region, error);
 }
 
 /* What the end of the replay unmaps was not in the trace. */

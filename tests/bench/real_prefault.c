@@ -10,6 +10,7 @@
 #include "bare.h"
 #include "kernel-uapi/virtio_mem.h"
 #include "real.h"
+#include "tests/util/mapper_util.h"
 
 #define ADDRESS  (UINT64_C(1) << 32)
 #define BLOCK    (2 * PM_MIB)
@@ -78,8 +79,7 @@ static double run_stack(const Case *c, const RealDevice *device, unsigned n_thre
     double start;
 
     if (guest == NULL ||
-        (mapper != NULL && !pm_mapper_add_managed(mapper, ADDRESS, pm_virtio_mem_get_manager(guest),
-                                                  PM_MAPPER_STRICT, &error)))
+        (mapper != NULL && !mapper_add_all(mapper, ADDRESS, ram, PM_MAPPER_STRICT, &error)))
         bench_die("stack", error);
     (void)madvise(pm_ram_get_host(ram), N_BLOCKS * BLOCK, c->advice);
     start = bench_now_ns();

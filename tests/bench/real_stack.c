@@ -7,6 +7,7 @@
 #include "bare.h"
 #include "kernel-uapi/virtio_mem.h"
 #include "real.h"
+#include "tests/util/mapper_util.h"
 
 #define ADDRESS (UINT64_C(1) << 32)
 #define N_PARTS 4 /* requests of equal size, each timed */
@@ -76,8 +77,7 @@ static void run_stack(const Case *c, const RealDevice *device, Cost *least)
     g_autoptr(PmVirtioMem) guest = pm_virtio_mem_new(&config, &error);
     g_autoptr(PmMapper) mapper = pm_mapper_new(iommu);
 
-    if (guest == NULL || !pm_mapper_add_managed(mapper, ADDRESS, pm_virtio_mem_get_manager(guest),
-                                                PM_MAPPER_STRICT, &error))
+    if (guest == NULL || !mapper_add_all(mapper, ADDRESS, ram, PM_MAPPER_STRICT, &error))
         bench_die("stack", error);
     populate(ram);
     for (uint64_t i = 0; i < N_PARTS; i++) {

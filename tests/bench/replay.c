@@ -17,6 +17,7 @@
 #include "bench_util.h"
 #include "kernel-uapi/vfio.h"
 #include "kernel-uapi/virtio_mem.h"
+#include "tests/util/mapper_util.h"
 
 #define BLOCK                (2 * PM_MIB)
 #define ADDRESS              (UINT64_C(1) << 40)
@@ -111,8 +112,7 @@ static Cost measure_stack(uint64_t size, double *bytes_a_block)
     if (iommu == NULL || device == NULL)
         bench_die("stack", error);
     mapper = pm_mapper_new(iommu);
-    if (!pm_mapper_add_managed(mapper, ADDRESS, pm_virtio_mem_get_manager(device), PM_MAPPER_STRICT,
-                               &error))
+    if (!mapper_add_all(mapper, ADDRESS, ram, PM_MAPPER_STRICT, &error))
         bench_die("mapper", error);
     before = resident();
     cost.plug_ns = request_all(device, VIRTIO_MEM_REQ_PLUG, n_blocks);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "util/stack_util.h"
+#include "util/mapper_util.h"
 
 #include <string.h>
 
@@ -42,9 +43,8 @@ Stack *stack_new(const PmFakeConfig *config)
         stack->iommus[i] = backend_open(stack->fake, i, NULL);
         assert_non_null(stack->iommus[i]);
         stack->mappers[i] = pm_mapper_new(stack->iommus[i]);
-        assert_true(pm_mapper_add_managed(stack->mappers[i], STACK_ADDRESS,
-                                          pm_virtio_mem_get_manager(stack->device),
-                                          PM_MAPPER_OVERCOMMIT, NULL));
+        assert_true(mapper_add_all(stack->mappers[i], STACK_ADDRESS, stack->ram,
+                                   PM_MAPPER_OVERCOMMIT, NULL));
     }
     return stack;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "vm_stack.h"
+#include "util/mapper_util.h"
 
 #include <string.h>
 
@@ -58,9 +59,7 @@ void vm_stack_set_up(Stack *stack, const Memory *memory)
     stack->device = pm_virtio_mem_new(&config, &error);
     vm_check(stack->device != NULL, error);
     stack->mapper = pm_mapper_new(stack->iommu);
-    vm_check(pm_mapper_add_managed(stack->mapper, ADDRESS, pm_virtio_mem_get_manager(stack->device),
-                                   PM_MAPPER_STRICT, &error),
-             error);
+    vm_check(mapper_add_all(stack->mapper, ADDRESS, stack->ram, PM_MAPPER_STRICT, &error), error);
 }
 
 void vm_stack_tear_down(Stack *stack)

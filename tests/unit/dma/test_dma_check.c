@@ -16,6 +16,7 @@
 #include "kernel-uapi/vfio.h"
 #include "kernel-uapi/virtio_mem.h"
 #include "util/iommu_fixture.h"
+#include "util/mapper_util.h"
 
 #define REGION_BLOCK    (64 * PM_KIB)
 #define REGION_N_BLOCKS 32
@@ -133,9 +134,10 @@ static int make(void **state)
     assert_non_null(fixture->engine);
     fixture->check = pm_dma_check_new(fixture->engine, fixture->device);
     fixture->mapper = pm_mapper_new(fixture->iommu);
-    assert_true(pm_mapper_add_managed(fixture->mapper, REGION_ADDRESS,
-                                      pm_virtio_mem_get_manager(fixture->device), PM_MAPPER_STRICT,
-                                      NULL));
+    assert_true(
+        mapper_add_all(fixture->mapper, REGION_ADDRESS,
+                       pm_discard_manager_get_ram(pm_virtio_mem_get_manager(fixture->device)),
+                       PM_MAPPER_STRICT, NULL));
     *state = fixture;
     return 0;
 }

@@ -10,6 +10,7 @@
 #include "kernel/kernel_calls.h"
 #include "util/backend_util.h"
 #include "util/fork_util.h"
+#include "util/mapper_util.h"
 
 #define GROUP     1
 #define BYTE      0x5a
@@ -153,8 +154,7 @@ int make_world(void **state)
     config.ram = world->ram;
     world->device = pm_virtio_mem_new(&config, NULL);
     world->mapper = pm_mapper_new(world->iommu);
-    assert_true(pm_mapper_add_managed(world->mapper, STACK_ADDRESS,
-                                      pm_virtio_mem_get_manager(world->device), 0, NULL));
+    assert_true(mapper_add_all(world->mapper, STACK_ADDRESS, world->ram, 0, NULL));
     assert_true(request(world, VIRTIO_MEM_REQ_PLUG, 0, N_PLUGGED, NULL));
     world->page = pm_ram_new(PM_RAM_ANONYMOUS, PAGE, 0, NULL);
     world->claim = claim_pages(world->iommu, world->page, 2);

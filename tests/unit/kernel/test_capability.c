@@ -23,6 +23,7 @@
 #include "kernel/kernel_calls.h"
 #include "util/backend_util.h"
 #include "util/iommu_fixture.h"
+#include "util/mapper_util.h"
 
 #define N_BLOCKS   64
 #define N_REQUESTS 100
@@ -118,8 +119,7 @@ static int make(void **state)
     config.ram = world->ram;
     world->device = pm_virtio_mem_new(&config, NULL);
     world->mapper = pm_mapper_new(world->iommu);
-    assert_true(pm_mapper_add_managed(world->mapper, BASE, pm_virtio_mem_get_manager(world->device),
-                                      PM_MAPPER_OVERCOMMIT, NULL));
+    assert_true(mapper_add_all(world->mapper, BASE, world->ram, PM_MAPPER_OVERCOMMIT, NULL));
     *state = world;
     return 0;
 }

@@ -13,6 +13,7 @@
 #include <plugmap/plugmap.h>
 
 #include "iommu/claim.h"
+#include "util/mapper_util.h"
 
 #define BLOCK   PM_MIB
 #define ADDRESS (4 * PM_GIB)
@@ -80,7 +81,7 @@ static void plain_ram_is_mapped_whole_with_one_call(void **state)
     PmIommuRun run;
 
     (void)state;
-    assert_true(pm_mapper_add_ram(fixture.mapper, 0, ram, NULL));
+    assert_true(mapper_add_all(fixture.mapper, 0, ram, PM_MAPPER_STRICT, NULL));
     assert_int_equal(pm_fake_kernel_get_n_calls(fixture.fake, PM_FAKE_CALL_MAP), 1);
     assert_true(pm_iommu_next_run(fixture.iommu, 0, &run));
     assert_int_equal(run.block_size, 64 * BLOCK);
@@ -96,7 +97,8 @@ static void a_hundred_mebibytes_are_a_hundred_maps_and_one_unmap(void **state)
     g_autoptr(PmDiscardManager) manager = make_manager(128 * BLOCK, BLOCK);
 
     (void)state;
-    assert_true(pm_mapper_add_managed(fixture.mapper, ADDRESS, manager, PM_MAPPER_STRICT, NULL));
+    assert_true(mapper_add_all(fixture.mapper, ADDRESS, pm_discard_manager_get_ram(manager),
+                               PM_MAPPER_STRICT, NULL));
     assert_true(pm_discard_manager_populate(manager, 0, 100 * BLOCK, 0, NULL));
     assert_int_equal(pm_fake_kernel_get_n_calls(fixture.fake, PM_FAKE_CALL_MAP), 100);
     assert_true(pm_discard_manager_discard(manager, 0, 100 * BLOCK, NULL));
@@ -113,7 +115,8 @@ static void a_region_that_comes_late_gets_what_is_populated(void **state)
     (void)state;
     assert_true(pm_discard_manager_populate(manager, 2 * BLOCK, 3 * BLOCK, 0, NULL));
     assert_true(pm_discard_manager_populate(manager, 8 * BLOCK, BLOCK, 0, NULL));
-    assert_true(pm_mapper_add_managed(fixture.mapper, ADDRESS, manager, PM_MAPPER_STRICT, NULL));
+    assert_true(mapper_add_all(fixture.mapper, ADDRESS, pm_discard_manager_get_ram(manager),
+                               PM_MAPPER_STRICT, NULL));
     assert_true(pm_mapper_audit(fixture.mapper, &audit, NULL));
     assert_int_equal(audit.n_populated, 4);
     assert_int_equal(audit.n_mapped, 4);
@@ -130,12 +133,12 @@ static void regions_may_not_overlap(void **state)
     GError *error = NULL;
 
     (void)state;
-    assert_true(pm_mapper_add_ram(fixture.mapper, ADDRESS, ram, NULL));
-    assert_false(pm_mapper_add_managed(fixture.mapper, ADDRESS + 15 * BLOCK, manager,
-                                       PM_MAPPER_STRICT, &error));
+    assert_true(mapper_add_all(fixture.mapper, ADDRESS, ram, PM_MAPPER_STRICT, NULL));
+    assert_false(mapper_add_all(fixture.mapper, ADDRESS + 15 * BLOCK,
+                                pm_discard_manager_get_ram(manager), PM_MAPPER_STRICT, &error));
     assert_code(error, PM_ERROR_OVERLAP);
-    assert_true(pm_mapper_add_managed(fixture.mapper, ADDRESS + 16 * BLOCK, manager,
-                                      PM_MAPPER_STRICT, NULL));
+    assert_true(mapper_add_all(fixture.mapper, ADDRESS + 16 * BLOCK,
+                               pm_discard_manager_get_ram(manager), PM_MAPPER_STRICT, NULL));
     clear(&fixture);
 }
 
@@ -146,8 +149,8 @@ static void a_region_across_a_reserved_window_is_refused_before_the_first_call(v
     GError *error = NULL;
 
     (void)state;
-    assert_false(
-        pm_mapper_add_managed(fixture.mapper, 0xfe800000, manager, PM_MAPPER_STRICT, &error));
+    assert_false(mapper_add_all(fixture.mapper, 0xfe800000, pm_discard_manager_get_ram(manager),
+                                PM_MAPPER_STRICT, &error));
     assert_non_null(strstr(error->message, "0xfedfffff"));
     /* The next range begins at 0xfef00000, where no block does. */
     assert_non_null(strstr(error->message, "the nearest address with room for it is 0xff000000"));
@@ -163,8 +166,8 @@ static void an_address_off_the_block_is_refused(void **state)
     GError *error = NULL;
 
     (void)state;
-    assert_false(
-        pm_mapper_add_managed(fixture.mapper, ADDRESS + 4096, manager, PM_MAPPER_STRICT, &error));
+    assert_false(mapper_add_all(fixture.mapper, ADDRESS + 4096, pm_discard_manager_get_ram(manager),
+                                PM_MAPPER_STRICT, &error));
     assert_code(error, PM_ERROR_UNALIGNED);
     clear(&fixture);
 }
@@ -176,7 +179,8 @@ static void a_strict_region_beyond_the_limit_is_refused_with_the_block_size_that
     GError *error = NULL;
 
     (void)state;
-    assert_false(pm_mapper_add_managed(fixture.mapper, ADDRESS, manager, PM_MAPPER_STRICT, &error));
+    assert_false(mapper_add_all(fixture.mapper, ADDRESS, pm_discard_manager_get_ram(manager),
+                                PM_MAPPER_STRICT, &error));
     assert_non_null(strstr(error->message, "4M"));
     assert_code(error, PM_ERROR_LIMIT);
     assert_int_equal(pm_fake_kernel_get_n_calls(fixture.fake, PM_FAKE_CALL_MAP), 0);
@@ -190,8 +194,8 @@ static void an_overcommitted_region_is_refused_only_when_the_limit_is_met(void *
     GError *error = NULL;
 
     (void)state;
-    assert_true(
-        pm_mapper_add_managed(fixture.mapper, ADDRESS, manager, PM_MAPPER_OVERCOMMIT, NULL));
+    assert_true(mapper_add_all(fixture.mapper, ADDRESS, pm_discard_manager_get_ram(manager),
+                               PM_MAPPER_OVERCOMMIT, NULL));
     assert_true(pm_discard_manager_populate(manager, 0, 7 * BLOCK, 0, NULL));
     assert_false(pm_discard_manager_populate(manager, 7 * BLOCK, BLOCK, 0, &error));
     assert_code(error, PM_ERROR_LIMIT);
@@ -209,8 +213,8 @@ static void an_overcommitted_region_is_refused_if_what_is_populated_does_not_fit
 
     (void)state;
     assert_true(pm_discard_manager_populate(manager, 0, 8 * BLOCK, 0, NULL));
-    assert_false(
-        pm_mapper_add_managed(fixture.mapper, ADDRESS, manager, PM_MAPPER_OVERCOMMIT, &error));
+    assert_false(mapper_add_all(fixture.mapper, ADDRESS, pm_discard_manager_get_ram(manager),
+                                PM_MAPPER_OVERCOMMIT, &error));
     assert_code(error, PM_ERROR_LIMIT);
     assert_int_equal(pm_fake_kernel_get_n_calls(fixture.fake, PM_FAKE_CALL_MAP), 0);
     clear(&fixture);
@@ -226,8 +230,8 @@ static void nothing_is_mapped_of_an_overcommitted_region_that_does_not_fit(void 
     (void)state;
     assert_true(pm_discard_manager_populate(manager, 0, 4 * BLOCK, 0, NULL));
     assert_true(pm_discard_manager_populate(manager, 8 * BLOCK, 4 * BLOCK, 0, NULL));
-    assert_false(
-        pm_mapper_add_managed(fixture.mapper, ADDRESS, manager, PM_MAPPER_OVERCOMMIT, &error));
+    assert_false(mapper_add_all(fixture.mapper, ADDRESS, pm_discard_manager_get_ram(manager),
+                                PM_MAPPER_OVERCOMMIT, &error));
     assert_code(error, PM_ERROR_LIMIT);
     assert_int_equal(pm_fake_kernel_get_n_calls(fixture.fake, PM_FAKE_CALL_MAP), 0);
     clear(&fixture);
@@ -240,8 +244,8 @@ static void a_plug_beyond_the_locked_memory_limit_is_refused_before_the_first_ca
     GError *error = NULL;
 
     (void)state;
-    assert_true(
-        pm_mapper_add_managed(fixture.mapper, ADDRESS, manager, PM_MAPPER_OVERCOMMIT, NULL));
+    assert_true(mapper_add_all(fixture.mapper, ADDRESS, pm_discard_manager_get_ram(manager),
+                               PM_MAPPER_OVERCOMMIT, NULL));
     assert_true(pm_discard_manager_populate(manager, 0, 4 * BLOCK, 0, NULL));
     assert_false(pm_discard_manager_populate(manager, 8 * BLOCK, 4 * BLOCK, 0, &error));
     assert_code(error, PM_ERROR_LOCKED_MEMORY);
@@ -259,12 +263,13 @@ static void plain_ram_does_not_take_the_room_of_a_strict_region(void **state)
     GError *error = NULL;
 
     (void)state;
-    assert_true(pm_mapper_add_managed(fixture.mapper, ADDRESS, strict, PM_MAPPER_STRICT, NULL));
-    assert_false(pm_mapper_add_ram(fixture.mapper, 0, large, &error));
+    assert_true(mapper_add_all(fixture.mapper, ADDRESS, pm_discard_manager_get_ram(strict),
+                               PM_MAPPER_STRICT, NULL));
+    assert_false(mapper_add_all(fixture.mapper, 0, large, PM_MAPPER_STRICT, &error));
     assert_code(error, PM_ERROR_LOCKED_MEMORY);
-    assert_true(pm_mapper_add_ram(fixture.mapper, 0, small, NULL));
+    assert_true(mapper_add_all(fixture.mapper, 0, small, PM_MAPPER_STRICT, NULL));
     error = NULL;
-    assert_false(pm_mapper_add_ram(fixture.mapper, 8 * BLOCK, last, &error));
+    assert_false(mapper_add_all(fixture.mapper, 8 * BLOCK, last, PM_MAPPER_STRICT, &error));
     assert_code(error, PM_ERROR_LIMIT);
     assert_true(pm_discard_manager_populate(strict, 0, 15 * BLOCK, 0, NULL));
     clear(&fixture);
@@ -278,9 +283,10 @@ static void the_room_of_a_strict_region_is_kept_free(void **state)
     GError *error = NULL;
 
     (void)state;
-    assert_true(pm_mapper_add_managed(fixture.mapper, ADDRESS, strict, PM_MAPPER_STRICT, NULL));
-    assert_true(
-        pm_mapper_add_managed(fixture.mapper, 2 * ADDRESS, other, PM_MAPPER_OVERCOMMIT, NULL));
+    assert_true(mapper_add_all(fixture.mapper, ADDRESS, pm_discard_manager_get_ram(strict),
+                               PM_MAPPER_STRICT, NULL));
+    assert_true(mapper_add_all(fixture.mapper, 2 * ADDRESS, pm_discard_manager_get_ram(other),
+                               PM_MAPPER_OVERCOMMIT, NULL));
     assert_true(pm_discard_manager_populate(other, 0, 4 * BLOCK, 0, NULL));
     assert_false(pm_discard_manager_populate(other, 4 * BLOCK, BLOCK, 0, &error));
     assert_code(error, PM_ERROR_LIMIT);
@@ -295,11 +301,13 @@ static void locked_memory_is_checked_before_the_first_call(void **state)
     GError *error = NULL;
 
     (void)state;
-    assert_false(pm_mapper_add_managed(fixture.mapper, ADDRESS, manager, PM_MAPPER_STRICT, &error));
+    assert_false(mapper_add_all(fixture.mapper, ADDRESS, pm_discard_manager_get_ram(manager),
+                                PM_MAPPER_STRICT, &error));
     assert_code(error, PM_ERROR_LOCKED_MEMORY);
     assert_int_equal(pm_fake_kernel_get_n_calls(fixture.fake, PM_FAKE_CALL_MAP), 0);
     pm_fake_kernel_set_memlock(fixture.fake, 15 * BLOCK, true);
-    assert_true(pm_mapper_add_managed(fixture.mapper, ADDRESS, manager, PM_MAPPER_STRICT, NULL));
+    assert_true(mapper_add_all(fixture.mapper, ADDRESS, pm_discard_manager_get_ram(manager),
+                               PM_MAPPER_STRICT, NULL));
     clear(&fixture);
 }
 
@@ -317,7 +325,8 @@ static void an_audit_finds_a_block_that_was_unmapped_behind_its_back(void **stat
     GError *error = NULL;
 
     (void)state;
-    assert_true(pm_mapper_add_managed(fixture.mapper, ADDRESS, manager, PM_MAPPER_STRICT, NULL));
+    assert_true(mapper_add_all(fixture.mapper, ADDRESS, pm_discard_manager_get_ram(manager),
+                               PM_MAPPER_STRICT, NULL));
     assert_true(pm_discard_manager_populate(manager, 0, 8 * BLOCK, 0, NULL));
     assert_true(pm_iommu_claim_unmap(claim_at(&fixture, ADDRESS), 3 * BLOCK, 2 * BLOCK, NULL));
     assert_false(pm_mapper_audit(fixture.mapper, &audit, &error));
@@ -339,7 +348,8 @@ static void an_audit_finds_what_is_mapped_but_not_populated(void **state)
     PmMapperAudit audit;
 
     (void)state;
-    assert_true(pm_mapper_add_managed(fixture.mapper, ADDRESS, manager, PM_MAPPER_STRICT, NULL));
+    assert_true(mapper_add_all(fixture.mapper, ADDRESS, pm_discard_manager_get_ram(manager),
+                               PM_MAPPER_STRICT, NULL));
     assert_true(pm_iommu_claim_map(claim_at(&fixture, ADDRESS), 5 * BLOCK, BLOCK, 5 * BLOCK,
                                    PM_IOMMU_READ_WRITE, NULL));
     assert_false(pm_mapper_audit(fixture.mapper, &audit, NULL));
@@ -357,7 +367,8 @@ static void an_audit_finds_a_block_that_maps_other_memory(void **state)
     GError *error = NULL;
 
     (void)state;
-    assert_true(pm_mapper_add_managed(fixture.mapper, ADDRESS, manager, PM_MAPPER_STRICT, NULL));
+    assert_true(mapper_add_all(fixture.mapper, ADDRESS, pm_discard_manager_get_ram(manager),
+                               PM_MAPPER_STRICT, NULL));
     assert_true(pm_discard_manager_populate(manager, 0, 4 * BLOCK, 0, NULL));
     assert_true(pm_iommu_claim_unmap(claim_at(&fixture, ADDRESS), BLOCK, BLOCK, NULL));
     assert_true(pm_iommu_claim_map(claim_at(&fixture, ADDRESS), BLOCK, BLOCK, 7 * BLOCK,
@@ -398,7 +409,7 @@ static void lack_of_hugetlb_pages_is_told_with_the_command_that_ends_it(void **s
         g_autoptr(GError) error = NULL;
 
         pm_fake_kernel_fail(fixture.fake, PM_FAKE_CALL_MAP, 1, errors[i]);
-        assert_false(pm_mapper_add_ram(fixture.mapper, ADDRESS, ram, &error));
+        assert_false(mapper_add_all(fixture.mapper, ADDRESS, ram, PM_MAPPER_STRICT, &error));
         assert_int_equal(error->code, PM_ERROR_MEMORY);
         assert_non_null(strstr(error->message, "256G of RAM at guest address 0x100000000 cannot be "
                                                "pinned: the range lacks 131,072 hugetlb pages"));
@@ -417,7 +428,7 @@ static void only_hugetlb_memory_can_lack_hugetlb_pages(void **state)
 
     (void)state;
     pm_fake_kernel_fail(fixture.fake, PM_FAKE_CALL_MAP, 1, EFAULT);
-    assert_false(pm_mapper_add_ram(fixture.mapper, ADDRESS, ram, &error));
+    assert_false(mapper_add_all(fixture.mapper, ADDRESS, ram, PM_MAPPER_STRICT, &error));
     assert_int_equal(error->code, PM_ERROR_BAD_ADDRESS);
     assert_null(strstr(error->message, "hugetlb"));
     clear(&fixture);

@@ -17,6 +17,7 @@
 
 #include "iommu/claim.h"
 #include "util/backend_util.h"
+#include "util/mapper_util.h"
 
 #define BLOCK    (64 * PM_KIB)
 #define N_BLOCKS 8
@@ -46,8 +47,9 @@ static int make(void **state)
     for (unsigned i = 0; i < 2; i++) {
         fixture->rams[i] = pm_ram_new(PM_RAM_ANONYMOUS, N_BLOCKS * BLOCK, BLOCK, NULL);
         fixture->managers[i] = pm_discard_manager_new(fixture->rams[i], BLOCK, NULL);
-        assert_true(pm_mapper_add_managed(fixture->mapper, address_of(i), fixture->managers[i],
-                                          PM_MAPPER_STRICT, NULL));
+        assert_true(mapper_add_all(fixture->mapper, address_of(i),
+                                   pm_discard_manager_get_ram(fixture->managers[i]),
+                                   PM_MAPPER_STRICT, NULL));
     }
     *state = fixture;
     return 0;

@@ -16,6 +16,7 @@
 
 #include "kernel-uapi/virtio_mem.h"
 #include "util/backend_util.h"
+#include "util/mapper_util.h"
 
 #define BLOCK    (64 * PM_KIB)
 #define N_BLOCKS UINT64_C(16)
@@ -105,8 +106,7 @@ static int unplug_all(Owners *owners)
 
 static bool add(Owners *owners, unsigned index, GError **error)
 {
-    return pm_mapper_add_managed(owners->mappers[index], ADDRESS, owners->manager, PM_MAPPER_STRICT,
-                                 error);
+    return mapper_add_all(owners->mappers[index], ADDRESS, owners->ram, PM_MAPPER_STRICT, error);
 }
 
 static uint64_t n_mappings(Owners *owners, unsigned index)
@@ -263,11 +263,11 @@ static void mapper_cannot_map_where_another_has_a_region(void **state)
     for (size_t i = 0; i < G_N_ELEMENTS(addresses); i++) {
         g_autoptr(GError) error = NULL;
 
-        assert_false(pm_mapper_add_ram(other, addresses[i], ram, &error));
+        assert_false(mapper_add_all(other, addresses[i], ram, PM_MAPPER_STRICT, &error));
         assert_code(&error, PM_ERROR_OVERLAP, "the region at 0x100000000");
     }
-    assert_true(pm_mapper_add_ram(other, ADDRESS + SIZE, ram, NULL));
-    assert_true(pm_mapper_add_ram(other, ADDRESS - 2 * BLOCK, ram, NULL));
+    assert_true(mapper_add_all(other, ADDRESS + SIZE, ram, PM_MAPPER_STRICT, NULL));
+    assert_true(mapper_add_all(other, ADDRESS - 2 * BLOCK, ram, PM_MAPPER_STRICT, NULL));
 }
 
 static void unplugging_all_leaves_other_mappers_alone(void **state)
@@ -276,8 +276,8 @@ static void unplugging_all_leaves_other_mappers_alone(void **state)
     g_autoptr(PmMapper) other = pm_mapper_new(owners->iommus[0]);
     g_autoptr(PmRam) ram = pm_ram_new(PM_RAM_ANONYMOUS, BLOCK, 0, NULL);
 
-    assert_true(pm_mapper_add_ram(other, ADDRESS - BLOCK, ram, NULL));
-    assert_true(pm_mapper_add_ram(other, ADDRESS + SIZE, ram, NULL));
+    assert_true(mapper_add_all(other, ADDRESS - BLOCK, ram, PM_MAPPER_STRICT, NULL));
+    assert_true(mapper_add_all(other, ADDRESS + SIZE, ram, PM_MAPPER_STRICT, NULL));
     assert_true(add(owners, 0, NULL));
     plug(owners, 0, N_BLOCKS);
     assert_int_equal(n_mappings(owners, 0), N_BLOCKS + 2);
@@ -418,12 +418,11 @@ static void closing_the_address_space_ends_the_quarantine_of_a_freed_mapper(void
 static void ram_with_a_manager_is_not_mapped_whole(void **state)
 {
     Owners *owners = *state;
-    g_autoptr(GError) error = NULL;
 
-    assert_false(pm_mapper_add_ram(owners->mappers[0], ADDRESS, owners->ram, &error));
-    assert_code(&error, PM_ERROR_BUSY, "it has a discard manager");
+    assert_true(mapper_add_all(owners->mappers[0], ADDRESS, owners->ram, PM_MAPPER_STRICT, NULL));
     assert_int_equal(n_mappings(owners, 0), 0);
-    assert_true(add(owners, 0, NULL));
+    plug(owners, 2, 3);
+    assert_int_equal(n_mappings(owners, 0), 3);
 }
 
 /* The message names who is in the way. */
@@ -449,7 +448,7 @@ static void mapped_ram_gets_no_device_that_would_wipe_it(void **state)
     PmVirtioMem *device;
 
     memset(pm_ram_get_host(ram), 'x', BLOCK);
-    assert_true(pm_mapper_add_ram(owners->mappers[0], 0, ram, NULL));
+    assert_true(mapper_add_all(owners->mappers[0], 0, ram, PM_MAPPER_STRICT, NULL));
     assert_null(make_device(ram, &error));
     assert_code(&error, PM_ERROR_BUSY, "is mapped for a device");
     assert_int_equal(*(char *)pm_ram_get_host(ram), 'x');
@@ -465,7 +464,7 @@ static void ram_that_a_freed_mapper_left_mapped_gets_no_device(void **state)
     g_autoptr(PmRam) ram = pm_ram_new(PM_RAM_MEMFD, SIZE, BLOCK, NULL);
     PmVirtioMem *device;
 
-    assert_true(pm_mapper_add_ram(owners->mappers[0], 0, ram, NULL));
+    assert_true(mapper_add_all(owners->mappers[0], 0, ram, PM_MAPPER_STRICT, NULL));
     pm_fake_kernel_fail(owners->fake, PM_FAKE_CALL_UNMAP, 1, EIO);
     g_clear_pointer(&owners->mappers[0], pm_mapper_free);
     assert_null(make_device(ram, NULL));
@@ -480,7 +479,7 @@ static void plain_ram_is_removed_and_added_after_a_mismatch(void **state)
     Owners *owners = *state;
     g_autoptr(PmRam) ram = pm_ram_new(PM_RAM_ANONYMOUS, BLOCK, 0, NULL);
 
-    assert_true(pm_mapper_add_ram(owners->mappers[0], 0, ram, NULL));
+    assert_true(mapper_add_all(owners->mappers[0], 0, ram, PM_MAPPER_STRICT, NULL));
     for (unsigned nth = 1; nth <= 100; nth++)
         pm_fake_kernel_shorten_unmap(owners->fake, nth);
     assert_false(pm_mapper_remove(owners->mappers[0], 0, NULL));
@@ -488,7 +487,7 @@ static void plain_ram_is_removed_and_added_after_a_mismatch(void **state)
     pm_fake_kernel_clear_faults(owners->fake);
     assert_true(pm_mapper_remove(owners->mappers[0], 0, NULL));
     assert_int_equal(n_mappings(owners, 0), 0);
-    assert_true(pm_mapper_add_ram(owners->mappers[0], 0, ram, NULL));
+    assert_true(mapper_add_all(owners->mappers[0], 0, ram, PM_MAPPER_STRICT, NULL));
     assert_true(is_right(owners, 0));
 }
 

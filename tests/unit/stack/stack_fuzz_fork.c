@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "kernel-uapi/virtio_mem.h"
+#include "util/mapper_util.h"
 
 static void send(PmVirtioMem *device, uint16_t type, uint64_t offset)
 {
@@ -60,7 +61,8 @@ static void use_spaces(FuzzWorld *world)
             FuzzMapper *mapper = &space->mappers[j];
 
             (void)pm_mapper_audit(mapper->mapper, NULL, NULL);
-            (void)pm_mapper_add_ram(mapper->mapper, FUZZ_BASE, world->rams[0].ram, NULL);
+            (void)mapper_add_all(mapper->mapper, FUZZ_BASE, world->rams[0].ram, PM_MAPPER_STRICT,
+                                 NULL);
             if (mapper->n_regions > 0)
                 (void)pm_mapper_remove(mapper->mapper, mapper->regions[0].address, NULL);
         }

@@ -74,10 +74,15 @@ static bool add(FuzzWorld *world, const Addition *addition, GError **error)
     const FuzzRegion *region = &addition->region;
     const FuzzRam *ram = &world->rams[region->ram];
 
-    if (!region->managed)
-        return pm_mapper_add_ram(mapper, region->address, ram->ram, error);
-    return pm_mapper_add_managed(mapper, region->address, ram->manager,
-                                 region->strict ? PM_MAPPER_STRICT : PM_MAPPER_OVERCOMMIT, error);
+    const PmMapperRegion config = {
+        .ram = ram->ram,
+        .size = region->size,
+        .address = region->address,
+        .access = PM_IOMMU_READ_WRITE,
+        .flags = region->strict ? PM_MAPPER_STRICT : PM_MAPPER_OVERCOMMIT,
+    };
+
+    return pm_mapper_add(mapper, &config, error);
 }
 
 /* Mostly RAM that has a manager. */
@@ -90,7 +95,6 @@ static unsigned pick_ram(const FuzzWorld *world)
     return ram;
 }
 
-/* Also RAM that has a manager whole, which is refused. */
 static Addition pick_addition(FuzzWorld *world)
 {
     Addition addition = {
@@ -100,10 +104,6 @@ static Addition pick_addition(FuzzWorld *world)
     uint64_t address = FUZZ_BASE + fuzz_pick(world, world->n_places) * FUZZ_STRIDE;
 
     addition.region = fuzz_region_of(world, pick_ram(world), address, fuzz_chance(world, 1, 2));
-    if (fuzz_chance(world, 1, 16)) {
-        addition.region.managed = false;
-        addition.region.block_size = addition.region.size;
-    }
     return addition;
 }
 
@@ -124,11 +124,8 @@ static bool check_failure(FuzzWorld *world, const FuzzView *before, const Additi
 {
     FuzzSpace *space = &world->spaces[addition->space];
     bool overlapping = overlaps_region(space, &addition->region);
-    bool managed = world->rams[addition->region.ram].manager != NULL;
 
     if (overlapping && g_error_matches(error, PM_ERROR, PM_ERROR_OVERLAP))
-        return false;
-    if (managed && !addition->region.managed && g_error_matches(error, PM_ERROR, PM_ERROR_BUSY))
         return false;
     if (!world->faulty)
         check_refusal(world, before, addition, error);
@@ -143,7 +140,6 @@ bool fuzz_add_region(FuzzWorld *world, const FuzzView *before)
     const FuzzRegion *region = &addition.region;
     FuzzSpace *space = &world->spaces[addition.space];
     FuzzMapper *mapper = &space->mappers[addition.mapper];
-    bool managed = world->rams[region->ram].manager != NULL;
     g_autoptr(GError) error = NULL;
 
     if (mapper->n_regions == FUZZ_MAX_REGION)
@@ -155,8 +151,6 @@ bool fuzz_add_region(FuzzWorld *world, const FuzzView *before)
         return check_failure(world, before, &addition, error);
     if (overlaps_region(space, region))
         fuzz_fail(world, "regions overlap");
-    if (managed && !region->managed)
-        fuzz_fail(world, "RAM that has a manager is mapped whole");
     mapper->regions[mapper->n_regions++] = *region;
     return true;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The system call that fails is the first, the second, … until the request succeeds; each time
  * nothing is lost. */
+#include "util/mapper_util.h"
 #include "util/stack_util.h"
 
 #include <errno.h>
@@ -120,9 +121,8 @@ static void a_second_mapper_survives_every_failing_call_of_its_replay(void **sta
     do {
         assert_true(nth < MAX_CALLS);
         pm_fake_kernel_fail(stack->fake, PM_FAKE_CALL_MAP, ++nth, ENOMEM);
-        added = pm_mapper_add_managed(stack->mappers[1], STACK_ADDRESS,
-                                      pm_virtio_mem_get_manager(stack->device),
-                                      PM_MAPPER_OVERCOMMIT, NULL);
+        added = mapper_add_all(stack->mappers[1], STACK_ADDRESS, stack->ram, PM_MAPPER_OVERCOMMIT,
+                               NULL);
         pm_fake_kernel_clear_faults(stack->fake);
         if (!added) {
             assert_int_equal(pm_fake_kernel_get_n_mappings(stack->fake, 2), 0);

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: MIT */
+#include "region_world.h"
+
+#include <string.h>
+
+#include "iommu/iommu.h"
+#include "memory/discard_manager_private.h"
+#include "memory/ram_private.h"
+
+int region_world_plain(void **state)
+{
+    RegionWorld *world = g_new0(RegionWorld, 1);
+    PmFakeConfig config;
+
+    pm_fake_config_init(&config);
+    config.pin = PM_FAKE_PIN_POPULATE;
+    world->fake = backend_fake_new(&config, NULL);
+    assert_true(pm_fake_kernel_add_device(world->fake, 2, "0000:00:05.0", "vfio-pci", NULL));
+    for (unsigned i = 0; i < 2; i++) {
+        world->iommus[i] = backend_open(world->fake, i, NULL);
+        world->mappers[i] = pm_mapper_new(world->iommus[i]);
+    }
+    world->ram = pm_ram_new(PM_RAM_MEMFD, SIZE, BLOCK, NULL);
+    assert_non_null(world->ram);
+    *state = world;
+    return 0;
+}
+
+int region_world_managed(void **state)
+{
+    RegionWorld *world;
+
+    (void)region_world_plain(state);
+    world = *state;
+    world->manager = pm_discard_manager_new(world->ram, BLOCK, NULL);
+    assert_non_null(world->manager);
+    return 0;
+}
+
+int region_world_free(void **state)
+{
+    RegionWorld *world = *state;
+
+    pm_fake_kernel_clear_faults(world->fake);
+    for (unsigned i = 0; i < 2; i++)
+        pm_mapper_free(world->mappers[i]);
+    g_clear_pointer(&world->manager, pm_discard_manager_unref);
+    for (unsigned i = 0; i < 2; i++)
+        pm_iommu_unref(world->iommus[i]);
+    assert_int_equal(backend_get_pinned(world->fake), 0);
+    assert_int_equal(pm_fake_kernel_get_n_open(world->fake), 0);
+    pm_kernel_unref(world->fake);
+    assert_true(g_atomic_ref_count_compare(&world->ram->references, 1));
+    pm_ram_unref(world->ram);
+    g_free(world);
+    return 0;
+}
+
+PmMapperRegion region_of(const RegionWorld *world, uint64_t first, uint64_t n_blocks,
+                         uint64_t address)
+{
+    return (PmMapperRegion){
+        .ram = world->ram,
+        .ram_offset = first * BLOCK,
+        .size = n_blocks * BLOCK,
+        .address = address,
+        .access = PM_IOMMU_READ_WRITE,
+    };
+}
+
+bool region_add(RegionWorld *world, uint64_t first, uint64_t n_blocks, uint64_t address)
+{
+    const PmMapperRegion region = region_of(world, first, n_blocks, address);
+
+    return pm_mapper_add(world->mappers[0], &region, NULL);
+}
+
+bool region_plug(RegionWorld *world, uint64_t first, uint64_t n_blocks)
+{
+    return pm_discard_manager_populate(world->manager, first * BLOCK, n_blocks * BLOCK, 0, NULL);
+}
+
+bool region_unplug(RegionWorld *world, uint64_t first, uint64_t n_blocks)
+{
+    return pm_discard_manager_discard(world->manager, first * BLOCK, n_blocks * BLOCK, NULL);
+}
+
+uint64_t region_n_mappings(const RegionWorld *world, unsigned index)
+{
+    return pm_fake_kernel_get_n_mappings(world->fake, index + 1);
+}
+
+typedef struct {
+    uint64_t iova;
+    const char *host;
+} Search;
+
+static bool find(uint64_t iova, uint64_t size, const void *host, PmIommuAccess access,
+                 void *user_data)
+{
+    Search *search = user_data;
+
+    (void)access;
+    if (search->iova < iova || search->iova - iova >= size)
+        return true;
+    search->host = (const char *)host + (search->iova - iova);
+    return false;
+}
+
+const char *region_mapped_at(const RegionWorld *world, uint64_t iova)
+{
+    Search search = {.iova = iova};
+
+    (void)pm_fake_kernel_foreach_mapping(world->fake, 1, find, &search);
+    return search.host;
+}
+
+char *region_host(const RegionWorld *world, uint64_t block)
+{
+    return (char *)pm_ram_get_host(world->ram) + block * BLOCK;
+}
+
+PmDmaEngine *region_engine(const RegionWorld *world)
+{
+    PmDmaEngine *engine =
+        pm_dma_engine_attach(world->iommus[0], world->fake, "0000:00:04.0", 0, 8 * PM_GIB, NULL);
+
+    assert_non_null(engine);
+    return engine;
+}
+
+void region_assert_code(GError **error, PmError code, const char *words)
+{
+    assert_non_null(*error);
+    if (!g_error_matches(*error, PM_ERROR, (gint)code) || strstr((*error)->message, words) == NULL)
+        fail_msg("code %d, \"%s\"; expected code %d, \"%s\"", (*error)->code, (*error)->message,
+                 (int)code, words);
+    g_clear_error(error);
+}
+
+void region_assert_nothing_left(RegionWorld *world)
+{
+    for (unsigned i = 0; i < 2; i++) {
+        assert_int_equal(region_n_mappings(world, i), 0);
+        assert_int_equal(pm_iommu_get_n_mappings(world->iommus[i]), 0);
+        assert_int_equal(world->iommus[i]->n_committed, 0);
+        assert_true(pm_iommu_audit(world->iommus[i], 0, NULL));
+    }
+    assert_int_equal(backend_get_pinned(world->fake), 0);
+    assert_int_equal(world->ram->n_mappings, 0);
+    assert_true(
+        g_atomic_ref_count_compare(&world->ram->references, world->manager != NULL ? 2 : 1));
+    if (world->manager != NULL)
+        assert_true(g_atomic_ref_count_compare(&world->manager->references, 1));
+}
