@@ -6,11 +6,12 @@
  * The owner (a virtio-mem device) populates and discards; everybody who keeps references to the
  * memory (a mapper that pins it) registers a listener and follows. The order is fixed. Populate:
  * every listener is asked, then notified in the order of registration, then the blocks count as
- * populated. Discard: every listener is notified in the order of registration, then the memory goes
- * back to the host, then the blocks count as discarded. Listeners come first because a page that is
- * still pinned is not freed, and a device would go on writing into memory that nobody sees. If a
- * listener objects or fails, those already notified are notified of the opposite, in reverse order,
- * and everything is as before.
+ * populated. Discard: every listener is asked, then notified in the order of registration, then the
+ * memory goes back to the host, then the blocks count as discarded. Listeners come first because a
+ * page that is still pinned is not freed, and a device would go on writing into memory that nobody
+ * sees. If a listener objects when it is asked, nobody has been notified and nothing was done. If
+ * one fails when it is notified, those notified before it are notified of the opposite, in reverse
+ * order, and everything is as before. The error names the listener: pm_error_get_listener().
  *
  * A block is in quarantine while it is not known what a listener has of it, or while a listener did
  * not follow and could be neither undone nor redone; and while its memory could not be given back.
@@ -25,9 +26,10 @@
  * tried again at every request. While a discard is taken back, and while a new listener is notified
  * of what there is, the blocks count as populated.
  *
- * Threads: one at a time. A listener must not call back into the manager, except for the questions
- * (is_populated, next_populated, next_discarded). All ranges are byte offsets into the PmRam,
- * multiples of the granularity.
+ * Threads: one at a time; listeners are called in the thread that called the manager. A listener
+ * must not call back into the manager, except for the getters (get_*, is_populated, is_discarded,
+ * next_populated, next_discarded), nor into what owns it (a virtio-mem device). All ranges are byte
+ * offsets into the PmRam, multiples of the granularity.
  */
 #ifndef PLUGMAP_DISCARD_MANAGER_H
 #define PLUGMAP_DISCARD_MANAGER_H
@@ -48,10 +50,20 @@ typedef struct PmDiscardListener PmDiscardListener;
  * when populated.
  * @can_populate: optional. Whether @populate of this range could succeed, without side effects
  * (budgets).
- * @populate: the range is about to be used: map it. Or object: false with an error, and nothing of
- * it left behind; if something cannot be removed again, the code has to be PM_ERROR_QUARANTINED.
- * @discard: the range is about to go: unmap it. On failure false with an error, and the range as
- * populated as before; if that cannot be said, the code has to be PM_ERROR_QUARANTINED or
+ * @can_discard: optional. Whether this range, which is populated, may be discarded now. Object with
+ * false and an error, of any code but PM_ERROR_QUARANTINED and PM_ERROR_UNMAP_MISMATCH: because
+ * I/O is in flight there, for example. It is asked before every pm_discard_manager_discard(), and
+ * for every populated run before pm_discard_manager_discard_all(); so also when the guest unplugs,
+ * when the machine is reset, and when the device is freed. It is not asked before a populate that
+ * failed is undone, when a listener is unregistered, and once it was dropped. To answer true is no
+ * promise to anybody: another listener may object, in which case this one hears no more of it. So
+ * change nothing that has to be undone; locks of the listener's own may be taken, and have to be
+ * dropped before it returns. It is part of each unplug: be quick, and do not wait for the I/O.
+ * @populate: mandatory. The range is about to be used: map it. Or object: false with an error, and
+ * nothing of it left behind; if something cannot be removed again, the code has to be
+ * PM_ERROR_QUARANTINED.
+ * @discard: mandatory. The range is about to go: unmap it. On failure false with an error, and the
+ * range as populated as before; if that cannot be said, the code has to be PM_ERROR_QUARANTINED or
  * PM_ERROR_UNMAP_MISMATCH.
  * @discard_all: optional. Everything in the registered range is about to go, also what is in
  * quarantine. Returning true means that nothing of it is left for certain. Without it @discard is
@@ -71,6 +83,7 @@ typedef struct PmDiscardListener PmDiscardListener;
  */
 typedef struct {
     bool (*can_populate)(void *user_data, uint64_t offset, uint64_t size, GError **error);
+    bool (*can_discard)(void *user_data, uint64_t offset, uint64_t size, GError **error);
     bool (*populate)(void *user_data, uint64_t offset, uint64_t size, GError **error);
     bool (*discard)(void *user_data, uint64_t offset, uint64_t size, GError **error);
     bool (*discard_all)(void *user_data, GError **error);
@@ -146,10 +159,11 @@ PM_EXPORT bool pm_discard_manager_next_discarded(const PmDiscardManager *manager
  * Registers a listener for [@offset, @offset + @size) and notifies it at once of what is populated
  * there. If it objects, that is undone, and it is not registered.
  * @ops, @user_data: must stay valid until the listener is unregistered, or until @ops->free.
- * @name: for messages; copied.
+ * @name: for messages and pm_error_get_listener(); not empty; copied.
  *
  * Returns: a handle for pm_discard_manager_unregister(), or NULL. Errors: PM_ERROR_INVALID_ARGUMENT
- * (range), PM_ERROR_UNALIGNED, what the listener set; PM_ERROR_QUARANTINED (populated blocks of the
+ * (range, @name, or a mandatory callback is missing: the message has which), PM_ERROR_UNALIGNED,
+ * what the listener set; PM_ERROR_QUARANTINED (populated blocks of the
  * range are in quarantine; or it could not be undone: it is not registered, and what it may still
  * hold is in quarantine now: a listener with @next_unknown goes on being asked, as if it had been
  * dropped).
@@ -195,7 +209,7 @@ PM_EXPORT bool pm_discard_manager_populate(PmDiscardManager *manager, uint64_t o
                                            GError **error);
 
 /**
- * For the owner: discards a range that is wholly populated.
+ * For the owner: discards a range that is wholly populated. Listeners are asked, then notified.
  * Errors: as pm_discard_manager_populate(); PM_ERROR_MEMORY if the host does not take the memory
  * back (listeners then populate again).
  */
@@ -203,7 +217,8 @@ PM_EXPORT bool pm_discard_manager_discard(PmDiscardManager *manager, uint64_t of
                                           GError **error);
 
 /**
- * For the owner: discards everything, and gives the whole RAM back to the host. If it succeeds,
+ * For the owner: discards everything, and gives the whole RAM back to the host. Listeners are asked
+ * about what is populated, then notified. If it succeeds,
  * nothing is in quarantine any more. Errors: what a listener set, PM_ERROR_MEMORY,
  * PM_ERROR_PERMISSION (in a child made by fork(2)), PM_ERROR_QUARANTINED (it is still not known
  * what a listener has, registered or dropped, or what was dropped could not be redone). No memory

@@ -10,8 +10,9 @@
  * something else say so themselves.
  *
  * Beside the code, programs can ask for what the message says to people: the errno of the system
- * call that the kernel refused, with pm_error_get_errno(). It is kept by g_error_copy(),
- * g_propagate_prefixed_error() and the like.
+ * call that the kernel refused (pm_error_get_errno()), the listener that objected
+ * (pm_error_get_listener()), and its own error, if that is of another domain
+ * (pm_error_get_cause()). g_error_copy(), g_propagate_prefixed_error() and the like keep all of it.
  */
 #ifndef PLUGMAP_ERROR_H
 #define PLUGMAP_ERROR_H
@@ -55,6 +56,8 @@ G_BEGIN_DECLS
  * @PM_ERROR_DEVICE: a device does not do what it is told.
  * @PM_ERROR_KERNEL: the kernel refused for a reason that has no code of its own: see
  * pm_error_get_errno().
+ * @PM_ERROR_LISTENER: a discard listener failed with an error of another domain
+ * (pm_error_get_cause()), or without one.
  */
 typedef enum {
     PM_ERROR_INVALID_ARGUMENT,
@@ -79,6 +82,7 @@ typedef enum {
     PM_ERROR_AUDIT,
     PM_ERROR_DEVICE,
     PM_ERROR_KERNEL,
+    PM_ERROR_LISTENER,
 } PmError;
 
 /** The quark behind PM_ERROR. Any thread. */
@@ -102,6 +106,20 @@ PM_EXPORT int pm_error_get_errno(const GError *error);
  * pm_error_get_errno() returns. Ignored for other domains and for NULL.
  */
 PM_EXPORT void pm_error_set_errno(GError *error, int error_number);
+
+/**
+ * The name of the discard listener that objected or failed, as it was registered, or because of
+ * which blocks are in quarantine; owned by @error. NULL if there is none, for other domains and for
+ * NULL. Any thread.
+ */
+PM_EXPORT const char *pm_error_get_listener(const GError *error);
+
+/**
+ * What is behind PM_ERROR_LISTENER: the error that the listener set, of a domain of its own; owned
+ * by @error. NULL for other codes and domains, if the listener set no error, and for NULL. Any
+ * thread.
+ */
+PM_EXPORT const GError *pm_error_get_cause(const GError *error);
 
 G_END_DECLS
 

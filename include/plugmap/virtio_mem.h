@@ -104,8 +104,9 @@ typedef struct {
 PM_EXPORT PmVirtioMem *pm_virtio_mem_new(const PmVirtioMemConfig *config, GError **error);
 
 /**
- * Takes the device away: listeners discard everything, and the memory goes back to the host. What a
- * listener cannot drop goes to the log. A mapper that still follows keeps the manager, and with it
+ * Takes the device away: listeners discard everything, and the memory goes back to the host. If a
+ * listener objects (@can_discard) or cannot drop something, all of it stays as it is, and the log
+ * says why. A mapper that still follows keeps the manager, and with it
  * the RAM: pm_mapper_remove() comes before another device on the same RAM. In a child made by
  * fork(2) only the child's copy of the device goes.
  */
@@ -198,6 +199,10 @@ PM_EXPORT void pm_virtio_mem_device_reset(PmVirtioMem *device);
  * The machine is reset: everything is unplugged, and the usable region shrinks to what the
  * requested size needs. No configuration interrupt: no driver listens. Not to be called for a
  * wake-up from suspend. The virtio device itself is reset by pm_virtio_mem_device_reset().
+ *
+ * Listeners may object (@can_discard) as they may to an unplug: I/O in flight does not end because
+ * the machine is reset, and would reach memory that the host has given to somebody else. Reset the
+ * devices that do it first, and call this again.
  * Errors: what made it impossible (the code of the cause; PM_ERROR_BUSY while migrating).
  * Everything stays plugged then.
  */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include <plugmap/error.h>
+#include "base/error_private.h"
 
 static const char *const code_names[] = {
     [PM_ERROR_INVALID_ARGUMENT] = "invalid-argument",
@@ -24,11 +24,14 @@ static const char *const code_names[] = {
     [PM_ERROR_AUDIT] = "audit",
     [PM_ERROR_DEVICE] = "device",
     [PM_ERROR_KERNEL] = "kernel",
+    [PM_ERROR_LISTENER] = "listener",
 };
 
 /* What an error has beside its code and message; GLib zeroes it and copies it with the error. */
 typedef struct {
     int error_number;
+    char *listener;
+    GError *cause;
 } PmErrorPrivate;
 
 static void pm_error_private_init(PmErrorPrivate *extra G_GNUC_UNUSED)
@@ -37,11 +40,15 @@ static void pm_error_private_init(PmErrorPrivate *extra G_GNUC_UNUSED)
 
 static void pm_error_private_copy(const PmErrorPrivate *from, PmErrorPrivate *to)
 {
-    *to = *from;
+    to->error_number = from->error_number;
+    to->listener = g_strdup(from->listener);
+    to->cause = from->cause != NULL ? g_error_copy(from->cause) : NULL;
 }
 
-static void pm_error_private_clear(PmErrorPrivate *extra G_GNUC_UNUSED)
+static void pm_error_private_clear(PmErrorPrivate *extra)
 {
+    g_free(extra->listener);
+    g_clear_error(&extra->cause);
 }
 
 G_DEFINE_EXTENDED_ERROR(PmError, pm_error)
@@ -69,4 +76,36 @@ void pm_error_set_errno(GError *error, int error_number)
 
     if (extra != NULL)
         extra->error_number = error_number;
+}
+
+const char *pm_error_get_listener(const GError *error)
+{
+    const PmErrorPrivate *extra = extra_of(error);
+
+    return extra != NULL ? extra->listener : NULL;
+}
+
+void pm_error_set_listener(GError *error, const char *listener)
+{
+    PmErrorPrivate *extra = extra_of(error);
+
+    if (extra == NULL)
+        return;
+    g_free(extra->listener);
+    extra->listener = g_strdup(listener);
+}
+
+const GError *pm_error_get_cause(const GError *error)
+{
+    const PmErrorPrivate *extra = extra_of(error);
+
+    return extra != NULL ? extra->cause : NULL;
+}
+
+GError *pm_error_new_caused(PmError code, GError *cause)
+{
+    GError *error = g_error_new_literal(PM_ERROR, (gint)code, cause->message);
+
+    extra_of(error)->cause = cause;
+    return error;
 }

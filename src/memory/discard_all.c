@@ -74,6 +74,16 @@ static bool drop_everything(PmDiscardManager *manager, const PmDiscardListener *
     return false;
 }
 
+/* A dropped listener has no owner any more that could object. */
+static bool ask_listeners(const PmDiscardManager *manager, GError **error)
+{
+    for (guint i = 0; i < manager->listeners->len; i++)
+        if (!pm_discard_listener_may_discard_all(pm_manager_listener_at(manager, i),
+                                                 &manager->blocks, error))
+            return false;
+    return true;
+}
+
 bool pm_discard_manager_discard_all(PmDiscardManager *manager, GError **error)
 {
     PmBlocks *blocks = &manager->blocks;
@@ -81,7 +91,7 @@ bool pm_discard_manager_discard_all(PmDiscardManager *manager, GError **error)
     const PmDiscardListener *failed;
     GError *cause = NULL;
 
-    if (!pm_ram_check_process(manager->ram, error))
+    if (!pm_ram_check_process(manager->ram, error) || !ask_listeners(manager, error))
         return false;
     if (!drop_everything(manager, &failed, &cause)) {
         bool done = pm_manager_conclude_all(manager, n_losses, failed, cause, error);

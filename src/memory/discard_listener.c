@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 
+#include "base/error_private.h"
 #include "base/error_text.h"
 
 typedef bool (*Operation)(void *user_data, uint64_t offset, uint64_t size, GError **error);
@@ -49,10 +50,13 @@ bool pm_discard_listener_check_knows_all(const PmDiscardListener *listener, GErr
 
     if (!pm_discard_listener_next_unknown(listener, 0, &offset, &size, &reason))
         return true;
-    return pm_fail(error, PM_ERROR_QUARANTINED,
-                   "%s does not know whether it still has 0x%" PRIx64 " bytes at offset 0x%" PRIx64
-                   ": %s",
-                   listener->name, size, offset, reason);
+    (void)pm_fail(error, PM_ERROR_QUARANTINED,
+                  "%s does not know whether it still has 0x%" PRIx64 " bytes at offset 0x%" PRIx64
+                  ": %s",
+                  listener->name, size, offset, reason);
+    if (error != NULL)
+        pm_error_set_listener(*error, listener->name);
+    return false;
 }
 
 static bool clip(const PmDiscardListener *listener, uint64_t offset, uint64_t size, Run *run)
@@ -62,13 +66,24 @@ static bool clip(const PmDiscardListener *listener, uint64_t offset, uint64_t si
     return run->offset < run->end;
 }
 
-/* Nobody behind this has to ask whether a failure came with an error. */
+/* Nobody behind this has to ask whether a failure came with an error, and of which domain. */
 static bool check_answer(const PmDiscardListener *listener, bool done, GError **error)
 {
-    if (!done && *error == NULL)
-        pm_fail(error, PM_ERROR_KERNEL, "listener \"%s\" failed and did not say why: see its log",
-                listener->name);
-    return done;
+    if (done)
+        return true;
+    if (*error == NULL)
+        (void)pm_fail(error, PM_ERROR_LISTENER, "failed without an error: see its log");
+    else if ((*error)->domain != PM_ERROR)
+        *error = pm_error_new_caused(PM_ERROR_LISTENER, *error);
+    pm_error_set_listener(*error, listener->name);
+    return false;
+}
+
+/* Takes @cause. Returns false. */
+static bool pass_on(const PmDiscardListener *listener, GError *cause, GError **error)
+{
+    g_propagate_prefixed_error(error, cause, "%s: ", listener->name);
+    return false;
 }
 
 static bool notify(const PmDiscardListener *listener, Operation operation, const Run *run,
@@ -127,8 +142,7 @@ static bool notify_or_lose(const PmDiscardListener *listener, PmBlocks *blocks, 
         return true;
     if (is_lost(listener, cause))
         lose(listener, blocks, &run, cause->message);
-    g_propagate_error(error, cause);
-    return false;
+    return pass_on(listener, cause, error);
 }
 
 static void take_back(const PmDiscardListener *listener, PmBlocks *blocks, Operation operation,
@@ -141,17 +155,28 @@ static void take_back(const PmDiscardListener *listener, PmBlocks *blocks, Opera
         lose(listener, blocks, &run, cause->message);
 }
 
-bool pm_discard_listener_may_populate(const PmDiscardListener *listener, uint64_t offset,
-                                      uint64_t size, GError **error)
+static bool ask(const PmDiscardListener *listener, Operation question, uint64_t offset,
+                uint64_t size, GError **error)
 {
     GError *cause = NULL;
     Run run;
 
-    if (listener->ops->can_populate == NULL || !clip(listener, offset, size, &run) ||
-        notify(listener, listener->ops->can_populate, &run, &cause))
+    if (question == NULL || !clip(listener, offset, size, &run) ||
+        notify(listener, question, &run, &cause))
         return true;
-    g_propagate_error(error, cause);
-    return false;
+    return pass_on(listener, cause, error);
+}
+
+bool pm_discard_listener_may_populate(const PmDiscardListener *listener, uint64_t offset,
+                                      uint64_t size, GError **error)
+{
+    return ask(listener, listener->ops->can_populate, offset, size, error);
+}
+
+bool pm_discard_listener_may_discard(const PmDiscardListener *listener, uint64_t offset,
+                                     uint64_t size, GError **error)
+{
+    return ask(listener, listener->ops->can_discard, offset, size, error);
 }
 
 bool pm_discard_listener_populate(const PmDiscardListener *listener, PmBlocks *blocks,
@@ -201,6 +226,19 @@ static bool previous_populated(const PmBlocks *blocks, uint64_t offset, uint64_t
         block--;
     run->offset = block * blocks->granularity;
     return run->offset < run->end;
+}
+
+bool pm_discard_listener_may_discard_all(const PmDiscardListener *listener, const PmBlocks *blocks,
+                                         GError **error)
+{
+    Run run = {.end = listener->offset};
+
+    if (listener->ops->can_discard == NULL)
+        return true;
+    while (next_populated(blocks, run.end, listener->end, &run))
+        if (!pm_discard_listener_may_discard(listener, run.offset, run.end - run.offset, error))
+            return false;
+    return true;
 }
 
 static bool next_unknown(const PmDiscardListener *listener, uint64_t offset, Run *run)
@@ -295,21 +333,22 @@ bool pm_discard_listener_drop_all(const PmDiscardListener *listener, PmBlocks *b
     /* It may have kept all that it was notified of. */
     if (is_lost(listener, cause))
         pm_discard_listener_lose_all(listener, blocks, cause->message);
-    g_propagate_error(error, cause);
-    return false;
+    return pass_on(listener, cause, error);
 }
 
 bool pm_discard_listener_drop_unknown(const PmDiscardListener *listener, GError **error)
 {
     Run run = {.end = listener->offset};
+    GError *cause = NULL;
+    bool done = true;
 
     if (listener->ops->discard_all != NULL)
-        return check_answer(listener, listener->ops->discard_all(listener->user_data, error),
-                            error);
-    while (next_unknown(listener, run.end, &run))
-        if (!notify(listener, listener->ops->discard, &run, error))
-            return false;
-    return true;
+        done =
+            check_answer(listener, listener->ops->discard_all(listener->user_data, &cause), &cause);
+    else
+        while (done && next_unknown(listener, run.end, &run))
+            done = notify(listener, listener->ops->discard, &run, &cause);
+    return done || pass_on(listener, cause, error);
 }
 
 void pm_discard_listener_redo_all(const PmDiscardListener *listener, PmBlocks *blocks)

@@ -48,8 +48,15 @@ bool pm_discard_listener_knows_all(const PmDiscardListener *listener);
 /* The same for a caller that cannot go on otherwise. Errors: PM_ERROR_QUARANTINED. */
 bool pm_discard_listener_check_knows_all(const PmDiscardListener *listener, GError **error);
 
+/* Questions, which change nothing. */
 bool pm_discard_listener_may_populate(const PmDiscardListener *listener, uint64_t offset,
                                       uint64_t size, GError **error);
+bool pm_discard_listener_may_discard(const PmDiscardListener *listener, uint64_t offset,
+                                     uint64_t size, GError **error);
+/* The same for every run that is populated in the listener's range. */
+bool pm_discard_listener_may_discard_all(const PmDiscardListener *listener, const PmBlocks *blocks,
+                                         GError **error);
+
 bool pm_discard_listener_populate(const PmDiscardListener *listener, PmBlocks *blocks,
                                   uint64_t offset, uint64_t size, GError **error);
 bool pm_discard_listener_discard(const PmDiscardListener *listener, PmBlocks *blocks,

@@ -200,14 +200,14 @@ static bool check_change(PmDiscardManager *manager, uint64_t offset, uint64_t si
                    populated ? "populated" : "discarded");
 }
 
-static bool ask_listeners(const PmDiscardManager *manager, uint64_t offset, uint64_t size,
-                          GError **error)
-{
-    guint i;
+typedef bool (*Question)(const PmDiscardListener *listener, uint64_t offset, uint64_t size,
+                         GError **error);
 
-    for (i = 0; i < manager->listeners->len; i++)
-        if (!pm_discard_listener_may_populate(pm_manager_listener_at(manager, i), offset, size,
-                                              error))
+static bool ask_listeners(const PmDiscardManager *manager, Question question, uint64_t offset,
+                          uint64_t size, GError **error)
+{
+    for (guint i = 0; i < manager->listeners->len; i++)
+        if (!question(pm_manager_listener_at(manager, i), offset, size, error))
             return false;
     return true;
 }
@@ -235,7 +235,7 @@ bool pm_discard_manager_populate(PmDiscardManager *manager, uint64_t offset, uin
     GError *cause = NULL;
 
     if (!check_change(manager, offset, size, false, error) ||
-        !ask_listeners(manager, offset, size, error))
+        !ask_listeners(manager, pm_discard_listener_may_populate, offset, size, error))
         return false;
     if ((prefault_threads > 0 &&
          !pm_ram_populate(manager->ram, offset, size, prefault_threads, &cause)) ||
@@ -278,7 +278,8 @@ bool pm_discard_manager_discard(PmDiscardManager *manager, uint64_t offset, uint
     PmBlocks *blocks = &manager->blocks;
     GError *cause = NULL;
 
-    if (!check_change(manager, offset, size, true, error))
+    if (!check_change(manager, offset, size, true, error) ||
+        !ask_listeners(manager, pm_discard_listener_may_discard, offset, size, error))
         return false;
     if (!notify_discard(manager, offset, size, &cause))
         return pm_manager_conclude_range(manager, offset, size, cause, error);

@@ -39,13 +39,33 @@ static bool begin_listening(PmDiscardManager *manager, PmDiscardListener *listen
     return false;
 }
 
+static bool check_mandatory(bool given, const char *what, GError **error)
+{
+    return given || pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
+                            "a discard listener cannot be registered without %s", what);
+}
+
+static bool check_listener(const PmDiscardListenerOps *ops, const char *name, GError **error)
+{
+    return check_mandatory(ops != NULL, "ops", error) &&
+           check_mandatory(ops->populate != NULL, "the callback populate", error) &&
+           check_mandatory(ops->discard != NULL, "the callback discard", error) &&
+           check_mandatory(name != NULL && *name != '\0', "a name", error);
+}
+
 PmDiscardListener *pm_discard_manager_register(PmDiscardManager *manager,
                                                const PmDiscardListenerOps *ops, void *user_data,
                                                const char *name, uint64_t offset, uint64_t size,
                                                GError **error)
 {
-    PmDiscardListener *listener = pm_discard_listener_new(ops, user_data, name, offset, size);
+    PmDiscardListener *listener;
 
+    if (!check_listener(ops, name, error)) {
+        if (ops != NULL && ops->free != NULL)
+            ops->free(user_data);
+        return NULL;
+    }
+    listener = pm_discard_listener_new(ops, user_data, name, offset, size);
     pm_manager_refresh(manager);
     if (!pm_manager_check_range(manager, offset, size, error) ||
         !check_replayable(manager, offset, offset + size, error)) {

@@ -39,6 +39,17 @@ static bool can_populate(void *user_data, uint64_t offset, uint64_t size, GError
     return false;
 }
 
+static bool can_discard(void *user_data, uint64_t offset, uint64_t size, GError **error)
+{
+    Listener *listener = user_data;
+
+    record(listener, '~', offset, size);
+    if (!listener->refuse_discard)
+        return true;
+    g_set_error(error, PM_ERROR, PM_ERROR_BUSY, "I/O is in flight");
+    return false;
+}
+
 static bool populate(void *user_data, uint64_t offset, uint64_t size, GError **error)
 {
     Listener *listener = user_data;
@@ -75,6 +86,8 @@ static bool discard_all(void *user_data, GError **error)
 const PmDiscardListenerOps plain_ops = {.populate = populate, .discard = listener_discard};
 const PmDiscardListenerOps asking_ops = {
     .can_populate = can_populate, .populate = populate, .discard = listener_discard};
+const PmDiscardListenerOps objecting_ops = {
+    .can_discard = can_discard, .populate = populate, .discard = listener_discard};
 const PmDiscardListenerOps all_ops = {
     .populate = populate, .discard = listener_discard, .discard_all = discard_all};
 

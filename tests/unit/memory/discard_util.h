@@ -32,6 +32,7 @@ typedef struct {
     int fail_in; /* the n-th call from now on fails; 0: none */
     PmError fail_with;
     bool refuse_question; /* can_populate says no */
+    bool refuse_discard;  /* can_discard does */
 } Listener;
 
 typedef struct {
@@ -41,9 +42,11 @@ typedef struct {
     Listener listeners[N_LISTENERS];
 } Fixture;
 
-/* Without, with the question of can_populate, and with a call for discard_all. */
+/* Without, with the question of can_populate, with that of can_discard, and with a call for
+ * discard_all. */
 extern const PmDiscardListenerOps plain_ops;
 extern const PmDiscardListenerOps asking_ops;
+extern const PmDiscardListenerOps objecting_ops;
 extern const PmDiscardListenerOps all_ops;
 
 /* What plain_ops does, for operations of a test's own. */

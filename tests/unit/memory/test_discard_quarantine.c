@@ -473,7 +473,7 @@ static void a_listener_that_does_not_say_why_is_named(void **state)
     add(&fixture, 0, &ops, 0, N_BLOCKS);
     assert_false(try_plug(&fixture, 0, 1, &error));
     assert_non_null(strstr(error->message, "a listener of the test"));
-    assert_code(error, PM_ERROR_KERNEL);
+    assert_code(error, PM_ERROR_LISTENER);
     fixture_clear(&fixture);
 }
 
