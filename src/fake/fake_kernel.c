@@ -8,6 +8,7 @@
 #include "fake/iommufd/iommufd_file.h"
 #include "fake/vfio/container.h"
 #include "fake/vfio/device_cdev.h"
+#include "fake/vfio/group_file.h"
 
 #define GROUP_PREFIX  "/dev/vfio/"
 #define DEVICE_PREFIX "/dev/vfio/devices/vfio"
@@ -59,9 +60,9 @@ static int open_device(PmFakeKernel *fake, const char *number_text, int flags)
         const PmGroup *group = g_ptr_array_index(fake->groups, i);
 
         for (guint j = 0; j < group->devices->len; j++) {
-            PmPciDevice *device = g_ptr_array_index(group->devices, j);
+            PmFakeVfioDevice *device = g_ptr_array_index(group->devices, j);
 
-            if (device->edu != NULL && device->number == number)
+            if (device->pci->edu != NULL && device->number == number)
                 return pm_device_cdev_open(device, flags);
         }
     }

@@ -33,9 +33,9 @@ static bool address_is_taken(const PmFakeKernel *fake, const char *address)
         const PmGroup *group = g_ptr_array_index(fake->groups, i);
 
         for (guint j = 0; j < group->devices->len; j++) {
-            const PmPciDevice *device = g_ptr_array_index(group->devices, j);
+            const PmFakeVfioDevice *device = g_ptr_array_index(group->devices, j);
 
-            if (g_str_equal(device->address, address))
+            if (g_str_equal(device->pci->address, address))
                 return true;
         }
     }
@@ -46,7 +46,7 @@ static bool add_device(PmFakeKernel *fake, unsigned number, const char *address,
                        GError **error)
 {
     PmGroup *group = pm_fake_kernel_find_group(fake, number);
-    PmPciDevice *device;
+    const PmFakeVfioDevice *device;
 
     if (address_is_taken(fake, address))
         return pm_fail(error, PM_ERROR_BUSY, "the fake kernel has a device %s already", address);
@@ -57,9 +57,8 @@ static bool add_device(PmFakeKernel *fake, unsigned number, const char *address,
         group = pm_group_new(&fake->memory, number);
         g_ptr_array_add(fake->groups, group);
     }
-    device = pm_pci_device_new(group, address, driver, fake->n_vfio_devices);
-    g_ptr_array_add(group->devices, device);
-    fake->n_vfio_devices += device->edu != NULL;
+    device = pm_group_add_device(group, address, driver, fake->n_vfio_devices);
+    fake->n_vfio_devices += device->pci->edu != NULL;
     return true;
 }
 
@@ -181,7 +180,8 @@ static Mappings mappings_of(const PmFakeKernel *fake, unsigned number)
 
     return (Mappings){
         .type1 = group != NULL && group->container != NULL ? group->container->iommu : NULL,
-        .ioas = group != NULL && group->hwpt != NULL ? group->hwpt->ioas : NULL,
+        .ioas = group != NULL && group->iommufd_group.hwpt != NULL ? group->iommufd_group.hwpt->ioas
+                                                                   : NULL,
     };
 }
 

@@ -3,7 +3,6 @@
 
 #include "fake/memory/dma.h"
 #include "fake/pci/device_file.h"
-#include "fake/vfio/group.h"
 #include "kernel-uapi/vfio.h"
 
 #define VFIO_DRIVER "vfio-pci"
@@ -11,18 +10,18 @@
 static void device_dma_read(void *user_data, uint64_t iova, void *buffer, uint64_t size)
 {
     PmPciDevice *device = user_data;
-    PmFakeMemory *memory = device->group->memory;
+    PmFakeMemory *memory = device->memory;
 
-    pm_dma_read(pm_group_page_table(device->group), memory->held, &memory->machine->dma_faults,
+    pm_dma_read(device->page_table(device->user_data), memory->held, &memory->machine->dma_faults,
                 iova, buffer, size);
 }
 
 static void device_dma_write(void *user_data, uint64_t iova, const void *buffer, uint64_t size)
 {
     PmPciDevice *device = user_data;
-    PmFakeMemory *memory = device->group->memory;
+    PmFakeMemory *memory = device->memory;
 
-    pm_dma_write(pm_group_page_table(device->group), memory->held, &memory->machine->dma_faults,
+    pm_dma_write(device->page_table(device->user_data), memory->held, &memory->machine->dma_faults,
                  iova, buffer, size);
 }
 
@@ -47,15 +46,16 @@ static const PmEduBus device_bus = {
     .send_message = device_send_message,
 };
 
-PmPciDevice *pm_pci_device_new(PmGroup *group, const char *address, const char *driver,
-                               unsigned number)
+PmPciDevice *pm_pci_device_new(PmFakeMemory *memory, const char *address, const char *driver,
+                               PmPciPageTableFunc page_table, void *user_data)
 {
     PmPciDevice *device = g_new0(PmPciDevice, 1);
 
-    device->group = group;
+    device->memory = memory;
+    device->page_table = page_table;
+    device->user_data = user_data;
     device->address = g_strdup(address);
     device->driver = g_strdup(driver);
-    device->number = number;
     pm_irqs_init(&device->irqs);
     if (g_strcmp0(driver, VFIO_DRIVER) == 0)
         device->edu = pm_edu_new(&device_bus, device);
@@ -89,7 +89,7 @@ void pm_pci_device_unuse(PmPciDevice *device)
 
 int pm_pci_device_ioctl(PmPciDevice *device, unsigned long request, void *argument)
 {
-    const PmFakeMemory *memory = device->group->memory;
+    const PmFakeMemory *memory = device->memory;
     int result;
 
     if (request == VFIO_DEVICE_SET_IRQS) {
@@ -105,12 +105,12 @@ int pm_pci_device_ioctl(PmPciDevice *device, unsigned long request, void *argume
 
 ssize_t pm_pci_device_pread(PmPciDevice *device, void *buffer, size_t size, uint64_t offset)
 {
-    return pm_device_file_pread(device->edu, device->group->memory->machine->config.linux_version,
-                                buffer, size, offset);
+    return pm_device_file_pread(device->edu, device->memory->machine->config.linux_version, buffer,
+                                size, offset);
 }
 
 ssize_t pm_pci_device_pwrite(PmPciDevice *device, const void *buffer, size_t size, uint64_t offset)
 {
-    return pm_device_file_pwrite(device->edu, device->group->memory->machine->config.linux_version,
-                                 buffer, size, offset);
+    return pm_device_file_pwrite(device->edu, device->memory->machine->config.linux_version, buffer,
+                                 size, offset);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A PCI device of an IOMMU group, and what files of it do once a user may use it. Linux:
+/* A PCI device, and what files of it do once a user may use it. Linux:
  * drivers/vfio/vfio_main.c. */
 #ifndef PLUGMAP_SRC_FAKE_PCI_PCI_DEVICE_H
 #define PLUGMAP_SRC_FAKE_PCI_PCI_DEVICE_H
@@ -8,26 +8,27 @@
 
 #include <glib.h>
 
+#include "fake/memory/memory.h"
+#include "fake/memory/page_table.h"
 #include "fake/pci/edu.h"
 #include "fake/pci/irqs.h"
 
-struct PmBoundDevice;
-struct PmGroup;
+/* Where the device's DMA goes; NULL: nowhere. */
+typedef PmPageTable *(*PmPciPageTableFunc)(void *user_data);
 
 typedef struct PmPciDevice {
-    struct PmGroup *group;
+    PmFakeMemory *memory;
+    PmPciPageTableFunc page_table;
+    void *user_data; /* of @page_table */
     char *address;
-    char *driver;    /* NULL: none */
-    unsigned number; /* of its file, /dev/vfio/devices/vfioN */
-    PmEdu *edu;      /* NULL unless the driver is vfio-pci */
+    char *driver; /* NULL: none */
+    PmEdu *edu;   /* NULL unless the driver is vfio-pci */
     PmIrqs irqs;
     unsigned n_open;
-    struct PmBoundDevice *bound; /* to an iommufd; NULL: to none */
 } PmPciDevice;
 
-/* @number: for one whose driver is vfio-pci. */
-PmPciDevice *pm_pci_device_new(struct PmGroup *group, const char *address, const char *driver,
-                               unsigned number);
+PmPciDevice *pm_pci_device_new(PmFakeMemory *memory, const char *address, const char *driver,
+                               PmPciPageTableFunc page_table, void *user_data);
 void pm_pci_device_free(void *data); /* a PmPciDevice; for GLib's containers */
 
 /* The first user makes it ready, the last one puts it to rest. */

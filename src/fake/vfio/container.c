@@ -3,7 +3,7 @@
 
 #include <errno.h>
 
-#include "fake/vfio/group.h"
+#include "fake/type1/type1.h"
 #include "kernel-uapi/vfio.h"
 
 #define NESTING_IOMMU 6 /* type1's answer to it is 1, but no driver here can do it */
@@ -91,20 +91,16 @@ int pm_container_open(PmFakeMemory *memory, int flags)
     return fd;
 }
 
-int pm_container_join(PmContainer *container, PmGroup *group)
+int pm_container_join(PmContainer *container)
 {
     if (container->iommu != NULL && pm_fake_type1_has_invalid_addresses(container->iommu))
         return -EBUSY;
-    group->container = container;
     container->n_groups++;
     return 0;
 }
 
-void pm_container_leave(PmGroup *group)
+void pm_container_leave(PmContainer *container)
 {
-    PmContainer *container = group->container;
-
-    group->container = NULL;
     if (--container->n_groups == 0)
         g_clear_pointer(&container->iommu, pm_fake_type1_free);
     free_if_unused(container);

@@ -4,9 +4,7 @@
 #define PLUGMAP_SRC_FAKE_VFIO_CONTAINER_H
 
 #include "fake/memory/memory.h"
-#include "fake/type1/type1.h"
-
-struct PmGroup;
+#include "fake/type1/type1_mappings.h"
 
 typedef struct PmContainer {
     PmFakeMemory *memory;
@@ -20,12 +18,13 @@ extern const PmFileOps pm_container_file_ops;
 /* open(2) of /dev/vfio/vfio: a descriptor or -errno. */
 int pm_container_open(PmFakeMemory *memory, int flags);
 
-/* 0 or -errno. The group is in no container, and viable. */
-int pm_container_join(PmContainer *container, struct PmGroup *group);
+/* A group that is in no container, and viable. Returns 0 or -EBUSY: mappings have lost their host
+ * addresses. */
+int pm_container_join(PmContainer *container);
 
 /* The last group to leave takes the IOMMU along; the container goes when its file is closed, too.
  */
-void pm_container_leave(struct PmGroup *group);
+void pm_container_leave(PmContainer *container);
 
 /* NULL without a container, or without an IOMMU. */
 PmPageTable *pm_container_page_table(const PmContainer *container);

@@ -6,23 +6,22 @@
 
 #include "fake/iommufd/iommufd_file.h"
 #include "fake/memory/user_memory.h"
-#include "fake/vfio/bound_device.h"
 #include "fake/vfio/group.h"
 #include "kernel-uapi/vfio.h"
 
 /* An open file. Only one of a device can be bound, and does nothing else before it is. */
 typedef struct {
-    PmPciDevice *device;
+    PmFakeVfioDevice *device;
     bool is_bound;
 } PmDeviceCdev;
 
 static void unbind(PmDeviceCdev *file)
 {
-    PmPciDevice *device = file->device;
+    PmFakeVfioDevice *device = file->device;
 
     file->is_bound = false;
-    pm_pci_device_unuse(device);
-    pm_bound_device_unbind(device->bound);
+    pm_pci_device_unuse(device->pci);
+    pm_fake_vfio_device_unbind(device);
     device->group->n_bound_files--;
 }
 
@@ -68,7 +67,7 @@ static int check_bind(const PmDeviceCdev *file, const struct vfio_device_bind_io
 static int bind_iommufd(PmDeviceCdev *file, void *argument)
 {
     struct vfio_device_bind_iommufd request;
-    PmPciDevice *device = file->device;
+    PmFakeVfioDevice *device = file->device;
     PmFakeIommufd *iommufd = NULL;
     int result;
 
@@ -76,12 +75,12 @@ static int bind_iommufd(PmDeviceCdev *file, void *argument)
         return -EFAULT;
     result = check_bind(file, &request, &iommufd);
     if (result == 0)
-        result = pm_bound_device_bind(device, iommufd);
+        result = pm_group_bind(device, iommufd);
     if (result < 0)
         return result;
     file->is_bound = true;
     device->group->n_bound_files++;
-    pm_pci_device_use(device);
+    pm_pci_device_use(device->pci);
     result =
         pm_user_write((uint8_t *)argument + offsetof(struct vfio_device_bind_iommufd, out_devid),
                       &device->bound->object.id, sizeof(device->bound->object.id));
@@ -90,7 +89,7 @@ static int bind_iommufd(PmDeviceCdev *file, void *argument)
     return result;
 }
 
-static int attach(PmPciDevice *device, void *argument)
+static int attach(PmFakeVfioDevice *device, void *argument)
 {
     struct vfio_device_attach_iommufd_pt request;
     int result;
@@ -99,18 +98,18 @@ static int attach(PmPciDevice *device, void *argument)
         return -EFAULT;
     if (request.argsz < sizeof(request) || request.flags != 0)
         return -EINVAL;
-    result = pm_bound_device_attach(device->bound, &request.pt_id);
+    result = pm_iommufd_device_attach(device->bound, &request.pt_id);
     if (result < 0)
         return result;
     result =
         pm_user_write((uint8_t *)argument + offsetof(struct vfio_device_attach_iommufd_pt, pt_id),
                       &request.pt_id, sizeof(request.pt_id));
     if (result < 0)
-        pm_bound_device_detach(device->bound);
+        pm_iommufd_device_detach(device->bound);
     return result;
 }
 
-static int detach(PmPciDevice *device, const void *argument)
+static int detach(PmFakeVfioDevice *device, const void *argument)
 {
     struct vfio_device_detach_iommufd_pt request;
 
@@ -118,7 +117,7 @@ static int detach(PmPciDevice *device, const void *argument)
         return -EFAULT;
     if (request.argsz < sizeof(request) || request.flags != 0)
         return -EINVAL;
-    pm_bound_device_detach(device->bound);
+    pm_iommufd_device_detach(device->bound);
     return 0;
 }
 
@@ -136,7 +135,7 @@ static int cdev_ioctl(void *object, unsigned long request, void *argument)
     case VFIO_DEVICE_DETACH_IOMMUFD_PT:
         return detach(file->device, argument);
     default:
-        return pm_pci_device_ioctl(file->device, request, argument);
+        return pm_pci_device_ioctl(file->device->pci, request, argument);
     }
 }
 
@@ -144,14 +143,14 @@ static ssize_t cdev_pread(void *object, void *buffer, size_t size, uint64_t offs
 {
     const PmDeviceCdev *file = object;
 
-    return file->is_bound ? pm_pci_device_pread(file->device, buffer, size, offset) : -EINVAL;
+    return file->is_bound ? pm_pci_device_pread(file->device->pci, buffer, size, offset) : -EINVAL;
 }
 
 static ssize_t cdev_pwrite(void *object, const void *buffer, size_t size, uint64_t offset)
 {
     const PmDeviceCdev *file = object;
 
-    return file->is_bound ? pm_pci_device_pwrite(file->device, buffer, size, offset) : -EINVAL;
+    return file->is_bound ? pm_pci_device_pwrite(file->device->pci, buffer, size, offset) : -EINVAL;
 }
 
 static const PmFileOps cdev_file_ops = {
@@ -162,7 +161,7 @@ static const PmFileOps cdev_file_ops = {
     .mmap_error = EINVAL,
 };
 
-int pm_device_cdev_open(PmPciDevice *device, int flags)
+int pm_device_cdev_open(PmFakeVfioDevice *device, int flags)
 {
     PmDeviceCdev *file = g_new0(PmDeviceCdev, 1);
     int fd;

@@ -3,9 +3,9 @@
 #ifndef PLUGMAP_SRC_FAKE_VFIO_DEVICE_CDEV_H
 #define PLUGMAP_SRC_FAKE_VFIO_DEVICE_CDEV_H
 
-#include "fake/pci/pci_device.h"
+#include "fake/vfio/vfio_device.h"
 
 /* A descriptor or -errno. */
-int pm_device_cdev_open(PmPciDevice *device, int flags);
+int pm_device_cdev_open(PmFakeVfioDevice *device, int flags);
 
 #endif
