@@ -5,6 +5,7 @@
 #include "tools/commands.h"
 #include "tools/output.h"
 #include "tools/trace_options.h"
+#include "trace/trace_write.h"
 
 static bool convert(const PmTraceOptions *options, char **paths, GError **error)
 {

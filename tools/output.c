@@ -47,13 +47,15 @@ static bool is_same(const struct stat *a, const struct stat *b)
     return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
 }
 
-/* Terminals and sockets go both ways. */
+/* @input: as pm_trace_load() takes it. Terminals and sockets go both ways. */
 static bool is_input(const struct stat *info, const char *input)
 {
     struct stat input_info;
 
-    return stat(input, &input_info) == 0 && is_same(info, &input_info) && !S_ISCHR(info->st_mode) &&
-           !S_ISSOCK(info->st_mode);
+    if (g_str_equal(input, "-") ? fstat(STDIN_FILENO, &input_info) != 0
+                                : stat(input, &input_info) != 0)
+        return false;
+    return is_same(info, &input_info) && !S_ISCHR(info->st_mode) && !S_ISSOCK(info->st_mode);
 }
 
 /* Standard output or error, if the file is theirs and they can be written; else -1. What both write

@@ -28,7 +28,7 @@ static void print_usage(FILE *stream)
                     "device.\n\nCommands:\n");
     for (size_t i = 0; i < G_N_ELEMENTS(commands); i++)
         fprintf(stream, "  %-10s %s\n", commands[i].name, commands[i].what);
-    fprintf(stream, "\n«plugmap COMMAND --help» tells more. Version %s.\n", PLUGMAP_VERSION);
+    fprintf(stream, "\n'plugmap COMMAND --help' tells more. Version %s.\n", PLUGMAP_VERSION);
 }
 
 /* A descriptor that is closed goes to the next file that is opened, and what is meant for standard
@@ -71,6 +71,6 @@ int main(int argc, char **argv)
             return commands[i].main(argc - 1, argv + 1);
         }
     }
-    fprintf(stderr, "plugmap: «%s» is not a command; «plugmap --help» lists them\n", argv[1]);
+    fprintf(stderr, "plugmap: '%s' is not a command; 'plugmap --help' lists them\n", argv[1]);
     return PM_EXIT_USAGE;
 }

@@ -56,7 +56,7 @@ static bool parse_size(const char *option, const char *text, uint64_t *value, GE
     return false;
 }
 
-/* Wrong whatever the trace says; and 0 means «not given» to the reader. */
+/* Wrong whatever the trace says; and 0 means 'not given' to the reader. */
 static bool check_sizes(const PmTraceOptions *options, const PmTraceGeometry *given, GError **error)
 {
     if (options->region_size != NULL && given->region_size == 0) {

@@ -3,7 +3,7 @@
 #ifndef PLUGMAP_TOOLS_TRACE_OPTIONS_H
 #define PLUGMAP_TOOLS_TRACE_OPTIONS_H
 
-#include "trace/trace.h"
+#include "trace/trace_load.h"
 
 /* As given, not parsed; NULL is not given. */
 typedef struct {

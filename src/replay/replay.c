@@ -137,9 +137,9 @@ static bool is_unknowable(const PmReplay *replay, const PmTraceEvent *event)
 {
     uint64_t plugged = pm_virtio_mem_get_plugged_size(replay->device);
     uint64_t requested = pm_virtio_mem_get_requested_size(replay->device);
-    uint64_t size = event->n_blocks * replay->trace->block_size;
+    uint64_t size = event->n_blocks * pm_trace_region(replay->trace, 0)->block_size;
 
-    return replay->trace->requested_is_bound && event->type == PM_EVENT_PLUG &&
+    return pm_trace_region(replay->trace, 0)->requested_is_bound && event->type == PM_EVENT_PLUG &&
            event->response == VIRTIO_MEM_RESP_NACK && plugged <= requested &&
            size <= requested - plugged;
 }
@@ -308,7 +308,7 @@ static uint64_t count_pinned(PmReplay *replay)
 static void count_event(PmReplay *replay, const PmTraceEvent *event, uint64_t plugged_before)
 {
     PmReplayResult *result = replay->result;
-    uint64_t block_size = replay->trace->block_size;
+    uint64_t block_size = pm_trace_region(replay->trace, 0)->block_size;
     uint64_t plugged = pm_virtio_mem_get_plugged_size(replay->device);
 
     result->n_requests[event->type]++;
@@ -352,14 +352,14 @@ static bool finish_result(PmReplay *replay, GError **error)
 {
     PmReplayResult *result = replay->result;
     PmDiscardManager *manager = pm_virtio_mem_get_manager(replay->device);
-    uint64_t size = replay->trace->region_size;
+    uint64_t size = pm_trace_region(replay->trace, 0)->size;
     PmReplayRun run = {0};
 
     if (!pm_ram_resident(pm_discard_manager_get_ram(manager), 0, size,
                          &result->final_resident_bytes, error))
         return false;
-    result->n_blocks_final =
-        pm_virtio_mem_get_plugged_size(replay->device) / replay->trace->block_size;
+    result->n_blocks_final = pm_virtio_mem_get_plugged_size(replay->device) /
+                             pm_trace_region(replay->trace, 0)->block_size;
     result->mapping_limit = pm_iommu_get_mapping_limit(replay->iommu);
     result->final_mappings = count_mappings(replay);
     result->final_pinned_bytes = count_pinned(replay);
@@ -384,7 +384,8 @@ static bool set_up_dma_check(PmReplay *replay, GError **error)
     if (replay->config->dma_device == NULL)
         return true;
     engine = pm_dma_engine_attach(replay->iommu, replay->recorder, replay->config->dma_device,
-                                  trace->region_address, trace->region_size, error);
+                                  pm_trace_region(trace, 0)->address,
+                                  pm_trace_region(trace, 0)->size, error);
     if (engine == NULL)
         return false;
     replay->result->dma_engine = g_strdup(pm_dma_engine_name(engine));
@@ -416,24 +417,26 @@ static bool set_up(PmReplay *replay, GError **error)
     const PmReplayConfig *config = replay->config;
     g_autoptr(PmRam) ram = NULL;
     PmVirtioMemConfig device_config = {
-        .address = trace->region_address,
-        .block_size = trace->block_size,
-        .requested_size = trace->requested_size,
-        .usable_extent = trace->requested_is_bound ? PM_TRACE_USABLE_EXTENT : 0,
+        .address = pm_trace_region(trace, 0)->address,
+        .block_size = pm_trace_region(trace, 0)->block_size,
+        .requested_size = pm_trace_region(trace, 0)->requested_size,
+        .usable_extent = pm_trace_region(trace, 0)->requested_is_bound ? PM_TRACE_USABLE_EXTENT : 0,
         .prefault_threads = config->prefault_threads,
     };
     PmMapperRegion region = {
-        .size = trace->region_size,
-        .address = trace->region_address,
+        .size = pm_trace_region(trace, 0)->size,
+        .address = pm_trace_region(trace, 0)->address,
         .access = PM_IOMMU_READ_WRITE,
     };
 
-    replay->recorder = pm_recorder_new(config->kernel, trace->region_address, trace->region_size,
-                                       config->dma_func, config->user_data);
+    replay->recorder =
+        pm_recorder_new(config->kernel, pm_trace_region(trace, 0)->address,
+                        pm_trace_region(trace, 0)->size, config->dma_func, config->user_data);
     replay->iommu = open_iommu(config, replay->recorder, error);
     if (replay->iommu == NULL)
         return false;
-    ram = pm_ram_new(config->memory, trace->region_size, trace->block_size, error);
+    ram = pm_ram_new(config->memory, pm_trace_region(trace, 0)->size,
+                     pm_trace_region(trace, 0)->block_size, error);
     if (ram == NULL)
         return false;
     device_config.ram = ram;

@@ -6,7 +6,7 @@
 #include "replay/replay.h"
 
 /*
- * @backend: «fake», «fake-iommufd», «type1» or «iommufd».
+ * @backend: 'fake', 'fake-iommufd', 'type1' or 'iommufd'.
  * @width: columns of the terminal; at least 40.
  * @colours: use ANSI colours.
  */

@@ -58,11 +58,11 @@ static const char *backend_text(const char *backend)
 static void add_subject(GString *text, const PmTrace *trace, const PmReportStyle *style)
 {
     g_autofree char *name = g_path_get_basename(trace->file);
-    g_autofree char *size = pm_size_format(trace->region_size);
-    g_autofree char *block = pm_size_format(trace->block_size);
+    g_autofree char *size = pm_size_format(pm_trace_region(trace, 0)->size);
+    g_autofree char *block = pm_size_format(pm_trace_region(trace, 0)->block_size);
 
     add_line(text, "trace", "%s: %s at 0x%" PRIx64 " in blocks of %s, on %s", name, size,
-             trace->region_address, block, backend_text(style->backend));
+             pm_trace_region(trace, 0)->address, block, backend_text(style->backend));
 }
 
 static void add_requests(GString *text, const PmReplayResult *result)
@@ -95,7 +95,8 @@ static void add_dma(GString *text, const PmTrace *trace, const PmReplayResult *r
         result->mapping_limit == UINT64_MAX ? NULL : pm_count_text(result->mapping_limit);
     g_autofree char *pinned = pm_size_format(result->final_pinned_bytes);
     g_autofree char *peak_pinned = pm_size_format(result->peak_pinned_bytes);
-    g_autofree char *final = pm_size_format(result->n_blocks_final * trace->block_size);
+    g_autofree char *final =
+        pm_size_format(result->n_blocks_final * pm_trace_region(trace, 0)->block_size);
 
     add_line(text, "blocks", "%s plugged, %s unplugged", plugged, unplugged);
     add_line(text, "calls", "%s map, %s unmap", map_calls, unmap_calls);
@@ -126,7 +127,7 @@ static void fill_cells(uint8_t *eighths, unsigned n_cells, const PmTrace *trace,
     guint next = 0;
 
     for (unsigned i = 0; i < n_cells; i++) {
-        double width = (double)trace->region_size / n_cells;
+        double width = (double)pm_trace_region(trace, 0)->size / n_cells;
         double start = width * i;
         double end = start + width;
         double filled = 0;
@@ -176,7 +177,7 @@ static void add_list(GString *text, const GPtrArray *divergences, uint64_t n_tot
                                divergence->request, divergence->expected, divergence->got);
     }
     if (n_total > n_listed)
-        g_string_append_printf(text, "  … and %" PRIu64 " more (--json lists answers whole)\n",
+        g_string_append_printf(text, "  ... and %" PRIu64 " more (--json lists answers whole)\n",
                                n_total - n_listed);
 }
 
@@ -196,7 +197,7 @@ static void add_verdict(GString *text, const PmReplayResult *result, const PmRep
     else if (result->n_mismatches == 0)
         g_string_append_printf(text, "mapped = plugged in all of %s", checks);
     else
-        g_string_append_printf(text, "%s of %s found mapped ≠ plugged", mismatches, checks);
+        g_string_append_printf(text, "%s of %s found mapped != plugged", mismatches, checks);
     g_string_append_printf(text, ", %s differ%s", answers, result->n_divergences == 1 ? "s" : "");
     if (result->n_unjudged > 0)
         g_string_append_printf(text, ", cannot judge %s", unjudged);

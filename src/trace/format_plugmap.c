@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* plugmap's own format: docs/trace-format.md. */
+#include "trace/format_plugmap.h"
+
 #include <inttypes.h>
 #include <string.h>
 
@@ -8,9 +9,10 @@
 #include "kernel-uapi/virtio_mem.h"
 #include "trace/format.h"
 
-#define VERSION       "1"
 #define MAX_WORDS     16
 #define NS_PER_SECOND 1000000000
+#define MAX_REGIONS   256 /* as many as a machine has slots for memory devices */
+#define MAX_NAME      64
 
 /* The words of a line, up to a comment. */
 typedef struct {
@@ -38,34 +40,41 @@ static bool next_words(PmLineReader *reader, Words *words, bool *end, GError **e
     return true;
 }
 
-/* Takes the value of «name=value» out of the words; *value is left alone if there is no such word.
- */
-static bool take_number(const PmLineReader *reader, Words *words, const char *name, bool required,
-                        uint64_t *value, GError **error)
+/* Takes the value of "name=value" out of the words; NULL if there is no such word. */
+static const char *take_word(Words *words, const char *name)
 {
     size_t length = strlen(name);
 
     for (unsigned i = 0; i < words->n_words; i++) {
-        char *word = words->words[i];
-        g_autoptr(GError) bad = NULL;
+        const char *word = words->words[i];
 
         if (strncmp(word, name, length) != 0 || word[length] != '=')
             continue;
-        if (!pm_size_parse(word + length + 1, value, &bad))
-            return pm_line_fail(reader, error, "%s: %s", name, bad->message);
         words->words[i] = words->words[--words->n_words];
-        return true;
+        return word + length + 1;
     }
-    if (required)
+    return NULL;
+}
+
+/* *value is left alone if there is no such word. */
+static bool take_number(const PmLineReader *reader, Words *words, const char *name, bool required,
+                        uint64_t *value, GError **error)
+{
+    const char *text = take_word(words, name);
+    g_autoptr(GError) bad = NULL;
+
+    if (text == NULL && required)
         return pm_line_fail(reader, error, "%s= is missing", name);
-    return true;
+    if (text == NULL || pm_size_parse(text, value, &bad))
+        return true;
+    return pm_line_fail(reader, error, "%s: %s", name, bad->message);
 }
 
 static bool no_more_words(const PmLineReader *reader, const Words *words, GError **error)
 {
     if (words->n_words == 0)
         return true;
-    return pm_line_fail(reader, error, "«%s» does not belong here", words->words[0]);
+    return pm_line_fail(reader, error, "'%s' does not belong here", words->words[0]);
 }
 
 static void drop_first(Words *words, unsigned count)
@@ -83,66 +92,116 @@ static bool read_magic(PmLineReader *reader, GError **error)
         return false;
     if (end || words.n_words != 2 || strcmp(words.words[0], PM_TRACE_MAGIC) != 0)
         return pm_line_fail(reader, error,
-                            "the header is missing: the first line has to be «" PM_TRACE_MAGIC
-                            " " VERSION "»");
-    if (strcmp(words.words[1], VERSION) != 0)
+                            "the header is missing: the first line has to be '" PM_TRACE_MAGIC
+                            " " PM_TRACE_VERSION "'");
+    if (strcmp(words.words[1], PM_TRACE_VERSION) != 0)
         return pm_line_fail(reader, error,
-                            "version %s is not known: this plugmap reads version " VERSION,
+                            "version %s is not known: this plugmap reads version " PM_TRACE_VERSION,
                             words.words[1]);
     return true;
 }
 
+static bool fail_without_region(const PmLineReader *reader, GError **error)
+{
+    return pm_line_fail(reader, error,
+                        "the region is missing: the second line has to be 'region addr=... "
+                        "size=... block=... requested=...'");
+}
+
 /* A flag cannot change what the trace was recorded with. */
 static bool check_given(const PmLineReader *reader, const PmTraceGeometry *given,
-                        const PmTrace *trace, GError **error)
+                        const PmTraceRegion *region, GError **error)
 {
-    if ((given->has_region_address && given->region_address != trace->region_address) ||
-        (given->region_size != 0 && given->region_size != trace->region_size) ||
-        (given->block_size != 0 && given->block_size != trace->block_size))
+    if ((given->has_region_address && given->region_address != region->address) ||
+        (given->region_size != 0 && given->region_size != region->size) ||
+        (given->block_size != 0 && given->block_size != region->block_size))
         return pm_line_fail(reader, error,
                             "the trace has another region than --region-addr, --region-size and "
                             "--block-size say: leave them out");
     return true;
 }
 
-static bool read_requested(const PmLineReader *reader, Words *words, PmTrace *trace, GError **error)
+static bool is_name(const char *text)
+{
+    size_t length = strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                                 "-_./:");
+
+    return length > 0 && length <= MAX_NAME && text[length] == '\0';
+}
+
+static bool find_region(const PmTrace *trace, const char *name, unsigned *found)
+{
+    for (unsigned i = 0; i < trace->regions->len; i++) {
+        if (g_strcmp0(pm_trace_region(trace, i)->name, name) == 0) {
+            *found = i;
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool read_requested(const PmLineReader *reader, Words *words, PmTraceRegion *region,
+                           GError **error)
 {
     unsigned n_words = words->n_words;
 
-    trace->requested_size = trace->region_size;
-    if (!take_number(reader, words, "requested-max", false, &trace->requested_size, error))
+    region->requested_size = region->size;
+    if (!take_number(reader, words, "requested-max", false, &region->requested_size, error))
         return false;
-    trace->requested_is_bound = words->n_words < n_words;
-    return trace->requested_is_bound ||
-           take_number(reader, words, "requested", false, &trace->requested_size, error);
+    region->requested_is_bound = words->n_words < n_words;
+    return region->requested_is_bound ||
+           take_number(reader, words, "requested", false, &region->requested_size, error);
 }
 
-static bool read_region(PmLineReader *reader, const PmTraceGeometry *given, PmTrace *trace,
-                        GError **error)
+/* Beside the regions before it. */
+static bool check_region(const PmLineReader *reader, const PmTrace *trace, const char *name,
+                         const PmTraceRegion *region, GError **error)
 {
     g_autoptr(GError) wrong = NULL;
-    Words words;
-    bool end;
+    unsigned found;
 
-    if (!next_words(reader, &words, &end, error))
-        return false;
-    if (end || strcmp(words.words[0], "region") != 0)
-        return pm_line_fail(reader, error,
-                            "the region is missing: the second line has to be «region addr=… "
-                            "size=… block=… requested=…»");
-    drop_first(&words, 1);
-    if (!take_number(reader, &words, "addr", true, &trace->region_address, error) ||
-        !take_number(reader, &words, "size", true, &trace->region_size, error) ||
-        !take_number(reader, &words, "block", true, &trace->block_size, error))
-        return false;
-    if (!read_requested(reader, &words, trace, error) || !no_more_words(reader, &words, error))
-        return false;
-    if (!pm_trace_check_geometry(trace, &wrong))
+    if (!pm_trace_region_check(region, &wrong))
         return pm_line_fail(reader, error, "%s", wrong->message);
-    return check_given(reader, given, trace, error);
+    if (trace->regions->len == MAX_REGIONS)
+        return pm_line_fail(reader, error, "more than %d regions", MAX_REGIONS);
+    if (trace->regions->len > 0 && (name == NULL || find_region(trace, NULL, &found)))
+        return pm_line_fail(reader, error,
+                            "several regions need names: add device=NAME to each, and to their "
+                            "events");
+    if (name != NULL && !is_name(name))
+        return pm_line_fail(reader, error,
+                            "invalid device name '%s': up to %d letters, digits and -_./:", name,
+                            MAX_NAME);
+    if (name != NULL && find_region(trace, name, &found))
+        return pm_line_fail(reader, error, "there is a region of device %s already", name);
+    for (unsigned i = 0; i < trace->regions->len; i++)
+        if (pm_trace_region_overlaps(region, pm_trace_region(trace, i)))
+            return pm_line_fail(reader, error, "overlaps the region of device %s",
+                                pm_trace_region(trace, i)->name);
+    return true;
 }
 
-/* «@12.000345»: seconds, and up to nine digits of a fraction. */
+static bool read_region(PmLineReader *reader, Words *words, const PmTraceGeometry *given,
+                        PmTrace *trace, GError **error)
+{
+    PmTraceRegion region = {0};
+    const char *name;
+
+    drop_first(words, 1);
+    name = take_word(words, "device");
+    if (!take_number(reader, words, "addr", true, &region.address, error) ||
+        !take_number(reader, words, "size", true, &region.size, error) ||
+        !take_number(reader, words, "block", true, &region.block_size, error) ||
+        !read_requested(reader, words, &region, error) || !no_more_words(reader, words, error) ||
+        !check_region(reader, trace, name, &region, error) ||
+        !check_given(reader, given, &region, error))
+        return false;
+    region.name = g_strdup(name);
+    pm_trace_add_region(trace, region);
+    return true;
+}
+
+/* '@12.000345': seconds, and up to nine digits of a fraction. */
 static bool parse_time(const PmLineReader *reader, const char *text, int64_t *time_ns,
                        GError **error)
 {
@@ -158,7 +217,7 @@ static bool parse_time(const PmLineReader *reader, const char *text, int64_t *ti
         }
     if (end == text || *end != '\0' || !g_ascii_isdigit(*text) ||
         seconds >= INT64_MAX / NS_PER_SECOND)
-        return pm_line_fail(reader, error, "«@%s» is not a time: it is @SECONDS.FRACTION", text);
+        return pm_line_fail(reader, error, "'@%s' is not a time: it is @SECONDS.FRACTION", text);
     *time_ns = (int64_t)seconds * NS_PER_SECOND + fraction;
     return true;
 }
@@ -174,7 +233,7 @@ static bool find_name(const char *const *names, const char *text, int8_t *found)
     return false;
 }
 
-/* «-> ack» at the end; for STATE the state, which says that it was ACK. */
+/* '-> ack' at the end; for STATE the state, which says that it was ACK. */
 static bool take_answer(const PmLineReader *reader, Words *words, PmTraceEvent *event,
                         GError **error)
 {
@@ -191,7 +250,7 @@ static bool take_answer(const PmLineReader *reader, Words *words, PmTraceEvent *
     if (event->type != PM_EVENT_RESIZE && event->type != PM_EVENT_RESET &&
         find_name(pm_response_names, answer, &event->response))
         return true;
-    return pm_line_fail(reader, error, "«%s» is no answer to %s", answer,
+    return pm_line_fail(reader, error, "'%s' is no answer to %s", answer,
                         pm_event_type_name(event->type));
 }
 
@@ -205,12 +264,31 @@ static bool find_type(const PmLineReader *reader, const char *text, PmEventType 
         }
     }
     return pm_line_fail(reader, error,
-                        "«%s» is not an event: plug, unplug, unplug-all, state, resize and reset "
+                        "'%s' is not an event: plug, unplug, unplug-all, state, resize and reset "
                         "are",
                         text);
 }
 
-static bool read_blocks(const PmLineReader *reader, Words *words, const PmTrace *trace,
+/* Whose event it is. */
+static bool take_device(const PmLineReader *reader, Words *words, const PmTrace *trace,
+                        PmTraceEvent *event, GError **error)
+{
+    const char *name;
+
+    if (event->type == PM_EVENT_RESET)
+        return true;
+    name = take_word(words, "device");
+    if (name == NULL && trace->regions->len == 1)
+        return true;
+    if (name == NULL)
+        return pm_line_fail(reader, error,
+                            "device= is missing: the trace has several, so each event but reset "
+                            "needs it");
+    return find_region(trace, name, &event->region) ||
+           pm_line_fail(reader, error, "there is no region of device %s", name);
+}
+
+static bool read_blocks(const PmLineReader *reader, Words *words, const PmTraceRegion *region,
                         PmTraceEvent *event, GError **error)
 {
     g_autoptr(GError) wrong = NULL;
@@ -224,20 +302,20 @@ static bool read_blocks(const PmLineReader *reader, Words *words, const PmTrace 
                             "%" PRIu64 " blocks do not fit into a request: %d is the most",
                             n_blocks, UINT16_MAX);
     event->n_blocks = (uint16_t)n_blocks;
-    if (!pm_trace_check_range(trace, event, &wrong))
+    if (!pm_trace_region_check_range(region, event->address, n_blocks, &wrong))
         return pm_line_fail(reader, error, "%s", wrong->message);
     return true;
 }
 
-static bool read_size(const PmLineReader *reader, Words *words, const PmTrace *trace,
+static bool read_size(const PmLineReader *reader, Words *words, const PmTraceRegion *region,
                       PmTraceEvent *event, GError **error)
 {
     if (!take_number(reader, words, "size", true, &event->size, error))
         return false;
-    if (event->size % trace->block_size != 0 || event->size > trace->region_size)
+    if (event->size % region->block_size != 0 || event->size > region->size)
         return pm_line_fail(reader, error,
-                            "a resize to %" PRIu64 " bytes cannot be: sizes are whole blocks, and "
-                            "at most the region's",
+                            "invalid resize to %" PRIu64
+                            " bytes: must be whole blocks, at most the region's size",
                             event->size);
     return true;
 }
@@ -245,6 +323,7 @@ static bool read_size(const PmLineReader *reader, Words *words, const PmTrace *t
 static bool read_event(const PmLineReader *reader, Words *words, PmTrace *trace, GError **error)
 {
     PmTraceEvent event = {.response = -1, .state = -1, .time_ns = -1};
+    const PmTraceRegion *region;
 
     if (words->words[0][0] == '@') {
         if (!parse_time(reader, words->words[0] + 1, &event.time_ns, error))
@@ -258,21 +337,29 @@ static bool read_event(const PmLineReader *reader, Words *words, PmTrace *trace,
     drop_first(words, 1);
     if (!take_answer(reader, words, &event, error))
         return false;
-    switch (event.type) {
-    case PM_EVENT_PLUG:
-    case PM_EVENT_UNPLUG:
-    case PM_EVENT_STATE:
-        if (!read_blocks(reader, words, trace, &event, error))
-            return false;
-        break;
-    case PM_EVENT_RESIZE:
-        if (!read_size(reader, words, trace, &event, error))
-            return false;
-        break;
-    default:
-        break;
-    }
-    return no_more_words(reader, words, error) && pm_trace_add(trace, reader, event, error);
+    if (!take_device(reader, words, trace, &event, error))
+        return false;
+    region = pm_trace_region(trace, event.region);
+    if (pm_event_type_has_blocks(event.type) && !read_blocks(reader, words, region, &event, error))
+        return false;
+    if (event.type == PM_EVENT_RESIZE && !read_size(reader, words, region, &event, error))
+        return false;
+    return no_more_words(reader, words, error) && pm_format_add_event(trace, reader, event, error);
+}
+
+/* The regions come first, because the events are checked against them. */
+static bool read_words(PmLineReader *reader, Words *words, const PmTraceGeometry *given,
+                       PmTrace *trace, GError **error)
+{
+    bool is_region = strcmp(words->words[0], "region") == 0;
+
+    if (is_region && trace->events->len > 0)
+        return pm_line_fail(reader, error, "a region behind an event: move it to the others");
+    if (is_region)
+        return read_region(reader, words, given, trace, error);
+    if (trace->regions->len == 0)
+        return fail_without_region(reader, error);
+    return read_event(reader, words, trace, error);
 }
 
 bool pm_format_plugmap_read(PmLineReader *reader, const PmTraceGeometry *given, PmTrace *trace,
@@ -281,49 +368,21 @@ bool pm_format_plugmap_read(PmLineReader *reader, const PmTraceGeometry *given, 
     Words words;
     bool end;
 
-    if (!read_magic(reader, error) || !read_region(reader, given, trace, error))
+    if (!read_magic(reader, error))
         return false;
     for (;;) {
+        g_autoptr(GError) wrong = NULL;
+
         if (!next_words(reader, &words, &end, error))
             return false;
         if (end)
-            return true;
-        if (!read_event(reader, &words, trace, error))
+            return trace->regions->len > 0 || fail_without_region(reader, error);
+        if (read_words(reader, &words, given, trace, &wrong))
+            continue;
+        if (!reader->cut_off || trace->regions->len == 0) {
+            g_propagate_error(error, g_steal_pointer(&wrong));
             return false;
+        }
+        pm_format_leave_out(trace, reader);
     }
-}
-
-static void write_event(const PmTraceEvent *event, FILE *stream)
-{
-    if (event->time_ns >= 0)
-        fprintf(stream, "@%" PRId64 ".%09" PRId64 " ", event->time_ns / NS_PER_SECOND,
-                event->time_ns % NS_PER_SECOND);
-    fputs(pm_event_type_name(event->type), stream);
-    if (event->type == PM_EVENT_PLUG || event->type == PM_EVENT_UNPLUG ||
-        event->type == PM_EVENT_STATE)
-        fprintf(stream, " addr=0x%" PRIx64 " blocks=%u", event->address, event->n_blocks);
-    if (event->type == PM_EVENT_RESIZE) {
-        g_autofree char *size = pm_size_format(event->size);
-
-        fprintf(stream, " size=%s", size);
-    }
-    if (event->state >= 0)
-        fprintf(stream, " -> %s", pm_state_names[event->state]);
-    else if (event->response >= 0)
-        fprintf(stream, " -> %s", pm_response_names[event->response]);
-    fputc('\n', stream);
-}
-
-bool pm_trace_write(const PmTrace *trace, FILE *stream)
-{
-    g_autofree char *size = pm_size_format(trace->region_size);
-    g_autofree char *block = pm_size_format(trace->block_size);
-    g_autofree char *requested = pm_size_format(trace->requested_size);
-
-    fprintf(stream, PM_TRACE_MAGIC " " VERSION "\n");
-    fprintf(stream, "region addr=0x%" PRIx64 " size=%s block=%s %s=%s\n", trace->region_address,
-            size, block, trace->requested_is_bound ? "requested-max" : "requested", requested);
-    for (guint i = 0; i < trace->events->len; i++)
-        write_event(&g_array_index(trace->events, PmTraceEvent, i), stream);
-    return fflush(stream) == 0 && ferror(stream) == 0;
 }

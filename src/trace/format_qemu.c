@@ -5,6 +5,8 @@
  * hw/virtio/trace-events and system/trace-events. Lines of other events are skipped, however
  * long.
  */
+#include "trace/format_qemu.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
@@ -24,11 +26,12 @@ typedef struct {
 typedef struct {
     PmLineReader *reader;
     PmTrace *trace;
+    PmTraceRegion *region;  /* its only one */
     int64_t first_time_ns;  /* -1: none yet */
     int64_t time_ns;        /* of the line */
     bool has_request;       /* a request has been seen */
     bool answer_pending;    /* the newest event is a request without its answer yet */
-    bool in_unplug_all;     /* … an UNPLUG_ALL */
+    bool in_unplug_all;     /* ... an UNPLUG_ALL */
     Discard whole;          /* the first discard before any request: the whole region */
     Discard newest;         /* since the newest request */
     unsigned geometry_line; /* of the UNPLUG that told address and block size; 0: none */
@@ -41,7 +44,7 @@ typedef struct {
 
 /* --- time stamps --- */
 
-/* «PID@SECONDS.MICROSECONDS:» up to QEMU 10.0 */
+/* 'PID@SECONDS.MICROSECONDS:' up to QEMU 10.0 */
 static const char *skip_pid_stamp(const char *text, int64_t *time_ns)
 {
     char *end;
@@ -61,7 +64,7 @@ static const char *skip_pid_stamp(const char *text, int64_t *time_ns)
     return end + 1;
 }
 
-/* «2026-03-01T12:34:56.789012Z » from QEMU 10.2 on */
+/* '2026-03-01T12:34:56.789012Z ' from QEMU 10.2 on */
 static const char *skip_iso_stamp(const char *text, int64_t *time_ns)
 {
     const char *space = strchr(text, ' ');
@@ -112,7 +115,7 @@ static bool get_number(const Log *log, const char *text, const char *name, uint6
     if (!g_ascii_isxdigit(is_hex ? digits[2] : digits[0]) || end == digits || errno != 0 ||
         *value > max)
         return pm_line_fail(log->reader, error,
-                            "the number behind «%s» is missing or more than 0x%" PRIx64, name, max);
+                            "the number behind '%s' is missing or more than 0x%" PRIx64, name, max);
     return true;
 }
 
@@ -129,7 +132,7 @@ static bool add(Log *log, PmEventType type, uint64_t address, uint64_t n_blocks,
         .time_ns = log->time_ns,
     };
 
-    return pm_trace_add(log->trace, log->reader, event, error);
+    return pm_format_add_event(log->trace, log->reader, event, error);
 }
 
 static PmTraceEvent *newest_event(const Log *log)
@@ -286,7 +289,7 @@ static bool learn_geometry(Log *log, GError **error)
 {
     const PmTraceEvent *event = newest_event(log);
     const Discard *discard = &log->newest;
-    PmTrace *trace = log->trace;
+    PmTraceRegion *region = log->region;
     uint64_t block_size;
     uint64_t region_address;
 
@@ -296,13 +299,13 @@ static bool learn_geometry(Log *log, GError **error)
     block_size = discard->size / event->n_blocks;
     region_address = event->address - (discard->host - log->whole.host);
     if (log->geometry_line != 0 &&
-        (block_size != trace->block_size || region_address != trace->region_address))
+        (block_size != region->block_size || region_address != region->address))
         return pm_line_fail(log->reader, error,
                             "tells another region or block size than line %u: the log is damaged, "
                             "or has several virtio-mem devices",
                             log->geometry_line);
-    trace->block_size = block_size;
-    trace->region_address = region_address;
+    region->block_size = block_size;
+    region->address = region_address;
     log->geometry_line = event->line;
     return true;
 }
@@ -370,7 +373,7 @@ static bool settle(Log *log, const char *flag, bool is_given, uint64_t given, un
     }
     if (!is_given && line == 0) {
         g_set_error(error, PM_ERROR, PM_ERROR_BAD_INPUT,
-                    "%s: does not say it (no %s is in it): pass %s", log->reader->path,
+                    "%s: does not say it (no %s is in it): pass %s", log->reader->name,
                     log->whole.line == 0 ? "discard of the whole region at the start"
                                          : "UNPLUG that was done",
                     flag);
@@ -383,22 +386,22 @@ static bool settle(Log *log, const char *flag, bool is_given, uint64_t given, un
 
 static bool settle_geometry(Log *log, const PmTraceGeometry *given, GError **error)
 {
-    PmTrace *trace = log->trace;
+    PmTraceRegion *region = log->region;
     g_autoptr(GError) wrong = NULL;
 
-    trace->region_size = log->whole.size;
+    region->size = log->whole.size;
     if (!settle(log, "--region-size", given->region_size != 0, given->region_size, log->whole.line,
-                pm_size_format, &trace->region_size, error) ||
+                pm_size_format, &region->size, error) ||
         !settle(log, "--block-size", given->block_size != 0, given->block_size, log->geometry_line,
-                pm_size_format, &trace->block_size, error) ||
+                pm_size_format, &region->block_size, error) ||
         !settle(log, "--region-addr", given->has_region_address, given->region_address,
-                log->geometry_line, format_address, &trace->region_address, error))
+                log->geometry_line, format_address, &region->address, error))
         return false;
     /* Until more is known; the whole region refuses nothing that was done. */
-    trace->requested_size = trace->region_size;
-    if (pm_trace_check_geometry(trace, &wrong))
+    region->requested_size = region->size;
+    if (pm_trace_region_check(region, &wrong))
         return true;
-    g_set_error(error, PM_ERROR, PM_ERROR_BAD_INPUT, "%s: %s", log->reader->path, wrong->message);
+    g_set_error(error, PM_ERROR, PM_ERROR_BAD_INPUT, "%s: %s", log->reader->name, wrong->message);
     return false;
 }
 
@@ -409,7 +412,7 @@ static bool bound_requested(Log *log, unsigned line, uint64_t usable, uint64_t *
 {
     g_autofree char *usable_text = NULL;
 
-    if (pm_trace_bound_requested(log->trace, usable, size))
+    if (pm_trace_region_bound_requested(log->region, usable, size))
         return true;
     usable_text = pm_size_format(usable);
     log->reader->line = line;
@@ -421,12 +424,12 @@ static bool bound_requested(Log *log, unsigned line, uint64_t usable, uint64_t *
 
 static bool settle_requested(Log *log, GError **error)
 {
-    PmTrace *trace = log->trace;
-    GArray *events = trace->events;
+    PmTraceRegion *region = log->region;
+    GArray *events = log->trace->events;
 
-    trace->requested_is_bound = true;
+    region->requested_is_bound = true;
     if (log->usable_line != 0 && !bound_requested(log, log->first_usable_line, log->first_usable,
-                                                  &trace->requested_size, error))
+                                                  &region->requested_size, error))
         return false;
     for (guint i = 0; i < events->len; i++) {
         PmTraceEvent *event = &g_array_index(events, PmTraceEvent, i);
@@ -446,10 +449,8 @@ static bool check_ranges(Log *log, GError **error)
         const PmTraceEvent *event = &g_array_index(events, PmTraceEvent, i);
         g_autoptr(GError) wrong = NULL;
 
-        if (event->type != PM_EVENT_PLUG && event->type != PM_EVENT_UNPLUG &&
-            event->type != PM_EVENT_STATE)
-            continue;
-        if (pm_trace_check_range(log->trace, event, &wrong))
+        if (!pm_event_type_has_blocks(event->type) ||
+            pm_trace_region_check_range(log->region, event->address, event->n_blocks, &wrong))
             continue;
         log->reader->line = event->line;
         return pm_line_fail(log->reader, error, "%s", wrong->message);
@@ -460,7 +461,10 @@ static bool check_ranges(Log *log, GError **error)
 bool pm_format_qemu_read(PmLineReader *reader, const PmTraceGeometry *given, PmTrace *trace,
                          GError **error)
 {
-    Log log = {.reader = reader, .trace = trace, .first_time_ns = -1};
+    Log log = {.reader = reader,
+               .trace = trace,
+               .region = pm_trace_add_region(trace, (PmTraceRegion){0}),
+               .first_time_ns = -1};
     bool end;
 
     for (;;) {
@@ -468,15 +472,18 @@ bool pm_format_qemu_read(PmLineReader *reader, const PmTraceGeometry *given, PmT
             return false;
         if (end)
             break;
-        if (!read_line(&log, error))
+        /* A number may have lost its last digits, and nothing shows it. */
+        if (reader->cut_off)
+            pm_format_leave_out(trace, reader);
+        else if (!read_line(&log, error))
             return false;
     }
     if (trace->events->len == 0) {
         g_set_error(error, PM_ERROR, PM_ERROR_BAD_INPUT,
                     "%s: has neither a virtio-mem event of QEMU's trace log (-trace "
                     "'virtio_mem_*' -trace ram_block_discard_range) nor the header of plugmap's "
-                    "own format, «" PM_TRACE_MAGIC " 1»",
-                    reader->path);
+                    "own format, '" PM_TRACE_MAGIC " 1'",
+                    reader->name);
         return false;
     }
     return settle_geometry(&log, given, error) && settle_requested(&log, error) &&

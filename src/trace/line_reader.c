@@ -2,30 +2,46 @@
 #include "trace/line_reader.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/error_text.h"
 
 #define CUT_OFF         "; this last line has no newline: if the file was cut off there, remove the line"
 #define BYTE_ORDER_MARK "\xef\xbb\xbf" /* UTF-8's: some editors put it in front */
 
+static int open_file(PmLineReader *reader, const char *path)
+{
+    bool is_standard = g_str_equal(path, "-");
+
+    reader->name = is_standard ? "standard input" : path;
+    return is_standard ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0)
+                       : open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+}
+
 bool pm_line_reader_open(PmLineReader *reader, const char *path, GError **error)
 {
+    int fd = open_file(reader, path);
     struct stat info;
 
-    reader->path = path;
     reader->line = 0;
     reader->again = false;
     reader->end = false;
     reader->cut_off = false;
-    reader->file = fopen(path, "re");
-    if (reader->file == NULL)
-        return pm_fail(error, PM_ERROR_BAD_INPUT, "%s: %s", path, g_strerror(errno));
-    if (fstat(fileno(reader->file), &info) == 0 && S_ISDIR(info.st_mode)) {
-        pm_line_reader_close(reader);
+    reader->truncated = false;
+    if (fd < 0)
+        return pm_fail(error, PM_ERROR_BAD_INPUT, "%s: %s", reader->name, g_strerror(errno));
+    if (fstat(fd, &info) == 0 && S_ISDIR(info.st_mode)) {
+        close(fd);
         return pm_fail(error, PM_ERROR_BAD_INPUT, "%s: is a directory: name a trace file in it",
-                       path);
+                       reader->name);
+    }
+    reader->file = gzdopen(fd, "r");
+    if (reader->file == NULL) {
+        close(fd);
+        return pm_fail(error, PM_ERROR_BAD_INPUT, "%s: no memory to read it", reader->name);
     }
     return true;
 }
@@ -33,7 +49,7 @@ bool pm_line_reader_open(PmLineReader *reader, const char *path, GError **error)
 void pm_line_reader_close(PmLineReader *reader)
 {
     if (reader->file != NULL)
-        fclose(reader->file);
+        (void)gzclose_r(reader->file);
     reader->file = NULL;
 }
 
@@ -45,7 +61,7 @@ bool pm_line_fail(const PmLineReader *reader, GError **error, const char *format
     va_start(arguments, format);
     message = g_strdup_vprintf(format, arguments);
     va_end(arguments);
-    return pm_fail(error, PM_ERROR_BAD_INPUT, "%s:%u: %s%s", reader->path, reader->line, message,
+    return pm_fail(error, PM_ERROR_BAD_INPUT, "%s:%u: %s%s", reader->name, reader->line, message,
                    reader->cut_off ? CUT_OFF : "");
 }
 
@@ -63,7 +79,7 @@ static bool read_text(PmLineReader *reader, size_t *length, GError **error)
     *length = 0;
     reader->too_long = false;
     reader->cut_off = false;
-    while ((character = getc_unlocked(reader->file)) != EOF && character != '\n') {
+    while ((character = gzgetc(reader->file)) >= 0 && character != '\n') {
         if (character == '\0')
             return pm_line_fail(reader, error, "is a binary file, not a trace");
         reader->too_long = *length > PM_MAX_LINE;
@@ -72,9 +88,24 @@ static bool read_text(PmLineReader *reader, size_t *length, GError **error)
         if (is_mark(reader, *length))
             *length = 0;
     }
-    reader->end = character == EOF && *length == 0;
-    reader->cut_off = character == EOF && *length > 0;
+    reader->end = character < 0 && *length == 0;
+    reader->cut_off = character < 0 && *length > 0;
     return true;
+}
+
+/* Where the end of compressed data is missing, what there is of it is as good as a file that was
+ * cut off. */
+static bool check_stream(PmLineReader *reader, GError **error)
+{
+    int number = Z_OK;
+    const char *message = gzerror(reader->file, &number);
+
+    reader->truncated = number == Z_BUF_ERROR;
+    if (number == Z_ERRNO)
+        return pm_fail(error, PM_ERROR_BAD_INPUT, "%s: read failed: %s", reader->name,
+                       g_strerror(errno));
+    return number == Z_OK || reader->truncated ||
+           pm_line_fail(reader, error, "decompression failed: %s", message);
 }
 
 bool pm_line_reader_next(PmLineReader *reader, bool *end, GError **error)
@@ -89,9 +120,8 @@ bool pm_line_reader_next(PmLineReader *reader, bool *end, GError **error)
     reader->line++;
     if (!read_text(reader, &length, error))
         return false;
-    if (ferror(reader->file))
-        return pm_fail(error, PM_ERROR_BAD_INPUT, "%s: cannot be read: %s", reader->path,
-                       g_strerror(errno));
+    if (!check_stream(reader, error))
+        return false;
     if (length > 0 && reader->text[length - 1] == '\r')
         length--;
     reader->too_long |= length > PM_MAX_LINE;

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* A recorded life of a virtio-mem device: its geometry, and the requests it got, with their
- * answers. */
+/* A recorded life of one or more virtio-mem devices: their regions, and the requests they got, with
+ * their answers. */
 #ifndef PLUGMAP_SRC_TRACE_TRACE_H
 #define PLUGMAP_SRC_TRACE_TRACE_H
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <stdio.h>
 
 #include <plugmap/error.h>
+
+#include "trace/trace_region.h"
 
 typedef enum {
     PM_EVENT_PLUG,
@@ -25,6 +26,7 @@ typedef struct {
     uint16_t n_blocks; /* PLUG, UNPLUG, STATE */
     int8_t response;   /* VIRTIO_MEM_RESP_*, as recorded; -1: not recorded */
     int8_t state;      /* VIRTIO_MEM_STATE_*, as recorded for STATE; -1: not recorded */
+    unsigned region;   /* whose; not for RESET, which is for all */
     unsigned line;     /* of the file */
     uint64_t address;  /* PLUG, UNPLUG, STATE */
     uint64_t size;     /* RESIZE */
@@ -39,41 +41,31 @@ typedef struct {
     uint64_t block_size;
 } PmTraceGeometry;
 
-/* How far the usable region reaches beyond the requested size where a log was recorded: what QEMU
- * has on x86. Elsewhere it has more, which makes the bounds looser, not wrong. */
-#define PM_TRACE_USABLE_EXTENT (2 * (UINT64_C(128) << 20))
-
 typedef struct {
-    char *file; /* the path, for messages */
-    uint64_t region_address;
-    uint64_t region_size;
-    uint64_t block_size;
-    uint64_t requested_size; /* at the start */
-    bool requested_is_bound; /* this and RESIZE are the most that can have been asked for */
-    GArray *events;          /* of PmTraceEvent */
+    char *file;         /* the path, for messages */
+    const char *format; /* "plugmap" or "qemu-log" */
+    char *warning;      /* what was left out, with file and line; NULL: nothing */
+    GArray *regions;    /* of PmTraceRegion, in the order of the file; at least one */
+    GArray *events;     /* of PmTraceEvent */
 } PmTrace;
 
-typedef enum {
-    PM_TRACE_FORMAT_AUTO,
-    PM_TRACE_FORMAT_PLUGMAP,
-    PM_TRACE_FORMAT_QEMU_LOG,
-} PmTraceFormat;
-
-/*
- * Reads a trace. @given completes what the file does not say; it may be NULL.
- * Errors: PM_ERROR_BAD_INPUT; the message begins with the file and, where there is one, the line.
- */
-PmTrace *pm_trace_load(const char *path, PmTraceFormat format, const PmTraceGeometry *given,
-                       GError **error);
+PmTrace *pm_trace_new(const char *file);
 void pm_trace_free(PmTrace *trace);
 
-/* Writes plugmap's own format (docs/trace-format.md). False if the stream has an error. */
-bool pm_trace_write(const PmTrace *trace, FILE *stream);
+/* Valid until a region is added. */
+PmTraceRegion *pm_trace_region(const PmTrace *trace, unsigned index);
 
-/* «plug», «unplug», …: as in plugmap's own format. */
+/* Takes the name. */
+PmTraceRegion *pm_trace_add_region(PmTrace *trace, PmTraceRegion region);
+
+/* "plug", "unplug" and so on, as in plugmap's own format. */
 const char *pm_event_type_name(PmEventType type);
 
-/* «ack», … by VIRTIO_MEM_RESP_*; «plugged», … by VIRTIO_MEM_STATE_*; NULL at the end. */
+/* Whether events of that type have an address and blocks. */
+bool pm_event_type_has_blocks(PmEventType type);
+
+/* "ack" and so on by VIRTIO_MEM_RESP_*; "plugged" and so on by VIRTIO_MEM_STATE_*; NULL at the end.
+ */
 extern const char *const pm_response_names[];
 extern const char *const pm_state_names[];
 

@@ -58,7 +58,7 @@ gint64 json_number(JsonParser *parser, const char *path)
         assert_true(JSON_NODE_HOLDS_OBJECT(node));
         node = json_object_get_member(json_node_get_object(node), *name);
         if (node == NULL)
-            fail_msg("no member «%s»", path);
+            fail_msg("no member '%s'", path);
     }
     assert_int_equal(json_node_get_value_type(node), G_TYPE_INT64);
     return json_node_get_int(node);

@@ -12,7 +12,7 @@ typedef struct {
     char *err;
 } Run;
 
-/* The words of the command line, NULL at the end; «tests/traces/…» is found in the source tree. */
+/* The words of the command line, NULL at the end; 'tests/traces/...' is found in the source tree. */
 Run *run_plugmap(const char *first, ...) G_GNUC_NULL_TERMINATED;
 void run_free(Run *run);
 
@@ -22,7 +22,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Run, run_free)
  * $PLUGMAP is the command; $1 is @folder, which may be NULL. */
 int run_shell(const char *line, const char *folder);
 
-/* The number at a path of member names («dma.map_calls») of a JSON object; fails the test if there
+/* The number at a path of member names ('dma.map_calls') of a JSON object; fails the test if there
  * is none. */
 gint64 json_number(JsonParser *parser, const char *path);
 

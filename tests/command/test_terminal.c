@@ -24,7 +24,7 @@
     "plugmap-trace 1\nregion addr=4G size=4M block=2M\n"                                           \
     "plug addr=4G blocks=1 -> ack\n"
 
-/* «plugmap replay @trace» on a terminal of so many columns. */
+/* 'plugmap replay @trace' on a terminal of so many columns. */
 static pid_t start(const char *trace, unsigned short n_columns, const char *no_color, int *terminal)
 {
     struct winsize size = {.ws_row = 24, .ws_col = n_columns};

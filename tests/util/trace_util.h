@@ -15,7 +15,8 @@
 #include <plugmap/size.h>
 
 #include "kernel-uapi/virtio_mem.h"
-#include "trace/trace.h"
+#include "trace/trace_load.h"
+#include "trace/trace_write.h"
 
 /* Loads a text as a file would be. @given may be NULL. */
 static inline PmTrace *load_text(const char *text, const PmTraceGeometry *given, GError **error)
@@ -42,7 +43,7 @@ static inline void assert_text_refused(const char *text, const PmTraceGeometry *
     assert_null(trace);
     assert_true(g_error_matches(error, PM_ERROR, PM_ERROR_BAD_INPUT));
     if (strstr(error->message, hint) == NULL)
-        fail_msg("expected «%s» in: %s", hint, error->message);
+        fail_msg("expected '%s' in: %s", hint, error->message);
 }
 
 static inline const PmTraceEvent *event_at(const PmTrace *trace, guint index)
@@ -51,17 +52,26 @@ static inline const PmTraceEvent *event_at(const PmTrace *trace, guint index)
     return &g_array_index(trace->events, PmTraceEvent, index);
 }
 
-static inline void assert_same_trace(const PmTrace *a, const PmTrace *b)
+static inline void assert_same_region(const PmTraceRegion *a, const PmTraceRegion *b)
 {
-    assert_true(a->region_address == b->region_address && a->region_size == b->region_size);
+    assert_true(g_strcmp0(a->name, b->name) == 0);
+    assert_true(a->address == b->address && a->size == b->size);
     assert_true(a->block_size == b->block_size && a->requested_size == b->requested_size);
     assert_int_equal(a->requested_is_bound, b->requested_is_bound);
+}
+
+static inline void assert_same_trace(const PmTrace *a, const PmTrace *b)
+{
+    assert_int_equal(a->regions->len, b->regions->len);
+    for (guint i = 0; i < a->regions->len; i++)
+        assert_same_region(pm_trace_region(a, i), pm_trace_region(b, i));
     assert_int_equal(a->events->len, b->events->len);
     for (guint i = 0; i < a->events->len; i++) {
         const PmTraceEvent *first = event_at(a, i);
         const PmTraceEvent *second = event_at(b, i);
 
         assert_int_equal(first->type, second->type);
+        assert_int_equal(first->region, second->region);
         assert_int_equal(first->address, second->address);
         assert_int_equal(first->n_blocks, second->n_blocks);
         assert_int_equal(first->size, second->size);

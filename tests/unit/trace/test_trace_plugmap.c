@@ -4,6 +4,11 @@
 
 #define HEADER "plugmap-trace 1\nregion addr=0x100000000 size=64M block=2M requested=32M\n"
 
+#define TWO                                                                                        \
+    "plugmap-trace 1\n"                                                                            \
+    "region device=a addr=0x100000000 size=64M block=2M\n"                                         \
+    "region device=b addr=0x110000000 size=32M block=4M requested-max=8M\n"
+
 static PmTrace *load(const char *text)
 {
     g_autoptr(GError) error = NULL;
@@ -14,30 +19,31 @@ static PmTrace *load(const char *text)
     return trace;
 }
 
-/* The block of the document whose language is «trace». */
-static char *documented_example(void)
+/* The block of the document in that language. */
+static char *documented_example(const char *language)
 {
+    g_autofree char *begin_mark = g_strdup_printf("```%s\n", language);
     g_autofree char *document = NULL;
     char *begin;
 
     assert_true(
         g_file_get_contents(PLUGMAP_SOURCE_DIR "/docs/trace-format.md", &document, NULL, NULL));
-    begin = strstr(document, "```trace\n");
+    begin = strstr(document, begin_mark);
     assert_non_null(begin);
-    begin += strlen("```trace\n");
+    begin += strlen(begin_mark);
     return g_strndup(begin, (size_t)(strstr(begin, "```") - begin));
 }
 
 static void the_documents_example_is_read_as_it_says(void **state)
 {
-    g_autofree char *text = documented_example();
+    g_autofree char *text = documented_example("trace");
     g_autoptr(PmTrace) trace = load(text);
 
     (void)state;
-    assert_int_equal(trace->region_address, 0x100000000);
-    assert_int_equal(trace->region_size, 4 * PM_GIB);
-    assert_int_equal(trace->block_size, 2 * PM_MIB);
-    assert_int_equal(trace->requested_size, PM_GIB);
+    assert_int_equal(pm_trace_region(trace, 0)->address, 0x100000000);
+    assert_int_equal(pm_trace_region(trace, 0)->size, 4 * PM_GIB);
+    assert_int_equal(pm_trace_region(trace, 0)->block_size, 2 * PM_MIB);
+    assert_int_equal(pm_trace_region(trace, 0)->requested_size, PM_GIB);
     assert_int_equal(trace->events->len, 7);
     assert_int_equal(event_at(trace, 0)->type, PM_EVENT_PLUG);
     assert_int_equal(event_at(trace, 0)->n_blocks, 64);
@@ -58,12 +64,24 @@ static void the_documents_example_is_read_as_it_says(void **state)
     assert_int_equal(event_at(trace, 6)->response, -1);
 }
 
+static void the_documents_example_of_two_devices_is_read_as_it_says(void **state)
+{
+    g_autofree char *text = documented_example("trace-of-two");
+    g_autoptr(PmTrace) trace = load(text);
+
+    (void)state;
+    assert_int_equal(trace->regions->len, 2);
+    assert_string_equal(pm_trace_region(trace, 1)->name, "vm1");
+    assert_int_equal(event_at(trace, 2)->region, 1);
+    assert_int_equal(event_at(trace, 3)->type, PM_EVENT_RESET);
+}
+
 static void a_requested_size_that_is_left_out_is_the_whole_region(void **state)
 {
     g_autoptr(PmTrace) trace = load("plugmap-trace 1\nregion addr=0 size=64M block=2M\n");
 
     (void)state;
-    assert_int_equal(trace->requested_size, 64 * PM_MIB);
+    assert_int_equal(pm_trace_region(trace, 0)->requested_size, 64 * PM_MIB);
     assert_int_equal(trace->events->len, 0);
 }
 
@@ -88,6 +106,53 @@ static void what_only_the_device_can_judge_is_read(void **state)
     assert_int_equal(trace->events->len, 2);
 }
 
+static void events_of_several_devices_name_theirs(void **state)
+{
+    g_autoptr(PmTrace) trace = load(TWO "plug device=b addr=0x110000000 blocks=2 -> ack\n"
+                                        "state addr=0x100000000 blocks=1 device=a\n"
+                                        "resize device=b size=4M\n"
+                                        "unplug-all device=b -> ack\n"
+                                        "reset\n");
+    g_autoptr(PmTrace) read_back = round_trip(trace);
+
+    (void)state;
+    assert_int_equal(trace->regions->len, 2);
+    assert_string_equal(pm_trace_region(trace, 1)->name, "b");
+    assert_int_equal(pm_trace_region(trace, 1)->block_size, 4 * PM_MIB);
+    assert_true(pm_trace_region(trace, 1)->requested_is_bound);
+    assert_false(pm_trace_region(trace, 0)->requested_is_bound);
+    assert_int_equal(event_at(trace, 0)->region, 1);
+    assert_int_equal(event_at(trace, 1)->region, 0);
+    assert_int_equal(event_at(trace, 2)->region, 1);
+    assert_int_equal(event_at(trace, 3)->region, 1);
+    assert_same_trace(read_back, trace);
+}
+
+static void a_single_device_may_have_a_name_that_events_leave_out(void **state)
+{
+    g_autoptr(PmTrace) trace = load("plugmap-trace 1\nregion device=vm0 addr=0 size=64M block=2M\n"
+                                    "plug addr=0 blocks=1\nunplug-all device=vm0\n");
+
+    (void)state;
+    assert_string_equal(pm_trace_region(trace, 0)->name, "vm0");
+    assert_int_equal(trace->events->len, 2);
+}
+
+static void as_many_regions_as_a_machine_has_are_read(void **state)
+{
+    GString *text = g_string_new("plugmap-trace 1\n");
+    g_autoptr(PmTrace) trace = NULL;
+
+    (void)state;
+    for (unsigned i = 0; i < 256; i++)
+        g_string_append_printf(text, "region device=d%u addr=%uG size=64M block=2M\n", i, i);
+    trace = load(text->str);
+    assert_int_equal(trace->regions->len, 256);
+    g_string_append(text, "region device=more addr=1T size=64M block=2M\n");
+    assert_text_refused(text->str, NULL, ":258: more than 256 regions");
+    g_string_free(text, TRUE);
+}
+
 static void each_damage_is_named_with_its_line(void **state)
 {
     static const struct {
@@ -101,31 +166,44 @@ static void each_damage_is_named_with_its_line(void **state)
         {"plugmap-trace 1\nregion addr=0 size=64M\n", ":2: block= is missing"},
         {"plugmap-trace 1\nregion addr=0 block=2M\n", ":2: size= is missing"},
         {"plugmap-trace 1\nregion size=64M block=2M\n", ":2: addr= is missing"},
-        {"plugmap-trace 1\nregion addr=0 size=64M block=2M colour=red\n", ":2: «colour=red»"},
+        {"plugmap-trace 1\nregion addr=0 size=64M block=2M colour=red\n", ":2: 'colour=red'"},
         {"plugmap-trace 1\nregion addr=0 size=64M block=3M\n", "power of two"},
         {"plugmap-trace 1\nregion addr=0 size=64M block=2K\n", "at least 4K"},
         {"plugmap-trace 1\nregion addr=0 size=63M block=2M\n", "whole blocks"},
         {"plugmap-trace 1\nregion addr=0 size=0 block=2M\n", "whole blocks"},
-        {"plugmap-trace 1\nregion addr=0 size=8E block=2M\n", ":2: a region of 8E cannot be"},
-        {"plugmap-trace 1\nregion addr=0 size=6E block=2E\n", ":2: a region of 6E cannot be"},
+        {"plugmap-trace 1\nregion addr=0 size=8E block=2M\n", ":2: invalid region size 8E"},
+        {"plugmap-trace 1\nregion addr=0 size=6E block=2E\n", ":2: invalid region size 6E"},
         {"plugmap-trace 1\nregion addr=1M size=64M block=2M\n", "multiple of the block"},
         {"plugmap-trace 1\nregion addr=0 size=64M block=2M requested=65M\n", "requested size"},
         {"plugmap-trace 1\nregion addr=0xfffffffffe000000 size=64M block=2M\n", "64-bit"},
+        {HEADER "region addr=8G size=64M block=2M\n", ":3: several regions need names"},
+        {TWO "region device=b addr=8G size=64M block=2M\n", ":4: there is a region of device b"},
+        {TWO "region addr=8G size=64M block=2M\n", ":4: several regions need names"},
+        {TWO "region device=c addr=0x101000000 size=64M block=2M\n",
+         ":4: overlaps the region of device a"},
+        {TWO "region device=a,b addr=8G size=64M block=2M\n", ":4: invalid device name 'a,b'"},
+        {TWO "reset\nregion device=c addr=8G size=64M block=2M\n", ":5: a region behind an event"},
+        {TWO "plug addr=0x100000000 blocks=1\n", ":4: device= is missing"},
+        {TWO "unplug-all\n", ":4: device= is missing"},
+        {TWO "resize size=2M\n", ":4: device= is missing"},
+        {TWO "unplug-all device=c\n", ":4: there is no region of device c"},
+        {TWO "plug device=b addr=0x100000000 blocks=1\n", ":4: a range of 1 block at"},
+        {TWO "reset device=a\n", ":4: 'device=a' does not belong here"},
         {HEADER "plug blocks=1\n", ":3: addr= is missing"},
         {HEADER "plug addr=0x100000000\n", ":3: blocks= is missing"},
         {HEADER "plug addr=x blocks=1\n", ":3: addr: "},
         {HEADER "plug addr=0x100000000 blocks=65536\n", ":3: 65536 blocks"},
         {HEADER "plug addr=0x104000000 blocks=1\n", "of 1 block at 0x104000000 is outside"},
         {HEADER "plug addr=0xff000000 blocks=1\n", "outside the region"},
-        {HEADER "plug addr=0x100000000 blocks=1 -> maybe\n", "«maybe» is no answer"},
-        {HEADER "plug addr=0x100000000 blocks=1 -> mixed\n", "«mixed» is no answer"},
-        {HEADER "reset -> ack\n", "«ack» is no answer to reset"},
-        {HEADER "resize size=1\n", ":3: a resize"},
-        {HEADER "resize size=66M\n", ":3: a resize"},
+        {HEADER "plug addr=0x100000000 blocks=1 -> maybe\n", "'maybe' is no answer"},
+        {HEADER "plug addr=0x100000000 blocks=1 -> mixed\n", "'mixed' is no answer"},
+        {HEADER "reset -> ack\n", "'ack' is no answer to reset"},
+        {HEADER "resize size=1\n", ":3: invalid resize"},
+        {HEADER "resize size=66M\n", ":3: invalid resize"},
         {HEADER "resize\n", ":3: size= is missing"},
-        {HEADER "unplug-all addr=0\n", "«addr=0» does not belong here"},
-        {HEADER "jump\n", "«jump» is not an event"},
-        {HEADER "@x plug addr=0x100000000 blocks=1\n", "«@x» is not a time"},
+        {HEADER "unplug-all addr=0\n", "'addr=0' does not belong here"},
+        {HEADER "jump\n", "'jump' is not an event"},
+        {HEADER "@x plug addr=0x100000000 blocks=1\n", "'@x' is not a time"},
         {HEADER "@-1 reset\n", "is not a time"},
         {HEADER "@1.5s reset\n", "is not a time"},
         {HEADER "@99999999999999999999 reset\n", "is not a time"},
@@ -171,15 +249,17 @@ static PmTraceEvent random_event(GRand *rand, const PmTrace *trace)
     };
 
     if (event.type == PM_EVENT_RESIZE)
-        event.size = (uint64_t)g_rand_int_range(rand, 0, 513) * trace->block_size;
+        event.size =
+            (uint64_t)g_rand_int_range(rand, 0, 513) * pm_trace_region(trace, 0)->block_size;
     if (event.type == PM_EVENT_RESIZE || event.type == PM_EVENT_RESET)
         return event;
     event.response = (int8_t)g_rand_int_range(rand, -1, 4);
     if (event.type == PM_EVENT_UNPLUG_ALL)
         return event;
     event.n_blocks = (uint16_t)g_rand_int_range(rand, 0, 65536);
-    event.address =
-        trace->region_address + (uint64_t)g_rand_int_range(rand, 0, 1000) * trace->block_size / 4;
+    event.address = pm_trace_region(trace, 0)->address + (uint64_t)g_rand_int_range(rand, 0, 1000) *
+                                                             pm_trace_region(trace, 0)->block_size /
+                                                             4;
     if (event.type == PM_EVENT_STATE && event.response == VIRTIO_MEM_RESP_ACK)
         event.state = (int8_t)g_rand_int_range(rand, 0, 3);
     return event;
@@ -208,9 +288,13 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_documents_example_is_read_as_it_says),
+        cmocka_unit_test(the_documents_example_of_two_devices_is_read_as_it_says),
         cmocka_unit_test(a_requested_size_that_is_left_out_is_the_whole_region),
         cmocka_unit_test(comments_blank_lines_and_windows_line_ends_are_fine),
         cmocka_unit_test(what_only_the_device_can_judge_is_read),
+        cmocka_unit_test(events_of_several_devices_name_theirs),
+        cmocka_unit_test(a_single_device_may_have_a_name_that_events_leave_out),
+        cmocka_unit_test(as_many_regions_as_a_machine_has_are_read),
         cmocka_unit_test(each_damage_is_named_with_its_line),
         cmocka_unit_test(a_line_may_have_4096_bytes_and_not_more),
         cmocka_unit_test(flags_that_contradict_the_trace_are_refused),

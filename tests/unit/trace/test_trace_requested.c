@@ -56,8 +56,8 @@ static void the_usable_region_tells_the_requested_size(void **state)
         WHOLE USABLE("0", "20000000") PLUG("1") ACK USABLE("20000000", "20200000"), &small_blocks);
 
     (void)state;
-    assert_true(trace->requested_is_bound);
-    assert_int_equal(trace->requested_size, 0);
+    assert_true(pm_trace_region(trace, 0)->requested_is_bound);
+    assert_int_equal(pm_trace_region(trace, 0)->requested_size, 0);
     assert_int_equal(trace->events->len, 3);
     assert_resize(trace, 0, 256 * PM_MIB);
     assert_resize(trace, 2, 258 * PM_MIB);
@@ -68,8 +68,8 @@ static void a_log_without_the_usable_region_bounds_by_the_region(void **state)
     g_autoptr(PmTrace) trace = load(WHOLE PLUG("1") ACK, &small_blocks);
 
     (void)state;
-    assert_true(trace->requested_is_bound);
-    assert_int_equal(trace->requested_size, 4 * PM_GIB);
+    assert_true(pm_trace_region(trace, 0)->requested_is_bound);
+    assert_int_equal(pm_trace_region(trace, 0)->requested_size, 4 * PM_GIB);
 }
 
 static void a_region_that_is_usable_whole_bounds_by_the_region(void **state)
@@ -94,7 +94,7 @@ static void a_log_that_begins_later_tells_what_was_usable(void **state)
         load(WHOLE PLUG("1") ACK USABLE("20000000", "30000000"), &small_blocks);
 
     (void)state;
-    assert_int_equal(trace->requested_size, 256 * PM_MIB);
+    assert_int_equal(pm_trace_region(trace, 0)->requested_size, 256 * PM_MIB);
     assert_resize(trace, 1, 512 * PM_MIB);
 }
 
@@ -105,7 +105,7 @@ static void a_line_without_a_change_is_no_event(void **state)
 
     (void)state;
     assert_int_equal(trace->events->len, 1);
-    assert_int_equal(trace->requested_size, 256 * PM_MIB);
+    assert_int_equal(pm_trace_region(trace, 0)->requested_size, 256 * PM_MIB);
 }
 
 /* The host asked for less before; the guest only showed it. */
@@ -168,7 +168,7 @@ static void a_bound_survives_conversion(void **state)
     g_autoptr(PmTrace) read_back = round_trip(trace);
 
     (void)state;
-    assert_true(read_back->requested_is_bound);
+    assert_true(pm_trace_region(read_back, 0)->requested_is_bound);
     assert_same_trace(trace, read_back);
 }
 
@@ -242,7 +242,7 @@ static void a_size_that_the_trace_states_is_judged(void **state)
     g_autoptr(PmReplayResult) result = replay(trace);
 
     (void)state;
-    assert_false(trace->requested_is_bound);
+    assert_false(pm_trace_region(trace, 0)->requested_is_bound);
     assert_int_equal(result->n_divergences, 1);
 }
 

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: MIT */
+/* QEMU's trace log: docs/trace-format.md. */
+#ifndef PLUGMAP_SRC_TRACE_FORMAT_QEMU_H
+#define PLUGMAP_SRC_TRACE_FORMAT_QEMU_H
+
+#include "trace/line_reader.h"
+#include "trace/trace.h"
+
+/* Reads from an opened reader, whose first line is still to be read, into an empty trace. */
+bool pm_format_qemu_read(PmLineReader *reader, const PmTraceGeometry *given, PmTrace *trace,
+                         GError **error);
+
+#endif

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+#include "trace/trace_write.h"
+
+#include <inttypes.h>
+
+#include <plugmap/size.h>
+
+#include "trace/format.h"
+
+#define NS_PER_SECOND 1000000000
+
+static void write_device(const PmTraceRegion *region, FILE *stream)
+{
+    if (region->name != NULL)
+        fprintf(stream, " device=%s", region->name);
+}
+
+static void write_event(const PmTrace *trace, const PmTraceEvent *event, FILE *stream)
+{
+    if (event->time_ns >= 0)
+        fprintf(stream, "@%" PRId64 ".%09" PRId64 " ", event->time_ns / NS_PER_SECOND,
+                event->time_ns % NS_PER_SECOND);
+    fputs(pm_event_type_name(event->type), stream);
+    if (event->type != PM_EVENT_RESET)
+        write_device(pm_trace_region(trace, event->region), stream);
+    if (pm_event_type_has_blocks(event->type))
+        fprintf(stream, " addr=0x%" PRIx64 " blocks=%u", event->address, event->n_blocks);
+    if (event->type == PM_EVENT_RESIZE) {
+        g_autofree char *size = pm_size_format(event->size);
+
+        fprintf(stream, " size=%s", size);
+    }
+    if (event->state >= 0)
+        fprintf(stream, " -> %s", pm_state_names[event->state]);
+    else if (event->response >= 0)
+        fprintf(stream, " -> %s", pm_response_names[event->response]);
+    fputc('\n', stream);
+}
+
+static void write_region(const PmTraceRegion *region, FILE *stream)
+{
+    g_autofree char *size = pm_size_format(region->size);
+    g_autofree char *block = pm_size_format(region->block_size);
+    g_autofree char *requested = pm_size_format(region->requested_size);
+
+    fputs("region", stream);
+    write_device(region, stream);
+    fprintf(stream, " addr=0x%" PRIx64 " size=%s block=%s %s=%s\n", region->address, size, block,
+            region->requested_is_bound ? "requested-max" : "requested", requested);
+}
+
+bool pm_trace_write(const PmTrace *trace, FILE *stream)
+{
+    fprintf(stream, PM_TRACE_MAGIC " " PM_TRACE_VERSION "\n");
+    for (guint i = 0; i < trace->regions->len; i++)
+        write_region(pm_trace_region(trace, i), stream);
+    for (guint i = 0; i < trace->events->len; i++)
+        write_event(trace, &g_array_index(trace->events, PmTraceEvent, i), stream);
+    return fflush(stream) == 0 && ferror(stream) == 0;
+}

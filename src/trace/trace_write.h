@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT */
+/* Writes a trace in plugmap's own format: docs/trace-format.md. */
+#ifndef PLUGMAP_SRC_TRACE_TRACE_WRITE_H
+#define PLUGMAP_SRC_TRACE_TRACE_WRITE_H
+
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "trace/trace.h"
+
+/* False if the stream has an error. */
+bool pm_trace_write(const PmTrace *trace, FILE *stream);
+
+#endif
