@@ -143,7 +143,7 @@ static void log_dma(PmDmaCall call, uint64_t iova, uint64_t size, void *user_dat
 }
 
 /* A bar only for replays that take more than a second, ten times a second at most. */
-static void show_progress(guint n_done, guint n_events, void *user_data)
+static bool show_progress(guint n_done, guint n_events, void *user_data)
 {
     static const char full[] = "##############################";
     static const char empty[] = "..............................";
@@ -154,11 +154,12 @@ static void show_progress(guint n_done, guint n_events, void *user_data)
 
     if (!output->show_progress || now_us - output->start_us < G_USEC_PER_SEC ||
         now_us - output->shown_us < G_USEC_PER_SEC / 10)
-        return;
+        return true;
     output->shown_us = now_us;
     output->shown = true;
     events = pm_counted(n_events, "event");
     fprintf(stderr, "\r[%.*s%.*s] %u of %s", filled, full, 30 - filled, empty, n_done, events);
+    return true;
 }
 
 static unsigned terminal_width(void)

@@ -6,6 +6,7 @@
 
 #include "base/error_text.h"
 #include "kernel-uapi/virtio_mem.h"
+#include "replay/judge.h"
 #include "replay/replay_audit.h"
 
 /* What was mapped before the region: the DMA check's own memory. */
@@ -14,67 +15,25 @@ typedef struct {
     uint64_t n_bytes;
 } PmReplayOwn;
 
-/* One replay under way: the whole stack, from the device down. */
+/* One of the devices of the trace. */
+typedef struct {
+    const PmTraceRegion *region;
+    PmVirtioMem *device;
+    PmReplayJudge *judge;
+} PmReplayDevice;
+
+/* One replay under way: the whole stack, from the devices down. */
 typedef struct {
     const PmTrace *trace;
     const PmReplayConfig *config;
     PmReplayResult *result;
     PmKernel *recorder;
     PmIommu *iommu;
-    PmVirtioMem *device;
+    PmReplayDevice *devices; /* as many as the trace has regions */
     PmMapper *mapper;
     PmDmaCheck *dma_check; /* NULL if not asked for */
     PmReplayOwn own;
 } PmReplay;
-
-static void divergence_free(void *data)
-{
-    PmReplayDivergence *divergence = data;
-
-    g_free(divergence->request);
-    g_free(divergence->expected);
-    g_free(divergence->got);
-    g_free(divergence);
-}
-
-static PmReplayResult *result_new(void)
-{
-    PmReplayResult *result = g_new0(PmReplayResult, 1);
-
-    result->mismatches = g_ptr_array_new_with_free_func(divergence_free);
-    result->divergences = g_ptr_array_new_with_free_func(divergence_free);
-    result->unjudged = g_ptr_array_new_with_free_func(divergence_free);
-    result->plug_ns = g_array_new(FALSE, FALSE, sizeof(uint64_t));
-    result->unplug_ns = g_array_new(FALSE, FALSE, sizeof(uint64_t));
-    result->final_runs = g_array_new(FALSE, FALSE, sizeof(PmReplayRun));
-    return result;
-}
-
-void pm_replay_result_free(PmReplayResult *result)
-{
-    if (result == NULL)
-        return;
-    g_ptr_array_unref(result->mismatches);
-    g_ptr_array_unref(result->divergences);
-    g_ptr_array_unref(result->unjudged);
-    g_array_unref(result->plug_ns);
-    g_array_unref(result->unplug_ns);
-    g_array_unref(result->final_runs);
-    g_free(result->dma_engine);
-    g_free(result);
-}
-
-bool pm_replay_is_right(const PmReplayResult *result)
-{
-    return result->n_divergences == 0 && result->n_mismatches == 0;
-}
-
-uint64_t pm_percentile(const GArray *ascending, unsigned percent)
-{
-    if (ascending->len == 0)
-        return 0;
-    return g_array_index(ascending, uint64_t, (uint64_t)(ascending->len - 1) * percent / 100);
-}
 
 static uint64_t now_ns(void)
 {
@@ -82,93 +41,6 @@ static uint64_t now_ns(void)
 
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
-
-static char *describe_event(const PmTraceEvent *event)
-{
-    const char *name = pm_event_type_name(event->type);
-    g_autofree char *size = NULL;
-    g_autofree char *blocks = NULL;
-
-    switch (event->type) {
-    case PM_EVENT_PLUG:
-    case PM_EVENT_UNPLUG:
-    case PM_EVENT_STATE:
-        blocks = pm_counted(event->n_blocks, "block");
-        return g_strdup_printf("%s of %s at 0x%" PRIx64, name, blocks, event->address);
-    case PM_EVENT_RESIZE:
-        size = pm_size_format(event->size);
-        return g_strdup_printf("%s to %s", name, size);
-    case PM_EVENT_UNPLUG_ALL:
-    case PM_EVENT_RESET:
-    default:
-        return g_strdup(name);
-    }
-}
-
-static void add_divergence(GPtrArray *divergences, guint max, const PmTraceEvent *event,
-                           const char *expected, const char *got)
-{
-    PmReplayDivergence *divergence;
-
-    if (divergences->len >= max)
-        return;
-    divergence = g_new0(PmReplayDivergence, 1);
-    divergence->line = event->line;
-    divergence->request = describe_event(event);
-    divergence->expected = g_strdup(expected);
-    divergence->got = g_strdup(got);
-    g_ptr_array_add(divergences, divergence);
-}
-
-static void diverge(PmReplay *replay, const PmTraceEvent *event, const char *expected,
-                    const char *got, const char *reason)
-{
-    g_autofree char *whole = reason != NULL ? g_strdup_printf("%s: %s", got, reason) : NULL;
-
-    replay->result->n_divergences++;
-    add_divergence(replay->result->divergences, PM_REPLAY_MAX_DIVERGENCES, event, expected,
-                   whole != NULL ? whole : got);
-}
-
-/* Whether the host asked for less than the bound when it refused a PLUG that the bound has room
- * for. Nobody knows, so that the recorded answer can only be believed. */
-static bool is_unknowable(const PmReplay *replay, const PmTraceEvent *event)
-{
-    uint64_t plugged = pm_virtio_mem_get_plugged_size(replay->device);
-    uint64_t requested = pm_virtio_mem_get_requested_size(replay->device);
-    uint64_t size = event->n_blocks * pm_trace_region(replay->trace, 0)->block_size;
-
-    return pm_trace_region(replay->trace, 0)->requested_is_bound && event->type == PM_EVENT_PLUG &&
-           event->response == VIRTIO_MEM_RESP_NACK && plugged <= requested &&
-           size <= requested - plugged;
-}
-
-static void leave_unjudged(PmReplay *replay, const PmTraceEvent *event, uint64_t bound)
-{
-    g_autofree char *size = pm_size_format(bound);
-    g_autofree char *got = g_strdup_printf(
-        "ack or nack: the trace only says that the requested size was at most %s", size);
-
-    replay->result->n_unjudged++;
-    add_divergence(replay->result->unjudged, PM_REPLAY_MAX_DIVERGENCES, event,
-                   pm_response_names[event->response], got);
-}
-
-static void compare_answer(PmReplay *replay, const PmTraceEvent *event,
-                           const struct virtio_mem_resp *response)
-{
-    int type = GUINT16_FROM_LE(response->type);
-    int state = GUINT16_FROM_LE(response->u.state.state);
-    const char *reason;
-
-    if (event->response >= 0 && event->response != type) {
-        pm_virtio_mem_last_refusal(replay->device, &reason);
-        diverge(replay, event, pm_response_names[event->response], pm_response_names[type], reason);
-    } else if (event->type == PM_EVENT_STATE && type == VIRTIO_MEM_RESP_ACK && event->state >= 0 &&
-               event->state != state) {
-        diverge(replay, event, pm_state_names[event->state], pm_state_names[state], NULL);
-    }
 }
 
 static uint16_t wire_type(PmEventType type)
@@ -186,7 +58,7 @@ static uint16_t wire_type(PmEventType type)
 }
 
 /* The three requests with a range have the same layout. */
-static bool send_request(PmReplay *replay, const PmTraceEvent *event,
+static bool send_request(PmReplay *replay, PmReplayDevice *to, const PmTraceEvent *event,
                          struct virtio_mem_resp *response, GError **error)
 {
     PmReplayResult *result = replay->result;
@@ -198,8 +70,8 @@ static bool send_request(PmReplay *replay, const PmTraceEvent *event,
     uint64_t start = now_ns();
     uint64_t elapsed;
 
-    if (!pm_virtio_mem_handle(replay->device, &request, sizeof(request), response,
-                              sizeof(*response), error))
+    if (!pm_virtio_mem_handle(to->device, &request, sizeof(request), response, sizeof(*response),
+                              error))
         return false;
     elapsed = now_ns() - start;
     if (event->type == PM_EVENT_PLUG)
@@ -210,71 +82,84 @@ static bool send_request(PmReplay *replay, const PmTraceEvent *event,
     return true;
 }
 
-static bool play_request(PmReplay *replay, const PmTraceEvent *event, GError **error)
+static bool play_request(PmReplay *replay, PmReplayDevice *to, const PmTraceEvent *event,
+                         GError **error)
 {
     struct virtio_mem_resp response = {0};
 
-    if (!send_request(replay, event, &response, error))
+    if (!send_request(replay, to, event, &response, error))
         return false;
-    compare_answer(replay, event, &response);
+    pm_replay_judge_compare(to->judge, event, &response);
     return true;
 }
 
 /* Played as if the host had asked for less, so that what follows meets the blocks as they were. The
  * usable region does not shrink by it. */
-static bool play_unknowable(PmReplay *replay, const PmTraceEvent *event, GError **error)
+static bool play_unknowable(PmReplay *replay, PmReplayDevice *to, const PmTraceEvent *event,
+                            GError **error)
 {
-    uint64_t bound = pm_virtio_mem_get_requested_size(replay->device);
+    uint64_t bound = pm_virtio_mem_get_requested_size(to->device);
     struct virtio_mem_resp response = {0};
 
-    if (!pm_virtio_mem_set_requested_size(replay->device, 0, error) ||
-        !send_request(replay, event, &response, error) ||
-        !pm_virtio_mem_set_requested_size(replay->device, bound, error))
+    if (!pm_virtio_mem_set_requested_size(to->device, 0, error) ||
+        !send_request(replay, to, event, &response, error) ||
+        !pm_virtio_mem_set_requested_size(to->device, bound, error))
         return false;
     if (GUINT16_FROM_LE(response.type) == VIRTIO_MEM_RESP_NACK)
-        leave_unjudged(replay, event, bound);
+        pm_replay_judge_leave_open(to->judge, event, bound);
     else
-        compare_answer(replay, event, &response);
+        pm_replay_judge_compare(to->judge, event, &response);
     return true;
+}
+
+static bool resize(const PmReplay *replay, PmReplayDevice *to, const PmTraceEvent *event,
+                   GError **error)
+{
+    if (pm_virtio_mem_set_requested_size(to->device, event->size, error))
+        return true;
+    g_prefix_error(error, "%s:%u: ", replay->trace->file, event->line);
+    if (error != NULL)
+        (*error)->code = PM_ERROR_BAD_INPUT;
+    return false;
+}
+
+/* Of the machine. */
+static void reset(PmReplay *replay, const PmTraceEvent *event)
+{
+    for (guint i = 0; i < replay->trace->regions->len; i++) {
+        PmReplayDevice *to = &replay->devices[i];
+        g_autoptr(GError) refusal = NULL;
+
+        (void)pm_virtio_mem_system_reset(to->device, &refusal);
+        pm_replay_judge_compare_reset(to->judge, event, refusal);
+    }
 }
 
 static bool play_event(PmReplay *replay, const PmTraceEvent *event, GError **error)
 {
-    g_autoptr(GError) reset_error = NULL;
+    PmReplayDevice *to = &replay->devices[event->region];
 
     switch (event->type) {
     case PM_EVENT_RESIZE:
-        if (pm_virtio_mem_set_requested_size(replay->device, event->size, error))
-            return true;
-        g_prefix_error(error, "%s:%u: ", replay->trace->file, event->line);
-        if (error != NULL)
-            (*error)->code = PM_ERROR_BAD_INPUT;
-        return false;
+        return resize(replay, to, event, error);
     case PM_EVENT_RESET:
-        if (!pm_virtio_mem_system_reset(replay->device, &reset_error))
-            diverge(replay, event, "done", "refused", reset_error->message);
+        reset(replay, event);
         return true;
     case PM_EVENT_PLUG:
     case PM_EVENT_UNPLUG:
     case PM_EVENT_UNPLUG_ALL:
     case PM_EVENT_STATE:
     default:
-        return is_unknowable(replay, event) ? play_unknowable(replay, event, error)
-                                            : play_request(replay, event, error);
+        return pm_replay_judge_can_judge(to->judge, event)
+                   ? play_request(replay, to, event, error)
+                   : play_unknowable(replay, to, event, error);
     }
 }
 
-static void add_mismatch(PmReplay *replay, const PmTraceEvent *event, const GError *error)
-{
-    replay->result->n_mismatches++;
-    add_divergence(replay->result->mismatches, PM_REPLAY_MAX_MISMATCHES, event, "plugged = mapped",
-                   error->message);
-}
-
-static void audit(PmReplay *replay, const PmTraceEvent *event)
+static void audit_device(PmReplay *replay, const PmReplayDevice *of, const PmTraceEvent *event)
 {
     const PmReplayAuditSubject subject = {
-        .device = replay->device,
+        .device = of->device,
         .iommu = replay->iommu,
         .mapper = replay->mapper,
         .fake = replay->config->fake,
@@ -283,15 +168,22 @@ static void audit(PmReplay *replay, const PmTraceEvent *event)
         .dma_check = replay->dma_check,
     };
 
-    for (size_t i = 0; i < PM_REPLAY_N_AUDITS; i++) {
+    for (unsigned i = 0; i < PM_REPLAY_N_AUDITS; i++) {
         g_autoptr(GError) error = NULL;
 
         if (!pm_replay_audits[i].applies(&subject))
             continue;
         replay->result->n_checks++;
         if (!pm_replay_audits[i].check(&subject, &error))
-            add_mismatch(replay, event, error);
+            pm_replay_result_add_mismatch(replay->result, of->region, event, i, error->message);
     }
+}
+
+static void audit(PmReplay *replay, const PmTraceEvent *event)
+{
+    for (guint i = 0; i < replay->trace->regions->len; i++)
+        if (event->type == PM_EVENT_RESET || event->region == i)
+            audit_device(replay, &replay->devices[i], event);
 }
 
 static uint64_t count_mappings(PmReplay *replay)
@@ -304,18 +196,28 @@ static uint64_t count_pinned(PmReplay *replay)
     return pm_iommu_get_pinned_bytes(replay->iommu) - replay->own.n_bytes;
 }
 
-/* Keeps the counts that only the difference over an event tells. */
-static void count_event(PmReplay *replay, const PmTraceEvent *event, uint64_t plugged_before)
+static uint64_t count_blocks(const PmReplay *replay)
+{
+    uint64_t n_blocks = 0;
+
+    for (guint i = 0; i < replay->trace->regions->len; i++)
+        n_blocks += pm_virtio_mem_get_plugged_size(replay->devices[i].device) /
+                    replay->devices[i].region->block_size;
+    return n_blocks;
+}
+
+/* Keeps the counts that only the difference over an event shows. */
+static void count_event(PmReplay *replay, const PmTraceEvent *event, uint64_t blocks_before)
 {
     PmReplayResult *result = replay->result;
-    uint64_t block_size = pm_trace_region(replay->trace, 0)->block_size;
-    uint64_t plugged = pm_virtio_mem_get_plugged_size(replay->device);
+    uint64_t blocks = count_blocks(replay);
 
+    result->n_played++;
     result->n_requests[event->type]++;
-    if (plugged > plugged_before)
-        result->n_blocks_plugged += (plugged - plugged_before) / block_size;
+    if (blocks > blocks_before)
+        result->n_blocks_plugged += blocks - blocks_before;
     else
-        result->n_blocks_unplugged += (plugged_before - plugged) / block_size;
+        result->n_blocks_unplugged += blocks_before - blocks;
     result->peak_mappings = MAX(result->peak_mappings, count_mappings(replay));
     result->peak_pinned_bytes = MAX(result->peak_pinned_bytes, count_pinned(replay));
 }
@@ -327,15 +229,17 @@ static bool play_events(PmReplay *replay, GError **error)
 
     for (guint i = 0; i < events->len; i++) {
         const PmTraceEvent *event = &g_array_index(events, PmTraceEvent, i);
-        uint64_t plugged_before = pm_virtio_mem_get_plugged_size(replay->device);
+        uint64_t blocks_before = count_blocks(replay);
 
         if (!play_event(replay, event, error))
             return false;
-        count_event(replay, event, plugged_before);
+        count_event(replay, event, blocks_before);
         if (config->audit)
             audit(replay, event);
-        if (config->progress != NULL)
-            config->progress(i + 1, events->len, config->user_data);
+        if (config->progress != NULL && !config->progress(i + 1, events->len, config->user_data)) {
+            replay->result->stopped = true;
+            break;
+        }
     }
     return true;
 }
@@ -348,18 +252,34 @@ static int compare_ns(const void *a, const void *b)
     return (first > second) - (first < second);
 }
 
+static bool finish_region(PmReplay *replay, const PmReplayDevice *of, GError **error)
+{
+    PmReplayResult *result = replay->result;
+    PmDiscardManager *manager = pm_virtio_mem_get_manager(of->device);
+    PmReplayRegionEnd end = {.plugged_bytes = pm_virtio_mem_get_plugged_size(of->device)};
+    PmReplayRun run = {0};
+
+    if (!pm_ram_resident(pm_discard_manager_get_ram(manager), 0, of->region->size,
+                         &end.resident_bytes, error))
+        return false;
+    end.runs = g_array_new(FALSE, FALSE, sizeof(PmReplayRun));
+    while (pm_discard_manager_next_populated(manager, run.offset + run.size, of->region->size,
+                                             &run.offset, &run.size))
+        g_array_append_val(end.runs, run);
+    result->final_plugged_bytes += end.plugged_bytes;
+    result->final_resident_bytes += end.resident_bytes;
+    g_array_append_val(result->region_ends, end);
+    return true;
+}
+
 static bool finish_result(PmReplay *replay, GError **error)
 {
     PmReplayResult *result = replay->result;
-    PmDiscardManager *manager = pm_virtio_mem_get_manager(replay->device);
-    uint64_t size = pm_trace_region(replay->trace, 0)->size;
-    PmReplayRun run = {0};
 
-    if (!pm_ram_resident(pm_discard_manager_get_ram(manager), 0, size,
-                         &result->final_resident_bytes, error))
-        return false;
-    result->n_blocks_final = pm_virtio_mem_get_plugged_size(replay->device) /
-                             pm_trace_region(replay->trace, 0)->block_size;
+    for (guint i = 0; i < replay->trace->regions->len; i++)
+        if (!finish_region(replay, &replay->devices[i], error))
+            return false;
+    result->n_blocks_final = count_blocks(replay);
     result->mapping_limit = pm_iommu_get_mapping_limit(replay->iommu);
     result->final_mappings = count_mappings(replay);
     result->final_pinned_bytes = count_pinned(replay);
@@ -369,27 +289,27 @@ static bool finish_result(PmReplay *replay, GError **error)
         result->n_calls[call] = pm_recorder_get_n_calls(replay->recorder, (PmDmaCall)call);
     g_array_sort(result->plug_ns, compare_ns);
     g_array_sort(result->unplug_ns, compare_ns);
-    while (pm_discard_manager_next_populated(manager, run.offset + run.size, size, &run.offset,
-                                             &run.size))
-        g_array_append_val(result->final_runs, run);
     return true;
 }
 
 /* The engine's memory is mapped before the region, which then knows what is left for it. */
 static bool set_up_dma_check(PmReplay *replay, GError **error)
 {
-    const PmTrace *trace = replay->trace;
+    const PmReplayDevice *only = &replay->devices[0];
     PmDmaEngine *engine;
 
     if (replay->config->dma_device == NULL)
         return true;
+    if (replay->trace->regions->len > 1)
+        return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
+                       "%s: has %u devices, and a DMA check takes one: leave --dma-check out",
+                       replay->trace->file, replay->trace->regions->len);
     engine = pm_dma_engine_attach(replay->iommu, replay->recorder, replay->config->dma_device,
-                                  pm_trace_region(trace, 0)->address,
-                                  pm_trace_region(trace, 0)->size, error);
+                                  only->region->address, only->region->size, error);
     if (engine == NULL)
         return false;
     replay->result->dma_engine = g_strdup(pm_dma_engine_name(engine));
-    replay->dma_check = pm_dma_check_new(engine, replay->device);
+    replay->dma_check = pm_dma_check_new(engine, only->device);
     replay->own.n_mappings = pm_iommu_get_n_mappings(replay->iommu);
     replay->own.n_bytes = pm_iommu_get_pinned_bytes(replay->iommu);
     return true;
@@ -410,42 +330,89 @@ static PmIommu *open_iommu(const PmReplayConfig *config, PmKernel *kernel, GErro
                                                : pm_iommu_type1_new(&type1, error);
 }
 
+static bool make_device(PmReplay *replay, PmReplayDevice *made, GError **error)
+{
+    const PmTraceRegion *region = made->region;
+    g_autoptr(PmRam) ram =
+        pm_ram_new(replay->config->memory, region->size, region->block_size, error);
+    const PmVirtioMemConfig config = {
+        .ram = ram,
+        .address = region->address,
+        .block_size = region->block_size,
+        .requested_size = region->requested_size,
+        .usable_extent = region->requested_is_bound ? PM_TRACE_USABLE_EXTENT : 0,
+        .prefault_threads = replay->config->prefault_threads,
+    };
+
+    if (ram == NULL)
+        return false;
+    made->device = pm_virtio_mem_new(&config, error);
+    if (made->device == NULL)
+        return false;
+    made->judge = pm_replay_judge_new(region, made->device, replay->result, error);
+    return made->judge != NULL;
+}
+
+static bool make_devices(PmReplay *replay, GError **error)
+{
+    guint n_devices = replay->trace->regions->len;
+
+    replay->devices = g_new0(PmReplayDevice, n_devices);
+    for (guint i = 0; i < n_devices; i++) {
+        replay->devices[i].region = pm_trace_region(replay->trace, i);
+        if (!make_device(replay, &replay->devices[i], error))
+            return false;
+    }
+    return true;
+}
+
+static bool map_devices(PmReplay *replay, GError **error)
+{
+    replay->mapper = pm_mapper_new(replay->iommu);
+    for (guint i = 0; i < replay->trace->regions->len; i++) {
+        const PmReplayDevice *of = &replay->devices[i];
+        const PmMapperRegion region = {
+            .ram = pm_discard_manager_get_ram(pm_virtio_mem_get_manager(of->device)),
+            .size = of->region->size,
+            .address = of->region->address,
+            .access = PM_IOMMU_READ_WRITE,
+            .flags = replay->config->overcommit ? PM_MAPPER_OVERCOMMIT : PM_MAPPER_STRICT,
+        };
+
+        if (!pm_mapper_add(replay->mapper, &region, error))
+            return false;
+    }
+    return true;
+}
+
+/* From the first region's first address to the last one's last. */
+static void find_window(const PmTrace *trace, uint64_t *address, uint64_t *size)
+{
+    uint64_t last = 0;
+
+    *address = UINT64_MAX;
+    for (guint i = 0; i < trace->regions->len; i++) {
+        const PmTraceRegion *region = pm_trace_region(trace, i);
+
+        *address = MIN(*address, region->address);
+        last = MAX(last, region->address + (region->size - 1));
+    }
+    *size = last - *address + 1;
+}
+
 /* Builds the stack from the bottom up. */
 static bool set_up(PmReplay *replay, GError **error)
 {
-    const PmTrace *trace = replay->trace;
     const PmReplayConfig *config = replay->config;
-    g_autoptr(PmRam) ram = NULL;
-    PmVirtioMemConfig device_config = {
-        .address = pm_trace_region(trace, 0)->address,
-        .block_size = pm_trace_region(trace, 0)->block_size,
-        .requested_size = pm_trace_region(trace, 0)->requested_size,
-        .usable_extent = pm_trace_region(trace, 0)->requested_is_bound ? PM_TRACE_USABLE_EXTENT : 0,
-        .prefault_threads = config->prefault_threads,
-    };
-    PmMapperRegion region = {
-        .size = pm_trace_region(trace, 0)->size,
-        .address = pm_trace_region(trace, 0)->address,
-        .access = PM_IOMMU_READ_WRITE,
-    };
+    uint64_t address;
+    uint64_t size;
 
+    find_window(replay->trace, &address, &size);
     replay->recorder =
-        pm_recorder_new(config->kernel, pm_trace_region(trace, 0)->address,
-                        pm_trace_region(trace, 0)->size, config->dma_func, config->user_data);
+        pm_recorder_new(config->kernel, address, size, config->dma_func, config->user_data);
     replay->iommu = open_iommu(config, replay->recorder, error);
-    if (replay->iommu == NULL)
-        return false;
-    ram = pm_ram_new(config->memory, pm_trace_region(trace, 0)->size,
-                     pm_trace_region(trace, 0)->block_size, error);
-    if (ram == NULL)
-        return false;
-    device_config.ram = ram;
-    replay->device = pm_virtio_mem_new(&device_config, error);
-    if (replay->device == NULL || !set_up_dma_check(replay, error))
-        return false;
-    replay->mapper = pm_mapper_new(replay->iommu);
-    region.ram = ram;
-    return pm_mapper_add(replay->mapper, &region, error);
+    return replay->iommu != NULL && make_devices(replay, error) &&
+           set_up_dma_check(replay, error) && map_devices(replay, error);
 }
 
 /* What the end of the replay unmaps was not in the trace. */
@@ -455,14 +422,18 @@ static void tear_down(PmReplay *replay)
         pm_recorder_stop(replay->recorder);
     g_clear_pointer(&replay->dma_check, pm_dma_check_free);
     g_clear_pointer(&replay->mapper, pm_mapper_free);
-    g_clear_pointer(&replay->device, pm_virtio_mem_free);
+    for (guint i = 0; replay->devices != NULL && i < replay->trace->regions->len; i++) {
+        pm_replay_judge_free(replay->devices[i].judge);
+        g_clear_pointer(&replay->devices[i].device, pm_virtio_mem_free);
+    }
+    g_clear_pointer(&replay->devices, g_free);
     g_clear_pointer(&replay->iommu, pm_iommu_unref);
     g_clear_pointer(&replay->recorder, pm_kernel_unref);
 }
 
 PmReplayResult *pm_replay(const PmTrace *trace, const PmReplayConfig *config, GError **error)
 {
-    g_autoptr(PmReplayResult) result = result_new();
+    g_autoptr(PmReplayResult) result = pm_replay_result_new();
     PmReplay replay = {.trace = trace, .config = config, .result = result};
     uint64_t start = now_ns();
     bool played =

@@ -57,12 +57,21 @@ static const char *backend_text(const char *backend)
 
 static void add_subject(GString *text, const PmTrace *trace, const PmReportStyle *style)
 {
+    bool is_one = trace->regions->len == 1;
     g_autofree char *name = g_path_get_basename(trace->file);
-    g_autofree char *size = pm_size_format(pm_trace_region(trace, 0)->size);
-    g_autofree char *block = pm_size_format(pm_trace_region(trace, 0)->block_size);
 
-    add_line(text, "trace", "%s: %s at 0x%" PRIx64 " in blocks of %s, on %s", name, size,
-             pm_trace_region(trace, 0)->address, block, backend_text(style->backend));
+    if (!is_one)
+        add_line(text, "trace", "%s: %u devices, on %s", name, trace->regions->len,
+                 backend_text(style->backend));
+    for (guint i = 0; i < trace->regions->len; i++) {
+        const PmTraceRegion *region = pm_trace_region(trace, i);
+        g_autofree char *size = pm_size_format(region->size);
+        g_autofree char *block = pm_size_format(region->block_size);
+
+        add_line(text, is_one ? "trace" : "device", "%s: %s at 0x%" PRIx64 " in blocks of %s%s%s",
+                 is_one ? name : region->name, size, region->address, block, is_one ? ", on " : "",
+                 is_one ? backend_text(style->backend) : "");
+    }
 }
 
 static void add_requests(GString *text, const PmReplayResult *result)
@@ -84,7 +93,7 @@ static void add_requests(GString *text, const PmReplayResult *result)
              result->n_divergences == 0 ? recorded : "not all as recorded");
 }
 
-static void add_dma(GString *text, const PmTrace *trace, const PmReplayResult *result)
+static void add_dma(GString *text, const PmReplayResult *result)
 {
     g_autofree char *plugged = pm_count_text(result->n_blocks_plugged);
     g_autofree char *unplugged = pm_count_text(result->n_blocks_unplugged);
@@ -95,8 +104,7 @@ static void add_dma(GString *text, const PmTrace *trace, const PmReplayResult *r
         result->mapping_limit == UINT64_MAX ? NULL : pm_count_text(result->mapping_limit);
     g_autofree char *pinned = pm_size_format(result->final_pinned_bytes);
     g_autofree char *peak_pinned = pm_size_format(result->peak_pinned_bytes);
-    g_autofree char *final =
-        pm_size_format(result->n_blocks_final * pm_trace_region(trace, 0)->block_size);
+    g_autofree char *final = pm_size_format(result->final_plugged_bytes);
 
     add_line(text, "blocks", "%s plugged, %s unplugged", plugged, unplugged);
     add_line(text, "calls", "%s map, %s unmap", map_calls, unmap_calls);
@@ -120,14 +128,14 @@ static void add_dma_check(GString *text, const PmReplayResult *result)
                  result->dma_engine, plugged, unplugged);
 }
 
-/* How full each of @n_cells equal parts of the region is, from 0 to 8 eighths; more than nothing is
- * at least one. */
-static void fill_cells(uint8_t *eighths, unsigned n_cells, const PmTrace *trace, const GArray *runs)
+/* How full each of @n_cells equal parts of a region of @size bytes is, from 0 to 8 eighths; more
+ * than nothing is at least one. */
+static void fill_cells(uint8_t *eighths, unsigned n_cells, uint64_t size, const GArray *runs)
 {
     guint next = 0;
 
     for (unsigned i = 0; i < n_cells; i++) {
-        double width = (double)pm_trace_region(trace, 0)->size / n_cells;
+        double width = (double)size / n_cells;
         double start = width * i;
         double end = start + width;
         double filled = 0;
@@ -147,19 +155,28 @@ static void fill_cells(uint8_t *eighths, unsigned n_cells, const PmTrace *trace,
     }
 }
 
-/* One line: the region from its first to its last block, darker where more is plugged. */
-static void add_strip(GString *text, const PmTrace *trace, const PmReplayResult *result,
+/* One line: a region from its first to its last block, darker where more is plugged. */
+static void add_strip(GString *text, const PmTraceRegion *region, const PmReplayRegionEnd *end,
                       const PmReportStyle *style)
 {
     static const char *const shades[] = {"·", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"};
     unsigned n_cells = CLAMP(style->width, 40, 512) - 12;
     g_autofree uint8_t *eighths = g_new0(uint8_t, n_cells);
 
-    fill_cells(eighths, n_cells, trace, result->final_runs);
-    g_string_append_printf(text, "%-9s %s", "region", style->colours ? GREEN : "");
+    fill_cells(eighths, n_cells, region->size, end->runs);
+    g_string_append_printf(text, "%-9.9s %s", region->name != NULL ? region->name : "region",
+                           style->colours ? GREEN : "");
     for (unsigned i = 0; i < n_cells; i++)
         g_string_append(text, shades[eighths[i]]);
     g_string_append_printf(text, "%s\n", style->colours ? RESET : "");
+}
+
+static void add_divergence(GString *text, const PmReplayDivergence *divergence)
+{
+    g_string_append_printf(text, "  line %u: %s%s%s: expected %s, got %s", divergence->line,
+                           divergence->device != NULL ? divergence->device : "",
+                           divergence->device != NULL ? ": " : "", divergence->request,
+                           divergence->expected, divergence->got);
 }
 
 static void add_list(GString *text, const GPtrArray *divergences, uint64_t n_total,
@@ -171,37 +188,99 @@ static void add_list(GString *text, const GPtrArray *divergences, uint64_t n_tot
         return;
     g_string_append_printf(text, "\n%s\n", headline);
     for (guint i = 0; i < n_listed; i++) {
-        const PmReplayDivergence *divergence = g_ptr_array_index(divergences, i);
-
-        g_string_append_printf(text, "  line %u: %s: expected %s, got %s\n", divergence->line,
-                               divergence->request, divergence->expected, divergence->got);
+        add_divergence(text, g_ptr_array_index(divergences, i));
+        g_string_append_c(text, '\n');
     }
     if (n_total > n_listed)
-        g_string_append_printf(text, "  ... and %" PRIu64 " more (--json lists answers whole)\n",
-                               n_total - n_listed);
+        g_string_append_printf(text, "  ... and %" PRIu64 " more (--json lists up to %d)\n",
+                               n_total - n_listed, PM_REPLAY_MAX_DIVERGENCES);
 }
 
-static void add_verdict(GString *text, const PmReplayResult *result, const PmReportStyle *style)
+/* Only those that are consequences, or only those that are not. */
+static void add_causes(GString *text, const GPtrArray *causes, bool consequences,
+                       const char *headline)
 {
-    bool right = pm_replay_is_right(result);
+    bool has_headline = false;
+
+    for (guint i = 0; i < causes->len; i++) {
+        const PmReplayCause *cause = g_ptr_array_index(causes, i);
+        g_autofree char *more = pm_count_text(cause->count - 1);
+
+        if (cause->first->is_consequence != consequences)
+            continue;
+        if (!has_headline)
+            g_string_append_printf(text, "\n%s\n", headline);
+        has_headline = true;
+        add_divergence(text, cause->first);
+        if (cause->count > 1)
+            g_string_append_printf(text, "\n    and %s more like it, the last in line %u", more,
+                                   cause->last_line);
+        g_string_append_c(text, '\n');
+    }
+}
+
+static void add_differing(GString *text, const PmReplayResult *result)
+{
+    g_autofree char *answers = pm_counted(result->n_divergences, "answer");
+    g_autofree char *consequences = pm_counted(result->n_consequences, "consequence");
+
+    g_string_append_printf(text, "%s differ%s", answers, result->n_divergences == 1 ? "s" : "");
+    if (result->n_consequences > 0)
+        g_string_append_printf(text, " (%s of earlier ones)", consequences);
+}
+
+static void add_audits(GString *text, const PmReplayResult *result)
+{
     g_autofree char *checks = pm_counted(result->n_checks, "check");
     g_autofree char *mismatches = pm_count_text(result->n_mismatches);
-    g_autofree char *answers = pm_counted(result->n_divergences, "answer");
-    g_autofree char *unjudged = pm_count_text(result->n_unjudged);
 
-    g_string_append_printf(text, "%-9s %s%s%s: ", "verdict",
-                           style->colours ? (right ? BOLD GREEN : BOLD RED) : "",
-                           right ? "right" : "WRONG", style->colours ? RESET : "");
     if (result->n_checks == 0)
         g_string_append(text, "mappings were not audited (--no-audit)");
     else if (result->n_mismatches == 0)
         g_string_append_printf(text, "mapped = plugged in all of %s", checks);
     else
         g_string_append_printf(text, "%s of %s found mapped != plugged", mismatches, checks);
-    g_string_append_printf(text, ", %s differ%s", answers, result->n_divergences == 1 ? "s" : "");
+}
+
+/* The last line: what people look at first. */
+static void add_verdict(GString *text, const PmTrace *trace, const PmReplayResult *result,
+                        const PmReportStyle *style)
+{
+    bool right = pm_replay_is_right(result);
+    g_autofree char *played = pm_count_text(result->n_played);
+    g_autofree char *events = pm_counted(trace->events->len, "event");
+    g_autofree char *unjudged = pm_count_text(result->n_unjudged);
+
+    g_string_append_printf(text, "%-9s ", "verdict");
+    if (trace->events->len == 0) {
+        g_string_append(text, "nothing to check: the trace has no events\n");
+        return;
+    }
+    g_string_append_printf(text, "%s%s%s", style->colours ? (right ? BOLD GREEN : BOLD RED) : "",
+                           right ? "right" : "WRONG", style->colours ? RESET : "");
+    if (result->stopped)
+        g_string_append_printf(text, " so far, interrupted after %s of %s", played, events);
+    g_string_append(text, ": ");
+    add_audits(text, result);
+    g_string_append(text, ", ");
+    add_differing(text, result);
     if (result->n_unjudged > 0)
         g_string_append_printf(text, ", cannot judge %s", unjudged);
     g_string_append_c(text, '\n');
+}
+
+static void add_findings(GString *text, const PmReplayResult *result)
+{
+    gsize length = text->len;
+
+    add_causes(text, result->causes, false, "Answers that differ from the recorded ones:");
+    add_causes(text, result->causes, true,
+               "Consequences: answers that differ where blocks were not as recorded already:");
+    add_list(text, result->unjudged, result->n_unjudged,
+             "Cannot judge these answers, for the trace says too little:");
+    add_causes(text, result->mismatch_causes, false, "Audits that failed:");
+    if (text->len > length)
+        g_string_append_c(text, '\n');
 }
 
 char *pm_report_text(const PmTrace *trace, const PmReplayResult *result, const PmReportStyle *style)
@@ -210,16 +289,14 @@ char *pm_report_text(const PmTrace *trace, const PmReplayResult *result, const P
 
     add_subject(text, trace, style);
     add_requests(text, result);
-    add_dma(text, trace, result);
+    add_dma(text, result);
     add_dma_check(text, result);
     add_latency(text, "plug", result->plug_ns);
     add_latency(text, "unplug", result->unplug_ns);
-    add_strip(text, trace, result, style);
-    add_verdict(text, result, style);
-    add_list(text, result->divergences, result->n_divergences,
-             "Answers that differ from the recorded ones:");
-    add_list(text, result->unjudged, result->n_unjudged,
-             "Cannot judge these answers, for the trace says too little:");
-    add_list(text, result->mismatches, result->n_mismatches, "Audits that failed:");
+    for (guint i = 0; i < result->region_ends->len; i++)
+        add_strip(text, pm_trace_region(trace, i),
+                  &g_array_index(result->region_ends, PmReplayRegionEnd, i), style);
+    add_findings(text, result);
+    add_verdict(text, trace, result, style);
     return g_string_free(text, FALSE);
 }

@@ -12,7 +12,8 @@ typedef struct {
     char *err;
 } Run;
 
-/* The words of the command line, NULL at the end; 'tests/traces/...' is found in the source tree. */
+/* The words of the command line, NULL at the end; 'tests/traces/...' is found in the source tree.
+ */
 Run *run_plugmap(const char *first, ...) G_GNUC_NULL_TERMINATED;
 void run_free(Run *run);
 

@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: MIT */
+#include "replay/judge.h"
+
+#include "base/bitmap.h"
+#include "base/error_text.h"
+
+struct PmReplayJudge {
+    const PmTraceRegion *region;
+    PmVirtioMem *device;
+    PmReplayResult *result;
+    PmBitmap *recorded; /* the blocks that were plugged when the trace was recorded */
+};
+
+/* Blocks of the region. */
+typedef struct {
+    uint64_t first;
+    uint64_t count;
+} Blocks;
+
+PmReplayJudge *pm_replay_judge_new(const PmTraceRegion *region, PmVirtioMem *device,
+                                   PmReplayResult *result, GError **error)
+{
+    PmBitmap *recorded = pm_bitmap_new(region->size / region->block_size);
+    PmReplayJudge *judge;
+
+    if (recorded == NULL) {
+        pm_fail(error, PM_ERROR_MEMORY, "no memory for a bit for each block of the region");
+        return NULL;
+    }
+    judge = g_new0(PmReplayJudge, 1);
+    *judge = (PmReplayJudge){region, device, result, recorded};
+    return judge;
+}
+
+void pm_replay_judge_free(PmReplayJudge *judge)
+{
+    if (judge == NULL)
+        return;
+    pm_bitmap_free(judge->recorded);
+    g_free(judge);
+}
+
+/* --- what was recorded --- */
+
+/* Only requests that no device carries out have none. */
+static Blocks blocks_of(const PmReplayJudge *judge, const PmTraceEvent *event)
+{
+    uint64_t offset = event->address - judge->region->address;
+
+    if (!pm_event_type_has_blocks(event->type))
+        return (Blocks){0, pm_bitmap_n_bits(judge->recorded)};
+    if (offset % judge->region->block_size != 0)
+        return (Blocks){0};
+    return (Blocks){offset / judge->region->block_size, event->n_blocks};
+}
+
+/* Without a recorded answer it is taken to have been the same. */
+static void note(PmReplayJudge *judge, const PmTraceEvent *event, int response)
+{
+    Blocks blocks = blocks_of(judge, event);
+
+    if ((event->response >= 0 ? event->response : response) != VIRTIO_MEM_RESP_ACK ||
+        blocks.count == 0)
+        return;
+    if (event->type == PM_EVENT_PLUG)
+        pm_bitmap_set(judge->recorded, blocks.first, blocks.count);
+    else if (event->type != PM_EVENT_STATE)
+        pm_bitmap_clear(judge->recorded, blocks.first, blocks.count);
+}
+
+/* Whether all of the blocks were plugged, or none. */
+static bool all_recorded_as(const PmReplayJudge *judge, Blocks blocks, bool plugged)
+{
+    uint64_t end = blocks.first + blocks.count;
+
+    return (plugged ? pm_bitmap_next_clear(judge->recorded, blocks.first, end)
+                    : pm_bitmap_next_set(judge->recorded, blocks.first, end)) == end;
+}
+
+static bool is_as_recorded(const PmReplayJudge *judge, Blocks blocks)
+{
+    PmDiscardManager *manager = pm_virtio_mem_get_manager(judge->device);
+    uint64_t block_size = judge->region->block_size;
+    uint64_t end = blocks.first + blocks.count;
+    uint64_t block = blocks.first;
+    uint64_t offset;
+    uint64_t size;
+
+    while (pm_discard_manager_next_populated(manager, block * block_size, end * block_size, &offset,
+                                             &size)) {
+        Blocks gap = {block, offset / block_size - block};
+        Blocks run = {offset / block_size, size / block_size};
+
+        if (!all_recorded_as(judge, gap, false) || !all_recorded_as(judge, run, true))
+            return false;
+        block = run.first + run.count;
+    }
+    return all_recorded_as(judge, (Blocks){block, end - block}, false);
+}
+
+static uint64_t count_before(const PmReplayJudge *judge, const PmTraceEvent *event, int response)
+{
+    uint64_t plugged = pm_virtio_mem_get_plugged_size(judge->device) / judge->region->block_size;
+
+    return event->type == PM_EVENT_PLUG && response == VIRTIO_MEM_RESP_ACK
+               ? plugged - event->n_blocks
+               : plugged;
+}
+
+/*
+ * Whether the device was not as recorded before the request, in what the answer depends on: the
+ * state of its blocks and, for a PLUG, how many are plugged in all. An ACK says what the state was.
+ */
+static bool is_consequence(const PmReplayJudge *judge, const PmTraceEvent *event, int response)
+{
+    Blocks blocks = blocks_of(judge, event);
+    bool as_recorded;
+
+    if (event->type == PM_EVENT_PLUG &&
+        count_before(judge, event, response) != pm_bitmap_n_set(judge->recorded))
+        return true;
+    if (blocks.count == 0)
+        return false;
+    if (response == VIRTIO_MEM_RESP_ACK && event->type == PM_EVENT_PLUG)
+        as_recorded = all_recorded_as(judge, blocks, false);
+    else if (response == VIRTIO_MEM_RESP_ACK && event->type == PM_EVENT_UNPLUG)
+        as_recorded = all_recorded_as(judge, blocks, true);
+    else if (response == VIRTIO_MEM_RESP_ACK && event->type == PM_EVENT_UNPLUG_ALL)
+        as_recorded = true;
+    else
+        as_recorded = is_as_recorded(judge, blocks);
+    return !as_recorded;
+}
+
+/* --- answers --- */
+
+/* Whether the host asked for less than the bound when it refused a PLUG that the bound has room for
+ * is not known, so that the recorded answer can only be believed. */
+bool pm_replay_judge_can_judge(const PmReplayJudge *judge, const PmTraceEvent *event)
+{
+    uint64_t plugged = pm_virtio_mem_get_plugged_size(judge->device);
+    uint64_t requested = pm_virtio_mem_get_requested_size(judge->device);
+    uint64_t size = event->n_blocks * judge->region->block_size;
+
+    return !judge->region->requested_is_bound || event->type != PM_EVENT_PLUG ||
+           event->response != VIRTIO_MEM_RESP_NACK || plugged > requested ||
+           size > requested - plugged;
+}
+
+void pm_replay_judge_leave_open(PmReplayJudge *judge, const PmTraceEvent *event, uint64_t bound)
+{
+    g_autofree char *size = pm_size_format(bound);
+    g_autofree char *got = g_strdup_printf(
+        "ack or nack: the trace only says that the requested size was at most %s", size);
+
+    pm_replay_result_add_unjudged(judge->result, judge->region, event,
+                                  pm_response_names[event->response], got);
+}
+
+void pm_replay_judge_compare(PmReplayJudge *judge, const PmTraceEvent *event,
+                             const struct virtio_mem_resp *response)
+{
+    int type = GUINT16_FROM_LE(response->type);
+    int state = GUINT16_FROM_LE(response->u.state.state);
+    const char *reason = NULL;
+    PmRefusal refusal = pm_virtio_mem_last_refusal(judge->device, &reason);
+
+    if (event->response >= 0 && event->response != type)
+        pm_replay_result_add_divergence(judge->result, judge->region, event,
+                                        pm_response_names[event->response], pm_response_names[type],
+                                        (unsigned)type << 8 | (unsigned)refusal, reason,
+                                        is_consequence(judge, event, type));
+    else if (event->type == PM_EVENT_STATE && type == VIRTIO_MEM_RESP_ACK && event->state >= 0 &&
+             event->state != state)
+        pm_replay_result_add_divergence(judge->result, judge->region, event,
+                                        pm_state_names[event->state], pm_state_names[state],
+                                        (unsigned)state, NULL, is_consequence(judge, event, type));
+    note(judge, event, type);
+}
+
+void pm_replay_judge_compare_reset(PmReplayJudge *judge, const PmTraceEvent *event,
+                                   const GError *refusal)
+{
+    PmRefusal cause = pm_virtio_mem_last_refusal(judge->device, NULL);
+
+    if (refusal != NULL)
+        pm_replay_result_add_divergence(judge->result, judge->region, event, "done", "refused",
+                                        cause, refusal->message,
+                                        is_consequence(judge, event, VIRTIO_MEM_RESP_BUSY));
+    note(judge, event, VIRTIO_MEM_RESP_ACK);
+}

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: MIT */
+/* What a replay found. */
+#ifndef PLUGMAP_SRC_REPLAY_RESULT_H
+#define PLUGMAP_SRC_REPLAY_RESULT_H
+
+#include "dma/check.h"
+#include "replay/recorder.h"
+#include "trace/trace.h"
+
+/* Something that was not as recorded, or an audit that failed; texts are for people. */
+typedef struct {
+    unsigned line;      /* of the trace file */
+    const char *device; /* the trace's name of it; NULL: it has one only */
+    char *request;
+    char *expected;
+    char *got;
+    bool is_consequence; /* of an earlier one: blocks were not as recorded already */
+} PmReplayDivergence;
+
+/* Divergences that differ in numbers only. */
+typedef struct {
+    uint64_t count;
+    PmReplayDivergence *first;
+    unsigned last_line;
+} PmReplayCause;
+
+/* Blocks that are plugged at the end. */
+typedef struct {
+    uint64_t offset;
+    uint64_t size;
+} PmReplayRun;
+
+/* A region at the end. */
+typedef struct {
+    uint64_t plugged_bytes;
+    uint64_t resident_bytes; /* in the host's memory */
+    GArray *runs;            /* of PmReplayRun */
+} PmReplayRegionEnd;
+
+typedef struct {
+    uint64_t n_played; /* events; less than the trace has if the replay was stopped */
+    bool stopped;
+    uint64_t n_requests[PM_EVENT_N_TYPES];
+    uint64_t n_responses[4]; /* by VIRTIO_MEM_RESP_* */
+    uint64_t n_blocks_plugged;
+    uint64_t n_blocks_unplugged;
+    uint64_t n_blocks_final;
+    uint64_t n_calls[PM_DMA_N_CALLS];
+    uint64_t peak_mappings;
+    uint64_t mapping_limit; /* UINT64_MAX: none */
+    uint64_t final_mappings;
+    uint64_t peak_pinned_bytes;
+    uint64_t final_pinned_bytes;
+    uint64_t final_plugged_bytes;
+    uint64_t final_resident_bytes; /* of all regions, in the host's memory */
+    char *dma_engine;              /* NULL: no check by DMA */
+    PmDmaCheckCounts dma_check;
+    uint64_t n_checks;
+    uint64_t n_mismatches;
+    GPtrArray *mismatches;      /* of PmReplayDivergence; the first PM_REPLAY_MAX_MISMATCHES */
+    GPtrArray *mismatch_causes; /* of PmReplayCause: one an audit */
+    uint64_t n_divergences;     /* answers that differ from the recorded ones */
+    uint64_t n_consequences;    /* of which so many */
+    GPtrArray *divergences;     /* of PmReplayDivergence; the first PM_REPLAY_MAX_DIVERGENCES */
+    GPtrArray *causes;          /* of PmReplayCause: all divergences are in one */
+    uint64_t n_unjudged;        /* answers that the trace says too little about */
+    GPtrArray *unjudged;        /* of PmReplayDivergence; the first PM_REPLAY_MAX_DIVERGENCES */
+    GArray *plug_ns;            /* of uint64_t, ascending: time from request to answer */
+    GArray *unplug_ns;
+    GArray *region_ends; /* of PmReplayRegionEnd, as in the trace */
+    uint64_t elapsed_ns;
+} PmReplayResult;
+
+#define PM_REPLAY_MAX_MISMATCHES  20
+#define PM_REPLAY_MAX_DIVERGENCES 100000
+
+PmReplayResult *pm_replay_result_new(void);
+void pm_replay_result_free(PmReplayResult *result);
+
+/*
+ * Counts an answer that differs. @region: of the event, NULL for RESET. @cause: divergences with
+ * the same number, request type and texts have one cause. @reason: behind @got, or NULL.
+ */
+void pm_replay_result_add_divergence(PmReplayResult *result, const PmTraceRegion *region,
+                                     const PmTraceEvent *event, const char *expected,
+                                     const char *got, unsigned cause, const char *reason,
+                                     bool is_consequence);
+
+/* Counts an answer that cannot be judged. */
+void pm_replay_result_add_unjudged(PmReplayResult *result, const PmTraceRegion *region,
+                                   const PmTraceEvent *event, const char *expected,
+                                   const char *got);
+
+/* Counts an audit that failed after @event. @audit: its number. */
+void pm_replay_result_add_mismatch(PmReplayResult *result, const PmTraceRegion *region,
+                                   const PmTraceEvent *event, unsigned audit, const char *message);
+
+/* No answer differs and no audit failed. */
+bool pm_replay_is_right(const PmReplayResult *result);
+
+/* The value below which @percent of the ascending numbers lie; 0 if there are none. */
+uint64_t pm_percentile(const GArray *ascending, unsigned percent);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(PmReplayResult, pm_replay_result_free)
+
+#endif
