@@ -104,8 +104,9 @@ typedef struct {
  * be a multiple.
  *
  * Returns: a new reference, or NULL. Errors: PM_ERROR_INVALID_ARGUMENT, PM_ERROR_UNALIGNED,
- * PM_ERROR_BUSY (@ram has a manager; or it is mapped for a device, also by a claim that was
- * abandoned: pm_iommu_settle()), PM_ERROR_MEMORY (no room for the bitmap).
+ * PM_ERROR_UNSUPPORTED (memory of a device), PM_ERROR_BUSY (@ram has a manager; or it is mapped for
+ * a device, also by a claim that was abandoned: pm_iommu_settle()), PM_ERROR_MEMORY (no room for
+ * the bitmap).
  */
 PM_EXPORT PmDiscardManager *pm_discard_manager_new(PmRam *ram, uint64_t granularity,
                                                    GError **error);

@@ -203,7 +203,8 @@ PM_EXPORT uint64_t pm_iommu_get_mapping_limit(const PmIommu *iommu);
 /** How many mappings all claims have now, unknown ones included. */
 PM_EXPORT uint64_t pm_iommu_get_n_mappings(PmIommu *iommu);
 
-/** How many bytes all claims have mapped now, unknown ones included; the kernel pins as many. */
+/** How many bytes of RAM all claims have mapped now, unknown ones included; the kernel pins as
+ * many. Memory of devices is not pinned, and does not count. */
 PM_EXPORT uint64_t pm_iommu_get_pinned_bytes(PmIommu *iommu);
 
 /**

@@ -146,8 +146,9 @@ PM_EXPORT bool pm_iommu_claim_check_room(PmIommuClaim *claim, uint64_t size, GEr
  * Errors: PM_ERROR_INVALID_ARGUMENT (access, empty, outside of claim or RAM, the claim has been
  * released or abandoned), PM_ERROR_UNALIGNED, PM_ERROR_OVERLAP (a block is mapped already; EEXIST
  * from the kernel), PM_ERROR_LIMIT (also ENOSPC), PM_ERROR_LOCKED_MEMORY and PM_ERROR_MEMORY
- * (ENOMEM), PM_ERROR_BAD_ADDRESS (EFAULT, or a file that is too small), PM_ERROR_PERMISSION,
- * PM_ERROR_NOT_FOUND, PM_ERROR_KERNEL; PM_ERROR_QUARANTINED (a block is unknown; or one block
+ * (ENOMEM), PM_ERROR_BAD_ADDRESS (EFAULT, or a file that is too small), PM_ERROR_UNSUPPORTED
+ * (memory of a device by iommufd; EFAULT), PM_ERROR_PERMISSION, PM_ERROR_NOT_FOUND,
+ * PM_ERROR_KERNEL; PM_ERROR_QUARANTINED (a block is unknown; or one block
  * failed, and those mapped before it could not be unmapped again: they are unknown now). On any
  * other failure nothing is mapped that was not before.
  */

@@ -42,15 +42,22 @@ typedef struct PmMapper PmMapper;
  * iommu_claim.h says why.
  * @PM_MAPPER_OVERCOMMIT: take it if what is populated now fits; a later PLUG beyond the limits is
  * answered BUSY. Makes no difference for plain RAM.
+ * @PM_MAPPER_OPTIONAL: add the region even if it cannot be mapped: devices do not reach it then,
+ * which the log says, and pm_mapper_check_mapped(). For a BAR (PmRamAdoption.device_memory), which
+ * a guest can do without in most cases, and which iommufd does not map. What is wrong with the
+ * region itself, an overlap, and quarantine at its addresses remain errors. Not for RAM that has a
+ * discard manager.
  */
 typedef enum {
     PM_MAPPER_STRICT = 0,
     PM_MAPPER_OVERCOMMIT = 1 << 0,
+    PM_MAPPER_OPTIONAL = 1 << 1,
 } PmMapperFlags;
 
 /**
  * PmMapperRegion: a piece of RAM, and where the guest has it. Zero-initialise, then set.
- * @ram: plain, or with a discard manager. pm_mapper_add() takes a reference to it, and to the
+ * @ram: plain, or with a discard manager, or a BAR (PmRamAdoption.device_memory) that other devices
+ * are to reach. pm_mapper_add() takes a reference to it, and to the
  * manager.
  * @ram_offset: where in @ram the region begins.
  * @size: bytes, not 0. @ram_offset + @size is at most the size of @ram.
@@ -76,6 +83,7 @@ typedef struct {
  * one.
  * @n_mapped: blocks that the regions' claims have mapped, one mapping each.
  * @n_mismatches: blocks that are one but not the other, or not known, or mapped elsewhere.
+ * Regions that could not be mapped (PM_MAPPER_OPTIONAL) do not count.
  */
 typedef struct {
     uint64_t n_populated;
@@ -114,6 +122,14 @@ PM_EXPORT void pm_mapper_free(PmMapper *mapper);
  * mapped, reserved or referenced.
  */
 PM_EXPORT bool pm_mapper_add(PmMapper *mapper, const PmMapperRegion *region, GError **error);
+
+/**
+ * Whether the region that begins at guest address @address is mapped, as every region is but for
+ * those with PM_MAPPER_OPTIONAL; of RAM with a discard manager, whether the mapper follows it. To
+ * try again, remove the region and add it once more.
+ * Errors: PM_ERROR_NOT_FOUND (no region begins there); else what mapping it has failed with.
+ */
+PM_EXPORT bool pm_mapper_check_mapped(const PmMapper *mapper, uint64_t address, GError **error);
 
 /**
  * Unmaps the region that begins at guest address @address, unknown blocks included, and lets go of

@@ -32,6 +32,7 @@ typedef struct PmRam PmRam;
  * host's pool when touched.
  * @PM_RAM_HUGETLB_1G: the same with 1 GiB pages.
  * @PM_RAM_ADOPTED: the caller's own memory.
+ * @PM_RAM_DEVICE: memory of a device (a BAR) that the caller has mapped: no RAM of the host.
  */
 typedef enum {
     PM_RAM_ANONYMOUS,
@@ -39,6 +40,7 @@ typedef enum {
     PM_RAM_HUGETLB_2M,
     PM_RAM_HUGETLB_1G,
     PM_RAM_ADOPTED,
+    PM_RAM_DEVICE,
 } PmRamKind;
 
 /**
@@ -47,6 +49,10 @@ typedef enum {
  * @page_size: of the backing; 0 is the host's base page.
  * @has_fd: the memory is mapped from @fd, beginning at @fd_offset; @fd stays the caller's.
  * @shared: mapped with MAP_SHARED.
+ * @device_memory: a BAR, mapped from a device's file, which other devices are to reach
+ * (peer-to-peer DMA); @page_size, @has_fd and @shared stay unset. It is not the host's RAM: no
+ * memory is given back, populated or locked for it, and it has no discard manager. Only type1 maps
+ * it (Linux 6.12): see PM_MAPPER_OPTIONAL.
  * The memory and @fd must stay valid until the last reference to the PmRam is gone.
  */
 typedef struct {
@@ -57,11 +63,12 @@ typedef struct {
     int fd;
     uint64_t fd_offset;
     bool shared;
+    bool device_memory;
 } PmRamAdoption;
 
 /**
  * Reserves @size bytes of guest RAM.
- * @kind: any but PM_RAM_ADOPTED.
+ * @kind: any but PM_RAM_ADOPTED and PM_RAM_DEVICE.
  * @size: bytes, a multiple of the backing's page size, at least one page.
  * @alignment: the host address is a multiple of it; a power of two, at least the page size; 0 is
  * the page size. Give the block size of the device that will manage the memory.
@@ -123,7 +130,7 @@ PM_EXPORT bool pm_ram_is_shared(const PmRam *ram);
  * @offset, @size: multiples of the page size, inside the region.
  * Errors: PM_ERROR_UNALIGNED, PM_ERROR_INVALID_ARGUMENT (outside the region), PM_ERROR_MEMORY
  * (nothing is gone), PM_ERROR_QUARANTINED (something may be gone), PM_ERROR_PERMISSION (in a forked
- * child).
+ * child), PM_ERROR_UNSUPPORTED (memory of a device).
  */
 PM_EXPORT bool pm_ram_discard(PmRam *ram, uint64_t offset, uint64_t size, GError **error);
 
@@ -142,7 +149,8 @@ PM_EXPORT bool pm_ram_populate(PmRam *ram, uint64_t offset, uint64_t size, unsig
 /**
  * How many bytes of a range the host holds: pages in memory (private memory), allocated blocks of
  * the file (whole file, if the range is the whole region and the file is the region's own; else
- * pages in memory). Errors: as pm_ram_discard(), but for PM_ERROR_QUARANTINED.
+ * pages in memory); none for memory of a device. Errors: as pm_ram_discard(), but for
+ * PM_ERROR_QUARANTINED and PM_ERROR_UNSUPPORTED.
  */
 PM_EXPORT bool pm_ram_resident(PmRam *ram, uint64_t offset, uint64_t size, uint64_t *bytes,
                                GError **error);

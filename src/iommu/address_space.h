@@ -19,6 +19,7 @@ typedef struct {
     PmIommuAccess access;
     int fd;               /* the file behind the memory, or -1 */
     uint64_t file_offset; /* of @host in it */
+    bool device_memory;   /* not the host's RAM */
 } PmIommuRequest;
 
 /* What an errno from the kernel means, and what to do; a table ends with errno 0, for all others.
@@ -56,6 +57,7 @@ typedef enum {
  * where registers are still mapped; whether that shows that nothing is mapped any more. @free:
  * closes the back end's files. The struct stays.
  * @map_causes, @unmap_causes: what the kernel's errors mean.
+ * @no_device_memory: what to do, if it is never mapped (EFAULT); NULL: it can be.
  * @stops_halfway: errnos, and a 0 behind them, with which @unmap can end when some of the range's
  * mappings are gone already; NULL: none.
  * @nothing_found: what @unmap returns where nothing is mapped: 0 or -errno.
@@ -80,6 +82,7 @@ typedef struct {
     void (*free)(PmIommu *iommu);
     const PmIommuCause *map_causes;
     const PmIommuCause *unmap_causes;
+    const char *no_device_memory;
     const int *stops_halfway;
     int nothing_found;
     bool counts_pinned;

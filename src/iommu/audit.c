@@ -36,7 +36,7 @@ static bool audit_runs(PmIommuClaim *claim, Sums *sums, GError **error)
         if (run.unknown)
             return pm_claim_fail_unknown(claim, run.iova, error);
         sums->n_mappings += run.n_blocks;
-        sums->n_bytes += run.n_blocks * run.block_size;
+        sums->n_bytes += run.n_blocks * claim->pinned_size;
         if (last == claim->last)
             break;
         at = last + 1;

@@ -50,13 +50,13 @@ static void settle(PmIommuClaim *claim, bool sums_locked)
     claim->n_committed += n_committed;
     claim->n_promised += n_promised;
     iommu->n_mappings += n_used;
-    iommu->n_bytes += n_used * claim->block_size;
+    iommu->n_bytes += n_used * claim->pinned_size;
     iommu->n_committed += n_committed;
     if (!sums_locked)
         return;
-    sums_of(iommu)->mapped += n_used * claim->block_size;
-    sums_of(iommu)->committed += n_committed * claim->block_size;
-    sums_of(iommu)->reserved += n_promised * claim->block_size;
+    sums_of(iommu)->mapped += n_used * claim->pinned_size;
+    sums_of(iommu)->committed += n_committed * claim->pinned_size;
+    sums_of(iommu)->reserved += n_promised * claim->pinned_size;
 }
 
 static bool check_mappings(const PmIommuClaim *claim, uint64_t n_more, GError **error)
@@ -83,6 +83,8 @@ static bool fits(PmKernelLocked *sums, const PmLockedMemory *locked, uint64_t n_
 {
     uint64_t others = locked_by_others(sums, locked->used);
 
+    if (n_bytes == 0)
+        return true;
     return others <= locked->limit && sums->committed <= locked->limit - others &&
            n_bytes <= locked->limit - others - sums->committed;
 }
@@ -115,7 +117,7 @@ static bool try_locked(PmIommuClaim *claim, const PmLockedMemory *locked, uint64
                        bool commit, uint64_t *n_reserved)
 {
     PmIommu *iommu = claim->iommu;
-    uint64_t n_bytes = n_more * claim->block_size;
+    uint64_t n_bytes = n_more * claim->pinned_size;
     bool sums_locked = lock_sums(iommu);
     bool room = !sums_locked || locked->waived || locked->limit == UINT64_MAX ||
                 fits(sums_of(iommu), locked, n_bytes);
@@ -141,7 +143,7 @@ static bool check_locked(PmIommuClaim *claim, PmLockedMemory *locked, uint64_t n
     if (!pm_iommu_query_locked_memory(claim->iommu, locked, error))
         return false;
     return try_locked(claim, locked, n_more, commit, &n_reserved) ||
-           pm_iommu_fail_locked(locked, n_more * claim->block_size, n_reserved, error);
+           pm_iommu_fail_locked(locked, n_more * claim->pinned_size, n_reserved, error);
 }
 
 /* The kernel knows nothing of reservations: where others have some, what it would give has to be
@@ -150,7 +152,7 @@ static bool check_locked(PmIommuClaim *claim, PmLockedMemory *locked, uint64_t n
 static bool others_have_reserved(const PmIommuClaim *claim)
 {
     PmIommu *iommu = claim->iommu;
-    uint64_t own = claim->n_promised * claim->block_size;
+    uint64_t own = claim->n_promised * claim->pinned_size;
     bool reserved;
 
     if (!lock_sums(iommu))

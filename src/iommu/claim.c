@@ -245,6 +245,7 @@ static PmIommuClaim *make_claim(PmIommu *iommu, const PmIommuClaimConfig *config
     claim->last = config->iova + (config->size - 1);
     claim->size = config->size;
     claim->block_size = config->block_size;
+    claim->pinned_size = pm_ram_get_kind(config->ram) == PM_RAM_DEVICE ? 0 : config->block_size;
     claim->n_reserved = config->reserved_size / config->block_size;
     claim->ledger = pm_ledger_new(config->block_size);
     return claim;

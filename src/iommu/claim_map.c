@@ -93,6 +93,7 @@ static PmIommuRequest make_request(const PmIommuClaim *claim, uint64_t offset, u
         .access = access,
         .fd = pm_ram_is_shared(claim->ram) ? fd : -1,
         .file_offset = file_offset + ram_offset,
+        .device_memory = pm_ram_get_kind(claim->ram) == PM_RAM_DEVICE,
     };
 }
 

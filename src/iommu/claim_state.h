@@ -24,6 +24,7 @@ struct PmIommuClaim {
     uint64_t last;
     uint64_t size;
     uint64_t block_size;
+    uint64_t pinned_size; /* what each block locks: all of it, or nothing of a device's memory */
     /* The budgets' view of it, in blocks (budget.h). */
     uint64_t n_reserved;
     uint64_t n_in_flight; /* about to be mapped */

@@ -92,6 +92,15 @@ static char *describe_end_of_file(const PmIommuRequest *request, uint64_t end, P
                            (uint64_t)status.st_size, end);
 }
 
+static char *describe_device_memory(const PmIommu *iommu, PmError *code)
+{
+    if (iommu->ops->no_device_memory == NULL)
+        return g_strdup("the memory of the device must be mapped, readable for a device that reads "
+                        "and writable for one that writes, and enabled (the PCI command register)");
+    *code = PM_ERROR_UNSUPPORTED;
+    return g_strdup(iommu->ops->no_device_memory);
+}
+
 bool pm_iommu_fail_map(PmIommu *iommu, const PmIommuRequest *request, uint64_t n_mapped,
                        int error_number, GError **error)
 {
@@ -104,7 +113,9 @@ bool pm_iommu_fail_map(PmIommu *iommu, const PmIommuRequest *request, uint64_t n
 
     if (error_number == ENOMEM)
         sentence = describe_no_memory(iommu, request->block_size, &code);
-    if (error_number == EINVAL || error_number == EFAULT)
+    if (error_number == EFAULT && request->device_memory)
+        sentence = describe_device_memory(iommu, &code);
+    else if (error_number == EINVAL || error_number == EFAULT)
         sentence = describe_end_of_file(request,
                                         request->file_offset + offset + request->block_size, &code);
     (void)pm_fail(error, code,

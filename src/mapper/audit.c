@@ -96,9 +96,12 @@ static void audit_quarantine(const PmRegion *region, GError **error)
 void pm_audit_region(const PmRegion *region, PmMapperAudit *audit, GError **error)
 {
     uint64_t size = region->config.size;
-    uint64_t block_size = pm_iommu_claim_get_block_size(region->claim);
     uint64_t offset = 0;
+    uint64_t block_size;
 
+    if (region->claim == NULL)
+        return;
+    block_size = pm_iommu_claim_get_block_size(region->claim);
     while (offset < size) {
         uint64_t populated_end;
         uint64_t mapped_end;

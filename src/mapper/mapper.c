@@ -2,6 +2,7 @@
 #include <plugmap/mapper.h>
 
 #include <inttypes.h>
+#include <string.h>
 
 #include "base/error_text.h"
 #include "base/log.h"
@@ -49,16 +50,14 @@ void pm_mapper_free(PmMapper *mapper)
     g_free(mapper);
 }
 
-static const PmRegion *region_at(const PmMapper *mapper, guint index)
+static PmRegion *region_at(const PmMapper *mapper, guint index)
 {
     return g_ptr_array_index(mapper->regions, index);
 }
 
-/* All that can be found out without claiming anything. */
 static bool check_region(const PmMapper *mapper, const PmMapperRegion *config, GError **error)
 {
-    if (!pm_region_check_fields(config, error) ||
-        !pm_region_check_blocks(mapper->iommu, config, error))
+    if (!pm_region_check_fields(config, error))
         return false;
     for (guint i = 0; i < mapper->regions->len; i++)
         if (!pm_region_check_apart(config, &region_at(mapper, i)->config, error))
@@ -66,37 +65,74 @@ static bool check_region(const PmMapper *mapper, const PmMapperRegion *config, G
     return true;
 }
 
+/* Not if the caller is wrong, or if devices may reach something else there. */
+static bool can_do_without(const PmMapperRegion *config, const GError *failure)
+{
+    return (config->flags & PM_MAPPER_OPTIONAL) != 0 &&
+           !g_error_matches(failure, PM_ERROR, PM_ERROR_INVALID_ARGUMENT) &&
+           !g_error_matches(failure, PM_ERROR, PM_ERROR_OVERLAP) &&
+           !g_error_matches(failure, PM_ERROR, PM_ERROR_QUARANTINED);
+}
+
+/* Takes @failure. The log gets its first line: commands to type stand on others. */
+static PmRegion *do_without(const PmMapperRegion *config, GError *failure)
+{
+    pm_log(G_LOG_LEVEL_WARNING,
+           "the region at 0x%" PRIx64 " is not mapped, and devices cannot reach it: %.*s",
+           config->address, (int)strcspn(failure->message, "\n"), failure->message);
+    return pm_region_new_unmapped(config, failure);
+}
+
 bool pm_mapper_add(PmMapper *mapper, const PmMapperRegion *config, GError **error)
 {
-    PmRegion *region;
+    PmRegion *region = NULL;
+    GError *failure = NULL;
 
     if (!check_region(mapper, config, error))
         return false;
-    region = pm_region_new(mapper->iommu, config, error);
+    if (pm_region_check_blocks(mapper->iommu, config, &failure))
+        region = pm_region_new(mapper->iommu, config, &failure);
+    if (region == NULL && can_do_without(config, failure))
+        region = do_without(config, failure);
+    if (region == NULL) {
+        g_propagate_error(error, failure);
+        return false;
+    }
+    g_ptr_array_add(mapper->regions, region);
+    return true;
+}
+
+/* NULL: no region begins there. */
+static PmRegion *find_region(const PmMapper *mapper, uint64_t address, GError **error)
+{
+    for (guint i = 0; i < mapper->regions->len; i++)
+        if (region_at(mapper, i)->config.address == address)
+            return region_at(mapper, i);
+    (void)pm_fail(error, PM_ERROR_NOT_FOUND, "no region begins at 0x%" PRIx64, address);
+    return NULL;
+}
+
+bool pm_mapper_check_mapped(const PmMapper *mapper, uint64_t address, GError **error)
+{
+    const PmRegion *region = find_region(mapper, address, error);
+
     if (region == NULL)
         return false;
-    if (pm_region_map(region, error)) {
-        g_ptr_array_add(mapper->regions, region);
-        return true;
-    }
-    pm_region_abandon(region);
-    pm_region_unref(region);
-    return false;
+    if (region->failure != NULL && error != NULL)
+        *error = g_error_copy(region->failure);
+    return region->failure == NULL;
 }
 
 bool pm_mapper_remove(PmMapper *mapper, uint64_t address, GError **error)
 {
-    for (guint i = 0; i < mapper->regions->len; i++) {
-        PmRegion *region = g_ptr_array_index(mapper->regions, i);
+    PmRegion *region = find_region(mapper, address, error);
 
-        if (region->config.address != address)
-            continue;
-        if (!pm_region_release(region, error))
-            return false;
-        g_ptr_array_remove_index(mapper->regions, i);
-        return true;
-    }
-    return pm_fail(error, PM_ERROR_NOT_FOUND, "no region begins at 0x%" PRIx64, address);
+    if (region == NULL)
+        return false;
+    if (!pm_region_release(region, error))
+        return false;
+    g_ptr_array_remove(mapper->regions, region);
+    return true;
 }
 
 bool pm_mapper_audit(PmMapper *mapper, PmMapperAudit *audit, GError **error)

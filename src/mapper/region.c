@@ -9,29 +9,21 @@
 #include "iommu/claim.h"
 #include "memory/hugetlb_pool.h"
 
-PmRegion *pm_region_new(PmIommu *iommu, const PmMapperRegion *config, GError **error)
+static PmRegion *make_region(const PmMapperRegion *config)
 {
-    PmDiscardManager *manager = pm_ram_get_discard_manager(config->ram);
-    g_autofree char *owner = g_strdup_printf("the region at 0x%" PRIx64, config->address);
-    const PmIommuClaimConfig claim_config = {
-        .owner = owner,
-        .ram = config->ram,
-        .iova = config->address,
-        .size = config->size,
-        .block_size = manager != NULL ? pm_discard_manager_get_granularity(manager) : config->size,
-        .reserved_size = config->flags & PM_MAPPER_OVERCOMMIT ? 0 : config->size,
-    };
-    PmIommuClaim *claim = pm_claim_new(iommu, &claim_config, manager != NULL, error);
-    PmRegion *region;
+    PmRegion *region = g_new0(PmRegion, 1);
 
-    if (claim == NULL)
-        return NULL;
-    region = g_new0(PmRegion, 1);
     g_atomic_ref_count_init(&region->references);
     region->config = *config;
-    region->claim = claim;
     pm_ram_ref(config->ram);
-    region->manager = manager != NULL ? pm_discard_manager_ref(manager) : NULL;
+    return region;
+}
+
+PmRegion *pm_region_new_unmapped(const PmMapperRegion *config, GError *failure)
+{
+    PmRegion *region = make_region(config);
+
+    region->failure = failure;
     return region;
 }
 
@@ -42,6 +34,7 @@ void pm_region_unref(PmRegion *region)
     pm_iommu_claim_unref(region->claim);
     pm_ram_unref(region->config.ram);
     g_clear_pointer(&region->manager, pm_discard_manager_unref);
+    g_clear_error(&region->failure);
     g_free(region);
 }
 
@@ -159,11 +152,41 @@ static bool follow(PmRegion *region, GError **error)
     return region->listener != NULL;
 }
 
-bool pm_region_map(PmRegion *region, GError **error)
+static PmRegion *claim_addresses(PmIommu *iommu, const PmMapperRegion *config, GError **error)
 {
-    if (region->manager != NULL)
-        return follow(region, error);
-    return populate(region, region->config.ram_offset, region->config.size, error);
+    PmDiscardManager *manager = pm_ram_get_discard_manager(config->ram);
+    g_autofree char *owner = g_strdup_printf("the region at 0x%" PRIx64, config->address);
+    const PmIommuClaimConfig claim_config = {
+        .owner = owner,
+        .ram = config->ram,
+        .iova = config->address,
+        .size = config->size,
+        .block_size = manager != NULL ? pm_discard_manager_get_granularity(manager) : config->size,
+        .reserved_size = config->flags & PM_MAPPER_OVERCOMMIT ? 0 : config->size,
+    };
+    PmIommuClaim *claim = pm_claim_new(iommu, &claim_config, manager != NULL, error);
+    PmRegion *region;
+
+    if (claim == NULL)
+        return NULL;
+    region = make_region(config);
+    region->claim = claim;
+    region->manager = manager != NULL ? pm_discard_manager_ref(manager) : NULL;
+    return region;
+}
+
+PmRegion *pm_region_new(PmIommu *iommu, const PmMapperRegion *config, GError **error)
+{
+    PmRegion *region = claim_addresses(iommu, config, error);
+
+    if (region == NULL)
+        return NULL;
+    if (region->manager != NULL ? follow(region, error)
+                                : populate(region, config->ram_offset, config->size, error))
+        return region;
+    pm_region_abandon(region);
+    pm_region_unref(region);
+    return NULL;
 }
 
 bool pm_region_release(PmRegion *region, GError **error)
@@ -172,7 +195,7 @@ bool pm_region_release(PmRegion *region, GError **error)
         !pm_discard_manager_unregister(region->manager, region->listener, error))
         return false;
     region->listener = NULL;
-    return pm_iommu_claim_release(region->claim, error);
+    return region->claim == NULL || pm_iommu_claim_release(region->claim, error);
 }
 
 /* The claim first: from then on it names all that it still has, as the manager needs it of a

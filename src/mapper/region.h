@@ -11,19 +11,21 @@
  * the mapper, if they could not be unmapped. */
 typedef struct {
     gatomicrefcount references;
-    PmMapperRegion config; /* with a reference to the RAM */
-    PmIommuClaim *claim;
+    PmMapperRegion config;       /* with a reference to the RAM */
+    PmIommuClaim *claim;         /* NULL: it is optional, and could not be mapped */
+    GError *failure;             /* why not */
     PmDiscardManager *manager;   /* NULL: plain RAM, mapped whole */
     PmDiscardListener *listener; /* the manager's */
 } PmRegion;
 
-/* Claims the addresses of a region that is as it has to be (region_check.h). Errors: those of
- * pm_iommu_claim_new(). */
+/* Claims the addresses of a region that is as it has to be (region_check.h), and maps plain RAM, or
+ * follows the manager. On failure nothing is mapped, or it is in quarantine. */
 PmRegion *pm_region_new(PmIommu *iommu, const PmMapperRegion *config, GError **error);
-void pm_region_unref(PmRegion *region);
 
-/* Maps plain RAM, or follows the manager. On failure nothing is mapped, or it is in quarantine. */
-bool pm_region_map(PmRegion *region, GError **error);
+/* A region that could not be mapped. Takes @failure. */
+PmRegion *pm_region_new_unmapped(const PmMapperRegion *config, GError *failure);
+
+void pm_region_unref(PmRegion *region);
 
 /* Unmaps it and gives its addresses back; on failure everything stays. */
 bool pm_region_release(PmRegion *region, GError **error);

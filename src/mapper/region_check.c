@@ -7,7 +7,7 @@
 
 #include "base/error_text.h"
 
-#define ALL_FLAGS ((unsigned)PM_MAPPER_OVERCOMMIT)
+#define ALL_FLAGS ((unsigned)PM_MAPPER_OVERCOMMIT | (unsigned)PM_MAPPER_OPTIONAL)
 
 static uint64_t last_of(const PmMapperRegion *region)
 {
@@ -50,6 +50,11 @@ bool pm_region_check_fields(const PmMapperRegion *region, GError **error)
     if ((region->flags & ~ALL_FLAGS) != 0)
         return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
                        "invalid flags 0x%x of the region at 0x%" PRIx64, region->flags,
+                       region->address);
+    if ((region->flags & PM_MAPPER_OPTIONAL) && pm_ram_get_discard_manager(region->ram) != NULL)
+        return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
+                       "the region at 0x%" PRIx64 " has a discard manager, and cannot be optional: "
+                       "leave out PM_MAPPER_OPTIONAL",
                        region->address);
     return check_place(region, error);
 }

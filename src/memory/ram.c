@@ -36,6 +36,7 @@ static uint64_t page_size_of_kind(PmRamKind kind)
     case PM_RAM_HUGETLB_1G:
         return PM_GIB;
     case PM_RAM_ADOPTED:
+    case PM_RAM_DEVICE:
         break;
     }
     return 0;
@@ -205,6 +206,11 @@ PmRam *pm_ram_new(PmRamKind kind, uint64_t size, uint64_t alignment, GError **er
     return g_steal_pointer(&ram);
 }
 
+static bool is_adopted(const PmRam *ram)
+{
+    return ram->kind == PM_RAM_ADOPTED || ram->kind == PM_RAM_DEVICE;
+}
+
 static bool check_adoption(const PmRamAdoption *adoption, uint64_t page_size, GError **error)
 {
     uint64_t host = (uint64_t)(uintptr_t)adoption->host;
@@ -215,6 +221,11 @@ static bool check_adoption(const PmRamAdoption *adoption, uint64_t page_size, GE
                        "page size 0x%" PRIx64 " of the adopted memory must be a power of two and "
                        "at least the host's page size 0x%" PRIx64,
                        page_size, pm_base_page_size());
+    if (adoption->device_memory && (adoption->has_fd || page_size != pm_base_page_size()))
+        return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
+                       "the memory of a device at host address 0x%" PRIx64
+                       " is mapped by address, in base pages: leave has_fd and page_size unset",
+                       host);
     if (host == 0 || adoption->size == 0 || adoption->size > UINT64_MAX - host)
         return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
                        "0x%" PRIx64 " bytes at host address 0x%" PRIx64
@@ -241,11 +252,12 @@ PmRam *pm_ram_adopt(const PmRamAdoption *adoption, GError **error)
 
     if (!check_adoption(adoption, page_size, error))
         return NULL;
-    ram = new_ram(PM_RAM_ADOPTED, adoption->size, page_size);
+    ram = new_ram(adoption->device_memory ? PM_RAM_DEVICE : PM_RAM_ADOPTED, adoption->size,
+                  page_size);
     ram->host = adoption->host;
     ram->fd = adoption->has_fd ? adoption->fd : -1;
     ram->fd_offset = adoption->has_fd ? adoption->fd_offset : 0;
-    ram->shared = adoption->shared;
+    ram->shared = adoption->shared || adoption->device_memory;
     return ram;
 }
 
@@ -265,7 +277,7 @@ void pm_ram_unref(PmRam *ram)
 {
     if (!g_atomic_ref_count_dec(&ram->references))
         return;
-    if (ram->kind != PM_RAM_ADOPTED) {
+    if (!is_adopted(ram)) {
         if (ram->host != NULL && !pm_ram_is_inherited(ram))
             munmap(ram->host, ram->size);
         if (ram->fd >= 0)

@@ -164,7 +164,8 @@ bool pm_ram_populate(PmRam *ram, uint64_t offset, uint64_t size, unsigned n_thre
         .ram = ram, .end = offset + size, .piece_size = MAX(ram->page_size, PIECE), .next = offset};
     uint64_t n_pieces;
 
-    if (!pm_ram_check_range(ram, offset, size, error))
+    if (!pm_ram_check_is_ram(ram, "populate", error) ||
+        !pm_ram_check_range(ram, offset, size, error))
         return false;
     n_pieces = size / job.piece_size + 1;
     pthread_mutex_init(&job.lock, NULL);

@@ -30,7 +30,7 @@ bool pm_ram_check_process(const PmRam *ram, GError **error);
 uint64_t pm_base_page_size(void);
 
 /* Makes @manager the one manager of @ram, which nobody has mapped for a device. Errors:
- * PM_ERROR_BUSY. Any thread. */
+ * PM_ERROR_BUSY, PM_ERROR_UNSUPPORTED (memory of a device). Any thread. */
 bool pm_ram_take_manager(PmRam *ram, PmDiscardManager *manager, GError **error);
 void pm_ram_release_manager(PmRam *ram);
 
@@ -38,6 +38,10 @@ void pm_ram_release_manager(PmRam *ram);
  * must have none. Errors: PM_ERROR_BUSY. Any thread. */
 bool pm_ram_take_mapping(PmRam *ram, bool follows_manager, const char *owner, GError **error);
 void pm_ram_release_mapping(PmRam *ram);
+
+/* It is the host's RAM, and no memory of a device. @what cannot be done with that: "discard".
+ * Errors: PM_ERROR_UNSUPPORTED. */
+bool pm_ram_check_is_ram(const PmRam *ram, const char *what, GError **error);
 
 /* Its pages are of a pool, not the host's base pages. */
 bool pm_ram_is_hugetlb(const PmRam *ram);

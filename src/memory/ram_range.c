@@ -24,6 +24,15 @@ bool pm_ram_check_process(const PmRam *ram, GError **error)
                    (void *)ram->host);
 }
 
+bool pm_ram_check_is_ram(const PmRam *ram, const char *what, GError **error)
+{
+    if (ram->kind != PM_RAM_DEVICE)
+        return true;
+    return pm_fail(error, PM_ERROR_UNSUPPORTED,
+                   "cannot %s the memory of a device at host address %p: it is not the host's RAM",
+                   what, (void *)ram->host);
+}
+
 bool pm_ram_check_range(const PmRam *ram, uint64_t offset, uint64_t size, GError **error)
 {
     if (!pm_ram_check_process(ram, error))
@@ -135,7 +144,8 @@ bool pm_ram_discard(PmRam *ram, uint64_t offset, uint64_t size, GError **error)
     /* A private mapping of a file has copies of its own beside the file's pages. */
     bool by_advice = ram->fd < 0 || !ram->shared;
 
-    if (!pm_ram_check_range(ram, offset, size, error))
+    if (!pm_ram_check_is_ram(ram, "discard", error) ||
+        !pm_ram_check_range(ram, offset, size, error))
         return false;
     if (size == 0)
         return true;
@@ -187,6 +197,10 @@ bool pm_ram_resident(PmRam *ram, uint64_t offset, uint64_t size, uint64_t *bytes
 {
     if (!pm_ram_check_range(ram, offset, size, error))
         return false;
+    if (ram->kind == PM_RAM_DEVICE) {
+        *bytes = 0;
+        return true;
+    }
     if (size == ram->size && ram->fd >= 0 && ram->kind != PM_RAM_ADOPTED)
         return ask_file(ram, bytes, error);
     return ask_pages(ram, offset, size, bytes, error);

@@ -8,6 +8,8 @@
 
 bool pm_ram_take_manager(PmRam *ram, PmDiscardManager *manager, GError **error)
 {
+    if (!pm_ram_check_is_ram(ram, "manage", error))
+        return false;
     if (!g_atomic_pointer_compare_and_exchange(&ram->manager, NULL, manager))
         return pm_fail(error, PM_ERROR_BUSY,
                        "the RAM at host address %p has a discard manager already: it can have one "

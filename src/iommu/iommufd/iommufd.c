@@ -284,6 +284,9 @@ static const PmIommuOps iommufd_ops = {
     .free = iommufd_free,
     .map_causes = pm_iommufd_map_causes,
     .unmap_causes = pm_iommufd_unmap_causes,
+    .no_device_memory =
+        "iommufd does not map the memory of devices (Linux 6.12): use type1 for DMA "
+        "from one device to another, or do without (PM_MAPPER_OPTIONAL)",
     .stops_halfway = pm_iommufd_unmap_stops_halfway,
     .nothing_found = -ENOENT,
     .counts_pinned = true,
