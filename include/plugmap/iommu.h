@@ -48,14 +48,19 @@ typedef struct {
 } PmIommuRun;
 
 /**
- * PmType1Config: what to open. Zero-initialise, then set @device or @has_group, and what else
- * differs.
+ * PmType1Config: what to open. Zero-initialise, then set one of @device, @has_group and @has_fds,
+ * and what else differs.
  * @kernel: where the calls go; NULL is the host's kernel. A reference is taken.
  * @device: PCI address of a device bound to vfio-pci ("0000:00:04.0"); its IOMMU group is looked up
  * in sysfs.
  * @has_group: open the group number @group instead (0 is a valid one); sysfs is read for messages
  * only then.
  * @sysfs_root: where sysfs is mounted; NULL is "/sys".
+ * @has_fds: open nothing, and use these descriptors, which a process with more rights has opened
+ * and sent (SCM_RIGHTS): neither /dev/vfio nor sysfs is needed then. See below.
+ * @container_fd: of /dev/vfio/vfio.
+ * @group_fds, @n_group_fds: of /dev/vfio/N, one or more; the array is not used any more after the
+ * call.
  */
 typedef struct {
     PmKernel *kernel;
@@ -63,33 +68,70 @@ typedef struct {
     bool has_group;
     unsigned group;
     const char *sysfs_root;
+    bool has_fds;
+    int container_fd;
+    const int *group_fds;
+    size_t n_group_fds;
 } PmType1Config;
 
 /**
  * Opens a VFIO container with a type1v2 IOMMU and puts one IOMMU group into it.
  *
- * Returns: a new reference, or NULL. Errors: PM_ERROR_INVALID_ARGUMENT (neither @device
- * nor @has_group, or both; @device is not a PCI address), PM_ERROR_NOT_FOUND (no such device, group
- * or /dev/vfio/vfio), PM_ERROR_PERMISSION,
- * PM_ERROR_BUSY (group in use, or @device has another driver), PM_ERROR_NOT_VIABLE,
- * PM_ERROR_UNSUPPORTED (other API version, no type1v2, no interrupt remapping), PM_ERROR_BAD_INPUT
- * (capability chain of the kernel that cannot be), PM_ERROR_MEMORY, PM_ERROR_KERNEL.
+ * With PmType1Config.has_fds it is given the container and its groups. The container may have its
+ * IOMMU, and groups may be in it, or not: what is missing is done, as the last reference undoes it.
+ * A group that is in a container already has to be in this one; the kernel does not say in which it
+ * is, so only a container that has no group at all is noticed. The groups are as if opened by
+ * number: pm_iommu_open_device() attaches their devices, and they stay until the end.
+ *
+ * On success the descriptors belong to the PmIommu: the caller must not use or close them any more;
+ * the last reference (pm_iommu_unref()) takes those groups out of the container again that were not
+ * in it, and closes all. Groups that were in it stay there as long as another process has them
+ * open. On failure nothing is taken: all descriptors are open, and the caller's, and the groups are
+ * where they were; only an IOMMU that a container with groups in it was given stays.
+ *
+ * Others who have the descriptors can map, too. What they have mapped is never unmapped by this
+ * PmIommu, and not counted by pm_iommu_get_n_mappings() and pm_iommu_audit(). They should keep to
+ * addresses that nothing here claims; where they have mapped a block of a claim, mapping it is
+ * PM_ERROR_OVERLAP.
+ *
+ * Returns: a new reference, or NULL. Errors: PM_ERROR_INVALID_ARGUMENT (none or several of @device,
+ * @has_group and @has_fds; @device is not a PCI address; no @group_fds, or a descriptor that is not
+ * what it should be, or given twice), PM_ERROR_NOT_FOUND (no such device, group or /dev/vfio/vfio),
+ * PM_ERROR_PERMISSION, PM_ERROR_BUSY (group in use, or @device has another driver, or the groups of
+ * the descriptors are in another container), PM_ERROR_NOT_VIABLE, PM_ERROR_IOVA_RANGE (a group
+ * cannot join beside what others have mapped), PM_ERROR_UNSUPPORTED (other API version, no type1v2,
+ * the container has an IOMMU of type1, no interrupt remapping), PM_ERROR_BAD_INPUT (capability
+ * chain of the kernel that cannot be), PM_ERROR_MEMORY, PM_ERROR_KERNEL.
  */
 PM_EXPORT PmIommu *pm_iommu_type1_new(const PmType1Config *config, GError **error);
 
 /**
- * PmIommufdConfig: what to open. Zero-initialise, then set what differs.
+ * PmIommufdConfig: what to open. Zero-initialise, then set @device, and what else differs.
  * @kernel: where the calls go; NULL is the host's kernel. A reference is taken.
- * @device: PCI address of a device bound to vfio-pci ("0000:00:04.0").
+ * @device: PCI address of a device bound to vfio-pci ("0000:00:04.0"); copied. With @has_fds it is
+ * the name that the device has here, whatever it is.
  * @device_file: the device's own file ("/dev/vfio/devices/vfio0"); NULL: looked up in sysfs
  * (…/vfio-dev/).
  * @sysfs_root: where sysfs is mounted; NULL is "/sys".
+ * @has_fds: open nothing, and use these descriptors, which a process with more rights has opened
+ * and sent (SCM_RIGHTS): neither /dev nor sysfs is needed then. See below.
+ * @iommufd: of /dev/iommu.
+ * @device_fd: of the device's own file.
+ * @device_id: NULL, or 0 in it: the device is not bound yet (VFIO_DEVICE_BIND_IOMMUFD), and is
+ * bound to @iommufd by the call, which sets *@device_id to its id as soon as it has one. Else the
+ * id (out_devid) of a device that is bound to @iommufd already.
+ * @ioas: the id of an I/O address space of @iommufd; 0: a new one.
  */
 typedef struct {
     PmKernel *kernel;
     const char *device;
     const char *device_file;
     const char *sysfs_root;
+    bool has_fds;
+    int iommufd;
+    int device_fd;
+    uint32_t *device_id;
+    uint32_t ioas;
 } PmIommufdConfig;
 
 /**
@@ -100,12 +142,31 @@ typedef struct {
  * There is no limit of mappings. Pinned memory is counted per user, over all processes, and only
  * without CAP_IPC_LOCK; what this process has pinned is VmPin in /proc/self/status.
  *
+ * With PmIommufdConfig.has_fds it is given the iommufd and the device. On success the descriptors
+ * belong to the PmIommu: the caller must not use or close them any more; detaching the device, or
+ * the last reference (pm_iommu_unref()), detaches it and closes its own. On failure nothing is
+ * taken: both descriptors are open, and the caller's. But a file that has been bound stays so
+ * until it is closed, which the kernel cannot undo: to try again, pass what *@device_id was set to.
+ * A device that was attached to something before is attached to the I/O address space instead; on
+ * failure it may be attached to nothing.
+ *
+ * Others may map into an I/O address space that the caller has given (PmIommufdConfig.ioas). What
+ * they have mapped there is never unmapped by this PmIommu, and not counted; it is never destroyed,
+ * and what it may place areas in by itself (IOMMU_IOAS_ALLOW_IOVAS) stays theirs to say. They
+ * should keep to addresses that nothing here claims; where they have mapped a block of a claim,
+ * mapping it is PM_ERROR_OVERLAP. Devices that they attach by themselves are not known here: what
+ * these write is not tracked. An I/O address space that was made here is destroyed by the last
+ * reference.
+ *
  * Returns: a new reference, or NULL. Errors: PM_ERROR_INVALID_ARGUMENT (@device is not set, or not
- * a PCI address), PM_ERROR_NOT_FOUND (no such device, no /dev/iommu), PM_ERROR_PERMISSION,
+ * a PCI address; files and descriptors mixed; a descriptor that is not what it should be;
+ * @device_fd is bound, and no @device_id is given, or one that @iommufd has no device for),
+ * PM_ERROR_NOT_FOUND (no such device, no /dev/iommu, no such @ioas), PM_ERROR_PERMISSION,
  * PM_ERROR_BUSY (in use, its group is open, or @device has another driver), PM_ERROR_NOT_VIABLE,
- * PM_ERROR_UNSUPPORTED (no file of its own; no interrupt remapping; the IOMMU's pages are larger
- * than the kernel's), PM_ERROR_BAD_INPUT (I/O addresses that cannot be), PM_ERROR_MEMORY,
- * PM_ERROR_KERNEL.
+ * PM_ERROR_IOVA_RANGE, PM_ERROR_LOCKED_MEMORY (it cannot be attached beside what others have mapped
+ * in @ioas), PM_ERROR_UNSUPPORTED (no file of its own; no interrupt remapping; the IOMMU's pages
+ * are larger than the kernel's), PM_ERROR_BAD_INPUT (I/O addresses that cannot be),
+ * PM_ERROR_MEMORY, PM_ERROR_KERNEL.
  */
 PM_EXPORT PmIommu *pm_iommu_iommufd_new(const PmIommufdConfig *config, GError **error);
 
@@ -142,14 +203,32 @@ PM_EXPORT PmIommuBackend pm_iommu_choose_backend(PmKernel *kernel, const char *d
 PM_EXPORT bool pm_iommu_attach(PmIommu *iommu, const char *device, GError **error);
 
 /**
+ * The same with a descriptor that the caller has: nothing of /dev or sysfs is needed.
+ * @device: its name: type1: its PCI address, by which the group knows it; iommufd: any.
+ * @fd: type1: of its IOMMU group, which may be in this container already (PmType1Config.has_fds);
+ * iommufd: of its own file. Another device of a group that is attached needs no descriptor: ask
+ * pm_iommu_open_device() for it.
+ * @device_id: iommufd: as PmIommufdConfig.device_id; type1 does not look at it.
+ *
+ * On success @fd belongs to @iommu, which closes it when the device (type1: the last attached one
+ * of its group) is detached, and takes the group out of the container if this has put it there. On
+ * failure nothing is taken: @fd is open, and the caller's, but may be bound (iommufd).
+ * Errors: those of pm_iommu_attach() and of opening with descriptors; PM_ERROR_NOT_FOUND (type1: no
+ * device of this name in the group).
+ */
+PM_EXPORT bool pm_iommu_attach_fd(PmIommu *iommu, const char *device, int fd, uint32_t *device_id,
+                                  GError **error);
+
+/**
  * Takes a device out of this address space; the others keep it. Its file
  * (pm_iommu_open_device()) is closed. The last device cannot be taken out: drop the PmIommu.
  *
  * type1: a container has groups, not devices. A group leaves it with the last of its attached
  * devices. Where others of the group are still attached, and always where the group was opened by
- * its number (PmType1Config.group), the group stays, and closing the file is all that happens:
- * this disables the device. pm_iommu_open_device() attaches it again. Of a group opened by its
- * number even the last device can be detached so; the group stays until the PmIommu is dropped.
+ * its number (PmType1Config.has_group) or given when the PmIommu was created
+ * (PmType1Config.has_fds), the group stays, and closing the file is all that happens:
+ * this disables the device. pm_iommu_open_device() attaches it again. Of such a group even the last
+ * device can be detached so; the group stays until the PmIommu is dropped.
  *
  * Errors: PM_ERROR_NOT_FOUND (not attached), PM_ERROR_BUSY (the last device; or type1: a mapping of
  * its registers, or another file of its group, is still there), PM_ERROR_KERNEL (iommufd). On
@@ -167,6 +246,17 @@ PM_EXPORT bool pm_iommu_detach(PmIommu *iommu, const char *device, GError **erro
  */
 PM_EXPORT int pm_iommu_open_device(PmIommu *iommu, const char *device, GError **error);
 
+/**
+ * The descriptor of a device that KVM's VFIO device wants (KVM_DEV_VFIO_FILE_ADD): type1: of its
+ * IOMMU group; iommufd: of its own file. type1: a device of an attached group that is not attached
+ * itself is opened and attached by this, like by pm_iommu_open_device().
+ * Returns: a descriptor that belongs to @iommu: valid until the device is detached (type1: the last
+ * attached one of its group) or the last reference to @iommu is dropped. Take it out of KVM before
+ * that (KVM_DEV_VFIO_FILE_DEL): KVM keeps the file open, and so the group or device in use. Or -1;
+ * errors: those of pm_iommu_open_device().
+ */
+PM_EXPORT int pm_iommu_get_kvm_fd(PmIommu *iommu, const char *device, GError **error);
+
 /** Whether a device is attached, be it only by pm_iommu_open_device(). No system call. */
 PM_EXPORT bool pm_iommu_has_device(PmIommu *iommu, const char *device);
 
@@ -174,7 +264,8 @@ PM_EXPORT bool pm_iommu_has_device(PmIommu *iommu, const char *device);
 PM_EXPORT PmIommu *pm_iommu_ref(PmIommu *iommu);
 
 /**
- * Drops a reference; the last one ends every mapping, detaches the devices and closes the files. A
+ * Drops a reference; the last one ends every mapping of claims, detaches the devices, takes groups
+ * out of the container and closes the files, also those that others have open, too. A
  * device whose registers the caller has still mapped stays bound to its file until they are
  * unmapped, but reaches no memory. Abandoned claims (pm_iommu_claim_abandon()) end with it, and
  * their RAM goes; where the kernel does not confirm that nothing is mapped any more, that is
@@ -197,7 +288,9 @@ PM_EXPORT uint64_t pm_iommu_get_page_sizes(const PmIommu *iommu);
  */
 PM_EXPORT const PmIovaRange *pm_iommu_get_iova_ranges(const PmIommu *iommu, size_t *n_ranges);
 
-/** How many mappings the address space can hold at once; UINT64_MAX: no limit known. */
+/** How many mappings the address space can hold at once; UINT64_MAX: no limit known. Of a container
+ * that was given with mappings of others in it (PmType1Config.has_fds): how many more it could hold
+ * then. */
 PM_EXPORT uint64_t pm_iommu_get_mapping_limit(const PmIommu *iommu);
 
 /** How many mappings all claims have now, unknown ones included. */
@@ -249,7 +342,8 @@ typedef enum {
 /**
  * Proves that every mapping has one owner: claims do not overlap, none of their runs crosses their
  * borders, their mappings add up to the address space's, nothing is unknown; and the kernel's own
- * number of mappings agrees (type1: dma_avail has to be what the limit leaves).
+ * number of mappings agrees (type1: dma_avail has to be what the limit leaves; not of a container
+ * that was given: others can have mapped there).
  * @flags: of PmIommuAuditFlags.
  * Errors: PM_ERROR_QUARANTINED (unknown blocks: whose, where and why), PM_ERROR_AUDIT (the first
  * difference), PM_ERROR_PERMISSION (in a forked child), those of pm_iommu_query_available() and

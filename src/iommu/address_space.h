@@ -45,7 +45,9 @@ typedef enum {
  * @probe: asks the kernel whether anything is mapped in a range, by a MAP that cannot succeed.
  * @maps_by_file: optional: whether @map will map this by its file.
  * @query_available: as pm_iommu_query_available().
- * @attach, @detach, @open_device: as pm_iommu_attach(), pm_iommu_detach(), pm_iommu_open_device().
+ * @attach, @attach_fd, @detach, @open_device, @get_kvm_fd: as pm_iommu_attach(),
+ * pm_iommu_attach_fd(), pm_iommu_detach(), pm_iommu_open_device(), pm_iommu_get_kvm_fd(). Attaching
+ * asks pm_iommu_check_claims().
  * @has_device: whether a device is attached.
  * @keep: from now on attaching a device that does not reach these ranges (of PmIovaRange) is to
  * fail; NULL: only pm_iommu_attach() looks after that. Returns 0 or -errno, and then it is as
@@ -71,7 +73,10 @@ typedef struct {
     bool (*maps_by_file)(const PmIommu *iommu, const PmIommuRequest *request);
     bool (*query_available)(PmIommu *iommu, uint64_t *n_mappings, GError **error);
     bool (*attach)(PmIommu *iommu, const char *device, GError **error);
+    bool (*attach_fd)(PmIommu *iommu, const char *device, int fd, uint32_t *device_id,
+                      GError **error);
     bool (*detach)(PmIommu *iommu, const char *device, GError **error);
+    int (*get_kvm_fd)(PmIommu *iommu, const char *device, GError **error);
     int (*open_device)(PmIommu *iommu, const char *device, GError **error);
     bool (*has_device)(PmIommu *iommu, const char *device);
     int (*keep)(PmIommu *iommu, const GArray *ranges);
@@ -105,6 +110,7 @@ struct PmIommu {
     PmKernel *kernel;           /* also says whether this is a copy in a forked child */
     PmIommuGeometry *geometry;  /* read with pm_iommu_geometry() */
     uint64_t mapping_limit;     /* stays as it is once the address space is open */
+    bool is_shared;             /* others may map here, too; stays as well */
     pthread_mutex_t lock;       /* of all below; not GMutex, which the thread sanitizer misses */
     PmRangeMap *claims;         /* of PmClaimRecord (claim.h) */
     uint64_t n_mappings;        /* mapped or unknown */

@@ -319,24 +319,35 @@ bool pm_iommu_claim_unmap(PmIommuClaim *claim, uint64_t offset, uint64_t size, G
 
 /* --- purging --- */
 
+/* What one call of a purge is to unmap: all of the claim, or where others map, too, one run of it.
+ */
+typedef struct {
+    uint64_t iova;
+    uint64_t size;
+    uint64_t n_bytes; /* what is known to be mapped there */
+    bool known;       /* nothing else is */
+} PurgeRange;
+
 /* What the kernel did not remove for a reason that leaves everything as it was: only the first call
  * can say that. */
-static bool fail_purge(PmIommuClaim *claim, unsigned n_calls, int error_number, GError **error)
+static bool fail_purge(PmIommuClaim *claim, const PurgeRange *range, unsigned n_calls,
+                       int error_number, GError **error)
 {
     GError *cause = NULL;
 
-    (void)pm_iommu_fail_unmap(claim->iommu, claim->iova, claim->size, claim->block_size,
+    (void)pm_iommu_fail_unmap(claim->iommu, range->iova, range->size, claim->block_size,
                               error_number, &cause);
     set_reason(claim, cause->message);
     if (n_calls > 1 || g_error_matches(cause, PM_ERROR, PM_ERROR_UNMAP_MISMATCH)) {
-        pm_claim_forget(claim, claim->iova, claim->size);
+        pm_claim_forget(claim, range->iova, range->size);
         cause->code = PM_ERROR_UNMAP_MISMATCH;
     }
     g_propagate_error(error, cause);
     return false;
 }
 
-static bool give_up_purge(PmIommuClaim *claim, PmIommuPresence presence, GError **error)
+static bool give_up_purge(PmIommuClaim *claim, const PurgeRange *range, PmIommuPresence presence,
+                          GError **error)
 {
     GError *cause = NULL;
 
@@ -346,63 +357,101 @@ static bool give_up_purge(PmIommuClaim *claim, PmIommuPresence presence, GError 
                       " bytes of %s at I/O address 0x%" PRIx64
                       " after %u calls to unmap them. If it was not made through this object: find "
                       "who else has the descriptor, or close the address space",
-                      claim->size, claim->owner, claim->iova, MAX_PURGE_TRIES);
+                      range->size, claim->owner, range->iova, MAX_PURGE_TRIES);
     else
         (void)pm_fail(&cause, PM_ERROR_UNMAP_MISMATCH,
                       "the kernel does not say whether anything is mapped in the 0x%" PRIx64
                       " bytes of %s at I/O address 0x%" PRIx64
                       ": close the address space to end its mappings",
-                      claim->size, claim->owner, claim->iova);
+                      range->size, claim->owner, range->iova);
     set_reason(claim, cause->message);
-    pm_claim_forget(claim, claim->iova, claim->size);
+    pm_claim_forget(claim, range->iova, range->size);
     g_propagate_error(error, cause);
     return false;
 }
 
 /* The kernel's word for what it removed is enough only if it is just what is known to be mapped. */
-static bool unmap_until_absent(PmIommuClaim *claim, GError **error)
+static bool unmap_until_absent(PmIommuClaim *claim, const PurgeRange *range, GError **error)
 {
     PmIommu *iommu = claim->iommu;
-    bool known = pm_ledger_n_unknown(claim->ledger) == 0;
-    uint64_t expected = pm_ledger_n_blocks(claim->ledger) * claim->block_size;
     PmIommuPresence presence = PM_IOMMU_PRESENT;
 
     for (unsigned n_calls = 1; n_calls <= MAX_PURGE_TRIES && presence == PM_IOMMU_PRESENT;
          n_calls++) {
         uint64_t n_bytes = 0;
-        int result = iommu->ops->unmap(iommu, claim->iova, claim->size, &n_bytes);
+        int result = iommu->ops->unmap(iommu, range->iova, range->size, &n_bytes);
 
         if (result != 0 && result != iommu->ops->nothing_found)
-            return fail_purge(claim, n_calls, -result, error);
+            return fail_purge(claim, range, n_calls, -result, error);
         if (result != 0)
             n_bytes = 0;
-        if (n_calls == 1 && known && n_bytes == expected)
+        if (n_calls == 1 && range->known && n_bytes == range->n_bytes)
             return true;
-        if (n_calls == 1 && known)
+        if (n_calls == 1 && range->known)
             pm_log(G_LOG_LEVEL_WARNING,
                    "purging 0x%" PRIx64 " bytes at I/O address 0x%" PRIx64 " removed 0x%" PRIx64
                    " bytes where 0x%" PRIx64 " bytes were known to be mapped: asking what is left",
-                   claim->size, claim->iova, n_bytes, expected);
-        presence = iommu->ops->probe(iommu, claim->iova, claim->size);
+                   range->size, range->iova, n_bytes, range->n_bytes);
+        presence = iommu->ops->probe(iommu, range->iova, range->size);
     }
-    return presence == PM_IOMMU_ABSENT || give_up_purge(claim, presence, error);
+    return presence == PM_IOMMU_ABSENT || give_up_purge(claim, range, presence, error);
+}
+
+static bool purge_range(PmIommuClaim *claim, const PurgeRange *range, GError **error)
+{
+    bool purged;
+
+    pm_budget_begin_unmap(claim);
+    purged = unmap_until_absent(claim, range, error);
+    if (purged)
+        pm_claim_note(claim, range->iova, range->size, PM_LEDGER_UNMAPPED, 0);
+    else
+        pm_budget_update(claim);
+    return purged;
+}
+
+static bool purge_whole(PmIommuClaim *claim, GError **error)
+{
+    const PurgeRange range = {
+        .iova = claim->iova,
+        .size = claim->size,
+        .n_bytes = pm_ledger_n_blocks(claim->ledger) * claim->block_size,
+        .known = pm_ledger_n_unknown(claim->ledger) == 0,
+    };
+
+    return purge_range(claim, &range, error);
+}
+
+/* Where the claim has nothing mapped, somebody else may have. Whole runs go: that takes no memory.
+ */
+static bool purge_runs(PmIommuClaim *claim, GError **error)
+{
+    bool purged = true;
+    PmIommuRun run;
+
+    while (purged && pm_ledger_next_run(claim->ledger, claim->iova, &run)) {
+        const PurgeRange range = {
+            .iova = run.iova,
+            .size = run.n_blocks * run.block_size,
+            .n_bytes = run.n_blocks * run.block_size,
+            .known = !run.unknown,
+        };
+
+        purged = purge_range(claim, &range, error);
+    }
+    return purged;
 }
 
 bool pm_claim_purge(PmIommuClaim *claim, GError **error)
 {
-    bool purged = true;
-
     if (pm_ledger_n_blocks(claim->ledger) == 0)
         return true;
     if (claim->iommu->closed)
         return pm_claim_fail_unknown(claim, claim->iova, error);
     /* What a child made by fork() has inherited is nothing that it has mapped. */
-    if (!pm_iommu_is_inherited(claim->iommu)) {
-        pm_budget_begin_unmap(claim);
-        purged = unmap_until_absent(claim, error);
-        pm_budget_update(claim);
-    }
-    if (purged)
+    if (pm_iommu_is_inherited(claim->iommu)) {
         pm_claim_note(claim, claim->iova, claim->size, PM_LEDGER_UNMAPPED, 0);
-    return purged;
+        return true;
+    }
+    return claim->iommu->is_shared ? purge_runs(claim, error) : purge_whole(claim, error);
 }

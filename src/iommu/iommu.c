@@ -72,14 +72,12 @@ const PmIovaRange *pm_iommu_get_iova_ranges(const PmIommu *iommu, size_t *n_rang
     return geometry->ranges;
 }
 
-/* What the device does not reach would fail only when it is mapped. */
-static bool check_claims(PmIommu *iommu, const char *device, GError **error)
+bool pm_iommu_check_claims(PmIommu *iommu, const char *device, GError **error)
 {
     const PmIommuClaim *outside = pm_claim_find_outside(iommu);
 
     if (outside == NULL)
         return true;
-    (void)iommu->ops->detach(iommu, device, NULL);
     return pm_fail(error, PM_ERROR_IOVA_RANGE,
                    "%s cannot be attached: it does not reach all of the I/O addresses 0x%" PRIx64
                    "-0x%" PRIx64 " that %s has claimed. Move that, or give the device an address "
@@ -92,7 +90,18 @@ bool pm_iommu_attach(PmIommu *iommu, const char *device, GError **error)
     bool attached;
 
     pm_iommu_lock(iommu);
-    attached = iommu->ops->attach(iommu, device, error) && check_claims(iommu, device, error);
+    attached = iommu->ops->attach(iommu, device, error);
+    pm_iommu_unlock(iommu);
+    return attached;
+}
+
+bool pm_iommu_attach_fd(PmIommu *iommu, const char *device, int fd, uint32_t *device_id,
+                        GError **error)
+{
+    bool attached;
+
+    pm_iommu_lock(iommu);
+    attached = iommu->ops->attach_fd(iommu, device, fd, device_id, error);
     pm_iommu_unlock(iommu);
     return attached;
 }
@@ -113,6 +122,16 @@ int pm_iommu_open_device(PmIommu *iommu, const char *device, GError **error)
 
     pm_iommu_lock(iommu);
     fd = iommu->ops->open_device(iommu, device, error);
+    pm_iommu_unlock(iommu);
+    return fd;
+}
+
+int pm_iommu_get_kvm_fd(PmIommu *iommu, const char *device, GError **error)
+{
+    int fd;
+
+    pm_iommu_lock(iommu);
+    fd = iommu->ops->get_kvm_fd(iommu, device, error);
     pm_iommu_unlock(iommu);
     return fd;
 }

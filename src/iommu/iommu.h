@@ -10,6 +10,10 @@
  * pm_iommu_set_geometry(). */
 void pm_iommu_init(PmIommu *iommu, const PmIommuOps *ops, PmKernel *kernel);
 
+/* Whether a device that has just been attached reaches all that is claimed; what it does not reach
+ * would fail only when it is mapped. PM_ERROR_IOVA_RANGE. The lock is held. */
+bool pm_iommu_check_claims(PmIommu *iommu, const char *device, GError **error);
+
 /* Puts before an error of attaching another device what is mapped and which addresses are valid, if
  * it is about these (PM_ERROR_IOVA_RANGE). The lock is held. */
 void pm_iommu_add_contents(PmIommu *iommu, GError **error);

@@ -28,6 +28,20 @@ bool pm_vfio_fail_ioctl(GError **error, int error_number, const char *advice, co
     return pm_note_errno(error, error_number);
 }
 
+/* Of files that are not what they should be: none, none of VFIO's, another one of VFIO's. */
+bool pm_vfio_fail_descriptor(GError **error, int error_number, int fd, const char *what)
+{
+    g_autofree char *name = pm_errno_text(error_number);
+
+    if (error_number == EBADF || error_number == ENOTTY || error_number == EINVAL) {
+        (void)pm_fail(error, PM_ERROR_INVALID_ARGUMENT, "descriptor %d is not %s: %s", fd, what,
+                      name);
+        return pm_note_errno(error, error_number);
+    }
+    return pm_vfio_fail_ioctl(error, error_number, PM_SEE_KERNEL_LOG,
+                              "asking whether descriptor %d is %s", fd, what);
+}
+
 bool pm_vfio_fail_not_attached(GError **error, const char *device)
 {
     return pm_fail(error, PM_ERROR_NOT_FOUND, "%s is not attached to this address space", device);

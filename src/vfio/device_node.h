@@ -23,6 +23,10 @@ int pm_vfio_open_node(PmKernel *kernel, const char *path, const char *if_missing
 bool pm_vfio_fail_ioctl(GError **error, int error_number, const char *advice, const char *what, ...)
     G_GNUC_PRINTF(4, 5);
 
+/* The first call on a descriptor that the caller has opened failed: PM_ERROR_INVALID_ARGUMENT where
+ * that says that it is not @what ("a VFIO group"), else as pm_vfio_fail_ioctl(). Returns false. */
+bool pm_vfio_fail_descriptor(GError **error, int error_number, int fd, const char *what);
+
 /* PM_ERROR_NOT_FOUND: the device is not in the address space. Returns false. */
 bool pm_vfio_fail_not_attached(GError **error, const char *device);
 

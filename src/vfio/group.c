@@ -9,102 +9,130 @@
 #include "vfio/device_node.h"
 #include "vfio/sysfs.h"
 
-int pm_vfio_group_open(PmKernel *kernel, unsigned group, const char *sysfs_root, GError **error)
+int pm_vfio_group_open(PmKernel *kernel, unsigned number, const char *sysfs_root, GError **error)
 {
-    g_autofree char *path = g_strdup_printf("/dev/vfio/%u", group);
-    g_autofree char *devices = pm_sysfs_describe_group(sysfs_root, group);
+    g_autofree char *path = g_strdup_printf("/dev/vfio/%u", number);
+    g_autofree char *devices = pm_sysfs_describe_group(sysfs_root, number);
     g_autofree char *if_missing = g_strdup_printf(
         "no device of IOMMU group %u is bound to vfio-pci (%s). Bind one, as root:\n"
         "  driverctl set-override ADDRESS vfio-pci",
-        group, devices);
+        number, devices);
 
     return pm_vfio_open_node(kernel, path, if_missing, error);
 }
 
-bool pm_vfio_fail_not_viable(GError **error, unsigned group, const char *sysfs_root)
+bool pm_vfio_fail_not_viable(GError **error, unsigned number, const char *sysfs_root)
 {
-    g_autofree char *devices = pm_sysfs_describe_group(sysfs_root, group);
-    g_autofree char *unbinding = pm_sysfs_describe_unbinding(sysfs_root, group);
+    g_autofree char *devices = pm_sysfs_describe_group(sysfs_root, number);
+    g_autofree char *unbinding = pm_sysfs_describe_unbinding(sysfs_root, number);
 
     return pm_fail(error, PM_ERROR_NOT_VIABLE,
                    "IOMMU group %u is not viable: all of a group goes to one owner, and another "
                    "device of it has a host driver (%s). Bind every device of it to vfio-pci, as "
                    "root:\n"
                    "  driverctl set-override ADDRESS vfio-pci%s%s",
-                   group, devices, *unbinding != '\0' ? "\nor take the other drivers away:" : "",
+                   number, devices, *unbinding != '\0' ? "\nor take the other drivers away:" : "",
                    unbinding);
 }
 
-static bool fail_busy(GError **error, unsigned group)
+char *pm_vfio_group_describe(const PmVfioGroup *group)
+{
+    g_autofree char *devices = NULL;
+
+    if (group->sysfs_root == NULL)
+        return g_strdup_printf("the IOMMU group of descriptor %d", group->fd);
+    devices = pm_sysfs_describe_group(group->sysfs_root, group->number);
+    return g_strdup_printf("IOMMU group %u (%s)", group->number, devices);
+}
+
+/* Its number, as shell commands take it. */
+static char *number_text(const PmVfioGroup *group)
+{
+    return group->sysfs_root != NULL ? g_strdup_printf("%u", group->number) : g_strdup("*");
+}
+
+static bool fail_not_viable(GError **error, const PmVfioGroup *group)
+{
+    if (group->sysfs_root != NULL)
+        return pm_vfio_fail_not_viable(error, group->number, group->sysfs_root);
+    return pm_fail(error, PM_ERROR_NOT_VIABLE,
+                   "the IOMMU group of descriptor %d is not viable: all of a group goes to one "
+                   "owner, and another device of it has a host driver. Bind every device of it to "
+                   "vfio-pci, as root:\n"
+                   "  driverctl set-override ADDRESS vfio-pci",
+                   group->fd);
+}
+
+static bool fail_busy(GError **error, unsigned number)
 {
     return pm_fail(error, PM_ERROR_BUSY,
                    "IOMMU group %u is in a container already. This tells whose:\n"
                    "  fuser -v /dev/vfio/%u",
-                   group, group);
+                   number, number);
 }
 
 /* The group is in no container, and its devices can go, as its status has said just before; but
  * somebody can have come in between (EPERM). */
-static bool fail_join(GError **error, unsigned group, const char *sysfs_root, int error_number)
+static bool fail_join(GError **error, const PmVfioGroup *group, int error_number)
 {
-    g_autofree char *devices = pm_sysfs_describe_group(sysfs_root, group);
+    g_autofree char *name = pm_vfio_group_describe(group);
+    g_autofree char *number = number_text(group);
 
     switch (error_number) {
     case EPERM:
-        return pm_vfio_fail_not_viable(error, group, sysfs_root);
+        return fail_not_viable(error, group);
     case EBUSY:
         return pm_fail(error, PM_ERROR_BUSY,
-                       "IOMMU group %u (%s) cannot join the container (EBUSY): the container is "
+                       "%s cannot join the container (EBUSY): the container is "
                        "being handed over to another process, and host addresses are invalid "
                        "until that has set its own; or another part of the kernel holds the "
                        "group's devices in an I/O address space of its own. End the handover and "
                        "try again; else these tell who it is:\n"
-                       "  fuser -v /dev/vfio/vfio /dev/vfio/%u\n"
+                       "  fuser -v /dev/vfio/vfio /dev/vfio/%s\n"
                        "  dmesg | grep -i iommu",
-                       group, devices, group);
+                       name, number);
     case EINVAL:
         return pm_fail(error, PM_ERROR_IOVA_RANGE,
-                       "IOMMU group %u (%s) cannot join the container (EINVAL): something is "
+                       "%s cannot join the container (EINVAL): something is "
                        "mapped where its devices have no I/O addresses, or where some are reserved "
                        "for them. Attach it before anything is mapped there, map elsewhere, or "
                        "give it an address space of its own. This tells what is reserved:\n"
-                       "  cat /sys/kernel/iommu_groups/%u/reserved_regions",
-                       group, devices, group);
+                       "  cat /sys/kernel/iommu_groups/%s/reserved_regions",
+                       name, number);
     default:
         return pm_vfio_fail_ioctl(error, error_number, PM_SEE_KERNEL_LOG,
-                                  "putting IOMMU group %u (%s) into the container", group, devices);
+                                  "putting %s into the container", name);
     }
 }
 
-static bool check_status(PmKernel *kernel, int fd, unsigned group, const char *sysfs_root,
-                         GError **error)
+static bool fail_status(GError **error, const PmVfioGroup *group, int error_number)
 {
-    struct vfio_group_status status = {.argsz = sizeof status};
-    int result = pm_kernel_ioctl(kernel, fd, VFIO_GROUP_GET_STATUS, &status);
-
-    if (result < 0)
-        return pm_vfio_fail_ioctl(error, -result,
-                                  "check that its devices are bound to vfio-pci still, and "
-                                  "that the file is VFIO's (ls -l /dev/vfio)",
-                                  "asking for the status of IOMMU group %u (/dev/vfio/%u)", group,
-                                  group);
-    if ((status.flags & VFIO_GROUP_FLAGS_VIABLE) == 0)
-        return pm_vfio_fail_not_viable(error, group, sysfs_root);
-    if ((status.flags & VFIO_GROUP_FLAGS_CONTAINER_SET) != 0)
-        return fail_busy(error, group);
-    return true;
+    if (group->sysfs_root == NULL)
+        return pm_vfio_fail_descriptor(error, error_number, group->fd, "a VFIO group");
+    return pm_vfio_fail_ioctl(error, error_number,
+                              "check that its devices are bound to vfio-pci still, and "
+                              "that the file is VFIO's (ls -l /dev/vfio)",
+                              "asking for the status of IOMMU group %u (/dev/vfio/%u)",
+                              group->number, group->number);
 }
 
-bool pm_vfio_group_set_container(PmKernel *kernel, int fd, unsigned group, const char *sysfs_root,
-                                 int container, GError **error)
+bool pm_vfio_group_set_container(PmKernel *kernel, const PmVfioGroup *group, int container,
+                                 bool *joined, GError **error)
 {
-    int result;
+    struct vfio_group_status status = {.argsz = sizeof status};
+    int result = pm_kernel_ioctl(kernel, group->fd, VFIO_GROUP_GET_STATUS, &status);
 
-    if (!check_status(kernel, fd, group, sysfs_root, error))
-        return false;
-    result = pm_kernel_ioctl(kernel, fd, VFIO_GROUP_SET_CONTAINER, &container);
-    if (result >= 0)
+    *joined = false;
+    if (result < 0)
+        return fail_status(error, group, -result);
+    if ((status.flags & VFIO_GROUP_FLAGS_VIABLE) == 0)
+        return fail_not_viable(error, group);
+    if ((status.flags & VFIO_GROUP_FLAGS_CONTAINER_SET) != 0)
+        return group->sysfs_root == NULL || fail_busy(error, group->number);
+    result = pm_kernel_ioctl(kernel, group->fd, VFIO_GROUP_SET_CONTAINER, &container);
+    *joined = result >= 0;
+    if (*joined)
         return true;
-    (void)fail_join(error, group, sysfs_root, -result);
+    (void)fail_join(error, group, -result);
     return pm_note_errno(error, -result);
 }

@@ -5,18 +5,36 @@
 
 #include <plugmap/kernel.h>
 
-/* Opens /dev/vfio/@group. Returns the descriptor, or -1 with an error: those of
+/*
+ * An open group.
+ * @sysfs_root: what sysfs says of group @number is for messages; NULL: the group was opened by
+ * somebody else, its number is not known, and sysfs is not read.
+ */
+typedef struct {
+    int fd;
+    unsigned number;
+    const char *sysfs_root;
+} PmVfioGroup;
+
+/* "IOMMU group 1 (0000:00:04.0: vfio-pci)", a new string. */
+char *pm_vfio_group_describe(const PmVfioGroup *group);
+
+/* Opens /dev/vfio/@number. Returns the descriptor, or -1 with an error: those of
  * pm_vfio_open_node(). */
-int pm_vfio_group_open(PmKernel *kernel, unsigned group, const char *sysfs_root, GError **error);
+int pm_vfio_group_open(PmKernel *kernel, unsigned number, const char *sysfs_root, GError **error);
 
 /* PM_ERROR_NOT_VIABLE: which device of the group has a host driver, and how to change that. Returns
  * false. */
-bool pm_vfio_fail_not_viable(GError **error, unsigned group, const char *sysfs_root);
+bool pm_vfio_fail_not_viable(GError **error, unsigned number, const char *sysfs_root);
 
-/* Puts the open group @fd, which is number @group, into a container, if all of its devices can go.
- * Errors: PM_ERROR_NOT_VIABLE, PM_ERROR_BUSY, PM_ERROR_IOVA_RANGE (something is mapped where they
- * have no addresses), PM_ERROR_KERNEL. */
-bool pm_vfio_group_set_container(PmKernel *kernel, int fd, unsigned group, const char *sysfs_root,
-                                 int container, GError **error);
+/*
+ * Puts an open group into a container, if all of its devices can go. *@joined: whether this call
+ * did. A group that somebody else has opened may be in it already; whether it is in another one,
+ * the kernel does not say. Errors: PM_ERROR_INVALID_ARGUMENT (the descriptor is no group's),
+ * PM_ERROR_NOT_VIABLE, PM_ERROR_BUSY, PM_ERROR_IOVA_RANGE (something is mapped where they have no
+ * addresses), PM_ERROR_KERNEL.
+ */
+bool pm_vfio_group_set_container(PmKernel *kernel, const PmVfioGroup *group, int container,
+                                 bool *joined, GError **error);
 
 #endif

@@ -25,6 +25,8 @@ static int hooked_open(PmKernel *kernel, const char *path, int flags)
 {
     const HookedKernel *hooked = (const HookedKernel *)kernel;
 
+    if (hooked->is_sandboxed)
+        return -EACCES;
     if (hooked->path != NULL && strcmp(path, hooked->path) == 0)
         return hooked->open_result;
     return hooked->next->ops->open(hooked->next, path, flags);

@@ -5,6 +5,7 @@
 
 #include "base/error_text.h"
 #include "base/log.h"
+#include "kernel-uapi/iommufd.h"
 #include "kernel-uapi/vfio.h"
 #include "kernel/kernel_calls.h"
 #include "vfio/device_node.h"
@@ -12,6 +13,8 @@
 #include "vfio/sysfs.h"
 
 #define NO_GROUP G_MAXUINT
+
+#define DEVICE_FILE "a VFIO device's own file (/dev/vfio/devices/vfioN)"
 
 void pm_vfio_device_set_init(PmVfioDeviceSet *set, PmKernel *kernel, const char *sysfs_root)
 {
@@ -34,7 +37,7 @@ static void detach(const PmVfioDeviceSet *set, PmVfioDevice *device)
 static void close_device(PmVfioDeviceSet *set, PmVfioDevice *device)
 {
     g_ptr_array_remove_fast(set->devices, device);
-    if (device->fd >= 0)
+    if (device->fd >= 0 && !device->is_lent)
         (void)pm_kernel_close(set->kernel, device->fd);
     g_free(device->address);
     g_free(device);
@@ -91,9 +94,43 @@ static bool fail_not_permitted(const PmVfioDeviceSet *set, const PmVfioDevice *d
         device->address);
 }
 
+static bool fail_bound_elsewhere(const PmVfioDevice *device, const char *files, GError **error)
+{
+    return pm_fail(error, PM_ERROR_BUSY,
+                   "%s cannot be bound to the iommufd (EINVAL): it is bound through another "
+                   "file already, or its DMA is not cache coherent. This tells who has it:\n"
+                   "  fuser -v %s",
+                   device->address, files);
+}
+
+/* A file does nothing before it is bound. Returns 0 or -errno. */
+static int check_is_bound(const PmVfioDeviceSet *set, int fd)
+{
+    struct vfio_device_info info = {.argsz = sizeof info};
+
+    return MIN(pm_kernel_ioctl(set->kernel, fd, VFIO_DEVICE_GET_INFO, &info), 0);
+}
+
+/* What a file that the caller has opened can be besides. */
+static bool fail_bind_fd(const PmVfioDeviceSet *set, const PmVfioDevice *device, int error_number,
+                         GError **error)
+{
+    if (error_number != EINVAL)
+        return pm_vfio_fail_descriptor(error, error_number, device->fd, DEVICE_FILE);
+    if (check_is_bound(set, device->fd) < 0)
+        return fail_bound_elsewhere(device, "/dev/vfio/devices/*", error);
+    return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
+                   "descriptor %d of %s is bound to an iommufd already: give the id that "
+                   "VFIO_DEVICE_BIND_IOMMUFD returned then (out_devid) as device_id",
+                   device->fd, device->address);
+}
+
+/* @path: NULL: the caller has opened it. */
 static bool fail_bind(const PmVfioDeviceSet *set, const PmVfioDevice *device, const char *path,
                       int error_number, GError **error)
 {
+    if (path == NULL && error_number != EPERM && error_number != EBUSY)
+        return fail_bind_fd(set, device, error_number, error);
     switch (error_number) {
     case EPERM:
         return fail_not_permitted(set, device, error);
@@ -104,11 +141,7 @@ static bool fail_bind(const PmVfioDeviceSet *set, const PmVfioDevice *device, co
                        "  fuser -v /dev/vfio/*",
                        device->address);
     case EINVAL:
-        return pm_fail(error, PM_ERROR_BUSY,
-                       "%s cannot be bound to the iommufd (EINVAL): it is bound through another "
-                       "file already, or its DMA is not cache coherent. This tells who has it:\n"
-                       "  fuser -v %s",
-                       device->address, path);
+        return fail_bound_elsewhere(device, path, error);
     case ENOTTY:
         return pm_fail(error, PM_ERROR_UNSUPPORTED,
                        "%s cannot be bound to the iommufd (ENOTTY): this kernel's VFIO is built "
@@ -124,15 +157,8 @@ static bool bind_device(const PmVfioDeviceSet *set, PmVfioDevice *device, const 
                         GError **error)
 {
     struct vfio_device_bind_iommufd bind = {.argsz = sizeof bind, .iommufd = set->iommufd};
-    int result;
+    int result = pm_kernel_ioctl(set->kernel, device->fd, VFIO_DEVICE_BIND_IOMMUFD, &bind);
 
-    device->fd = pm_vfio_open_node(set->kernel, path,
-                                   "the device has left vfio-pci, or nobody has made its file: "
-                                   "check that /dev is a devtmpfs",
-                                   error);
-    if (device->fd < 0)
-        return false;
-    result = pm_kernel_ioctl(set->kernel, device->fd, VFIO_DEVICE_BIND_IOMMUFD, &bind);
     if (result < 0) {
         (void)fail_bind(set, device, path, -result, error);
         return pm_note_errno(error, -result);
@@ -141,28 +167,111 @@ static bool bind_device(const PmVfioDeviceSet *set, PmVfioDevice *device, const 
     return true;
 }
 
-PmVfioDevice *pm_vfio_device_set_bind(PmVfioDeviceSet *set, const char *device, const char *path,
-                                      GError **error)
+static bool open_and_bind(const PmVfioDeviceSet *set, PmVfioDevice *device, const char *path,
+                          GError **error)
 {
-    g_autofree char *found = NULL;
-    unsigned group = NO_GROUP;
-    PmVfioDevice *bound;
+    device->fd = pm_vfio_open_node(set->kernel, path,
+                                   "the device has left vfio-pci, or nobody has made its file: "
+                                   "check that /dev is a devtmpfs",
+                                   error);
+    return device->fd >= 0 && bind_device(set, device, path, error);
+}
+
+/* NULL with an error if it is there already. */
+static PmVfioDevice *add_device(PmVfioDeviceSet *set, const char *device, int fd, GError **error)
+{
+    PmVfioDevice *added;
 
     if (pm_vfio_device_set_find(set, device) != NULL) {
         (void)pm_fail(error, PM_ERROR_BUSY, "%s is attached to this address space already", device);
         return NULL;
     }
-    if (path == NULL && !pm_sysfs_find_device_file(set->sysfs_root, device, &found, &group, error))
+    added = g_new0(PmVfioDevice, 1);
+    added->address = g_strdup(device);
+    added->group = NO_GROUP;
+    added->fd = fd;
+    g_ptr_array_add(set->devices, added);
+    return added;
+}
+
+PmVfioDevice *pm_vfio_device_set_bind(PmVfioDeviceSet *set, const char *device, const char *path,
+                                      GError **error)
+{
+    g_autofree char *found = NULL;
+    PmVfioDevice *bound = add_device(set, device, -1, error);
+
+    if (bound == NULL)
         return NULL;
-    bound = g_new0(PmVfioDevice, 1);
-    bound->address = g_strdup(device);
-    bound->group = group;
-    g_ptr_array_add(set->devices, bound);
-    if (bind_device(set, bound, path != NULL ? path : found, error))
+    if ((path != NULL ||
+         pm_sysfs_find_device_file(set->sysfs_root, device, &found, &bound->group, error)) &&
+        open_and_bind(set, bound, path != NULL ? path : found, error))
         return bound;
     pm_vfio_device_set_unbind(set, bound);
     return NULL;
 }
+
+/* --- a file that somebody else has opened --- */
+
+/* Closed twice, it could be somebody else's the second time. */
+static bool is_ours(const PmVfioDeviceSet *set, int fd)
+{
+    bool found = fd == set->iommufd;
+
+    for (guint i = 0; i < set->devices->len; i++)
+        found = found || ((const PmVfioDevice *)set->devices->pdata[i])->fd == fd;
+    return found;
+}
+
+/* That both are the same device, the kernel does not say. */
+static bool check_bound(const PmVfioDeviceSet *set, const PmVfioDevice *device, GError **error)
+{
+    struct iommu_hw_info info = {.size = sizeof info, .dev_id = device->id};
+    int result = check_is_bound(set, device->fd);
+
+    if (result == -EINVAL)
+        (void)pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
+                      "descriptor %d of %s is not bound to an iommufd: leave device_id 0",
+                      device->fd, device->address);
+    else if (result < 0)
+        (void)pm_vfio_fail_descriptor(error, -result, device->fd, DEVICE_FILE);
+    if (result < 0)
+        return pm_note_errno(error, -result);
+    if (pm_kernel_ioctl(set->kernel, set->iommufd, IOMMU_GET_HW_INFO, &info) != -ENOENT)
+        return true;
+    (void)pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
+                  "%s is not device %u of the iommufd, which has no such device: give the id that "
+                  "VFIO_DEVICE_BIND_IOMMUFD returned (out_devid), and the iommufd it was bound to",
+                  device->address, device->id);
+    return pm_note_errno(error, ENOENT);
+}
+
+PmVfioDevice *pm_vfio_device_set_bind_fd(PmVfioDeviceSet *set, const char *device, int fd,
+                                         uint32_t *id, GError **error)
+{
+    PmVfioDevice *bound;
+    bool is_known = id != NULL && *id != 0;
+
+    if (fd < 0 || is_ours(set, fd)) {
+        (void)pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
+                      "descriptor %d is not " DEVICE_FILE " that is new to this address space", fd);
+        return NULL;
+    }
+    bound = add_device(set, device, fd, error);
+    if (bound == NULL)
+        return NULL;
+    bound->is_lent = true;
+    if (is_known)
+        bound->id = *id;
+    if (is_known ? check_bound(set, bound, error) : bind_device(set, bound, NULL, error)) {
+        if (id != NULL)
+            *id = bound->id;
+        return bound;
+    }
+    pm_vfio_device_set_unbind(set, bound);
+    return NULL;
+}
+
+/* --- what it is attached to --- */
 
 int pm_vfio_device_attach(const PmVfioDeviceSet *set, PmVfioDevice *device, uint32_t page_table)
 {

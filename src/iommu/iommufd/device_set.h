@@ -19,6 +19,7 @@ typedef struct {
     char *address;
     unsigned group; /* known only if sysfs was asked */
     int fd;
+    bool is_lent;        /* the descriptor is not the set's (yet) */
     uint32_t id;         /* among the iommufd's objects */
     uint32_t page_table; /* what it is attached to: a HWPT; 0: nothing */
 } PmVfioDevice;
@@ -29,7 +30,7 @@ void pm_vfio_device_set_init(PmVfioDeviceSet *set, PmKernel *kernel, const char 
 /* Detaches all devices: closing their files does not where registers are still mapped. */
 void pm_vfio_device_set_detach_all(PmVfioDeviceSet *set);
 
-/* Closes all devices' files, and frees what the set holds. */
+/* Closes all devices' files, but those that are lent, and frees what the set holds. */
 void pm_vfio_device_set_clear(PmVfioDeviceSet *set);
 
 /*
@@ -42,7 +43,18 @@ void pm_vfio_device_set_clear(PmVfioDeviceSet *set);
 PmVfioDevice *pm_vfio_device_set_bind(PmVfioDeviceSet *set, const char *device, const char *path,
                                       GError **error);
 
-/* Detaches it and closes its file; the set forgets it. */
+/*
+ * The same with a file that the caller has opened, and may have bound to this iommufd. The
+ * descriptor is the caller's while PmVfioDevice.is_lent. @id: the device's id where it is bound;
+ * where it is 0, it is bound by this, and *@id set to its id; NULL: the same, and nobody wants to
+ * know. What has been bound stays bound. Errors: PM_ERROR_INVALID_ARGUMENT (no such descriptor, or
+ * one that is here already; bound, and no @id; not bound, or not to this iommufd, and an @id), and
+ * those of binding above.
+ */
+PmVfioDevice *pm_vfio_device_set_bind_fd(PmVfioDeviceSet *set, const char *device, int fd,
+                                         uint32_t *id, GError **error);
+
+/* Detaches it and closes its file, unless that is lent; the set forgets it. */
 void pm_vfio_device_set_unbind(PmVfioDeviceSet *set, PmVfioDevice *device);
 
 /* NULL if it is not bound. */

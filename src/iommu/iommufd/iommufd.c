@@ -100,7 +100,8 @@ static bool read_geometry(PmIommufd *iommufd, GError **error)
                               iommufd->ioas);
 }
 
-/* The kernel compares these with what a device has when it is attached. */
+/* The kernel compares these with what a device has when it is attached. In an address space of
+ * others it is theirs to say: what is kept is also all that it places areas in by itself. */
 static int iommufd_keep(PmIommu *iommu, const GArray *ranges)
 {
     const PmIommufd *iommufd = (const PmIommufd *)iommu;
@@ -111,6 +112,8 @@ static int iommufd_keep(PmIommu *iommu, const GArray *ranges)
         .allowed_iovas = (uintptr_t)ranges->data,
     };
 
+    if (iommu->is_shared)
+        return 0;
     return pm_iommufd_ioctl(iommufd, IOMMU_IOAS_ALLOW_IOVAS, &allow);
 }
 
@@ -171,37 +174,61 @@ static bool fail_attach_beside_others(const char *device, int error_number, GErr
 static bool fail_attach(const PmIommufd *iommufd, const char *device, int error_number,
                         GError **error)
 {
-    if (iommufd->devices.devices->len == 1)
+    if (iommufd->devices.devices->len == 1 && !iommufd->parent.is_shared)
         (void)fail_attach_first(device, error_number, error);
     else
         (void)fail_attach_beside_others(device, error_number, error);
     return pm_note_errno(error, error_number);
 }
 
-static bool attach(PmIommufd *iommufd, const char *device, const char *path, GError **error)
+/* @bound: NULL: @error is set already. */
+static bool attach(PmIommufd *iommufd, PmVfioDevice *bound, GError **error)
 {
-    PmVfioDevice *bound = pm_vfio_device_set_bind(&iommufd->devices, device, path, error);
     guint n_page_tables = iommufd->page_tables->len;
     int result;
 
     if (bound == NULL)
         return false;
     result = pm_iommufd_attach_tracking(iommufd, bound);
-    if (result == 0 && read_geometry(iommufd, error))
-        return true;
     if (result < 0)
-        (void)fail_attach(iommufd, device, -result, error);
+        (void)fail_attach(iommufd, bound->address, -result, error);
+    else if (read_geometry(iommufd, error) &&
+             pm_iommu_check_claims(&iommufd->parent, bound->address, error)) {
+        bound->is_lent = false;
+        return true;
+    }
     pm_vfio_device_set_unbind(&iommufd->devices, bound);
     pm_iommufd_drop_page_tables(iommufd, n_page_tables);
+    if (iommufd->devices.devices->len > 0)
+        (void)read_geometry(iommufd, NULL);
+    return false;
+}
+
+/* Another one than the first. */
+static bool attach_beside(PmIommufd *iommufd, PmVfioDevice *bound, GError **error)
+{
+    if (attach(iommufd, bound, error))
+        return true;
+    pm_iommu_add_contents(&iommufd->parent, error);
     return false;
 }
 
 static bool iommufd_attach(PmIommu *iommu, const char *device, GError **error)
 {
-    if (attach((PmIommufd *)iommu, device, NULL, error))
-        return true;
-    pm_iommu_add_contents(iommu, error);
-    return false;
+    PmIommufd *iommufd = (PmIommufd *)iommu;
+    PmVfioDevice *bound = pm_vfio_device_set_bind(&iommufd->devices, device, NULL, error);
+
+    return attach_beside(iommufd, bound, error);
+}
+
+static bool iommufd_attach_fd(PmIommu *iommu, const char *device, int fd, uint32_t *device_id,
+                              GError **error)
+{
+    PmIommufd *iommufd = (PmIommufd *)iommu;
+    PmVfioDevice *bound =
+        pm_vfio_device_set_bind_fd(&iommufd->devices, device, fd, device_id, error);
+
+    return attach_beside(iommufd, bound, error);
 }
 
 /* A device that cannot be detached stays. The ranges may be more than before: those that were right
@@ -246,7 +273,8 @@ static bool iommufd_has_device(PmIommu *iommu, const char *device)
 /* --- life cycle --- */
 
 /* The devices first: what they are attached to cannot be destroyed. Destroyed, not only closed: a
- * device whose registers are still mapped somewhere keeps the iommufd open. */
+ * device whose registers are still mapped somewhere keeps the iommufd open, and so does who has
+ * sent its descriptor. What others have mapped stays. */
 static bool iommufd_end(PmIommu *iommu)
 {
     PmIommufd *iommufd = (PmIommufd *)iommu;
@@ -254,6 +282,8 @@ static bool iommufd_end(PmIommu *iommu)
 
     pm_vfio_device_set_detach_all(&iommufd->devices);
     pm_iommufd_drop_page_tables(iommufd, 0);
+    if (iommu->is_shared)
+        return false;
     return iommufd->ioas == 0 || pm_iommufd_ioctl(iommufd, IOMMU_DESTROY, &destroy) == 0;
 }
 
@@ -263,7 +293,7 @@ static void iommufd_free(PmIommu *iommu)
 
     pm_vfio_device_set_clear(&iommufd->devices);
     g_array_unref(iommufd->page_tables);
-    if (iommufd->iommufd >= 0)
+    if (iommufd->iommufd >= 0 && !iommufd->is_lent)
         (void)pm_kernel_close(iommu->kernel, iommufd->iommufd);
 }
 
@@ -274,8 +304,10 @@ static const PmIommuOps iommufd_ops = {
     .maps_by_file = pm_iommufd_maps_by_file,
     .query_available = iommufd_query_available,
     .attach = iommufd_attach,
+    .attach_fd = iommufd_attach_fd,
     .detach = iommufd_detach,
     .open_device = iommufd_open_device,
+    .get_kvm_fd = iommufd_open_device,
     .has_device = iommufd_has_device,
     .keep = iommufd_keep,
     .set_dirty_tracking = pm_iommufd_set_dirty_tracking,
@@ -292,11 +324,45 @@ static const PmIommuOps iommufd_ops = {
     .counts_pinned = true,
 };
 
-static bool open_ioas(PmIommufd *iommufd, GError **error)
+static bool make_ioas(PmIommufd *iommufd, GError **error)
 {
     struct iommu_ioas_alloc alloc = {.size = sizeof alloc};
+    int result = pm_iommufd_ioctl(iommufd, IOMMU_IOAS_ALLOC, &alloc);
+
+    if (result < 0 && iommufd->is_lent)
+        return pm_vfio_fail_descriptor(error, -result, iommufd->iommufd, "an iommufd");
+    if (result < 0)
+        return pm_vfio_fail_ioctl(error, -result,
+                                  "check that the file is iommufd's (ls -l " PM_IOMMUFD_PATH
+                                  "), and " PM_SEE_KERNEL_LOG,
+                                  "making an I/O address space in " PM_IOMMUFD_PATH);
+    iommufd->ioas = alloc.out_ioas_id;
+    return true;
+}
+
+/* That it is there; its ranges are not those that it will have. */
+static bool use_ioas(PmIommufd *iommufd, uint32_t ioas, GError **error)
+{
+    uint32_t n_ranges = 0;
+    uint64_t alignment;
     int result;
 
+    iommufd->ioas = ioas;
+    iommufd->parent.is_shared = true;
+    result = ask_ranges(iommufd, NULL, &n_ranges, &alignment);
+    if (result == 0 || result == -EMSGSIZE)
+        return true;
+    if (result != -ENOENT)
+        return pm_vfio_fail_descriptor(error, -result, iommufd->iommufd, "an iommufd");
+    (void)pm_fail(error, PM_ERROR_NOT_FOUND,
+                  "the iommufd (descriptor %d) has no I/O address space %" PRIu32
+                  ": give the id that IOMMU_IOAS_ALLOC returned (out_ioas_id), or 0 for a new one",
+                  iommufd->iommufd, ioas);
+    return pm_note_errno(error, ENOENT);
+}
+
+static bool open_iommufd(PmIommufd *iommufd, GError **error)
+{
     iommufd->iommufd =
         pm_vfio_open_node(iommufd->parent.kernel, PM_IOMMUFD_PATH,
                           "this kernel is without CONFIG_IOMMUFD, or older than Linux 6.2, or the "
@@ -304,43 +370,71 @@ static bool open_ioas(PmIommufd *iommufd, GError **error)
                           "  modprobe iommufd\n"
                           "or use the back end type1",
                           error);
-    if (iommufd->iommufd < 0)
-        return false;
     iommufd->devices.iommufd = iommufd->iommufd;
-    result = pm_iommufd_ioctl(iommufd, IOMMU_IOAS_ALLOC, &alloc);
-    if (result < 0)
-        return pm_vfio_fail_ioctl(error, -result,
-                                  "check that the file is iommufd's (ls -l " PM_IOMMUFD_PATH
-                                  "), and " PM_SEE_KERNEL_LOG,
-                                  "making an I/O address space in " PM_IOMMUFD_PATH);
-    iommufd->ioas = alloc.out_ioas_id;
-    iommufd->maps_files = pm_iommufd_can_map_files(iommufd);
-    return true;
+    return iommufd->iommufd >= 0 && make_ioas(iommufd, error);
 }
 
 /* The device first: a wrong address should not be hidden behind a module that is not loaded. */
-static bool open_all(PmIommufd *iommufd, const PmIommufdConfig *config, GError **error)
+static PmVfioDevice *open_files(PmIommufd *iommufd, const PmIommufdConfig *config, GError **error)
 {
     g_autofree char *path = NULL;
     unsigned group;
 
+    if (!pm_sysfs_check_pci_address(config->device, error) ||
+        (config->device_file == NULL &&
+         !pm_sysfs_find_device_file(iommufd->devices.sysfs_root, config->device, &path, &group,
+                                    error)) ||
+        !open_iommufd(iommufd, error))
+        return NULL;
+    return pm_vfio_device_set_bind(&iommufd->devices, config->device, config->device_file, error);
+}
+
+static PmVfioDevice *use_fds(PmIommufd *iommufd, const PmIommufdConfig *config, GError **error)
+{
+    iommufd->iommufd = config->iommufd;
+    iommufd->devices.iommufd = config->iommufd;
+    iommufd->is_lent = true;
+    if (!(config->ioas != 0 ? use_ioas(iommufd, config->ioas, error) : make_ioas(iommufd, error)))
+        return NULL;
+    return pm_vfio_device_set_bind_fd(&iommufd->devices, config->device, config->device_fd,
+                                      config->device_id, error);
+}
+
+static bool check_config(const PmIommufdConfig *config, GError **error)
+{
     if (config->device == NULL)
         return pm_fail(error, PM_ERROR_INVALID_ARGUMENT, "PmIommufdConfig.device is not set");
-    if (!pm_sysfs_check_pci_address(config->device, error))
+    if (config->has_fds ? config->device_file != NULL
+                        : config->device_id != NULL || config->ioas != 0)
+        return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
+                       "PmIommufdConfig has %s: descriptors and files exclude each other",
+                       config->has_fds ? "both has_fds and device_file"
+                                       : "device_id or ioas, but not has_fds");
+    return true;
+}
+
+static bool open_all(PmIommufd *iommufd, const PmIommufdConfig *config, GError **error)
+{
+    PmVfioDevice *bound =
+        config->has_fds ? use_fds(iommufd, config, error) : open_files(iommufd, config, error);
+
+    if (!attach(iommufd, bound, error))
         return false;
-    if (config->device_file == NULL &&
-        !pm_sysfs_find_device_file(iommufd->devices.sysfs_root, config->device, &path, &group,
-                                   error))
-        return false;
-    return open_ioas(iommufd, error) && attach(iommufd, config->device, config->device_file, error);
+    iommufd->maps_files = pm_iommufd_can_map_files(iommufd);
+    /* Nothing has failed: what was given is taken. */
+    iommufd->is_lent = false;
+    return true;
 }
 
 PmIommu *pm_iommu_iommufd_new(const PmIommufdConfig *config, GError **error)
 {
-    g_autoptr(PmKernel) kernel =
-        config->kernel != NULL ? pm_kernel_ref(config->kernel) : pm_kernel_host_new();
-    PmIommufd *iommufd = g_new0(PmIommufd, 1);
+    g_autoptr(PmKernel) kernel = NULL;
+    PmIommufd *iommufd;
 
+    if (!check_config(config, error))
+        return NULL;
+    kernel = config->kernel != NULL ? pm_kernel_ref(config->kernel) : pm_kernel_host_new();
+    iommufd = g_new0(PmIommufd, 1);
     pm_iommu_init(&iommufd->parent, &iommufd_ops, kernel);
     iommufd->parent.mapping_limit = UINT64_MAX;
     iommufd->iommufd = -1;

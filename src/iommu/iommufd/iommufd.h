@@ -11,7 +11,8 @@
 typedef struct {
     PmIommu parent;
     int iommufd;   /* -1 until it is open */
-    uint32_t ioas; /* 0 until there is one */
+    bool is_lent;  /* its descriptor is not ours (yet) */
+    uint32_t ioas; /* 0 until there is one; not ours if the parent is shared */
     PmVfioDeviceSet devices;
     GArray *page_tables; /* of uint32_t: the HWPTs with dirty tracking */
     bool maps_files;     /* the kernel has IOMMU_IOAS_MAP_FILE */

@@ -11,14 +11,15 @@
 #include "vfio/sysfs.h"
 
 typedef struct {
-    unsigned number;
-    unsigned n_users; /* attached devices, and one if it was added by number */
-    int fd;
+    PmVfioGroup opened;
+    unsigned n_users; /* attached devices, and one if it was added by number or descriptor */
+    bool joined;      /* the container by this set; else it was there, and stays */
+    bool is_lent;     /* the descriptor is not the set's (yet) */
 } Group;
 
 typedef struct {
     char *address;
-    unsigned group;
+    Group *group;
     int fd; /* -1: not asked for yet */
 } Device;
 
@@ -35,7 +36,7 @@ void pm_vfio_group_set_init(PmVfioGroupSet *set, PmKernel *kernel, const char *s
     set->kernel = kernel;
     set->container = -1;
     set->sysfs_root = g_strdup(sysfs_root);
-    set->groups = g_array_new(FALSE, FALSE, sizeof(Group));
+    set->groups = g_ptr_array_new_with_free_func(g_free);
     set->devices = g_ptr_array_new_with_free_func(device_free);
 }
 
@@ -46,34 +47,64 @@ static void close_device(PmVfioGroupSet *set, Device *device)
     device->fd = -1;
 }
 
+/* Closing the group's file would take it out as well, but for others who have the file: KVM, or
+ * who has sent the descriptor. Returns 0 or -errno. */
+static int leave_container(const PmVfioGroupSet *set, const Group *group)
+{
+    if (!group->joined)
+        return 0;
+    return pm_kernel_ioctl(set->kernel, group->opened.fd, VFIO_GROUP_UNSET_CONTAINER, NULL);
+}
+
+static void close_group(PmVfioGroupSet *set, Group *group)
+{
+    if (!group->is_lent)
+        (void)pm_kernel_close(set->kernel, group->opened.fd);
+    g_ptr_array_remove(set->groups, group);
+}
+
+static void drop_group(PmVfioGroupSet *set, Group *group)
+{
+    (void)leave_container(set, group);
+    close_group(set, group);
+}
+
 void pm_vfio_group_set_clear(PmVfioGroupSet *set)
 {
     guint i;
 
     for (i = 0; i < set->devices->len; i++)
         close_device(set, g_ptr_array_index(set->devices, i));
-    for (i = 0; i < set->groups->len; i++)
-        (void)pm_kernel_close(set->kernel, g_array_index(set->groups, Group, i).fd);
+    while (set->groups->len > 0)
+        drop_group(set, g_ptr_array_index(set->groups, set->groups->len - 1));
     g_ptr_array_unref(set->devices);
-    g_array_unref(set->groups);
+    g_ptr_array_unref(set->groups);
     g_free(set->sysfs_root);
 }
 
-/* NULL if it is not in the container. */
-static Group *find_group(PmVfioGroupSet *set, unsigned number)
+void pm_vfio_group_set_take_fds(PmVfioGroupSet *set)
+{
+    guint i;
+
+    for (i = 0; i < set->groups->len; i++)
+        ((Group *)g_ptr_array_index(set->groups, i))->is_lent = false;
+}
+
+/* NULL if it is not in the container, or was not opened by its number. */
+static Group *find_group(const PmVfioGroupSet *set, unsigned number)
 {
     guint i;
 
     for (i = 0; i < set->groups->len; i++) {
-        Group *group = &g_array_index(set->groups, Group, i);
+        Group *group = g_ptr_array_index(set->groups, i);
 
-        if (group->number == number)
+        if (group->opened.sysfs_root != NULL && group->opened.number == number)
             return group;
     }
     return NULL;
 }
 
-static Device *find_device(PmVfioGroupSet *set, const char *address)
+static Device *find_device(const PmVfioGroupSet *set, const char *address)
 {
     guint i;
 
@@ -86,35 +117,97 @@ static Device *find_device(PmVfioGroupSet *set, const char *address)
     return NULL;
 }
 
-bool pm_vfio_group_set_has_device(PmVfioGroupSet *set, const char *device)
+bool pm_vfio_group_set_has_device(const PmVfioGroupSet *set, const char *device)
 {
     return find_device(set, device) != NULL;
 }
 
-static void add_device(PmVfioGroupSet *set, const char *address, unsigned group, int fd)
+static void add_device(PmVfioGroupSet *set, const char *address, Group *group, int fd)
 {
     Device *device = g_new0(Device, 1);
 
     device->address = g_strdup(address);
     device->group = group;
     device->fd = fd;
+    group->n_users++;
     g_ptr_array_add(set->devices, device);
+}
+
+/* Nobody uses it yet. NULL with @error set. */
+static Group *join(PmVfioGroupSet *set, const PmVfioGroup *opened, GError **error)
+{
+    Group *group;
+    bool joined;
+
+    if (!pm_vfio_group_set_container(set->kernel, opened, set->container, &joined, error))
+        return NULL;
+    group = g_new0(Group, 1);
+    group->opened = *opened;
+    group->joined = joined;
+    group->is_lent = opened->sysfs_root == NULL;
+    g_ptr_array_add(set->groups, group);
+    return group;
+}
+
+static Group *open_group(PmVfioGroupSet *set, unsigned number, GError **error)
+{
+    PmVfioGroup opened = {.number = number, .sysfs_root = set->sysfs_root};
+    Group *group;
+
+    opened.fd = pm_vfio_group_open(set->kernel, number, set->sysfs_root, error);
+    if (opened.fd < 0)
+        return NULL;
+    group = join(set, &opened, error);
+    if (group == NULL)
+        (void)pm_kernel_close(set->kernel, opened.fd);
+    return group;
+}
+
+/* Closed twice, it could be somebody else's the second time. */
+static bool is_ours(const PmVfioGroupSet *set, int fd)
+{
+    bool found = fd == set->container;
+    guint i;
+
+    for (i = 0; i < set->groups->len; i++)
+        found = found || ((const Group *)g_ptr_array_index(set->groups, i))->opened.fd == fd;
+    for (i = 0; i < set->devices->len; i++)
+        found = found || ((const Device *)g_ptr_array_index(set->devices, i))->fd == fd;
+    return found;
+}
+
+static Group *use_group(PmVfioGroupSet *set, int fd, GError **error)
+{
+    const PmVfioGroup opened = {.fd = fd};
+
+    if (fd >= 0 && !is_ours(set, fd))
+        return join(set, &opened, error);
+    (void)pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
+                  "descriptor %d is not a VFIO group that is new to this address space", fd);
+    return NULL;
+}
+
+static bool hold(Group *group)
+{
+    if (group != NULL)
+        group->n_users++;
+    return group != NULL;
 }
 
 bool pm_vfio_group_set_add(PmVfioGroupSet *set, unsigned group, GError **error)
 {
-    Group added = {.number = group, .n_users = 1};
+    return hold(open_group(set, group, error));
+}
 
-    added.fd = pm_vfio_group_open(set->kernel, group, set->sysfs_root, error);
-    if (added.fd < 0)
-        return false;
-    if (!pm_vfio_group_set_container(set->kernel, added.fd, group, set->sysfs_root, set->container,
-                                     error)) {
-        (void)pm_kernel_close(set->kernel, added.fd);
-        return false;
-    }
-    g_array_append_val(set->groups, added);
-    return true;
+bool pm_vfio_group_set_add_fd(PmVfioGroupSet *set, int fd, GError **error)
+{
+    return hold(use_group(set, fd, error));
+}
+
+static bool check_new(const PmVfioGroupSet *set, const char *device, GError **error)
+{
+    return find_device(set, device) == NULL ||
+           pm_fail(error, PM_ERROR_BUSY, "%s is attached to this address space already", device);
 }
 
 bool pm_vfio_group_set_attach(PmVfioGroupSet *set, const char *device, GError **error)
@@ -122,63 +215,21 @@ bool pm_vfio_group_set_attach(PmVfioGroupSet *set, const char *device, GError **
     Group *group;
     unsigned number;
 
-    if (find_device(set, device) != NULL)
-        return pm_fail(error, PM_ERROR_BUSY, "%s is attached to this address space already",
-                       device);
-    if (!pm_sysfs_find_group(set->sysfs_root, device, &number, error))
+    if (!check_new(set, device, error) ||
+        !pm_sysfs_find_group(set->sysfs_root, device, &number, error))
         return false;
     group = find_group(set, number);
-    if (group != NULL)
-        group->n_users++;
-    else if (!pm_vfio_group_set_add(set, number, error))
+    if (group == NULL)
+        group = open_group(set, number, error);
+    if (group == NULL)
         return false;
-    add_device(set, device, number, -1);
+    add_device(set, device, group, -1);
     return true;
 }
 
-/* Closing the group's file takes it out of the container; but something that holds on to a device
- * of the group keeps it there, and only VFIO_GROUP_UNSET_CONTAINER tells. That wants our own file
- * of the device closed. */
-static bool remove_group(PmVfioGroupSet *set, Group *group, const char *device, GError **error)
+static int get_device_fd(const PmVfioGroupSet *set, const Group *group, const char *device)
 {
-    if (set->groups->len == 1)
-        return pm_vfio_fail_last_device(error, device);
-    close_device(set, find_device(set, device));
-    if (pm_kernel_ioctl(set->kernel, group->fd, VFIO_GROUP_UNSET_CONTAINER, NULL) == -EBUSY) {
-        (void)pm_fail(error, PM_ERROR_BUSY,
-                      "%s cannot be detached (EBUSY): a mapping of its registers, or another file "
-                      "of a device in IOMMU group %u, is still there; unmap and close that first",
-                      device, group->number);
-        return pm_note_errno(error, EBUSY);
-    }
-    (void)pm_kernel_close(set->kernel, group->fd);
-    g_array_remove_index_fast(set->groups, (guint)(group - (Group *)(void *)set->groups->data));
-    return true;
-}
-
-bool pm_vfio_group_set_detach(PmVfioGroupSet *set, const char *device, GError **error)
-{
-    Device *found = find_device(set, device);
-    Group *group;
-
-    if (found == NULL)
-        return pm_vfio_fail_not_attached(error, device);
-    /* Nothing would say so where others stay in the group, or where closing does it. */
-    if (pm_kernel_is_inherited(set->kernel))
-        return pm_vfio_fail_ioctl(error, ECHILD, "", "detaching %s", device);
-    group = find_group(set, found->group);
-    if (group->n_users > 1)
-        group->n_users--;
-    else if (!remove_group(set, group, device, error))
-        return false;
-    close_device(set, found);
-    g_ptr_array_remove_fast(set->devices, found);
-    return true;
-}
-
-static int get_device_fd(PmVfioGroupSet *set, int group_fd, const char *device)
-{
-    return pm_kernel_ioctl(set->kernel, group_fd, VFIO_GROUP_GET_DEVICE_FD, (void *)device);
+    return pm_kernel_ioctl(set->kernel, group->opened.fd, VFIO_GROUP_GET_DEVICE_FD, (void *)device);
 }
 
 static int fail_device(const char *device, int error_number, GError **error)
@@ -195,22 +246,86 @@ static int fail_device(const char *device, int error_number, GError **error)
     return -1;
 }
 
-/* A group knows its devices by name, so each is asked. */
-static int open_unattached(PmVfioGroupSet *set, const char *device, GError **error)
+/* The device is opened at once, which shows that the group is its own. */
+bool pm_vfio_group_set_attach_fd(PmVfioGroupSet *set, const char *device, int fd, GError **error)
+{
+    Group *group = check_new(set, device, error) ? use_group(set, fd, error) : NULL;
+    int device_fd;
+
+    if (group == NULL)
+        return false;
+    device_fd = get_device_fd(set, group, device);
+    if (device_fd >= 0) {
+        add_device(set, device, group, device_fd);
+        return true;
+    }
+    if (device_fd == -ENODEV)
+        (void)pm_fail(error, PM_ERROR_NOT_FOUND,
+                      "%s is not in the IOMMU group of descriptor %d, or not bound to vfio-pci",
+                      device, fd);
+    else
+        (void)fail_device(device, -device_fd, error);
+    drop_group(set, group);
+    return false;
+}
+
+/* Something that holds on to a device of the group keeps it in the container, and only
+ * VFIO_GROUP_UNSET_CONTAINER tells. That wants our own file of the device closed. */
+static bool remove_group(PmVfioGroupSet *set, Device *device, GError **error)
+{
+    Group *group = device->group;
+    g_autofree char *name = NULL;
+
+    if (set->groups->len == 1)
+        return pm_vfio_fail_last_device(error, device->address);
+    close_device(set, device);
+    if (leave_container(set, group) != -EBUSY) {
+        close_group(set, group);
+        return true;
+    }
+    name = pm_vfio_group_describe(&group->opened);
+    (void)pm_fail(error, PM_ERROR_BUSY,
+                  "%s cannot be detached (EBUSY): a mapping of its registers, or another file "
+                  "of a device in %s, is still there; unmap and close that first",
+                  device->address, name);
+    return pm_note_errno(error, EBUSY);
+}
+
+bool pm_vfio_group_set_detach(PmVfioGroupSet *set, const char *device, GError **error)
+{
+    Device *found = find_device(set, device);
+
+    if (found == NULL)
+        return pm_vfio_fail_not_attached(error, device);
+    /* Nothing would say so where others stay in the group, or where closing does it. */
+    if (pm_kernel_is_inherited(set->kernel))
+        return pm_vfio_fail_ioctl(error, ECHILD, "", "detaching %s", device);
+    if (found->group->n_users > 1)
+        found->group->n_users--;
+    else if (!remove_group(set, found, error))
+        return false;
+    close_device(set, found);
+    g_ptr_array_remove_fast(set->devices, found);
+    return true;
+}
+
+/* A group knows its devices by name, so each is asked. NULL with @error set. */
+static Device *open_unattached(PmVfioGroupSet *set, const char *device, GError **error)
 {
     int fd = -ENODEV;
     guint i;
 
     for (i = 0; i < set->groups->len && fd == -ENODEV; i++) {
-        Group *group = &g_array_index(set->groups, Group, i);
+        Group *group = g_ptr_array_index(set->groups, i);
 
-        fd = get_device_fd(set, group->fd, device);
-        if (fd >= 0) {
-            group->n_users++;
-            add_device(set, device, group->number, fd);
-        }
+        fd = get_device_fd(set, group, device);
+        if (fd >= 0)
+            add_device(set, device, group, fd);
     }
-    return fd >= 0 ? fd : fail_device(device, -fd, error);
+    if (fd >= 0)
+        return find_device(set, device);
+    (void)fail_device(device, -fd, error);
+    return NULL;
 }
 
 int pm_vfio_group_set_open_device(PmVfioGroupSet *set, const char *device, GError **error)
@@ -219,12 +334,21 @@ int pm_vfio_group_set_open_device(PmVfioGroupSet *set, const char *device, GErro
     int fd;
 
     if (found == NULL)
-        return open_unattached(set, device, error);
-    if (found->fd >= 0)
-        return found->fd;
-    fd = get_device_fd(set, find_group(set, found->group)->fd, device);
+        found = open_unattached(set, device, error);
+    if (found == NULL || found->fd >= 0)
+        return found != NULL ? found->fd : -1;
+    fd = get_device_fd(set, found->group, device);
     if (fd < 0)
         return fail_device(device, -fd, error);
     found->fd = fd;
     return fd;
+}
+
+int pm_vfio_group_set_get_group(PmVfioGroupSet *set, const char *device, GError **error)
+{
+    Device *found = find_device(set, device);
+
+    if (found == NULL)
+        found = open_unattached(set, device, error);
+    return found != NULL ? found->group->opened.fd : -1;
 }

@@ -10,23 +10,39 @@ typedef struct {
     PmKernel *kernel; /* lives as long */
     int container;
     char *sysfs_root;
-    GArray *groups;     /* of Group; group_set.c */
+    GPtrArray *groups;  /* of Group; group_set.c */
     GPtrArray *devices; /* of Device; group_set.c */
 } PmVfioGroupSet;
 
 /* @sysfs_root is copied. */
 void pm_vfio_group_set_init(PmVfioGroupSet *set, PmKernel *kernel, const char *sysfs_root);
 
-/* Closes device files and groups. */
+/* Takes groups out of the container that the set has put there, and closes them and the devices'
+ * files; not descriptors that are the caller's still. */
 void pm_vfio_group_set_clear(PmVfioGroupSet *set);
 
 /* Puts group number @group into the container. Errors: those of pm_vfio_group_open() and
  * pm_vfio_group_set_container(). */
 bool pm_vfio_group_set_add(PmVfioGroupSet *set, unsigned group, GError **error);
 
-/* The same with the group of a device, which keeps it there; if another device has put it there,
- * this one keeps it, too. Errors: also those of pm_sysfs_find_group(); PM_ERROR_BUSY (attached
- * already). */
+/*
+ * The same with a group that the caller has opened, and may have put into the container. The
+ * descriptor is the caller's until pm_vfio_group_set_take_fds(). Errors:
+ * PM_ERROR_INVALID_ARGUMENT (no group's descriptor, or one that is here already), those of
+ * pm_vfio_group_set_container().
+ */
+bool pm_vfio_group_set_add_fd(PmVfioGroupSet *set, int fd, GError **error);
+
+/* As both pm_vfio_group_set_add_fd() and pm_vfio_group_set_attach(). Errors: also
+ * PM_ERROR_NOT_FOUND (the device is not in this group). */
+bool pm_vfio_group_set_attach_fd(PmVfioGroupSet *set, const char *device, int fd, GError **error);
+
+/* From now on the descriptors of groups are the set's, and closed when they leave. */
+void pm_vfio_group_set_take_fds(PmVfioGroupSet *set);
+
+/* As pm_vfio_group_set_add() with the group of a device, which keeps it there; if another device
+ * has put it there, this one keeps it, too. Errors: also those of pm_sysfs_find_group();
+ * PM_ERROR_BUSY (attached already). */
 bool pm_vfio_group_set_attach(PmVfioGroupSet *set, const char *device, GError **error);
 
 /*
@@ -37,7 +53,7 @@ bool pm_vfio_group_set_attach(PmVfioGroupSet *set, const char *device, GError **
  */
 bool pm_vfio_group_set_detach(PmVfioGroupSet *set, const char *device, GError **error);
 
-bool pm_vfio_group_set_has_device(PmVfioGroupSet *set, const char *device);
+bool pm_vfio_group_set_has_device(const PmVfioGroupSet *set, const char *device);
 
 /*
  * The device's file, opened the first time it is asked for. A device that was not attached, but is
@@ -45,5 +61,9 @@ bool pm_vfio_group_set_has_device(PmVfioGroupSet *set, const char *device);
  * PM_ERROR_NOT_FOUND (in none of the groups), PM_ERROR_KERNEL.
  */
 int pm_vfio_group_set_open_device(PmVfioGroupSet *set, const char *device, GError **error);
+
+/* The group of a device, which is attached by this like by pm_vfio_group_set_open_device(). Returns
+ * the descriptor, or -1 with an error of that. */
+int pm_vfio_group_set_get_group(PmVfioGroupSet *set, const char *device, GError **error);
 
 #endif

@@ -23,6 +23,7 @@
 typedef struct {
     PmIommu parent;
     int container; /* -1 until it is open */
+    bool is_lent;  /* the container's descriptor is not ours (yet) */
     PmVfioGroupSet groups;
 } PmType1;
 
@@ -113,17 +114,12 @@ static int container_ioctl(const PmType1 *type1, unsigned long request, unsigned
     return pm_kernel_ioctl(kernel, type1->container, request, (void *)(uintptr_t)argument);
 }
 
-static bool open_container(PmType1 *type1, GError **error)
+static bool check_container(const PmType1 *type1, GError **error)
 {
-    int result;
+    int result = container_ioctl(type1, VFIO_GET_API_VERSION, 0);
 
-    type1->container = pm_vfio_open_node(type1->parent.kernel, CONTAINER_PATH,
-                                         "VFIO is not loaded. Load it, as root:\n"
-                                         "  modprobe -a vfio-pci vfio_iommu_type1",
-                                         error);
-    if (type1->container < 0)
-        return false;
-    result = container_ioctl(type1, VFIO_GET_API_VERSION, 0);
+    if (result < 0 && type1->is_lent)
+        return pm_vfio_fail_descriptor(error, -result, type1->container, "a VFIO container");
     if (result < 0)
         return pm_vfio_fail_ioctl(error, -result, CHECK_CONTAINER,
                                   "asking " CONTAINER_PATH " for the version of the interface");
@@ -142,12 +138,28 @@ static bool open_container(PmType1 *type1, GError **error)
     return true;
 }
 
+static bool open_container(PmType1 *type1, GError **error)
+{
+    type1->container = pm_vfio_open_node(type1->parent.kernel, CONTAINER_PATH,
+                                         "VFIO is not loaded. Load it, as root:\n"
+                                         "  modprobe -a vfio-pci vfio_iommu_type1",
+                                         error);
+    return type1->container >= 0 && check_container(type1, error);
+}
+
+static char *describe_owner(const PmType1Config *config)
+{
+    if (config->has_fds)
+        return g_strdup_printf("descriptor %d", config->container_fd);
+    if (config->has_group)
+        return g_strdup_printf("IOMMU group %u", config->group);
+    return g_strdup(config->device);
+}
+
 static bool fail_set_iommu(const PmType1Config *config, int error_number, GError **error)
 {
     g_autofree char *name = pm_errno_text(error_number);
-    g_autofree char *whose = config->device != NULL
-                                 ? g_strdup(config->device)
-                                 : g_strdup_printf("IOMMU group %u", config->group);
+    g_autofree char *whose = describe_owner(config);
 
     if (error_number == EPERM)
         return pm_fail(
@@ -209,24 +221,6 @@ static void use_info(PmType1 *type1, PmType1Info *info)
                           info->n_ranges);
 }
 
-/* The kernel maps everything for the new group, too, or refuses. */
-static bool type1_attach(PmIommu *iommu, const char *device, GError **error)
-{
-    PmType1 *type1 = (PmType1 *)iommu;
-    g_auto(PmType1Info) info = {0};
-
-    if (!pm_vfio_group_set_attach(&type1->groups, device, error)) {
-        pm_iommu_add_contents(iommu, error);
-        return false;
-    }
-    if (!read_info(type1, &info, error)) {
-        (void)pm_vfio_group_set_detach(&type1->groups, device, NULL);
-        return false;
-    }
-    use_info(type1, &info);
-    return true;
-}
-
 /* The ranges may be more than before: those that were right stay right. */
 static bool type1_detach(PmIommu *iommu, const char *device, GError **error)
 {
@@ -240,9 +234,56 @@ static bool type1_detach(PmIommu *iommu, const char *device, GError **error)
     return true;
 }
 
+/* The device is attached; if that does not do, no more. */
+static bool use_device(PmType1 *type1, const char *device, GError **error)
+{
+    g_auto(PmType1Info) info = {0};
+
+    if (!read_info(type1, &info, error)) {
+        (void)pm_vfio_group_set_detach(&type1->groups, device, NULL);
+        return false;
+    }
+    use_info(type1, &info);
+    if (pm_iommu_check_claims(&type1->parent, device, error))
+        return true;
+    (void)type1_detach(&type1->parent, device, NULL);
+    return false;
+}
+
+/* The kernel maps everything for the new group, too, or refuses. */
+static bool type1_attach(PmIommu *iommu, const char *device, GError **error)
+{
+    PmType1 *type1 = (PmType1 *)iommu;
+
+    if (pm_vfio_group_set_attach(&type1->groups, device, error))
+        return use_device(type1, device, error);
+    pm_iommu_add_contents(iommu, error);
+    return false;
+}
+
+static bool type1_attach_fd(PmIommu *iommu, const char *device, int fd,
+                            uint32_t *device_id G_GNUC_UNUSED, GError **error)
+{
+    PmType1 *type1 = (PmType1 *)iommu;
+
+    if (!pm_vfio_group_set_attach_fd(&type1->groups, device, fd, error)) {
+        pm_iommu_add_contents(iommu, error);
+        return false;
+    }
+    if (!use_device(type1, device, error))
+        return false;
+    pm_vfio_group_set_take_fds(&type1->groups);
+    return true;
+}
+
 static int type1_open_device(PmIommu *iommu, const char *device, GError **error)
 {
     return pm_vfio_group_set_open_device(&((PmType1 *)iommu)->groups, device, error);
+}
+
+static int type1_get_kvm_fd(PmIommu *iommu, const char *device, GError **error)
+{
+    return pm_vfio_group_set_get_group(&((PmType1 *)iommu)->groups, device, error);
 }
 
 static bool type1_has_device(PmIommu *iommu, const char *device)
@@ -255,7 +296,7 @@ static void type1_free(PmIommu *iommu)
     PmType1 *type1 = (PmType1 *)iommu;
 
     pm_vfio_group_set_clear(&type1->groups);
-    if (type1->container >= 0)
+    if (type1->container >= 0 && !type1->is_lent)
         (void)pm_kernel_close(iommu->kernel, type1->container);
 }
 
@@ -303,62 +344,136 @@ static const PmIommuOps type1_ops = {
     .probe = type1_probe,
     .query_available = type1_query_available,
     .attach = type1_attach,
+    .attach_fd = type1_attach_fd,
     .detach = type1_detach,
     .open_device = type1_open_device,
+    .get_kvm_fd = type1_get_kvm_fd,
     .has_device = type1_has_device,
     .free = type1_free,
     .map_causes = map_causes,
     .unmap_causes = unmap_causes,
 };
 
+static bool check_config(const PmType1Config *config, GError **error)
+{
+    int n_ways = (config->device != NULL) + config->has_group + config->has_fds;
+
+    if (n_ways != 1)
+        return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
+                       "PmType1Config names %s of device, has_group (with group) and has_fds "
+                       "(with container_fd and group_fds): set one of them",
+                       n_ways == 0 ? "none" : "more than one");
+    if (config->has_fds && config->n_group_fds == 0)
+        return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
+                       "PmType1Config.group_fds is empty: a container needs the descriptor of a "
+                       "group");
+    return true;
+}
+
 static bool add_group(PmType1 *type1, const PmType1Config *config, GError **error)
 {
-    type1->groups.container = type1->container;
     if (config->device != NULL)
         return pm_vfio_group_set_attach(&type1->groups, config->device, error);
     return pm_vfio_group_set_add(&type1->groups, config->group, error);
 }
 
-static bool check_config(const PmType1Config *config, GError **error)
+/* The device first: a wrong address should not be hidden behind a module that is not loaded. */
+static bool open_files(PmType1 *type1, const PmType1Config *config, GError **error)
 {
-    if ((config->device != NULL) != config->has_group)
-        return true;
-    return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
-                   "PmType1Config has %s: set one of them, device or has_group (with group)",
-                   config->has_group ? "both a device and a group" : "no device and no group");
+    unsigned group;
+
+    if (config->device != NULL &&
+        !pm_sysfs_find_group(type1->groups.sysfs_root, config->device, &group, error))
+        return false;
+    if (!open_container(type1, error))
+        return false;
+    type1->groups.container = type1->container;
+    return add_group(type1, config, error);
 }
 
-/* The device first: a wrong address should not be hidden behind a module that is not loaded. */
+static bool use_fds(PmType1 *type1, const PmType1Config *config, GError **error)
+{
+    type1->container = config->container_fd;
+    type1->groups.container = config->container_fd;
+    type1->is_lent = true;
+    /* Whoever has sent the descriptors can map, too. */
+    type1->parent.is_shared = true;
+    if (!check_container(type1, error))
+        return false;
+    for (size_t i = 0; i < config->n_group_fds; i++) {
+        if (!pm_vfio_group_set_add_fd(&type1->groups, config->group_fds[i], error))
+            return false;
+    }
+    return true;
+}
+
+/* Whether the container has an IOMMU, and which, is seen by what a request without an argument
+ * fails with: v1 does not know it, and without an IOMMU nobody does. */
+static bool check_iommu(const PmType1 *type1, GError **error)
+{
+    int result = container_ioctl(type1, VFIO_IOMMU_DIRTY_PAGES, 0);
+
+    switch (result) {
+    case -EFAULT:
+    case -ENOTTY: /* before Linux 5.8, and iommufd in the container's place */
+        return true;
+    case -EACCES:
+        (void)pm_fail(error, PM_ERROR_UNSUPPORTED,
+                      "the container of descriptor %d has an IOMMU of type1, which unmaps more "
+                      "than it is asked to: give it one of type1v2",
+                      type1->container);
+        break;
+    case -EINVAL:
+        (void)pm_fail(error, PM_ERROR_BUSY,
+                      "the container of descriptor %d has no group: those of the descriptors are "
+                      "in another container. Give the descriptor of that one, or take them out",
+                      type1->container);
+        break;
+    default:
+        (void)pm_vfio_fail_ioctl(error, -result, PM_SEE_KERNEL_LOG,
+                                 "asking the container of descriptor %d for its IOMMU",
+                                 type1->container);
+        break;
+    }
+    return pm_note_errno(error, -result);
+}
+
+static bool set_iommu(const PmType1 *type1, const PmType1Config *config, GError **error)
+{
+    int result = container_ioctl(type1, VFIO_SET_IOMMU, VFIO_TYPE1v2_IOMMU);
+
+    if (result == -EINVAL && config->has_fds)
+        return check_iommu(type1, error);
+    if (result >= 0)
+        return true;
+    (void)fail_set_iommu(config, -result, error);
+    return pm_note_errno(error, -result);
+}
+
 static bool open_all(PmType1 *type1, const PmType1Config *config, GError **error)
 {
     g_auto(PmType1Info) info = {0};
-    unsigned group;
-    int result;
 
-    if (!check_config(config, error) ||
-        (config->device != NULL &&
-         !pm_sysfs_find_group(type1->groups.sysfs_root, config->device, &group, error)))
-        return false;
-    if (!open_container(type1, error) || !add_group(type1, config, error))
-        return false;
-    result = container_ioctl(type1, VFIO_SET_IOMMU, VFIO_TYPE1v2_IOMMU);
-    if (result < 0) {
-        (void)fail_set_iommu(config, -result, error);
-        return pm_note_errno(error, -result);
-    }
-    if (!read_info(type1, &info, error))
+    if (!(config->has_fds ? use_fds : open_files)(type1, config, error) ||
+        !set_iommu(type1, config, error) || !read_info(type1, &info, error))
         return false;
     type1->parent.mapping_limit = info.n_available;
     use_info(type1, &info);
+    /* From here on nothing fails: what was given is taken. */
+    type1->is_lent = false;
+    pm_vfio_group_set_take_fds(&type1->groups);
     return true;
 }
 
 PmIommu *pm_iommu_type1_new(const PmType1Config *config, GError **error)
 {
-    g_autoptr(PmKernel) kernel =
-        config->kernel != NULL ? pm_kernel_ref(config->kernel) : pm_kernel_host_new();
-    PmType1 *type1 = g_new0(PmType1, 1);
+    g_autoptr(PmKernel) kernel = NULL;
+    PmType1 *type1;
 
+    if (!check_config(config, error))
+        return NULL;
+    kernel = config->kernel != NULL ? pm_kernel_ref(config->kernel) : pm_kernel_host_new();
+    type1 = g_new0(PmType1, 1);
     pm_iommu_init(&type1->parent, &type1_ops, kernel);
     type1->container = -1;
     pm_vfio_group_set_init(&type1->groups, kernel,

@@ -86,7 +86,8 @@ static void zeroed_config_opens_nothing(void **state)
 
     assert_true(pm_fake_kernel_add_device(fixture->kernel, 0, "0000:00:05.0", "vfio-pci", NULL));
     fixture->config = (PmType1Config){.kernel = &fixture->hooked.parent};
-    assert_not_opened(fixture, PM_ERROR_INVALID_ARGUMENT, "no device and no group");
+    assert_not_opened(fixture, PM_ERROR_INVALID_ARGUMENT,
+                      "PmType1Config names none of device, has_group");
     assert_int_equal(pm_fake_kernel_get_n_calls(fixture->kernel, PM_FAKE_CALL_ANY), 0);
 }
 
@@ -95,7 +96,8 @@ static void device_and_group_at_once_are_refused(void **state)
     Fixture *fixture = *state;
 
     fixture->config.device = "0000:00:04.0";
-    assert_not_opened(fixture, PM_ERROR_INVALID_ARGUMENT, "both a device and a group");
+    assert_not_opened(fixture, PM_ERROR_INVALID_ARGUMENT,
+                      "PmType1Config names more than one of device, has_group");
 }
 
 static void device_is_opened_by_address(void **state)
