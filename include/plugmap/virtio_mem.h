@@ -25,6 +25,12 @@ G_BEGIN_DECLS
 typedef struct PmVirtioMem PmVirtioMem;
 
 /**
+ * PM_REFUSAL: the domain of the GErrors that say why a device refused a request; their codes are
+ * PmRefusal. The guest has its answer then: a refusal is for the host's program alone.
+ */
+#define PM_REFUSAL (pm_refusal_quark())
+
+/**
  * PmRefusal: why the last request was not answered ACK, or the last reset failed.
  * @PM_REFUSAL_NONE: it was.
  * @PM_REFUSAL_BAD_RANGE: ERROR: unaligned, empty, wraps, or outside the usable region.
@@ -53,6 +59,24 @@ typedef enum {
     PM_REFUSAL_QUARANTINE,
     PM_REFUSAL_PROTOCOL,
 } PmRefusal;
+
+/** The quark behind PM_REFUSAL. Any thread. */
+PM_EXPORT GQuark pm_refusal_quark(void);
+
+/**
+ * The name of a refusal, for logs and machine-readable output: that of the enumerator in lower
+ * case, such as "block-state", except for PM_REFUSAL_LIMIT, which is "entry-limit". Names do not
+ * change between releases. "unknown" for a number that is no refusal. A static string. Any thread.
+ */
+PM_EXPORT const char *pm_refusal_code_name(PmRefusal refusal);
+
+/**
+ * The error of PM_ERROR behind a refusal: of which code, with which errno (pm_error_get_errno())
+ * and because of which listener (pm_error_get_listener()); owned by @refusal, and copied with it.
+ * NULL if the device itself refused (BAD_RANGE, BLOCK_STATE, REQUESTED_SIZE, MIGRATION, PROTOCOL),
+ * for other domains and for NULL. Any thread.
+ */
+PM_EXPORT const GError *pm_refusal_get_cause(const GError *refusal);
 
 /** PmVirtioMemSizeFunc: a size has changed to @size bytes. */
 typedef void (*PmVirtioMemSizeFunc)(PmVirtioMem *device, uint64_t size, void *user_data);
@@ -186,10 +210,12 @@ PM_EXPORT bool pm_virtio_mem_handle(PmVirtioMem *device, const void *request, si
 /**
  * Why the last request or system reset was refused. A request in a child made by fork(2) is not
  * one: it leaves this as it was.
- * @message: set to a sentence with the numbers, or to NULL if it was not refused; owned by the
- * device, valid until the next request or reset. May be NULL.
+ * @refusal: set to an error of the domain PM_REFUSAL, whose message has the request and the
+ * numbers, or to NULL if it was not refused; owned by the device, valid until the next request or
+ * reset (g_error_copy() keeps it). May be NULL.
+ * Returns: its code, or PM_REFUSAL_NONE.
  */
-PM_EXPORT PmRefusal pm_virtio_mem_last_refusal(const PmVirtioMem *device, const char **message);
+PM_EXPORT PmRefusal pm_virtio_mem_last_refusal(const PmVirtioMem *device, const GError **refusal);
 
 /** The virtio device is reset by its driver: features are forgotten, a broken device works again,
  * no block changes. */

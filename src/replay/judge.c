@@ -162,14 +162,14 @@ void pm_replay_judge_compare(PmReplayJudge *judge, const PmTraceEvent *event,
 {
     int type = GUINT16_FROM_LE(response->type);
     int state = GUINT16_FROM_LE(response->u.state.state);
-    const char *reason = NULL;
-    PmRefusal refusal = pm_virtio_mem_last_refusal(judge->device, &reason);
+    const GError *error = NULL;
+    PmRefusal refusal = pm_virtio_mem_last_refusal(judge->device, &error);
 
     if (event->response >= 0 && event->response != type)
-        pm_replay_result_add_divergence(judge->result, judge->region, event,
-                                        pm_response_names[event->response], pm_response_names[type],
-                                        (unsigned)type << 8 | (unsigned)refusal, reason,
-                                        is_consequence(judge, event, type));
+        pm_replay_result_add_divergence(
+            judge->result, judge->region, event, pm_response_names[event->response],
+            pm_response_names[type], (unsigned)type << 8 | (unsigned)refusal,
+            error != NULL ? error->message : NULL, is_consequence(judge, event, type));
     else if (event->type == PM_EVENT_STATE && type == VIRTIO_MEM_RESP_ACK && event->state >= 0 &&
              event->state != state)
         pm_replay_result_add_divergence(judge->result, judge->region, event,

@@ -154,6 +154,6 @@ void pm_virtio_mem_free(PmVirtioMem *device)
                "discarded: %s",
                device->address, error->message);
     pm_discard_manager_unref(device->manager);
-    g_free(device->refusal_message);
+    g_clear_error(&device->refusal);
     g_free(device);
 }

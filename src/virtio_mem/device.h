@@ -23,8 +23,7 @@ struct PmVirtioMem {
     unsigned prefault_threads;
     bool migrating;
     bool broken;
-    PmRefusal refusal;
-    char *refusal_message;
+    GError *refusal; /* of PM_REFUSAL; NULL: none */
     PmVirtioMemSizeFunc plugged_size_changed;
     PmVirtioMemSizeFunc config_changed;
     void *user_data;

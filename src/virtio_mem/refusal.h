@@ -7,10 +7,11 @@
 
 void pm_refusal_clear(PmVirtioMem *device);
 
-/* Takes @message. */
-void pm_refusal_set(PmVirtioMem *device, PmRefusal cause, char *message);
+/* @cause: of PM_ERROR, or NULL; copied. */
+void pm_refusal_set(PmVirtioMem *device, PmRefusal refusal, const char *message,
+                    const GError *cause);
 
-/* The cause that stands behind a failed populate or discard. */
+/* What a failed populate or discard is refused with. @error: of PM_ERROR. */
 PmRefusal pm_refusal_of_error(const GError *error);
 
 #endif

@@ -29,27 +29,40 @@ static const char *const type_names[] = {
     [VIRTIO_MEM_REQ_STATE] = "STATE",
 };
 
-/* Notes why a request is refused. Returns false, so that a check can end with it. */
+/* Notes why a request is refused. @cause: the error behind it, or NULL. Returns false. */
+static bool note(PmVirtioMem *device, const Request *request, PmRefusal refusal, const char *reason,
+                 const GError *cause)
+{
+    const char *name = type_names[request->type];
+    g_autofree char *blocks = pm_counted(request->n_blocks, "block");
+    g_autofree char *message = NULL;
+
+    if (request->type == VIRTIO_MEM_REQ_UNPLUG_ALL)
+        message = g_strdup_printf("%s refused: %s", name, reason);
+    else
+        message = g_strdup_printf("%s of %s at 0x%" PRIx64 " refused: %s", name, blocks,
+                                  request->address, reason);
+    pm_refusal_set(device, refusal, message, cause);
+    return false;
+}
+
+/* The device itself refuses. Returns false, so that a check can end with it. */
 G_GNUC_PRINTF(4, 5)
-static bool refuse(PmVirtioMem *device, const Request *request, PmRefusal cause, const char *format,
-                   ...)
+static bool refuse(PmVirtioMem *device, const Request *request, PmRefusal refusal,
+                   const char *format, ...)
 {
     g_autofree char *reason = NULL;
-    g_autofree char *blocks = NULL;
-    const char *name = type_names[request->type];
     va_list arguments;
 
     va_start(arguments, format);
     reason = g_strdup_vprintf(format, arguments);
     va_end(arguments);
-    blocks = pm_counted(request->n_blocks, "block");
-    if (request->type == VIRTIO_MEM_REQ_UNPLUG_ALL)
-        pm_refusal_set(device, cause, g_strdup_printf("%s refused: %s", name, reason));
-    else
-        pm_refusal_set(device, cause,
-                       g_strdup_printf("%s of %s at 0x%" PRIx64 " refused: %s", name, blocks,
-                                       request->address, reason));
-    return false;
+    return note(device, request, refusal, reason, NULL);
+}
+
+static bool refuse_for(PmVirtioMem *device, const Request *request, const GError *cause)
+{
+    return note(device, request, pm_refusal_of_error(cause), cause->message, cause);
 }
 
 /* The usable part of the region is the bound, not the whole. */
@@ -148,7 +161,7 @@ static bool populate(PmVirtioMem *device, const Request *request)
     if (pm_discard_manager_populate(device->manager, request->offset, request->size,
                                     device->prefault_threads, &error))
         return true;
-    return refuse(device, request, pm_refusal_of_error(error), "%s", error->message);
+    return refuse_for(device, request, error);
 }
 
 static bool discard(PmVirtioMem *device, const Request *request)
@@ -157,7 +170,7 @@ static bool discard(PmVirtioMem *device, const Request *request)
 
     if (pm_discard_manager_discard(device->manager, request->offset, request->size, &error))
         return true;
-    return refuse(device, request, pm_refusal_of_error(error), "%s", error->message);
+    return refuse_for(device, request, error);
 }
 
 static uint16_t handle_plug(PmVirtioMem *device, Request *request)
@@ -190,11 +203,11 @@ static uint16_t handle_unplug(PmVirtioMem *device, Request *request)
 static uint16_t handle_unplug_all(PmVirtioMem *device, const Request *request)
 {
     g_autoptr(GError) error = NULL;
-    PmRefusal cause = pm_virtio_mem_unplug_all(device, &error);
+    PmRefusal refusal = pm_virtio_mem_unplug_all(device, &error);
 
-    if (cause == PM_REFUSAL_NONE)
+    if (refusal == PM_REFUSAL_NONE)
         return VIRTIO_MEM_RESP_ACK;
-    refuse(device, request, cause, "%s", error->message);
+    note(device, request, refusal, error->message, refusal == PM_REFUSAL_MIGRATION ? NULL : error);
     return VIRTIO_MEM_RESP_BUSY;
 }
 
@@ -254,16 +267,17 @@ G_GNUC_PRINTF(3, 4)
 static bool violated(PmVirtioMem *device, GError **error, const char *format, ...)
 {
     g_autofree char *reason = NULL;
+    g_autofree char *message = NULL;
     va_list arguments;
 
     va_start(arguments, format);
     reason = g_strdup_vprintf(format, arguments);
     va_end(arguments);
     device->broken = true;
-    pm_refusal_set(
-        device, PM_REFUSAL_PROTOCOL,
-        g_strdup_printf("virtio-mem: %s: the device is broken until its driver resets it", reason));
-    return pm_fail(error, PM_ERROR_BAD_REQUEST, "%s", device->refusal_message);
+    message =
+        g_strdup_printf("virtio-mem: %s: the device is broken until its driver resets it", reason);
+    pm_refusal_set(device, PM_REFUSAL_PROTOCOL, message, NULL);
+    return pm_fail(error, PM_ERROR_BAD_REQUEST, "%s", message);
 }
 
 bool pm_virtio_mem_handle(PmVirtioMem *device, const void *request, size_t request_size,

@@ -173,18 +173,20 @@ void pm_virtio_mem_device_reset(PmVirtioMem *device)
 
 bool pm_virtio_mem_system_reset(PmVirtioMem *device, GError **error)
 {
-    g_autoptr(GError) failure = NULL;
+    GError *failure = NULL;
+    g_autofree char *message = NULL;
     uint64_t before = pm_virtio_mem_get_plugged_size(device);
-    PmRefusal cause;
+    PmRefusal refusal;
 
     pm_refusal_clear(device);
-    cause = pm_virtio_mem_unplug_all(device, &failure);
+    refusal = pm_virtio_mem_unplug_all(device, &failure);
     pm_virtio_mem_notify_plugged(device, before);
-    if (cause == PM_REFUSAL_NONE)
+    if (refusal == PM_REFUSAL_NONE)
         return true;
-    g_prefix_error(&failure, "system reset of the virtio-mem device at 0x%" PRIx64 " refused: ",
-                   device->address);
-    pm_refusal_set(device, cause, g_strdup(failure->message));
-    g_propagate_error(error, g_steal_pointer(&failure));
+    message = g_strdup_printf("system reset of the virtio-mem device at 0x%" PRIx64 " refused: %s",
+                              device->address, failure->message);
+    pm_refusal_set(device, refusal, message, refusal == PM_REFUSAL_MIGRATION ? NULL : failure);
+    pm_reword(failure, (PmError)failure->code, "%s", message);
+    g_propagate_error(error, failure);
     return false;
 }

@@ -33,15 +33,15 @@ void bench_request(PmVirtioMem *device, uint16_t type, uint64_t first, uint64_t 
     };
     struct virtio_mem_resp response;
     g_autoptr(GError) error = NULL;
-    const char *reason = NULL;
+    const GError *refusal;
 
     if (!pm_virtio_mem_handle(device, &request, sizeof(request), &response, sizeof(response),
                               &error))
         bench_die("request", error);
     if (response.type == VIRTIO_MEM_RESP_ACK)
         return;
-    (void)pm_virtio_mem_last_refusal(device, &reason);
-    bench_die(reason != NULL ? reason : "request", NULL);
+    (void)pm_virtio_mem_last_refusal(device, &refusal);
+    bench_die("request", refusal);
 }
 
 int bench_open(PmKernel *kernel, const char *path)

@@ -78,11 +78,12 @@ void vm_request(Stack *stack, const Step *step)
                    .nb_blocks = GUINT16_TO_LE((uint16_t)step->n_blocks)},
     };
     struct virtio_mem_resp response;
-    const char *reason = NULL;
+    const GError *refusal;
 
     assert_true(pm_virtio_mem_handle(stack->device, &request, sizeof request, &response,
                                      sizeof response, NULL));
-    pm_virtio_mem_last_refusal(stack->device, &reason);
+    pm_virtio_mem_last_refusal(stack->device, &refusal);
     if (GUINT16_FROM_LE(response.type) != VIRTIO_MEM_RESP_ACK)
-        fail_msg("request %u at block %u: %s", step->request, step->first, reason);
+        fail_msg("request %u at block %u: %s", step->request, step->first,
+                 refusal != NULL ? refusal->message : "");
 }

@@ -162,14 +162,14 @@ static void fail_to_add(Owners *owners)
 static void region_that_stays_mapped_is_not_unplugged(void **state)
 {
     Owners *owners = *state;
-    const char *message;
+    const GError *refusal;
 
     fail_to_add(owners);
     assert_int_equal(unplug_all(owners), VIRTIO_MEM_RESP_BUSY);
     assert_int_equal(pm_virtio_mem_last_refusal(owners->device, NULL), PM_REFUSAL_QUARANTINE);
     assert_int_equal(request(owners, VIRTIO_MEM_REQ_UNPLUG, 2, 1), VIRTIO_MEM_RESP_BUSY);
-    (void)pm_virtio_mem_last_refusal(owners->device, &message);
-    assert_non_null(strstr(message, "pm_iommu_settle()"));
+    (void)pm_virtio_mem_last_refusal(owners->device, &refusal);
+    assert_non_null(strstr(refusal->message, "pm_iommu_settle()"));
     assert_int_equal(n_mappings(owners, 0), 2);
     assert_true(n_resident(owners->ram) >= 2 * BLOCK);
     assert_false(is_right(owners, 0));

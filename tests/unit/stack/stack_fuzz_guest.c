@@ -82,8 +82,8 @@ static unsigned n_regions_that_overcommit(const FuzzWorld *world, unsigned space
 static void check_refusal(const FuzzWorld *world, const FuzzView *before, const Request *request)
 {
     const FuzzRam *ram = &world->rams[request->ram];
-    const char *message;
-    PmRefusal cause = pm_virtio_mem_last_refusal(ram->device, &message);
+    const GError *refusal;
+    PmRefusal cause = pm_virtio_mem_last_refusal(ram->device, &refusal);
     uint64_t n_bytes = fuzz_bytes_in_use(world, before);
     bool full = false;
 
@@ -97,7 +97,7 @@ static void check_refusal(const FuzzWorld *world, const FuzzView *before, const 
     if (request->plug && ((cause == PM_REFUSAL_LIMIT && full) ||
                           (cause == PM_REFUSAL_LOCKED_MEMORY && n_bytes > world->memlock_limit)))
         return;
-    fuzz_fail(world, "it was refused: %s", message);
+    fuzz_fail(world, "it was refused: %s", refusal != NULL ? refusal->message : "but why?");
 }
 
 /* Blocks that are in quarantine for nothing but their memory get out when that can be given back.
@@ -185,7 +185,7 @@ bool fuzz_unplug_all(FuzzWorld *world, const FuzzView *before)
 {
     unsigned index;
     FuzzRam *ram = pick_device(world, &index);
-    const char *message;
+    const GError *refusal;
     int answer;
 
     (void)before;
@@ -193,8 +193,9 @@ bool fuzz_unplug_all(FuzzWorld *world, const FuzzView *before)
         return false;
     fuzz_say(world, "unplug all of RAM %u", index);
     answer = send(ram, VIRTIO_MEM_REQ_UNPLUG_ALL, 0, 0);
-    (void)pm_virtio_mem_last_refusal(ram->device, &message);
-    return end_of_everything(world, index, answer == VIRTIO_MEM_RESP_ACK, message);
+    (void)pm_virtio_mem_last_refusal(ram->device, &refusal);
+    return end_of_everything(world, index, answer == VIRTIO_MEM_RESP_ACK,
+                             refusal != NULL ? refusal->message : NULL);
 }
 
 bool fuzz_reset(FuzzWorld *world, const FuzzView *before)

@@ -149,15 +149,16 @@ static void blocks_that_cannot_be_unmapped_are_quarantined_until_a_reset(void **
 {
     g_autoptr(Stack) stack = stack_new(NULL);
     PmDiscardManager *manager = pm_virtio_mem_get_manager(stack->device);
-    const char *message;
+    const GError *refusal;
 
     (void)state;
     assert_int_equal(stack_request(stack, VIRTIO_MEM_REQ_PLUG, 0, 2), VIRTIO_MEM_RESP_ACK);
     pm_fake_kernel_fail(stack->fake, PM_FAKE_CALL_MAP, 2, ENOMEM);
     pm_fake_kernel_fail(stack->fake, PM_FAKE_CALL_UNMAP, 1, EINVAL);
     assert_int_equal(stack_request(stack, VIRTIO_MEM_REQ_PLUG, 4, 2), VIRTIO_MEM_RESP_BUSY);
-    assert_int_equal(pm_virtio_mem_last_refusal(stack->device, &message), PM_REFUSAL_QUARANTINE);
-    assert_non_null(strstr(message, "ENOMEM"));
+    assert_int_equal(pm_virtio_mem_last_refusal(stack->device, &refusal), PM_REFUSAL_QUARANTINE);
+    assert_non_null(strstr(refusal->message, "ENOMEM"));
+    assert_int_equal(pm_error_get_errno(pm_refusal_get_cause(refusal)), ENOMEM);
     assert_int_equal(pm_discard_manager_get_quarantined(manager), STACK_BLOCK);
     assert_false(pm_mapper_audit(stack->mappers[0], NULL, NULL));
 

@@ -253,10 +253,11 @@ static void mark_plugged_blocks(Life *life)
 
 static void check_all(Life *life, PmRefusal refusal)
 {
-    const char *message = NULL;
+    const GError *error = NULL;
 
-    CHECK_EQUAL(life, "last_refusal", pm_virtio_mem_last_refusal(life->device, &message), refusal);
-    CHECK_EQUAL(life, "the refusal's message", message != NULL, refusal != PM_REFUSAL_NONE);
+    CHECK_EQUAL(life, "last_refusal", pm_virtio_mem_last_refusal(life->device, &error), refusal);
+    CHECK_EQUAL(life, "the refusal's error", g_error_matches(error, PM_REFUSAL, (gint)refusal),
+                refusal != PM_REFUSAL_NONE);
     CHECK_EQUAL(life, "calls of plugged_size_changed", life->n_plugged_calls,
                 life->model.n_plugged_calls);
     CHECK_EQUAL(life, "calls of config_changed", life->n_config_calls, life->model.n_config_calls);

@@ -39,9 +39,16 @@ static void assert_refused(Fixture *fixture, uint16_t type, size_t row, const ch
 {
     uint8_t before[CONFIG_SIZE];
     uint8_t after[CONFIG_SIZE];
+    const GError *refusal;
+    const GError *cause;
 
     read_config(fixture, before);
     assert_int_equal(request(fixture, type, BLOCK_AT(4), 2), BUSY);
+    (void)pm_virtio_mem_last_refusal(fixture->device, &refusal);
+    cause = pm_refusal_get_cause(refusal);
+    assert_true(g_error_matches(
+        cause, PM_ERROR, quarantines(causes[row].code) ? PM_ERROR_QUARANTINED : causes[row].code));
+    assert_string_equal(pm_error_get_listener(cause), "test listener");
     assert_refusal(fixture, causes[row].cause, part);
     assert_refusal(fixture, causes[row].cause, "the test listener objects");
     read_config(fixture, after);
@@ -109,17 +116,99 @@ static void every_failure_of_a_system_reset_has_its_code_and_cause(void **state)
                                           ? PM_ERROR_QUARANTINED
                                           : causes[i].code);
         assert_refusal(fixture, causes[i].cause, error->message);
+        assert_string_equal(pm_error_get_listener(error), "test listener");
         fixture->listener.discard_error = NO_OBJECTION;
         assert_true(pm_virtio_mem_system_reset(fixture->device, NULL));
     }
 }
 
-static void an_error_of_another_domain_is_the_listeners(void **state)
+static bool fail_abroad(void *user_data, uint64_t offset, uint64_t size, GError **error)
 {
-    g_autoptr(GError) error =
-        g_error_new_literal(g_quark_from_static_string("other"), PM_ERROR_LIMIT, "not ours");
+    (void)user_data, (void)offset, (void)size;
+    g_set_error(error, G_FILE_ERROR, PM_ERROR_LIMIT, "not ours");
+    return false;
+}
+
+static void error_of_another_domain_is_the_listeners(void **state)
+{
+    static const PmDiscardListenerOps ops = {.populate = fail_abroad, .discard = fail_abroad};
+    Fixture *fixture = *state;
+    PmDiscardManager *manager = pm_virtio_mem_get_manager(fixture->device);
+    PmDiscardListener *listener =
+        pm_discard_manager_register(manager, &ops, NULL, "the disk", 0, REGION, NULL);
+    const GError *refusal;
+    const GError *cause;
+
+    assert_int_equal(request(fixture, PLUG, BLOCK_AT(4), 2), BUSY);
+    assert_int_equal(pm_virtio_mem_last_refusal(fixture->device, &refusal), PM_REFUSAL_LISTENER);
+    cause = pm_refusal_get_cause(refusal);
+    assert_true(g_error_matches(cause, PM_ERROR, PM_ERROR_LISTENER));
+    assert_string_equal(pm_error_get_listener(cause), "the disk");
+    assert_true(g_error_matches(pm_error_get_cause(cause), G_FILE_ERROR, PM_ERROR_LIMIT));
+    assert_true(pm_discard_manager_unregister(manager, listener, NULL));
+}
+
+static void refusal_outlives_the_next_request_as_a_copy(void **state)
+{
+    Fixture *fixture = *state;
+    const GError *refusal;
+    g_autoptr(GError) copy = NULL;
+
+    fixture->listener.populate_error = PM_ERROR_LIMIT;
+    assert_int_equal(request(fixture, PLUG, BLOCK_AT(4), 2), BUSY);
+    (void)pm_virtio_mem_last_refusal(fixture->device, &refusal);
+    copy = g_error_copy(refusal);
+    fixture->listener.populate_error = NO_OBJECTION;
+    assert_int_equal(request(fixture, PLUG, BLOCK_AT(4), 2), ACK);
+    assert_refusal(fixture, PM_REFUSAL_NONE, NULL);
+    assert_true(g_error_matches(copy, PM_REFUSAL, PM_REFUSAL_LIMIT));
+    assert_true(g_error_matches(pm_refusal_get_cause(copy), PM_ERROR, PM_ERROR_LIMIT));
+    assert_string_equal(pm_error_get_listener(pm_refusal_get_cause(copy)), "test listener");
+}
+
+static void assert_no_cause(const Fixture *fixture)
+{
+    const GError *refusal;
+
+    (void)pm_virtio_mem_last_refusal(fixture->device, &refusal);
+    assert_non_null(refusal);
+    assert_null(pm_refusal_get_cause(refusal));
+}
+
+static void refusal_by_the_device_itself_has_no_cause(void **state)
+{
+    Fixture *fixture = *state;
+    g_autoptr(GError) foreign = g_error_new(PM_ERROR, PM_ERROR_LIMIT, "no refusal");
+
+    assert_int_equal(request(fixture, PLUG, 1, 1), ERROR);
+    assert_no_cause(fixture);
+    assert_int_equal(request(fixture, PLUG, BLOCK_AT(4), 2), ACK);
+    pm_virtio_mem_set_migrating(fixture->device, true);
+    assert_int_equal(request(fixture, UNPLUG, BLOCK_AT(4), 2), BUSY);
+    assert_no_cause(fixture);
+    assert_int_equal(unplug_all(fixture), BUSY);
+    assert_no_cause(fixture);
+    assert_false(pm_virtio_mem_system_reset(fixture->device, NULL));
+    assert_no_cause(fixture);
+    pm_virtio_mem_set_migrating(fixture->device, false);
+    assert_null(pm_refusal_get_cause(foreign));
+    assert_null(pm_refusal_get_cause(NULL));
+}
+
+static void every_refusal_has_a_name_of_its_own(void **state)
+{
+    g_autoptr(GHashTable) seen = g_hash_table_new(g_str_hash, g_str_equal);
+
     (void)state;
-    assert_int_equal(pm_refusal_of_error(error), PM_REFUSAL_LISTENER);
+    for (guint refusal = 0; refusal <= PM_REFUSAL_PROTOCOL; refusal++) {
+        const char *name = pm_refusal_code_name((PmRefusal)refusal);
+
+        assert_non_null(name);
+        assert_string_not_equal(name, "unknown");
+        assert_true(g_hash_table_add(seen, (void *)name));
+    }
+    assert_string_equal(pm_refusal_code_name(PM_REFUSAL_LIMIT), "entry-limit");
+    assert_string_equal(pm_refusal_code_name((PmRefusal)(PM_REFUSAL_PROTOCOL + 1)), "unknown");
 }
 
 static void every_error_has_its_cause(void **state)
@@ -193,7 +282,10 @@ int main(void)
         TEST_WITH_LISTENER(every_failure_of_unplug_has_its_cause),
         TEST_WITH_LISTENER(every_failure_of_unplug_all_has_its_cause),
         TEST_WITH_LISTENER(every_failure_of_a_system_reset_has_its_code_and_cause),
-        cmocka_unit_test(an_error_of_another_domain_is_the_listeners),
+        TEST(error_of_another_domain_is_the_listeners),
+        TEST_WITH_LISTENER(refusal_outlives_the_next_request_as_a_copy),
+        TEST_WITH_LISTENER(refusal_by_the_device_itself_has_no_cause),
+        cmocka_unit_test(every_refusal_has_a_name_of_its_own),
         cmocka_unit_test(every_error_has_its_cause),
         TEST_WITH_LISTENER(a_quarantined_block_is_busy_until_all_is_unplugged),
         TEST_WITH_LISTENER(unplug_all_with_only_quarantined_blocks_is_busy_while_migrating),

@@ -142,16 +142,16 @@ static inline void set_requested(Fixture *fixture, uint64_t size)
 
 static inline void assert_refusal(const Fixture *fixture, PmRefusal cause, const char *part)
 {
-    const char *message = NULL;
+    const GError *refusal = NULL;
 
-    assert_int_equal(pm_virtio_mem_last_refusal(fixture->device, &message), cause);
+    assert_int_equal(pm_virtio_mem_last_refusal(fixture->device, &refusal), cause);
     if (part == NULL) {
-        assert_null(message);
+        assert_null(refusal);
         return;
     }
-    assert_non_null(message);
-    if (strstr(message, part) == NULL)
-        fail_msg("«%s» is not in «%s»", part, message);
+    assert_true(g_error_matches(refusal, PM_REFUSAL, (gint)cause));
+    if (strstr(refusal->message, part) == NULL)
+        fail_msg("'%s' is not in '%s'", part, refusal->message);
 }
 
 /* A locked page cannot be given back to the host. By number: the sanitizers make mlock() do
