@@ -12,7 +12,7 @@
 #define DMA_FROM_DEVICE UINT64_C(2)
 
 /* Where device_peek() and device_fill() have a page of their own, away from those of the tests. */
-#define SCRATCH_IOVA UINT64_C(0x7e000000)
+#define SCRATCH_IOVA UINT64_C(0xf0000000)
 
 int device_open(Kernel *kernel)
 {
@@ -142,5 +142,25 @@ void device_fill(Kernel *kernel, int device, uint64_t iova, uint8_t byte, uint64
     memset(scratch, byte, size);
     device_load(kernel, device, SCRATCH_IOVA, size);
     device_store(kernel, device, iova, size);
+    end_scratch(kernel);
+}
+
+uint32_t device_peek_word(Kernel *kernel, uint64_t iova)
+{
+    uint32_t word;
+
+    device_enable_dma(kernel, kernel->device);
+    device_peek(kernel, kernel->device, iova, &word, sizeof(word));
+    return word;
+}
+
+void device_poke_word(Kernel *kernel, uint64_t iova, uint32_t word)
+{
+    char *scratch = begin_scratch(kernel);
+
+    device_enable_dma(kernel, kernel->device);
+    memcpy(scratch, &word, sizeof(word));
+    device_load(kernel, kernel->device, SCRATCH_IOVA, sizeof(word));
+    device_store(kernel, kernel->device, iova, sizeof(word));
     end_scratch(kernel);
 }

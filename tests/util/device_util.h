@@ -37,4 +37,8 @@ void device_peek(Kernel *kernel, int device, uint64_t iova, void *to, uint64_t s
 /* The device writes @byte to @size addresses from @iova on. */
 void device_fill(Kernel *kernel, int device, uint64_t iova, uint8_t byte, uint64_t size);
 
+/* A word at @iova, which kernel->device reads and writes; it is let do DMA. */
+uint32_t device_peek_word(Kernel *kernel, uint64_t iova);
+void device_poke_word(Kernel *kernel, uint64_t iova, uint32_t word);
+
 #endif

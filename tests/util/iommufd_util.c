@@ -41,6 +41,36 @@ int iommufd_setup_attached(void **state)
     return 0;
 }
 
+PmFakeConfig iommufd_fake_config(void)
+{
+    PmFakeConfig config;
+
+    pm_fake_config_init(&config);
+    config.iommufd = true;
+    return config;
+}
+
+Kernel *iommufd_new_fake(const PmFakeConfig *config)
+{
+    PmFakeConfig defaults = iommufd_fake_config();
+    Kernel *kernel = kernel_new_fake_closed(config != NULL ? config : &defaults);
+
+    kernel->iommu = kernel_open(kernel, IOMMU);
+    assert_true(kernel->iommu >= 0);
+    kernel->device = cdev_open_bound(kernel, DEVICE, &kernel->device_id);
+    kernel->ioas = iommufd_new_ioas(kernel);
+    return kernel;
+}
+
+Kernel *iommufd_new_fake_attached(const PmFakeConfig *config)
+{
+    Kernel *kernel = iommufd_new_fake(config);
+
+    kernel->hwpt = kernel->ioas;
+    assert_int_equal(cdev_attach(kernel, kernel->device, &kernel->hwpt), 0);
+    return kernel;
+}
+
 /* The type1 interface of /dev/iommu takes the place of a container. */
 int compat_setup(void **state)
 {
@@ -109,6 +139,21 @@ int iommufd_map_flags(Kernel *kernel, uint32_t flags, uint64_t *iova, uint64_t h
 int iommufd_map(Kernel *kernel, uint64_t iova, const void *host, uint64_t length)
 {
     return iommufd_map_flags(kernel, IOAS_FIXED, &iova, (uintptr_t)host, length);
+}
+
+int iommufd_map_file(Kernel *kernel, uint64_t iova, int fd, uint64_t start, uint64_t length)
+{
+    struct iommu_ioas_map_file map = {
+        .size = sizeof(map),
+        .flags = IOAS_FIXED,
+        .ioas_id = kernel->ioas,
+        .fd = fd,
+        .start = start,
+        .length = length,
+        .iova = iova,
+    };
+
+    return iommufd_ioctl(kernel, IOMMU_IOAS_MAP_FILE, &map);
 }
 
 int iommufd_unmap(Kernel *kernel, uint64_t iova, uint64_t length, uint64_t *n_bytes)
@@ -219,7 +264,8 @@ int cdev_bind(Kernel *kernel, int device, int iommu, uint32_t *id)
     struct vfio_device_bind_iommufd bind = {.argsz = sizeof(bind), .iommufd = iommu};
     int result = kernel_ioctl(kernel, device, VFIO_DEVICE_BIND_IOMMUFD, &bind);
 
-    *id = bind.out_devid;
+    if (id != NULL)
+        *id = bind.out_devid;
     return result;
 }
 
@@ -263,6 +309,18 @@ static uint64_t pinned_by_status(void)
 uint64_t iommufd_pinned(Kernel *kernel)
 {
     return kernel->is_fake ? pm_fake_kernel_get_pinned(kernel->pm) : pinned_by_status();
+}
+
+void iommufd_assert_charged(Kernel *kernel, uint64_t pinned, uint64_t user, uint64_t process)
+{
+    PmLockedMemory locked;
+
+    assert_int_equal(pm_fake_kernel_get_pinned(kernel->pm), pinned);
+    assert_int_equal(pm_fake_kernel_get_user_locked(kernel->pm), user);
+    assert_int_equal(pm_fake_kernel_get_locked(kernel->pm), process);
+    assert_int_equal(kernel->pm->ops->locked_memory(kernel->pm, &locked), 0);
+    assert_int_equal(locked.used, process);
+    assert_int_equal(locked.pinned, pinned);
 }
 
 void iommufd_set_charge(Kernel *kernel, Charge charge)

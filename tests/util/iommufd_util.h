@@ -40,6 +40,13 @@ int compat_setup_device(void **state);
     cmocka_unit_test_setup_teardown(name, compat_setup_device, kernel_teardown)
 #define RUN_IOMMUFD_TESTS(tests) cmocka_run_group_tests(tests, kernel_check_iommufd, NULL)
 
+/* Of what only a fake kernel can be, or shows of itself; @config NULL: iommufd_fake_config(), which
+ * are the defaults with an iommufd. The device is bound, and there is an address space; which it is
+ * attached to, or not. */
+PmFakeConfig iommufd_fake_config(void);
+Kernel *iommufd_new_fake(const PmFakeConfig *config);
+Kernel *iommufd_new_fake_attached(const PmFakeConfig *config);
+
 /* Gives an open /dev/iommu an address space and a device, attached to it. */
 void iommufd_attach(Kernel *kernel, const char *address);
 
@@ -53,6 +60,8 @@ int iommufd_map(Kernel *kernel, uint64_t iova, const void *host, uint64_t length
 /* Where it was mapped goes to *@iova, which says where if @flags have FIXED_IOVA. */
 int iommufd_map_flags(Kernel *kernel, uint32_t flags, uint64_t *iova, uint64_t host,
                       uint64_t length);
+/* @length bytes of a file from @start on. */
+int iommufd_map_file(Kernel *kernel, uint64_t iova, int fd, uint64_t start, uint64_t length);
 /* The length that comes back goes to *@n_bytes (may be NULL). */
 int iommufd_unmap(Kernel *kernel, uint64_t iova, uint64_t length, uint64_t *n_bytes);
 /* Within kernel->ioas, or from it to another; fixed, to read and write. */
@@ -67,6 +76,7 @@ int iommufd_option(Kernel *kernel, uint32_t option, uint16_t op, uint32_t object
 
 /* The device's own file, which is asserted to open. */
 int cdev_open(Kernel *kernel, const char *address);
+/* @id may be NULL. */
 int cdev_bind(Kernel *kernel, int device, int iommu, uint32_t *id);
 /* *@pt is the IOAS or hardware page table; becomes the hardware page table. */
 int cdev_attach(Kernel *kernel, int device, uint32_t *pt);
@@ -76,6 +86,8 @@ int cdev_open_bound(Kernel *kernel, const char *address, uint32_t *id);
 
 /* Bytes of this process that are pinned (VmPin). */
 uint64_t iommufd_pinned(Kernel *kernel);
+/* Of a fake kernel: bytes that are pinned, and charged to the user and to the process. */
+void iommufd_assert_charged(Kernel *kernel, uint64_t pinned, uint64_t user, uint64_t process);
 /* RLIMIT_MODE, which can be set before there is an object. */
 typedef enum {
     CHARGE_USER,

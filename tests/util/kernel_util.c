@@ -8,8 +8,6 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 
-#include <plugmap/fake.h>
-
 #define ENTRY_LIMIT_FILE "/sys/module/vfio_iommu_type1/parameters/dma_entry_limit"
 
 typedef struct {
@@ -19,30 +17,39 @@ typedef struct {
 
 /* --- around a test --- */
 
-int kernel_setup_closed(void **state)
+static Kernel *new_kernel(void)
 {
     Kernel *kernel = g_new0(Kernel, 1);
 
-    *state = kernel;
-    kernel_choose(kernel);
     kernel->files = g_array_new(false, false, sizeof(int));
     kernel->pieces = g_array_new(false, false, sizeof(Piece));
     kernel->memory =
         mmap(NULL, MEMORY_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     assert_ptr_not_equal(kernel->memory, MAP_FAILED);
+    return kernel;
+}
+
+int kernel_setup_closed(void **state)
+{
+    Kernel *kernel = new_kernel();
+
+    *state = kernel;
+    kernel_choose(kernel);
     return 0;
 }
 
-int kernel_setup(void **state)
+static void open_group(Kernel *kernel)
 {
-    Kernel *kernel;
-
-    kernel_setup_closed(state);
-    kernel = *state;
     kernel->container = kernel_open(kernel, CONTAINER);
     kernel->group = kernel_open(kernel, GROUP);
     assert_true(kernel->container >= 0 && kernel->group >= 0);
     assert_int_equal(kernel_join(kernel, kernel->group, kernel->container), 0);
+}
+
+int kernel_setup(void **state)
+{
+    kernel_setup_closed(state);
+    open_group(*state);
     return 0;
 }
 
@@ -70,12 +77,49 @@ int kernel_teardown(void **state)
     kernel_set_memlock(kernel, UINT64_MAX, true);
     if (!kernel->is_fake)
         kernel_set_capability(CAP_SYS_RESOURCE, true);
+    kernel_free(kernel);
+    return 0;
+}
+
+Kernel *kernel_new_fake_closed(const PmFakeConfig *config)
+{
+    Kernel *kernel = new_kernel();
+
+    kernel->pm = pm_fake_kernel_new(config, NULL);
+    assert_non_null(kernel->pm);
+    kernel->is_fake = true;
+    kernel->is_linux_6_1 = config != NULL && config->linux_version == PM_FAKE_LINUX_6_1;
+    return kernel;
+}
+
+Kernel *kernel_new_fake(const PmFakeConfig *config)
+{
+    Kernel *kernel = kernel_new_fake_closed(config);
+
+    open_group(kernel);
+    return kernel;
+}
+
+Kernel *kernel_new_fake_type1(const PmFakeConfig *config, unsigned long type)
+{
+    Kernel *kernel = kernel_new_fake(config);
+
+    assert_int_equal(kernel_set_iommu(kernel, kernel->container, type), 0);
+    return kernel;
+}
+
+void kernel_free(Kernel *kernel)
+{
     munmap(kernel->memory, MEMORY_SIZE);
     pm_kernel_unref(kernel->pm);
     g_array_unref(kernel->files);
     g_array_unref(kernel->pieces);
     g_free(kernel);
-    return 0;
+}
+
+uint64_t kernel_n_inspected(Kernel *kernel)
+{
+    return pm_fake_kernel_get_n_mappings(kernel->pm, 1);
 }
 
 /* --- files --- */

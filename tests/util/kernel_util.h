@@ -19,6 +19,7 @@
 
 #include <cmocka.h>
 
+#include <plugmap/fake.h>
 #include <plugmap/plugmap.h>
 
 #include "kernel-uapi/vfio.h"
@@ -59,6 +60,17 @@ typedef struct {
     GArray *files;  /* what is open */
     GArray *pieces; /* of files, that are mapped */
 } Kernel;
+
+/* Of what only a fake kernel can be, or shows of itself; @config NULL: the defaults. Nothing is
+ * open; or the group is in the container; or that has an IOMMU of @type. The fake kernel closes
+ * what a test has left open. */
+Kernel *kernel_new_fake_closed(const PmFakeConfig *config);
+Kernel *kernel_new_fake(const PmFakeConfig *config);
+Kernel *kernel_new_fake_type1(const PmFakeConfig *config, unsigned long type);
+void kernel_free(Kernel *kernel);
+
+/* What the fake's inspector counts in the first group: mappings of a container, or areas. */
+uint64_t kernel_n_inspected(Kernel *kernel);
 
 /* For cmocka: once a program, and around each test. The group is in the container; with
  * an IOMMU of a type, or without. The process may lock what it likes. */
@@ -122,5 +134,7 @@ void kernel_set_memlock(Kernel *kernel, uint64_t limit, bool cap_ipc_lock);
 void kernel_drop_cap_sys_resource(Kernel *kernel);
 /* The process's own, whichever kernel is under test. */
 void kernel_set_capability(int capability, bool in_effect);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Kernel, kernel_free)
 
 #endif

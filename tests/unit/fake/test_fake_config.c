@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What a fake kernel can be configured to be and the kernels of tests/conformance are not. */
 
-#include "util/fake_util.h"
-#include <plugmap/fake.h>
+#include "util/kernel_util.h"
 
 /* struct vfio_iommu_type1_dirty_bitmap and what follows it. */
 typedef struct {
@@ -11,54 +10,54 @@ typedef struct {
     struct vfio_iommu_type1_dirty_bitmap_get get;
 } Get;
 
-static int start_logging(Fake *fake)
+static int start_logging(Kernel *fake)
 {
     struct vfio_iommu_type1_dirty_bitmap request = {.argsz = sizeof(request),
                                                     .flags = VFIO_IOMMU_DIRTY_PAGES_FLAG_START};
 
-    return fake_ioctl(fake, fake->container, VFIO_IOMMU_DIRTY_PAGES, &request);
+    return kernel_ioctl(fake, fake->container, VFIO_IOMMU_DIRTY_PAGES, &request);
 }
 
 static void the_unit_is_the_smallest_page_of_the_iommu(void **state)
 {
     PmFakeConfig config;
-    g_autoptr(Fake) fake = NULL;
+    g_autoptr(Kernel) fake = NULL;
     char *aligned;
 
     (void)state;
     pm_fake_config_init(&config);
     config.page_sizes = 0x40210000;
-    fake = fake_with_iommu(&config, VFIO_TYPE1v2_IOMMU);
+    fake = kernel_new_fake_type1(&config, VFIO_TYPE1v2_IOMMU);
     aligned = (char *)(((uintptr_t)fake->memory + 0xffff) & ~(uintptr_t)0xffff);
-    assert_int_equal(fake_map(fake, 0, aligned, PAGE), -EINVAL);
-    assert_int_equal(fake_map(fake, PAGE, aligned, 0x10000), -EINVAL);
-    assert_int_equal(fake_map(fake, 0, aligned, 0x10000), 0);
+    assert_int_equal(kernel_map(fake, 0, aligned, PAGE), -EINVAL);
+    assert_int_equal(kernel_map(fake, PAGE, aligned, 0x10000), -EINVAL);
+    assert_int_equal(kernel_map(fake, 0, aligned, 0x10000), 0);
 }
 
 static void the_last_page_of_64_bits_cannot_be_mapped(void **state)
 {
     static const PmIovaRange all = {0, UINT64_MAX};
     PmFakeConfig config;
-    g_autoptr(Fake) fake = NULL;
+    g_autoptr(Kernel) fake = NULL;
 
     (void)state;
     pm_fake_config_init(&config);
     config.iova_ranges = &all;
     config.n_iova_ranges = 1;
-    fake = fake_with_iommu(&config, VFIO_TYPE1v2_IOMMU);
-    assert_int_equal(fake_map(fake, -PAGE - PAGE, fake->memory, PAGE), 0);
-    assert_int_equal(fake_map(fake, -PAGE, fake->memory, PAGE), -EINVAL);
-    assert_int_equal(fake_map(fake, -PAGE - PAGE, fake->memory, 2 * PAGE), -EINVAL);
-    assert_int_equal(fake_n_mappings(fake), 1);
+    fake = kernel_new_fake_type1(&config, VFIO_TYPE1v2_IOMMU);
+    assert_int_equal(kernel_map(fake, -PAGE - PAGE, fake->memory, PAGE), 0);
+    assert_int_equal(kernel_map(fake, -PAGE, fake->memory, PAGE), -EINVAL);
+    assert_int_equal(kernel_map(fake, -PAGE - PAGE, fake->memory, 2 * PAGE), -EINVAL);
+    assert_int_equal(kernel_n_inspected(fake), 1);
 }
 
 static void accounting_alone_touches_no_memory(void **state)
 {
-    g_autoptr(Fake) fake = fake_with_iommu(NULL, VFIO_TYPE1v2_IOMMU);
+    g_autoptr(Kernel) fake = kernel_new_fake_type1(NULL, VFIO_TYPE1v2_IOMMU);
     unsigned char resident[8];
 
     (void)state;
-    assert_int_equal(fake_map(fake, 0, fake->memory, 8 * PAGE), 0);
+    assert_int_equal(kernel_map(fake, 0, fake->memory, 8 * PAGE), 0);
     assert_int_equal(mincore(fake->memory, sizeof(resident) * PAGE, resident), 0);
     for (unsigned i = 0; i < sizeof(resident); i++)
         assert_int_equal(resident[i] & 1, 0);
@@ -68,7 +67,7 @@ static void ranges_and_page_sizes_are_as_configured(void **state)
 {
     static const PmIovaRange ranges[] = {{0x1000, 0xffff}, {0x20000, 0x2ffff}, {0x40000, 0x7ffff}};
     PmFakeConfig config;
-    g_autoptr(Fake) fake = NULL;
+    g_autoptr(Kernel) fake = NULL;
     union {
         struct vfio_iommu_type1_info info;
         uint8_t bytes[256];
@@ -80,14 +79,14 @@ static void ranges_and_page_sizes_are_as_configured(void **state)
     config.iova_ranges = ranges;
     config.n_iova_ranges = 3;
     config.page_sizes = 0x1000;
-    fake = fake_with_iommu(&config, VFIO_TYPE1v2_IOMMU);
-    assert_int_equal(fake_ioctl(fake, fake->container, VFIO_IOMMU_GET_INFO, &answer), 0);
+    fake = kernel_new_fake_type1(&config, VFIO_TYPE1v2_IOMMU);
+    assert_int_equal(kernel_ioctl(fake, fake->container, VFIO_IOMMU_GET_INFO, &answer), 0);
     assert_int_equal(answer.info.iova_pgsizes, 0x1000);
     memcpy(&capability, answer.bytes + 72, sizeof(capability));
     assert_int_equal(capability.nr_iovas, 3);
     assert_memory_equal(answer.bytes + 72 + sizeof(capability), ranges, sizeof(ranges));
-    assert_int_equal(fake_map(fake, 0, fake->memory, PAGE), -EINVAL);
-    assert_int_equal(fake_map(fake, 0x1000, fake->memory, PAGE), 0);
+    assert_int_equal(kernel_map(fake, 0, fake->memory, PAGE), -EINVAL);
+    assert_int_equal(kernel_map(fake, 0x1000, fake->memory, PAGE), 0);
 }
 
 static void configurations_that_cannot_be_are_refused(void **state)
@@ -115,7 +114,7 @@ static void a_bit_is_a_page_of_the_smallest_size(void **state)
 {
     const uint64_t big_page = 16 * PAGE;
     PmFakeConfig config;
-    g_autoptr(Fake) fake = NULL;
+    g_autoptr(Kernel) fake = NULL;
     const char *aligned;
     uint64_t bitmap = 0;
     Get get = {
@@ -128,13 +127,13 @@ static void a_bit_is_a_page_of_the_smallest_size(void **state)
     (void)state;
     pm_fake_config_init(&config);
     config.page_sizes = big_page;
-    fake = fake_with_iommu(&config, VFIO_TYPE1v2_IOMMU);
+    fake = kernel_new_fake_type1(&config, VFIO_TYPE1v2_IOMMU);
     aligned = fake->memory + (big_page - (uintptr_t)fake->memory % big_page) % big_page;
     assert_int_equal(start_logging(fake), 0);
-    assert_int_equal(fake_map(fake, 2 * big_page, aligned, 3 * big_page), 0);
-    assert_int_equal(fake_ioctl(fake, fake->container, VFIO_IOMMU_DIRTY_PAGES, &get), -EINVAL);
+    assert_int_equal(kernel_map(fake, 2 * big_page, aligned, 3 * big_page), 0);
+    assert_int_equal(kernel_ioctl(fake, fake->container, VFIO_IOMMU_DIRTY_PAGES, &get), -EINVAL);
     get.get.bitmap.pgsize = big_page;
-    assert_int_equal(fake_ioctl(fake, fake->container, VFIO_IOMMU_DIRTY_PAGES, &get), 0);
+    assert_int_equal(kernel_ioctl(fake, fake->container, VFIO_IOMMU_DIRTY_PAGES, &get), 0);
     assert_int_equal(bitmap, 0x1c);
 }
 
@@ -143,7 +142,7 @@ static void a_mapping_of_2_to_the_31_pages_cannot_be_logged_but_one_less_can(voi
     static const PmIovaRange range = {0, (UINT64_C(1) << 47) - 1};
     const uint64_t size = UINT64_C(1) << 43; /* 2^31 pages, one more than a bitmap has bits */
     PmFakeConfig config;
-    g_autoptr(Fake) fake = NULL;
+    g_autoptr(Kernel) fake = NULL;
     void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
@@ -155,16 +154,16 @@ static void a_mapping_of_2_to_the_31_pages_cannot_be_logged_but_one_less_can(voi
     pm_fake_config_init(&config);
     config.iova_ranges = &range;
     config.n_iova_ranges = 1;
-    fake = fake_with_iommu(&config, VFIO_TYPE1v2_IOMMU);
-    assert_int_equal(fake_map(fake, 0, memory, size), 0);
+    fake = kernel_new_fake_type1(&config, VFIO_TYPE1v2_IOMMU);
+    assert_int_equal(kernel_map(fake, 0, memory, size), 0);
     assert_int_equal(start_logging(fake), -EINVAL);
-    assert_int_equal(pm_fake_kernel_get_locked(fake->kernel), size);
-    assert_int_equal(fake_unmap(fake, 0, size, NULL), 0);
+    assert_int_equal(pm_fake_kernel_get_locked(fake->pm), size);
+    assert_int_equal(kernel_unmap(fake, 0, size, NULL), 0);
     assert_int_equal(start_logging(fake), 0);
-    assert_int_equal(fake_map(fake, 0, memory, size), -EINVAL);
-    assert_int_equal(pm_fake_kernel_get_locked(fake->kernel), 0);
-    assert_int_equal(fake_available(fake), 65535);
-    assert_int_equal(fake_map(fake, 0, memory, size - PAGE), 0);
+    assert_int_equal(kernel_map(fake, 0, memory, size), -EINVAL);
+    assert_int_equal(pm_fake_kernel_get_locked(fake->pm), 0);
+    assert_int_equal(kernel_available(fake), 65535);
+    assert_int_equal(kernel_map(fake, 0, memory, size - PAGE), 0);
     assert_int_equal(munmap(memory, size), 0);
 }
 

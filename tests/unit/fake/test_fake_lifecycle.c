@@ -2,119 +2,118 @@
 /* Files and devices as only a fake kernel has them; what it shares with a real one is in
  * tests/conformance. */
 
-#include "util/fake_util.h"
-#include <plugmap/fake.h>
+#include "util/kernel_util.h"
 
 static void only_vfio_files_can_be_opened(void **state)
 {
-    g_autoptr(Fake) fake = fake_new(NULL);
+    g_autoptr(Kernel) fake = kernel_new_fake(NULL);
     static const char *const missing[] = {"/dev/vfio",  "/dev/vfio/2",  "/dev/vfio/-1",
                                           "/dev/iommu", "/dev/vfio/1x", "/dev/vfio/",
                                           "/etc/passwd"};
 
     (void)state;
     for (size_t i = 0; i < G_N_ELEMENTS(missing); i++)
-        assert_int_equal(fake_open(fake, missing[i]), -ENOENT);
+        assert_int_equal(kernel_open(fake, missing[i]), -ENOENT);
 }
 
 static void descriptors_are_real_and_unique(void **state)
 {
-    g_autoptr(Fake) fake = fake_new(NULL);
+    g_autoptr(Kernel) fake = kernel_new_fake(NULL);
     int other = open("/dev/null", O_RDONLY | O_CLOEXEC);
 
     (void)state;
     assert_int_not_equal(fake->container, fake->group);
     assert_int_not_equal(fcntl(fake->container, F_GETFD), -1);
     assert_true(other != fake->container && other != fake->group);
-    assert_int_equal(fake_ioctl(fake, other, VFIO_GET_API_VERSION, NULL), -EBADF);
-    assert_int_equal(fake_close(fake, other), -EBADF);
+    assert_int_equal(kernel_ioctl(fake, other, VFIO_GET_API_VERSION, NULL), -EBADF);
+    assert_int_equal(kernel_close(fake, other), -EBADF);
     close(other);
 }
 
 static void a_group_without_a_vfio_device_is_enodev(void **state)
 {
-    g_autoptr(Fake) fake = fake_new(NULL);
+    g_autoptr(Kernel) fake = kernel_new_fake(NULL);
 
     (void)state;
-    assert_true(pm_fake_kernel_add_device(fake->kernel, 7, "0000:00:07.0", NULL, NULL));
-    assert_true(pm_fake_kernel_add_device(fake->kernel, 8, "0000:00:08.0", "nvme", NULL));
-    assert_int_equal(fake_open(fake, "/dev/vfio/7"), -ENODEV);
-    assert_int_equal(fake_open(fake, "/dev/vfio/8"), -ENODEV);
+    assert_true(pm_fake_kernel_add_device(fake->pm, 7, "0000:00:07.0", NULL, NULL));
+    assert_true(pm_fake_kernel_add_device(fake->pm, 8, "0000:00:08.0", "nvme", NULL));
+    assert_int_equal(kernel_open(fake, "/dev/vfio/7"), -ENODEV);
+    assert_int_equal(kernel_open(fake, "/dev/vfio/8"), -ENODEV);
 }
 
 static void a_sibling_without_a_driver_does_no_harm(void **state)
 {
-    g_autoptr(Fake) fake = fake_new(NULL);
+    g_autoptr(Kernel) fake = kernel_new_fake(NULL);
     struct vfio_group_status status = {.argsz = sizeof(status)};
     int group;
 
     (void)state;
-    assert_true(pm_fake_kernel_add_device(fake->kernel, 7, "0000:00:07.0", "vfio-pci", NULL));
-    assert_true(pm_fake_kernel_add_device(fake->kernel, 7, "0000:00:07.1", NULL, NULL));
-    group = fake_open(fake, "/dev/vfio/7");
-    assert_int_equal(fake_ioctl(fake, group, VFIO_GROUP_GET_STATUS, &status), 0);
+    assert_true(pm_fake_kernel_add_device(fake->pm, 7, "0000:00:07.0", "vfio-pci", NULL));
+    assert_true(pm_fake_kernel_add_device(fake->pm, 7, "0000:00:07.1", NULL, NULL));
+    group = kernel_open(fake, "/dev/vfio/7");
+    assert_int_equal(kernel_ioctl(fake, group, VFIO_GROUP_GET_STATUS, &status), 0);
     assert_int_equal(status.flags, VFIO_GROUP_FLAGS_VIABLE);
 }
 
 static void files_are_counted(void **state)
 {
-    g_autoptr(Fake) fake = fake_with_iommu(NULL, VFIO_TYPE1v2_IOMMU);
-    int device = fake_get_device(fake, DEVICE);
+    g_autoptr(Kernel) fake = kernel_new_fake_type1(NULL, VFIO_TYPE1v2_IOMMU);
+    int device = kernel_get_device(fake, fake->group, DEVICE);
 
     (void)state;
-    assert_int_equal(pm_fake_kernel_get_n_open(fake->kernel), 3);
-    assert_int_equal(fake_close(fake, device), 0);
-    assert_int_equal(pm_fake_kernel_get_n_open(fake->kernel), 2);
+    assert_int_equal(pm_fake_kernel_get_n_open(fake->pm), 3);
+    assert_int_equal(kernel_close(fake, device), 0);
+    assert_int_equal(pm_fake_kernel_get_n_open(fake->pm), 2);
 }
 
 static void mappings_are_told_by_any_group_of_the_container(void **state)
 {
-    g_autoptr(Fake) fake = fake_with_iommu(NULL, VFIO_TYPE1v2_IOMMU);
+    g_autoptr(Kernel) fake = kernel_new_fake_type1(NULL, VFIO_TYPE1v2_IOMMU);
     int group;
 
     (void)state;
-    assert_true(pm_fake_kernel_add_device(fake->kernel, 2, "0000:00:05.0", "vfio-pci", NULL));
-    assert_int_equal(fake_map(fake, 0, fake->memory, PAGE), 0);
-    assert_int_equal(pm_fake_kernel_get_n_mappings(fake->kernel, 2), 0);
-    group = fake_open(fake, "/dev/vfio/2");
-    assert_int_equal(fake_ioctl(fake, group, VFIO_GROUP_SET_CONTAINER, &fake->container), 0);
-    assert_int_equal(pm_fake_kernel_get_n_mappings(fake->kernel, 2), 1);
+    assert_true(pm_fake_kernel_add_device(fake->pm, 2, "0000:00:05.0", "vfio-pci", NULL));
+    assert_int_equal(kernel_map(fake, 0, fake->memory, PAGE), 0);
+    assert_int_equal(pm_fake_kernel_get_n_mappings(fake->pm, 2), 0);
+    group = kernel_open(fake, "/dev/vfio/2");
+    assert_int_equal(kernel_ioctl(fake, group, VFIO_GROUP_SET_CONTAINER, &fake->container), 0);
+    assert_int_equal(pm_fake_kernel_get_n_mappings(fake->pm, 2), 1);
 }
 
 static void devices_can_be_added_only_once_and_not_to_a_group_in_use(void **state)
 {
-    g_autoptr(Fake) fake = fake_new(NULL);
+    g_autoptr(Kernel) fake = kernel_new_fake(NULL);
 
     (void)state;
-    assert_false(pm_fake_kernel_add_device(fake->kernel, 9, DEVICE, "vfio-pci", NULL));
-    assert_false(pm_fake_kernel_add_device(fake->kernel, 1, "0000:00:09.0", "vfio-pci", NULL));
-    assert_false(pm_fake_kernel_add_device(fake->kernel, 9, "nine", "vfio-pci", NULL));
-    assert_false(pm_fake_kernel_add_device(fake->kernel, 9, "0000:00:09.0\n", "vfio-pci", NULL));
+    assert_false(pm_fake_kernel_add_device(fake->pm, 9, DEVICE, "vfio-pci", NULL));
+    assert_false(pm_fake_kernel_add_device(fake->pm, 1, "0000:00:09.0", "vfio-pci", NULL));
+    assert_false(pm_fake_kernel_add_device(fake->pm, 9, "nine", "vfio-pci", NULL));
+    assert_false(pm_fake_kernel_add_device(fake->pm, 9, "0000:00:09.0\n", "vfio-pci", NULL));
 }
 
 static void nothing_of_a_device_file_can_be_mapped(void **state)
 {
-    g_autoptr(Fake) fake = fake_with_iommu(NULL, VFIO_TYPE1v2_IOMMU);
-    int device = fake_get_device(fake, DEVICE);
+    g_autoptr(Kernel) fake = kernel_new_fake_type1(NULL, VFIO_TYPE1v2_IOMMU);
+    int device = kernel_get_device(fake, fake->group, DEVICE);
     void *address;
 
     (void)state;
     assert_int_equal(
-        fake->kernel->ops->mmap(fake->kernel, device, PAGE, PROT_READ, MAP_SHARED, 0, &address),
-        -EINVAL);
-    assert_int_equal(fake->kernel->ops->munmap(fake->kernel, fake->memory, PAGE), -EINVAL);
-    assert_int_equal(fake->kernel->ops->pread(fake->kernel, fake->group, &address, 4, 0), -EINVAL);
-    assert_int_equal(fake->kernel->ops->pread(fake->kernel, 1 << 20, &address, 4, 0), -EBADF);
+        fake->pm->ops->mmap(fake->pm, device, PAGE, PROT_READ, MAP_SHARED, 0, &address), -EINVAL);
+    assert_int_equal(fake->pm->ops->munmap(fake->pm, fake->memory, PAGE), -EINVAL);
+    assert_int_equal(fake->pm->ops->pread(fake->pm, fake->group, &address, 4, 0), -EINVAL);
+    assert_int_equal(fake->pm->ops->pread(fake->pm, 1 << 20, &address, 4, 0), -EBADF);
 }
 
 static void a_freed_kernel_closes_what_is_open(void **state)
 {
-    Fake *fake = fake_with_iommu(NULL, VFIO_TYPE1v2_IOMMU);
-    const int files[] = {fake->container, fake->group, fake_get_device(fake, DEVICE)};
+    Kernel *fake = kernel_new_fake_type1(NULL, VFIO_TYPE1v2_IOMMU);
+    const int files[] = {fake->container, fake->group,
+                         kernel_get_device(fake, fake->group, DEVICE)};
 
     (void)state;
-    assert_int_equal(fake_map(fake, 0, fake->memory, 4 * PAGE), 0);
-    fake_free(fake);
+    assert_int_equal(kernel_map(fake, 0, fake->memory, 4 * PAGE), 0);
+    kernel_free(fake);
     for (size_t i = 0; i < G_N_ELEMENTS(files); i++)
         assert_int_equal(fcntl(files[i], F_GETFD), -1);
 }

@@ -2,8 +2,8 @@
 /* iommufd as only a fake kernel has it: configuration, fault plan, inspector, life cycle. What it
  * shares with a real one is in tests/conformance. */
 
-#include "fake_iommufd_util.h"
-#include <plugmap/fake.h>
+#include "util/device_util.h"
+#include "util/iommufd_util.h"
 
 /* --- configuration --- */
 
@@ -18,7 +18,7 @@ static void without_the_option_there_is_no_iommufd(void **state)
 
 static void linux_6_1_cannot_have_one(void **state)
 {
-    PmFakeConfig config = iommufd_config();
+    PmFakeConfig config = iommufd_fake_config();
     g_autoptr(GError) error = NULL;
 
     (void)state;
@@ -29,112 +29,112 @@ static void linux_6_1_cannot_have_one(void **state)
 
 static void device_files_are_numbered_as_devices_were_added(void **state)
 {
-    g_autoptr(Iommufd) iommufd = iommufd_new(NULL);
+    g_autoptr(Kernel) kernel = iommufd_new_fake(NULL);
 
     (void)state;
-    assert_true(pm_fake_kernel_add_device(iommufd->kernel, 9, "0000:00:09.0", "nvme", NULL));
-    assert_true(pm_fake_kernel_add_device(iommufd->kernel, 2, "0000:00:05.0", "vfio-pci", NULL));
-    assert_true(iommufd_open(iommufd, "/dev/vfio/devices/vfio1") >= 0);
-    assert_int_equal(iommufd_open(iommufd, "/dev/vfio/devices/vfio2"), -ENOENT);
-    assert_int_equal(iommufd_open(iommufd, "/dev/vfio/devices/vfio"), -ENOENT);
-    assert_int_equal(iommufd_open(iommufd, "/dev/vfio/devices/vfio1x"), -ENOENT);
-    assert_int_equal(pm_fake_kernel_get_n_mappings(iommufd->kernel, 2), 0);
+    assert_true(pm_fake_kernel_add_device(kernel->pm, 9, "0000:00:09.0", "nvme", NULL));
+    assert_true(pm_fake_kernel_add_device(kernel->pm, 2, "0000:00:05.0", "vfio-pci", NULL));
+    assert_true(kernel_open(kernel, "/dev/vfio/devices/vfio1") >= 0);
+    assert_int_equal(kernel_open(kernel, "/dev/vfio/devices/vfio2"), -ENOENT);
+    assert_int_equal(kernel_open(kernel, "/dev/vfio/devices/vfio"), -ENOENT);
+    assert_int_equal(kernel_open(kernel, "/dev/vfio/devices/vfio1x"), -ENOENT);
+    assert_int_equal(pm_fake_kernel_get_n_mappings(kernel->pm, 2), 0);
 }
 
 static void a_group_with_a_bound_device_is_in_use(void **state)
 {
-    g_autoptr(Iommufd) iommufd = iommufd_new(NULL);
+    g_autoptr(Kernel) kernel = iommufd_new_fake(NULL);
 
     (void)state;
-    assert_false(pm_fake_kernel_add_device(iommufd->kernel, 1, "0000:00:04.1", "vfio-pci", NULL));
-    assert_int_equal(iommufd_open(iommufd, "/dev/vfio/1"), -EBUSY);
-    assert_int_equal(iommufd_close(iommufd, iommufd->device), 0);
-    assert_true(pm_fake_kernel_add_device(iommufd->kernel, 1, "0000:00:04.1", "vfio-pci", NULL));
-    assert_true(iommufd_open(iommufd, "/dev/vfio/1") >= 0);
+    assert_false(pm_fake_kernel_add_device(kernel->pm, 1, "0000:00:04.1", "vfio-pci", NULL));
+    assert_int_equal(kernel_open(kernel, "/dev/vfio/1"), -EBUSY);
+    assert_int_equal(kernel_close(kernel, kernel->device), 0);
+    assert_true(pm_fake_kernel_add_device(kernel->pm, 1, "0000:00:04.1", "vfio-pci", NULL));
+    assert_true(kernel_open(kernel, "/dev/vfio/1") >= 0);
 }
 
 static void an_open_group_keeps_its_devices_from_being_bound(void **state)
 {
-    g_autoptr(Iommufd) iommufd = iommufd_new(NULL);
+    g_autoptr(Kernel) kernel = iommufd_new_fake(NULL);
     int group;
 
     (void)state;
-    assert_int_equal(iommufd_close(iommufd, iommufd->device), 0);
-    group = iommufd_open(iommufd, "/dev/vfio/1");
-    iommufd->device = iommufd_open(iommufd, "/dev/vfio/devices/vfio0");
-    assert_int_equal(iommufd_bind(iommufd, iommufd->device, NULL), -EBUSY);
-    assert_int_equal(iommufd_close(iommufd, group), 0);
-    assert_int_equal(iommufd_bind(iommufd, iommufd->device, NULL), 0);
+    assert_int_equal(kernel_close(kernel, kernel->device), 0);
+    group = kernel_open(kernel, "/dev/vfio/1");
+    kernel->device = kernel_open(kernel, "/dev/vfio/devices/vfio0");
+    assert_int_equal(cdev_bind(kernel, kernel->device, kernel->iommu, NULL), -EBUSY);
+    assert_int_equal(kernel_close(kernel, group), 0);
+    assert_int_equal(cdev_bind(kernel, kernel->device, kernel->iommu, NULL), 0);
 }
 
 /* --- fault plan --- */
 
 static void a_planned_fault_fails_map(void **state)
 {
-    g_autoptr(Iommufd) iommufd = iommufd_attached(NULL);
+    g_autoptr(Kernel) kernel = iommufd_new_fake_attached(NULL);
 
     (void)state;
-    pm_fake_kernel_fail(iommufd->kernel, PM_FAKE_CALL_MAP, 2, EINTR);
-    assert_int_equal(iommufd_map(iommufd, 0, iommufd->memory, PAGE), 0);
-    assert_int_equal(iommufd_map(iommufd, PAGE, iommufd->memory, PAGE), -EINTR);
-    assert_int_equal(iommufd_n_areas(iommufd), 1);
-    assert_int_equal(iommufd_map(iommufd, PAGE, iommufd->memory, PAGE), 0);
+    pm_fake_kernel_fail(kernel->pm, PM_FAKE_CALL_MAP, 2, EINTR);
+    assert_int_equal(iommufd_map(kernel, 0, kernel->memory, PAGE), 0);
+    assert_int_equal(iommufd_map(kernel, PAGE, kernel->memory, PAGE), -EINTR);
+    assert_int_equal(kernel_n_inspected(kernel), 1);
+    assert_int_equal(iommufd_map(kernel, PAGE, kernel->memory, PAGE), 0);
 }
 
 static void a_planned_fault_fails_unmap(void **state)
 {
-    g_autoptr(Iommufd) iommufd = iommufd_attached(NULL);
+    g_autoptr(Kernel) kernel = iommufd_new_fake_attached(NULL);
 
     (void)state;
-    assert_int_equal(iommufd_map(iommufd, 0, iommufd->memory, PAGE), 0);
-    pm_fake_kernel_fail(iommufd->kernel, PM_FAKE_CALL_UNMAP, 1, EIO);
-    assert_int_equal(iommufd_unmap(iommufd, 0, PAGE, NULL), -EIO);
-    assert_int_equal(iommufd_n_areas(iommufd), 1);
+    assert_int_equal(iommufd_map(kernel, 0, kernel->memory, PAGE), 0);
+    pm_fake_kernel_fail(kernel->pm, PM_FAKE_CALL_UNMAP, 1, EIO);
+    assert_int_equal(iommufd_unmap(kernel, 0, PAGE, NULL), -EIO);
+    assert_int_equal(kernel_n_inspected(kernel), 1);
 }
 
 static void a_shortened_unmap_removes_the_first_half(void **state)
 {
-    g_autoptr(Iommufd) iommufd = iommufd_attached(NULL);
+    g_autoptr(Kernel) kernel = iommufd_new_fake_attached(NULL);
     uint64_t n_bytes;
 
     (void)state;
     for (uint64_t i = 0; i < 3; i++)
-        assert_int_equal(iommufd_map(iommufd, i * PAGE, iommufd->memory, PAGE), 0);
-    pm_fake_kernel_shorten_unmap(iommufd->kernel, 1);
-    assert_int_equal(iommufd_unmap(iommufd, 0, 3 * PAGE, &n_bytes), 0);
+        assert_int_equal(iommufd_map(kernel, i * PAGE, kernel->memory, PAGE), 0);
+    pm_fake_kernel_shorten_unmap(kernel->pm, 1);
+    assert_int_equal(iommufd_unmap(kernel, 0, 3 * PAGE, &n_bytes), 0);
     assert_int_equal(n_bytes, PAGE);
-    assert_int_equal(iommufd_n_areas(iommufd), 2);
-    pm_fake_kernel_shorten_unmap(iommufd->kernel, 1);
-    assert_int_equal(iommufd_unmap(iommufd, 2 * PAGE, PAGE, &n_bytes), 0);
+    assert_int_equal(kernel_n_inspected(kernel), 2);
+    pm_fake_kernel_shorten_unmap(kernel->pm, 1);
+    assert_int_equal(iommufd_unmap(kernel, 2 * PAGE, PAGE, &n_bytes), 0);
     assert_int_equal(n_bytes, 0);
 }
 
 static void every_request_to_map_or_unmap_counts_as_that(void **state)
 {
-    g_autoptr(Iommufd) iommufd = iommufd_new(NULL);
+    g_autoptr(Kernel) kernel = iommufd_new_fake(NULL);
 
     (void)state;
-    (void)iommufd_call(iommufd, IOMMU_IOAS_MAP, NULL);
-    (void)iommufd_call(iommufd, IOMMU_IOAS_MAP_FILE, NULL);
-    (void)iommufd_call(iommufd, VFIO_IOMMU_MAP_DMA, NULL);
-    assert_int_equal(pm_fake_kernel_get_n_calls(iommufd->kernel, PM_FAKE_CALL_MAP), 3);
-    (void)iommufd_call(iommufd, IOMMU_IOAS_UNMAP, NULL);
-    (void)iommufd_call(iommufd, VFIO_IOMMU_UNMAP_DMA, NULL);
-    assert_int_equal(pm_fake_kernel_get_n_calls(iommufd->kernel, PM_FAKE_CALL_UNMAP), 2);
+    (void)iommufd_ioctl(kernel, IOMMU_IOAS_MAP, NULL);
+    (void)iommufd_ioctl(kernel, IOMMU_IOAS_MAP_FILE, NULL);
+    (void)iommufd_ioctl(kernel, VFIO_IOMMU_MAP_DMA, NULL);
+    assert_int_equal(pm_fake_kernel_get_n_calls(kernel->pm, PM_FAKE_CALL_MAP), 3);
+    (void)iommufd_ioctl(kernel, IOMMU_IOAS_UNMAP, NULL);
+    (void)iommufd_ioctl(kernel, VFIO_IOMMU_UNMAP_DMA, NULL);
+    assert_int_equal(pm_fake_kernel_get_n_calls(kernel->pm, PM_FAKE_CALL_UNMAP), 2);
 }
 
 static void calls_are_counted(void **state)
 {
-    g_autoptr(Iommufd) iommufd = iommufd_attached(NULL);
-    uint64_t n_ioctls = pm_fake_kernel_get_n_calls(iommufd->kernel, PM_FAKE_CALL_IOCTL);
+    g_autoptr(Kernel) kernel = iommufd_new_fake_attached(NULL);
+    uint64_t n_ioctls = pm_fake_kernel_get_n_calls(kernel->pm, PM_FAKE_CALL_IOCTL);
 
     (void)state;
-    assert_int_equal(iommufd_map(iommufd, 0, iommufd->memory, PAGE), 0);
-    assert_int_equal(iommufd_unmap(iommufd, 0, PAGE, NULL), 0);
-    assert_int_equal(iommufd_unmap(iommufd, 0, PAGE, NULL), -ENOENT);
-    assert_int_equal(pm_fake_kernel_get_n_calls(iommufd->kernel, PM_FAKE_CALL_MAP), 1);
-    assert_int_equal(pm_fake_kernel_get_n_calls(iommufd->kernel, PM_FAKE_CALL_UNMAP), 2);
-    assert_int_equal(pm_fake_kernel_get_n_calls(iommufd->kernel, PM_FAKE_CALL_IOCTL), n_ioctls + 3);
+    assert_int_equal(iommufd_map(kernel, 0, kernel->memory, PAGE), 0);
+    assert_int_equal(iommufd_unmap(kernel, 0, PAGE, NULL), 0);
+    assert_int_equal(iommufd_unmap(kernel, 0, PAGE, NULL), -ENOENT);
+    assert_int_equal(pm_fake_kernel_get_n_calls(kernel->pm, PM_FAKE_CALL_MAP), 1);
+    assert_int_equal(pm_fake_kernel_get_n_calls(kernel->pm, PM_FAKE_CALL_UNMAP), 2);
+    assert_int_equal(pm_fake_kernel_get_n_calls(kernel->pm, PM_FAKE_CALL_IOCTL), n_ioctls + 3);
 }
 
 /* --- inspector --- */
@@ -152,17 +152,17 @@ static bool check_area(uint64_t iova, uint64_t size, const void *host, PmIommuAc
 
 static void areas_of_an_attached_device_are_told(void **state)
 {
-    g_autoptr(Iommufd) iommufd = iommufd_new(NULL);
-    uint32_t pt_id = iommufd->ioas;
+    g_autoptr(Kernel) kernel = iommufd_new_fake(NULL);
+    uint32_t pt_id = kernel->ioas;
 
     (void)state;
-    assert_int_equal(iommufd_map(iommufd, 0, iommufd->memory, PAGE), 0);
-    assert_int_equal(iommufd_n_areas(iommufd), 0);
-    assert_int_equal(iommufd_attach(iommufd, iommufd->device, &pt_id), 0);
-    assert_int_equal(iommufd_n_areas(iommufd), 1);
-    assert_true(pm_fake_kernel_foreach_mapping(iommufd->kernel, 1, check_area, iommufd->memory));
-    assert_int_equal(iommufd_map(iommufd, PAGE, iommufd->memory + PAGE, PAGE), 0);
-    assert_false(pm_fake_kernel_foreach_mapping(iommufd->kernel, 1, check_area, iommufd->memory));
+    assert_int_equal(iommufd_map(kernel, 0, kernel->memory, PAGE), 0);
+    assert_int_equal(kernel_n_inspected(kernel), 0);
+    assert_int_equal(cdev_attach(kernel, kernel->device, &pt_id), 0);
+    assert_int_equal(kernel_n_inspected(kernel), 1);
+    assert_true(pm_fake_kernel_foreach_mapping(kernel->pm, 1, check_area, kernel->memory));
+    assert_int_equal(iommufd_map(kernel, PAGE, kernel->memory + PAGE, PAGE), 0);
+    assert_false(pm_fake_kernel_foreach_mapping(kernel->pm, 1, check_area, kernel->memory));
 }
 
 static bool unmap_area(uint64_t iova, uint64_t size, const void *host, PmIommuAccess access,
@@ -175,256 +175,256 @@ static bool unmap_area(uint64_t iova, uint64_t size, const void *host, PmIommuAc
 
 static void areas_can_change_while_they_are_listed(void **state)
 {
-    g_autoptr(Iommufd) iommufd = iommufd_attached(NULL);
+    g_autoptr(Kernel) kernel = iommufd_new_fake_attached(NULL);
 
     (void)state;
     for (uint64_t i = 0; i < 3; i++)
-        assert_int_equal(iommufd_map(iommufd, i * PAGE, iommufd->memory, PAGE), 0);
-    assert_true(pm_fake_kernel_foreach_mapping(iommufd->kernel, 1, unmap_area, iommufd));
-    assert_int_equal(iommufd_n_areas(iommufd), 0);
+        assert_int_equal(iommufd_map(kernel, i * PAGE, kernel->memory, PAGE), 0);
+    assert_true(pm_fake_kernel_foreach_mapping(kernel->pm, 1, unmap_area, kernel));
+    assert_int_equal(kernel_n_inspected(kernel), 0);
 }
 
 static void the_page_table_is_told(void **state)
 {
-    g_autoptr(Iommufd) iommufd = iommufd_attached(NULL);
+    g_autoptr(Kernel) kernel = iommufd_new_fake_attached(NULL);
     uint64_t iova;
     uint64_t size;
 
     (void)state;
-    assert_false(pm_fake_kernel_next_translated(iommufd->kernel, 1, 0, &iova, &size));
-    assert_int_equal(iommufd_map(iommufd, 4 * PAGE, iommufd->memory, 3 * PAGE), 0);
-    assert_true(pm_fake_kernel_next_translated(iommufd->kernel, 1, 0, &iova, &size));
+    assert_false(pm_fake_kernel_next_translated(kernel->pm, 1, 0, &iova, &size));
+    assert_int_equal(iommufd_map(kernel, 4 * PAGE, kernel->memory, 3 * PAGE), 0);
+    assert_true(pm_fake_kernel_next_translated(kernel->pm, 1, 0, &iova, &size));
     assert_int_equal(iova, 4 * PAGE);
     assert_int_equal(size, 3 * PAGE);
-    assert_int_equal(iommufd_detach(iommufd, iommufd->device), 0);
-    assert_false(pm_fake_kernel_next_translated(iommufd->kernel, 1, 0, &iova, &size));
+    assert_int_equal(cdev_detach(kernel, kernel->device), 0);
+    assert_false(pm_fake_kernel_next_translated(kernel->pm, 1, 0, &iova, &size));
 }
 
 static void dma_goes_through_the_page_table(void **state)
 {
-    g_autoptr(Iommufd) iommufd = iommufd_attached(NULL);
+    g_autoptr(Kernel) kernel = iommufd_new_fake_attached(NULL);
 
     (void)state;
-    assert_int_equal(iommufd_map(iommufd, PAGE, iommufd->memory, PAGE), 0);
-    iommufd_dma_write(iommufd, PAGE + 8, 0x12345678);
-    assert_int_equal(*(uint32_t *)(iommufd->memory + 8), 0x12345678);
-    assert_int_equal(iommufd_dma_read(iommufd, PAGE + 8), 0x12345678);
-    assert_int_equal(pm_fake_kernel_get_n_dma_faults(iommufd->kernel), 0);
-    assert_int_equal(iommufd_unmap(iommufd, PAGE, PAGE, NULL), 0);
-    assert_int_equal(iommufd_dma_read(iommufd, PAGE + 8), 0);
-    assert_int_equal(pm_fake_kernel_get_n_dma_faults(iommufd->kernel), 1);
+    assert_int_equal(iommufd_map(kernel, PAGE, kernel->memory, PAGE), 0);
+    device_poke_word(kernel, PAGE + 8, 0x12345678);
+    assert_int_equal(*(uint32_t *)(kernel->memory + 8), 0x12345678);
+    assert_int_equal(device_peek_word(kernel, PAGE + 8), 0x12345678);
+    assert_int_equal(pm_fake_kernel_get_n_dma_faults(kernel->pm), 0);
+    assert_int_equal(iommufd_unmap(kernel, PAGE, PAGE, NULL), 0);
+    assert_int_equal(device_peek_word(kernel, PAGE + 8), 0);
+    assert_int_equal(pm_fake_kernel_get_n_dma_faults(kernel->pm), 1);
 }
 
 /* --- life cycle --- */
 
 static void a_bound_device_keeps_the_iommufd(void **state)
 {
-    g_autoptr(Iommufd) iommufd = iommufd_attached(NULL);
+    g_autoptr(Kernel) kernel = iommufd_new_fake_attached(NULL);
 
     (void)state;
-    assert_int_equal(iommufd_map(iommufd, 0, iommufd->memory, PAGE), 0);
-    assert_int_equal(iommufd_close(iommufd, iommufd->iommufd), 0);
-    assert_int_equal(iommufd_n_areas(iommufd), 1);
-    assert_int_equal(pm_fake_kernel_get_pinned(iommufd->kernel), PAGE);
-    assert_int_equal(iommufd_close(iommufd, iommufd->device), 0);
-    assert_int_equal(pm_fake_kernel_get_pinned(iommufd->kernel), 0);
-    assert_int_equal(pm_fake_kernel_get_n_open(iommufd->kernel), 0);
+    assert_int_equal(iommufd_map(kernel, 0, kernel->memory, PAGE), 0);
+    assert_int_equal(kernel_close(kernel, kernel->iommu), 0);
+    assert_int_equal(kernel_n_inspected(kernel), 1);
+    assert_int_equal(pm_fake_kernel_get_pinned(kernel->pm), PAGE);
+    assert_int_equal(kernel_close(kernel, kernel->device), 0);
+    assert_int_equal(pm_fake_kernel_get_pinned(kernel->pm), 0);
+    assert_int_equal(pm_fake_kernel_get_n_open(kernel->pm), 0);
 }
 
 static void a_freed_kernel_closes_what_is_open(void **state)
 {
-    Iommufd *iommufd = iommufd_attached(NULL);
-    const int files[] = {iommufd->iommufd, iommufd->device};
+    Kernel *kernel = iommufd_new_fake_attached(NULL);
+    const int files[] = {kernel->iommu, kernel->device};
 
     (void)state;
-    assert_int_equal(iommufd_map(iommufd, 0, iommufd->memory, 4 * PAGE), 0);
-    iommufd_free(iommufd);
+    assert_int_equal(iommufd_map(kernel, 0, kernel->memory, 4 * PAGE), 0);
+    kernel_free(kernel);
     for (size_t i = 0; i < G_N_ELEMENTS(files); i++)
         assert_int_equal(fcntl(files[i], F_GETFD), -1);
 }
 
 static void numbers_are_the_lowest_free_ones(void **state)
 {
-    g_autoptr(Iommufd) iommufd = iommufd_new(NULL);
+    g_autoptr(Kernel) kernel = iommufd_new_fake(NULL);
 
     (void)state;
-    assert_int_equal(iommufd->device_id, 1);
-    assert_int_equal(iommufd->ioas, 2);
-    assert_int_equal(iommufd_new_ioas(iommufd), 3);
-    assert_int_equal(iommufd_new_ioas(iommufd), 4);
-    assert_int_equal(iommufd_destroy(iommufd, 3), 0);
-    assert_int_equal(iommufd_destroy(iommufd, 3), -ENOENT);
-    assert_int_equal(iommufd_new_ioas(iommufd), 3);
+    assert_int_equal(kernel->device_id, 1);
+    assert_int_equal(kernel->ioas, 2);
+    assert_int_equal(iommufd_new_ioas(kernel), 3);
+    assert_int_equal(iommufd_new_ioas(kernel), 4);
+    assert_int_equal(iommufd_destroy(kernel, 3), 0);
+    assert_int_equal(iommufd_destroy(kernel, 3), -ENOENT);
+    assert_int_equal(iommufd_new_ioas(kernel), 3);
 }
 
 static void what_is_in_use_cannot_be_destroyed(void **state)
 {
-    g_autoptr(Iommufd) iommufd = iommufd_new(NULL);
-    uint32_t pt_id = iommufd->ioas;
+    g_autoptr(Kernel) kernel = iommufd_new_fake(NULL);
+    uint32_t pt_id = kernel->ioas;
 
     (void)state;
-    assert_int_equal(iommufd_attach(iommufd, iommufd->device, &pt_id), 0);
-    assert_int_equal(iommufd_destroy(iommufd, iommufd->ioas), -EBUSY);
-    assert_int_equal(iommufd_destroy(iommufd, pt_id), -EBUSY);
-    assert_int_equal(iommufd_destroy(iommufd, iommufd->device_id), -EBUSY);
-    assert_int_equal(iommufd_detach(iommufd, iommufd->device), 0);
-    assert_int_equal(iommufd_destroy(iommufd, pt_id), -ENOENT);
-    assert_int_equal(iommufd_destroy(iommufd, iommufd->ioas), 0);
+    assert_int_equal(cdev_attach(kernel, kernel->device, &pt_id), 0);
+    assert_int_equal(iommufd_destroy(kernel, kernel->ioas), -EBUSY);
+    assert_int_equal(iommufd_destroy(kernel, pt_id), -EBUSY);
+    assert_int_equal(iommufd_destroy(kernel, kernel->device_id), -EBUSY);
+    assert_int_equal(cdev_detach(kernel, kernel->device), 0);
+    assert_int_equal(iommufd_destroy(kernel, pt_id), -ENOENT);
+    assert_int_equal(iommufd_destroy(kernel, kernel->ioas), 0);
 }
 
 static void devices_of_a_group_share_a_page_table(void **state)
 {
-    g_autoptr(Iommufd) iommufd = iommufd_new(NULL);
-    uint32_t pt_id = iommufd->ioas;
-    uint32_t other_pt_id = iommufd->ioas;
-    uint32_t elsewhere = iommufd_new_ioas(iommufd);
+    g_autoptr(Kernel) kernel = iommufd_new_fake(NULL);
+    uint32_t pt_id = kernel->ioas;
+    uint32_t other_pt_id = kernel->ioas;
+    uint32_t elsewhere = iommufd_new_ioas(kernel);
     int first;
     int second;
 
     (void)state;
-    assert_true(pm_fake_kernel_add_device(iommufd->kernel, 2, "0000:00:05.0", "vfio-pci", NULL));
-    assert_true(pm_fake_kernel_add_device(iommufd->kernel, 2, "0000:00:05.1", "vfio-pci", NULL));
-    first = iommufd_open(iommufd, "/dev/vfio/devices/vfio1");
-    second = iommufd_open(iommufd, "/dev/vfio/devices/vfio2");
-    assert_int_equal(iommufd_bind(iommufd, first, NULL), 0);
-    assert_int_equal(iommufd_bind(iommufd, second, NULL), 0);
-    assert_int_equal(iommufd_attach(iommufd, first, &pt_id), 0);
-    assert_int_equal(iommufd_attach(iommufd, second, &elsewhere), -EINVAL);
-    assert_int_equal(iommufd_attach(iommufd, second, &other_pt_id), 0);
+    assert_true(pm_fake_kernel_add_device(kernel->pm, 2, "0000:00:05.0", "vfio-pci", NULL));
+    assert_true(pm_fake_kernel_add_device(kernel->pm, 2, "0000:00:05.1", "vfio-pci", NULL));
+    first = kernel_open(kernel, "/dev/vfio/devices/vfio1");
+    second = kernel_open(kernel, "/dev/vfio/devices/vfio2");
+    assert_int_equal(cdev_bind(kernel, first, kernel->iommu, NULL), 0);
+    assert_int_equal(cdev_bind(kernel, second, kernel->iommu, NULL), 0);
+    assert_int_equal(cdev_attach(kernel, first, &pt_id), 0);
+    assert_int_equal(cdev_attach(kernel, second, &elsewhere), -EINVAL);
+    assert_int_equal(cdev_attach(kernel, second, &other_pt_id), 0);
     assert_int_equal(pt_id, other_pt_id);
     /* Replacing takes both along. */
-    assert_int_equal(iommufd_attach(iommufd, second, &elsewhere), 0);
-    assert_int_equal(iommufd_destroy(iommufd, pt_id), -ENOENT);
-    assert_int_equal(iommufd_detach(iommufd, first), 0);
-    assert_int_equal(iommufd_destroy(iommufd, elsewhere), -EBUSY);
-    assert_int_equal(iommufd_detach(iommufd, second), 0);
-    assert_int_equal(iommufd_destroy(iommufd, elsewhere), -ENOENT);
+    assert_int_equal(cdev_attach(kernel, second, &elsewhere), 0);
+    assert_int_equal(iommufd_destroy(kernel, pt_id), -ENOENT);
+    assert_int_equal(cdev_detach(kernel, first), 0);
+    assert_int_equal(iommufd_destroy(kernel, elsewhere), -EBUSY);
+    assert_int_equal(cdev_detach(kernel, second), 0);
+    assert_int_equal(iommufd_destroy(kernel, elsewhere), -ENOENT);
 }
 
 static void a_device_of_another_iommufds_group_cannot_be_bound(void **state)
 {
-    g_autoptr(Iommufd) iommufd = iommufd_new(NULL);
+    g_autoptr(Kernel) kernel = iommufd_new_fake(NULL);
     int first;
     int second;
 
     (void)state;
-    assert_true(pm_fake_kernel_add_device(iommufd->kernel, 2, "0000:00:05.0", "vfio-pci", NULL));
-    assert_true(pm_fake_kernel_add_device(iommufd->kernel, 2, "0000:00:05.1", "vfio-pci", NULL));
-    first = iommufd_open(iommufd, "/dev/vfio/devices/vfio1");
-    second = iommufd_open(iommufd, "/dev/vfio/devices/vfio2");
-    assert_int_equal(iommufd_bind(iommufd, first, NULL), 0);
-    iommufd->iommufd = iommufd_open(iommufd, "/dev/iommu");
-    assert_int_equal(iommufd_bind(iommufd, second, NULL), -EPERM);
-    assert_int_equal(iommufd_close(iommufd, first), 0);
-    assert_int_equal(iommufd_bind(iommufd, second, NULL), 0);
+    assert_true(pm_fake_kernel_add_device(kernel->pm, 2, "0000:00:05.0", "vfio-pci", NULL));
+    assert_true(pm_fake_kernel_add_device(kernel->pm, 2, "0000:00:05.1", "vfio-pci", NULL));
+    first = kernel_open(kernel, "/dev/vfio/devices/vfio1");
+    second = kernel_open(kernel, "/dev/vfio/devices/vfio2");
+    assert_int_equal(cdev_bind(kernel, first, kernel->iommu, NULL), 0);
+    kernel->iommu = kernel_open(kernel, "/dev/iommu");
+    assert_int_equal(cdev_bind(kernel, second, kernel->iommu, NULL), -EPERM);
+    assert_int_equal(kernel_close(kernel, first), 0);
+    assert_int_equal(cdev_bind(kernel, second, kernel->iommu, NULL), 0);
 }
 
 static void a_group_that_does_not_fit_elsewhere_stays(void **state)
 {
-    g_autoptr(Iommufd) iommufd = iommufd_new(NULL);
-    uint32_t pt_id = iommufd->ioas;
-    uint32_t old = iommufd_new_ioas(iommufd);
-    uint32_t elsewhere = iommufd->ioas;
+    g_autoptr(Kernel) kernel = iommufd_new_fake(NULL);
+    uint32_t pt_id = kernel->ioas;
+    uint32_t old = iommufd_new_ioas(kernel);
+    uint32_t elsewhere = kernel->ioas;
     int first;
     int second;
 
     (void)state;
-    assert_int_equal(iommufd_map(iommufd, 0xfee00000, iommufd->memory, PAGE), 0);
-    assert_true(pm_fake_kernel_add_device(iommufd->kernel, 2, "0000:00:05.0", "vfio-pci", NULL));
-    assert_true(pm_fake_kernel_add_device(iommufd->kernel, 2, "0000:00:05.1", "vfio-pci", NULL));
-    first = iommufd_open(iommufd, "/dev/vfio/devices/vfio1");
-    second = iommufd_open(iommufd, "/dev/vfio/devices/vfio2");
-    assert_int_equal(iommufd_bind(iommufd, first, NULL), 0);
-    assert_int_equal(iommufd_bind(iommufd, second, NULL), 0);
+    assert_int_equal(iommufd_map(kernel, 0xfee00000, kernel->memory, PAGE), 0);
+    assert_true(pm_fake_kernel_add_device(kernel->pm, 2, "0000:00:05.0", "vfio-pci", NULL));
+    assert_true(pm_fake_kernel_add_device(kernel->pm, 2, "0000:00:05.1", "vfio-pci", NULL));
+    first = kernel_open(kernel, "/dev/vfio/devices/vfio1");
+    second = kernel_open(kernel, "/dev/vfio/devices/vfio2");
+    assert_int_equal(cdev_bind(kernel, first, kernel->iommu, NULL), 0);
+    assert_int_equal(cdev_bind(kernel, second, kernel->iommu, NULL), 0);
     pt_id = old;
-    assert_int_equal(iommufd_attach(iommufd, first, &pt_id), 0);
-    assert_int_equal(iommufd_attach(iommufd, second, &old), 0);
-    assert_int_equal(iommufd_attach(iommufd, first, &elsewhere), -EADDRINUSE);
-    assert_int_equal(pm_fake_kernel_get_pinned(iommufd->kernel), 0);
-    assert_int_equal(iommufd_attach(iommufd, first, &pt_id), 0);
-    assert_int_equal(iommufd_destroy(iommufd, iommufd->ioas), 0);
+    assert_int_equal(cdev_attach(kernel, first, &pt_id), 0);
+    assert_int_equal(cdev_attach(kernel, second, &old), 0);
+    assert_int_equal(cdev_attach(kernel, first, &elsewhere), -EADDRINUSE);
+    assert_int_equal(pm_fake_kernel_get_pinned(kernel->pm), 0);
+    assert_int_equal(cdev_attach(kernel, first, &pt_id), 0);
+    assert_int_equal(iommufd_destroy(kernel, kernel->ioas), 0);
 }
 
 static void a_group_that_moves_reserves_nothing_for_devices_that_are_not_attached(void **state)
 {
-    g_autoptr(Iommufd) iommufd = iommufd_new(NULL);
-    uint32_t pt_id = iommufd->ioas;
+    g_autoptr(Kernel) kernel = iommufd_new_fake(NULL);
+    uint32_t pt_id = kernel->ioas;
     int first;
 
     (void)state;
     for (unsigned i = 0; i < 3; i++) {
         g_autofree char *address = g_strdup_printf("0000:00:05.%u", i);
 
-        assert_true(pm_fake_kernel_add_device(iommufd->kernel, 2, address, "vfio-pci", NULL));
+        assert_true(pm_fake_kernel_add_device(kernel->pm, 2, address, "vfio-pci", NULL));
     }
-    first = iommufd_open(iommufd, "/dev/vfio/devices/vfio1");
-    assert_int_equal(iommufd_bind(iommufd, first, NULL), 0);
-    assert_int_equal(iommufd_bind(iommufd, iommufd_open(iommufd, "/dev/vfio/devices/vfio2"), NULL),
-                     0);
-    assert_int_equal(iommufd_attach(iommufd, first, &pt_id), 0);
-    iommufd->ioas = iommufd_new_ioas(iommufd);
-    pt_id = iommufd->ioas;
-    assert_int_equal(iommufd_attach(iommufd, first, &pt_id), 0);
-    assert_int_equal(iommufd_detach(iommufd, first), 0);
-    assert_int_equal(iommufd_map(iommufd, 0xfee00000, iommufd->memory, PAGE), 0);
+    first = kernel_open(kernel, "/dev/vfio/devices/vfio1");
+    assert_int_equal(cdev_bind(kernel, first, kernel->iommu, NULL), 0);
+    assert_int_equal(
+        cdev_bind(kernel, kernel_open(kernel, "/dev/vfio/devices/vfio2"), kernel->iommu, NULL), 0);
+    assert_int_equal(cdev_attach(kernel, first, &pt_id), 0);
+    kernel->ioas = iommufd_new_ioas(kernel);
+    pt_id = kernel->ioas;
+    assert_int_equal(cdev_attach(kernel, first, &pt_id), 0);
+    assert_int_equal(cdev_detach(kernel, first), 0);
+    assert_int_equal(iommufd_map(kernel, 0xfee00000, kernel->memory, PAGE), 0);
 }
 
 static void an_area_in_the_second_gap_leaves_the_first_one_free(void **state)
 {
     static const PmIovaRange configured[] = {
         {0, 0x1ffff}, {0x30000, 0x3ffff}, {0x50000, UINT64_MAX}};
-    PmFakeConfig config = iommufd_config();
-    g_autoptr(Iommufd) iommufd = NULL;
+    PmFakeConfig config = iommufd_fake_config();
+    g_autoptr(Kernel) kernel = NULL;
     uint32_t pt_id;
 
     (void)state;
     config.iova_ranges = configured;
     config.n_iova_ranges = G_N_ELEMENTS(configured);
-    iommufd = iommufd_new(&config);
-    pt_id = iommufd->ioas;
-    assert_int_equal(iommufd_map(iommufd, 0x40000, iommufd->memory, PAGE), 0);
-    assert_int_equal(iommufd_attach(iommufd, iommufd->device, &pt_id), -EADDRINUSE);
-    assert_int_equal(iommufd_map(iommufd, 0x20000, iommufd->memory, PAGE), 0);
+    kernel = iommufd_new_fake(&config);
+    pt_id = kernel->ioas;
+    assert_int_equal(iommufd_map(kernel, 0x40000, kernel->memory, PAGE), 0);
+    assert_int_equal(cdev_attach(kernel, kernel->device, &pt_id), -EADDRINUSE);
+    assert_int_equal(iommufd_map(kernel, 0x20000, kernel->memory, PAGE), 0);
 }
 
 static void an_attach_that_cannot_answer_is_undone(void **state)
 {
-    g_autoptr(Iommufd) iommufd = iommufd_new(NULL);
+    g_autoptr(Kernel) kernel = iommufd_new_fake(NULL);
     struct vfio_device_attach_iommufd_pt *attach =
         mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
     (void)state;
     *attach = (struct vfio_device_attach_iommufd_pt){
         .argsz = sizeof(*attach),
-        .pt_id = iommufd->ioas,
+        .pt_id = kernel->ioas,
     };
     assert_int_equal(mprotect(attach, PAGE, PROT_READ), 0);
-    assert_int_equal(iommufd_ioctl(iommufd, iommufd->device, VFIO_DEVICE_ATTACH_IOMMUFD_PT, attach),
+    assert_int_equal(kernel_ioctl(kernel, kernel->device, VFIO_DEVICE_ATTACH_IOMMUFD_PT, attach),
                      -EFAULT);
-    assert_int_equal(iommufd_destroy(iommufd, iommufd->ioas), 0);
+    assert_int_equal(iommufd_destroy(kernel, kernel->ioas), 0);
     munmap(attach, PAGE);
 }
 
 static void pages_larger_than_memorys_cannot_be_attached_to(void **state)
 {
-    PmFakeConfig config = iommufd_config();
-    g_autoptr(Iommufd) iommufd = NULL;
+    PmFakeConfig config = iommufd_fake_config();
+    g_autoptr(Kernel) kernel = NULL;
     uint32_t pt_id;
 
     (void)state;
     config.page_sizes = 0x40200000;
-    iommufd = iommufd_new(&config);
-    pt_id = iommufd->ioas;
-    assert_int_equal(iommufd_attach(iommufd, iommufd->device, &pt_id), -EINVAL);
-    assert_int_equal(iommufd_destroy(iommufd, iommufd->ioas), 0);
+    kernel = iommufd_new_fake(&config);
+    pt_id = kernel->ioas;
+    assert_int_equal(cdev_attach(kernel, kernel->device, &pt_id), -EINVAL);
+    assert_int_equal(iommufd_destroy(kernel, kernel->ioas), 0);
 }
 
 static void valid_addresses_are_the_configured_ones(void **state)
 {
     static const PmIovaRange configured[] = {
         {0x10000, 0x1ffff}, {0x20000, 0x2ffff}, {0x50000, UINT64_MAX}};
-    PmFakeConfig config = iommufd_config();
-    g_autoptr(Iommufd) iommufd = NULL;
+    PmFakeConfig config = iommufd_fake_config();
+    g_autoptr(Kernel) kernel = NULL;
     struct iommu_iova_range ranges[3];
     struct iommu_ioas_iova_ranges request = {
         .size = sizeof(request),
@@ -435,9 +435,9 @@ static void valid_addresses_are_the_configured_ones(void **state)
     (void)state;
     config.iova_ranges = configured;
     config.n_iova_ranges = G_N_ELEMENTS(configured);
-    iommufd = iommufd_attached(&config);
-    request.ioas_id = iommufd->ioas;
-    assert_int_equal(iommufd_call(iommufd, IOMMU_IOAS_IOVA_RANGES, &request), 0);
+    kernel = iommufd_new_fake_attached(&config);
+    request.ioas_id = kernel->ioas;
+    assert_int_equal(iommufd_ioctl(kernel, IOMMU_IOAS_IOVA_RANGES, &request), 0);
     assert_int_equal(request.num_iovas, 2); /* the first two lie side by side */
     assert_int_equal(ranges[0].start, 0x10000);
     assert_int_equal(ranges[0].last, 0x2ffff);
@@ -447,84 +447,84 @@ static void valid_addresses_are_the_configured_ones(void **state)
 
 static void a_fault_queue_is_there_and_empty(void **state)
 {
-    g_autoptr(Iommufd) iommufd = iommufd_new(NULL);
+    g_autoptr(Kernel) kernel = iommufd_new_fake(NULL);
     struct iommu_fault_alloc alloc = {.size = sizeof(alloc)};
     char fault[40];
     const char answer[8] = {0};
     int fd;
 
     (void)state;
-    assert_int_equal(iommufd_call(iommufd, IOMMU_FAULT_QUEUE_ALLOC, &alloc), 0);
+    assert_int_equal(iommufd_ioctl(kernel, IOMMU_FAULT_QUEUE_ALLOC, &alloc), 0);
     fd = (int)alloc.out_fault_fd;
     assert_int_equal(alloc.out_fault_id, 3);
-    assert_int_equal(iommufd->kernel->ops->pread(iommufd->kernel, fd, fault, 40, 0), 0);
-    assert_int_equal(iommufd->kernel->ops->pread(iommufd->kernel, fd, fault, 39, 0), -ESPIPE);
-    assert_int_equal(iommufd->kernel->ops->pwrite(iommufd->kernel, fd, answer, 8, 0), -EINVAL);
-    assert_int_equal(iommufd_destroy(iommufd, 3), -EBUSY);
-    assert_int_equal(iommufd_close(iommufd, fd), 0);
-    assert_int_equal(iommufd_destroy(iommufd, 3), 0);
-    assert_int_equal(iommufd_call(iommufd, IOMMU_FAULT_QUEUE_ALLOC, &alloc), 0);
-    assert_int_equal(iommufd_close(iommufd, iommufd->iommufd), 0);
-    assert_int_equal(iommufd_close(iommufd, iommufd->device), 0);
-    assert_int_equal(pm_fake_kernel_get_n_open(iommufd->kernel), 1);
+    assert_int_equal(kernel->pm->ops->pread(kernel->pm, fd, fault, 40, 0), 0);
+    assert_int_equal(kernel->pm->ops->pread(kernel->pm, fd, fault, 39, 0), -ESPIPE);
+    assert_int_equal(kernel->pm->ops->pwrite(kernel->pm, fd, answer, 8, 0), -EINVAL);
+    assert_int_equal(iommufd_destroy(kernel, 3), -EBUSY);
+    assert_int_equal(kernel_close(kernel, fd), 0);
+    assert_int_equal(iommufd_destroy(kernel, 3), 0);
+    assert_int_equal(iommufd_ioctl(kernel, IOMMU_FAULT_QUEUE_ALLOC, &alloc), 0);
+    assert_int_equal(kernel_close(kernel, kernel->iommu), 0);
+    assert_int_equal(kernel_close(kernel, kernel->device), 0);
+    assert_int_equal(pm_fake_kernel_get_n_open(kernel->pm), 1);
 }
 
 static void what_the_fake_does_not_have_is_refused(void **state)
 {
-    g_autoptr(Iommufd) iommufd = iommufd_new(NULL);
+    g_autoptr(Kernel) kernel = iommufd_new_fake(NULL);
     struct iommu_hwpt_invalidate invalidate = {
         .size = sizeof(invalidate),
-        .hwpt_id = iommufd->ioas,
+        .hwpt_id = kernel->ioas,
         .entry_num = 1,
     };
 
     (void)state;
-    assert_int_equal(iommufd_call(iommufd, IOMMU_HWPT_INVALIDATE, &invalidate), -EINVAL);
+    assert_int_equal(iommufd_ioctl(kernel, IOMMU_HWPT_INVALIDATE, &invalidate), -EINVAL);
     assert_int_equal(invalidate.entry_num, 0);
-    assert_int_equal(iommufd_call(iommufd, IOMMU_HWPT_INVALIDATE, &invalidate), -ENOENT);
+    assert_int_equal(iommufd_ioctl(kernel, IOMMU_HWPT_INVALIDATE, &invalidate), -ENOENT);
     invalidate.__reserved = 1;
-    assert_int_equal(iommufd_call(iommufd, IOMMU_HWPT_INVALIDATE, &invalidate), -EOPNOTSUPP);
+    assert_int_equal(iommufd_ioctl(kernel, IOMMU_HWPT_INVALIDATE, &invalidate), -EOPNOTSUPP);
 }
 
 static void a_page_table_made_by_hand_stays(void **state)
 {
-    g_autoptr(Iommufd) iommufd = iommufd_new(NULL);
+    g_autoptr(Kernel) kernel = iommufd_new_fake(NULL);
     struct iommu_hwpt_alloc alloc = {
         .size = sizeof(alloc),
-        .dev_id = iommufd->device_id,
-        .pt_id = iommufd->ioas,
+        .dev_id = kernel->device_id,
+        .pt_id = kernel->ioas,
     };
     uint32_t pt_id;
 
     (void)state;
-    assert_int_equal(iommufd_call(iommufd, IOMMU_HWPT_ALLOC, &alloc), 0);
+    assert_int_equal(iommufd_ioctl(kernel, IOMMU_HWPT_ALLOC, &alloc), 0);
     pt_id = alloc.out_hwpt_id;
-    assert_int_equal(iommufd_map(iommufd, 0, iommufd->memory, PAGE), 0);
-    assert_int_equal(iommufd_attach(iommufd, iommufd->device, &pt_id), 0);
+    assert_int_equal(iommufd_map(kernel, 0, kernel->memory, PAGE), 0);
+    assert_int_equal(cdev_attach(kernel, kernel->device, &pt_id), 0);
     assert_int_equal(pt_id, alloc.out_hwpt_id);
-    assert_int_equal(iommufd_detach(iommufd, iommufd->device), 0);
-    assert_int_equal(pm_fake_kernel_get_pinned(iommufd->kernel), PAGE);
-    assert_int_equal(iommufd_destroy(iommufd, alloc.out_hwpt_id), 0);
-    assert_int_equal(pm_fake_kernel_get_pinned(iommufd->kernel), 0);
+    assert_int_equal(cdev_detach(kernel, kernel->device), 0);
+    assert_int_equal(pm_fake_kernel_get_pinned(kernel->pm), PAGE);
+    assert_int_equal(iommufd_destroy(kernel, alloc.out_hwpt_id), 0);
+    assert_int_equal(pm_fake_kernel_get_pinned(kernel->pm), 0);
 }
 
 /* Held pages (PM_FAKE_PIN_HOLD), as in the conformance tests, would hide what is left. */
 static void unmap_takes_it_out_of_every_page_table(void **state)
 {
-    g_autoptr(Iommufd) iommufd = iommufd_attached(NULL);
+    g_autoptr(Kernel) kernel = iommufd_new_fake_attached(NULL);
     struct iommu_hwpt_alloc alloc = {
         .size = sizeof(alloc),
-        .dev_id = iommufd->device_id,
-        .pt_id = iommufd->ioas,
+        .dev_id = kernel->device_id,
+        .pt_id = kernel->ioas,
     };
 
     (void)state;
-    memset(iommufd->memory, 0x5a, PAGE);
-    assert_int_equal(iommufd_map(iommufd, 0, iommufd->memory, PAGE), 0);
-    assert_int_equal(iommufd_call(iommufd, IOMMU_HWPT_ALLOC, &alloc), 0);
-    assert_int_equal(iommufd_unmap(iommufd, 0, PAGE, NULL), 0);
-    assert_int_equal(iommufd_attach(iommufd, iommufd->device, &alloc.out_hwpt_id), 0);
-    assert_int_equal(iommufd_dma_read(iommufd, 0), 0);
+    memset(kernel->memory, 0x5a, PAGE);
+    assert_int_equal(iommufd_map(kernel, 0, kernel->memory, PAGE), 0);
+    assert_int_equal(iommufd_ioctl(kernel, IOMMU_HWPT_ALLOC, &alloc), 0);
+    assert_int_equal(iommufd_unmap(kernel, 0, PAGE, NULL), 0);
+    assert_int_equal(cdev_attach(kernel, kernel->device, &alloc.out_hwpt_id), 0);
+    assert_int_equal(device_peek_word(kernel, 0), 0);
 }
 
 int main(void)

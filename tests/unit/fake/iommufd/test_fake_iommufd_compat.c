@@ -1,47 +1,45 @@
 /* SPDX-License-Identifier: MIT */
 /* type1's interface on the fake's iommufd, where it differs from type1's own. */
 
-#include "fake_iommufd_util.h"
-#include <plugmap/fake.h>
-
-#define DEVICE "0000:00:04.0"
+#include "util/device_util.h"
+#include "util/iommufd_util.h"
 
 /* An iommufd in a container's place; no device is open. */
 typedef struct {
-    Iommufd *iommufd;
+    Kernel *kernel;
     int group;
 } Compat;
 
 static Compat compat_new(void)
 {
-    Compat compat = {.iommufd = iommufd_new(NULL)};
-    Iommufd *iommufd = compat.iommufd;
+    Compat compat = {.kernel = iommufd_new_fake(NULL)};
+    Kernel *kernel = compat.kernel;
 
-    assert_int_equal(iommufd_close(iommufd, iommufd->device), 0);
-    assert_int_equal(iommufd_destroy(iommufd, iommufd->ioas), 0);
-    compat.group = iommufd_open(iommufd, "/dev/vfio/1");
-    assert_int_equal(
-        iommufd_ioctl(iommufd, compat.group, VFIO_GROUP_SET_CONTAINER, &iommufd->iommufd), 0);
+    assert_int_equal(kernel_close(kernel, kernel->device), 0);
+    assert_int_equal(iommufd_destroy(kernel, kernel->ioas), 0);
+    compat.group = kernel_open(kernel, "/dev/vfio/1");
+    assert_int_equal(kernel_ioctl(kernel, compat.group, VFIO_GROUP_SET_CONTAINER, &kernel->iommu),
+                     0);
     return compat;
 }
 
 static void compat_free(Compat *compat)
 {
-    iommufd_free(compat->iommufd);
+    kernel_free(compat->kernel);
 }
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Compat, compat_free)
 
 static int open_device(Compat *compat)
 {
-    compat->iommufd->device =
-        iommufd_ioctl(compat->iommufd, compat->group, VFIO_GROUP_GET_DEVICE_FD, (char *)DEVICE);
-    return compat->iommufd->device;
+    compat->kernel->device =
+        kernel_ioctl(compat->kernel, compat->group, VFIO_GROUP_GET_DEVICE_FD, (char *)DEVICE);
+    return compat->kernel->device;
 }
 
 static int set_iommu(Compat *compat, uintptr_t type)
 {
-    return iommufd_call(compat->iommufd, VFIO_SET_IOMMU, (void *)type);
+    return iommufd_ioctl(compat->kernel, VFIO_SET_IOMMU, (void *)type);
 }
 
 static int map(Compat *compat, uint64_t iova, const char *host, uint64_t size)
@@ -54,7 +52,7 @@ static int map(Compat *compat, uint64_t iova, const char *host, uint64_t size)
         .size = size,
     };
 
-    return iommufd_call(compat->iommufd, VFIO_IOMMU_MAP_DMA, &request);
+    return iommufd_ioctl(compat->kernel, VFIO_IOMMU_MAP_DMA, &request);
 }
 
 static int unmap(Compat *compat, uint32_t flags, uint64_t iova, uint64_t size, uint64_t *n_bytes)
@@ -65,7 +63,7 @@ static int unmap(Compat *compat, uint32_t flags, uint64_t iova, uint64_t size, u
         .iova = iova,
         .size = size,
     };
-    int result = iommufd_call(compat->iommufd, VFIO_IOMMU_UNMAP_DMA, &request);
+    int result = iommufd_ioctl(compat->kernel, VFIO_IOMMU_UNMAP_DMA, &request);
 
     *n_bytes = request.size;
     return result;
@@ -77,16 +75,16 @@ static void without_an_ioas_there_is_no_device(void **state)
     struct iommu_vfio_ioas clear = {.size = sizeof(clear), .op = IOMMU_VFIO_IOAS_CLEAR};
 
     (void)state;
-    assert_int_equal(iommufd_call(compat.iommufd, IOMMU_VFIO_IOAS, &clear), 0);
+    assert_int_equal(iommufd_ioctl(compat.kernel, IOMMU_VFIO_IOAS, &clear), 0);
     assert_int_equal(set_iommu(&compat, VFIO_TYPE1v2_IOMMU), -ENODEV);
     assert_int_equal(set_iommu(&compat, VFIO_UNMAP_ALL), -EINVAL);
-    assert_int_equal(map(&compat, 0, compat.iommufd->memory, PAGE), -ENODEV);
+    assert_int_equal(map(&compat, 0, compat.kernel->memory, PAGE), -ENODEV);
     assert_int_equal(open_device(&compat), -ENODEV);
     assert_int_equal(
-        iommufd_call(compat.iommufd, VFIO_CHECK_EXTENSION, (void *)(uintptr_t)VFIO_DMA_CC_IOMMU),
+        iommufd_ioctl(compat.kernel, VFIO_CHECK_EXTENSION, (void *)(uintptr_t)VFIO_DMA_CC_IOMMU),
         -ENODEV);
     clear.op = IOMMU_VFIO_IOAS_GET;
-    assert_int_equal(iommufd_call(compat.iommufd, IOMMU_VFIO_IOAS, &clear), -ENODEV);
+    assert_int_equal(iommufd_ioctl(compat.kernel, IOMMU_VFIO_IOAS, &clear), -ENODEV);
 }
 
 static void a_group_makes_the_ioas(void **state)
@@ -96,30 +94,29 @@ static void a_group_makes_the_ioas(void **state)
     struct vfio_group_status status = {.argsz = sizeof(status)};
 
     (void)state;
-    assert_int_equal(iommufd_call(compat.iommufd, IOMMU_VFIO_IOAS, &get), 0);
+    assert_int_equal(iommufd_ioctl(compat.kernel, IOMMU_VFIO_IOAS, &get), 0);
     assert_int_equal(get.ioas_id, 1);
-    assert_int_equal(iommufd_ioctl(compat.iommufd, compat.group, VFIO_GROUP_GET_STATUS, &status),
-                     0);
+    assert_int_equal(kernel_ioctl(compat.kernel, compat.group, VFIO_GROUP_GET_STATUS, &status), 0);
     assert_int_equal(status.flags, 3);
-    assert_int_equal(iommufd_destroy(compat.iommufd, 1), 0);
-    assert_int_equal(iommufd_call(compat.iommufd, IOMMU_VFIO_IOAS, &get), -ENODEV);
+    assert_int_equal(iommufd_destroy(compat.kernel, 1), 0);
+    assert_int_equal(iommufd_ioctl(compat.kernel, IOMMU_VFIO_IOAS, &get), -ENODEV);
 }
 
 static void a_device_is_attached_when_it_is_opened(void **state)
 {
     g_auto(Compat) compat = compat_new();
-    Iommufd *iommufd = compat.iommufd;
+    Kernel *kernel = compat.kernel;
     int device;
 
     (void)state;
-    assert_int_equal(map(&compat, 0, iommufd->memory, PAGE), 0);
-    assert_int_equal(pm_fake_kernel_get_pinned(iommufd->kernel), 0);
+    assert_int_equal(map(&compat, 0, kernel->memory, PAGE), 0);
+    assert_int_equal(pm_fake_kernel_get_pinned(kernel->pm), 0);
     device = open_device(&compat);
     assert_true(device >= 0);
-    assert_int_equal(pm_fake_kernel_get_pinned(iommufd->kernel), PAGE);
-    assert_int_equal(iommufd_n_areas(iommufd), 1);
-    assert_int_equal(iommufd_close(iommufd, device), 0);
-    assert_int_equal(pm_fake_kernel_get_pinned(iommufd->kernel), 0);
+    assert_int_equal(pm_fake_kernel_get_pinned(kernel->pm), PAGE);
+    assert_int_equal(kernel_n_inspected(kernel), 1);
+    assert_int_equal(kernel_close(kernel, device), 0);
+    assert_int_equal(pm_fake_kernel_get_pinned(kernel->pm), 0);
 }
 
 static void bad_memory_keeps_a_device_from_being_opened(void **state)
@@ -139,17 +136,16 @@ static void bad_memory_keeps_a_device_from_being_opened(void **state)
 static void the_group_can_leave_while_a_device_is_open(void **state)
 {
     g_auto(Compat) compat = compat_new();
-    Iommufd *iommufd = compat.iommufd;
+    Kernel *kernel = compat.kernel;
     int device = open_device(&compat);
 
     (void)state;
-    assert_int_equal(map(&compat, 0, iommufd->memory, PAGE), 0);
-    assert_int_equal(iommufd_ioctl(iommufd, compat.group, VFIO_GROUP_UNSET_CONTAINER, NULL), 0);
-    assert_int_equal(iommufd_ioctl(iommufd, compat.group, VFIO_GROUP_UNSET_CONTAINER, NULL),
-                     -EINVAL);
-    assert_int_equal(iommufd_n_areas(iommufd), 1);
-    assert_int_equal(iommufd_close(iommufd, device), 0);
-    assert_int_equal(pm_fake_kernel_get_pinned(iommufd->kernel), 0);
+    assert_int_equal(map(&compat, 0, kernel->memory, PAGE), 0);
+    assert_int_equal(kernel_ioctl(kernel, compat.group, VFIO_GROUP_UNSET_CONTAINER, NULL), 0);
+    assert_int_equal(kernel_ioctl(kernel, compat.group, VFIO_GROUP_UNSET_CONTAINER, NULL), -EINVAL);
+    assert_int_equal(kernel_n_inspected(kernel), 1);
+    assert_int_equal(kernel_close(kernel, device), 0);
+    assert_int_equal(pm_fake_kernel_get_pinned(kernel->pm), 0);
 }
 
 static void unmap_that_cuts_says_what_has_gone(void **state)
@@ -158,8 +154,8 @@ static void unmap_that_cuts_says_what_has_gone(void **state)
     uint64_t n_bytes;
 
     (void)state;
-    assert_int_equal(map(&compat, 0, compat.iommufd->memory, PAGE), 0);
-    assert_int_equal(map(&compat, PAGE, compat.iommufd->memory, 2 * PAGE), 0);
+    assert_int_equal(map(&compat, 0, compat.kernel->memory, PAGE), 0);
+    assert_int_equal(map(&compat, PAGE, compat.kernel->memory, 2 * PAGE), 0);
     assert_int_equal(unmap(&compat, 0, 0, 2 * PAGE, &n_bytes), -ENOENT);
     assert_int_equal(n_bytes, PAGE);
     assert_int_equal(unmap(&compat, 0, 0, PAGE, &n_bytes), 0);
@@ -176,9 +172,9 @@ static void a_shortened_unmap_removes_the_first_half(void **state)
     uint64_t n_bytes;
 
     (void)state;
-    assert_int_equal(map(&compat, 0, compat.iommufd->memory, PAGE), 0);
-    assert_int_equal(map(&compat, PAGE, compat.iommufd->memory, PAGE), 0);
-    pm_fake_kernel_shorten_unmap(compat.iommufd->kernel, 1);
+    assert_int_equal(map(&compat, 0, compat.kernel->memory, PAGE), 0);
+    assert_int_equal(map(&compat, PAGE, compat.kernel->memory, PAGE), 0);
+    pm_fake_kernel_shorten_unmap(compat.kernel->pm, 1);
     assert_int_equal(unmap(&compat, VFIO_DMA_UNMAP_FLAG_ALL, 0, 0, &n_bytes), 0);
     assert_int_equal(n_bytes, PAGE);
 }
@@ -186,22 +182,22 @@ static void a_shortened_unmap_removes_the_first_half(void **state)
 static void version_1_unmaps_inside_of_mappings(void **state)
 {
     g_auto(Compat) compat = compat_new();
-    Iommufd *iommufd = compat.iommufd;
+    Kernel *kernel = compat.kernel;
     uint64_t n_bytes;
 
     (void)state;
     assert_int_equal(set_iommu(&compat, VFIO_TYPE1_IOMMU), 0);
     assert_true(open_device(&compat) >= 0);
-    memset(iommufd->memory, 0x11, 8 * PAGE);
-    assert_int_equal(map(&compat, 0, iommufd->memory, 8 * PAGE), 0);
+    memset(kernel->memory, 0x11, 8 * PAGE);
+    assert_int_equal(map(&compat, 0, kernel->memory, 8 * PAGE), 0);
     assert_int_equal(unmap(&compat, 0, 2 * PAGE, 3 * PAGE, &n_bytes), 0);
     assert_int_equal(n_bytes, 3 * PAGE);
-    assert_int_equal(iommufd_n_areas(iommufd), 2);
-    assert_int_equal(pm_fake_kernel_get_pinned(iommufd->kernel), 5 * PAGE);
-    iommufd->ioas = 1;
-    assert_int_equal(iommufd_dma_read(iommufd, PAGE), 0x11111111);
-    assert_int_equal(iommufd_dma_read(iommufd, 2 * PAGE), 0);
-    assert_int_equal(iommufd_dma_read(iommufd, 5 * PAGE), 0x11111111);
+    assert_int_equal(kernel_n_inspected(kernel), 2);
+    assert_int_equal(pm_fake_kernel_get_pinned(kernel->pm), 5 * PAGE);
+    kernel->ioas = 1;
+    assert_int_equal(device_peek_word(kernel, PAGE), 0x11111111);
+    assert_int_equal(device_peek_word(kernel, 2 * PAGE), 0);
+    assert_int_equal(device_peek_word(kernel, 5 * PAGE), 0x11111111);
 }
 
 static void information_is_as_long_as_there_are_ranges(void **state)
@@ -216,15 +212,15 @@ static void information_is_as_long_as_there_are_ranges(void **state)
     (void)state;
     memset(&answer, 0, sizeof(answer));
     answer.info.argsz = sizeof(answer);
-    assert_int_equal(iommufd_call(compat.iommufd, VFIO_IOMMU_GET_INFO, &answer), 0);
+    assert_int_equal(iommufd_ioctl(compat.kernel, VFIO_IOMMU_GET_INFO, &answer), 0);
     assert_int_equal(answer.info.argsz, 72);
     assert_int_equal(answer.info.iova_pgsizes, ~UINT64_C(0xfff));
     assert_true(open_device(&compat) >= 0);
     answer.info.argsz = 87;
-    assert_int_equal(iommufd_call(compat.iommufd, VFIO_IOMMU_GET_INFO, &answer), 0);
+    assert_int_equal(iommufd_ioctl(compat.kernel, VFIO_IOMMU_GET_INFO, &answer), 0);
     assert_int_equal(answer.info.argsz, 88);
     assert_int_equal(answer.info.cap_offset, 0);
-    assert_int_equal(iommufd_call(compat.iommufd, VFIO_IOMMU_GET_INFO, &answer), 0);
+    assert_int_equal(iommufd_ioctl(compat.kernel, VFIO_IOMMU_GET_INFO, &answer), 0);
     assert_int_equal(answer.info.cap_offset, 24);
     assert_int_equal(answer.info.iova_pgsizes, 0x40201000);
     memcpy(&header, answer.bytes + 24, sizeof(header));
@@ -243,11 +239,11 @@ static void what_type1_has_and_iommufd_not(void **state)
 
     (void)state;
     for (size_t i = 0; i < G_N_ELEMENTS(absent); i++) {
-        assert_int_equal(iommufd_call(compat.iommufd, VFIO_CHECK_EXTENSION, (void *)absent[i]), 0);
-        assert_int_equal(iommufd_call(compat.iommufd, VFIO_CHECK_EXTENSION, (void *)present[i]), 1);
+        assert_int_equal(iommufd_ioctl(compat.kernel, VFIO_CHECK_EXTENSION, (void *)absent[i]), 0);
+        assert_int_equal(iommufd_ioctl(compat.kernel, VFIO_CHECK_EXTENSION, (void *)present[i]), 1);
     }
-    assert_int_equal(iommufd_call(compat.iommufd, VFIO_GET_API_VERSION, NULL), 0);
-    assert_int_equal(iommufd_call(compat.iommufd, VFIO_IOMMU_DIRTY_PAGES, NULL), -ENOTTY);
+    assert_int_equal(iommufd_ioctl(compat.kernel, VFIO_GET_API_VERSION, NULL), 0);
+    assert_int_equal(iommufd_ioctl(compat.kernel, VFIO_IOMMU_DIRTY_PAGES, NULL), -ENOTTY);
 }
 
 int main(void)

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Files that the fake's iommufd maps without an address. */
-#include "fake_iommufd_util.h"
-
 #include <sys/mount.h>
 #include <sys/stat.h>
 
-#include <plugmap/fake.h>
+#include "util/device_util.h"
+#include "util/iommufd_util.h"
 
 #ifndef MFD_HUGE_2MB
 #define MFD_HUGE_2MB (21U << 26)
@@ -13,7 +12,7 @@
 
 static PmFakeConfig file_config(void)
 {
-    PmFakeConfig config = iommufd_config();
+    PmFakeConfig config = iommufd_fake_config();
 
     config.ioas_map_file = true;
     return config;
@@ -30,55 +29,55 @@ static int new_memfd(uint64_t size)
 
 static void files_are_mapped_only_if_asked_for(void **state)
 {
-    g_autoptr(Iommufd) iommufd = iommufd_attached(NULL);
+    g_autoptr(Kernel) kernel = iommufd_new_fake_attached(NULL);
     int fd = new_memfd(PAGE);
 
     (void)state;
-    assert_int_equal(iommufd_map_file(iommufd, 0, fd, 0, PAGE), -ENOTTY);
+    assert_int_equal(iommufd_map_file(kernel, 0, fd, 0, PAGE), -ENOTTY);
     close(fd);
 }
 
 static void a_file_is_mapped_without_an_address(void **state)
 {
     PmFakeConfig config = file_config();
-    g_autoptr(Iommufd) iommufd = iommufd_attached(&config);
+    g_autoptr(Kernel) kernel = iommufd_new_fake_attached(&config);
     int fd = new_memfd(4 * PAGE);
     uint32_t word;
 
     (void)state;
-    assert_int_equal(iommufd_map_file(iommufd, 0, fd, 2 * PAGE, 2 * PAGE), 0);
-    iommufd_assert_charged(iommufd, 2 * PAGE, 2 * PAGE, 0);
-    iommufd_dma_write(iommufd, PAGE + 4, 4711);
+    assert_int_equal(iommufd_map_file(kernel, 0, fd, 2 * PAGE, 2 * PAGE), 0);
+    iommufd_assert_charged(kernel, 2 * PAGE, 2 * PAGE, 0);
+    device_poke_word(kernel, PAGE + 4, 4711);
     assert_int_equal(pread(fd, &word, sizeof(word), 3 * PAGE + 4), sizeof(word));
     assert_int_equal(word, 4711);
     word = 1234;
     assert_int_equal(pwrite(fd, &word, sizeof(word), 2 * PAGE), sizeof(word));
-    assert_int_equal(iommufd_dma_read(iommufd, 0), 1234);
+    assert_int_equal(device_peek_word(kernel, 0), 1234);
     close(fd);
-    assert_int_equal(iommufd_dma_read(iommufd, 0), 1234);
-    assert_int_equal(iommufd_unmap(iommufd, 0, 2 * PAGE, NULL), 0);
-    iommufd_assert_charged(iommufd, 0, 0, 0);
+    assert_int_equal(device_peek_word(kernel, 0), 1234);
+    assert_int_equal(iommufd_unmap(kernel, 0, 2 * PAGE, NULL), 0);
+    iommufd_assert_charged(kernel, 0, 0, 0);
 }
 
 static void what_is_no_memory_cannot_be_pinned(void **state)
 {
     PmFakeConfig config = file_config();
-    g_autoptr(Iommufd) iommufd = iommufd_attached(&config);
+    g_autoptr(Kernel) kernel = iommufd_new_fake_attached(&config);
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
     (void)state;
-    assert_int_equal(iommufd_map_file(iommufd, 0, null, 0, PAGE), -EINVAL);
-    assert_int_equal(iommufd_map_file(iommufd, 0, iommufd->iommufd, 0, PAGE), -EINVAL);
-    assert_int_equal(iommufd_map_file(iommufd, 0, -1, 0, PAGE), -EBADF);
-    assert_int_equal(iommufd_map_file(iommufd, 0, null, UINT64_MAX, PAGE), -EOVERFLOW);
-    assert_int_equal(iommufd_n_areas(iommufd), 0);
+    assert_int_equal(iommufd_map_file(kernel, 0, null, 0, PAGE), -EINVAL);
+    assert_int_equal(iommufd_map_file(kernel, 0, kernel->iommu, 0, PAGE), -EINVAL);
+    assert_int_equal(iommufd_map_file(kernel, 0, -1, 0, PAGE), -EBADF);
+    assert_int_equal(iommufd_map_file(kernel, 0, null, UINT64_MAX, PAGE), -EOVERFLOW);
+    assert_int_equal(kernel_n_inspected(kernel), 0);
     close(null);
 }
 
 static void mistakes_of_map_file_are_found_in_order(void **state)
 {
     PmFakeConfig config = file_config();
-    g_autoptr(Iommufd) iommufd = iommufd_attached(&config);
+    g_autoptr(Kernel) kernel = iommufd_new_fake_attached(&config);
     struct iommu_ioas_map_file map = {
         .size = sizeof(map),
         .flags = 8,
@@ -88,27 +87,27 @@ static void mistakes_of_map_file_are_found_in_order(void **state)
     };
 
     (void)state;
-    assert_int_equal(iommufd_call(iommufd, IOMMU_IOAS_MAP_FILE, &map), -EOPNOTSUPP);
+    assert_int_equal(iommufd_ioctl(kernel, IOMMU_IOAS_MAP_FILE, &map), -EOPNOTSUPP);
     map.flags = IOMMU_IOAS_MAP_FIXED_IOVA;
-    assert_int_equal(iommufd_call(iommufd, IOMMU_IOAS_MAP_FILE, &map), -EOVERFLOW);
+    assert_int_equal(iommufd_ioctl(kernel, IOMMU_IOAS_MAP_FILE, &map), -EOVERFLOW);
     map.iova = 0;
-    assert_int_equal(iommufd_call(iommufd, IOMMU_IOAS_MAP_FILE, &map), -EINVAL);
-    map.flags = FIXED;
-    assert_int_equal(iommufd_call(iommufd, IOMMU_IOAS_MAP_FILE, &map), -ENOENT);
-    map.ioas_id = iommufd->ioas;
-    assert_int_equal(iommufd_call(iommufd, IOMMU_IOAS_MAP_FILE, &map), -EBADF);
+    assert_int_equal(iommufd_ioctl(kernel, IOMMU_IOAS_MAP_FILE, &map), -EINVAL);
+    map.flags = IOAS_FIXED;
+    assert_int_equal(iommufd_ioctl(kernel, IOMMU_IOAS_MAP_FILE, &map), -ENOENT);
+    map.ioas_id = kernel->ioas;
+    assert_int_equal(iommufd_ioctl(kernel, IOMMU_IOAS_MAP_FILE, &map), -EBADF);
     map.fd = new_memfd(PAGE);
-    assert_int_equal(iommufd_call(iommufd, IOMMU_IOAS_MAP_FILE, &map), -EINVAL);
+    assert_int_equal(iommufd_ioctl(kernel, IOMMU_IOAS_MAP_FILE, &map), -EINVAL);
     map.length = PAGE;
-    assert_int_equal(iommufd_call(iommufd, IOMMU_IOAS_MAP_FILE, &map), 0);
-    assert_int_equal(iommufd_call(iommufd, IOMMU_IOAS_MAP_FILE, &map), -EEXIST);
+    assert_int_equal(iommufd_ioctl(kernel, IOMMU_IOAS_MAP_FILE, &map), 0);
+    assert_int_equal(iommufd_ioctl(kernel, IOMMU_IOAS_MAP_FILE, &map), -EEXIST);
     close(map.fd);
 }
 
 static void a_sealed_file_can_be_read(void **state)
 {
     PmFakeConfig config = file_config();
-    g_autoptr(Iommufd) iommufd = iommufd_attached(&config);
+    g_autoptr(Kernel) kernel = iommufd_new_fake_attached(&config);
     int fd = memfd_create("plugmap-test", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     const uint32_t word = 99;
     void *mapped;
@@ -123,8 +122,8 @@ static void a_sealed_file_can_be_read(void **state)
         skip();
         return;
     }
-    assert_int_equal(iommufd_map_file(iommufd, 0, fd, 0, PAGE), 0);
-    assert_int_equal(iommufd_dma_read(iommufd, 0), word);
+    assert_int_equal(iommufd_map_file(kernel, 0, fd, 0, PAGE), 0);
+    assert_int_equal(device_peek_word(kernel, 0), word);
     munmap(mapped, PAGE);
     close(fd);
 }
@@ -132,28 +131,28 @@ static void a_sealed_file_can_be_read(void **state)
 static void a_file_has_to_reach_to_the_end_when_it_is_pinned(void **state)
 {
     PmFakeConfig config = file_config();
-    g_autoptr(Iommufd) iommufd = iommufd_new(&config);
-    uint32_t pt_id = iommufd->ioas;
+    g_autoptr(Kernel) kernel = iommufd_new_fake(&config);
+    uint32_t pt_id = kernel->ioas;
     int fd = new_memfd(2 * PAGE);
 
     (void)state;
-    assert_int_equal(iommufd_map_file(iommufd, 0, fd, PAGE, 2 * PAGE), 0);
-    assert_int_equal(iommufd_attach(iommufd, iommufd->device, &pt_id), -EINVAL);
+    assert_int_equal(iommufd_map_file(kernel, 0, fd, PAGE, 2 * PAGE), 0);
+    assert_int_equal(cdev_attach(kernel, kernel->device, &pt_id), -EINVAL);
     assert_int_equal(ftruncate(fd, (off_t)(3 * PAGE)), 0);
-    assert_int_equal(iommufd_attach(iommufd, iommufd->device, &pt_id), 0);
+    assert_int_equal(cdev_attach(kernel, kernel->device, &pt_id), 0);
     close(fd);
 }
 
 static void a_file_has_to_hold_the_last_byte(void **state)
 {
     PmFakeConfig config = file_config();
-    g_autoptr(Iommufd) iommufd = iommufd_attached(&config);
+    g_autoptr(Kernel) kernel = iommufd_new_fake_attached(&config);
     int fd = new_memfd(2 * PAGE - 1);
 
     (void)state;
-    assert_int_equal(iommufd_map_file(iommufd, 0, fd, 0, 2 * PAGE), -EINVAL);
+    assert_int_equal(iommufd_map_file(kernel, 0, fd, 0, 2 * PAGE), -EINVAL);
     assert_int_equal(ftruncate(fd, (off_t)(2 * PAGE)), 0);
-    assert_int_equal(iommufd_map_file(iommufd, 0, fd, 0, 2 * PAGE), 0);
+    assert_int_equal(iommufd_map_file(kernel, 0, fd, 0, 2 * PAGE), 0);
     close(fd);
 }
 
@@ -180,7 +179,7 @@ static int new_file_system(uint32_t word)
 static void files_of_two_file_systems_are_two(void **state)
 {
     PmFakeConfig config = file_config();
-    g_autoptr(Iommufd) iommufd = NULL;
+    g_autoptr(Kernel) kernel = NULL;
     int files[] = {new_file_system(1111), new_file_system(2222)};
     struct stat status[2];
 
@@ -191,15 +190,15 @@ static void files_of_two_file_systems_are_two(void **state)
         skip();
         return;
     }
-    iommufd = iommufd_attached(&config);
+    kernel = iommufd_new_fake_attached(&config);
     for (size_t i = 0; i < G_N_ELEMENTS(files); i++) {
         assert_int_equal(fstat(files[i], &status[i]), 0);
-        assert_int_equal(iommufd_map_file(iommufd, i * PAGE, files[i], 0, PAGE), 0);
+        assert_int_equal(iommufd_map_file(kernel, i * PAGE, files[i], 0, PAGE), 0);
         close(files[i]);
     }
     assert_int_equal(status[0].st_ino, status[1].st_ino);
-    assert_int_equal(iommufd_dma_read(iommufd, 0), 1111);
-    assert_int_equal(iommufd_dma_read(iommufd, PAGE), 2222);
+    assert_int_equal(device_peek_word(kernel, 0), 1111);
+    assert_int_equal(device_peek_word(kernel, PAGE), 2222);
 }
 
 static unsigned count_files(void)
@@ -226,15 +225,15 @@ static unsigned count_mappings(void)
 static void many_mappings_of_a_file_are_one_for_the_process(void **state)
 {
     PmFakeConfig config = file_config();
-    g_autoptr(Iommufd) iommufd = iommufd_attached(&config);
+    g_autoptr(Kernel) kernel = iommufd_new_fake_attached(&config);
     int fd = new_memfd(512 * PAGE);
     unsigned n_files;
 
     (void)state;
-    assert_int_equal(iommufd_map_file(iommufd, 0, fd, 0, PAGE), 0);
+    assert_int_equal(iommufd_map_file(kernel, 0, fd, 0, PAGE), 0);
     n_files = count_files();
     for (uint64_t i = 1; i < 512; i++)
-        assert_int_equal(iommufd_map_file(iommufd, i * PAGE, fd, i * PAGE, PAGE), 0);
+        assert_int_equal(iommufd_map_file(kernel, i * PAGE, fd, i * PAGE, PAGE), 0);
     assert_int_equal(count_files(), n_files);
     assert_int_equal(count_mappings(), 1);
     close(fd);
@@ -244,7 +243,7 @@ static void a_file_of_huge_pages_is_mapped_in_part(void **state)
 {
     const uint64_t huge = UINT64_C(2) << 20;
     PmFakeConfig config = file_config();
-    g_autoptr(Iommufd) iommufd = iommufd_attached(&config);
+    g_autoptr(Kernel) kernel = iommufd_new_fake_attached(&config);
     int fd = memfd_create("plugmap-test", MFD_CLOEXEC | MFD_HUGETLB | MFD_HUGE_2MB);
 
     (void)state;
@@ -254,10 +253,10 @@ static void a_file_of_huge_pages_is_mapped_in_part(void **state)
         return;
     }
     assert_int_equal(ftruncate(fd, (off_t)(3 * huge)), 0);
-    assert_int_equal(iommufd_map_file(iommufd, 0, fd, huge + PAGE, PAGE), 0);
-    iommufd_assert_charged(iommufd, PAGE, PAGE, 0);
+    assert_int_equal(iommufd_map_file(kernel, 0, fd, huge + PAGE, PAGE), 0);
+    iommufd_assert_charged(kernel, PAGE, PAGE, 0);
     assert_int_equal(count_mappings(), 1);
-    assert_int_equal(iommufd_unmap(iommufd, 0, PAGE, NULL), 0);
+    assert_int_equal(iommufd_unmap(kernel, 0, PAGE, NULL), 0);
     assert_int_equal(count_mappings(), 0);
     close(fd);
 }
@@ -265,19 +264,19 @@ static void a_file_of_huge_pages_is_mapped_in_part(void **state)
 static void placing_a_file_goes_by_the_place_in_it(void **state)
 {
     PmFakeConfig config = file_config();
-    g_autoptr(Iommufd) iommufd = iommufd_attached(&config);
+    g_autoptr(Kernel) kernel = iommufd_new_fake_attached(&config);
     int fd = new_memfd(16 * PAGE);
     struct iommu_ioas_map_file map = {
         .size = sizeof(map),
-        .flags = READ_WRITE,
-        .ioas_id = iommufd->ioas,
+        .flags = IOAS_READ_WRITE,
+        .ioas_id = kernel->ioas,
         .fd = fd,
         .start = 4 * PAGE,
         .length = 8 * PAGE,
     };
 
     (void)state;
-    assert_int_equal(iommufd_call(iommufd, IOMMU_IOAS_MAP_FILE, &map), 0);
+    assert_int_equal(iommufd_ioctl(kernel, IOMMU_IOAS_MAP_FILE, &map), 0);
     assert_int_equal(map.iova, 4 * PAGE);
     close(fd);
 }

@@ -2,9 +2,9 @@
 /* A random life of an address space of the fake's iommufd, against an array of pages: who shares
  * pins with whom is the hard part. */
 
-#include "fake_iommufd_util.h"
+#include "util/device_util.h"
+#include "util/iommufd_util.h"
 #include "util/random_util.h"
-#include <plugmap/fake.h>
 
 #define N_STEPS     20000
 #define N_SLOTS     96
@@ -20,7 +20,7 @@ typedef struct {
 } Slot;
 
 typedef struct {
-    Iommufd *iommufd;
+    Kernel *kernel;
     GRand *rand;
     Slot slots[N_SLOTS];
     unsigned n_areas;
@@ -80,7 +80,7 @@ static void map(Life *life)
     if (expected == 0 && life->attached && n_pinned(life) + n > LIMIT)
         expected = -ENOMEM;
     assert_int_equal(
-        iommufd_map(life->iommufd, first * PAGE, life->iommufd->memory + host * PAGE, n * PAGE),
+        iommufd_map(life->kernel, first * PAGE, life->kernel->memory + host * PAGE, n * PAGE),
         expected);
     if (expected < 0)
         return;
@@ -108,9 +108,9 @@ static void copy(Life *life)
     unsigned to = any_of(life, N_SLOTS - n + 1);
     struct iommu_ioas_copy request = {
         .size = sizeof(request),
-        .flags = FIXED,
-        .dst_ioas_id = life->iommufd->ioas,
-        .src_ioas_id = life->iommufd->ioas,
+        .flags = IOAS_FIXED,
+        .dst_ioas_id = life->kernel->ioas,
+        .src_ioas_id = life->kernel->ioas,
         .length = n * PAGE,
         .dst_iova = to * PAGE,
         .src_iova = from * PAGE,
@@ -120,7 +120,7 @@ static void copy(Life *life)
     for (unsigned i = 0; i < n; i++)
         if (life->slots[from + i].area == 0)
             expected = -ENOENT;
-    assert_int_equal(iommufd_call(life->iommufd, IOMMU_IOAS_COPY, &request), expected);
+    assert_int_equal(iommufd_ioctl(life->kernel, IOMMU_IOAS_COPY, &request), expected);
     if (expected == 0)
         note_copy(life, from, to, n);
 }
@@ -158,7 +158,7 @@ static int remove_areas(Life *life, unsigned first, unsigned n)
 static void unmap_areas(Life *life, unsigned first, unsigned n)
 {
     uint64_t n_bytes;
-    int result = iommufd_unmap(life->iommufd, first * PAGE, n * PAGE, &n_bytes);
+    int result = iommufd_unmap(life->kernel, first * PAGE, n * PAGE, &n_bytes);
     int n_removed = remove_areas(life, first, n);
 
     assert_int_equal(result, n_removed > 0 ? 0 : -ENOENT);
@@ -178,7 +178,7 @@ static void unmap_pages(Life *life, unsigned first, unsigned n)
 
     for (unsigned i = first; i < first + n; i++)
         n_mapped += life->slots[i].area != 0;
-    assert_int_equal(iommufd_call(life->iommufd, VFIO_IOMMU_UNMAP_DMA, &unmap), 0);
+    assert_int_equal(iommufd_ioctl(life->kernel, VFIO_IOMMU_UNMAP_DMA, &unmap), 0);
     assert_int_equal(unmap.size, n_mapped * PAGE);
     forget(life, first, n);
 }
@@ -196,17 +196,17 @@ static void unmap(Life *life)
 
 static void attach_or_detach(Life *life)
 {
-    uint32_t pt_id = life->iommufd->ioas;
+    uint32_t pt_id = life->kernel->ioas;
     int expected;
 
     if (life->attached) {
-        assert_int_equal(iommufd_detach(life->iommufd, life->iommufd->device), 0);
+        assert_int_equal(cdev_detach(life->kernel, life->kernel->device), 0);
         life->attached = false;
         return;
     }
     life->attached = true;
     expected = n_pinned(life) > LIMIT ? -ENOMEM : 0;
-    assert_int_equal(iommufd_attach(life->iommufd, life->iommufd->device, &pt_id), expected);
+    assert_int_equal(cdev_attach(life->kernel, life->kernel->device, &pt_id), expected);
     life->attached = expected == 0;
 }
 
@@ -244,9 +244,8 @@ static void check_page_table(const Life *life)
     uint64_t size = 0;
 
     for (unsigned i = 0; i < N_SLOTS; i++) {
-        bool found =
-            i * PAGE < iova + size ||
-            pm_fake_kernel_next_translated(life->iommufd->kernel, 1, i * PAGE, &iova, &size);
+        bool found = i * PAGE < iova + size ||
+                     pm_fake_kernel_next_translated(life->kernel->pm, 1, i * PAGE, &iova, &size);
         bool is_mapped = found && i * PAGE >= iova && i * PAGE < iova + size;
 
         assert_int_equal(is_mapped, life->attached && life->slots[i].area != 0);
@@ -259,12 +258,12 @@ static void check_a_page(Life *life)
     unsigned i = any_of(life, N_SLOTS);
 
     if (life->attached && n_pinned(life) < LIMIT && life->slots[i].area != 0)
-        assert_int_equal(iommufd_dma_read(life->iommufd, i * PAGE), life->slots[i].host + 1);
+        assert_int_equal(device_peek_word(life->kernel, i * PAGE), life->slots[i].host + 1);
 }
 
 static void check(Life *life)
 {
-    PmKernel *kernel = life->iommufd->kernel;
+    PmKernel *kernel = life->kernel->pm;
 
     assert_int_equal(pm_fake_kernel_get_pinned(kernel), n_pinned(life) * PAGE);
     assert_int_equal(pm_fake_kernel_get_user_locked(kernel), n_pinned(life) * PAGE);
@@ -275,40 +274,40 @@ static void check(Life *life)
 
 /* --- lives --- */
 
-static void set_version_1(Iommufd *iommufd)
+static void set_version_1(Kernel *kernel)
 {
     struct iommu_vfio_ioas set = {
         .size = sizeof(set),
-        .ioas_id = iommufd->ioas,
+        .ioas_id = kernel->ioas,
         .op = IOMMU_VFIO_IOAS_SET,
     };
 
-    assert_int_equal(iommufd_call(iommufd, IOMMU_VFIO_IOAS, &set), 0);
-    assert_int_equal(iommufd_call(iommufd, VFIO_SET_IOMMU, (void *)(uintptr_t)VFIO_TYPE1_IOMMU), 0);
+    assert_int_equal(iommufd_ioctl(kernel, IOMMU_VFIO_IOAS, &set), 0);
+    assert_int_equal(iommufd_ioctl(kernel, VFIO_SET_IOMMU, (void *)(uintptr_t)VFIO_TYPE1_IOMMU), 0);
 }
 
 static void live(PmFakePin pin, bool splits)
 {
-    PmFakeConfig config = iommufd_config();
+    PmFakeConfig config = iommufd_fake_config();
     Life life = {.splits = splits};
     unsigned n_steps = random_steps(N_STEPS);
 
     config.pin = pin;
     config.memlock_limit = LIMIT * PAGE;
-    life.iommufd = iommufd_new(&config);
+    life.kernel = iommufd_new_fake(&config);
     life.rand = random_new("fake_iommufd_random");
     for (unsigned i = 0; i < N_HOST; i++)
-        *(uint32_t *)(void *)(life.iommufd->memory + i * PAGE) = i + 1;
+        *(uint32_t *)(void *)(life.kernel->memory + i * PAGE) = i + 1;
     if (splits)
-        set_version_1(life.iommufd);
+        set_version_1(life.kernel);
     for (unsigned i = 0; i < n_steps; i++) {
         step(&life);
         check(&life);
     }
-    assert_int_equal(iommufd_unmap(life.iommufd, 0, UINT64_MAX, NULL), 0);
-    assert_int_equal(pm_fake_kernel_get_pinned(life.iommufd->kernel), 0);
+    assert_int_equal(iommufd_unmap(life.kernel, 0, UINT64_MAX, NULL), 0);
+    assert_int_equal(pm_fake_kernel_get_pinned(life.kernel->pm), 0);
     g_rand_free(life.rand);
-    iommufd_free(life.iommufd);
+    kernel_free(life.kernel);
 }
 
 static void pins_are_shared_as_pages_are(void **state)
@@ -325,7 +324,7 @@ static void pins_are_shared_where_areas_are_cut(void **state)
 
 static void held_pages_are_shared_where_areas_are_cut(void **state)
 {
-    PmFakeConfig config = iommufd_config();
+    PmFakeConfig config = iommufd_fake_config();
     g_autoptr(PmKernel) kernel = NULL;
 
     (void)state;

@@ -10,7 +10,7 @@
 
 #include <plugmap/fake.h>
 
-#include "util/fake_util.h"
+#include "util/kernel_util.h"
 
 #define N_PAGES     64
 #define N_TRANSFERS 2000
@@ -68,7 +68,7 @@ static void unmapping_lets_go_of_held_pages(void **state)
 {
     PmFakeConfig config;
     g_autoptr(PmKernel) kernel = NULL;
-    g_autoptr(Fake) fake = NULL;
+    g_autoptr(Kernel) fake = NULL;
     uint64_t before;
 
     (void)state;
@@ -79,14 +79,14 @@ static void unmapping_lets_go_of_held_pages(void **state)
         print_message(SKIPPED);
         skip();
     }
-    fake = fake_with_iommu(&config, VFIO_TYPE1v2_IOMMU);
+    fake = kernel_new_fake_type1(&config, VFIO_TYPE1v2_IOMMU);
     before = pinned();
-    assert_int_equal(fake_map(fake, 0, fake->memory, 16 * PAGE), 0);
-    assert_int_equal(fake_map(fake, 16 * PAGE, fake->memory, 16 * PAGE), 0);
+    assert_int_equal(kernel_map(fake, 0, fake->memory, 16 * PAGE), 0);
+    assert_int_equal(kernel_map(fake, 16 * PAGE, fake->memory, 16 * PAGE), 0);
     assert_int_equal(pinned(), before + 32 * PAGE);
-    assert_int_equal(fake_unmap(fake, 0, 16 * PAGE, NULL), 0);
+    assert_int_equal(kernel_unmap(fake, 0, 16 * PAGE, NULL), 0);
     assert_true(comes_back_to(before + 16 * PAGE));
-    assert_int_equal(fake_unmap(fake, 16 * PAGE, 16 * PAGE, NULL), 0);
+    assert_int_equal(kernel_unmap(fake, 16 * PAGE, 16 * PAGE, NULL), 0);
     assert_true(comes_back_to(before));
 }
 
