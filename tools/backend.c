@@ -38,16 +38,27 @@ static bool check_device(int chosen, const char *device, GError **error)
     return true;
 }
 
+/* lspci leaves the domain out where there is one only. */
+static char *complete_address(const char *device)
+{
+    g_autofree char *lower = device != NULL ? g_ascii_strdown(device, -1) : NULL;
+
+    if (lower != NULL && g_regex_match_simple("^[0-9a-f]{2}:[0-9a-f]{2}\\.[0-7]$", lower, 0, 0))
+        return g_strconcat("0000:", lower, NULL);
+    return g_steal_pointer(&lower);
+}
+
 bool pm_backend_choose(PmBackend *backend, const char *text, const char *device, GError **error)
 {
     int chosen = device != NULL ? AUTO : FAKE;
 
-    *backend = (PmBackend){.device = device};
+    *backend = (PmBackend){.address = complete_address(device)};
+    backend->device = backend->address;
     if ((text != NULL && !pm_option_choose("--backend", text, names, &chosen, error)) ||
         !check_device(chosen, device, error))
         return false;
     if (chosen == AUTO) {
-        backend->iommu = pm_iommu_choose_backend(NULL, device, NULL, &backend->reason);
+        backend->iommu = pm_iommu_choose_backend(NULL, backend->device, NULL, &backend->reason);
         chosen = backend->iommu == PM_IOMMU_IOMMUFD ? IOMMUFD : TYPE1;
     }
     backend->name = names[chosen];
@@ -64,4 +75,5 @@ bool pm_backend_choose(PmBackend *backend, const char *text, const char *device,
 void pm_backend_clear(PmBackend *backend)
 {
     g_free(backend->reason);
+    g_free(backend->address);
 }

@@ -8,7 +8,7 @@
 /*
  * @name: of what was chosen: fake, fake-iommufd, type1 or iommufd.
  * @fake: the fake kernel, instead of the host's.
- * @device: PCI address. @device_file: its own file, if sysfs is not to be asked.
+ * @device: PCI address, with its domain. @device_file: its own file, if sysfs is not to be asked.
  * @reason: why; only if nobody said which (auto).
  */
 typedef struct {
@@ -18,6 +18,7 @@ typedef struct {
     const char *device;
     const char *device_file;
     char *reason;
+    char *address; /* owns @device, if it is no fake one */
 } PmBackend;
 
 /* The values of --backend, for its help. */
@@ -25,7 +26,7 @@ typedef struct {
 
 /*
  * @text: what --backend says, or NULL: auto with a device, fake without. @device: what --device
- * says, or NULL. Errors: PM_ERROR_INVALID_ARGUMENT.
+ * says, with or without a domain, or NULL. Errors: PM_ERROR_INVALID_ARGUMENT.
  */
 bool pm_backend_choose(PmBackend *backend, const char *text, const char *device, GError **error);
 void pm_backend_clear(PmBackend *backend);

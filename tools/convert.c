@@ -2,54 +2,108 @@
 /* plugmap convert: reads a trace and writes it in plugmap's own format. */
 #include <stdio.h>
 
+#include "base/error_text.h"
 #include "tools/commands.h"
+#include "tools/exit_status.h"
 #include "tools/output.h"
+#include "tools/print.h"
 #include "tools/trace_options.h"
 #include "trace/trace_write.h"
 
-static bool convert(const PmTraceOptions *options, char **paths, GError **error)
+typedef struct {
+    PmTraceOptions trace;
+    gboolean json;
+    char **paths; /* to read and, maybe, to write */
+} Options;
+
+static void options_clear(Options *options)
 {
-    g_autoptr(PmTrace) trace = NULL;
+    pm_trace_options_clear(&options->trace);
+    g_strfreev(options->paths);
+}
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Options, options_clear)
+
+static bool parse_options(Options *options, int argc, char **argv, GError **error)
+{
+    const GOptionEntry entries[] = {
+        {"json", 0, 0, G_OPTION_ARG_NONE, &options->json,
+         "report to standard output as one JSON object; needs OUTPUT", NULL},
+        {G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &options->paths, NULL,
+         "TRACE [OUTPUT]"},
+        G_OPTION_ENTRY_NULL,
+    };
+    g_autoptr(GOptionContext) context = g_option_context_new(NULL);
+
+    g_option_context_set_summary(
+        context,
+        "Reads a trace (QEMU's trace log or plugmap's own format, plain or compressed by gzip; "
+        "\"-\" is\nstandard input) and writes it in plugmap's own format, to OUTPUT or, without it "
+        "or with \"-\", to\nstandard output.\n\nExit status: 0 done, 2 bad input or usage, or "
+        "output that cannot be written.");
+    g_option_context_add_main_entries(context, entries, NULL);
+    pm_trace_options_add(&options->trace, context);
+    return g_option_context_parse(context, &argc, &argv, error);
+}
+
+static bool check_options(const Options *options, GError **error)
+{
+    char **paths = options->paths;
+
+    if (paths == NULL || (paths[1] != NULL && paths[2] != NULL))
+        return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
+                       "name the trace file to read, and at most one to write (see --help)");
+    if (options->json && (paths[1] == NULL || g_str_equal(paths[1], "-")))
+        return pm_fail(
+            error, PM_ERROR_INVALID_ARGUMENT,
+            "--json and the trace both go to standard output: name a file for the trace");
+    return true;
+}
+
+static bool convert(const Options *options, PmTrace **trace, GError **error)
+{
     g_auto(PmOutput) output = {0};
 
-    if (paths == NULL || (paths[1] != NULL && paths[2] != NULL)) {
-        g_set_error_literal(error, PM_ERROR, PM_ERROR_INVALID_ARGUMENT,
-                            "name the trace file to read, and at most one to write (see --help)");
+    if (!check_options(options, error))
         return false;
-    }
-    trace = pm_trace_options_load(options, paths[0], error);
-    if (trace == NULL)
+    *trace = pm_trace_options_load(&options->trace, options->paths[0], error);
+    if (*trace == NULL)
         return false;
-    if (!pm_output_open(&output, paths[1], paths[0], error))
+    if ((*trace)->warning != NULL)
+        fprintf(stderr, "plugmap convert: warning: %s\n", (*trace)->warning);
+    if (!pm_output_open(&output, options->paths[1], options->paths[0], error))
         return false;
-    (void)pm_trace_write(trace, output.stream); /* what fails is found at the end */
+    (void)pm_trace_write(*trace, output.stream); /* what fails is found at the end */
     return pm_output_finish(&output, error);
+}
+
+static int report(const Options *options, const PmTrace *trace, const GError *error)
+{
+    g_autoptr(GError) failure = NULL;
+    const PmJsonReport json = {
+        .command = "convert",
+        .version = PLUGMAP_VERSION,
+        .exit_status = error != NULL ? pm_exit_status(error) : PM_EXIT_OK,
+        .trace = trace,
+        .output = error == NULL ? options->paths[1] : NULL,
+        .error = error,
+    };
+
+    if (error != NULL)
+        fprintf(stderr, "plugmap convert: %s\n", error->message);
+    if (!options->json || pm_print_json(&json, &failure))
+        return json.exit_status;
+    fprintf(stderr, "plugmap convert: %s\n", failure->message);
+    return PM_EXIT_USAGE;
 }
 
 int pm_convert_main(int argc, char **argv)
 {
-    PmTraceOptions options = {0};
-    g_auto(GStrv) paths = NULL;
+    g_auto(Options) options = {.json = pm_json_is_asked_for(argc, argv)};
+    g_autoptr(PmTrace) trace = NULL;
     g_autoptr(GError) error = NULL;
-    const GOptionEntry entries[] = {
-        {G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &paths, NULL, "TRACE [OUTPUT]"},
-        G_OPTION_ENTRY_NULL,
-    };
-    g_autoptr(GOptionContext) context = g_option_context_new(NULL);
-    bool converted;
 
-    g_option_context_set_summary(
-        context,
-        "Reads a trace (QEMU's trace log or plugmap's own format) and "
-        "writes it in plugmap's own\nformat, to OUTPUT or, without it "
-        "or with \"-\", to standard output.\n\nExit status: 0 done, 2 bad input or usage.");
-    g_option_context_add_main_entries(context, entries, NULL);
-    pm_trace_options_add(&options, context);
-    converted =
-        g_option_context_parse(context, &argc, &argv, &error) && convert(&options, paths, &error);
-    pm_trace_options_clear(&options);
-    if (converted)
-        return PM_EXIT_OK;
-    fprintf(stderr, "plugmap convert: %s\n", error->message);
-    return PM_EXIT_USAGE;
+    if (parse_options(&options, argc, argv, &error))
+        (void)convert(&options, &trace, &error);
+    return report(&options, trace, error);
 }

@@ -3,42 +3,19 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <glib/gstdio.h>
 
 #include "base/error_text.h"
+#include "tools/signals.h"
 
 #define MAX_LINKS 40 /* as many as the kernel follows */
 
-/* The temporary that a signal has to take along. */
-static char *volatile pending;
-
-static void remove_pending(int signal_number)
-{
-    if (pending != NULL)
-        unlink(pending);
-    (void)raise(signal_number);
-}
-
-/* What is ignored, as by nohup, stays ignored. */
-static void watch_signals(void)
-{
-    static const int numbers[] = {SIGHUP, SIGINT, SIGQUIT, SIGPIPE, SIGTERM};
-    const struct sigaction action = {.sa_handler = remove_pending,
-                                     .sa_flags = (int)SA_RESETHAND | SA_NODEFER};
-    struct sigaction old;
-
-    for (size_t i = 0; i < G_N_ELEMENTS(numbers); i++)
-        if (sigaction(numbers[i], NULL, &old) == 0 && old.sa_handler == SIG_DFL)
-            (void)sigaction(numbers[i], &action, NULL);
-}
-
 static bool fail_to_write(const PmOutput *output, GError **error)
 {
-    return pm_fail(error, PM_ERROR_BAD_INPUT, "%s: cannot be written: %s", output->path,
+    return pm_fail(error, PM_ERROR_BAD_INPUT, "%s: write failed: %s", output->path,
                    g_strerror(errno));
 }
 
@@ -110,11 +87,10 @@ static int open_temporary(PmOutput *output, const struct stat *old)
     output->target = follow_links(output->path);
     folder = g_path_get_dirname(output->target);
     output->temporary = g_build_filename(folder, ".plugmap-XXXXXX", NULL);
-    pending = output->temporary;
-    watch_signals();
+    pm_signals_set_temporary(output->temporary);
     fd = g_mkstemp_full(output->temporary, O_WRONLY | O_CLOEXEC, 0666);
     if (fd < 0) {
-        pending = NULL;
+        pm_signals_set_temporary(NULL);
         g_clear_pointer(&output->temporary, g_free);
     } else if (old != NULL) {
         keep_access(fd, old);
@@ -147,7 +123,7 @@ bool pm_output_open(PmOutput *output, const char *path, const char *input, GErro
         return fail_to_write(output, error);
     if (exists && is_input(&info, input))
         return pm_fail(error, PM_ERROR_BAD_INPUT,
-                       "%s: is the trace that is read: write to another file", output->path);
+                       "%s: is the trace that is read: name another file", output->path);
     fd = path != NULL ? open_path(output, exists ? &info : NULL)
                       : fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 0);
     output->stream = fd >= 0 ? fdopen(fd, "w") : NULL;
@@ -164,7 +140,7 @@ bool pm_output_finish(PmOutput *output, GError **error)
         written = rename(output->temporary, output->target) == 0;
     if (!written)
         return fail_to_write(output, error);
-    pending = NULL;
+    pm_signals_set_temporary(NULL);
     g_clear_pointer(&output->temporary, g_free);
     return true;
 }
@@ -175,7 +151,7 @@ void pm_output_clear(PmOutput *output)
         fclose(output->stream);
     if (output->temporary != NULL) {
         g_unlink(output->temporary);
-        pending = NULL;
+        pm_signals_set_temporary(NULL);
     }
     g_free(output->temporary);
     g_free(output->target);

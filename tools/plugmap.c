@@ -11,6 +11,8 @@
 #include <glib.h>
 
 #include "tools/commands.h"
+#include "tools/exit_status.h"
+#include "tools/print.h"
 
 static const struct {
     const char *name;
@@ -28,7 +30,7 @@ static void print_usage(FILE *stream)
                     "device.\n\nCommands:\n");
     for (size_t i = 0; i < G_N_ELEMENTS(commands); i++)
         fprintf(stream, "  %-10s %s\n", commands[i].name, commands[i].what);
-    fprintf(stream, "\n'plugmap COMMAND --help' tells more. Version %s.\n", PLUGMAP_VERSION);
+    fprintf(stream, "\nRun 'plugmap COMMAND --help' for more. Version %s.\n", PLUGMAP_VERSION);
 }
 
 /* A descriptor that is closed goes to the next file that is opened, and what is meant for standard
@@ -42,6 +44,20 @@ static bool open_standard_descriptors(void)
             return false;
     }
     return true;
+}
+
+static int print_version(int argc, char **argv)
+{
+    const PmJsonReport report = {.command = "version", .version = PLUGMAP_VERSION};
+    g_autoptr(GError) error = NULL;
+    bool printed = pm_json_is_asked_for(argc, argv)
+                       ? pm_print_json(&report, &error)
+                       : pm_print("plugmap " PLUGMAP_VERSION "\n", &error);
+
+    if (printed)
+        return PM_EXIT_OK;
+    fprintf(stderr, "plugmap: %s\n", error->message);
+    return PM_EXIT_USAGE;
 }
 
 int main(int argc, char **argv)
@@ -59,10 +75,8 @@ int main(int argc, char **argv)
         print_usage(stdout);
         return PM_EXIT_OK;
     }
-    if (g_str_equal(argv[1], "--version")) {
-        printf("plugmap %s\n", PLUGMAP_VERSION);
-        return PM_EXIT_OK;
-    }
+    if (g_str_equal(argv[1], "--version"))
+        return print_version(argc, argv);
     for (size_t i = 0; i < G_N_ELEMENTS(commands); i++) {
         if (g_str_equal(argv[1], commands[i].name)) {
             g_autofree char *name = g_strdup_printf("plugmap %s", commands[i].name);

@@ -1,42 +1,26 @@
 /* SPDX-License-Identifier: MIT */
 /* plugmap replay: plays a trace against the fake kernel or a real device. */
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include <plugmap/fake.h>
-
-#include "base/error_text.h"
+#include "replay/progress.h"
 #include "replay/replay.h"
-#include "replay/report.h"
-#include "tools/backend.h"
+#include "replay/report_text.h"
 #include "tools/commands.h"
+#include "tools/exit_status.h"
 #include "tools/output.h"
-#include "tools/trace_options.h"
-
-typedef struct {
-    char *backend;
-    char *device;
-    PmTraceOptions trace;
-    char *memory;
-    char *pin;
-    char *dma_log;
-    gboolean json;
-    gboolean no_audit;
-    gboolean dma_check;
-    gboolean verbose;
-    gint prefault;
-    char **rest;
-} Options;
+#include "tools/print.h"
+#include "tools/replay_options.h"
+#include "tools/signals.h"
 
 /* What the callbacks of a replay work on. */
 typedef struct {
     PmOutput dma_log; /* not open if not asked for */
     bool show_progress;
-    gint64 start_us;
+    gint64 start_us;  /* of the command */
+    gint64 replay_us; /* of the replay itself */
     gint64 shown_us;
     bool shown;
 } Output;
@@ -48,90 +32,22 @@ static void output_clear(Output *output)
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Output, output_clear)
 
-static void options_clear(Options *options)
+/* What there is to report, as far as it got. @start_us: of the command. */
+typedef struct {
+    gint64 start_us;
+    PmBackend backend;
+    PmTrace *trace;
+    PmReplayResult *result;
+} Session;
+
+static void session_clear(Session *session)
 {
-    g_free(options->backend);
-    g_free(options->device);
-    pm_trace_options_clear(&options->trace);
-    g_free(options->memory);
-    g_free(options->pin);
-    g_free(options->dma_log);
-    g_strfreev(options->rest);
+    pm_backend_clear(&session->backend);
+    pm_replay_result_free(session->result);
+    pm_trace_free(session->trace);
 }
 
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Options, options_clear)
-
-static bool parse_options(int argc, char **argv, Options *options, GError **error)
-{
-    const GOptionEntry entries[] = {
-        {"backend", 0, 0, G_OPTION_ARG_STRING, &options->backend,
-         "where to map: " PM_BACKENDS " (a real device by iommufd, if the host has it; the default "
-         "with --device, as fake is without)",
-         "BACKEND"},
-        {"device", 0, 0, G_OPTION_ARG_STRING, &options->device,
-         "PCI address of the device, bound to vfio-pci", "BDF"},
-        {"memory", 0, 0, G_OPTION_ARG_STRING, &options->memory,
-         "what backs the region: anon (default), memfd or hugetlb (2M pages; on the fake kernel "
-         "with "
-         "--pin populate)",
-         "KIND"},
-        {"pin", 0, 0, G_OPTION_ARG_STRING, &options->pin,
-         "fake kernel: account (default) counts pinned memory, populate faults it in", "HOW"},
-        {"prefault", 0, 0, G_OPTION_ARG_INT, &options->prefault,
-         "fault memory in by so many threads before it is mapped (0: leave it to the mapping)",
-         "THREADS"},
-        {"dma-log", 0, 0, G_OPTION_ARG_FILENAME, &options->dma_log,
-         "write the DMA calls inside the region to FILE; \"-\" is standard output, before the "
-         "report",
-         "FILE"},
-        {"json", 0, 0, G_OPTION_ARG_NONE, &options->json, "report as one JSON object", NULL},
-        {"no-audit", 0, 0, G_OPTION_ARG_NONE, &options->no_audit,
-         "do not compare plugged, mapped and resident memory after every request", NULL},
-        {"dma-check", 0, 0, G_OPTION_ARG_NONE, &options->dma_check,
-         "after every request the device (QEMU's edu or nvme) reads and writes by DMA: plugged "
-         "memory has to be "
-         "reached, and no other. An nvme disk loses its first 4 KiB",
-         NULL},
-        {"verbose", 'v', 0, G_OPTION_ARG_NONE, &options->verbose,
-         "say which back end was chosen, and why", NULL},
-        {G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &options->rest, NULL, "TRACE"},
-        G_OPTION_ENTRY_NULL,
-    };
-    g_autoptr(GOptionContext) context = g_option_context_new(NULL);
-
-    g_option_context_set_summary(
-        context, "Plays the requests of a trace (QEMU's trace log or plugmap's own format) against "
-                 "a virtio-mem device,\nmaps what is plugged, and compares answers, mappings and "
-                 "memory after every request.\n\n"
-                 "Exit status: 0 right, 1 an answer or a mapping differs, 2 bad input or usage.");
-    g_option_context_add_main_entries(context, entries, NULL);
-    pm_trace_options_add(&options->trace, context);
-    return g_option_context_parse(context, &argc, &argv, error);
-}
-
-/* Flags that would do nothing are refused, so that nobody believes they did. */
-static bool check_options(const Options *options, bool fake, GError **error)
-{
-    bool populates = g_strcmp0(options->pin, "populate") == 0;
-    const char *complaint = NULL;
-
-    if (options->rest == NULL || options->rest[1] != NULL)
-        complaint = "name one trace file (see --help)";
-    else if (!fake && options->pin != NULL)
-        complaint = "--pin is for the fake kernel: a real one always pins";
-    else if (options->prefault < 0 || options->prefault > 64)
-        complaint = "--prefault: 0 to 64 threads";
-    else if (options->dma_check && options->no_audit)
-        complaint = "--dma-check is a part of the audit, which --no-audit leaves out";
-    else if (fake && !populates && options->prefault == 0 &&
-             g_strcmp0(options->memory, "hugetlb") == 0)
-        complaint = "--memory hugetlb: the fake kernel only counts memory, and would ask for no "
-                    "hugetlb page: add --pin populate";
-    if (complaint == NULL)
-        return true;
-    g_set_error_literal(error, PM_ERROR, PM_ERROR_INVALID_ARGUMENT, complaint);
-    return false;
-}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Session, session_clear)
 
 static void log_dma(PmDmaCall call, uint64_t iova, uint64_t size, void *user_data)
 {
@@ -143,23 +59,24 @@ static void log_dma(PmDmaCall call, uint64_t iova, uint64_t size, void *user_dat
 }
 
 /* A bar only for replays that take more than a second, ten times a second at most. */
-static bool show_progress(guint n_done, guint n_events, void *user_data)
+static void show_progress(Output *output, guint n_done, guint n_events)
 {
-    static const char full[] = "##############################";
-    static const char empty[] = "..............................";
-    Output *output = user_data;
     gint64 now_us = g_get_monotonic_time();
-    int filled = (int)((uint64_t)n_done * 30 / n_events);
-    g_autofree char *events = NULL;
+    g_autofree char *text = NULL;
 
     if (!output->show_progress || now_us - output->start_us < G_USEC_PER_SEC ||
         now_us - output->shown_us < G_USEC_PER_SEC / 10)
-        return true;
+        return;
     output->shown_us = now_us;
     output->shown = true;
-    events = pm_counted(n_events, "event");
-    fprintf(stderr, "\r[%.*s%.*s] %u of %s", filled, full, 30 - filled, empty, n_done, events);
-    return true;
+    text = pm_progress_text(n_done, n_events, (uint64_t)(now_us - output->replay_us));
+    fprintf(stderr, "\r\033[K%s", text);
+}
+
+static bool on_event(guint n_done, guint n_events, void *user_data)
+{
+    show_progress(user_data, n_done, n_events);
+    return pm_signals_noted() == 0;
 }
 
 static unsigned terminal_width(void)
@@ -181,95 +98,113 @@ static bool use_colours(void)
     return isatty(STDOUT_FILENO) && (no_color == NULL || *no_color == '\0');
 }
 
-static PmKernel *make_kernel(const PmBackend *backend, int pin, GError **error)
-{
-    PmFakeConfig config;
-
-    if (!backend->fake)
-        return pm_kernel_host_new();
-
-    pm_fake_config_init(&config);
-    config.pin = pin == 1 ? PM_FAKE_PIN_POPULATE : PM_FAKE_PIN_ACCOUNT;
-    config.iommufd = backend->iommu == PM_IOMMU_IOMMUFD;
-    return pm_fake_kernel_new(&config, error);
-}
-
-static bool print_report(const Options *options, const char *backend, const PmTrace *trace,
-                         const PmReplayResult *result, GError **error)
+static bool print_text(const Session *session, GError **error)
 {
     const PmReportStyle style = {
-        .backend = backend,
+        .backend = session->backend.name,
         .width = terminal_width(),
         .colours = use_colours(),
     };
-    g_autofree char *report =
-        options->json ? pm_report_json(result, backend) : pm_report_text(trace, result, &style);
+    g_autofree char *report = pm_report_text(session->trace, session->result, &style);
 
-    if (fputs(report, stdout) >= 0 && fflush(stdout) == 0)
-        return true;
-    g_set_error(error, PM_ERROR, PM_ERROR_BAD_INPUT, "standard output: cannot be written: %s",
-                g_strerror(errno));
-    return false;
+    return pm_print(report, error);
 }
 
-/* Returns the exit status, or -1 with an error. */
-static int replay(const Options *options, GError **error)
+static void print_notes(const PmReplayOptions *options, const Session *session)
+{
+    const PmBackend *backend = &session->backend;
+
+    if (session->trace->warning != NULL)
+        fprintf(stderr, "plugmap replay: warning: %s\n", session->trace->warning);
+    if (options->verbose)
+        fprintf(stderr, "plugmap replay: back end %s\n",
+                backend->reason != NULL ? backend->reason : backend->name);
+}
+
+/* Plays the trace of a session that is set up. An interrupted replay leaves no log: it would not be
+ * whole. */
+static bool play(const PmReplayOptions *options, Session *session, PmReplayConfig *config,
+                 GError **error)
+{
+    g_auto(Output) output = {.start_us = session->start_us,
+                             .show_progress = isatty(STDERR_FILENO) && !options->json};
+
+    config->dma_func = log_dma;
+    config->progress = on_event;
+    config->user_data = &output;
+    pm_signals_note();
+    if (options->dma_log != NULL &&
+        !pm_output_open(&output.dma_log, options->dma_log, options->rest[0], error))
+        return false;
+    output.replay_us = g_get_monotonic_time();
+    session->result = pm_replay(session->trace, config, error);
+    if (output.shown)
+        fputs("\r\033[K", stderr);
+    if (session->result == NULL)
+        return false;
+    return output.dma_log.stream == NULL || session->result->stopped ||
+           pm_output_finish(&output.dma_log, error);
+}
+
+static bool run(const PmReplayOptions *options, Session *session, GError **error)
 {
     static const char *const memories[] = {"anon", "memfd", "hugetlb", NULL};
-    static const char *const pins[] = {"account", "populate", NULL};
     static const PmRamKind kinds[] = {PM_RAM_ANONYMOUS, PM_RAM_MEMFD, PM_RAM_HUGETLB_2M};
-    g_auto(Output) output = {.start_us = g_get_monotonic_time(),
-                             .show_progress = isatty(STDERR_FILENO) && !options->json};
+    PmBackend *backend = &session->backend;
+    g_autoptr(PmKernel) kernel = NULL;
     PmReplayConfig config = {
         .group = 1,
         .audit = !options->no_audit,
+        .overcommit = options->overcommit,
         .prefault_threads = (unsigned)options->prefault,
-        .dma_func = log_dma,
-        .progress = show_progress,
-        .user_data = &output,
     };
-    g_autoptr(PmTrace) trace = NULL;
-    g_autoptr(PmKernel) kernel = NULL;
-    g_autoptr(PmReplayResult) result = NULL;
-    g_auto(PmBackend) backend = {0};
     int memory;
-    int pin;
 
-    if (!pm_backend_choose(&backend, options->backend, options->device, error) ||
+    if (!pm_backend_choose(backend, options->backend, options->device, error) ||
         !pm_option_choose("--memory", options->memory, memories, &memory, error) ||
-        !pm_option_choose("--pin", options->pin, pins, &pin, error) ||
-        !check_options(options, backend.fake, error))
-        return -1;
-    trace = pm_trace_options_load(&options->trace, options->rest[0], error);
-    if (trace == NULL)
-        return -1;
-    if (options->verbose)
-        fprintf(stderr, "plugmap replay: back end %s\n",
-                backend.reason != NULL ? backend.reason : backend.name);
-    kernel = make_kernel(&backend, pin, error);
+        !pm_replay_options_check(options, backend, error))
+        return false;
+    kernel = pm_fake_options_make_kernel(&options->fake, backend, error);
     if (kernel == NULL)
-        return -1;
+        return false;
+    session->trace = pm_trace_options_load(&options->trace, options->rest[0], error);
+    if (session->trace == NULL)
+        return false;
+    print_notes(options, session);
     config.kernel = kernel;
-    config.backend = backend.iommu;
-    config.device = backend.fake && backend.iommu == PM_IOMMU_TYPE1 ? NULL : backend.device;
-    config.device_file = backend.device_file;
+    config.backend = backend->iommu;
+    config.device = backend->fake && backend->iommu == PM_IOMMU_TYPE1 ? NULL : backend->device;
+    config.device_file = backend->device_file;
     if (options->dma_check)
-        config.dma_device = backend.device;
-    config.fake = backend.fake ? kernel : NULL;
-    config.only_counts = backend.fake && pin == 0;
+        config.dma_device = backend->device;
+    config.fake = backend->fake ? kernel : NULL;
+    config.only_counts = backend->fake && !pm_fake_options_populate(&options->fake);
     config.memory = kinds[memory];
-    if (options->dma_log != NULL &&
-        !pm_output_open(&output.dma_log, options->dma_log, options->rest[0], error))
-        return -1;
-    result = pm_replay(trace, &config, error);
-    if (output.shown)
-        fputs("\r\033[K", stderr);
-    if (result == NULL ||
-        (output.dma_log.stream != NULL && !pm_output_finish(&output.dma_log, error)))
-        return -1;
-    if (!print_report(options, backend.name, trace, result, error))
-        return -1;
-    return pm_replay_is_right(result) ? PM_EXIT_OK : PM_EXIT_WRONG;
+    return play(options, session, &config, error);
+}
+
+static int status_of(const Session *session, const GError *error)
+{
+    if (error != NULL)
+        return pm_exit_status(error);
+    if (session->result->stopped)
+        return PM_EXIT_SIGNAL + pm_signals_noted();
+    return pm_replay_is_right(session->result) ? PM_EXIT_OK : PM_EXIT_WRONG;
+}
+
+static bool print_json(const Session *session, int status, const GError *error, GError **failure)
+{
+    const PmJsonReport report = {
+        .command = "replay",
+        .version = PLUGMAP_VERSION,
+        .exit_status = status,
+        .trace = session->trace,
+        .backend = session->backend.name,
+        .result = session->result,
+        .error = error,
+    };
+
+    return pm_print_json(&report, failure);
 }
 
 static void print_warning(GLogLevelFlags level, const char *message, void *user_data)
@@ -281,16 +216,24 @@ static void print_warning(GLogLevelFlags level, const char *message, void *user_
 
 int pm_replay_main(int argc, char **argv)
 {
-    g_auto(Options) options = {0};
+    g_auto(PmReplayOptions) options = {.json = pm_json_is_asked_for(argc, argv)};
+    g_auto(Session) session = {.start_us = g_get_monotonic_time()};
     g_autoptr(GError) error = NULL;
-    int status = -1;
+    g_autoptr(GError) failure = NULL;
+    int status;
 
     pm_log_set_func(print_warning, NULL);
-    if (parse_options(argc, argv, &options, &error))
-        status = replay(&options, &error);
-    if (status < 0) {
+    if (pm_replay_options_parse(&options, argc, argv, &error))
+        (void)run(&options, &session, &error);
+    status = status_of(&session, error);
+    if (error != NULL)
         fprintf(stderr, "plugmap replay: %s\n", error->message);
-        return PM_EXIT_USAGE;
-    }
-    return status;
+    if (options.json)
+        (void)print_json(&session, status, error, &failure);
+    else if (error == NULL)
+        (void)print_text(&session, &failure);
+    if (failure == NULL)
+        return status;
+    fprintf(stderr, "plugmap replay: %s\n", failure->message);
+    return PM_EXIT_USAGE;
 }

@@ -19,8 +19,8 @@ G_BEGIN_DECLS
 /**
  * Reads a size or an address in bytes.
  * @text: a decimal or 0x-prefixed number, then optionally K, M, G, T, P or E (powers of 1024), with
- * or without "iB" or "B" behind it; case does not matter. No sign, no fraction, nothing else around
- * it. In a 0x number E is a digit: 0x1E is 30.
+ * or without "i", "iB" or "B" behind it; case does not matter. No sign, no fraction, nothing else
+ * around it. In a 0x number E is a digit: 0x1E is 30.
  * @value: set on success; left alone on failure.
  *
  * Errors: PM_ERROR_BAD_INPUT (not such a text, or more than 2^64-1; the message quotes it). Any

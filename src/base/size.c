@@ -56,7 +56,7 @@ static bool read_unit(const char *text, unsigned *shift)
     *shift = 10 * (unsigned)(unit - units + 1);
     text++;
     return *text == '\0' || g_ascii_strcasecmp(text, "B") == 0 ||
-           g_ascii_strcasecmp(text, "iB") == 0;
+           g_ascii_strcasecmp(text, "i") == 0 || g_ascii_strcasecmp(text, "iB") == 0;
 }
 
 bool pm_size_parse(const char *text, uint64_t *value, GError **error)

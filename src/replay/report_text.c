@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
+#include "replay/report_text.h"
+
 #include <inttypes.h>
+
+#include <plugmap/size.h>
 
 #include "base/error_text.h"
 #include "kernel-uapi/virtio_mem.h"
-#include "replay/report.h"
 
 #define BOLD  "\033[1m"
 #define RED   "\033[31m"

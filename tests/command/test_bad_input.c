@@ -15,14 +15,20 @@
 
 #define HEADER "plugmap-trace 1\nregion addr=0x100000000 size=64M block=2M requested=64M\n"
 
-static void check_refused(const Run *run, const char *hint)
+static void check_status(const Run *run, int status, const char *hint)
 {
-    if (run->status != 2 || strstr(run->err, hint) == NULL)
-        fail_msg("exit status %d, expected '%s' in: %s", run->status, hint, run->err);
+    if (run->status != status || strstr(run->err, hint) == NULL)
+        fail_msg("exit status %d, expected %d and '%s' in: %s", run->status, status, hint,
+                 run->err);
     assert_string_equal(run->out, "");
     /* One line, from us and not from a crash or from GLib. */
     assert_true(g_str_has_prefix(run->err, "plugmap"));
     assert_ptr_equal(strchr(run->err, '\n'), run->err + strlen(run->err) - 1);
+}
+
+static void check_refused(const Run *run, const char *hint)
+{
+    check_status(run, 2, hint);
 }
 
 static void refuse_content(const char *content, gssize size, const char *hint)
@@ -148,7 +154,7 @@ static void a_device_that_does_not_exist(void **state)
                                      "tests/traces/qemu-vfio-4m.log", NULL);
 
     (void)state;
-    check_refused(run, "ffff:1f:1f.7");
+    check_status(run, 3, "ffff:1f:1f.7");
 }
 
 static void flags_that_make_no_sense(void **state)
@@ -166,7 +172,13 @@ static void flags_that_make_no_sense(void **state)
         {"--block-size", "3M", "power of two"},
         {"--region-addr", "-1", "-1"},
         {"--format", "vcr", "vcr"},
-        {"--device", "ffff:1f:1f.7", "ffff:1f:1f.7"},
+        {"--device", "4:0", "is not a PCI address"},
+        {"--linux", "5.10", "6.12, 6.1"},
+        {"--iova-bits", "29", "invalid --iova-bits 29: must be a number from 30 to 64"},
+        {"--iova-bits", "65", "from 30 to 64"},
+        {"--entry-limit", "0", "invalid --entry-limit 0: must be a number from 1 to 4294967295"},
+        {"--entry-limit", "4G", "from 1 to 4294967295"},
+        {"--memlock", "much", "invalid --memlock much"},
         {"--backend", "iommufd", "--backend iommufd needs --device BDF"},
         {"--backend", "auto", "--backend auto needs --device BDF"},
         {"--prefault", "-1", "0 to 64 threads"},
@@ -214,7 +226,7 @@ static void more_blocks_than_the_limit_are_refused_before_the_first_call(void **
 
     (void)state;
     scratch_remove(folder);
-    assert_int_equal(run->status, 2);
+    assert_int_equal(run->status, 4);
     assert_string_equal(run->out, "");
     assert_non_null(strstr(run->err, "65,535"));
     assert_non_null(strstr(run->err, "262,144"));
@@ -231,9 +243,9 @@ static void output_that_cannot_be_written(void **state)
     g_autoptr(Run) no_folder = run_plugmap("convert", trace, "/nonexistent/x", NULL);
 
     (void)state;
-    check_refused(dma_log, "/dev/full: cannot be written: No space left");
-    check_refused(convert, "/dev/full: cannot be written: No space left");
-    check_refused(no_folder, "/nonexistent/x: cannot be written: No such file");
+    check_refused(dma_log, "/dev/full: write failed: No space left");
+    check_refused(convert, "/dev/full: write failed: No space left");
+    check_refused(no_folder, "/nonexistent/x: write failed: No such file");
     assert_false(g_file_test("/dev/full", G_FILE_TEST_IS_REGULAR));
 }
 

@@ -117,7 +117,7 @@ static void a_file_size_limit_is_named(void **state)
                      2);
     assert_true(g_file_get_contents(path, &message, NULL, NULL));
     scratch_remove(folder);
-    assert_non_null(strstr(message, "/log: cannot be written: File too large\n"));
+    assert_non_null(strstr(message, "/log: write failed: File too large\n"));
 }
 
 static void a_replay_that_fails_leaves_the_old_file(void **state)
@@ -127,7 +127,7 @@ static void a_replay_that_fails_leaves_the_old_file(void **state)
     (void)state;
     g_free(scratch_file(folder, "trace",
                         "plugmap-trace 1\nregion addr=4G size=1G block=4K requested=1G\n", -1));
-    assert_int_equal(run_shell("\"$PLUGMAP\" replay --dma-log \"$1/old\" \"$1/trace\"", folder), 2);
+    assert_int_equal(run_shell("\"$PLUGMAP\" replay --dma-log \"$1/old\" \"$1/trace\"", folder), 4);
     assert_content(folder, "old", OLD);
     assert_int_equal(count_files(folder), 2);
     scratch_remove(folder);
@@ -230,6 +230,8 @@ static void the_trace_itself_is_never_overwritten(void **state)
         "\"$PLUGMAP\" convert \"$1/trace\" \"$1/hard\"",
         "\"$PLUGMAP\" convert \"$1/trace\" \"$1/soft\"",
         "\"$PLUGMAP\" convert \"$1/trace\" >>\"$1/trace\"",
+        "\"$PLUGMAP\" convert - \"$1/trace\" <\"$1/trace\"",
+        "\"$PLUGMAP\" replay --dma-log \"$1/hard\" - <\"$1/trace\"",
     };
     g_autofree char *folder = scratch_new();
 
@@ -251,7 +253,7 @@ static void the_refusal_to_overwrite_the_trace_says_what_to_do(void **state)
     g_autofree char *folder = scratch_new();
     g_autofree char *trace = scratch_file(folder, "trace", HEADER, -1);
     g_autofree char *wanted = g_strdup_printf(
-        "plugmap replay: %s: is the trace that is read: write to another file\n", trace);
+        "plugmap replay: %s: is the trace that is read: name another file\n", trace);
     g_autoptr(Run) run = run_plugmap("replay", "--dma-log", trace, trace, NULL);
 
     (void)state;
@@ -325,26 +327,108 @@ static void write_long_trace(FILE *trace)
         fputs("plug addr=4G blocks=16384\nunplug addr=4G blocks=16384\n", trace);
 }
 
-static void a_signal_leaves_the_old_file_and_nothing_beside_it(void **state)
+/* @end: what ends it at once; @status: as waitpid() has it. */
+static void end_replay(int end, int *status)
 {
     g_autofree char *folder = scratch_with_old_file();
+    pid_t child = start_replay(folder, false);
+    FILE *trace = open_trace(folder);
+    pid_t gone = 0;
+
+    write_long_trace(trace);
+    fclose(trace);
+    while (count_files(folder) == 2 && (gone = waitpid(child, status, WNOHANG)) == 0)
+        g_usleep(1000);
+    assert_int_equal(gone, 0);
+    assert_int_equal(kill(child, end), 0);
+    assert_int_equal(waitpid(child, status, 0), child);
+    assert_content(folder, "old", OLD);
+    assert_int_equal(count_files(folder), 2);
+    scratch_remove(folder);
+}
+
+static void an_interrupted_replay_leaves_the_old_file_and_nothing_beside_it(void **state)
+{
+    static const int numbers[] = {SIGINT, SIGTERM};
+
+    (void)state;
+    for (size_t i = 0; i < G_N_ELEMENTS(numbers); i++) {
+        int status;
+
+        end_replay(numbers[i], &status);
+        assert_true(WIFEXITED(status));
+        assert_int_equal(WEXITSTATUS(status), 128 + numbers[i]);
+    }
+}
+
+static void any_other_signal_leaves_the_old_file_and_nothing_beside_it(void **state)
+{
+    static const int numbers[] = {SIGHUP, SIGQUIT, SIGPIPE};
+
+    (void)state;
+    for (size_t i = 0; i < G_N_ELEMENTS(numbers); i++) {
+        int status;
+
+        end_replay(numbers[i], &status);
+        assert_true(WIFSIGNALED(status));
+        assert_int_equal(WTERMSIG(status), numbers[i]);
+    }
+}
+
+static void a_folder_that_takes_no_file_is_an_error(void **state)
+{
+    g_autoptr(Run) run = run_plugmap("replay", "--dma-log", "/sys/plugmap.log", TRACE, NULL);
+
+    (void)state;
+    assert_int_equal(run->status, 2);
+    assert_true(g_str_has_prefix(run->err, "plugmap replay: /sys/plugmap.log: write failed: "));
+}
+
+/* Between the opening of the log and its end the name becomes that of a folder. */
+static void a_log_that_cannot_get_its_name_is_an_error_that_leaves_nothing(void **state)
+{
+    g_autofree char *folder = scratch_new();
+    g_autofree char *log = g_build_filename(folder, "old", NULL);
     pid_t child = start_replay(folder, false);
     FILE *trace = open_trace(folder);
     pid_t gone = 0;
     int status;
 
     (void)state;
-    write_long_trace(trace);
+    fputs("plugmap-trace 1\nregion addr=4G size=32G block=2M\n", trace);
+    for (unsigned i = 0; i < 20; i++)
+        fputs("plug addr=4G blocks=16384\nunplug addr=4G blocks=16384\n", trace);
     fclose(trace);
-    while (count_files(folder) == 2 && (gone = waitpid(child, &status, WNOHANG)) == 0)
+    while (count_files(folder) == 1 && (gone = waitpid(child, &status, WNOHANG)) == 0)
         g_usleep(1000);
     assert_int_equal(gone, 0);
-    assert_int_equal(kill(child, SIGTERM), 0);
+    assert_int_equal(g_mkdir(log, 0700), 0);
     assert_int_equal(waitpid(child, &status, 0), child);
-    assert_true(WIFSIGNALED(status));
-    assert_int_equal(WTERMSIG(status), SIGTERM);
-    assert_content(folder, "old", OLD);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 2);
     assert_int_equal(count_files(folder), 2);
+    assert_true(g_file_test(log, G_FILE_TEST_IS_DIR));
+    g_rmdir(log);
+    scratch_remove(folder);
+}
+
+/* Only root can give files away. */
+static void the_owner_of_the_old_log_keeps_the_new_one(void **state)
+{
+    g_autofree char *folder = scratch_with_old_file();
+    g_autofree char *path = g_build_filename(folder, "old", NULL);
+    struct stat info;
+
+    (void)state;
+    if (chown(path, 12345, 54321) != 0) {
+        scratch_remove(folder);
+        fprintf(stderr, "skipped: only root gives files away; run it as root\n");
+        skip();
+    }
+    assert_int_equal(run_shell("\"$PLUGMAP\" replay --dma-log \"$1/old\" " TRACE, folder), 0);
+    assert_int_equal(stat(path, &info), 0);
+    assert_int_equal(info.st_uid, 12345);
+    assert_int_equal(info.st_gid, 54321);
     scratch_remove(folder);
 }
 
@@ -365,7 +449,11 @@ int main(void)
         cmocka_unit_test(the_refusal_to_overwrite_the_trace_says_what_to_do),
         cmocka_unit_test(descriptors_that_are_closed_are_not_given_to_files),
         cmocka_unit_test(a_report_to_nowhere_is_an_error),
-        cmocka_unit_test(a_signal_leaves_the_old_file_and_nothing_beside_it),
+        cmocka_unit_test(an_interrupted_replay_leaves_the_old_file_and_nothing_beside_it),
+        cmocka_unit_test(any_other_signal_leaves_the_old_file_and_nothing_beside_it),
+        cmocka_unit_test(a_folder_that_takes_no_file_is_an_error),
+        cmocka_unit_test(a_log_that_cannot_get_its_name_is_an_error_that_leaves_nothing),
+        cmocka_unit_test(the_owner_of_the_old_log_keeps_the_new_one),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

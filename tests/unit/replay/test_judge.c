@@ -7,7 +7,7 @@
 #include <plugmap/fake.h>
 
 #include "replay/replay.h"
-#include "replay/report.h"
+#include "replay/report_text.h"
 #include "util/trace_util.h"
 
 #define HEADER "plugmap-trace 1\nregion addr=4G size=64M block=2M requested=32M\n"

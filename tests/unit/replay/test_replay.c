@@ -7,7 +7,8 @@
 
 #include <plugmap/fake.h>
 
-#include "replay/report.h"
+#include "replay/report_json.h"
+#include "replay/report_text.h"
 #include "util/trace_util.h"
 
 static const char trace_text[] = "plugmap-trace 1\n"
@@ -119,7 +120,8 @@ static void a_wrong_replay_is_reported_as_wrong(void **state)
     pm_fake_kernel_shorten_unmap(fake, 1);
     result = replay(fake, NULL);
     text = pm_report_text(trace, result, &style);
-    json = pm_report_json(result, "fake");
+    json = pm_report_json(&(PmJsonReport){
+        .command = "replay", .version = "1", .trace = trace, .backend = "fake", .result = result});
     assert_non_null(strstr(text, "WRONG: 6 of 20 checks found mapped != plugged, 2 answers differ "
                                  "(1 consequence of earlier ones)\n"));
     assert_non_null(strstr(text, "line 4: unplug of 4 blocks at 0x100000000: expected ack"));

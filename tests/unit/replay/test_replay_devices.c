@@ -4,7 +4,7 @@
 
 #include <plugmap/fake.h>
 
-#include "replay/report.h"
+#include "replay/report_text.h"
 #include "util/trace_util.h"
 
 #define TWO                                                                                        \

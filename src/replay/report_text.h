@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* What a replay found, for people and for programs. */
-#ifndef PLUGMAP_SRC_REPLAY_REPORT_H
-#define PLUGMAP_SRC_REPLAY_REPORT_H
+/* What a replay found, for people. */
+#ifndef PLUGMAP_SRC_REPLAY_REPORT_TEXT_H
+#define PLUGMAP_SRC_REPLAY_REPORT_TEXT_H
 
-#include "replay/replay.h"
+#include "replay/result.h"
 
 /*
  * @backend: 'fake', 'fake-iommufd', 'type1' or 'iommufd'.
@@ -16,9 +16,8 @@ typedef struct {
     bool colours;
 } PmReportStyle;
 
-/* Both return a new string that ends with a newline; free with g_free(). */
+/* Returns a new string that ends with a newline; free with g_free(). */
 char *pm_report_text(const PmTrace *trace, const PmReplayResult *result,
                      const PmReportStyle *style);
-char *pm_report_json(const PmReplayResult *result, const char *backend);
 
 #endif

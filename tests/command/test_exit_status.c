@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: MIT */
+/* What the command exits with, and how it ends when it is interrupted. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "command_util.h"
+
+#define TRACE  "tests/traces/qemu-vfio-4m.log"
+#define HEADER "plugmap-trace 1\nregion addr=4G size=64M block=2M\n"
+
+static void assert_status(const char *line, int status)
+{
+    int found = run_shell(line, NULL);
+
+    if (found != status)
+        fail_msg("exit status %d instead of %d: %s", found, status, line);
+}
+
+static void each_cause_has_its_status(void **state)
+{
+    static const struct {
+        const char *line;
+        int status;
+    } table[] = {
+        {"\"$PLUGMAP\" replay " TRACE, 0},
+        {"printf '" HEADER "' | \"$PLUGMAP\" replay -", 0},
+        {"printf '" HEADER "plug addr=4G blocks=1 -> busy\\n' | \"$PLUGMAP\" replay -", 1},
+        {"printf '" HEADER "jump\\n' | \"$PLUGMAP\" replay -", 2},
+        {"\"$PLUGMAP\" replay none", 2},
+        {"\"$PLUGMAP\" replay --bogus " TRACE, 2},
+        {"\"$PLUGMAP\" replay --device 4:0 " TRACE, 2},
+        {"\"$PLUGMAP\" replay " TRACE " >/dev/full", 2},
+        {"\"$PLUGMAP\" replay --device ffff:1f:1f.7 " TRACE, 3},
+        {"\"$PLUGMAP\" replay --backend iommufd --device ffff:1f:1f.7 " TRACE, 3},
+        {"\"$PLUGMAP\" replay --entry-limit 511 " TRACE, 4},
+        {"\"$PLUGMAP\" replay --memlock 1G " TRACE, 4},
+        {"\"$PLUGMAP\" replay --iova-bits 32 " TRACE, 4},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < G_N_ELEMENTS(table); i++)
+        assert_status(table[i].line, table[i].status);
+}
+
+/* The help is what people look at; README and docs/json.md have the same table. */
+static void every_status_is_documented(void **state)
+{
+    static const char *const files[] = {"README.md", "docs/json.md"};
+    static const char *const rows[] = {"| 0 |", "| 1 |", "| 2 |", "| 3 |", "| 4 |", "| 130, 143 |"};
+    static const char *const lines[] = {"\n  0    ", "\n  1    ", "\n  2    ",      "\n  3    ",
+                                        "\n  4    ", "\n  130  ", " 143 terminated"};
+    g_autoptr(Run) help = run_plugmap("replay", "--help", NULL);
+
+    (void)state;
+    for (size_t i = 0; i < G_N_ELEMENTS(lines); i++)
+        assert_non_null(strstr(help->out, lines[i]));
+    for (size_t i = 0; i < G_N_ELEMENTS(files); i++) {
+        g_autofree char *path = g_build_filename(PLUGMAP_SOURCE_DIR, files[i], NULL);
+        g_autofree char *text = NULL;
+
+        assert_true(g_file_get_contents(path, &text, NULL, NULL));
+        for (size_t row = 0; row < G_N_ELEMENTS(rows); row++)
+            if (strstr(text, rows[row]) == NULL)
+                fail_msg("%s has no row %s", files[i], rows[row]);
+    }
+}
+
+static void a_trace_without_events_is_said_to_be_nothing_to_check(void **state)
+{
+    g_autofree char *folder = scratch_new();
+    g_autofree char *path = scratch_file(folder, "trace", HEADER, -1);
+    g_autoptr(Run) run = run_plugmap("replay", path, NULL);
+
+    (void)state;
+    scratch_remove(folder);
+    assert_int_equal(run->status, 0);
+    assert_non_null(strstr(run->out, "verdict   nothing to check: the trace has no events\n"));
+}
+
+/* --- signals --- */
+
+/* "plugmap replay @flag @trace" with its standard output in a pipe. */
+static pid_t start(const char *flag, const char *trace, FILE **out)
+{
+    int ends[2];
+    pid_t child;
+
+    assert_int_equal(pipe(ends), 0);
+    child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        dup2(ends[1], STDOUT_FILENO);
+        close(ends[0]);
+        close(ends[1]);
+        execl(PLUGMAP_COMMAND, "plugmap", "replay", flag, trace, (char *)NULL);
+        _exit(99);
+    }
+    close(ends[1]);
+    *out = fdopen(ends[0], "r");
+    assert_non_null(*out);
+    return child;
+}
+
+static char *read_all(FILE *out)
+{
+    GString *text = g_string_new(NULL);
+    int character;
+
+    while ((character = getc(out)) != EOF)
+        g_string_append_c(text, (char)character);
+    fclose(out);
+    return g_string_free(text, FALSE);
+}
+
+/* Takes minutes, and says when it has begun: the DMA log on a pipe. */
+static char *make_long_trace(const char *folder)
+{
+    GString *text = g_string_new("plugmap-trace 1\nregion addr=4G size=1G block=2M\n");
+    char *path;
+
+    for (unsigned i = 0; i < 500000; i++)
+        g_string_append(text, "plug addr=4G blocks=512 -> ack\nunplug addr=4G blocks=512 -> ack\n");
+    path = scratch_file(folder, "trace", text->str, -1);
+    g_string_free(text, TRUE);
+    return path;
+}
+
+static void an_interrupted_replay_reports_what_it_did(void **state)
+{
+    static const int numbers[] = {SIGINT, SIGTERM};
+    g_autofree char *folder = scratch_new();
+    g_autofree char *trace = make_long_trace(folder);
+
+    (void)state;
+    for (size_t i = 0; i < G_N_ELEMENTS(numbers); i++) {
+        FILE *out;
+        pid_t child = start("--dma-log=-", trace, &out);
+        g_autofree char *text = NULL;
+        const char *verdict;
+        int status;
+
+        assert_int_equal(getc(out), 'm'); /* the first of the log's lines */
+        assert_int_equal(kill(child, numbers[i]), 0);
+        text = read_all(out);
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_true(WIFEXITED(status));
+        assert_int_equal(WEXITSTATUS(status), 128 + numbers[i]);
+        verdict = strstr(text, "\nverdict   right so far, interrupted after ");
+        assert_non_null(verdict);
+        assert_non_null(strstr(verdict, " of 1,000,000 events: mapped = plugged in all of "));
+    }
+    scratch_remove(folder);
+}
+
+static void a_replay_that_ignores_interrupts_goes_on_ignoring_them(void **state)
+{
+    (void)state;
+    assert_status("trap '' INT; \"$PLUGMAP\" replay " TRACE " & kill -INT $!; wait $!", 0);
+}
+
+/* A report that no pipe holds, and that nobody reads. */
+static char *make_long_report(const char *folder)
+{
+    GString *text = g_string_new(HEADER);
+    char *path;
+
+    for (unsigned i = 0; i < 5000; i++)
+        g_string_append(text, "state addr=4G blocks=1 -> plugged\n");
+    path = scratch_file(folder, "trace", text->str, -1);
+    g_string_free(text, TRUE);
+    return path;
+}
+
+/* A signal that was delivered is pending no more; SIGINT is bit 1. */
+static void wait_until_noted(pid_t child)
+{
+    g_autofree char *path = g_strdup_printf("/proc/%d/status", (int)child);
+    bool is_pending;
+
+    do {
+        g_autofree char *text = NULL;
+        const char *pending;
+
+        assert_true(g_file_get_contents(path, &text, NULL, NULL));
+        pending = strstr(text, "\nShdPnd:\t");
+        assert_non_null(pending);
+        is_pending = (g_ascii_strtoull(pending + strlen("\nShdPnd:\t"), NULL, 16) & 2) != 0;
+    } while (is_pending);
+}
+
+static void a_second_interrupt_ends_it_at_once(void **state)
+{
+    g_autofree char *folder = scratch_new();
+    g_autofree char *trace = make_long_report(folder);
+    FILE *out;
+    pid_t child = start("--json", trace, &out);
+    int status;
+
+    (void)state;
+    assert_int_equal(getc(out), '{');
+    assert_int_equal(kill(child, SIGINT), 0);
+    wait_until_noted(child);
+    assert_int_equal(waitpid(child, &status, WNOHANG), 0);
+    assert_int_equal(kill(child, SIGINT), 0);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    fclose(out);
+    scratch_remove(folder);
+    assert_true(WIFSIGNALED(status));
+    assert_int_equal(WTERMSIG(status), SIGINT);
+}
+
+static void an_interrupt_while_the_report_is_printed_does_not_cut_it(void **state)
+{
+    g_autofree char *folder = scratch_new();
+    g_autofree char *trace = make_long_report(folder);
+    FILE *out;
+    pid_t child = start("--json", trace, &out);
+    g_autofree char *text = NULL;
+    int status;
+
+    (void)state;
+    assert_int_equal(getc(out), '{');
+    assert_int_equal(kill(child, SIGINT), 0);
+    text = read_all(out);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    scratch_remove(folder);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 1);
+    assert_true(g_str_has_suffix(text, "\n}\n"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_cause_has_its_status),
+        cmocka_unit_test(every_status_is_documented),
+        cmocka_unit_test(a_trace_without_events_is_said_to_be_nothing_to_check),
+        cmocka_unit_test(an_interrupted_replay_reports_what_it_did),
+        cmocka_unit_test(a_replay_that_ignores_interrupts_goes_on_ignoring_them),
+        cmocka_unit_test(a_second_interrupt_ends_it_at_once),
+        cmocka_unit_test(an_interrupt_while_the_report_is_printed_does_not_cut_it),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: MIT */
+/* What --json prints is what docs/json.md lists, field by field, and valid in every case. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <plugmap/fake.h>
+
+#include "command_util.h"
+#include "replay/replay.h"
+#include "replay/report_json.h"
+#include "trace/trace_load.h"
+
+#define TRACE  "tests/traces/qemu-vfio-4m.log"
+#define HEADER "plugmap-trace 1\nregion device=vm0 addr=4G size=64M block=2M requested-max=4M\n"
+
+/* Answers that differ, one that cannot be judged, and a last line that was cut off. */
+#define EVERYTHING                                                                                 \
+    HEADER "plug addr=4G blocks=1 -> nack\n"                                                       \
+           "plug addr=4G blocks=1 -> busy\n"                                                       \
+           "unplug addr=4G blocks=1 -> error\n"                                                    \
+           "plug addr=4G bloc"
+
+static JsonObject *parse(const char *text, JsonParser **parser)
+{
+    g_autoptr(GError) error = NULL;
+
+    *parser = json_parser_new();
+    if (!json_parser_load_from_data(*parser, text, -1, &error))
+        fail_msg("%s in: %s", error->message, text);
+    return json_node_get_object(json_parser_get_root(*parser));
+}
+
+/* --- the fields --- */
+
+static void collect(JsonNode *node, const char *path, GHashTable *fields);
+
+static void collect_member(JsonObject *object, const char *name, JsonNode *node, void *data)
+{
+    void **data_pair = data;
+    const char *prefix = data_pair[0];
+    g_autofree char *path =
+        *prefix != '\0' ? g_strdup_printf("%s.%s", prefix, name) : g_strdup(name);
+
+    (void)object;
+    collect(node, path, data_pair[1]);
+}
+
+static void collect(JsonNode *node, const char *path, GHashTable *fields)
+{
+    if (JSON_NODE_HOLDS_OBJECT(node)) {
+        void *data_pair[] = {(void *)(uintptr_t)path, fields};
+
+        json_object_foreach_member(json_node_get_object(node), collect_member, (void *)data_pair);
+    } else if (JSON_NODE_HOLDS_ARRAY(node)) {
+        JsonArray *array = json_node_get_array(node);
+        g_autofree char *element = g_strconcat(path, "[]", NULL);
+
+        for (guint i = 0; i < json_array_get_length(array); i++)
+            collect(json_array_get_element(array, i), element, fields);
+    } else {
+        g_hash_table_add(fields, g_strdup(path));
+    }
+}
+
+static void collect_text(const char *text, GHashTable *fields)
+{
+    g_autoptr(JsonParser) parser = NULL;
+
+    (void)parse(text, &parser);
+    collect(json_parser_get_root(parser), "", fields);
+}
+
+static char *read_document(void)
+{
+    char *document = NULL;
+
+    assert_true(g_file_get_contents(PLUGMAP_SOURCE_DIR "/docs/json.md", &document, NULL, NULL));
+    return document;
+}
+
+/* The first column of its table of fields. */
+static GHashTable *read_documented(void)
+{
+    g_autofree char *document = read_document();
+    char *table = strstr(document, "| field |");
+    g_auto(GStrv) lines = NULL;
+    GHashTable *fields = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+
+    assert_non_null(table);
+    lines = g_strsplit(table, "\n", -1);
+    for (char **line = lines; *line != NULL; line++)
+        if (g_str_has_prefix(*line, "| `"))
+            g_hash_table_add(fields, g_strndup(*line + 3, strcspn(*line + 3, "`")));
+    return fields;
+}
+
+/* Audits fail only where the kernel is wrong, which no flag makes it. */
+static void collect_failed_audit(const char *path, GHashTable *fields)
+{
+    g_autoptr(PmTrace) trace = pm_trace_load(path, PM_TRACE_FORMAT_AUTO, NULL, NULL);
+    g_autoptr(PmKernel) fake = pm_fake_kernel_new(NULL, NULL);
+    const PmReplayConfig config = {
+        .kernel = fake, .fake = fake, .only_counts = true, .group = 1, .audit = true};
+    g_autoptr(PmReplayResult) result = NULL;
+    PmJsonReport report = {.command = "replay", .version = "0", .trace = trace, .backend = "fake"};
+    g_autofree char *text = NULL;
+
+    pm_fake_kernel_shorten_unmap(fake, 1);
+    result = pm_replay(trace, &config, NULL);
+    assert_true(result->n_mismatches > 0);
+    report.result = result;
+    text = pm_report_json(&report);
+    collect_text(text, fields);
+}
+
+static void assert_subset(GHashTable *of, GHashTable *in, const char *problem)
+{
+    GHashTableIter iterator;
+    void *field;
+
+    g_hash_table_iter_init(&iterator, of);
+    while (g_hash_table_iter_next(&iterator, &field, NULL))
+        if (!g_hash_table_contains(in, field))
+            fail_msg("%s: %s", problem, (const char *)field);
+}
+
+static void all_fields_are_documented_and_no_others(void **state)
+{
+    g_autoptr(GHashTable) documented = read_documented();
+    g_autoptr(GHashTable) found = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    g_autofree char *folder = scratch_new();
+    g_autofree char *trace = scratch_file(folder, "trace", EVERYTHING, -1);
+    g_autofree char *wrong = scratch_file(folder, "wrong",
+                                          "plugmap-trace 1\n"
+                                          "region device=vm0 addr=4G size=64M block=2M\n"
+                                          "plug addr=4G blocks=4\nunplug addr=4G blocks=2\n",
+                                          -1);
+    g_autofree char *output = g_build_filename(folder, "output", NULL);
+    g_autoptr(Run) replay = run_plugmap("replay", "--json", "--dma-check", trace, NULL);
+    g_autoptr(Run) convert = run_plugmap("convert", "--json", trace, output, NULL);
+    g_autoptr(Run) version = run_plugmap("--version", "--json", NULL);
+    g_autoptr(Run) failed = run_plugmap("replay", "--json", "none", NULL);
+
+    (void)state;
+    collect_failed_audit(wrong, found);
+    scratch_remove(folder);
+    collect_text(replay->out, found);
+    collect_text(convert->out, found);
+    collect_text(version->out, found);
+    collect_text(failed->out, found);
+    assert_subset(found, documented, "not in docs/json.md");
+    assert_subset(documented, found, "in docs/json.md only");
+}
+
+static void all_error_codes_are_documented(void **state)
+{
+    g_autofree char *document = read_document();
+
+    (void)state;
+    for (int code = 0; !g_str_equal(pm_error_code_name((PmError)code), "unknown"); code++) {
+        g_autofree char *quoted = g_strdup_printf("`%s`", pm_error_code_name((PmError)code));
+
+        if (strstr(document, quoted) == NULL)
+            fail_msg("%s is not in docs/json.md", quoted);
+    }
+}
+
+/* --- verdicts and errors --- */
+
+static void assert_verdict(const Run *run, const char *verdict, int status)
+{
+    g_autofree char *document = read_document();
+    g_autofree char *item = g_strdup_printf("\n- `%s`: ", verdict);
+    g_autoptr(JsonParser) parser = NULL;
+    JsonObject *root = parse(run->out, &parser);
+
+    assert_string_equal(json_object_get_string_member(root, "verdict"), verdict);
+    assert_int_equal(json_object_get_int_member(root, "exit_status"), status);
+    assert_int_equal(run->status, status);
+    assert_non_null(strstr(document, item));
+}
+
+static void assert_error(const Run *run, const char *code, int status)
+{
+    g_autoptr(JsonParser) parser = NULL;
+    JsonObject *root = parse(run->out, &parser);
+    JsonObject *error;
+
+    assert_verdict(run, "error", status);
+    error = json_object_get_object_member(root, "error");
+    assert_string_equal(json_object_get_string_member(error, "code"), code);
+    assert_non_null(strstr(run->err, json_object_get_string_member(error, "message")));
+}
+
+static void each_verdict_is_told_apart(void **state)
+{
+    g_autofree char *folder = scratch_new();
+    g_autofree char *wrong = scratch_file(folder, "wrong", EVERYTHING, -1);
+    g_autofree char *empty = scratch_file(folder, "empty", HEADER, -1);
+    g_autofree char *output = g_build_filename(folder, "output", NULL);
+    g_autoptr(Run) right_run = run_plugmap("replay", "--json", TRACE, NULL);
+    g_autoptr(Run) wrong_run = run_plugmap("replay", "--json", wrong, NULL);
+    g_autoptr(Run) empty_run = run_plugmap("replay", "--json", empty, NULL);
+    g_autoptr(Run) convert = run_plugmap("convert", "--json", TRACE, output, NULL);
+
+    (void)state;
+    scratch_remove(folder);
+    assert_verdict(right_run, "right", 0);
+    assert_verdict(wrong_run, "wrong", 1);
+    assert_verdict(empty_run, "nothing-to-check", 0);
+    assert_verdict(convert, "done", 0);
+}
+
+static void an_error_at_any_point_is_valid_json(void **state)
+{
+    g_autofree char *folder = scratch_new();
+    g_autofree char *damaged = scratch_file(folder, "damaged", HEADER "jump\xff\n", -1);
+    g_autoptr(Run) usage = run_plugmap("replay", "--bogus", "--json", TRACE, NULL);
+    g_autoptr(Run) flag = run_plugmap("replay", "--json", "--memory", "ssd", TRACE, NULL);
+    g_autoptr(Run) missing = run_plugmap("replay", "--json", "none", NULL);
+    g_autoptr(Run) input = run_plugmap("replay", "--json", damaged, NULL);
+    g_autoptr(Run) host = run_plugmap("replay", "--json", "--backend", "type1", "--device",
+                                      "ffff:1f:1f.7", TRACE, NULL);
+    g_autoptr(Run) room = run_plugmap("replay", "--json", "--entry-limit", "100", TRACE, NULL);
+    g_autoptr(Run) convert = run_plugmap("convert", "--json", damaged, "/dev/null", NULL);
+    g_autoptr(Run) no_output = run_plugmap("convert", "--json", TRACE, NULL);
+    g_autoptr(Run) full = run_plugmap("convert", "--json", TRACE, "/dev/full", NULL);
+    g_autoptr(Run) both = run_plugmap("replay", "--json", "--dma-log", "-", TRACE, NULL);
+
+    (void)state;
+    scratch_remove(folder);
+    assert_error(usage, "usage", 2);
+    assert_error(flag, "invalid-argument", 2);
+    assert_error(missing, "bad-input", 2);
+    assert_verdict(input, "error", 2); /* the message has bytes that JSON has not */
+    assert_error(host, "not-found", 3);
+    assert_error(room, "entry-limit", 4);
+    assert_verdict(convert, "error", 2);
+    assert_error(no_output, "invalid-argument", 2);
+    assert_error(full, "bad-input", 2);
+    assert_error(both, "invalid-argument", 2);
+}
+
+static void geometry_and_warnings_are_there(void **state)
+{
+    g_autofree char *folder = scratch_new();
+    g_autofree char *trace = scratch_file(folder, "trace", EVERYTHING, -1);
+    g_autoptr(Run) run = run_plugmap("replay", "--json", trace, NULL);
+    g_autoptr(JsonParser) parser = NULL;
+    JsonObject *root = parse(run->out, &parser);
+    JsonArray *regions =
+        json_object_get_array_member(json_object_get_object_member(root, "trace"), "regions");
+    JsonArray *warnings = json_object_get_array_member(root, "warnings");
+
+    (void)state;
+    scratch_remove(folder);
+    assert_string_equal(
+        json_object_get_string_member(json_array_get_object_element(regions, 0), "address"),
+        "0x100000000");
+    assert_int_equal(json_array_get_length(warnings), 1);
+    assert_non_null(strstr(json_array_get_string_element(warnings, 0), "trace:6: the last line"));
+    assert_non_null(strstr(run->err, "plugmap replay: warning: "));
+    assert_non_null(strstr(run->err, "trace:6: the last line"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(all_fields_are_documented_and_no_others),
+        cmocka_unit_test(all_error_codes_are_documented),
+        cmocka_unit_test(each_verdict_is_told_apart),
+        cmocka_unit_test(an_error_at_any_point_is_valid_json),
+        cmocka_unit_test(geometry_and_warnings_are_there),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

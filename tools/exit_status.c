@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+#include "tools/exit_status.h"
+
+int pm_exit_status(const GError *error)
+{
+    if (error->domain != PM_ERROR)
+        return PM_EXIT_USAGE;
+    switch ((PmError)error->code) {
+    case PM_ERROR_NOT_FOUND:
+    case PM_ERROR_PERMISSION:
+    case PM_ERROR_BUSY:
+    case PM_ERROR_NOT_VIABLE:
+    case PM_ERROR_UNSUPPORTED:
+    case PM_ERROR_DEVICE:
+    case PM_ERROR_KERNEL:
+        return PM_EXIT_NOT_READY;
+    case PM_ERROR_LIMIT:
+    case PM_ERROR_LOCKED_MEMORY:
+    case PM_ERROR_IOVA_RANGE:
+    case PM_ERROR_UNALIGNED: /* blocks smaller than the IOMMU's pages */
+    case PM_ERROR_MEMORY:
+        return PM_EXIT_NO_ROOM;
+    case PM_ERROR_UNMAP_MISMATCH:
+    case PM_ERROR_QUARANTINED:
+    case PM_ERROR_AUDIT:
+        return PM_EXIT_WRONG;
+    default:
+        return PM_EXIT_USAGE;
+    }
+}

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: MIT */
+#include "tools/fake_options.h"
+
+#include <inttypes.h>
+
+#include <plugmap/fake.h>
+#include <plugmap/size.h>
+
+#include "base/error_text.h"
+#include "tools/trace_options.h"
+
+#define MIN_IOVA_BITS 30
+#define MAX_IOVA_BITS 64
+
+/* Where PCs have their interrupt controllers: no IOMMU maps there. */
+#define HOLE_START UINT64_C(0xfee00000)
+#define HOLE_END   UINT64_C(0xfef00000)
+
+void pm_fake_options_add(PmFakeOptions *options, GOptionContext *context)
+{
+    const GOptionEntry entries[] = {
+        {"pin", 0, 0, G_OPTION_ARG_STRING, &options->pin,
+         "fake kernel: account (default) counts pinned memory, populate faults it in", "HOW"},
+        {"linux", 0, 0, G_OPTION_ARG_STRING, &options->linux_version,
+         "fake kernel: behave as Linux 6.12 (default) or 6.1", "VERSION"},
+        {"iova-bits", 0, 0, G_OPTION_ARG_STRING, &options->iova_bits,
+         "fake kernel: I/O addresses have N bits, 30 to 64 (default: 39)", "N"},
+        {"entry-limit", 0, 0, G_OPTION_ARG_STRING, &options->entry_limit,
+         "fake kernel: mappings that a container takes (default: 65535)", "N"},
+        {"memlock", 0, 0, G_OPTION_ARG_STRING, &options->memlock,
+         "fake kernel: limit of locked memory (default: none)", "SIZE"},
+        G_OPTION_ENTRY_NULL,
+    };
+
+    g_option_context_add_main_entries(context, entries, NULL);
+}
+
+void pm_fake_options_clear(PmFakeOptions *options)
+{
+    g_free(options->pin);
+    g_free(options->linux_version);
+    g_free(options->iova_bits);
+    g_free(options->entry_limit);
+    g_free(options->memlock);
+}
+
+bool pm_fake_options_populate(const PmFakeOptions *options)
+{
+    return g_strcmp0(options->pin, "populate") == 0;
+}
+
+static bool parse_number(const char *option, const char *text, uint64_t min, uint64_t max,
+                         uint64_t *value, GError **error)
+{
+    g_autoptr(GError) wrong = NULL;
+
+    if (text == NULL)
+        return true;
+    if (!pm_size_parse(text, value, &wrong) || *value < min || *value > max)
+        return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
+                       "invalid %s %s: must be a number from %" PRIu64 " to %" PRIu64, option, text,
+                       min, max);
+    return true;
+}
+
+static bool check_backend(const PmFakeOptions *options, const PmBackend *backend, GError **error)
+{
+    const struct {
+        const char *name;
+        const char *value;
+        bool for_type1;
+    } flags[] = {
+        {"--pin", options->pin, false},
+        {"--linux", options->linux_version, false},
+        {"--iova-bits", options->iova_bits, false},
+        {"--entry-limit", options->entry_limit, true},
+        {"--memlock", options->memlock, false},
+    };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(flags); i++) {
+        if (flags[i].value == NULL)
+            continue;
+        if (!backend->fake)
+            return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
+                           "%s is for the fake kernel, and --device for a real one: leave one out",
+                           flags[i].name);
+        if (flags[i].for_type1 && backend->iommu != PM_IOMMU_TYPE1)
+            return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
+                           "%s is for type1, and --backend %s has no limit of mappings: leave one "
+                           "out",
+                           flags[i].name, backend->name);
+    }
+    return true;
+}
+
+/* Returns how many of @ranges there are. */
+static size_t make_ranges(uint64_t bits, PmIovaRange ranges[2])
+{
+    uint64_t last = bits == MAX_IOVA_BITS ? UINT64_MAX : (UINT64_C(1) << bits) - 1;
+
+    ranges[0] = (PmIovaRange){0, MIN(last, HOLE_START - 1)};
+    ranges[1] = (PmIovaRange){HOLE_END, last};
+    return last > HOLE_END ? 2 : 1;
+}
+
+static PmKernel *make_fake(const PmFakeOptions *options, const PmBackend *backend, GError **error)
+{
+    static const char *const pins[] = {"account", "populate", NULL};
+    static const char *const versions[] = {"6.12", "6.1", NULL};
+    PmIovaRange ranges[2];
+    uint64_t iova_bits = 0;
+    uint64_t entry_limit;
+    PmFakeConfig config;
+    int pin;
+    int version;
+
+    pm_fake_config_init(&config);
+    entry_limit = config.entry_limit;
+    if (!pm_option_choose("--pin", options->pin, pins, &pin, error) ||
+        !pm_option_choose("--linux", options->linux_version, versions, &version, error) ||
+        !parse_number("--iova-bits", options->iova_bits, MIN_IOVA_BITS, MAX_IOVA_BITS, &iova_bits,
+                      error) ||
+        !parse_number("--entry-limit", options->entry_limit, 1, UINT32_MAX, &entry_limit, error) ||
+        !parse_number("--memlock", options->memlock, 0, UINT64_MAX, &config.memlock_limit, error))
+        return NULL;
+    config.iommufd = backend->iommu == PM_IOMMU_IOMMUFD;
+    if (config.iommufd && version == 1) {
+        pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
+                "--linux 6.1 has no iommufd: leave it or --backend %s out", backend->name);
+        return NULL;
+    }
+    config.linux_version = version == 1 ? PM_FAKE_LINUX_6_1 : PM_FAKE_LINUX_6_12;
+    config.pin = pin == 1 ? PM_FAKE_PIN_POPULATE : PM_FAKE_PIN_ACCOUNT;
+    config.entry_limit = (uint32_t)entry_limit;
+    if (options->iova_bits != NULL) {
+        config.iova_ranges = ranges;
+        config.n_iova_ranges = make_ranges(iova_bits, ranges);
+    }
+    return pm_fake_kernel_new(&config, error);
+}
+
+PmKernel *pm_fake_options_make_kernel(const PmFakeOptions *options, const PmBackend *backend,
+                                      GError **error)
+{
+    if (!check_backend(options, backend, error))
+        return NULL;
+    return backend->fake ? make_fake(options, backend, error) : pm_kernel_host_new();
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+/* The flags of plugmap replay. */
+#ifndef PLUGMAP_TOOLS_REPLAY_OPTIONS_H
+#define PLUGMAP_TOOLS_REPLAY_OPTIONS_H
+
+#include "tools/fake_options.h"
+#include "tools/trace_options.h"
+
+/* As given, not parsed; NULL is not given. */
+typedef struct {
+    char *backend;
+    char *device;
+    PmTraceOptions trace;
+    PmFakeOptions fake;
+    char *memory;
+    char *dma_log;
+    gboolean json;
+    gboolean no_audit;
+    gboolean dma_check;
+    gboolean overcommit;
+    gboolean verbose;
+    gint prefault;
+    char **rest; /* the trace */
+} PmReplayOptions;
+
+/* Errors: those of GOption. */
+bool pm_replay_options_parse(PmReplayOptions *options, int argc, char **argv, GError **error);
+void pm_replay_options_clear(PmReplayOptions *options);
+
+/* Refuses flags that would do nothing, so that nobody believes they did. Errors:
+ * PM_ERROR_INVALID_ARGUMENT. */
+bool pm_replay_options_check(const PmReplayOptions *options, const PmBackend *backend,
+                             GError **error);
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(PmReplayOptions, pm_replay_options_clear)
+
+#endif
