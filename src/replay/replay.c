@@ -112,12 +112,10 @@ static bool play_unknowable(PmReplay *replay, PmReplayDevice *to, const PmTraceE
     return true;
 }
 
-static bool resize(const PmReplay *replay, PmReplayDevice *to, const PmTraceEvent *event,
-                   GError **error)
+static bool resize(PmReplayDevice *to, const PmTraceEvent *event, GError **error)
 {
     if (pm_virtio_mem_set_requested_size(to->device, event->size, error))
         return true;
-    g_prefix_error(error, "%s:%u: ", replay->trace->file, event->line);
     if (error != NULL)
         (*error)->code = PM_ERROR_BAD_INPUT;
     return false;
@@ -141,7 +139,7 @@ static bool play_event(PmReplay *replay, const PmTraceEvent *event, GError **err
 
     switch (event->type) {
     case PM_EVENT_RESIZE:
-        return resize(replay, to, event, error);
+        return resize(to, event, error);
     case PM_EVENT_RESET:
         reset(replay, event);
         return true;
@@ -231,8 +229,10 @@ static bool play_events(PmReplay *replay, GError **error)
         const PmTraceEvent *event = &g_array_index(events, PmTraceEvent, i);
         uint64_t blocks_before = count_blocks(replay);
 
-        if (!play_event(replay, event, error))
+        if (!play_event(replay, event, error)) {
+            g_prefix_error(error, "%s:%u: ", replay->trace->file, event->line);
             return false;
+        }
         count_event(replay, event, blocks_before);
         if (config->audit)
             audit(replay, event);
@@ -353,6 +353,13 @@ static bool make_device(PmReplay *replay, PmReplayDevice *made, GError **error)
     return made->judge != NULL;
 }
 
+/* Which of several does not fit. */
+static void prefix_device(const PmReplay *replay, const PmReplayDevice *device, GError **error)
+{
+    if (replay->trace->regions->len > 1)
+        g_prefix_error(error, "device %s: ", device->region->name);
+}
+
 static bool make_devices(PmReplay *replay, GError **error)
 {
     guint n_devices = replay->trace->regions->len;
@@ -360,8 +367,10 @@ static bool make_devices(PmReplay *replay, GError **error)
     replay->devices = g_new0(PmReplayDevice, n_devices);
     for (guint i = 0; i < n_devices; i++) {
         replay->devices[i].region = pm_trace_region(replay->trace, i);
-        if (!make_device(replay, &replay->devices[i], error))
+        if (!make_device(replay, &replay->devices[i], error)) {
+            prefix_device(replay, &replay->devices[i], error);
             return false;
+        }
     }
     return true;
 }
@@ -379,8 +388,10 @@ static bool map_devices(PmReplay *replay, GError **error)
             .flags = replay->config->overcommit ? PM_MAPPER_OVERCOMMIT : PM_MAPPER_STRICT,
         };
 
-        if (!pm_mapper_add(replay->mapper, &region, error))
+        if (!pm_mapper_add(replay->mapper, &region, error)) {
+            prefix_device(replay, of, error);
             return false;
+        }
     }
     return true;
 }

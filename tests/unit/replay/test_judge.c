@@ -159,6 +159,7 @@ static void consequences_stand_apart_and_the_verdict_is_last(void **state)
     const char *verdict = strstr(report, "\nverdict   WRONG: ");
 
     (void)state;
+    assert_int_equal(result->n_consequences, 1);
     assert_non_null(cause);
     assert_true(cause < consequence);
     assert_non_null(strstr(consequence, "\n  line 4: "));

@@ -141,6 +141,21 @@ static void a_replay_that_is_stopped_reports_what_it_did_and_unmaps_it(void **st
     assert_non_null(strstr(report, "verdict   right so far, interrupted after 2 of 3 events: "));
 }
 
+static void a_device_that_does_not_fit_is_named(void **state)
+{
+    g_autoptr(PmTrace) trace = load_text(TWO, NULL, NULL);
+    g_autoptr(PmKernel) fake = pm_fake_kernel_new(NULL, NULL);
+    const PmReplayConfig config = {.kernel = fake, .fake = fake, .only_counts = true, .group = 1};
+    g_autoptr(GError) error = NULL;
+
+    (void)state;
+    pm_fake_kernel_set_entry_limit(fake, 39);
+    assert_null(pm_replay(trace, &config, &error));
+    assert_true(g_error_matches(error, PM_ERROR, PM_ERROR_LIMIT));
+    assert_true(g_str_has_prefix(error->message, "device b: "));
+    assert_int_equal(pm_fake_kernel_get_n_open(fake), 0);
+}
+
 static void a_trace_without_events_is_nothing_to_check(void **state)
 {
     Watcher watcher = {0};
@@ -160,6 +175,7 @@ int main(void)
         cmocka_unit_test(a_reset_is_for_all_devices_and_checks_them),
         cmocka_unit_test(an_answer_that_differs_names_its_device),
         cmocka_unit_test(a_replay_that_is_stopped_reports_what_it_did_and_unmaps_it),
+        cmocka_unit_test(a_device_that_does_not_fit_is_named),
         cmocka_unit_test(a_trace_without_events_is_nothing_to_check),
     };
 
