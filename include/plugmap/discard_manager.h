@@ -35,6 +35,7 @@
 #define PLUGMAP_DISCARD_MANAGER_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include <plugmap/ram.h>
@@ -48,6 +49,7 @@ typedef struct PmDiscardListener PmDiscardListener;
  * PmDiscardListenerOps: what a listener does. Ranges are multiples of the granularity and clipped
  * to the range that the listener registered for; they may be cut differently when discarded than
  * when populated.
+ * @struct_size: sizeof(PmDiscardListenerOps) (macros.h).
  * @can_populate: optional. Whether @populate of this range could succeed, without side effects
  * (budgets).
  * @can_discard: optional. Whether this range, which is populated, may be discarded now. Object with
@@ -82,6 +84,7 @@ typedef struct PmDiscardListener PmDiscardListener;
  * or could not be registered, or when it was dropped and @next_unknown finds nothing any more.
  */
 typedef struct {
+    size_t struct_size;
     bool (*can_populate)(void *user_data, uint64_t offset, uint64_t size, GError **error);
     bool (*can_discard)(void *user_data, uint64_t offset, uint64_t size, GError **error);
     bool (*populate)(void *user_data, uint64_t offset, uint64_t size, GError **error);
@@ -159,15 +162,16 @@ PM_EXPORT bool pm_discard_manager_next_discarded(const PmDiscardManager *manager
 /**
  * Registers a listener for [@offset, @offset + @size) and notifies it at once of what is populated
  * there. If it objects, that is undone, and it is not registered.
- * @ops, @user_data: must stay valid until the listener is unregistered, or until @ops->free.
+ * @ops: copied. @user_data: must stay valid until the listener is unregistered, or until @free.
  * @name: for messages and pm_error_get_listener(); not empty; copied.
  *
  * Returns: a handle for pm_discard_manager_unregister(), or NULL. Errors: PM_ERROR_INVALID_ARGUMENT
  * (range, @name, or a mandatory callback is missing: the message has which), PM_ERROR_UNALIGNED,
- * what the listener set; PM_ERROR_QUARANTINED (populated blocks of the
- * range are in quarantine; or it could not be undone: it is not registered, and what it may still
- * hold is in quarantine now: a listener with @next_unknown goes on being asked, as if it had been
- * dropped).
+ * PM_ERROR_UNSUPPORTED (@ops has what this library does not know; then, as without a valid
+ * struct_size, @free is not called), what the listener set; PM_ERROR_QUARANTINED (populated blocks
+ * of the range are in quarantine; or it could not be undone: it is not registered, and what it may
+ * still hold is in quarantine now: a listener with @next_unknown goes on being asked, as if it had
+ * been dropped).
  */
 PM_EXPORT PmDiscardListener *pm_discard_manager_register(PmDiscardManager *manager,
                                                          const PmDiscardListenerOps *ops,
@@ -188,7 +192,7 @@ PM_EXPORT bool pm_discard_manager_unregister(PmDiscardManager *manager, PmDiscar
  * Forgets a listener whose owner has to go and that could not be unregistered: it is notified of no
  * populate or discard any more. One with @next_unknown is asked on, and takes part in
  * pm_discard_manager_discard_all(), until it knows, for every block, whether it still has it; so
- * @ops and @user_data must stay valid until @ops->free. It has to name every block that it still
+ * @user_data must stay valid until @free. It has to name every block that it still
  * has from this call on. One without @next_unknown cannot be asked, and is not needed any more: all
  * populated blocks of its range are in quarantine until pm_discard_manager_discard_all(), which
  * takes it for gone. @listener: registered.

@@ -17,9 +17,18 @@
  * @device_file, pm_iommu_attach(), pm_iommu_choose_backend()) reads @sysfs_root, by default the
  * host's, and finds the host's devices or none. So open by number or by file:
  *
- *     PmType1Config type1 = {.kernel = fake, .has_group = true, .group = 1};
- *     PmIommufdConfig iommufd = {.kernel = fake, .device = "0000:00:04.0",
- *                                .device_file = "/dev/vfio/devices/vfio0"};
+ *     PmType1Config type1 = {
+ *         .struct_size = sizeof(type1),
+ *         .kernel = fake,
+ *         .has_group = true,
+ *         .group = 1,
+ *     };
+ *     PmIommufdConfig iommufd = {
+ *         .struct_size = sizeof(iommufd),
+ *         .kernel = fake,
+ *         .device = "0000:00:04.0",
+ *         .device_file = "/dev/vfio/devices/vfio0",
+ *     };
  *
  * To attach more devices, give @sysfs_root a folder with what sysfs would have of them.
  *
@@ -75,6 +84,7 @@ typedef enum {
 /**
  * PmFakeConfig: how to make a fake kernel. Set up with pm_fake_config_init(), then change what
  * differs.
+ * @struct_size: sizeof(PmFakeConfig) (macros.h).
  * @linux_version: PM_FAKE_LINUX_6_12.
  * @pin: PM_FAKE_PIN_ACCOUNT.
  * @page_sizes: bit n set: the IOMMU has pages of 2^n bytes: 0x40201000. The lowest is at least 4
@@ -91,6 +101,7 @@ typedef enum {
  * @dirty_tracking: the IOMMU can tell which pages devices have written (IOMMU_HWPT_ALLOC): false.
  */
 typedef struct {
+    size_t struct_size;
     PmFakeLinux linux_version;
     PmFakePin pin;
     uint64_t page_sizes;
@@ -105,14 +116,20 @@ typedef struct {
     bool dirty_tracking;
 } PmFakeConfig;
 
-/** Sets the defaults above. */
-PM_EXPORT void pm_fake_config_init(PmFakeConfig *config);
+/** Sets the defaults above in the first @struct_size bytes; see pm_fake_config_init(). */
+PM_EXPORT void pm_fake_config_set_defaults(PmFakeConfig *config, size_t struct_size);
+
+/** Sets the defaults above, and @struct_size. */
+static inline void pm_fake_config_init(PmFakeConfig *config)
+{
+    pm_fake_config_set_defaults(config, sizeof(*config));
+}
 
 /**
  * Makes a fake kernel. @config: NULL is the defaults.
  * Returns: a new reference, or NULL; drop it with pm_kernel_unref() (descriptors still open are
  * closed then). Errors: PM_ERROR_INVALID_ARGUMENT, PM_ERROR_UNSUPPORTED (PM_FAKE_PIN_HOLD without
- * io_uring).
+ * io_uring; members that this library does not know).
  */
 PM_EXPORT PmKernel *pm_fake_kernel_new(const PmFakeConfig *config, GError **error);
 

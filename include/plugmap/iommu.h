@@ -48,8 +48,9 @@ typedef struct {
 } PmIommuRun;
 
 /**
- * PmType1Config: what to open. Zero-initialise, then set one of @device, @has_group and @has_fds,
- * and what else differs.
+ * PmType1Config: what to open: one of @device, @has_group and @has_fds has to be set; what else is
+ * zero is the default.
+ * @struct_size: sizeof(PmType1Config) (macros.h).
  * @kernel: where the calls go; NULL is the host's kernel. A reference is taken.
  * @device: PCI address of a device bound to vfio-pci ("0000:00:04.0"); its IOMMU group is looked up
  * in sysfs.
@@ -63,6 +64,7 @@ typedef struct {
  * call.
  */
 typedef struct {
+    size_t struct_size;
     PmKernel *kernel;
     const char *device;
     bool has_group;
@@ -106,7 +108,8 @@ typedef struct {
 PM_EXPORT PmIommu *pm_iommu_type1_new(const PmType1Config *config, GError **error);
 
 /**
- * PmIommufdConfig: what to open. Zero-initialise, then set @device, and what else differs.
+ * PmIommufdConfig: what to open: @device has to be set; what else is zero is the default.
+ * @struct_size: sizeof(PmIommufdConfig) (macros.h).
  * @kernel: where the calls go; NULL is the host's kernel. A reference is taken.
  * @device: PCI address of a device bound to vfio-pci ("0000:00:04.0"); copied. With @has_fds it is
  * the name that the device has here, whatever it is.
@@ -123,6 +126,7 @@ PM_EXPORT PmIommu *pm_iommu_type1_new(const PmType1Config *config, GError **erro
  * @ioas: the id of an I/O address space of @iommufd; 0: a new one.
  */
 typedef struct {
+    size_t struct_size;
     PmKernel *kernel;
     const char *device;
     const char *device_file;

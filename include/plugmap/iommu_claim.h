@@ -7,6 +7,7 @@
  *
  *     g_autoptr(PmRam) ram = pm_ram_new(PM_RAM_MEMFD, PM_MIB, 0, &error);
  *     PmIommuClaimConfig config = {
+ *         .struct_size = sizeof(config),
  *         .owner = "the ring",
  *         .ram = ram,
  *         .iova = 8 * PM_GIB,
@@ -61,6 +62,7 @@
 #define PLUGMAP_IOMMU_CLAIM_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include <plugmap/iommu.h>
@@ -71,7 +73,8 @@ G_BEGIN_DECLS
 typedef struct PmIommuClaim PmIommuClaim;
 
 /**
- * PmIommuClaimConfig: what to claim. Zero-initialise, then set.
+ * PmIommuClaimConfig: what to claim.
+ * @struct_size: sizeof(PmIommuClaimConfig) (macros.h).
  * @owner: who it is for, in messages; copied.
  * @ram: the memory to map; a reference is taken until nothing of it is mapped any more. It must not
  * have a discard manager.
@@ -81,6 +84,7 @@ typedef struct PmIommuClaim PmIommuClaim;
  * claim, whether it uses it or not. 0: none, so that a later map may fail for want of room.
  */
 typedef struct {
+    size_t struct_size;
     const char *owner;
     PmRam *ram;
     uint64_t iova;

@@ -17,7 +17,6 @@
 #ifndef PLUGMAP_KERNEL_H
 #define PLUGMAP_KERNEL_H
 
-#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -28,9 +27,11 @@
 G_BEGIN_DECLS
 
 typedef struct PmKernel PmKernel;
+typedef struct PmKernelPrivate PmKernelPrivate;
 
 /**
  * PmLockedMemory: what this process may lock, as the kernel counts it.
+ * @struct_size: sizeof(PmLockedMemory); the caller sets it (macros.h).
  * @limit: RLIMIT_MEMLOCK in bytes, rounded down to pages; UINT64_MAX for none.
  * @used: bytes locked now (VmLck of /proc/self/status: what type1 has pinned and mlock()ed memory
  * together).
@@ -38,6 +39,7 @@ typedef struct PmKernel PmKernel;
  * @waived: CAP_IPC_LOCK is effective: the limit is not enforced, though memory is counted.
  */
 typedef struct {
+    size_t struct_size;
     uint64_t limit;
     uint64_t used;
     uint64_t pinned;
@@ -49,6 +51,7 @@ typedef struct {
  * forwards to another (pm_kernel_init() with @next) sets @free and those that it does something
  * about; where it leaves NULL, the other is called. All others set all: a call that none has is
  * -ENOSYS.
+ * @struct_size: sizeof(PmKernelOps) (macros.h).
  * @open: open(2); @path is absolute, @flags are O_RDWR and O_CLOEXEC. Returns a descriptor.
  * @close: close(2).
  * @ioctl: ioctl(2). @argument is the pointer, or the integer cast to one, that the request takes.
@@ -58,7 +61,9 @@ typedef struct {
  * @pread: pread(2). Returns the bytes read.
  * @pwrite: pwrite(2). Returns the bytes written.
  * @lock_limit: getrlimit(2), and whether CAP_IPC_LOCK is effective: fills in limit and waived, and
- * sets the others to 0. Quick, because each PLUG asks: it may remember @waived.
+ * sets used and pinned to 0. It assigns members one by one: struct_size is the library's, and
+ * another version of it may have more of them, or fewer. Quick, because each PLUG asks: it may
+ * remember @waived.
  * @locked_memory: the same, and /proc/self/status. Returns 0.
  * @refresh: reads anew what the two remember, for the calling thread. The library calls it before
  * it refuses something, or explains a refusal, for want of locked memory; so what is remembered
@@ -67,6 +72,7 @@ typedef struct {
  * @free: gives back what the implementation holds, and itself; called when the last reference goes.
  */
 typedef struct {
+    size_t struct_size;
     int (*open)(PmKernel *kernel, const char *path, int flags);
     int (*close)(PmKernel *kernel, int fd);
     int (*ioctl)(PmKernel *kernel, int fd, unsigned long request, void *argument);
@@ -81,35 +87,24 @@ typedef struct {
     void (*free)(PmKernel *kernel);
 } PmKernelOps;
 
-/** PmKernelLocked: locked memory of one kind, as claims (iommu_claim.h) account for it. Private. */
-typedef struct {
-    uint64_t mapped;
-    uint64_t committed;
-    uint64_t reserved;
-    uint64_t before;
-    uint64_t others;
-    unsigned n_iommus;
-    unsigned n_calls;
-} PmKernelLocked;
-
-/** PmKernel: embed as the first member of an implementation and set up with pm_kernel_init(). Only
- * @ops is for others to read. */
+/**
+ * PmKernel: embed as the first member of an implementation and set up with pm_kernel_init().
+ * Frozen: it never grows. @ops: a copy of the implementation's, as far as the library knows it; for
+ * others to read. @data: private.
+ */
 struct PmKernel {
     const PmKernelOps *ops;
-    gatomicrefcount references;
-    uint64_t process; /* that it was made in */
-    PmKernel *next;   /* that calls are forwarded to; NULL: none */
-    PmKernel *root;   /* that keeps the account */
-    pthread_mutex_t lock;
-    PmKernelLocked locked[2];
+    PmKernelPrivate *data;
 };
 
 /**
- * Sets up @kernel with @ops (which must live as long) and one reference. Cannot fail.
+ * Sets up @kernel with a copy of @ops and one reference; drop it with pm_kernel_unref().
  * @next: the kernel that it forwards calls to, which must live as long: reservations of locked
  * memory add up over both. NULL: it is a kernel of its own.
+ * Errors: PM_ERROR_INVALID_ARGUMENT, PM_ERROR_UNSUPPORTED (the size of @ops; macros.h).
  */
-PM_EXPORT void pm_kernel_init(PmKernel *kernel, const PmKernelOps *ops, PmKernel *next);
+PM_EXPORT bool pm_kernel_init(PmKernel *kernel, const PmKernelOps *ops, PmKernel *next,
+                              GError **error);
 
 /** The host's kernel; all that are made in a process are one. Returns a new reference; drop it with
  * pm_kernel_unref(). Cannot fail. Any thread. */
@@ -118,7 +113,7 @@ PM_EXPORT PmKernel *pm_kernel_host_new(void);
 /** Takes a reference. Any thread. Returns @kernel. */
 PM_EXPORT PmKernel *pm_kernel_ref(PmKernel *kernel);
 
-/** Drops a reference; the last one frees. Any thread. */
+/** Drops a reference; the last one frees. NULL does nothing. Any thread. */
 PM_EXPORT void pm_kernel_unref(PmKernel *kernel);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(PmKernel, pm_kernel_unref)

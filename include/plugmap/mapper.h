@@ -24,6 +24,7 @@
 #define PLUGMAP_MAPPER_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include <plugmap/discard_manager.h>
@@ -55,7 +56,8 @@ typedef enum {
 } PmMapperFlags;
 
 /**
- * PmMapperRegion: a piece of RAM, and where the guest has it. Zero-initialise, then set.
+ * PmMapperRegion: a piece of RAM, and where the guest has it.
+ * @struct_size: sizeof(PmMapperRegion) (macros.h).
  * @ram: plain, or with a discard manager, or a BAR (PmRamAdoption.device_memory) that other devices
  * are to reach. pm_mapper_add() takes a reference to it, and to the
  * manager.
@@ -69,6 +71,7 @@ typedef enum {
  * the IOMMU's smallest page.
  */
 typedef struct {
+    size_t struct_size;
     PmRam *ram;
     uint64_t ram_offset;
     uint64_t size;
@@ -79,6 +82,7 @@ typedef struct {
 
 /**
  * PmMapperAudit: what pm_mapper_audit() compared, over all regions.
+ * @struct_size: sizeof(PmMapperAudit) (macros.h).
  * @n_populated: blocks that the managers have populated in the regions; a region of plain RAM is
  * one.
  * @n_mapped: blocks that the regions' claims have mapped, one mapping each.
@@ -86,6 +90,7 @@ typedef struct {
  * Regions that could not be mapped (PM_MAPPER_OPTIONAL) do not count.
  */
 typedef struct {
+    size_t struct_size;
     uint64_t n_populated;
     uint64_t n_mapped;
     uint64_t n_mismatches;

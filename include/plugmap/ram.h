@@ -15,6 +15,7 @@
 #define PLUGMAP_RAM_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include <plugmap/error.h>
@@ -44,7 +45,8 @@ typedef enum {
 } PmRamKind;
 
 /**
- * PmRamAdoption: memory that the caller has mapped and goes on owning. Zero-initialise, then set.
+ * PmRamAdoption: memory that the caller has mapped and goes on owning.
+ * @struct_size: sizeof(PmRamAdoption) (macros.h).
  * @host: first byte. @size: bytes. Both multiples of @page_size.
  * @page_size: of the backing; 0 is the host's base page.
  * @has_fd: the memory is mapped from @fd, beginning at @fd_offset; @fd stays the caller's.
@@ -56,6 +58,7 @@ typedef enum {
  * The memory and @fd must stay valid until the last reference to the PmRam is gone.
  */
 typedef struct {
+    size_t struct_size;
     void *host;
     uint64_t size;
     uint64_t page_size;

@@ -82,7 +82,8 @@ PM_EXPORT const GError *pm_refusal_get_cause(const GError *refusal);
 typedef void (*PmVirtioMemSizeFunc)(PmVirtioMem *device, uint64_t size, void *user_data);
 
 /**
- * PmVirtioMemConfig: how to make a device. Zero-initialise, then set what differs.
+ * PmVirtioMemConfig: how to make a device. What is zero is the default.
+ * @struct_size: sizeof(PmVirtioMemConfig) (macros.h).
  * @ram: the memory; its size is the region size. A reference is taken. It must not have a manager
  * yet.
  * @address: guest physical address of the region, a multiple of the block size; the region must end
@@ -104,6 +105,7 @@ typedef void (*PmVirtioMemSizeFunc)(PmVirtioMem *device, uint64_t size, void *us
  * @user_data: for both.
  */
 typedef struct {
+    size_t struct_size;
     PmRam *ram;
     uint64_t address;
     uint64_t block_size;

@@ -44,6 +44,7 @@ static PmIommuClaim *map(PmIommu *iommu, PmRam *ram, uint64_t iova, GError **err
 {
     uint64_t size = pm_ram_get_size(ram);
     const PmIommuClaimConfig config = {
+        .struct_size = sizeof(config),
         .owner = "the DMA engine's memory",
         .ram = ram,
         .iova = iova,

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/process.h"
+#include "base/sized.h"
 #include "fake/iommufd/iommufd_file.h"
 #include "fake/vfio/container.h"
 #include "fake/vfio/device_cdev.h"
@@ -98,7 +99,7 @@ static int fake_open(PmKernel *kernel, const char *path, int flags)
 /* A thread that the parent has, and a child made by fork() has not, may hold the lock forever. */
 static bool try_lock(PmFakeKernel *fake)
 {
-    if (fake->kernel.process != pm_process_token())
+    if (fake->process != pm_process_token())
         return pthread_mutex_trylock(&fake->machine.lock) == 0;
     pthread_mutex_lock(&fake->machine.lock);
     return true;
@@ -254,6 +255,7 @@ static void fake_free(PmKernel *kernel)
 }
 
 static const PmKernelOps fake_ops = {
+    .struct_size = sizeof(fake_ops),
     .open = fake_open,
     .close = fake_close,
     .ioctl = fake_ioctl,
@@ -269,22 +271,23 @@ static const PmKernelOps fake_ops = {
 
 PmKernel *pm_fake_kernel_new(const PmFakeConfig *config, GError **error)
 {
-    PmFakeConfig defaults;
+    PmFakeConfig known;
     PmFakeKernel *fake;
 
-    pm_fake_config_init(&defaults);
-    if (config == NULL)
-        config = &defaults;
-    if (!pm_fake_config_check(config, error))
+    pm_fake_config_init(&known);
+    if (config != NULL && !pm_sized_read("PmFakeConfig", &known, sizeof(known), config, error))
+        return NULL;
+    if (!pm_fake_config_check(&known, error))
         return NULL;
     fake = g_new0(PmFakeKernel, 1);
-    pm_fake_machine_init(&fake->machine, config);
+    pm_fake_machine_init(&fake->machine, &known);
     if (!pm_fake_memory_init(&fake->memory, &fake->machine, error)) {
         pm_fake_machine_clear(&fake->machine);
         g_free(fake);
         return NULL;
     }
-    pm_kernel_init(&fake->kernel, &fake_ops, NULL);
+    (void)pm_kernel_init(&fake->kernel, &fake_ops, NULL, NULL);
+    fake->process = pm_process_token();
     fake->groups = g_ptr_array_new_with_free_func(pm_group_free);
     (void)pm_fake_kernel_add_device(&fake->kernel, 1, "0000:00:04.0", "vfio-pci", NULL);
     return &fake->kernel;

@@ -9,6 +9,7 @@
 
 typedef struct PmFakeKernel {
     PmKernel kernel;
+    uint64_t process;      /* that it was made in */
     PmFakeMachine machine; /* its lock protects what follows, too */
     PmFakeMemory memory;
     GPtrArray *groups; /* of PmGroup */

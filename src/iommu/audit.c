@@ -98,7 +98,7 @@ static bool audit_available(PmIommu *iommu, GError **error)
 
 static bool audit_locked(PmIommu *iommu, GError **error)
 {
-    PmLockedMemory locked;
+    PmLockedMemory locked = {.struct_size = sizeof(locked)};
     uint64_t n_mapped;
     uint64_t n_before;
 

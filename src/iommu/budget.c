@@ -6,11 +6,12 @@
 #include "base/error_text.h"
 #include "iommu/iommu_error.h"
 #include "kernel/kernel_calls.h"
+#include "kernel/kernel_private.h"
 
 /* The kernel that keeps the sums, and those that this address space counts towards. */
-static PmKernel *root_of(const PmIommu *iommu)
+static PmKernelPrivate *root_of(const PmIommu *iommu)
 {
-    return iommu->kernel->root;
+    return iommu->kernel->data->root;
 }
 
 static PmKernelLocked *sums_of(const PmIommu *iommu)
@@ -90,7 +91,8 @@ static bool fits(PmKernelLocked *sums, const PmLockedMemory *locked, uint64_t n_
 }
 
 /* A kernel without a limit for this process. */
-static const PmLockedMemory unlimited = {.limit = UINT64_MAX, .waived = true};
+static const PmLockedMemory unlimited = {
+    .struct_size = sizeof(unlimited), .limit = UINT64_MAX, .waived = true};
 
 bool pm_budget_read_locked(PmIommu *iommu, PmLockedMemory *locked, GError **error)
 {
@@ -170,7 +172,7 @@ static uint64_t growth(const PmIommuClaim *claim, uint64_t n_in_flight)
 bool pm_budget_check(const PmIommuClaim *claim, uint64_t n_blocks, GError **error)
 {
     uint64_t n_more = growth(claim, n_blocks);
-    PmLockedMemory locked;
+    PmLockedMemory locked = {.struct_size = sizeof(locked)};
 
     return n_more == 0 ||
            (check_mappings(claim, n_more, error) && ask_limit(claim->iommu, &locked, error) &&
@@ -241,7 +243,7 @@ void pm_budget_drop_reservation(PmIommuClaim *claim)
 /* The kernel's numbers are nobody's yet; if they cannot be read, the audit will say so. */
 void pm_budget_open(PmIommu *iommu)
 {
-    PmLockedMemory locked = {0};
+    PmLockedMemory locked = {.struct_size = sizeof(locked)};
     bool known = pm_budget_read_locked(iommu, &locked, NULL);
 
     if (!lock_sums(iommu))

@@ -8,6 +8,7 @@
 
 #include "base/error_text.h"
 #include "base/log.h"
+#include "base/sized.h"
 #include "iommu/budget.h"
 #include "iommu/range_check.h"
 #include "memory/ram_private.h"
@@ -351,7 +352,11 @@ PmIommuClaim *pm_claim_new(PmIommu *iommu, const PmIommuClaimConfig *config, boo
 
 PmIommuClaim *pm_iommu_claim_new(PmIommu *iommu, const PmIommuClaimConfig *config, GError **error)
 {
-    return pm_claim_new(iommu, config, false, error);
+    PmIommuClaimConfig known;
+
+    if (!pm_sized_read("PmIommuClaimConfig", &known, sizeof(known), config, error))
+        return NULL;
+    return pm_claim_new(iommu, &known, false, error);
 }
 
 /* --- those that were left behind --- */

@@ -6,6 +6,7 @@
 #include <plugmap/size.h>
 
 #include "base/error_text.h"
+#include "base/sized.h"
 #include "iommu/budget.h"
 #include "iommu/claim.h"
 #include "iommu/iommu_error.h"
@@ -178,11 +179,18 @@ bool pm_iommu_query_available(PmIommu *iommu, uint64_t *n_mappings, GError **err
 
 bool pm_iommu_query_locked_memory(PmIommu *iommu, PmLockedMemory *locked, GError **error)
 {
-    int result = pm_kernel_refresh(iommu->kernel);
+    PmLockedMemory known = {.struct_size = sizeof(known)};
+    int result;
 
+    if (!pm_sized_check("PmLockedMemory", locked, error))
+        return false;
+    result = pm_kernel_refresh(iommu->kernel);
     if (result < 0)
         return pm_iommu_fail_locked_query(-result, error);
-    return pm_budget_read_locked(iommu, locked, error);
+    if (!pm_budget_read_locked(iommu, &known, error))
+        return false;
+    pm_sized_write(locked, &known, sizeof(known));
+    return true;
 }
 
 bool pm_iommu_next_run(PmIommu *iommu, uint64_t iova, PmIommuRun *run)

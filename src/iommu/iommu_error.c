@@ -42,7 +42,7 @@ static uint64_t kib_needed(uint64_t n_used, uint64_t n_bytes)
  * memory's unless that is proved not to be it. */
 static char *describe_no_memory(PmIommu *iommu, uint64_t block_size, PmError *code)
 {
-    PmLockedMemory locked;
+    PmLockedMemory locked = {.struct_size = sizeof(locked)};
     g_autofree char *limit = NULL;
     g_autofree char *used = NULL;
     g_autofree char *needed = NULL;

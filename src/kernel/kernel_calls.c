@@ -5,17 +5,18 @@
 #include <stddef.h>
 
 #include "base/process.h"
+#include "kernel/kernel_private.h"
 
 bool pm_kernel_is_inherited(const PmKernel *kernel)
 {
-    return kernel->process != pm_process_token();
+    return kernel->data->process != pm_process_token();
 }
 
 /* The first in the chain that has the operation at @offset of its table; NULL if none has. */
 static PmKernel *find(PmKernel *kernel, size_t offset)
 {
     while (kernel != NULL && *(void *const *)((const char *)kernel->ops + offset) == NULL)
-        kernel = kernel->next;
+        kernel = kernel->data->next;
     return kernel;
 }
 

@@ -15,6 +15,7 @@
 
 #include "base/process.h"
 #include "kernel/capability.h"
+#include "kernel/kernel_private.h"
 
 /* Whether CAP_IPC_LOCK is effective, as far as is remembered. */
 enum {
@@ -130,7 +131,9 @@ static int host_lock_limit(PmKernel *kernel, PmLockedMemory *locked)
 
     if (getrlimit(RLIMIT_MEMLOCK, &limit) != 0)
         return -errno;
-    *locked = (PmLockedMemory){.limit = UINT64_MAX};
+    locked->limit = UINT64_MAX;
+    locked->used = 0;
+    locked->pinned = 0;
     if (limit.rlim_cur != RLIM_INFINITY)
         locked->limit = limit.rlim_cur - limit.rlim_cur % page_size;
     locked->waived = has_ipc_lock((HostKernel *)kernel);
@@ -155,6 +158,7 @@ static void host_free(PmKernel *kernel)
 }
 
 static const PmKernelOps host_ops = {
+    .struct_size = sizeof(host_ops),
     .open = host_open,
     .close = host_close,
     .ioctl = host_ioctl,
@@ -176,13 +180,13 @@ static PmKernel *account(void)
     PmKernel *found = g_atomic_pointer_get(&root);
     HostKernel *made;
 
-    if (found != NULL && found->process == pm_process_token())
+    if (found != NULL && found->data->process == pm_process_token())
         return found;
     made = g_new0(HostKernel, 1);
-    pm_kernel_init(&made->parent, &host_ops, NULL);
+    (void)pm_kernel_init(&made->parent, &host_ops, NULL, NULL);
     if (g_atomic_pointer_compare_and_exchange(&root, found, &made->parent))
         return &made->parent;
-    g_free(made);
+    pm_kernel_unref(&made->parent);
     return account();
 }
 
@@ -190,6 +194,6 @@ PmKernel *pm_kernel_host_new(void)
 {
     HostKernel *host = g_new0(HostKernel, 1);
 
-    pm_kernel_init(&host->parent, &host_ops, account());
+    (void)pm_kernel_init(&host->parent, &host_ops, account(), NULL);
     return &host->parent;
 }

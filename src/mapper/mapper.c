@@ -6,6 +6,7 @@
 
 #include "base/error_text.h"
 #include "base/log.h"
+#include "base/sized.h"
 #include "mapper/audit.h"
 #include "mapper/region.h"
 #include "mapper/region_check.h"
@@ -83,7 +84,7 @@ static PmRegion *do_without(const PmMapperRegion *config, GError *failure)
     return pm_region_new_unmapped(config, failure);
 }
 
-bool pm_mapper_add(PmMapper *mapper, const PmMapperRegion *config, GError **error)
+static bool add(PmMapper *mapper, const PmMapperRegion *config, GError **error)
 {
     PmRegion *region = NULL;
     GError *failure = NULL;
@@ -100,6 +101,14 @@ bool pm_mapper_add(PmMapper *mapper, const PmMapperRegion *config, GError **erro
     }
     g_ptr_array_add(mapper->regions, region);
     return true;
+}
+
+bool pm_mapper_add(PmMapper *mapper, const PmMapperRegion *config, GError **error)
+{
+    PmMapperRegion known;
+
+    return pm_sized_read("PmMapperRegion", &known, sizeof(known), config, error) &&
+           add(mapper, &known, error);
 }
 
 /* NULL: no region begins there. */
@@ -137,15 +146,17 @@ bool pm_mapper_remove(PmMapper *mapper, uint64_t address, GError **error)
 
 bool pm_mapper_audit(PmMapper *mapper, PmMapperAudit *audit, GError **error)
 {
-    PmMapperAudit counts = {0};
+    PmMapperAudit counts = {.struct_size = sizeof(counts)};
     GError *first = NULL;
 
+    if (audit != NULL && !pm_sized_check("PmMapperAudit", audit, error))
+        return false;
     for (guint i = 0; i < mapper->regions->len; i++)
         pm_audit_region(g_ptr_array_index(mapper->regions, i), &counts, &first);
     if (first == NULL)
         (void)pm_iommu_audit(mapper->iommu, 0, &first);
     if (audit != NULL)
-        *audit = counts;
+        pm_sized_write(audit, &counts, sizeof(counts));
     if (first == NULL)
         return true;
     g_propagate_error(error, first);

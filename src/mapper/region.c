@@ -119,6 +119,7 @@ static void unref(void *user_data)
 }
 
 static const PmDiscardListenerOps listener_ops = {
+    .struct_size = sizeof(listener_ops),
     .can_populate = can_populate,
     .populate = populate,
     .discard = discard,
@@ -157,6 +158,7 @@ static PmRegion *claim_addresses(PmIommu *iommu, const PmMapperRegion *config, G
     PmDiscardManager *manager = pm_ram_get_discard_manager(config->ram);
     g_autofree char *owner = g_strdup_printf("the region at 0x%" PRIx64, config->address);
     const PmIommuClaimConfig claim_config = {
+        .struct_size = sizeof(claim_config),
         .owner = owner,
         .ram = config->ram,
         .iova = config->address,

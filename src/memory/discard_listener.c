@@ -18,7 +18,7 @@ PmDiscardListener *pm_discard_listener_new(const PmDiscardListenerOps *ops, void
 {
     PmDiscardListener *listener = g_new0(PmDiscardListener, 1);
 
-    listener->ops = ops;
+    listener->ops = *ops;
     listener->user_data = user_data;
     listener->name = g_strdup(name);
     listener->offset = offset;
@@ -28,8 +28,8 @@ PmDiscardListener *pm_discard_listener_new(const PmDiscardListenerOps *ops, void
 
 void pm_discard_listener_free(PmDiscardListener *listener)
 {
-    if (listener->ops->free != NULL)
-        listener->ops->free(listener->user_data);
+    if (listener->ops.free != NULL)
+        listener->ops.free(listener->user_data);
     g_free(listener->name);
     g_free(listener);
 }
@@ -107,8 +107,8 @@ bool pm_discard_listener_next_unknown(const PmDiscardListener *listener, uint64_
     uint64_t start = MAX(offset, listener->offset);
     uint64_t end;
 
-    if (listener->ops->next_unknown == NULL || start >= listener->end ||
-        !listener->ops->next_unknown(listener->user_data, start, run_offset, run_size, reason))
+    if (listener->ops.next_unknown == NULL || start >= listener->end ||
+        !listener->ops.next_unknown(listener->user_data, start, run_offset, run_size, reason))
         return false;
     /* It may say more than it was asked. */
     if (__builtin_add_overflow(*run_offset, *run_size, &end) || end > listener->end)
@@ -126,7 +126,7 @@ bool pm_discard_listener_next_unknown(const PmDiscardListener *listener, uint64_
 /* The listener itself says that it is not as before, and the manager has to remember it. */
 static bool is_lost(const PmDiscardListener *listener, const GError *error)
 {
-    if (listener->ops->next_unknown != NULL)
+    if (listener->ops.next_unknown != NULL)
         return false;
     return g_error_matches(error, PM_ERROR, PM_ERROR_QUARANTINED) ||
            g_error_matches(error, PM_ERROR, PM_ERROR_UNMAP_MISMATCH);
@@ -170,37 +170,37 @@ static bool ask(const PmDiscardListener *listener, Operation question, uint64_t 
 bool pm_discard_listener_may_populate(const PmDiscardListener *listener, uint64_t offset,
                                       uint64_t size, GError **error)
 {
-    return ask(listener, listener->ops->can_populate, offset, size, error);
+    return ask(listener, listener->ops.can_populate, offset, size, error);
 }
 
 bool pm_discard_listener_may_discard(const PmDiscardListener *listener, uint64_t offset,
                                      uint64_t size, GError **error)
 {
-    return ask(listener, listener->ops->can_discard, offset, size, error);
+    return ask(listener, listener->ops.can_discard, offset, size, error);
 }
 
 bool pm_discard_listener_populate(const PmDiscardListener *listener, PmBlocks *blocks,
                                   uint64_t offset, uint64_t size, GError **error)
 {
-    return notify_or_lose(listener, blocks, listener->ops->populate, offset, size, error);
+    return notify_or_lose(listener, blocks, listener->ops.populate, offset, size, error);
 }
 
 bool pm_discard_listener_discard(const PmDiscardListener *listener, PmBlocks *blocks,
                                  uint64_t offset, uint64_t size, GError **error)
 {
-    return notify_or_lose(listener, blocks, listener->ops->discard, offset, size, error);
+    return notify_or_lose(listener, blocks, listener->ops.discard, offset, size, error);
 }
 
 void pm_discard_listener_undo_populate(const PmDiscardListener *listener, PmBlocks *blocks,
                                        uint64_t offset, uint64_t size)
 {
-    take_back(listener, blocks, listener->ops->discard, offset, size);
+    take_back(listener, blocks, listener->ops.discard, offset, size);
 }
 
 void pm_discard_listener_redo_populate(const PmDiscardListener *listener, PmBlocks *blocks,
                                        uint64_t offset, uint64_t size)
 {
-    take_back(listener, blocks, listener->ops->populate, offset, size);
+    take_back(listener, blocks, listener->ops.populate, offset, size);
 }
 
 static bool next_populated(const PmBlocks *blocks, uint64_t offset, uint64_t end, Run *run)
@@ -233,7 +233,7 @@ bool pm_discard_listener_may_discard_all(const PmDiscardListener *listener, cons
 {
     Run run = {.end = listener->offset};
 
-    if (listener->ops->can_discard == NULL)
+    if (listener->ops.can_discard == NULL)
         return true;
     while (next_populated(blocks, run.end, listener->end, &run))
         if (!pm_discard_listener_may_discard(listener, run.offset, run.end - run.offset, error))
@@ -293,7 +293,7 @@ bool pm_discard_listener_replay(const PmDiscardListener *listener, PmBlocks *blo
     while (next_populated(blocks, run.end, listener->end, &run))
         if (!pm_discard_listener_populate(listener, blocks, run.offset, run.end - run.offset,
                                           error)) {
-            take_runs_back(listener, blocks, listener->ops->discard, run.offset);
+            take_runs_back(listener, blocks, listener->ops.discard, run.offset);
             return false;
         }
     return true;
@@ -306,7 +306,7 @@ static bool drop_runs(const PmDiscardListener *listener, PmBlocks *blocks, GErro
     while (next_held(listener, blocks, run.end, &run))
         if (!pm_discard_listener_discard(listener, blocks, run.offset, run.end - run.offset,
                                          error)) {
-            take_runs_back(listener, blocks, listener->ops->populate, run.offset);
+            take_runs_back(listener, blocks, listener->ops.populate, run.offset);
             return false;
         }
     return true;
@@ -326,9 +326,9 @@ bool pm_discard_listener_drop_all(const PmDiscardListener *listener, PmBlocks *b
 {
     GError *cause = NULL;
 
-    if (listener->ops->discard_all == NULL)
+    if (listener->ops.discard_all == NULL)
         return drop_runs(listener, blocks, error);
-    if (check_answer(listener, listener->ops->discard_all(listener->user_data, &cause), &cause))
+    if (check_answer(listener, listener->ops.discard_all(listener->user_data, &cause), &cause))
         return true;
     /* It may have kept all that it was notified of. */
     if (is_lost(listener, cause))
@@ -342,16 +342,16 @@ bool pm_discard_listener_drop_unknown(const PmDiscardListener *listener, GError 
     GError *cause = NULL;
     bool done = true;
 
-    if (listener->ops->discard_all != NULL)
+    if (listener->ops.discard_all != NULL)
         done =
-            check_answer(listener, listener->ops->discard_all(listener->user_data, &cause), &cause);
+            check_answer(listener, listener->ops.discard_all(listener->user_data, &cause), &cause);
     else
         while (done && next_unknown(listener, run.end, &run))
-            done = notify(listener, listener->ops->discard, &run, &cause);
+            done = notify(listener, listener->ops.discard, &run, &cause);
     return done || pass_on(listener, cause, error);
 }
 
 void pm_discard_listener_redo_all(const PmDiscardListener *listener, PmBlocks *blocks)
 {
-    take_runs_back(listener, blocks, listener->ops->populate, listener->end);
+    take_runs_back(listener, blocks, listener->ops.populate, listener->end);
 }

@@ -27,7 +27,7 @@ typedef struct {
 } PmBlocks;
 
 struct PmDiscardListener {
-    const PmDiscardListenerOps *ops;
+    PmDiscardListenerOps ops;
     void *user_data;
     char *name;
     uint64_t offset;

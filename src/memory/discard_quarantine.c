@@ -276,7 +276,7 @@ static void retry_stuck(PmDiscardManager *manager)
 /* What a listener that keeps no account itself has lost is in quarantine until everything goes. */
 static void forget_losses(PmDiscardManager *manager, const PmDiscardListener *orphan)
 {
-    if (orphan->ops->next_unknown != NULL)
+    if (orphan->ops.next_unknown != NULL)
         pm_quarantine_remove_owner(manager->blocks.lost, orphan);
     else
         pm_quarantine_disown(manager->blocks.lost, orphan);

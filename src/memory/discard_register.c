@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Listeners come and go. */
 #include "base/error_text.h"
+#include "base/sized.h"
 #include "memory/discard_manager_private.h"
 
 /* Nobody can be notified of a block whose holders are not known. */
@@ -34,7 +35,7 @@ static bool begin_listening(PmDiscardManager *manager, PmDiscardListener *listen
     lost = pm_quarantine_n_added(manager->blocks.lost) != n_losses;
     g_ptr_array_add(manager->orphans, listener);
     (void)pm_manager_conclude_all(manager, n_losses, listener, cause, error);
-    if (!lost || listener->ops->next_unknown == NULL)
+    if (!lost || listener->ops.next_unknown == NULL)
         pm_manager_refresh(manager);
     return false;
 }
@@ -47,8 +48,7 @@ static bool check_mandatory(bool given, const char *what, GError **error)
 
 static bool check_listener(const PmDiscardListenerOps *ops, const char *name, GError **error)
 {
-    return check_mandatory(ops != NULL, "ops", error) &&
-           check_mandatory(ops->populate != NULL, "the callback populate", error) &&
+    return check_mandatory(ops->populate != NULL, "the callback populate", error) &&
            check_mandatory(ops->discard != NULL, "the callback discard", error) &&
            check_mandatory(name != NULL && *name != '\0', "a name", error);
 }
@@ -58,14 +58,17 @@ PmDiscardListener *pm_discard_manager_register(PmDiscardManager *manager,
                                                const char *name, uint64_t offset, uint64_t size,
                                                GError **error)
 {
+    PmDiscardListenerOps known;
     PmDiscardListener *listener;
 
-    if (!check_listener(ops, name, error)) {
-        if (ops != NULL && ops->free != NULL)
-            ops->free(user_data);
+    if (!pm_sized_read("PmDiscardListenerOps", &known, sizeof(known), ops, error))
+        return NULL;
+    if (!check_listener(&known, name, error)) {
+        if (known.free != NULL)
+            known.free(user_data);
         return NULL;
     }
-    listener = pm_discard_listener_new(ops, user_data, name, offset, size);
+    listener = pm_discard_listener_new(&known, user_data, name, offset, size);
     pm_manager_refresh(manager);
     if (!pm_manager_check_range(manager, offset, size, error) ||
         !check_replayable(manager, offset, offset + size, error)) {
@@ -104,7 +107,7 @@ void pm_discard_manager_drop(PmDiscardManager *manager, PmDiscardListener *liste
 
     if (!g_ptr_array_find(manager->listeners, listener, &index))
         return;
-    if (listener->ops->next_unknown == NULL)
+    if (listener->ops.next_unknown == NULL)
         pm_discard_listener_lose_all(listener, &manager->blocks,
                                      "it was dropped, and may still have what was populated");
     else /* It need not have what is populated any more: what it says itself is all that counts. */

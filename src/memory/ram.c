@@ -13,6 +13,7 @@
 
 #include "base/error_text.h"
 #include "base/process.h"
+#include "base/sized.h"
 
 uint64_t pm_base_page_size(void)
 {
@@ -245,7 +246,7 @@ static bool check_adoption(const PmRamAdoption *adoption, uint64_t page_size, GE
     return true;
 }
 
-PmRam *pm_ram_adopt(const PmRamAdoption *adoption, GError **error)
+static PmRam *adopt(const PmRamAdoption *adoption, GError **error)
 {
     uint64_t page_size = adoption->page_size != 0 ? adoption->page_size : pm_base_page_size();
     PmRam *ram;
@@ -259,6 +260,15 @@ PmRam *pm_ram_adopt(const PmRamAdoption *adoption, GError **error)
     ram->fd_offset = adoption->has_fd ? adoption->fd_offset : 0;
     ram->shared = adoption->shared || adoption->device_memory;
     return ram;
+}
+
+PmRam *pm_ram_adopt(const PmRamAdoption *adoption, GError **error)
+{
+    PmRamAdoption known;
+
+    if (!pm_sized_read("PmRamAdoption", &known, sizeof(known), adoption, error))
+        return NULL;
+    return adopt(&known, error);
 }
 
 PmRam *pm_ram_ref(PmRam *ram)

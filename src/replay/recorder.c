@@ -95,6 +95,7 @@ static void recorder_free(PmKernel *kernel)
 }
 
 static const PmKernelOps recorder_ops = {
+    .struct_size = sizeof(recorder_ops),
     .ioctl = recorder_ioctl,
     .free = recorder_free,
 };
@@ -104,7 +105,7 @@ PmKernel *pm_recorder_new(PmKernel *inner, uint64_t address, uint64_t size, PmDm
 {
     PmRecorder *recorder = g_new0(PmRecorder, 1);
 
-    pm_kernel_init(&recorder->kernel, &recorder_ops, inner);
+    (void)pm_kernel_init(&recorder->kernel, &recorder_ops, inner, NULL);
     recorder->inner = pm_kernel_ref(inner);
     recorder->first = address;
     recorder->last = address + (size - 1);

@@ -318,13 +318,16 @@ static bool set_up_dma_check(PmReplay *replay, GError **error)
 static PmIommu *open_iommu(const PmReplayConfig *config, PmKernel *kernel, GError **error)
 {
     const PmType1Config type1 = {
+        .struct_size = sizeof(type1),
         .kernel = kernel,
         .device = config->device,
         .has_group = config->device == NULL,
         .group = config->group,
     };
-    const PmIommufdConfig iommufd = {
-        .kernel = kernel, .device = config->device, .device_file = config->device_file};
+    const PmIommufdConfig iommufd = {.struct_size = sizeof(iommufd),
+                                     .kernel = kernel,
+                                     .device = config->device,
+                                     .device_file = config->device_file};
 
     return config->backend == PM_IOMMU_IOMMUFD ? pm_iommu_iommufd_new(&iommufd, error)
                                                : pm_iommu_type1_new(&type1, error);
@@ -336,6 +339,7 @@ static bool make_device(PmReplay *replay, PmReplayDevice *made, GError **error)
     g_autoptr(PmRam) ram =
         pm_ram_new(replay->config->memory, region->size, region->block_size, error);
     const PmVirtioMemConfig config = {
+        .struct_size = sizeof(config),
         .ram = ram,
         .address = region->address,
         .block_size = region->block_size,
@@ -381,6 +385,7 @@ static bool map_devices(PmReplay *replay, GError **error)
     for (guint i = 0; i < replay->trace->regions->len; i++) {
         const PmReplayDevice *of = &replay->devices[i];
         const PmMapperRegion region = {
+            .struct_size = sizeof(region),
             .ram = pm_discard_manager_get_ram(pm_virtio_mem_get_manager(of->device)),
             .size = of->region->size,
             .address = of->region->address,

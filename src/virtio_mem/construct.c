@@ -6,6 +6,7 @@
 
 #include "base/error_text.h"
 #include "base/log.h"
+#include "base/sized.h"
 #include "kernel-uapi/virtio_mem.h"
 #include "memory/ram_private.h"
 #include "virtio_mem/block_size.h"
@@ -104,13 +105,13 @@ static uint64_t features_on_offer(const PmVirtioMemConfig *config)
     return features;
 }
 
-PmVirtioMem *pm_virtio_mem_new(const PmVirtioMemConfig *config, GError **error)
+static PmVirtioMem *make_device(const PmVirtioMemConfig *config, GError **error)
 {
     g_autoptr(PmDiscardManager) manager = NULL;
     PmVirtioMem *device;
     uint64_t block_size;
 
-    if (config == NULL || config->ram == NULL) {
+    if (config->ram == NULL) {
         pm_fail(error, PM_ERROR_INVALID_ARGUMENT, "virtio-mem: ram is not set");
         return NULL;
     }
@@ -139,6 +140,15 @@ PmVirtioMem *pm_virtio_mem_new(const PmVirtioMemConfig *config, GError **error)
     device->config_changed = config->config_changed;
     device->user_data = config->user_data;
     return device;
+}
+
+PmVirtioMem *pm_virtio_mem_new(const PmVirtioMemConfig *config, GError **error)
+{
+    PmVirtioMemConfig known;
+
+    if (!pm_sized_read("PmVirtioMemConfig", &known, sizeof(known), config, error))
+        return NULL;
+    return make_device(&known, error);
 }
 
 void pm_virtio_mem_free(PmVirtioMem *device)

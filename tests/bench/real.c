@@ -20,8 +20,10 @@ typedef struct {
 
 PmIommu *real_open(PmKernel *kernel, const RealDevice *device)
 {
-    const PmType1Config type1 = {.kernel = kernel, .device = device->address};
-    const PmIommufdConfig iommufd = {.kernel = kernel, .device = device->address};
+    const PmType1Config type1 = {
+        .struct_size = sizeof(type1), .kernel = kernel, .device = device->address};
+    const PmIommufdConfig iommufd = {
+        .struct_size = sizeof(iommufd), .kernel = kernel, .device = device->address};
     g_autoptr(GError) error = NULL;
     PmIommu *iommu = device->backend == PM_IOMMU_IOMMUFD ? pm_iommu_iommufd_new(&iommufd, &error)
                                                          : pm_iommu_type1_new(&type1, &error);

@@ -69,7 +69,8 @@ static double run_stack(const Case *c, const RealDevice *device, unsigned n_thre
     g_autoptr(PmKernel) kernel = pm_kernel_host_new();
     g_autoptr(PmIommu) iommu = device != NULL ? real_open(kernel, device) : NULL;
     g_autoptr(PmRam) ram = make_ram(c);
-    PmVirtioMemConfig config = {.ram = ram,
+    PmVirtioMemConfig config = {.struct_size = sizeof(config),
+                                .ram = ram,
                                 .address = ADDRESS,
                                 .block_size = BLOCK,
                                 .requested_size = N_BLOCKS * BLOCK,

@@ -70,7 +70,8 @@ static void run_stack(const Case *c, const RealDevice *device, Cost *least)
     g_autoptr(PmKernel) kernel = pm_kernel_host_new();
     g_autoptr(PmIommu) iommu = real_open(kernel, device);
     g_autoptr(PmRam) ram = make_ram(c);
-    PmVirtioMemConfig config = {.ram = ram,
+    PmVirtioMemConfig config = {.struct_size = sizeof(config),
+                                .ram = ram,
                                 .address = ADDRESS,
                                 .block_size = c->block_size,
                                 .requested_size = c->n_blocks * c->block_size};

@@ -99,11 +99,15 @@ static Cost measure_stack(uint64_t size, double *bytes_a_block)
     uint64_t n_blocks = size / BLOCK;
     g_autoptr(GError) error = NULL;
     g_autoptr(PmKernel) kernel = make_kernel();
-    const PmType1Config type1 = {.kernel = kernel, .has_group = true, .group = 1};
+    const PmType1Config type1 = {
+        .struct_size = sizeof(type1), .kernel = kernel, .has_group = true, .group = 1};
     g_autoptr(PmIommu) iommu = pm_iommu_type1_new(&type1, &error);
     g_autoptr(PmRam) ram = make_ram(size);
-    PmVirtioMemConfig config = {
-        .ram = ram, .address = ADDRESS, .block_size = BLOCK, .requested_size = size};
+    PmVirtioMemConfig config = {.struct_size = sizeof(config),
+                                .ram = ram,
+                                .address = ADDRESS,
+                                .block_size = BLOCK,
+                                .requested_size = size};
     g_autoptr(PmVirtioMem) device = pm_virtio_mem_new(&config, &error);
     g_autoptr(PmMapper) mapper = NULL;
     uint64_t before;

@@ -24,10 +24,12 @@ PmKernel *backend_fake_new(const PmFakeConfig *config, GError **error)
 
 PmIommu *backend_open(PmKernel *kernel, unsigned index, GError **error)
 {
-    const PmType1Config type1 = {.kernel = kernel, .has_group = true, .group = index + 1};
+    const PmType1Config type1 = {
+        .struct_size = sizeof(type1), .kernel = kernel, .has_group = true, .group = index + 1};
     g_autofree char *device = g_strdup_printf("0000:00:%02x.0", index + 4);
     g_autofree char *file = g_strdup_printf("/dev/vfio/devices/vfio%u", index);
-    const PmIommufdConfig iommufd = {.kernel = kernel, .device = device, .device_file = file};
+    const PmIommufdConfig iommufd = {
+        .struct_size = sizeof(iommufd), .kernel = kernel, .device = device, .device_file = file};
 
     return backend_is_iommufd() ? pm_iommu_iommufd_new(&iommufd, error)
                                 : pm_iommu_type1_new(&type1, error);

@@ -46,10 +46,14 @@ static PmKernel *make_kernel(Devices *devices)
 
 PmIommu *devices_open(const Devices *devices, const char *device)
 {
-    const PmType1Config type1 = {
-        .kernel = devices->kernel, .device = device, .sysfs_root = devices->sysfs};
-    const PmIommufdConfig iommufd = {
-        .kernel = devices->kernel, .device = device, .sysfs_root = devices->sysfs};
+    const PmType1Config type1 = {.struct_size = sizeof(type1),
+                                 .kernel = devices->kernel,
+                                 .device = device,
+                                 .sysfs_root = devices->sysfs};
+    const PmIommufdConfig iommufd = {.struct_size = sizeof(iommufd),
+                                     .kernel = devices->kernel,
+                                     .device = device,
+                                     .sysfs_root = devices->sysfs};
     g_autoptr(GError) error = NULL;
     PmIommu *iommu = backend_is_iommufd() ? pm_iommu_iommufd_new(&iommufd, &error)
                                           : pm_iommu_type1_new(&type1, &error);
@@ -90,6 +94,7 @@ int devices_teardown(void **state)
 PmIommuClaim *claim_block(Devices *devices, PmIommu *iommu, uint64_t block)
 {
     const PmIommuClaimConfig config = {
+        .struct_size = sizeof(config),
         .owner = "the test",
         .ram = devices->ram,
         .iova = BASE + block * BLOCK,

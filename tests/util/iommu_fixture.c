@@ -133,6 +133,7 @@ static void hooked_free(PmKernel *kernel G_GNUC_UNUSED)
 
 /* The others are not used by an address space. */
 static const PmKernelOps hooked_ops = {
+    .struct_size = sizeof(hooked_ops),
     .open = hooked_open,
     .close = hooked_close,
     .ioctl = hooked_ioctl,
@@ -144,7 +145,7 @@ static const PmKernelOps hooked_ops = {
 void hooked_kernel_init(HookedKernel *hooked, PmKernel *next)
 {
     *hooked = (HookedKernel){.next = next};
-    pm_kernel_init(&hooked->parent, &hooked_ops, next);
+    assert_true(pm_kernel_init(&hooked->parent, &hooked_ops, next, NULL));
 }
 
 IommuFixture *iommu_fixture_new(const PmFakeConfig *config)
@@ -169,6 +170,7 @@ PmIommuClaim *fixture_claim(IommuFixture *fixture, uint64_t iova, uint64_t size,
                             uint64_t block_size, GError **error)
 {
     const PmIommuClaimConfig config = {
+        .struct_size = sizeof(config),
         .owner = "the test",
         .ram = fixture->ram,
         .iova = iova,
@@ -189,6 +191,7 @@ void iommu_fixture_free(IommuFixture *fixture)
     fixture_drop_claim(fixture);
     g_clear_pointer(&fixture->iommu, pm_iommu_unref);
     assert_int_equal(pm_fake_kernel_get_n_open(fixture->kernel), 0);
+    pm_kernel_unref(&fixture->hooked.parent);
     pm_kernel_unref(fixture->kernel);
     pm_ram_unref(fixture->ram);
     g_free(fixture);

@@ -313,7 +313,7 @@ uint64_t iommufd_pinned(Kernel *kernel)
 
 void iommufd_assert_charged(Kernel *kernel, uint64_t pinned, uint64_t user, uint64_t process)
 {
-    PmLockedMemory locked;
+    PmLockedMemory locked = {.struct_size = sizeof(locked)};
 
     assert_int_equal(pm_fake_kernel_get_pinned(kernel->pm), pinned);
     assert_int_equal(pm_fake_kernel_get_user_locked(kernel->pm), user);

@@ -254,7 +254,7 @@ uint64_t kernel_n_mappings(Kernel *kernel)
 
 uint64_t kernel_locked(Kernel *kernel)
 {
-    PmLockedMemory locked;
+    PmLockedMemory locked = {.struct_size = sizeof(locked)};
 
     assert_int_equal(kernel->pm->ops->locked_memory(kernel->pm, &locked), 0);
     return locked.used;

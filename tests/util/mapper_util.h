@@ -10,6 +10,7 @@ static inline bool mapper_add_all(PmMapper *mapper, uint64_t address, PmRam *ram
                                   GError **error)
 {
     const PmMapperRegion region = {
+        .struct_size = sizeof(region),
         .ram = ram,
         .size = pm_ram_get_size(ram),
         .address = address,

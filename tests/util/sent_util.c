@@ -41,6 +41,7 @@ int sent_setup(void **state)
     hooked_kernel_init(&sent->hooked, sent->kernel);
     sent->hooked.is_sandboxed = true;
     sent->type1 = (PmType1Config){
+        .struct_size = sizeof(PmType1Config),
         .kernel = &sent->hooked.parent,
         .sysfs_root = "/nonexistent",
         .has_fds = true,
@@ -49,6 +50,7 @@ int sent_setup(void **state)
         .n_group_fds = 1,
     };
     sent->iommufd = (PmIommufdConfig){
+        .struct_size = sizeof(PmIommufdConfig),
         .kernel = &sent->hooked.parent,
         .sysfs_root = "/nonexistent",
         .device = sent_devices[0],
@@ -132,6 +134,7 @@ uint64_t sent_n_mappings(const Sent *sent, unsigned i)
 PmIommuClaim *sent_claim(const Sent *sent, uint64_t first, uint64_t n_blocks, uint64_t mapped)
 {
     const PmIommuClaimConfig config = {
+        .struct_size = sizeof(config),
         .owner = "the test",
         .ram = sent->ram,
         .iova = BASE + first * BLOCK,

@@ -28,6 +28,7 @@ Stack *stack_new(const PmFakeConfig *config)
 {
     Stack *stack = g_new0(Stack, 1);
     PmVirtioMemConfig device_config = {
+        .struct_size = sizeof(device_config),
         .address = STACK_ADDRESS,
         .block_size = STACK_BLOCK,
         .requested_size = STACK_N_BLOCKS * STACK_BLOCK,

@@ -35,7 +35,7 @@ static pid_t (*const ways_to_fork[])(void) = {fork, _Fork, clone_raw};
 
 static Counts read_counts(Stack *stack)
 {
-    PmLockedMemory locked;
+    PmLockedMemory locked = {.struct_size = sizeof(locked)};
     Counts counts;
 
     assert_true(pm_iommu_query_available(stack->iommu, &counts.n_available, NULL));

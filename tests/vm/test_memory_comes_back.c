@@ -46,7 +46,7 @@ static uint64_t held_bytes(const PmRam *ram)
 static void assert_held(Stack *stack, unsigned n_plugged)
 {
     uint64_t expected = n_plugged * stack->memory->block_size;
-    PmLockedMemory locked;
+    PmLockedMemory locked = {.struct_size = sizeof(locked)};
     uint64_t resident;
 
     assert_int_equal(held_bytes(stack->ram), expected);
@@ -159,6 +159,7 @@ static void what_a_device_still_has_mapped_does_not_come_back(void **state)
     g_autoptr(GError) error = NULL;
     uint64_t size = pm_ram_get_size(ram);
     const PmIommuClaimConfig config = {
+        .struct_size = sizeof(config),
         .owner = "the test",
         .ram = ram,
         .iova = ADDRESS,

@@ -97,11 +97,13 @@ static bool receive_all(int socket, Sent *sent)
 
 static PmIommu *open_sent(Sent *sent, GError **error)
 {
-    const PmType1Config type1 = {.has_fds = true,
+    const PmType1Config type1 = {.struct_size = sizeof(type1),
+                                 .has_fds = true,
                                  .container_fd = sent->fds[0],
                                  .group_fds = &sent->fds[1],
                                  .n_group_fds = 1};
-    const PmIommufdConfig iommufd = {.has_fds = true,
+    const PmIommufdConfig iommufd = {.struct_size = sizeof(iommufd),
+                                     .has_fds = true,
                                      .iommufd = sent->fds[0],
                                      .device = devices[0],
                                      .device_fd = sent->fds[1],
@@ -129,7 +131,8 @@ static bool sees(PmIommu *iommu, const char *device, PmRam *ram, uint64_t block)
 
 static PmIommuClaim *claim_all(PmIommu *iommu, PmRam *ram, GError **error)
 {
-    const PmIommuClaimConfig config = {.owner = "the test",
+    const PmIommuClaimConfig config = {.struct_size = sizeof(config),
+                                       .owner = "the test",
                                        .ram = ram,
                                        .iova = BASE,
                                        .size = N_BLOCKS * BLOCK,

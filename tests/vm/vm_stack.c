@@ -24,8 +24,8 @@ uint64_t vm_meminfo(const char *name)
 
 PmIommu *vm_open_iommu(void)
 {
-    const PmType1Config type1 = {.device = DEVICE};
-    const PmIommufdConfig iommufd = {.device = DEVICE};
+    const PmType1Config type1 = {.struct_size = sizeof(type1), .device = DEVICE};
+    const PmIommufdConfig iommufd = {.struct_size = sizeof(iommufd), .device = DEVICE};
     bool use_iommufd = g_strcmp0(g_getenv("PLUGMAP_BACKEND"), "iommufd") == 0;
     g_autoptr(GError) error = NULL;
     PmIommu *iommu =
@@ -47,7 +47,8 @@ PmRam *vm_make_ram(const Memory *memory)
 
 void vm_stack_set_up(Stack *stack, const Memory *memory)
 {
-    PmVirtioMemConfig config = {.address = ADDRESS,
+    PmVirtioMemConfig config = {.struct_size = sizeof(config),
+                                .address = ADDRESS,
                                 .block_size = memory->block_size,
                                 .requested_size = N_BLOCKS * memory->block_size};
     g_autoptr(GError) error = NULL;

@@ -1,16 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 #include "fake/machine/config.h"
 
+#include <string.h>
+
 #include "base/error_text.h"
+#include "base/sized.h"
 
 static const PmIovaRange default_ranges[] = {
     {0, 0xfedfffff},
     {0xfef00000, 0x7fffffffff},
 };
 
-void pm_fake_config_init(PmFakeConfig *config)
+void pm_fake_config_set_defaults(PmFakeConfig *config, size_t struct_size)
 {
-    *config = (PmFakeConfig){
+    const PmFakeConfig defaults = {
+        .struct_size = sizeof(defaults),
         .linux_version = PM_FAKE_LINUX_6_12,
         .pin = PM_FAKE_PIN_ACCOUNT,
         .page_sizes = 0x40201000,
@@ -20,6 +24,10 @@ void pm_fake_config_init(PmFakeConfig *config)
         .memlock_limit = UINT64_MAX,
         .cap_sys_resource = true,
     };
+
+    memset(config, 0, struct_size);
+    config->struct_size = struct_size;
+    pm_sized_write(config, &defaults, sizeof(defaults));
 }
 
 bool pm_fake_config_check(const PmFakeConfig *config, GError **error)

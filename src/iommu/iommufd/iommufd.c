@@ -7,6 +7,7 @@
 #include <inttypes.h>
 
 #include "base/error_text.h"
+#include "base/sized.h"
 #include "iommu/iommu_error.h"
 #include "kernel-uapi/iommufd.h"
 #include "kernel/kernel_calls.h"
@@ -426,7 +427,7 @@ static bool open_all(PmIommufd *iommufd, const PmIommufdConfig *config, GError *
     return true;
 }
 
-PmIommu *pm_iommu_iommufd_new(const PmIommufdConfig *config, GError **error)
+static PmIommu *open_config(const PmIommufdConfig *config, GError **error)
 {
     g_autoptr(PmKernel) kernel = NULL;
     PmIommufd *iommufd;
@@ -445,4 +446,13 @@ PmIommu *pm_iommu_iommufd_new(const PmIommufdConfig *config, GError **error)
         return &iommufd->parent;
     pm_iommu_unref(&iommufd->parent);
     return NULL;
+}
+
+PmIommu *pm_iommu_iommufd_new(const PmIommufdConfig *config, GError **error)
+{
+    PmIommufdConfig known;
+
+    if (!pm_sized_read("PmIommufdConfig", &known, sizeof(known), config, error))
+        return NULL;
+    return open_config(&known, error);
 }

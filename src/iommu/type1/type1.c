@@ -6,6 +6,7 @@
 #include <plugmap/size.h>
 
 #include "base/error_text.h"
+#include "base/sized.h"
 #include "iommu/iommu.h"
 #include "iommu/iommu_error.h"
 #include "iommu/type1/group_set.h"
@@ -465,7 +466,7 @@ static bool open_all(PmType1 *type1, const PmType1Config *config, GError **error
     return true;
 }
 
-PmIommu *pm_iommu_type1_new(const PmType1Config *config, GError **error)
+static PmIommu *open_config(const PmType1Config *config, GError **error)
 {
     g_autoptr(PmKernel) kernel = NULL;
     PmType1 *type1;
@@ -482,4 +483,13 @@ PmIommu *pm_iommu_type1_new(const PmType1Config *config, GError **error)
         return &type1->parent;
     pm_iommu_unref(&type1->parent);
     return NULL;
+}
+
+PmIommu *pm_iommu_type1_new(const PmType1Config *config, GError **error)
+{
+    PmType1Config known;
+
+    if (!pm_sized_read("PmType1Config", &known, sizeof(known), config, error))
+        return NULL;
+    return open_config(&known, error);
 }

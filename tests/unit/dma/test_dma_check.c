@@ -105,6 +105,7 @@ static PmVirtioMem *make_device(void)
     g_autoptr(PmRam) ram =
         pm_ram_new(PM_RAM_MEMFD, REGION_N_BLOCKS * REGION_BLOCK, REGION_BLOCK, NULL);
     const PmVirtioMemConfig config = {
+        .struct_size = sizeof(config),
         .ram = ram,
         .address = REGION_ADDRESS,
         .block_size = REGION_BLOCK,
@@ -117,7 +118,7 @@ static PmVirtioMem *make_device(void)
 static int make(void **state)
 {
     Fixture *fixture = g_new0(Fixture, 1);
-    PmType1Config config = {.has_group = true, .group = GROUP};
+    PmType1Config config = {.struct_size = sizeof(config), .has_group = true, .group = GROUP};
 
     lie = HONEST;
     lie_address = UINT64_MAX;

@@ -90,6 +90,7 @@ static void counting_free(PmKernel *kernel G_GNUC_UNUSED)
 
 /* Nothing is ever mapped. */
 static const PmKernelOps counting_ops = {
+    .struct_size = sizeof(counting_ops),
     .open = counting_open,
     .close = counting_close,
     .ioctl = counting_ioctl,
@@ -128,6 +129,7 @@ bool request(World *world, uint16_t type, unsigned first, uint16_t n_blocks, GEr
 PmIommuClaim *claim_pages(PmIommu *iommu, PmRam *ram, uint64_t n_pages)
 {
     const PmIommuClaimConfig config = {
+        .struct_size = sizeof(config),
         .owner = "the test",
         .ram = ram,
         .iova = FREE_IOVA,
@@ -141,14 +143,15 @@ PmIommuClaim *claim_pages(PmIommu *iommu, PmRam *ram, uint64_t n_pages)
 int make_world(void **state)
 {
     World *world = g_new0(World, 1);
-    PmVirtioMemConfig config = {.address = STACK_ADDRESS,
+    PmVirtioMemConfig config = {.struct_size = sizeof(config),
+                                .address = STACK_ADDRESS,
                                 .block_size = STACK_BLOCK,
                                 .requested_size = STACK_N_BLOCKS * STACK_BLOCK};
 
     *state = world;
     world->fake = backend_fake_new(NULL, NULL);
     world->kernel = (CountingKernel){.next = world->fake, .shared = make_shared()};
-    pm_kernel_init(&world->kernel.parent, &counting_ops, world->fake);
+    assert_true(pm_kernel_init(&world->kernel.parent, &counting_ops, world->fake, NULL));
     world->iommu = backend_open(&world->kernel.parent, 0, NULL);
     world->ram = pm_ram_new(PM_RAM_MEMFD, STACK_N_BLOCKS * STACK_BLOCK, STACK_BLOCK, NULL);
     config.ram = world->ram;
@@ -173,6 +176,7 @@ int drop_world(void **state)
     pm_virtio_mem_free(world->device);
     pm_iommu_unref(world->iommu);
     pm_ram_unref(world->ram);
+    pm_kernel_unref(&world->kernel.parent);
     pm_kernel_unref(world->fake);
     (void)munmap(world->kernel.shared, sizeof(Shared));
     g_free(world);
@@ -194,7 +198,7 @@ static void assert_content(World *world)
 
 static void assert_unchanged(World *world)
 {
-    PmMapperAudit audit;
+    PmMapperAudit audit = {.struct_size = sizeof(audit)};
 
     assert_content(world);
     assert_int_equal(pm_fake_kernel_get_n_mappings(world->fake, GROUP), N_MAPPED);

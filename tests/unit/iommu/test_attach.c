@@ -42,8 +42,11 @@ static void devices_of_one_group_keep_it_together(void **state)
 static void group_that_was_opened_by_its_number_stays(void **state)
 {
     Devices *devices = *state;
-    const PmType1Config config = {
-        .kernel = devices->kernel, .has_group = true, .group = 2, .sysfs_root = devices->sysfs};
+    const PmType1Config config = {.struct_size = sizeof(config),
+                                  .kernel = devices->kernel,
+                                  .has_group = true,
+                                  .group = 2,
+                                  .sysfs_root = devices->sysfs};
     g_autoptr(PmIommu) iommu = pm_iommu_type1_new(&config, NULL);
     uint64_t n_open = pm_fake_kernel_get_n_open(devices->kernel);
 
@@ -143,6 +146,7 @@ static void narrowing_free(Narrowing *narrowing)
 {
     devices_drop_claims(narrowing->devices);
     pm_iommu_unref(narrowing->iommu);
+    pm_kernel_unref(&narrowing->hooked.parent);
     g_free(narrowing);
 }
 
@@ -214,6 +218,7 @@ static void claim_that_was_left_behind_keeps_a_device_out(void **state)
 static bool try_to_claim(Narrowing *narrowing, GError **error)
 {
     const PmIommuClaimConfig config = {
+        .struct_size = sizeof(config),
         .owner = "who comes later",
         .ram = narrowing->devices->ram,
         .iova = BASE,
@@ -337,6 +342,7 @@ static GError *attach_refused(Devices *devices, int result, bool mapped)
     hooked.result = result;
     assert_false(pm_iommu_attach(iommu, "0000:00:09.0", &error));
     devices_drop_claims(devices);
+    pm_kernel_unref(&hooked.parent);
     return error;
 }
 
@@ -382,6 +388,7 @@ static void refused_device_is_told_by_cause(void **state)
         assert_false(pm_iommu_attach(iommu, "0000:00:09.0", &error));
         assert_error(&error, rows[i].code, rows[i].words);
     }
+    pm_kernel_unref(&hooked.parent);
 }
 
 static void device_that_has_no_address_in_common_is_told_so(void **state)

@@ -22,6 +22,7 @@
 static PmIommuClaimConfig good(const IommuFixture *fixture)
 {
     return (PmIommuClaimConfig){
+        .struct_size = sizeof(PmIommuClaimConfig),
         .owner = "somebody",
         .ram = fixture->ram,
         .iova = BASE + FIXTURE_MEMORY_SIZE,
@@ -396,6 +397,7 @@ static bool run_example(PmIommu *iommu)
     g_autoptr(GError) error = NULL;
     g_autoptr(PmRam) ram = pm_ram_new(PM_RAM_MEMFD, PM_MIB, 0, &error);
     PmIommuClaimConfig config = {
+        .struct_size = sizeof(config),
         .owner = "the ring",
         .ram = ram,
         .iova = 8 * PM_GIB,

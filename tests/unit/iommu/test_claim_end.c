@@ -31,6 +31,7 @@ static PmIommuClaim *claim_for(IommuFixture *fixture, const char *owner, unsigne
                                GError **error)
 {
     const PmIommuClaimConfig config = {
+        .struct_size = sizeof(config),
         .owner = owner,
         .ram = ram,
         .iova = iova_of(nth),

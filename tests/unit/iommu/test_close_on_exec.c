@@ -64,12 +64,14 @@ static void leave(PmKernel *kernel)
 /* Another thread may start a program while the file is open. */
 static void the_file_that_is_only_looked_for_is_closed_on_exec(void **state)
 {
-    static const PmKernelOps ops = {.open = open_nothing, .free = leave};
+    static const PmKernelOps ops = {
+        .struct_size = sizeof(ops), .open = open_nothing, .free = leave};
     PmKernel kernel;
 
     (void)state;
-    pm_kernel_init(&kernel, &ops, NULL);
+    assert_true(pm_kernel_init(&kernel, &ops, NULL, NULL));
     assert_int_equal(pm_iommu_choose_backend(&kernel, DEVICE, "/nowhere", NULL), PM_IOMMU_TYPE1);
+    pm_kernel_unref(&kernel);
 }
 
 static void the_fake_kernel_closes_on_exec_only_what_it_is_asked_to(void **state)

@@ -9,6 +9,7 @@
 
 #include "fork_world.h"
 #include "kernel/kernel_calls.h"
+#include "kernel/kernel_private.h"
 #include "util/backend_util.h"
 #include "util/fork_util.h"
 #include "util/valgrind_util.h"
@@ -138,7 +139,7 @@ static bool is_same_account(const PmKernelLocked *a, const PmKernelLocked *b)
 /* The account may be that of what the child itself has opened by then. */
 static bool free_beside_the_account(World *world)
 {
-    const PmKernel *root = world->kernel.parent.root;
+    const PmKernelPrivate *root = world->kernel.parent.data->root;
     const PmKernelLocked before[] = {root->locked[0], root->locked[1]};
 
     pm_iommu_claim_unref(world->claim);

@@ -79,6 +79,7 @@ static void locked_memory_of_all_address_spaces_is_counted(void **state)
     g_autoptr(PmIommu) other = NULL;
     g_autoptr(PmIommuClaim) claim = NULL;
     const PmIommuClaimConfig config = {
+        .struct_size = sizeof(config),
         .owner = "another",
         .ram = fixture->ram,
         .iova = BASE,
@@ -111,6 +112,7 @@ static void what_was_locked_before_is_nobodys_error(void **state)
     iommu = backend_open(&hooked.parent, 0, NULL);
     assert_true(pm_iommu_audit(iommu, PM_IOMMU_AUDIT_SOLE_LOCKER, NULL));
     pm_iommu_unref(iommu);
+    pm_kernel_unref(&hooked.parent);
 }
 
 /* --- what is not --- */

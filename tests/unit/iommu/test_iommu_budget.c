@@ -33,6 +33,7 @@ static PmIommuClaim *reserve_in(IommuFixture *fixture, PmIommu *iommu, unsigned 
                                 uint64_t n_blocks, GError **error)
 {
     const PmIommuClaimConfig config = {
+        .struct_size = sizeof(config),
         .owner = "who reserves",
         .ram = fixture->ram,
         .iova = BASE + FIXTURE_MEMORY_SIZE + nth * (16 * BLOCK),

@@ -54,6 +54,7 @@ static PmIommuClaim *reserve_in(IommuFixture *fixture, PmIommu *iommu, unsigned 
                                 uint64_t n_blocks, GError **error)
 {
     const PmIommuClaimConfig config = {
+        .struct_size = sizeof(config),
         .owner = "who reserves",
         .ram = fixture->ram,
         .iova = BASE + FIXTURE_MEMORY_SIZE + nth * N_CLAIMED * BLOCK,
@@ -129,7 +130,7 @@ static void cap_ipc_lock_waives_the_limit(void **state)
 static void locked_memory_is_the_kernels(void **state)
 {
     IommuFixture *fixture = *state;
-    PmLockedMemory locked;
+    PmLockedMemory locked = {.struct_size = sizeof(locked)};
 
     assert_true(fixture_map(fixture, 0, 3, NULL));
     assert_true(pm_iommu_query_locked_memory(fixture->iommu, &locked, NULL));
@@ -255,6 +256,8 @@ static void reservations_add_up_through_two_kernels_that_wrap_one(void **state)
     check_two_address_spaces(fixture, &beside.parent);
     hooked_kernel_init(&twice, &fixture->hooked.parent);
     check_two_address_spaces(fixture, &twice.parent);
+    pm_kernel_unref(&twice.parent);
+    pm_kernel_unref(&beside.parent);
 }
 
 static void kernels_of_their_own_have_accounts_of_their_own(void **state)
@@ -274,7 +277,10 @@ static void kernels_of_their_own_have_accounts_of_their_own(void **state)
 static void type1_and_iommufd_do_not_share_a_limit(void **state)
 {
     IommuFixture *fixture = *state;
-    const PmType1Config type1 = {.kernel = &fixture->hooked.parent, .has_group = true, .group = 2};
+    const PmType1Config type1 = {.struct_size = sizeof(type1),
+                                 .kernel = &fixture->hooked.parent,
+                                 .has_group = true,
+                                 .group = 2};
     g_autoptr(PmIommu) other = pm_iommu_type1_new(&type1, NULL);
     g_autoptr(PmIommuClaim) first = NULL;
     g_autoptr(PmIommuClaim) second = NULL;

@@ -38,10 +38,14 @@ typedef struct {
 
 static bool open_address_space(World *world, GError **error)
 {
-    const PmType1Config type1 = {
-        .kernel = world->kernel, .device = FIRST, .sysfs_root = world->sysfs};
-    const PmIommufdConfig iommufd = {
-        .kernel = world->kernel, .device = FIRST, .sysfs_root = world->sysfs};
+    const PmType1Config type1 = {.struct_size = sizeof(type1),
+                                 .kernel = world->kernel,
+                                 .device = FIRST,
+                                 .sysfs_root = world->sysfs};
+    const PmIommufdConfig iommufd = {.struct_size = sizeof(iommufd),
+                                     .kernel = world->kernel,
+                                     .device = FIRST,
+                                     .sysfs_root = world->sysfs};
 
     world->iommu = backend_is_iommufd() ? pm_iommu_iommufd_new(&iommufd, error)
                                         : pm_iommu_type1_new(&type1, error);
@@ -79,7 +83,8 @@ static bool write_register(World *world, GError **error)
 
 static bool claim(World *world, GError **error)
 {
-    const PmIommuClaimConfig config = {.owner = "the test",
+    const PmIommuClaimConfig config = {.struct_size = sizeof(config),
+                                       .owner = "the test",
                                        .ram = world->ram,
                                        .iova = BASE,
                                        .size = N_BLOCKS * BLOCK,

@@ -32,8 +32,8 @@ static void devices_of_one_address_space_share_its_mappings(void **state)
 static void device_attached_later_sees_what_is_mapped(void **state)
 {
     Devices *devices = *state;
-    PmLockedMemory before;
-    PmLockedMemory after;
+    PmLockedMemory before = {.struct_size = sizeof(before)};
+    PmLockedMemory after = {.struct_size = sizeof(after)};
 
     (void)map_block(devices, devices->iommu, 0);
     assert_true(pm_iommu_query_locked_memory(devices->iommu, &before, NULL));
@@ -176,8 +176,8 @@ static void device_whose_registers_are_mapped_does_not_keep_the_memory(void **st
     PmIommu *other = devices_open(devices, SECOND);
     const PmKernelOps *ops = devices->kernel->ops;
     const size_t size = 4096;
-    PmLockedMemory before;
-    PmLockedMemory after;
+    PmLockedMemory before = {.struct_size = sizeof(before)};
+    PmLockedMemory after = {.struct_size = sizeof(after)};
     void *registers;
 
     assert_true(pm_iommu_query_locked_memory(devices->iommu, &before, NULL));

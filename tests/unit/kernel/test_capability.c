@@ -86,6 +86,7 @@ static void leave(PmKernel *kernel G_GNUC_UNUSED)
 }
 
 static const PmKernelOps ops = {
+    .struct_size = sizeof(ops),
     .lock_limit = ask_lock_limit,
     .locked_memory = ask_locked_memory,
     .refresh = refresh,
@@ -103,8 +104,10 @@ static void set_limit(const World *world, uint64_t n_bytes)
 static int make(void **state)
 {
     World *world = g_new0(World, 1);
-    PmVirtioMemConfig config = {
-        .address = BASE, .block_size = BLOCK, .requested_size = N_BLOCKS * BLOCK};
+    PmVirtioMemConfig config = {.struct_size = sizeof(config),
+                                .address = BASE,
+                                .block_size = BLOCK,
+                                .requested_size = N_BLOCKS * BLOCK};
 
     n_reads = 0;
     read_error = 0;
@@ -112,7 +115,7 @@ static int make(void **state)
     assert_int_equal(getrlimit(RLIMIT_MEMLOCK, &world->before), 0);
     world->host = pm_kernel_host_new();
     world->fake = pm_fake_kernel_new(NULL, NULL);
-    pm_kernel_init(&world->kernel, &ops, world->fake);
+    assert_true(pm_kernel_init(&world->kernel, &ops, world->fake, NULL));
     world->iommu = backend_open(&world->kernel, 0, NULL);
     assert_non_null(world->iommu);
     world->ram = pm_ram_new(PM_RAM_ANONYMOUS, N_BLOCKS * BLOCK, BLOCK, NULL);
@@ -133,6 +136,7 @@ static int drop(void **state)
     pm_virtio_mem_free(world->device);
     pm_ram_unref(world->ram);
     pm_iommu_unref(world->iommu);
+    pm_kernel_unref(&world->kernel);
     pm_kernel_unref(world->fake);
     pm_kernel_unref(world->host);
     g_free(world);
@@ -214,8 +218,11 @@ static void capability_that_was_lost_is_not_what_the_message_says(void **state)
 {
     World *world = *state;
     g_autoptr(GError) error = NULL;
-    PmIommuClaimConfig config = {
-        .owner = "the test", .iova = 0, .size = BLOCK, .block_size = BLOCK};
+    PmIommuClaimConfig config = {.struct_size = sizeof(config),
+                                 .owner = "the test",
+                                 .iova = 0,
+                                 .size = BLOCK,
+                                 .block_size = BLOCK};
     g_autoptr(PmIommuClaim) claim = NULL;
     g_autoptr(PmRam) ram = pm_ram_new(PM_RAM_ANONYMOUS, BLOCK, BLOCK, NULL);
 
@@ -237,7 +244,7 @@ static void capability_that_was_lost_is_not_what_the_message_says(void **state)
 static void refusal_for_which_they_cannot_be_read_says_so(void **state)
 {
     World *world = *state;
-    PmLockedMemory locked;
+    PmLockedMemory locked = {.struct_size = sizeof(locked)};
     GError *error = NULL;
 
     read_error = EACCES;

@@ -26,8 +26,9 @@ static int open_nothing(PmKernel *kernel G_GNUC_UNUSED, const char *path G_GNUC_
 
 static void operations_that_are_left_out_are_the_next_kernels(void **state)
 {
-    static const PmKernelOps nothing = {.free = leave};
-    static const PmKernelOps no_open = {.open = open_nothing, .free = leave};
+    static const PmKernelOps nothing = {.struct_size = sizeof(nothing), .free = leave};
+    static const PmKernelOps no_open = {
+        .struct_size = sizeof(no_open), .open = open_nothing, .free = leave};
     g_autoptr(PmKernel) fake = pm_fake_kernel_new(NULL, NULL);
     PmKernel inner;
     PmKernel outer;
@@ -35,8 +36,8 @@ static void operations_that_are_left_out_are_the_next_kernels(void **state)
     int fd;
 
     (void)state;
-    pm_kernel_init(&inner, &no_open, fake);
-    pm_kernel_init(&outer, &nothing, &inner);
+    assert_true(pm_kernel_init(&inner, &no_open, fake, NULL));
+    assert_true(pm_kernel_init(&outer, &nothing, &inner, NULL));
     assert_int_equal(pm_kernel_open(&outer, "/dev/vfio/vfio", O_RDWR), -EPERM);
     fd = fake->ops->open(fake, "/dev/vfio/vfio", O_RDWR);
     assert_int_equal(pm_kernel_ioctl(&outer, fd, 0x3b64, NULL), 0);
@@ -44,18 +45,21 @@ static void operations_that_are_left_out_are_the_next_kernels(void **state)
     assert_int_equal(pm_kernel_refresh(&outer), 0);
     assert_int_equal(pm_kernel_close(&outer, fd), 0);
     assert_int_equal(pm_fake_kernel_get_n_open(fake), 0);
+    pm_kernel_unref(&outer);
+    pm_kernel_unref(&inner);
 }
 
 static void operation_that_no_kernel_has_is_enosys(void **state)
 {
-    static const PmKernelOps nothing = {.free = leave};
-    PmLockedMemory locked;
+    static const PmKernelOps nothing = {.struct_size = sizeof(nothing), .free = leave};
+    PmLockedMemory locked = {.struct_size = sizeof(locked)};
     PmKernel kernel;
 
     (void)state;
-    pm_kernel_init(&kernel, &nothing, NULL);
+    assert_true(pm_kernel_init(&kernel, &nothing, NULL, NULL));
     assert_int_equal(pm_kernel_open(&kernel, "/dev/vfio/vfio", O_RDWR), -ENOSYS);
     assert_int_equal(pm_kernel_lock_limit(&kernel, &locked), -ENOSYS);
+    pm_kernel_unref(&kernel);
 }
 
 int main(void)

@@ -114,7 +114,7 @@ static void ioctl_gives_its_result_or_errno(void **state)
 
 static PmLockedMemory query(PmKernel *kernel)
 {
-    PmLockedMemory locked = {0};
+    PmLockedMemory locked = {.struct_size = sizeof(locked)};
 
     assert_int_equal(kernel->ops->locked_memory(kernel, &locked), 0);
     return locked;
@@ -191,7 +191,7 @@ static void limit_alone_is_the_same_limit(void **state)
 {
     PmKernel *kernel = *state;
     PmLockedMemory all = query(kernel);
-    PmLockedMemory limit = {.used = 1};
+    PmLockedMemory limit = {.struct_size = sizeof(limit), .used = 1};
 
     assert_int_equal(kernel->ops->lock_limit(kernel, &limit), 0);
     assert_true(limit.limit == all.limit);

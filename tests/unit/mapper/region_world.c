@@ -60,6 +60,7 @@ PmMapperRegion region_of(const RegionWorld *world, uint64_t first, uint64_t n_bl
                          uint64_t address)
 {
     return (PmMapperRegion){
+        .struct_size = sizeof(PmMapperRegion),
         .ram = world->ram,
         .ram_offset = first * BLOCK,
         .size = n_blocks * BLOCK,

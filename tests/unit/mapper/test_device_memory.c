@@ -22,7 +22,8 @@ typedef struct {
 /* The fake kernel knows the memory of a device by the name of its mapping. */
 static Bar map_bar(void)
 {
-    const PmRamAdoption adoption = {.size = BAR_SIZE, .device_memory = true};
+    const PmRamAdoption adoption = {
+        .struct_size = sizeof(adoption), .size = BAR_SIZE, .device_memory = true};
     PmRamAdoption of_bar = adoption;
     int fd = memfd_create("anon_inode:[vfio-device]", MFD_CLOEXEC);
 
@@ -47,6 +48,7 @@ static bool add_bar(RegionWorld *world, const Bar *bar, uint64_t address, unsign
                     GError **error)
 {
     const PmMapperRegion region = {
+        .struct_size = sizeof(region),
         .ram = bar->ram,
         .size = BAR_SIZE,
         .address = address,
@@ -105,8 +107,17 @@ static void memory_of_a_device_has_neither_file_nor_large_pages(void **state)
 {
     g_auto(Bar) bar = map_bar();
     const PmRamAdoption adoptions[] = {
-        {.host = bar.host, .size = BAR_SIZE, .device_memory = true, .has_fd = true, .fd = 0},
-        {.host = bar.host, .size = BAR_SIZE, .device_memory = true, .page_size = 2 * PM_MIB},
+        {.struct_size = sizeof(PmRamAdoption),
+         .host = bar.host,
+         .size = BAR_SIZE,
+         .device_memory = true,
+         .has_fd = true,
+         .fd = 0},
+        {.struct_size = sizeof(PmRamAdoption),
+         .host = bar.host,
+         .size = BAR_SIZE,
+         .device_memory = true,
+         .page_size = 2 * PM_MIB},
     };
 
     (void)state;
@@ -196,7 +207,7 @@ static void iommufd_does_without_an_optional_bar(void **state)
     RegionWorld *world = *state;
     g_autoptr(GPtrArray) messages = g_ptr_array_new_with_free_func(g_free);
     g_auto(Bar) bar = map_bar();
-    PmMapperAudit audit;
+    PmMapperAudit audit = {.struct_size = sizeof(audit)};
 
     pm_log_set_func(keep_message, messages);
     assert_true(add_bar(world, &bar, LOW, PM_MAPPER_OPTIONAL, NULL));

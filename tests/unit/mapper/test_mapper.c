@@ -28,7 +28,7 @@ static Fixture make(uint32_t entry_limit, uint64_t memlock_limit)
 {
     PmFakeConfig config;
     Fixture fixture;
-    PmType1Config type1 = {.has_group = true, .group = 1};
+    PmType1Config type1 = {.struct_size = sizeof(type1), .has_group = true, .group = 1};
 
     pm_fake_config_init(&config);
     config.entry_limit = entry_limit;
@@ -110,7 +110,7 @@ static void a_region_that_comes_late_gets_what_is_populated(void **state)
 {
     Fixture fixture = make(65535, UINT64_MAX);
     g_autoptr(PmDiscardManager) manager = make_manager(16 * BLOCK, BLOCK);
-    PmMapperAudit audit;
+    PmMapperAudit audit = {.struct_size = sizeof(audit)};
 
     (void)state;
     assert_true(pm_discard_manager_populate(manager, 2 * BLOCK, 3 * BLOCK, 0, NULL));
@@ -321,7 +321,7 @@ static void an_audit_finds_a_block_that_was_unmapped_behind_its_back(void **stat
 {
     Fixture fixture = make(65535, UINT64_MAX);
     g_autoptr(PmDiscardManager) manager = make_manager(16 * BLOCK, BLOCK);
-    PmMapperAudit audit;
+    PmMapperAudit audit = {.struct_size = sizeof(audit)};
     GError *error = NULL;
 
     (void)state;
@@ -345,7 +345,7 @@ static void an_audit_finds_what_is_mapped_but_not_populated(void **state)
 {
     Fixture fixture = make(65535, UINT64_MAX);
     g_autoptr(PmDiscardManager) manager = make_manager(16 * BLOCK, BLOCK);
-    PmMapperAudit audit;
+    PmMapperAudit audit = {.struct_size = sizeof(audit)};
 
     (void)state;
     assert_true(mapper_add_all(fixture.mapper, ADDRESS, pm_discard_manager_get_ram(manager),
@@ -363,7 +363,7 @@ static void an_audit_finds_a_block_that_maps_other_memory(void **state)
 {
     Fixture fixture = make(65535, UINT64_MAX);
     g_autoptr(PmDiscardManager) manager = make_manager(16 * BLOCK, BLOCK);
-    PmMapperAudit audit;
+    PmMapperAudit audit = {.struct_size = sizeof(audit)};
     GError *error = NULL;
 
     (void)state;

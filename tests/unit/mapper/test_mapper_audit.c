@@ -90,7 +90,7 @@ static void an_audit_looks_at_every_region(void **state)
 {
     Fixture *fixture = *state;
     PmIommuClaim *claim = pm_claim_find(fixture->iommu, address_of(1));
-    PmMapperAudit counts;
+    PmMapperAudit counts = {.struct_size = sizeof(counts)};
 
     plug(fixture, 0, 0, 2);
     plug(fixture, 1, 0, 3);
@@ -108,7 +108,7 @@ static void an_audit_looks_at_every_region(void **state)
 static void an_audit_does_not_count_unknown_blocks_as_mapped(void **state)
 {
     Fixture *fixture = *state;
-    PmMapperAudit counts;
+    PmMapperAudit counts = {.struct_size = sizeof(counts)};
 
     plug(fixture, 0, 0, 4);
     pm_fake_kernel_shorten_unmap(fixture->fake, 1);
@@ -124,7 +124,7 @@ static void an_audit_tells_memory_that_could_not_be_given_back(void **state)
 {
     Fixture *fixture = *state;
     char *memory = pm_ram_get_host(fixture->rams[0]);
-    PmMapperAudit counts;
+    PmMapperAudit counts = {.struct_size = sizeof(counts)};
 
     /* The sanitizers make mlock() do nothing. */
     if (syscall(SYS_mlock, memory, BLOCK) != 0) {

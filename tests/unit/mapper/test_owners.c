@@ -36,8 +36,11 @@ typedef struct {
 
 static PmVirtioMem *make_device(PmRam *ram, GError **error)
 {
-    const PmVirtioMemConfig config = {
-        .ram = ram, .address = ADDRESS, .block_size = BLOCK, .requested_size = SIZE};
+    const PmVirtioMemConfig config = {.struct_size = sizeof(config),
+                                      .ram = ram,
+                                      .address = ADDRESS,
+                                      .block_size = BLOCK,
+                                      .requested_size = SIZE};
 
     return pm_virtio_mem_new(&config, error);
 }

@@ -19,6 +19,7 @@ typedef struct {
 static void assert_refused(RegionWorld *world, const Refusal *refusal)
 {
     const PmMapperRegion region = {
+        .struct_size = sizeof(region),
         .ram = world->ram,
         .ram_offset = refusal->ram_offset,
         .size = refusal->size,
@@ -42,7 +43,8 @@ static void assert_all_refused(RegionWorld *world, const Refusal *refusals, size
 static void region_without_ram_is_refused(void **state)
 {
     RegionWorld *world = *state;
-    const PmMapperRegion region = {.size = BLOCK, .address = LOW, .access = PM_IOMMU_READ};
+    const PmMapperRegion region = {
+        .struct_size = sizeof(region), .size = BLOCK, .address = LOW, .access = PM_IOMMU_READ};
     g_autoptr(GError) error = NULL;
 
     assert_false(pm_mapper_add(world->mappers[0], &region, &error));

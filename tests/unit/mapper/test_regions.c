@@ -93,7 +93,7 @@ static void rom_can_be_read_by_devices_but_not_written(void **state)
 static void two_views_of_managed_ram_follow_their_part_of_it(void **state)
 {
     RegionWorld *world = *state;
-    PmMapperAudit audit;
+    PmMapperAudit audit = {.struct_size = sizeof(audit)};
 
     assert_true(region_add(world, 0, 6, LOW));
     assert_true(region_add(world, 6, 10, HIGH));
@@ -129,7 +129,7 @@ static void aliases_of_managed_ram_are_mapped_and_unmapped_together(void **state
 static void a_late_region_maps_what_is_plugged_in_its_part(void **state)
 {
     RegionWorld *world = *state;
-    PmMapperAudit audit;
+    PmMapperAudit audit = {.struct_size = sizeof(audit)};
 
     assert_true(region_plug(world, 2, 6));
     assert_true(region_plug(world, 10, 2));

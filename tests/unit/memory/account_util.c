@@ -86,6 +86,7 @@ static void count_freed(void *user_data)
 }
 
 const PmDiscardListenerOps account_ops = {
+    .struct_size = sizeof(account_ops),
     .populate = populate,
     .discard = discard,
     .discard_all = discard_all,
@@ -94,6 +95,7 @@ const PmDiscardListenerOps account_ops = {
 };
 
 const PmDiscardListenerOps run_ops = {
+    .struct_size = sizeof(run_ops),
     .populate = populate,
     .discard = discard_run,
     .next_unknown = next_unknown,
@@ -101,6 +103,7 @@ const PmDiscardListenerOps run_ops = {
 };
 
 const PmDiscardListenerOps plainly_failing_ops = {
+    .struct_size = sizeof(plainly_failing_ops),
     .populate = populate,
     .discard = discard,
     .discard_all = fail_plainly,

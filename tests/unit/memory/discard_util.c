@@ -83,13 +83,20 @@ static bool discard_all(void *user_data, GError **error)
     return true;
 }
 
-const PmDiscardListenerOps plain_ops = {.populate = populate, .discard = listener_discard};
-const PmDiscardListenerOps asking_ops = {
-    .can_populate = can_populate, .populate = populate, .discard = listener_discard};
-const PmDiscardListenerOps objecting_ops = {
-    .can_discard = can_discard, .populate = populate, .discard = listener_discard};
-const PmDiscardListenerOps all_ops = {
-    .populate = populate, .discard = listener_discard, .discard_all = discard_all};
+const PmDiscardListenerOps plain_ops = {
+    .struct_size = sizeof(plain_ops), .populate = populate, .discard = listener_discard};
+const PmDiscardListenerOps asking_ops = {.struct_size = sizeof(asking_ops),
+                                         .can_populate = can_populate,
+                                         .populate = populate,
+                                         .discard = listener_discard};
+const PmDiscardListenerOps objecting_ops = {.struct_size = sizeof(objecting_ops),
+                                            .can_discard = can_discard,
+                                            .populate = populate,
+                                            .discard = listener_discard};
+const PmDiscardListenerOps all_ops = {.struct_size = sizeof(all_ops),
+                                      .populate = populate,
+                                      .discard = listener_discard,
+                                      .discard_all = discard_all};
 
 void fixture_init(Fixture *fixture)
 {

@@ -216,7 +216,8 @@ static void failure_of_another_keeps_its_code(void **state)
 /* Shared memory, the second half of which is not: MADV_REMOVE ends there. */
 static void init_with_memory_that_goes_in_part(Fixture *fixture, char *host)
 {
-    const PmRamAdoption adoption = {.host = host, .size = SIZE, .shared = true};
+    const PmRamAdoption adoption = {
+        .struct_size = sizeof(adoption), .host = host, .size = SIZE, .shared = true};
 
     fixture_init(fixture);
     pm_discard_manager_unref(fixture->manager);

@@ -59,10 +59,12 @@ static bool planned_discard_all(void *user_data, GError **error)
     return all_ops.discard_all(user_data, error);
 }
 
-static const PmDiscardListenerOps planned_ops = {.populate = planned_populate,
-                                                 .discard = planned_discard};
-static const PmDiscardListenerOps planned_all_ops = {
-    .populate = planned_populate, .discard = planned_discard, .discard_all = planned_discard_all};
+static const PmDiscardListenerOps planned_ops = {
+    .struct_size = sizeof(planned_ops), .populate = planned_populate, .discard = planned_discard};
+static const PmDiscardListenerOps planned_all_ops = {.struct_size = sizeof(planned_all_ops),
+                                                     .populate = planned_populate,
+                                                     .discard = planned_discard,
+                                                     .discard_all = planned_discard_all};
 
 typedef bool (*Change)(Fixture *fixture, GError **error);
 

@@ -19,12 +19,26 @@ static void listener_without_a_mandatory_part_is_rejected(void **state)
         const char *name;
         const char *missing;
     } table[] = {
-        {{.discard = listener_discard, .free = count_free}, NAME, "the callback populate"},
-        {{.populate = listener_discard, .free = count_free}, NAME, "the callback discard"},
-        {{.populate = listener_discard, .discard = listener_discard, .free = count_free},
+        {{.struct_size = sizeof(PmDiscardListenerOps),
+          .discard = listener_discard,
+          .free = count_free},
+         NAME,
+         "the callback populate"},
+        {{.struct_size = sizeof(PmDiscardListenerOps),
+          .populate = listener_discard,
+          .free = count_free},
+         NAME,
+         "the callback discard"},
+        {{.struct_size = sizeof(PmDiscardListenerOps),
+          .populate = listener_discard,
+          .discard = listener_discard,
+          .free = count_free},
          NULL,
          "a name"},
-        {{.populate = listener_discard, .discard = listener_discard, .free = count_free},
+        {{.struct_size = sizeof(PmDiscardListenerOps),
+          .populate = listener_discard,
+          .discard = listener_discard,
+          .free = count_free},
          "",
          "a name"},
     };
@@ -110,7 +124,8 @@ static bool change_discard_all(Fixture *fixture, GError **error)
 /* The error of each change of which a listener fails, when it is asked and when it is notified. */
 static void check_each_error(const GError *failure, void (*check)(const GError *error))
 {
-    static const PmDiscardListenerOps ops = {.can_populate = question,
+    static const PmDiscardListenerOps ops = {.struct_size = sizeof(ops),
+                                             .can_populate = question,
                                              .can_discard = question,
                                              .populate = notification,
                                              .discard = notification,

@@ -31,7 +31,8 @@ static bool sees_nothing_populated(void *user_data, uint64_t offset, uint64_t si
 
 static void blocks_count_as_populated_only_when_all_have_agreed(void **state)
 {
-    static const PmDiscardListenerOps ops = {.populate = sees_nothing_populated,
+    static const PmDiscardListenerOps ops = {.struct_size = sizeof(ops),
+                                             .populate = sees_nothing_populated,
                                              .discard = listener_discard};
     Fixture fixture;
 

@@ -463,7 +463,8 @@ static bool object_without_a_word(void *user_data, uint64_t offset, uint64_t siz
 
 static void a_listener_that_does_not_say_why_is_named(void **state)
 {
-    static const PmDiscardListenerOps ops = {.populate = object_without_a_word,
+    static const PmDiscardListenerOps ops = {.struct_size = sizeof(ops),
+                                             .populate = object_without_a_word,
                                              .discard = object_without_a_word};
     Fixture fixture;
     GError *error = NULL;

@@ -143,7 +143,7 @@ static bool try_to_discard_some_ram(void *user_data)
 /* Which a child has, unless the caller sees to it that it does not. */
 static void child_does_not_discard_memory_that_its_parent_has_adopted(void **state)
 {
-    PmRamAdoption adoption = {.size = PM_MIB, .shared = true};
+    PmRamAdoption adoption = {.struct_size = sizeof(adoption), .size = PM_MIB, .shared = true};
 
     (void)state;
     adoption.host = mmap(NULL, PM_MIB, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);

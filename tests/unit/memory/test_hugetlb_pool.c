@@ -27,7 +27,8 @@ typedef struct {
 static int make(void **state)
 {
     Fixture *fixture = g_new0(Fixture, 1);
-    PmRamAdoption adoption = {.size = SIZE, .page_size = 2 * PM_MIB};
+    PmRamAdoption adoption = {
+        .struct_size = sizeof(adoption), .size = SIZE, .page_size = 2 * PM_MIB};
 
     *state = fixture;
     fixture->pools = g_dir_make_tmp("plugmap-pools-XXXXXX", NULL);

@@ -287,6 +287,7 @@ static Adopted adopt(bool shared, bool with_file)
         assert_int_equal(ftruncate(adopted.fd, (off_t)(SIZE + PAGE)), 0);
     }
     adopted.adoption = (PmRamAdoption){
+        .struct_size = sizeof(PmRamAdoption),
         .host = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, flags, adopted.fd,
                      with_file ? (off_t)PAGE : 0),
         .size = SIZE,

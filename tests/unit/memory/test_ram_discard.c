@@ -68,7 +68,8 @@ typedef struct {
 
 static void adopt(Memory *memory, bool shared)
 {
-    const PmRamAdoption adoption = {.host = memory->host,
+    const PmRamAdoption adoption = {.struct_size = sizeof(adoption),
+                                    .host = memory->host,
                                     .size = SIZE,
                                     .has_fd = memory->used_fd >= 0,
                                     .fd = memory->used_fd,

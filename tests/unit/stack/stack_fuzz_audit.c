@@ -52,7 +52,7 @@ static void audit_mapper(const FuzzWorld *world, unsigned space, unsigned index,
     bool clean =
         expected.n_wrong == 0 && expected.n_quarantined == 0 && view->spaces[space].n_unknown == 0;
     g_autoptr(GError) error = NULL;
-    PmMapperAudit audit;
+    PmMapperAudit audit = {.struct_size = sizeof(audit)};
 
     if (pm_mapper_audit(mapper->mapper, &audit, &error) != clean)
         fuzz_fail(world, "the audit of mapper %u of space %u %s", index, space,

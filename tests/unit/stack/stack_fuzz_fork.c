@@ -29,7 +29,8 @@ static void use_rams(FuzzWorld *world)
 {
     for (unsigned i = 0; i < FUZZ_N_RAMS; i++) {
         FuzzRam *ram = &world->rams[i];
-        PmVirtioMemConfig config = {.ram = ram->ram, .block_size = ram->block_size};
+        PmVirtioMemConfig config = {
+            .struct_size = sizeof(config), .ram = ram->ram, .block_size = ram->block_size};
 
         (void)pm_ram_discard(ram->ram, 0, ram->block_size, NULL);
         (void)pm_ram_populate(ram->ram, 0, ram->block_size, 1, NULL);

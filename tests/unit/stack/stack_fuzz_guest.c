@@ -222,6 +222,7 @@ bool fuzz_new_device(FuzzWorld *world, const FuzzView *before)
     FuzzRam *ram = &world->rams[index];
     bool in_use = ram->device != NULL || fuzz_has_region(world, index);
     PmVirtioMemConfig config = {
+        .struct_size = sizeof(config),
         .ram = ram->ram,
         .address = DEVICE_ADDRESS,
         .block_size = ram->block_size,

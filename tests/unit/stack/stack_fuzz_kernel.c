@@ -151,6 +151,7 @@ static void fuzz_free(PmKernel *kernel)
 
 /* The others are not used by an address space. */
 static const PmKernelOps fuzz_ops = {
+    .struct_size = sizeof(fuzz_ops),
     .open = fuzz_open,
     .close = fuzz_close,
     .ioctl = fuzz_ioctl,
@@ -162,7 +163,7 @@ static const PmKernelOps fuzz_ops = {
 void fuzz_kernel_init(FuzzKernel *kernel, PmKernel *fake, const bool *traced)
 {
     *kernel = (FuzzKernel){.fake = fake, .traced = traced};
-    pm_kernel_init(&kernel->parent, &fuzz_ops, fake);
+    (void)pm_kernel_init(&kernel->parent, &fuzz_ops, fake, NULL);
 }
 
 void fuzz_kernel_fail_maps(FuzzKernel *kernel, uint64_t nth, uint64_t n_maps, int error_number)

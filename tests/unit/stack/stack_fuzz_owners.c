@@ -75,6 +75,7 @@ static bool add(FuzzWorld *world, const Addition *addition, GError **error)
     const FuzzRam *ram = &world->rams[region->ram];
 
     const PmMapperRegion config = {
+        .struct_size = sizeof(config),
         .ram = ram->ram,
         .size = region->size,
         .address = region->address,

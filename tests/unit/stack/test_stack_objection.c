@@ -35,8 +35,10 @@ static bool follow(void *user_data, uint64_t offset, uint64_t size, GError **err
 
 static PmDiscardListener *add_objector(Stack *stack, Objector *objector)
 {
-    static const PmDiscardListenerOps ops = {
-        .can_discard = can_discard, .populate = follow, .discard = follow};
+    static const PmDiscardListenerOps ops = {.struct_size = sizeof(ops),
+                                             .can_discard = can_discard,
+                                             .populate = follow,
+                                             .discard = follow};
     PmDiscardListener *listener =
         pm_discard_manager_register(pm_virtio_mem_get_manager(stack->device), &ops, objector,
                                     OBJECTOR, 0, STACK_N_BLOCKS * STACK_BLOCK, NULL);

@@ -67,13 +67,14 @@ static int unmap(PmKernel *kernel, void *address, size_t size)
 }
 
 /* No pread, no pwrite: they are not to be called. */
-static const PmKernelOps ops = {.ioctl = answer_ioctl, .mmap = map, .munmap = unmap};
+static const PmKernelOps ops = {
+    .struct_size = sizeof(ops), .ioctl = answer_ioctl, .mmap = map, .munmap = unmap};
 
 static Kernel make_kernel(void)
 {
     Kernel kernel = {0};
 
-    pm_kernel_init(&kernel.parent, &ops, NULL);
+    assert_true(pm_kernel_init(&kernel.parent, &ops, NULL, NULL));
     return kernel;
 }
 
@@ -96,6 +97,7 @@ static void closing_unmaps_the_registers_once(void **state)
     assert_int_equal(kernel.n_mapped, 0);
     pm_vfio_region_close(&region);
     assert_int_equal(kernel.n_mapped, 0);
+    pm_kernel_unref(&kernel.parent);
 }
 
 static void mapped_registers_are_read_and_written_in_their_width(void **state)
@@ -120,6 +122,7 @@ static void mapped_registers_are_read_and_written_in_their_width(void **state)
         assert_true(value == values[i]);
     }
     pm_vfio_region_close(&region);
+    pm_kernel_unref(&kernel.parent);
 }
 
 static void registers_that_cannot_be_mapped_are_named(void **state)
@@ -136,6 +139,7 @@ static void registers_that_cannot_be_mapped_are_named(void **state)
                                            "ENOMEM"));
     pm_vfio_region_close(&region);
     assert_int_equal(kernel.n_mapped, 0);
+    pm_kernel_unref(&kernel.parent);
 }
 
 static void region_that_is_too_small_is_named(void **state)
@@ -150,6 +154,7 @@ static void region_that_is_too_small_is_named(void **state)
     assert_non_null(
         strstr(error->message, "region 2 of " NAME " has 0x1000 bytes, and 0x1001 are needed"));
     assert_int_equal(kernel.n_mapped, 0);
+    pm_kernel_unref(&kernel.parent);
 }
 
 static void do_not_stop(PmDmaEngine *engine)
@@ -168,6 +173,7 @@ static void engine_that_is_freed_has_closed_its_registers(void **state)
     assert_true(open_region(&engine->registers, &kernel, NULL));
     pm_dma_engine_free(engine);
     assert_int_equal(kernel.n_mapped, 0);
+    pm_kernel_unref(&kernel.parent);
 }
 
 int main(void)

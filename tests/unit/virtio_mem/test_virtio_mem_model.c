@@ -196,6 +196,7 @@ static bool follower_discard(void *user_data, uint64_t offset, uint64_t size, GE
 }
 
 static const PmDiscardListenerOps follower_ops = {
+    .struct_size = sizeof(follower_ops),
     .populate = follower_populate,
     .discard = follower_discard,
 };
@@ -453,6 +454,7 @@ static void a_random_life_equals_that_of_the_model(void **state)
 {
     Life life = {.random = random_new("virtio_mem_model"), .n_steps = random_steps(STEPS)};
     PmVirtioMemConfig config = {
+        .struct_size = sizeof(config),
         .ram = pm_ram_new(PM_RAM_ANONYMOUS, MODEL_REGION, 0, NULL),
         .address = MODEL_BASE,
         .block_size = MODEL_BLOCK,

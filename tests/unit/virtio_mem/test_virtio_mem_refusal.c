@@ -131,7 +131,8 @@ static bool fail_abroad(void *user_data, uint64_t offset, uint64_t size, GError 
 
 static void error_of_another_domain_is_the_listeners(void **state)
 {
-    static const PmDiscardListenerOps ops = {.populate = fail_abroad, .discard = fail_abroad};
+    static const PmDiscardListenerOps ops = {
+        .struct_size = sizeof(ops), .populate = fail_abroad, .discard = fail_abroad};
     Fixture *fixture = *state;
     PmDiscardManager *manager = pm_virtio_mem_get_manager(fixture->device);
     PmDiscardListener *listener =

@@ -202,6 +202,7 @@ static inline bool listener_discard(void *user_data, uint64_t offset, uint64_t s
 }
 
 static const PmDiscardListenerOps test_listener_ops = {
+    .struct_size = sizeof(test_listener_ops),
     .populate = listener_populate,
     .discard = listener_discard,
 };
@@ -241,6 +242,7 @@ static inline void note_config(PmVirtioMem *device, uint64_t size, void *user_da
 static inline PmVirtioMemConfig default_config(Fixture *fixture)
 {
     return (PmVirtioMemConfig){
+        .struct_size = sizeof(PmVirtioMemConfig),
         .ram = fixture->ram,
         .address = ADDRESS,
         .block_size = BLOCK,

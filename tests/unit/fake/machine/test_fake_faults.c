@@ -170,7 +170,7 @@ static void mappings_can_change_while_they_are_listed(void **state)
 static void locked_memory_is_told_as_the_kernel_counts_it(void **state)
 {
     g_autoptr(Kernel) fake = new_v2();
-    PmLockedMemory locked;
+    PmLockedMemory locked = {.struct_size = sizeof(locked)};
 
     (void)state;
     assert_int_equal(kernel_map(fake, 0, fake->memory, 3 * PAGE), 0);

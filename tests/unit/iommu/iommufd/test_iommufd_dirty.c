@@ -45,7 +45,8 @@ static void add_device(Fixture *fixture, const char *device, int group)
 static int make_with(void **state, bool can_track)
 {
     Fixture *fixture = g_new0(Fixture, 1);
-    PmIommufdConfig iommufd = {.device = FIRST, .device_file = "/dev/vfio/devices/vfio0"};
+    PmIommufdConfig iommufd = {
+        .struct_size = sizeof(iommufd), .device = FIRST, .device_file = "/dev/vfio/devices/vfio0"};
     PmFakeConfig config;
 
     pm_fake_config_init(&config);
@@ -84,6 +85,7 @@ static int drop(void **state)
     pm_iommu_unref(fixture->iommu);
     assert_int_equal(fixture->hooked.n_objects, 0);
     assert_int_equal(pm_fake_kernel_get_n_open(fixture->kernel), 0);
+    pm_kernel_unref(&fixture->hooked.parent);
     pm_kernel_unref(fixture->kernel);
     sysfs_tree_free(fixture->sysfs);
     pm_ram_unref(fixture->ram);
@@ -95,6 +97,7 @@ static int drop(void **state)
 static PmIommuClaim *map(Fixture *fixture, uint64_t offset, uint64_t block_size, uint64_t n_blocks)
 {
     const PmIommuClaimConfig config = {
+        .struct_size = sizeof(config),
         .owner = "the test",
         .ram = fixture->ram,
         .iova = BASE + offset,

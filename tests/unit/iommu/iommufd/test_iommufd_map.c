@@ -33,7 +33,8 @@ typedef struct {
 static Fixture *fixture_new(bool maps_files, PmFakePin pin)
 {
     Fixture *fixture = g_new0(Fixture, 1);
-    PmIommufdConfig iommufd = {.device = DEVICE, .device_file = "/dev/vfio/devices/vfio0"};
+    PmIommufdConfig iommufd = {
+        .struct_size = sizeof(iommufd), .device = DEVICE, .device_file = "/dev/vfio/devices/vfio0"};
     PmFakeConfig config;
 
     pm_fake_config_init(&config);
@@ -55,6 +56,7 @@ static void fixture_free(Fixture *fixture)
     pm_iommu_unref(fixture->iommu);
     assert_int_equal(pm_fake_kernel_get_n_open(fixture->kernel), 0);
     assert_int_equal(pm_fake_kernel_get_pinned(fixture->kernel), 0);
+    pm_kernel_unref(&fixture->hooked.parent);
     pm_kernel_unref(fixture->kernel);
     g_free(fixture);
 }
@@ -92,8 +94,12 @@ static int drop(void **state)
 /* Instead of the one before. */
 static PmIommuClaim *make_claim(Fixture *fixture, PmRam *ram, uint64_t size, uint64_t block_size)
 {
-    const PmIommuClaimConfig config = {
-        .owner = "the test", .ram = ram, .iova = BASE, .size = size, .block_size = block_size};
+    const PmIommuClaimConfig config = {.struct_size = sizeof(config),
+                                       .owner = "the test",
+                                       .ram = ram,
+                                       .iova = BASE,
+                                       .size = size,
+                                       .block_size = block_size};
 
     g_clear_pointer(&fixture->claim, pm_iommu_claim_unref);
     fixture->claim = pm_iommu_claim_new(fixture->iommu, &config, NULL);
@@ -289,6 +295,7 @@ static void adopted_file_is_mapped_from_its_offset_on(void **state)
     Fixture *fixture = *state;
     g_autoptr(PmRam) file = pm_ram_new(PM_RAM_MEMFD, 8 * PAGE, 0, NULL);
     PmRamAdoption adoption = {
+        .struct_size = sizeof(adoption),
         .host = (char *)pm_ram_get_host(file) + 2 * PAGE,
         .size = 4 * PAGE,
         .has_fd = true,
@@ -314,8 +321,12 @@ typedef struct {
 static Cuttable make_cuttable(uint64_t size, uint64_t page_size)
 {
     Cuttable made = {.fd = memfd_create("cuttable", MFD_CLOEXEC)};
-    PmRamAdoption adoption = {
-        .size = size, .page_size = page_size, .has_fd = true, .fd = made.fd, .shared = true};
+    PmRamAdoption adoption = {.struct_size = sizeof(adoption),
+                              .size = size,
+                              .page_size = page_size,
+                              .has_fd = true,
+                              .fd = made.fd,
+                              .shared = true};
     char *reserved;
 
     assert_int_equal(ftruncate(made.fd, (off_t)size), 0);
@@ -361,7 +372,8 @@ static void private_memory_of_a_file_is_mapped_by_address(void **state)
 {
     Fixture *fixture = *state;
     int fd = memfd_create("private", MFD_CLOEXEC);
-    PmRamAdoption adoption = {.size = PAGE, .has_fd = true, .fd = fd};
+    PmRamAdoption adoption = {
+        .struct_size = sizeof(adoption), .size = PAGE, .has_fd = true, .fd = fd};
     g_autoptr(PmRam) ram = NULL;
 
     assert_int_equal(ftruncate(fd, (off_t)PAGE), 0);
@@ -389,6 +401,7 @@ static uint64_t resident(PmRam *ram)
 static PmRam *adopt_as_hugetlb(PmRam *file)
 {
     const PmRamAdoption adoption = {
+        .struct_size = sizeof(adoption),
         .host = pm_ram_get_host(file),
         .size = pm_ram_get_size(file),
         .page_size = BLOCK,

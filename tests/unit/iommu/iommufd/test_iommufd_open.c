@@ -37,8 +37,10 @@ static Fixture *fixture_new(bool iommufd)
     fixture->kernel = pm_fake_kernel_new(&config, NULL);
     fixture->sysfs = sysfs_tree_new();
     hooked_kernel_init(&fixture->hooked, fixture->kernel);
-    fixture->config = (PmIommufdConfig){
-        .kernel = &fixture->hooked.parent, .device = DEVICE, .sysfs_root = fixture->sysfs};
+    fixture->config = (PmIommufdConfig){.struct_size = sizeof(PmIommufdConfig),
+                                        .kernel = &fixture->hooked.parent,
+                                        .device = DEVICE,
+                                        .sysfs_root = fixture->sysfs};
     sysfs_tree_add(fixture->sysfs, DEVICE, GROUP, "vfio-pci");
     return fixture;
 }
@@ -64,6 +66,7 @@ static int drop(void **state)
     Fixture *fixture = *state;
 
     assert_int_equal(pm_fake_kernel_get_n_open(fixture->kernel), 0);
+    pm_kernel_unref(&fixture->hooked.parent);
     pm_kernel_unref(fixture->kernel);
     sysfs_tree_free(fixture->sysfs);
     g_free(fixture);
@@ -211,7 +214,8 @@ static void answer(Fixture *fixture, unsigned long request, int result)
 static void device_whose_group_is_open_says_how_to_find_who(void **state)
 {
     Fixture *fixture = *state;
-    const PmType1Config type1 = {.kernel = fixture->kernel, .has_group = true, .group = GROUP};
+    const PmType1Config type1 = {
+        .struct_size = sizeof(type1), .kernel = fixture->kernel, .has_group = true, .group = GROUP};
     g_autoptr(PmIommu) iommu = pm_iommu_type1_new(&type1, NULL);
 
     assert_non_null(iommu);
@@ -335,7 +339,8 @@ static void many_ranges_are_all_read(void **state)
 {
     PmIovaRange many[100];
     PmFakeConfig config;
-    PmIommufdConfig iommufd = {.device = DEVICE, .device_file = FILE_0};
+    PmIommufdConfig iommufd = {
+        .struct_size = sizeof(iommufd), .device = DEVICE, .device_file = FILE_0};
     g_autoptr(PmKernel) kernel = NULL;
     g_autoptr(PmIommu) iommu = NULL;
     const PmIovaRange *ranges;

@@ -272,7 +272,8 @@ static void files_and_descriptors_exclude_each_other(void **state)
     sent->iommufd.device_id = NULL;
     sent->iommufd.ioas = 1;
     sent_assert_refused(sent, PM_ERROR_INVALID_ARGUMENT, "but not has_fds");
-    sent->iommufd = (PmIommufdConfig){.kernel = sent->iommufd.kernel, .has_fds = true};
+    sent->iommufd = (PmIommufdConfig){
+        .struct_size = sizeof(PmIommufdConfig), .kernel = sent->iommufd.kernel, .has_fds = true};
     sent_assert_refused(sent, PM_ERROR_INVALID_ARGUMENT, "device is not set");
     sent->iommufd.has_fds = false;
     sent_assert_refused(sent, PM_ERROR_INVALID_ARGUMENT, "device is not set");

@@ -318,7 +318,7 @@ static int asked_ioctl(PmKernel *kernel, int fd, unsigned long request, void *ar
     return 0;
 }
 
-static const PmKernelOps asked_ops = {.ioctl = asked_ioctl};
+static const PmKernelOps asked_ops = {.struct_size = sizeof(asked_ops), .ioctl = asked_ioctl};
 
 static void answer_that_needs_more_room_is_asked_for_again(void **state)
 {
@@ -326,11 +326,12 @@ static void answer_that_needs_more_room_is_asked_for_again(void **state)
     g_auto(PmType1Info) info = {0};
 
     (void)state;
-    pm_kernel_init(&asked.parent, &asked_ops, NULL);
+    assert_true(pm_kernel_init(&asked.parent, &asked_ops, NULL, NULL));
     assert_true(pm_type1_info_query(&asked.parent, 7, &info, NULL));
     assert_int_equal(asked.n_calls, 2);
     assert_int_equal(info.n_ranges, N_RANGES);
     assert_int_equal(info.ranges[N_RANGES - 1].last, (N_RANGES - 1) * 0x10000 + 0xfff);
+    pm_kernel_unref(&asked.parent);
 }
 
 static void answer_that_grows_between_two_questions_is_asked_for_again(void **state)
@@ -339,10 +340,11 @@ static void answer_that_grows_between_two_questions_is_asked_for_again(void **st
     g_auto(PmType1Info) info = {0};
 
     (void)state;
-    pm_kernel_init(&asked.parent, &asked_ops, NULL);
+    assert_true(pm_kernel_init(&asked.parent, &asked_ops, NULL, NULL));
     assert_true(pm_type1_info_query(&asked.parent, 7, &info, NULL));
     assert_int_equal(asked.n_calls, 3);
     assert_int_equal(info.n_ranges, 1);
+    pm_kernel_unref(&asked.parent);
 }
 
 static void answer_that_never_fits_is_refused(void **state)
@@ -352,10 +354,11 @@ static void answer_that_never_fits_is_refused(void **state)
     g_autoptr(GError) error = NULL;
 
     (void)state;
-    pm_kernel_init(&asked.parent, &asked_ops, NULL);
+    assert_true(pm_kernel_init(&asked.parent, &asked_ops, NULL, NULL));
     assert_false(pm_type1_info_query(&asked.parent, 7, &info, &error));
     assert_true(g_error_matches(error, PM_ERROR, PM_ERROR_BAD_INPUT));
     assert_true(asked.n_calls < 10);
+    pm_kernel_unref(&asked.parent);
 }
 
 static void answer_of_gigabytes_is_refused_unasked(void **state)
@@ -365,10 +368,11 @@ static void answer_of_gigabytes_is_refused_unasked(void **state)
     g_autoptr(GError) error = NULL;
 
     (void)state;
-    pm_kernel_init(&asked.parent, &asked_ops, NULL);
+    assert_true(pm_kernel_init(&asked.parent, &asked_ops, NULL, NULL));
     assert_false(pm_type1_info_query(&asked.parent, 7, &info, &error));
     assert_true(g_error_matches(error, PM_ERROR, PM_ERROR_BAD_INPUT));
     assert_int_equal(asked.n_calls, 1);
+    pm_kernel_unref(&asked.parent);
 }
 
 static void refused_question_names_the_errno(void **state)
@@ -378,10 +382,11 @@ static void refused_question_names_the_errno(void **state)
     g_autoptr(GError) error = NULL;
 
     (void)state;
-    pm_kernel_init(&asked.parent, &asked_ops, NULL);
+    assert_true(pm_kernel_init(&asked.parent, &asked_ops, NULL, NULL));
     assert_false(pm_type1_info_query(&asked.parent, 7, &info, &error));
     assert_true(g_error_matches(error, PM_ERROR, PM_ERROR_KERNEL));
     assert_non_null(strstr(error->message, "EINVAL"));
+    pm_kernel_unref(&asked.parent);
 }
 
 int main(void)

@@ -29,7 +29,8 @@ static int make(void **state)
     fixture->kernel = pm_fake_kernel_new(NULL, NULL);
     fixture->sysfs = sysfs_tree_new();
     hooked_kernel_init(&fixture->hooked, fixture->kernel);
-    fixture->config = (PmType1Config){.kernel = &fixture->hooked.parent,
+    fixture->config = (PmType1Config){.struct_size = sizeof(PmType1Config),
+                                      .kernel = &fixture->hooked.parent,
                                       .has_group = true,
                                       .group = GROUP,
                                       .sysfs_root = fixture->sysfs};
@@ -42,6 +43,7 @@ static int drop(void **state)
 {
     Fixture *fixture = *state;
 
+    pm_kernel_unref(&fixture->hooked.parent);
     pm_kernel_unref(fixture->kernel);
     sysfs_tree_free(fixture->sysfs);
     g_free(fixture);
@@ -85,7 +87,8 @@ static void zeroed_config_opens_nothing(void **state)
     Fixture *fixture = *state;
 
     assert_true(pm_fake_kernel_add_device(fixture->kernel, 0, "0000:00:05.0", "vfio-pci", NULL));
-    fixture->config = (PmType1Config){.kernel = &fixture->hooked.parent};
+    fixture->config =
+        (PmType1Config){.struct_size = sizeof(PmType1Config), .kernel = &fixture->hooked.parent};
     assert_not_opened(fixture, PM_ERROR_INVALID_ARGUMENT,
                       "PmType1Config names none of device, has_group");
     assert_int_equal(pm_fake_kernel_get_n_calls(fixture->kernel, PM_FAKE_CALL_ANY), 0);
@@ -129,8 +132,11 @@ static void last_reference_closes_all_and_the_group_can_be_opened_again(void **s
 static void old_kernels_without_capabilities_have_no_limits(void **state)
 {
     Fixture *fixture = *state;
-    PmIommuClaimConfig config = {
-        .owner = "the test", .iova = BASE, .size = BLOCK, .block_size = 4096};
+    PmIommuClaimConfig config = {.struct_size = sizeof(config),
+                                 .owner = "the test",
+                                 .iova = BASE,
+                                 .size = BLOCK,
+                                 .block_size = 4096};
     g_autoptr(PmIommu) iommu = NULL;
     g_autoptr(PmRam) ram = NULL;
     g_autoptr(PmIommuClaim) claim = NULL;
