@@ -79,22 +79,23 @@ typedef struct {
 /**
  * Opens a VFIO container with a type1v2 IOMMU and puts one IOMMU group into it.
  *
- * With PmType1Config.has_fds it is given the container and its groups. The container may have its
- * IOMMU, and groups may be in it, or not: what is missing is done, as the last reference undoes it.
- * A group that is in a container already has to be in this one; the kernel does not say in which it
- * is, so only a container that has no group at all is noticed. The groups are as if opened by
- * number: pm_iommu_open_device() attaches their devices, and they stay until the end.
+ * With PmType1Config.has_fds the container may or may not have an IOMMU already, and groups may or
+ * may not be in it: what is missing is done here. A group that is in a container already has to be
+ * in this one. The kernel cannot be asked which one it is in: only a container without any group is
+ * noticed. As with a group opened by number, pm_iommu_open_device() attaches the groups' devices,
+ * and the groups stay until the last reference is dropped.
  *
- * On success the descriptors belong to the PmIommu: the caller must not use or close them any more;
- * the last reference (pm_iommu_unref()) takes those groups out of the container again that were not
- * in it, and closes all. Groups that were in it stay there as long as another process has them
- * open. On failure nothing is taken: all descriptors are open, and the caller's, and the groups are
- * where they were; only an IOMMU that a container with groups in it was given stays.
+ * On success the descriptors belong to the PmIommu, and the caller must not use or close them any
+ * more: give a duplicate (dup(2)) of one that is needed elsewhere. The last reference
+ * (pm_iommu_unref()) closes them. Before that it takes the groups that were not in the container
+ * out of it again, whoever else has them open; the others stay in it while somebody has. On failure
+ * nothing is taken: all descriptors are open and the caller's, and every group is where it was.
+ * Only an IOMMU that was set for a container with groups in it stays.
  *
- * Others who have the descriptors can map, too. What they have mapped is never unmapped by this
- * PmIommu, and not counted by pm_iommu_get_n_mappings() and pm_iommu_audit(). They should keep to
- * addresses that nothing here claims; where they have mapped a block of a claim, mapping it is
- * PM_ERROR_OVERLAP.
+ * Others who have the descriptors can map into the container as well. This PmIommu never unmaps
+ * their mappings, and neither pm_iommu_get_n_mappings() nor pm_iommu_audit() counts them. They have
+ * to stay clear of the addresses that are claimed here: mapping a block where they have a mapping
+ * is PM_ERROR_OVERLAP.
  *
  * Returns: a new reference, or NULL. Errors: PM_ERROR_INVALID_ARGUMENT (none or several of @device,
  * @has_group and @has_fds; @device is not a PCI address; no @group_fds, or a descriptor that is not
@@ -146,21 +147,21 @@ typedef struct {
  * There is no limit of mappings. Pinned memory is counted per user, over all processes, and only
  * without CAP_IPC_LOCK; what this process has pinned is VmPin in /proc/self/status.
  *
- * With PmIommufdConfig.has_fds it is given the iommufd and the device. On success the descriptors
- * belong to the PmIommu: the caller must not use or close them any more; detaching the device, or
- * the last reference (pm_iommu_unref()), detaches it and closes its own. On failure nothing is
- * taken: both descriptors are open, and the caller's. But a file that has been bound stays so
- * until it is closed, which the kernel cannot undo: to try again, pass what *@device_id was set to.
- * A device that was attached to something before is attached to the I/O address space instead; on
- * failure it may be attached to nothing.
+ * With PmIommufdConfig.has_fds, on success the descriptors belong to the PmIommu, and the caller
+ * must not use or close them any more: give a duplicate (dup(2)) of one that is needed elsewhere.
+ * The last reference (pm_iommu_unref()) detaches the device and closes both; pm_iommu_detach()
+ * closes the device's. On failure nothing is taken: both descriptors are open and the caller's. But
+ * the kernel cannot unbind a file, short of closing it: to try again with one that has been bound,
+ * pass the id that *@device_id was set to. That the id is the one of @device_fd, the kernel cannot
+ * be asked either. A device that was attached to another I/O address space is moved to this one; on
+ * failure it may be attached to none.
  *
- * Others may map into an I/O address space that the caller has given (PmIommufdConfig.ioas). What
- * they have mapped there is never unmapped by this PmIommu, and not counted; it is never destroyed,
- * and what it may place areas in by itself (IOMMU_IOAS_ALLOW_IOVAS) stays theirs to say. They
- * should keep to addresses that nothing here claims; where they have mapped a block of a claim,
- * mapping it is PM_ERROR_OVERLAP. Devices that they attach by themselves are not known here: what
- * these write is not tracked. An I/O address space that was made here is destroyed by the last
- * reference.
+ * Others may map into an I/O address space that was given (PmIommufdConfig.ioas). This PmIommu
+ * never unmaps their areas, does not count them, never destroys the I/O address space, and does not
+ * change which addresses the kernel may choose in it (IOMMU_IOAS_ALLOW_IOVAS). They have to stay
+ * clear of the addresses that are claimed here: mapping a block where they have an area is
+ * PM_ERROR_OVERLAP. Writes of devices that they attach themselves are not tracked. An I/O address
+ * space that was made here is destroyed by the last reference.
  *
  * Returns: a new reference, or NULL. Errors: PM_ERROR_INVALID_ARGUMENT (@device is not set, or not
  * a PCI address; files and descriptors mixed; a descriptor that is not what it should be;

@@ -11,6 +11,8 @@
 
 #include <errno.h>
 
+#include <plugmap/log.h>
+
 #include "kernel-uapi/iommufd.h"
 #include "kernel-uapi/vfio.h"
 #include "util/backend_util.h"
@@ -357,6 +359,40 @@ static void unknown_blocks_beside_what_others_have_mapped_are_settled(void **sta
     assert_int_equal(sent_n_mappings(sent, 2), 1);
 }
 
+/* Its claim is never freed; this shows it to who looks for leaks. */
+static PmIommuClaim *kept_for_ever;
+
+static void count_warning(GLogLevelFlags level, const char *message, void *user_data)
+{
+    *(unsigned *)user_data +=
+        level == G_LOG_LEVEL_WARNING && strstr(message, "the RAM of the test is not freed") != NULL;
+}
+
+/* Nothing ends with the descriptors, as others have them; so a device may reach it still. */
+static void memory_that_could_not_be_unmapped_from_what_others_share_is_kept(void **state)
+{
+    Sent *sent = *state;
+    PmIommuClaim *claim;
+    unsigned n_warnings = 0;
+    uint64_t offset;
+    uint64_t size;
+
+    share(sent);
+    sent_open(sent);
+    claim = sent_claim(sent, 0, 4, 1);
+    kept_for_ever = pm_iommu_claim_ref(claim);
+    pm_log_set_func(count_warning, &n_warnings);
+    pm_iommu_claim_abandon(claim);
+    pm_iommu_claim_unref(claim);
+    for (unsigned nth = 1; nth <= 8; nth++)
+        pm_fake_kernel_fail(sent->kernel, PM_FAKE_CALL_UNMAP, nth, EIO);
+    g_clear_pointer(&sent->iommu, pm_iommu_unref);
+    pm_log_set_func(NULL, NULL);
+    assert_int_equal(n_warnings, 1);
+    assert_true(pm_iommu_claim_next_unknown(kept_for_ever, 0, &offset, &size, NULL));
+    assert_int_equal(sent_n_mappings(sent, 2), 2);
+}
+
 static void purge_that_fails_halfway_knows_what_is_left(void **state)
 {
     Sent *sent = *state;
@@ -440,6 +476,7 @@ int main(void)
         SENT_TEST(what_others_have_mapped_survives_the_end),
         SENT_TEST(purge_leaves_what_others_have_mapped_between_the_blocks),
         SENT_TEST(unknown_blocks_beside_what_others_have_mapped_are_settled),
+        SENT_TEST(memory_that_could_not_be_unmapped_from_what_others_share_is_kept),
         SENT_TEST(purge_that_fails_halfway_knows_what_is_left),
         SENT_TEST(block_that_others_have_mapped_is_refused),
         SENT_TEST(audit_does_not_count_what_others_map),
