@@ -6,11 +6,17 @@ int pm_exit_status(const GError *error)
     if (error->domain != PM_ERROR)
         return PM_EXIT_USAGE;
     switch ((PmError)error->code) {
+    case PM_ERROR_INVALID_ARGUMENT:
+    case PM_ERROR_OVERLAP:
+    case PM_ERROR_BAD_REQUEST:
+    case PM_ERROR_BAD_INPUT:
+        return PM_EXIT_USAGE;
     case PM_ERROR_NOT_FOUND:
     case PM_ERROR_PERMISSION:
     case PM_ERROR_BUSY:
     case PM_ERROR_NOT_VIABLE:
     case PM_ERROR_UNSUPPORTED:
+    case PM_ERROR_BAD_ADDRESS:
     case PM_ERROR_DEVICE:
     case PM_ERROR_KERNEL:
         return PM_EXIT_NOT_READY;
@@ -20,11 +26,13 @@ int pm_exit_status(const GError *error)
     case PM_ERROR_UNALIGNED: /* blocks smaller than the IOMMU's pages */
     case PM_ERROR_MEMORY:
         return PM_EXIT_NO_ROOM;
+    case PM_ERROR_NO_MAPPING:
+    case PM_ERROR_CUTS_MAPPING:
     case PM_ERROR_UNMAP_MISMATCH:
     case PM_ERROR_QUARANTINED:
     case PM_ERROR_AUDIT:
+    case PM_ERROR_LISTENER:
         return PM_EXIT_WRONG;
-    default:
-        return PM_EXIT_USAGE;
     }
+    return PM_EXIT_WRONG;
 }

@@ -102,8 +102,10 @@ static int open_path(PmOutput *output, const struct stat *info)
 {
     int standard = info != NULL ? find_standard(info) : -1;
 
-    if (standard >= 0)
+    if (standard >= 0) {
+        output->is_shared = standard == STDOUT_FILENO && !S_ISCHR(info->st_mode);
         return fcntl(standard, F_DUPFD_CLOEXEC, 0);
+    }
     if (info == NULL || S_ISREG(info->st_mode))
         return open_temporary(output, info);
     return open(output->path, O_WRONLY | O_CLOEXEC | O_NOCTTY);

@@ -14,6 +14,7 @@ typedef struct {
     char *path;      /* as given, for messages */
     char *target;    /* where its links lead; only with a temporary */
     char *temporary; /* in the same folder; NULL: written as it is */
+    bool is_shared;  /* with standard output: a pipe or a file, not a terminal */
 } PmOutput;
 
 /*

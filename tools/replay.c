@@ -5,6 +5,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "base/error_text.h"
 #include "replay/progress.h"
 #include "replay/replay.h"
 #include "replay/report_text.h"
@@ -136,6 +137,11 @@ static bool play(const PmReplayOptions *options, Session *session, PmReplayConfi
     if (options->dma_log != NULL &&
         !pm_output_open(&output.dma_log, options->dma_log, options->rest[0], error))
         return false;
+    if (options->json && output.dma_log.is_shared)
+        return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
+                       "--json and --dma-log %s both write to standard output: name a file for the "
+                       "log",
+                       options->dma_log);
     output.replay_us = g_get_monotonic_time();
     session->result = pm_replay(session->trace, config, error);
     if (output.shown)

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "command_util.h"
+#include "tools/exit_status.h"
 
 #define TRACE  "tests/traces/qemu-vfio-4m.log"
 #define HEADER "plugmap-trace 1\nregion addr=4G size=64M block=2M\n"
@@ -51,6 +52,40 @@ static void each_cause_has_its_status(void **state)
     (void)state;
     for (size_t i = 0; i < G_N_ELEMENTS(table); i++)
         assert_status(table[i].line, table[i].status);
+}
+
+/* Most of what a host can lack is shown on a real one: tests/vm/not-ready-cases. */
+static void each_error_has_its_status(void **state)
+{
+    static const struct {
+        PmError code;
+        int status;
+    } table[] = {
+        {PM_ERROR_INVALID_ARGUMENT, 2},
+        {PM_ERROR_BAD_INPUT, 2},
+        {PM_ERROR_OVERLAP, 2},
+        {PM_ERROR_NOT_FOUND, 3},
+        {PM_ERROR_PERMISSION, 3},
+        {PM_ERROR_BUSY, 3},
+        {PM_ERROR_NOT_VIABLE, 3},
+        {PM_ERROR_UNSUPPORTED, 3},
+        {PM_ERROR_KERNEL, 3},
+        {PM_ERROR_LIMIT, 4},
+        {PM_ERROR_IOVA_RANGE, 4},
+        {PM_ERROR_LOCKED_MEMORY, 4},
+        {PM_ERROR_MEMORY, 4},
+        {PM_ERROR_UNALIGNED, 4},
+        {PM_ERROR_AUDIT, 1},
+        {PM_ERROR_UNMAP_MISMATCH, 1},
+        {PM_ERROR_QUARANTINED, 1},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < G_N_ELEMENTS(table); i++) {
+        g_autoptr(GError) error = g_error_new_literal(PM_ERROR, (gint)table[i].code, "");
+
+        assert_int_equal(pm_exit_status(error), table[i].status);
+    }
 }
 
 /* The help is what people look at; README and docs/json.md have the same table. */
@@ -264,6 +299,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_cause_has_its_status),
+        cmocka_unit_test(each_error_has_its_status),
         cmocka_unit_test(every_status_is_documented),
         cmocka_unit_test(a_trace_without_events_is_said_to_be_nothing_to_check),
         cmocka_unit_test(an_interrupted_replay_reports_what_it_did),

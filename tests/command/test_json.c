@@ -232,6 +232,7 @@ static void an_error_at_any_point_is_valid_json(void **state)
     g_autoptr(Run) no_output = run_plugmap("convert", "--json", TRACE, NULL);
     g_autoptr(Run) full = run_plugmap("convert", "--json", TRACE, "/dev/full", NULL);
     g_autoptr(Run) both = run_plugmap("replay", "--json", "--dma-log", "-", TRACE, NULL);
+    g_autoptr(Run) same = run_plugmap("replay", "--json", "--dma-log", "/dev/stdout", TRACE, NULL);
 
     (void)state;
     scratch_remove(folder);
@@ -245,6 +246,16 @@ static void an_error_at_any_point_is_valid_json(void **state)
     assert_error(no_output, "invalid-argument", 2);
     assert_error(full, "bad-input", 2);
     assert_error(both, "invalid-argument", 2);
+    assert_error(same, "invalid-argument", 2);
+}
+
+static void a_log_on_standard_error_leaves_the_report_alone(void **state)
+{
+    g_autoptr(Run) run = run_plugmap("replay", "--json", "--dma-log", "/dev/stderr", TRACE, NULL);
+
+    (void)state;
+    assert_verdict(run, "right", 0);
+    assert_true(g_str_has_prefix(run->err, "map iova=0x"));
 }
 
 static void geometry_and_warnings_are_there(void **state)
@@ -276,6 +287,7 @@ int main(void)
         cmocka_unit_test(all_error_codes_are_documented),
         cmocka_unit_test(each_verdict_is_told_apart),
         cmocka_unit_test(an_error_at_any_point_is_valid_json),
+        cmocka_unit_test(a_log_on_standard_error_leaves_the_report_alone),
         cmocka_unit_test(geometry_and_warnings_are_there),
     };
 
