@@ -34,7 +34,7 @@ typedef struct {
     bool in_unplug_all;     /* ... an UNPLUG_ALL */
     Discard whole;          /* the first discard before any request: the whole region */
     Discard newest;         /* since the newest request */
-    unsigned geometry_line; /* of the UNPLUG that told address and block size; 0: none */
+    unsigned geometry_line; /* of the UNPLUG that shows address and block size; 0: none */
     unsigned usable_line;   /* of the newest size of the usable region; 0: none */
     unsigned first_usable_line;
     uint64_t first_usable; /* before the first such line */
@@ -182,7 +182,7 @@ static bool on_unplug_all(Log *log, const char *text, GError **error)
     return begin_request(log, PM_EVENT_UNPLUG_ALL, text, error);
 }
 
-/* Behind an UNPLUG_ALL it only tells that it was done; else the machine was reset. */
+/* Behind an UNPLUG_ALL it only says that it was done; else the machine was reset. */
 static bool on_unplugged_all(Log *log, const char *text, GError **error)
 {
     (void)text;
@@ -283,7 +283,7 @@ static bool on_discard(Log *log, const char *text, GError **error)
     return true;
 }
 
-/* What an UNPLUG and its discard tell for certain: where the region lies, and how large its blocks
+/* What an UNPLUG and its discard show for certain: where the region lies, and how large its blocks
  * are. */
 static bool learn_geometry(Log *log, GError **error)
 {
@@ -301,7 +301,7 @@ static bool learn_geometry(Log *log, GError **error)
     if (log->geometry_line != 0 &&
         (block_size != region->block_size || region_address != region->address))
         return pm_line_fail(log->reader, error,
-                            "tells another region or block size than line %u: the log is damaged, "
+                            "shows another region or block size than line %u: the log is damaged, "
                             "or has several virtio-mem devices",
                             log->geometry_line);
     region->block_size = block_size;

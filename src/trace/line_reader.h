@@ -39,7 +39,7 @@ bool pm_line_reader_next(PmLineReader *reader, bool *end, GError **error);
 bool pm_line_check_length(const PmLineReader *reader, GError **error);
 
 /* The next call of pm_line_reader_next() gives the last line again: nothing that is read has to be
- * rewound, which pipes cannot be. */
+ * rewound, which a pipe has no way to do. */
 void pm_line_reader_unread(PmLineReader *reader);
 
 /* Sets an error of PM_ERROR_BAD_INPUT that begins with file and line, and ends with advice if the

@@ -198,7 +198,7 @@ static void assert_error(const Run *run, const char *code, int status)
     assert_non_null(strstr(run->err, json_object_get_string_member(error, "message")));
 }
 
-static void each_verdict_is_told_apart(void **state)
+static void each_verdict_is_shown(void **state)
 {
     g_autofree char *folder = scratch_new();
     g_autofree char *wrong = scratch_file(folder, "wrong", EVERYTHING, -1);
@@ -285,7 +285,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(all_fields_are_documented_and_no_others),
         cmocka_unit_test(all_error_codes_are_documented),
-        cmocka_unit_test(each_verdict_is_told_apart),
+        cmocka_unit_test(each_verdict_is_shown),
         cmocka_unit_test(an_error_at_any_point_is_valid_json),
         cmocka_unit_test(a_log_on_standard_error_leaves_the_report_alone),
         cmocka_unit_test(geometry_and_warnings_are_there),

@@ -76,7 +76,7 @@ static void check_totals(const Totals *totals, const char *backend, const char *
     assert_int_equal(json_number(json, "dma.peak_pinned_bytes"), totals->peak * totals->block_size);
     assert_int_equal(json_number(json, "dma.final_pinned_bytes"),
                      totals->blocks_final * totals->block_size);
-    /* The fake kernel brings memory in only when it is told to. */
+    /* The fake kernel brings memory in only when asked to. */
     assert_int_equal(json_number(json, "dma.final_resident_bytes"),
                      g_str_equal(pin, "populate") ? totals->blocks_final * totals->block_size : 0);
     assert_int_equal(json_number(json, "audit.mismatches"), 0);
@@ -324,7 +324,7 @@ static void dma_check_changes_no_total(void **state)
     assert_null(strstr(plain->out, "dma_check"));
 }
 
-static void dma_check_is_told_in_the_report(void **state)
+static void the_report_has_the_dma_check(void **state)
 {
     g_autoptr(Run) run =
         run_plugmap("replay", "--dma-check", "tests/traces/qemu-vfio-4m.log", NULL);
@@ -364,7 +364,7 @@ static void prefault_brings_in_what_is_plugged_and_changes_no_other_total(void *
 }
 
 /* The host's pool is what it is; empty, it is the cause of every refusal. */
-static void a_lack_of_hugetlb_pages_is_told_with_the_command_that_ends_it(void **state)
+static void a_lack_of_hugetlb_pages_is_reported_with_the_command_that_ends_it(void **state)
 {
     g_autofree char *n_free = NULL;
     g_autofree char *folder = NULL;
@@ -409,9 +409,9 @@ int main(void)
         cmocka_unit_test(no_audit_makes_no_checks),
         cmocka_unit_test(what_is_not_a_terminal_gets_no_colours_and_no_bar),
         cmocka_unit_test(prefault_brings_in_what_is_plugged_and_changes_no_other_total),
-        cmocka_unit_test(a_lack_of_hugetlb_pages_is_told_with_the_command_that_ends_it),
+        cmocka_unit_test(a_lack_of_hugetlb_pages_is_reported_with_the_command_that_ends_it),
         cmocka_unit_test(dma_check_changes_no_total),
-        cmocka_unit_test(dma_check_is_told_in_the_report),
+        cmocka_unit_test(the_report_has_the_dma_check),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

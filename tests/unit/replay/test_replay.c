@@ -268,7 +268,7 @@ static void percentiles_of_few_numbers(void **state)
     assert_int_equal(pm_percentile(numbers, 100), 101);
 }
 
-static void one_is_told_in_the_singular(void **state)
+static void one_is_in_the_singular(void **state)
 {
     static const char one[] = "plugmap-trace 1\n"
                               "region addr=4G size=64M block=2M\n"
@@ -296,7 +296,7 @@ int main(void)
         cmocka_unit_test(unplugged_memory_that_is_there_is_found),
         cmocka_unit_test(plugged_memory_that_was_given_back_under_its_mapping_is_found),
         cmocka_unit_test(memory_that_is_left_alone_is_right_however_it_is_pinned),
-        cmocka_unit_test(one_is_told_in_the_singular),
+        cmocka_unit_test(one_is_in_the_singular),
         cmocka_unit_test(percentiles_of_few_numbers),
     };
 
