@@ -14,6 +14,7 @@ struct PmDmaCheck {
     PmVirtioMem *device;
     PmDiscardManager *manager;
     PmRam *ram;
+    PmIommuAccess access;
     GRand *random; /* always the same sequence */
     uint64_t n_patterns;
     PmDmaCheckCounts counts;
@@ -23,7 +24,7 @@ typedef bool (*NextRunFunc)(const PmDiscardManager *manager, uint64_t offset, ui
                             uint64_t *run_offset, uint64_t *run_size);
 typedef bool (*CheckPageFunc)(PmDmaCheck *check, uint64_t offset, GError **error);
 
-PmDmaCheck *pm_dma_check_new(PmDmaEngine *engine, PmVirtioMem *device)
+PmDmaCheck *pm_dma_check_new(PmDmaEngine *engine, PmVirtioMem *device, PmIommuAccess access)
 {
     PmDmaCheck *check = g_new0(PmDmaCheck, 1);
 
@@ -31,6 +32,7 @@ PmDmaCheck *pm_dma_check_new(PmDmaEngine *engine, PmVirtioMem *device)
     check->device = device;
     check->manager = pm_virtio_mem_get_manager(device);
     check->ram = pm_discard_manager_get_ram(check->manager);
+    check->access = access;
     check->random = g_rand_new_with_seed(1);
     return check;
 }
@@ -84,29 +86,47 @@ static bool populate(PmDmaCheck *check, uint64_t offset, GError **error)
     return pm_ram_populate(check->ram, offset - offset % page_size, page_size, 1, error);
 }
 
-static bool check_plugged(PmDmaCheck *check, uint64_t offset, GError **error)
+static bool check_reads(PmDmaCheck *check, char *memory, uint64_t iova, GError **error)
 {
-    uint64_t iova = pm_virtio_mem_get_address(check->device) + offset;
     size_t size = pm_dma_engine_transfer_size(check->engine);
-    char *memory = (char *)pm_ram_get_host(check->ram) + offset;
     uint64_t pattern[PM_DMA_PAGE / sizeof(uint64_t)];
     uint64_t seen[PM_DMA_PAGE / sizeof(uint64_t)];
 
-    check->counts.n_plugged_pages++;
-    if (!populate(check, offset, error))
-        return false;
     make_pattern(check, pattern);
     memcpy(memory, pattern, size);
     if (!device_reads(check, iova, seen, error))
         return false;
     if (memcmp(seen, pattern, size) != 0)
         return fail_page(check, "a read does not see the plugged memory", iova, error);
+    return true;
+}
+
+static bool check_writes(PmDmaCheck *check, const char *memory, uint64_t iova, GError **error)
+{
+    size_t size = pm_dma_engine_transfer_size(check->engine);
+    bool allowed = (check->access & PM_IOMMU_WRITE) != 0;
+    uint64_t pattern[PM_DMA_PAGE / sizeof(uint64_t)];
+
     make_pattern(check, pattern);
     if (!device_writes(check, iova, pattern, error))
         return false;
-    if (memcmp(memory, pattern, size) != 0)
-        return fail_page(check, "a write does not arrive in the plugged memory", iova, error);
-    return true;
+    if ((memcmp(memory, pattern, size) == 0) == allowed)
+        return true;
+    return fail_page(check,
+                     allowed ? "a write does not arrive in the plugged memory"
+                             : "a write arrives in memory that is read-only",
+                     iova, error);
+}
+
+static bool check_plugged(PmDmaCheck *check, uint64_t offset, GError **error)
+{
+    uint64_t iova = pm_virtio_mem_get_address(check->device) + offset;
+    char *memory = (char *)pm_ram_get_host(check->ram) + offset;
+
+    check->counts.n_plugged_pages++;
+    return populate(check, offset, error) &&
+           ((check->access & PM_IOMMU_READ) == 0 || check_reads(check, memory, iova, error)) &&
+           check_writes(check, memory, iova, error);
 }
 
 /* Memory that is still mapped but was given back is the device's alone: only it can read what it

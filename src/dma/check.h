@@ -16,14 +16,16 @@ typedef struct {
     uint64_t n_unplugged_pages;
 } PmDmaCheckCounts;
 
-/* @engine: taken over. @device: whose region is checked; lives as long. Cannot fail. */
-PmDmaCheck *pm_dma_check_new(PmDmaEngine *engine, PmVirtioMem *device);
+/* @engine: taken over. @device: whose region is checked; lives as long. @access: with which the
+ * region has been added to its mapper. Cannot fail. */
+PmDmaCheck *pm_dma_check_new(PmDmaEngine *engine, PmVirtioMem *device, PmIommuAccess access);
 void pm_dma_check_free(PmDmaCheck *check);
 
 /*
  * Tries the first and the last page of each run of plugged and of unplugged blocks, and some pages
  * in between; with a slow engine, one plugged and one unplugged page. Into plugged
- * pages the device's reads and writes have to arrive; what it writes to an unplugged page must not
+ * pages the device's reads and writes have to arrive, or, of a read-only region, its reads and no
+ * write (IOMMUs let devices read what is write-only); what it writes to an unplugged page must not
  * be there when it reads it again, and must take no memory. What plugged pages hold is overwritten.
  * Errors: PM_ERROR_AUDIT (the first page that is not right), PM_ERROR_DEVICE, PM_ERROR_MEMORY,
  * PM_ERROR_KERNEL.

@@ -194,6 +194,8 @@ static bool fault_in(PmIommuClaim *claim, const PmIommuRequest *request, uint64_
     uint64_t page_size = pm_ram_get_page_size(claim->ram);
     uint64_t end = ram_offset + size + (page_size - 1);
 
+    if (request->access == PM_IOMMU_READ && !pm_ram_own_pages(claim->ram, ram_offset, size, error))
+        return false;
     if (ops->maps_by_file == NULL || !ops->maps_by_file(claim->iommu, request) ||
         !pm_ram_is_hugetlb(claim->ram))
         return true;

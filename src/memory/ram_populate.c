@@ -176,3 +176,15 @@ bool pm_ram_populate(PmRam *ram, uint64_t offset, uint64_t size, unsigned n_thre
     pthread_mutex_destroy(&job.lock);
     return job.error_number == 0 || fail_populate(ram, offset, size, job.error_number, error);
 }
+
+/* Of memory that was adopted nobody knows whether it may be written. What fails here because it is
+ * not mapped, or behind the end of its file, the kernel says better when it pins it. */
+bool pm_ram_own_pages(PmRam *ram, uint64_t offset, uint64_t size, GError **error)
+{
+    if (ram->shared)
+        return true;
+    if (ram->kind != PM_RAM_ADOPTED)
+        return pm_ram_populate(ram, offset, size, 1, error);
+    (void)pm_ram_advise(ram, MADV_POPULATE_WRITE, offset, size);
+    return true;
+}

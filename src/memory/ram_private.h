@@ -59,6 +59,13 @@ bool pm_ram_check_range(const PmRam *ram, uint64_t offset, uint64_t size, GError
 bool pm_ram_fail_range(const PmRam *ram, PmError code, const char *what, uint64_t offset,
                        uint64_t size, int error_number, const char *advice, GError **error);
 
+/*
+ * Sees to it that a device which may only read private memory sees what is written there later:
+ * in Linux 6.1, a MAP for reading pins the kernel's page of zeros where nothing was written yet.
+ * Memory that the caller has mapped read-only stays as it is. Errors: as pm_ram_populate().
+ */
+bool pm_ram_own_pages(PmRam *ram, uint64_t offset, uint64_t size, GError **error);
+
 /* madvise(). False with errno. */
 bool pm_ram_advise(const PmRam *ram, int advice, uint64_t offset, uint64_t size);
 

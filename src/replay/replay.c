@@ -309,7 +309,7 @@ static bool set_up_dma_check(PmReplay *replay, GError **error)
     if (engine == NULL)
         return false;
     replay->result->dma_engine = g_strdup(pm_dma_engine_name(engine));
-    replay->dma_check = pm_dma_check_new(engine, only->device);
+    replay->dma_check = pm_dma_check_new(engine, only->device, PM_IOMMU_READ_WRITE);
     replay->own.n_mappings = pm_iommu_get_n_mappings(replay->iommu);
     replay->own.n_bytes = pm_iommu_get_pinned_bytes(replay->iommu);
     return true;

@@ -27,6 +27,7 @@ typedef enum {
     HONEST,
     MAPS_NOTHING,
     MAPS_FOR_READING,
+    MAPS_FOR_WRITING,
     MAPS_OTHER_MEMORY,
     UNMAPS_NOTHING,
     FORGETS_FIRST_PAGE,
@@ -79,6 +80,8 @@ static int lying_ioctl(PmKernel *kernel, int fd, unsigned long request, void *ar
             return 0;
         if (lie == MAPS_FOR_READING)
             map.flags &= ~(uint32_t)VFIO_DMA_MAP_FLAG_WRITE;
+        if (lie == MAPS_FOR_WRITING)
+            map.flags |= VFIO_DMA_MAP_FLAG_WRITE;
         if (lie == MAPS_OTHER_MEMORY)
             map.vaddr += REGION_BLOCK;
         if (map.iova == lie_address)
@@ -115,9 +118,15 @@ static PmVirtioMem *make_device(void)
     return pm_virtio_mem_new(&config, NULL);
 }
 
-static int make(void **state)
+static int make_with_access(void **state, PmIommuAccess access)
 {
     Fixture *fixture = g_new0(Fixture, 1);
+    PmMapperRegion region = {
+        .struct_size = sizeof(region),
+        .size = REGION_N_BLOCKS * REGION_BLOCK,
+        .address = REGION_ADDRESS,
+        .access = access,
+    };
     PmType1Config config = {.struct_size = sizeof(config), .has_group = true, .group = GROUP};
 
     lie = HONEST;
@@ -133,14 +142,22 @@ static int make(void **state)
     fixture->engine = pm_dma_engine_attach(fixture->iommu, fixture->fake, "0000:00:04.0",
                                            REGION_ADDRESS, REGION_N_BLOCKS * REGION_BLOCK, NULL);
     assert_non_null(fixture->engine);
-    fixture->check = pm_dma_check_new(fixture->engine, fixture->device);
+    fixture->check = pm_dma_check_new(fixture->engine, fixture->device, access);
     fixture->mapper = pm_mapper_new(fixture->iommu);
-    assert_true(
-        mapper_add_all(fixture->mapper, REGION_ADDRESS,
-                       pm_discard_manager_get_ram(pm_virtio_mem_get_manager(fixture->device)),
-                       PM_MAPPER_STRICT, NULL));
+    region.ram = pm_discard_manager_get_ram(pm_virtio_mem_get_manager(fixture->device));
+    assert_true(pm_mapper_add(fixture->mapper, &region, NULL));
     *state = fixture;
     return 0;
+}
+
+static int make(void **state)
+{
+    return make_with_access(state, PM_IOMMU_READ_WRITE);
+}
+
+static int make_read_only(void **state)
+{
+    return make_with_access(state, PM_IOMMU_READ);
 }
 
 static int drop(void **state)
@@ -205,6 +222,24 @@ static void nothing_plugged_and_everything_plugged_are_right(void **state)
     request(fixture, VIRTIO_MEM_REQ_PLUG, 0, REGION_N_BLOCKS);
     assert_true(pm_dma_check_run(fixture->check, NULL));
     assert_true(pm_dma_check_get_counts(fixture->check).n_plugged_pages > 0);
+}
+
+static void a_read_only_region_is_right_if_no_write_arrives(void **state)
+{
+    Fixture *fixture = *state;
+
+    request(fixture, VIRTIO_MEM_REQ_PLUG, 2, 3);
+    assert_true(pm_dma_check_run(fixture->check, NULL));
+    assert_true(pm_fake_kernel_get_n_dma_faults(fixture->fake) > 0);
+}
+
+static void write_to_a_read_only_region_is_found(void **state)
+{
+    Fixture *fixture = *state;
+
+    lie = MAPS_FOR_WRITING;
+    request(fixture, VIRTIO_MEM_REQ_PLUG, 2, 3);
+    assert_found(fixture, PM_ERROR_AUDIT, "a write arrives in memory that is read-only");
 }
 
 /* Everything unplugged was tried, and took no memory. */
@@ -332,7 +367,7 @@ static PmDmaCheck *make_check(Fixture *fixture, const PmDmaEngineKind *kind)
 
     engine->kind = kind;
     engine->scratch = scratch_page;
-    return pm_dma_check_new(engine, fixture->device);
+    return pm_dma_check_new(engine, fixture->device, PM_IOMMU_READ_WRITE);
 }
 
 static void write_that_takes_unplugged_memory_is_found(void **state)
@@ -403,13 +438,16 @@ static void engine_is_not_taken_for_slow_by_the_clock(void **state)
     assert_int_equal(pm_dma_check_get_counts(fixture->check).n_plugged_pages, 2 + 5);
 }
 
-#define CHECK_TEST(name) cmocka_unit_test_setup_teardown(name, make, drop)
+#define CHECK_TEST(name)     cmocka_unit_test_setup_teardown(name, make, drop)
+#define READ_ONLY_TEST(name) cmocka_unit_test_setup_teardown(name, make_read_only, drop)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         CHECK_TEST(ends_of_runs_and_samples_are_tried),
         CHECK_TEST(nothing_plugged_and_everything_plugged_are_right),
+        READ_ONLY_TEST(a_read_only_region_is_right_if_no_write_arrives),
+        READ_ONLY_TEST(write_to_a_read_only_region_is_found),
         CHECK_TEST(unplugged_memory_stays_away),
         CHECK_TEST(plugged_block_that_is_not_mapped_is_found),
         CHECK_TEST(plugged_block_that_cannot_be_written_is_found),

@@ -7,12 +7,11 @@
 #include "memory/discard_manager_private.h"
 #include "memory/ram_private.h"
 
-int region_world_plain(void **state)
+RegionWorld *region_world_new(const PmFakeConfig *given, PmRamKind kind)
 {
     RegionWorld *world = g_new0(RegionWorld, 1);
-    PmFakeConfig config;
+    PmFakeConfig config = *given;
 
-    pm_fake_config_init(&config);
     config.pin = PM_FAKE_PIN_POPULATE;
     world->fake = backend_fake_new(&config, NULL);
     assert_true(pm_fake_kernel_add_device(world->fake, 2, "0000:00:05.0", "vfio-pci", NULL));
@@ -20,9 +19,17 @@ int region_world_plain(void **state)
         world->iommus[i] = backend_open(world->fake, i, NULL);
         world->mappers[i] = pm_mapper_new(world->iommus[i]);
     }
-    world->ram = pm_ram_new(PM_RAM_MEMFD, SIZE, BLOCK, NULL);
+    world->ram = pm_ram_new(kind, SIZE, BLOCK, NULL);
     assert_non_null(world->ram);
-    *state = world;
+    return world;
+}
+
+int region_world_plain(void **state)
+{
+    PmFakeConfig config;
+
+    pm_fake_config_init(&config);
+    *state = region_world_new(&config, PM_RAM_MEMFD);
     return 0;
 }
 
@@ -121,10 +128,11 @@ char *region_host(const RegionWorld *world, uint64_t block)
     return (char *)pm_ram_get_host(world->ram) + block * BLOCK;
 }
 
+/* Its own page is below 4 GiB, because with Linux 6.1 it takes no larger addresses. */
 PmDmaEngine *region_engine(const RegionWorld *world)
 {
     PmDmaEngine *engine =
-        pm_dma_engine_attach(world->iommus[0], world->fake, "0000:00:04.0", 0, 8 * PM_GIB, NULL);
+        pm_dma_engine_attach(world->iommus[0], world->fake, "0000:00:04.0", LOW, 8 * PM_GIB, NULL);
 
     assert_non_null(engine);
     return engine;

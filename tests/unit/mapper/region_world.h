@@ -30,6 +30,9 @@ typedef struct {
     PmDiscardManager *manager; /* NULL: the RAM is plain */
 } RegionWorld;
 
+/* With plain RAM. @config: how memory is pinned is not up to it. */
+RegionWorld *region_world_new(const PmFakeConfig *config, PmRamKind kind);
+
 /* Plain RAM, and RAM with a manager. As cmocka's set-up and tear-down. */
 int region_world_plain(void **state);
 int region_world_managed(void **state);

@@ -64,30 +64,6 @@ static void plain_ram_is_mapped_from_any_page_on(void **state)
     assert_true(pm_mapper_audit(world->mappers[0], NULL, NULL));
 }
 
-static void rom_can_be_read_by_devices_but_not_written(void **state)
-{
-    RegionWorld *world = *state;
-    g_autoptr(PmDmaEngine) engine = region_engine(world);
-    PmMapperRegion rom = region_of(world, 3, 2, LOW);
-    char data[PM_DMA_PAGE];
-    size_t size = pm_dma_engine_transfer_size(engine);
-    PmFakeDmaFault fault;
-
-    rom.access = PM_IOMMU_READ;
-    memset(region_host(world, 3), 'r', BLOCK);
-    assert_true(pm_mapper_add(world->mappers[0], &rom, NULL));
-    assert_true(pm_dma_engine_read(engine, LOW, data, NULL));
-    assert_memory_equal(data, region_host(world, 3), size);
-    assert_false(pm_fake_kernel_last_dma_fault(world->fake, &fault));
-    memset(data, 'w', sizeof(data));
-    assert_true(pm_dma_engine_write(engine, LOW, data, NULL));
-    assert_int_equal(*region_host(world, 3), 'r');
-    assert_true(pm_fake_kernel_last_dma_fault(world->fake, &fault));
-    assert_int_equal(fault.iova, LOW);
-    assert_true(fault.write);
-    assert_true(pm_mapper_audit(world->mappers[0], NULL, NULL));
-}
-
 /* --- RAM with a manager --- */
 
 static void two_views_of_managed_ram_follow_their_part_of_it(void **state)
@@ -290,7 +266,6 @@ int main(void)
         PLAIN(a_region_is_removed_by_its_guest_address),
         PLAIN(one_piece_of_ram_is_mapped_at_two_addresses),
         PLAIN(plain_ram_is_mapped_from_any_page_on),
-        PLAIN(rom_can_be_read_by_devices_but_not_written),
     };
     const struct CMUnitTest managed[] = {
         MANAGED(two_views_of_managed_ram_follow_their_part_of_it),

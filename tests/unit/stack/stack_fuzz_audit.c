@@ -24,12 +24,13 @@ static void expect_of_region(const FuzzWorld *world, const FuzzSpaceView *space,
     unsigned n_blocks = (unsigned)(region->size / region->block_size);
 
     for (unsigned i = 0; i < n_blocks; i++, page += (unsigned)(region->block_size / FUZZ_PAGE)) {
-        bool populated = !region->managed || ram->plugged[i];
+        unsigned block = fuzz_ram_block(region, i);
+        bool populated = !region->managed || ram->plugged[block];
 
         expected->n_populated += populated;
         expected->n_mapped += space->ledger[page] == FUZZ_MAPPED;
         expected->n_wrong += space->ledger[page] != (populated ? FUZZ_MAPPED : FUZZ_UNMAPPED);
-        expected->n_quarantined += region->managed && ram->quarantined[i];
+        expected->n_quarantined += region->managed && ram->quarantined[block];
     }
 }
 
@@ -114,7 +115,7 @@ static Room promised(const FuzzWorld *world, const FuzzView *view, unsigned inde
 
         if (!region->managed || !region->strict)
             continue;
-        for (unsigned i = 0; i < FUZZ_N_BLOCKS; i++) {
+        for (unsigned i = 0; i < region->n_blocks; i++) {
             const FuzzSpaceView *now = &view->spaces[index];
             bool used = at_most ? now->ledger[page] != FUZZ_UNMAPPED : now->kernel_sizes[page] != 0;
 
@@ -210,8 +211,8 @@ static void mark_lost(const FuzzWorld *world, const FuzzView *view, unsigned ind
         unsigned page = fuzz_page_of(world, region->address);
         size_t n_pages = region->block_size / FUZZ_PAGE;
 
-        for (unsigned i = 0; region->managed && i < FUZZ_N_BLOCKS; i++)
-            if (view->rams[region->ram].quarantined[i])
+        for (unsigned i = 0; region->managed && i < region->n_blocks; i++)
+            if (view->rams[region->ram].quarantined[region->first + i])
                 memset(&lost[page + i * n_pages], true, n_pages);
     }
 }

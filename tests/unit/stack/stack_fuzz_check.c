@@ -105,18 +105,28 @@ typedef struct {
     unsigned page; /* the first */
 } Block;
 
+static bool is_plugged(const Block *block)
+{
+    return block->view->rams[block->region->ram]
+        .plugged[fuzz_ram_block(block->region, block->block)];
+}
+
+static bool is_quarantined(const Block *block)
+{
+    return block->view->rams[block->region->ram]
+        .quarantined[fuzz_ram_block(block->region, block->block)];
+}
+
 static void fail_block(const Block *block, const char *problem)
 {
-    const FuzzRamView *ram = &block->view->rams[block->region->ram];
     const FuzzSpaceView *space = &block->view->spaces[block->space];
 
     fuzz_fail(block->world,
               "space %u, region 0x%" PRIx64 " of RAM %u, block %u (%s%s%s, %s in the ledger, "
               "%stranslated): %s",
               block->space, block->region->address, block->region->ram, block->block,
-              block->region->managed ? "managed" : "plain",
-              ram->plugged[block->block] ? ", plugged" : "",
-              ram->quarantined[block->block] ? ", in quarantine" : "",
+              block->region->managed ? "managed" : "plain", is_plugged(block) ? ", plugged" : "",
+              is_quarantined(block) ? ", in quarantine" : "",
               state_texts[space->ledger[block->page]], space->translated[block->page] ? "" : "not ",
               problem);
 }
@@ -124,10 +134,15 @@ static void fail_block(const Block *block, const char *problem)
 static void check_host(const Block *block)
 {
     const FuzzRegion *region = block->region;
+    const FuzzSpaceView *space = &block->view->spaces[block->space];
     const char *expected = region->host + block->block * region->block_size;
-    const char *host = block->view->spaces[block->space].hosts[block->page];
+    const char *host = space->hosts[block->page];
 
-    if (block->view->spaces[block->space].kernel_sizes[block->page] == 0 || host == expected)
+    if (space->kernel_sizes[block->page] == 0)
+        return;
+    if (space->accesses[block->page] != region->access)
+        fail_block(block, "it is mapped with other access");
+    if (host == expected)
         return;
     if (!block->world->maps_files || region->serial != block->world->rams[region->ram].serial)
         fail_block(block, "it shows other memory");
@@ -137,10 +152,9 @@ static void check_host(const Block *block)
 
 static void check_region_block(const Block *block)
 {
-    const FuzzRamView *ram = &block->view->rams[block->region->ram];
     FuzzState state = block->view->spaces[block->space].ledger[block->page];
-    bool quarantined = block->region->managed && ram->quarantined[block->block];
-    bool wanted = !block->region->managed || ram->plugged[block->block];
+    bool quarantined = block->region->managed && is_quarantined(block);
+    bool wanted = !block->region->managed || is_plugged(block);
 
     if (state == FUZZ_UNKNOWN) {
         if (block->region->managed && !quarantined)
@@ -161,13 +175,20 @@ static void check_ghost_block(const Block *block)
     if (block->view->spaces[block->space].ledger[block->page] != FUZZ_UNKNOWN)
         return;
     if (ghost->managed && ghost->serial == ram->serial && ram->manager != NULL &&
-        !block->view->rams[ghost->ram].quarantined[block->block])
+        !is_quarantined(block))
         fail_block(block, "it was left behind, and is not in quarantine");
     if (!block->world->maps_files)
         check_host(block);
     if (block->view->spaces[block->space].translated[block->page] &&
         msync(host, ghost->block_size, MS_ASYNC) != 0)
         fail_block(block, "it was left behind, and its memory is gone");
+}
+
+static uint64_t ram_offset_of(const Block *block)
+{
+    const FuzzRegion *region = block->region;
+
+    return region->first * (region->size / region->n_blocks) + block->block * region->block_size;
 }
 
 static void check_blocks(const FuzzWorld *world, unsigned space, const FuzzView *view,
@@ -182,7 +203,7 @@ static void check_blocks(const FuzzWorld *world, unsigned space, const FuzzView 
             if (ledger[block.page + i] != ledger[block.page])
                 fail_block(&block, "the ledger has a part of it");
         if (ledger[block.page] != FUZZ_UNMAPPED &&
-            view->spaces[space].ram_offsets[block.page] != block.block * region->block_size)
+            view->spaces[space].ram_offsets[block.page] != ram_offset_of(&block))
             fail_block(&block, "the ledger has it in another place of the RAM");
         check(&block);
     }

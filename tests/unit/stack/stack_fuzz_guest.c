@@ -68,14 +68,20 @@ static Request pick_request(FuzzWorld *world, const FuzzRam *ram, unsigned index
     return request;
 }
 
-static unsigned n_regions_that_overcommit(const FuzzWorld *world, unsigned space, unsigned ram)
+/* Blocks that regions map without having been promised room for them. */
+static uint64_t count_overcommitted(const FuzzWorld *world, unsigned space, const Request *request)
 {
     const FuzzRegion *region = NULL;
-    unsigned n_regions = 0;
+    uint64_t n_blocks = 0;
 
-    while ((region = fuzz_next_region(&world->spaces[space], region)) != NULL)
-        n_regions += region->ram == ram && !region->strict;
-    return n_regions;
+    while ((region = fuzz_next_region(&world->spaces[space], region)) != NULL) {
+        unsigned first = MAX(region->first, request->first);
+        unsigned end = MIN(region->first + region->n_blocks, request->first + request->n_blocks);
+
+        if (region->ram == request->ram && !region->strict && first < end)
+            n_blocks += end - first;
+    }
+    return n_blocks;
 }
 
 /* Regions that were promised room always have it. */
@@ -88,8 +94,7 @@ static void check_refusal(const FuzzWorld *world, const FuzzView *before, const 
     bool full = false;
 
     for (unsigned i = 0; i < FUZZ_N_SPACES; i++) {
-        uint64_t n_more =
-            n_regions_that_overcommit(world, i, request->ram) * (uint64_t)request->n_blocks;
+        uint64_t n_more = count_overcommitted(world, i, request);
 
         n_bytes += n_more * ram->block_size;
         full |= fuzz_mappings_in_use(world, before, i) + n_more > world->entry_limit;

@@ -10,11 +10,11 @@
 static void mark_translated(const FuzzWorld *world, const FuzzSpaceView *view,
                             const FuzzRegion *region, bool *used)
 {
-    uint64_t block_size = region->size / FUZZ_N_BLOCKS;
+    uint64_t block_size = region->size / region->n_blocks;
     unsigned page = fuzz_page_of(world, region->address);
 
-    for (unsigned i = 0; i < FUZZ_N_BLOCKS; i++, page += (unsigned)(block_size / FUZZ_PAGE))
-        used[i] |= view->translated[page];
+    for (unsigned i = 0; i < region->n_blocks; i++, page += (unsigned)(block_size / FUZZ_PAGE))
+        used[region->first + i] |= view->translated[page];
 }
 
 static void mark_used(const FuzzWorld *world, const FuzzView *view, unsigned ram, bool *used)

@@ -40,6 +40,15 @@ static bool overlaps_ghost(const FuzzSpace *space, const FuzzRegion *region)
     return false;
 }
 
+static uint64_t count_plugged(const FuzzRamView *ram, const FuzzRegion *region)
+{
+    uint64_t n_plugged = 0;
+
+    for (unsigned i = region->first; i < region->first + region->n_blocks; i++)
+        n_plugged += ram->plugged[i];
+    return n_plugged;
+}
+
 /* Whether there is no room for it, with all that may be in use. */
 static bool is_too_much(const FuzzWorld *world, const FuzzView *before, const Addition *addition,
                         PmError code)
@@ -48,7 +57,7 @@ static bool is_too_much(const FuzzWorld *world, const FuzzView *before, const Ad
     uint64_t n_blocks = region->size / region->block_size;
 
     if (region->managed && !region->strict)
-        n_blocks = before->rams[region->ram].n_plugged;
+        n_blocks = count_plugged(&before->rams[region->ram], region);
     if (code == PM_ERROR_LIMIT)
         return fuzz_mappings_in_use(world, before, addition->space) + n_blocks > world->entry_limit;
     return fuzz_bytes_in_use(world, before) + n_blocks * region->block_size > world->memlock_limit;
@@ -77,9 +86,10 @@ static bool add(FuzzWorld *world, const Addition *addition, GError **error)
     const PmMapperRegion config = {
         .struct_size = sizeof(config),
         .ram = ram->ram,
+        .ram_offset = region->first * ram->block_size,
         .size = region->size,
         .address = region->address,
-        .access = PM_IOMMU_READ_WRITE,
+        .access = region->access,
         .flags = region->strict ? PM_MAPPER_STRICT : PM_MAPPER_OVERCOMMIT,
     };
 
@@ -145,9 +155,13 @@ bool fuzz_add_region(FuzzWorld *world, const FuzzView *before)
 
     if (mapper->n_regions == FUZZ_MAX_REGION)
         return false;
-    fuzz_say(world, "adding RAM %u (%s) to mapper %u of space %u at 0x%" PRIx64, region->ram,
+    fuzz_say(world,
+             "adding %u blocks of RAM %u from block %u (%s%s) to mapper %u of space %u at "
+             "0x%" PRIx64,
+             region->n_blocks, region->ram, region->first,
              !region->managed ? "plain" : (region->strict ? "strict" : "overcommit"),
-             addition.mapper, addition.space, region->address);
+             region->access == PM_IOMMU_READ ? ", read-only" : "", addition.mapper, addition.space,
+             region->address);
     if (!add(world, &addition, &error))
         return check_failure(world, before, &addition, error);
     if (overlaps_region(space, region))

@@ -55,8 +55,7 @@ static bool look_at_mapping(uint64_t iova, uint64_t size, const void *host, PmIo
     const Look *look = user_data;
     unsigned page = fuzz_page_of(look->world, iova);
 
-    if (access != PM_IOMMU_READ_WRITE)
-        fuzz_fail(look->world, "0x%" PRIx64 " is mapped with access %d", iova, (int)access);
+    look->view->accesses[page] = (uint8_t)access;
     look->view->kernel_sizes[page] = size;
     look->view->hosts[page] = host;
     look->view->n_kernel++;
@@ -147,7 +146,7 @@ static void find_lost(const FuzzWorld *world, const FuzzSpaceView *space, const 
 {
     unsigned page = fuzz_page_of(world, region->address);
 
-    for (unsigned i = 0; i < FUZZ_N_BLOCKS; i++) {
+    for (unsigned i = region->first; i < region->first + region->n_blocks; i++) {
         FuzzState right = ram->plugged[i] && !is_ghost ? FUZZ_MAPPED : FUZZ_UNMAPPED;
 
         lost[i] |= space->ledger[page] != right;

@@ -14,8 +14,8 @@ typedef enum {
 /*
  * One I/O address space, page by page.
  * @ledger: of FuzzState. @ledger_sizes, @ram_offsets: of the mapping that begins there; the
- * size is 0 if none does. @translated: from the page table. @kernel_sizes, @hosts: as the kernel's
- * list of mappings has it.
+ * size is 0 if none does. @translated: from the page table. @kernel_sizes, @hosts, @accesses: as
+ * the kernel's list of mappings has it.
  * @n_unknown: blocks that the ledger has as unknown.
  */
 typedef struct {
@@ -25,6 +25,7 @@ typedef struct {
     uint64_t ram_offsets[FUZZ_N_PAGES];
     uint64_t kernel_sizes[FUZZ_N_PAGES];
     const char *hosts[FUZZ_N_PAGES];
+    uint8_t accesses[FUZZ_N_PAGES];
     uint64_t n_mapped;
     uint64_t n_unknown;
     uint64_t n_kernel;

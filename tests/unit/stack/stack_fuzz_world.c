@@ -156,18 +156,29 @@ FuzzRegion fuzz_region_of(const FuzzWorld *world, unsigned index, uint64_t addre
 {
     const FuzzRam *ram = &world->rams[index];
     bool managed = ram->manager != NULL;
-    uint64_t size = FUZZ_N_BLOCKS * ram->block_size;
+    bool whole = fuzz_chance(world, 1, 3);
+    unsigned first = whole ? 0 : fuzz_pick(world, FUZZ_N_BLOCKS);
+    unsigned n_blocks = whole ? FUZZ_N_BLOCKS : 1 + fuzz_pick(world, FUZZ_N_BLOCKS - first);
+    uint64_t size = n_blocks * ram->block_size;
 
     return (FuzzRegion){
         .ram = index,
         .serial = ram->serial,
-        .host = ram->host,
+        .first = first,
+        .n_blocks = n_blocks,
+        .host = ram->host + first * ram->block_size,
         .address = address,
         .size = size,
         .block_size = managed ? ram->block_size : size,
+        .access = fuzz_chance(world, 1, 4) ? PM_IOMMU_READ : PM_IOMMU_READ_WRITE,
         .managed = managed,
         .strict = strict,
     };
+}
+
+unsigned fuzz_ram_block(const FuzzRegion *region, unsigned index)
+{
+    return region->first + (region->managed ? index : 0);
 }
 
 const FuzzRegion *fuzz_next_region(const FuzzSpace *space, const FuzzRegion *region)

@@ -32,7 +32,7 @@
 #define FUZZ_STRIDE     (128 * PM_KIB) /* regions begin at multiples of it */
 #define FUZZ_N_PLACES   16
 #define FUZZ_N_PAGES    ((FUZZ_N_PLACES * FUZZ_STRIDE + FUZZ_N_BLOCKS * FUZZ_MAX_BLOCK) / FUZZ_PAGE)
-#define FUZZ_MAX_REGION 6 /* of each mapper */
+#define FUZZ_MAX_REGION 8 /* of each mapper */
 
 typedef struct {
     PmRam *ram;
@@ -48,10 +48,13 @@ typedef struct {
 typedef struct {
     unsigned ram;    /* index */
     uint32_t serial; /* the RAM may be another by now, if this is a ghost */
-    char *host;
+    unsigned first;  /* block of the RAM that it begins with */
+    unsigned n_blocks;
+    char *host; /* of that block */
     uint64_t address;
     uint64_t size;
     uint64_t block_size; /* of each mapping */
+    PmIommuAccess access;
     bool managed;
     bool strict;
     bool vague; /* a ghost that may be another's */
@@ -135,8 +138,11 @@ void fuzz_free_mapper(FuzzWorld *world, unsigned space, unsigned index);
 /* New memory in place of what there is, if anything. */
 void fuzz_renew_ram(FuzzWorld *world, unsigned index);
 
-/* A region that RAM number @index would be at @address. */
+/* A region of all or part of RAM number @index at @address; some are read-only. */
 FuzzRegion fuzz_region_of(const FuzzWorld *world, unsigned index, uint64_t address, bool strict);
+
+/* The block of the RAM that mapping number @index of a region begins with. */
+unsigned fuzz_ram_block(const FuzzRegion *region, unsigned index);
 
 /* Regions of all mappers: the first, if @region is NULL, or the one behind it. */
 const FuzzRegion *fuzz_next_region(const FuzzSpace *space, const FuzzRegion *region);
