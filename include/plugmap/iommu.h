@@ -326,6 +326,14 @@ PM_EXPORT bool pm_iommu_check_range(const PmIommu *iommu, uint64_t iova, uint64_
                                     GError **error);
 
 /**
+ * As pm_iommu_check_range(), for a range that is to be mapped in blocks: the nearest address in the
+ * message is a multiple of @block_size. @block_size: bytes, a multiple of the smallest page size;
+ * @size is a multiple of it. Errors: as pm_iommu_check_range().
+ */
+PM_EXPORT bool pm_iommu_check_blocks(const PmIommu *iommu, uint64_t iova, uint64_t size,
+                                     uint64_t block_size, GError **error);
+
+/**
  * Tries again to unmap what owners of claims had to leave behind (pm_iommu_claim_abandon()).
  * Unknown blocks of claims that still have an owner are not touched: the owner purges them
  * (pm_iommu_claim_purge(), pm_mapper_remove(), a reset of the machine).

@@ -77,11 +77,16 @@ typedef struct PmIommuClaim PmIommuClaim;
  * @struct_size: sizeof(PmIommuClaimConfig) (macros.h).
  * @owner: who it is for, in messages; copied.
  * @ram: the memory to map; a reference is taken until nothing of it is mapped any more. It must not
- * have a discard manager.
+ * have a discard manager, except with @follows_manager.
  * @iova, @size: the I/O addresses; @size is a multiple of @block_size.
  * @block_size: bytes of each mapping, a multiple of the IOMMU's smallest page.
  * @reserved_size: bytes, a multiple of @block_size, at most @size: room to keep free for this
  * claim, whether it uses it or not. 0: none, so that a later map may fail for want of room.
+ * @follows_manager: the owner maps what the RAM's discard manager has populated, and nothing else:
+ * it has a listener there (pm_discard_manager_register()) that unmaps what is discarded, and whose
+ * next_unknown is pm_iommu_claim_next_unknown(). When the owner has to leave mapped blocks behind
+ * it abandons the claim, and then drops the listener (pm_discard_manager_drop()). A PmMapper does
+ * all of this.
  */
 typedef struct {
     size_t struct_size;
@@ -91,6 +96,7 @@ typedef struct {
     uint64_t size;
     uint64_t block_size;
     uint64_t reserved_size;
+    bool follows_manager;
 } PmIommuClaimConfig;
 
 /**
@@ -102,9 +108,9 @@ typedef struct {
  * pm_iommu_attach() checks.
  * Returns: a new reference, or NULL. Errors: PM_ERROR_INVALID_ARGUMENT (no owner or RAM, sizes),
  * PM_ERROR_UNALIGNED, PM_ERROR_IOVA_RANGE, PM_ERROR_OVERLAP (names the other claim's owner),
- * PM_ERROR_BUSY (@ram has a discard manager: a PmMapper maps such RAM), PM_ERROR_LIMIT and
- * PM_ERROR_LOCKED_MEMORY (no room to reserve), PM_ERROR_QUARANTINED (an abandoned claim still has
- * unknown blocks there), PM_ERROR_MEMORY, PM_ERROR_KERNEL.
+ * PM_ERROR_BUSY (@ram has a discard manager that is not followed: a PmMapper maps such RAM),
+ * PM_ERROR_LIMIT and PM_ERROR_LOCKED_MEMORY (no room to reserve), PM_ERROR_QUARANTINED (an
+ * abandoned claim still has unknown blocks there), PM_ERROR_MEMORY, PM_ERROR_KERNEL.
  */
 PM_EXPORT PmIommuClaim *pm_iommu_claim_new(PmIommu *iommu, const PmIommuClaimConfig *config,
                                            GError **error);

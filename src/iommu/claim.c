@@ -313,25 +313,24 @@ static bool enter(PmIommuClaim *claim, GError **error)
 }
 
 /* All under one lock: nobody attaches a device or claims between a check and what relies on it. */
-static bool begin(PmIommuClaim *claim, PmRam *ram, bool follows_manager, GError **error)
+static bool begin(PmIommuClaim *claim, const PmIommuClaimConfig *config, GError **error)
 {
     PmIommu *iommu = claim->iommu;
 
     if (!pm_iommu_check_blocks(iommu, claim->iova, claim->size, claim->block_size, error) ||
         !make_way(iommu, claim->iova, claim->last, error) ||
-        !pm_ram_take_mapping(ram, follows_manager, claim->owner, error))
+        !pm_ram_take_mapping(config->ram, config->follows_manager, claim->owner, error))
         return false;
     if (!pm_budget_reserve(claim, error) || !enter(claim, error)) {
         pm_budget_drop_reservation(claim);
-        pm_ram_release_mapping(ram);
+        pm_ram_release_mapping(config->ram);
         return false;
     }
-    claim->ram = pm_ram_ref(ram);
+    claim->ram = pm_ram_ref(config->ram);
     return true;
 }
 
-PmIommuClaim *pm_claim_new(PmIommu *iommu, const PmIommuClaimConfig *config, bool follows_manager,
-                           GError **error)
+static PmIommuClaim *new_claim(PmIommu *iommu, const PmIommuClaimConfig *config, GError **error)
 {
     PmIommuClaim *claim;
     bool begun;
@@ -340,7 +339,7 @@ PmIommuClaim *pm_claim_new(PmIommu *iommu, const PmIommuClaimConfig *config, boo
         return NULL;
     claim = make_claim(iommu, config);
     pm_iommu_lock(iommu);
-    begun = begin(claim, config->ram, follows_manager, error);
+    begun = begin(claim, config, error);
     pm_iommu_unlock(iommu);
     if (!begun) {
         free_claim(claim);
@@ -356,7 +355,7 @@ PmIommuClaim *pm_iommu_claim_new(PmIommu *iommu, const PmIommuClaimConfig *confi
 
     if (!pm_sized_read("PmIommuClaimConfig", &known, sizeof(known), config, error))
         return NULL;
-    return pm_claim_new(iommu, &known, false, error);
+    return new_claim(iommu, &known, error);
 }
 
 /* --- those that were left behind --- */

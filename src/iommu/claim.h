@@ -21,11 +21,6 @@ void pm_claim_note(PmIommuClaim *claim, uint64_t iova, uint64_t size, PmLedgerSt
 /* Makes what is mapped in the range unknown. */
 void pm_claim_forget(PmIommuClaim *claim, uint64_t iova, uint64_t size);
 
-/* As pm_iommu_claim_new(). @follows_manager: the owner has a listener with the RAM's discard
- * manager that unmaps what is discarded, and accounts for what is unknown. */
-PmIommuClaim *pm_claim_new(PmIommu *iommu, const PmIommuClaimConfig *config, bool follows_manager,
-                           GError **error);
-
 /* As pm_iommu_claim_purge(), for a claim that has an owner. */
 bool pm_claim_purge(PmIommuClaim *claim, GError **error);
 

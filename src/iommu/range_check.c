@@ -33,8 +33,13 @@ bool pm_iommu_check_size(const PmIommu *iommu, uint64_t iova, uint64_t size, GEr
 bool pm_iommu_check_blocks(const PmIommu *iommu, uint64_t iova, uint64_t size, uint64_t block_size,
                            GError **error)
 {
-    if (!pm_iommu_check_size(iommu, iova, size, error))
+    if (!pm_iommu_check_size(iommu, iova, size, error) ||
+        !pm_iommu_check_aligned(iommu, "block size", block_size, error))
         return false;
+    if (block_size == 0 || size % block_size != 0)
+        return pm_fail(error, PM_ERROR_UNALIGNED,
+                       "0x%" PRIx64 " bytes are not whole blocks of 0x%" PRIx64 " bytes", size,
+                       block_size);
     if (size - 1 <= UINT64_MAX - iova &&
         pm_iommu_geometry_has(pm_iommu_geometry(iommu), iova, iova + (size - 1)))
         return true;

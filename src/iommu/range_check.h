@@ -11,8 +11,4 @@ bool pm_iommu_check_aligned(const PmIommu *iommu, const char *what, uint64_t val
 /* Not empty, and both aligned. */
 bool pm_iommu_check_size(const PmIommu *iommu, uint64_t iova, uint64_t size, GError **error);
 
-/* As pm_iommu_check_range(); the address that the message advises suits blocks of @block_size. */
-bool pm_iommu_check_blocks(const PmIommu *iommu, uint64_t iova, uint64_t size, uint64_t block_size,
-                           GError **error);
-
 #endif

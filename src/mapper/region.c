@@ -6,7 +6,6 @@
 #include <plugmap/size.h>
 
 #include "base/error_text.h"
-#include "iommu/claim.h"
 #include "memory/hugetlb_pool.h"
 
 static PmRegion *make_region(const PmMapperRegion *config)
@@ -165,8 +164,9 @@ static PmRegion *claim_addresses(PmIommu *iommu, const PmMapperRegion *config, G
         .size = config->size,
         .block_size = manager != NULL ? pm_discard_manager_get_granularity(manager) : config->size,
         .reserved_size = config->flags & PM_MAPPER_OVERCOMMIT ? 0 : config->size,
+        .follows_manager = manager != NULL,
     };
-    PmIommuClaim *claim = pm_claim_new(iommu, &claim_config, manager != NULL, error);
+    PmIommuClaim *claim = pm_iommu_claim_new(iommu, &claim_config, error);
     PmRegion *region;
 
     if (claim == NULL)

@@ -4,6 +4,7 @@
 
 #include <plugmap/size.h>
 
+#include "base/error_private.h"
 #include "base/error_text.h"
 #include "base/log.h"
 #include "memory/discard_manager_private.h"
@@ -16,6 +17,9 @@
     "settle the address space (pm_iommu_settle())"
 #define BY_THE_HOST                                                                                \
     "They stay there until the host takes the memory back, which each request tries again"
+
+/* In a listener's place. */
+#define THE_HOST "the host"
 
 typedef struct {
     uint64_t offset;
@@ -130,10 +134,13 @@ bool pm_manager_check_no_quarantine(const PmDiscardManager *manager, uint64_t of
     if (pm_manager_next_quarantined(manager, offset, end) == end)
         return true;
     (void)find(manager, offset, true, true, &found);
-    return pm_fail(error, PM_ERROR_QUARANTINED,
-                   "0x%" PRIx64 " bytes at offset 0x%" PRIx64
-                   " are in quarantine because of %s: %s. %s",
-                   found.size, found.offset, found.listener, found.reason, found.way_out);
+    (void)pm_fail(error, PM_ERROR_QUARANTINED,
+                  "0x%" PRIx64 " bytes at offset 0x%" PRIx64
+                  " are in quarantine because of %s: %s. %s",
+                  found.size, found.offset, found.listener, found.reason, found.way_out);
+    if (error != NULL && !g_str_equal(found.listener, THE_HOST))
+        pm_error_set_listener(*error, found.listener);
+    return false;
 }
 
 /* --- failures --- */
@@ -192,7 +199,7 @@ void pm_manager_lose_contents(PmDiscardManager *manager, uint64_t offset, uint64
                               const GError *failure)
 {
     if (g_error_matches(failure, PM_ERROR, PM_ERROR_QUARANTINED))
-        pm_quarantine_add(manager->blocks.lost, offset, size, NULL, "the host", failure->message);
+        pm_quarantine_add(manager->blocks.lost, offset, size, NULL, THE_HOST, failure->message);
 }
 
 /* --- memory that has to go back --- */
@@ -238,11 +245,11 @@ void pm_manager_give_back(PmDiscardManager *manager, uint64_t offset, uint64_t s
 
         if (free_end > offset &&
             !pm_ram_discard(manager->ram, offset, free_end - offset, &failure)) {
-            pm_quarantine_add(stuck, offset, free_end - offset, NULL, "the host", failure->message);
+            pm_quarantine_add(stuck, offset, free_end - offset, NULL, THE_HOST, failure->message);
             add_failure(cause, failure);
         }
         if (held_end > free_end)
-            pm_quarantine_add(stuck, free_end, held_end - free_end, NULL, "the host",
+            pm_quarantine_add(stuck, free_end, held_end - free_end, NULL, THE_HOST,
                               "its memory could not be given back while it may be mapped");
         offset = held_end;
     }

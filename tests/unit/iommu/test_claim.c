@@ -245,7 +245,8 @@ static void ram_with_a_manager_is_claimed_only_by_who_follows_it(void **state)
     manager = pm_discard_manager_new(fixture->ram, BLOCK, NULL);
     assert_non_null(manager);
     assert_refused(fixture, &config, PM_ERROR_BUSY, "somebody cannot map the RAM at host address");
-    follower = pm_claim_new(fixture->iommu, &config, true, NULL);
+    config.follows_manager = true;
+    follower = pm_iommu_claim_new(fixture->iommu, &config, NULL);
     assert_non_null(follower);
 }
 

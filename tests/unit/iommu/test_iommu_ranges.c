@@ -112,6 +112,30 @@ static void last_page_below_two_to_the_64_is_left_out(void **state)
     iommu_fixture_free(fixture);
 }
 
+/* A page would fit at 0xfef00000. */
+static void address_that_is_advised_for_blocks_suits_them(void **state)
+{
+    const IommuFixture *fixture = *state;
+    g_autoptr(GError) error = NULL;
+
+    assert_true(pm_iommu_check_blocks(fixture->iommu, 0xfe000000, 4 * PM_MIB, BLOCK, NULL));
+    assert_false(pm_iommu_check_blocks(fixture->iommu, 0xfee80000, 4 * PM_MIB, BLOCK, &error));
+    assert_error(&error, PM_ERROR_IOVA_RANGE, "room for it is 0xff000000");
+}
+
+static void blocks_that_do_not_fit_pages_or_the_range_are_refused(void **state)
+{
+    const IommuFixture *fixture = *state;
+    static const uint64_t block_sizes[] = {0, 2048, BLOCK + 2048, 3 * PM_MIB, 8 * PM_MIB};
+
+    for (size_t i = 0; i < G_N_ELEMENTS(block_sizes); i++) {
+        g_autoptr(GError) error = NULL;
+
+        assert_false(pm_iommu_check_blocks(fixture->iommu, 0, 4 * PM_MIB, block_sizes[i], &error));
+        assert_error(&error, PM_ERROR_UNALIGNED, "");
+    }
+}
+
 /* --- claimed addresses --- */
 
 /* Where the kernel puts a block if it may choose: inside what is to stay valid. */
@@ -185,6 +209,8 @@ int main(void)
         RANGES_TEST(range_outside_names_the_nearest_that_fits),
         RANGES_TEST(range_larger_than_all_says_so),
         RANGES_TEST(range_that_is_empty_or_unaligned_is_refused),
+        RANGES_TEST(address_that_is_advised_for_blocks_suits_them),
+        RANGES_TEST(blocks_that_do_not_fit_pages_or_the_range_are_refused),
         cmocka_unit_test(many_ranges_are_not_all_told),
         BACKEND_TYPE1_ONLY(cmocka_unit_test(last_page_below_two_to_the_64_is_left_out)),
         BACKEND_IOMMUFD_ONLY(RANGES_TEST(kernel_is_told_what_is_claimed_and_what_no_more)),

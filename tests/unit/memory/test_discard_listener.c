@@ -205,6 +205,25 @@ static void listener_that_sets_no_error_is_named(void **state)
     check_each_error(NULL, check_mute);
 }
 
+/* The call that fails for it makes no call to the listener. */
+static void error_over_quarantine_names_whose_blocks_they_are(void **state)
+{
+    g_autoptr(GError) error = NULL;
+    Fixture fixture;
+
+    (void)state;
+    fixture_init(&fixture);
+    add(&fixture, 0, &all_ops, 0, N_BLOCKS);
+    fixture.listeners[0].fail_in = 1;
+    fixture.listeners[0].fail_with = PM_ERROR_QUARANTINED;
+    assert_false(plug(&fixture, 3, 1));
+    assert_false(pm_discard_manager_populate(fixture.manager, 3 * BLOCK, BLOCK, 0, &error));
+    assert_true(g_error_matches(error, PM_ERROR, PM_ERROR_QUARANTINED));
+    assert_string_equal(pm_error_get_listener(error), "a listener of the test");
+    assert_true(pm_discard_manager_discard_all(fixture.manager, NULL));
+    fixture_clear(&fixture);
+}
+
 static void error_without_a_listener_names_none(void **state)
 {
     g_autoptr(GError) foreign = g_error_new(G_FILE_ERROR, G_FILE_ERROR_IO, "no disk");
@@ -231,6 +250,7 @@ int main(void)
         cmocka_unit_test(error_has_the_listener_and_what_it_set),
         cmocka_unit_test(error_of_another_domain_is_kept_as_the_cause),
         cmocka_unit_test(listener_that_sets_no_error_is_named),
+        cmocka_unit_test(error_over_quarantine_names_whose_blocks_they_are),
         cmocka_unit_test(error_without_a_listener_names_none),
     };
 
