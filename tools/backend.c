@@ -58,7 +58,7 @@ bool pm_backend_choose(PmBackend *backend, const char *text, const char *device,
         !check_device(chosen, device, error))
         return false;
     if (chosen == AUTO) {
-        backend->iommu = pm_iommu_choose_backend(NULL, backend->device, NULL, &backend->reason);
+        backend->iommu = pm_iommu_choose_backend(NULL, backend->device, &backend->reason);
         chosen = backend->iommu == PM_IOMMU_IOMMUFD ? IOMMUFD : TYPE1;
     }
     backend->name = names[chosen];

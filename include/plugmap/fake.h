@@ -13,39 +13,34 @@
  *
  * A fresh fake kernel has one device, 0000:00:04.0 in group 1, bound to vfio-pci.
  *
- * It has no sysfs. What looks a device up there (PmType1Config.device, PmIommufdConfig without
- * @device_file, pm_iommu_attach(), pm_iommu_choose_backend()) reads @sysfs_root, by default the
- * host's, and finds the host's devices or none. So open by number or by file:
+ * It has the part of sysfs that shows devices, their drivers, groups and own files, so all that
+ * looks a device up by its PCI address works as on a host:
  *
  *     PmType1Config type1 = {
  *         .struct_size = sizeof(type1),
  *         .kernel = fake,
- *         .has_group = true,
- *         .group = 1,
+ *         .device = "0000:00:04.0",
  *     };
  *     PmIommufdConfig iommufd = {
  *         .struct_size = sizeof(iommufd),
  *         .kernel = fake,
  *         .device = "0000:00:04.0",
- *         .device_file = "/dev/vfio/devices/vfio0",
  *     };
  *
- * To attach more devices, give @sysfs_root a folder with what sysfs would have of them.
- *
- * What differs from a real kernel: device regions offer no mmap (a mapping cannot trap here);
- * VFIO_DEVICE_FEATURE, VFIO_DEVICE_IOEVENTFD and the hot-reset calls are ENOTTY; an eventfd that
- * unmasks INTx is taken, and does nothing when it is signalled; pages are
- * not pinned but by PM_FAKE_PIN_HOLD, so that memory that is given back under a mapping is really
- * gone; user memory is checked when it is mapped by asking the host kernel for its mappings
- * (PROCMAP_QUERY, or /proc/self/maps before Linux 6.11, which is slower); with PM_FAKE_PIN_ACCOUNT,
- * pages beyond the end of a mapped file, the registers of a real device and (on Linux 6.1) the zero
- * page are taken for memory; what the process has locked by mlock(2) is not counted; a child made
- * by fork(2) has a copy of the fake kernel and its descriptors, not a part in it. iommufd has no
- * page tables of guests (EOPNOTSUPP), so its fault queues stay empty; it tells nothing of the
- * IOMMU's registers (zeros), maps memory in pages as large as I/O addresses and sizes allow,
- * whatever lies behind them, places areas as a kernel with transparent huge pages does, and maps
- * what can only be written to be read once its pages are there, even after a fork(2), where Linux
- * refuses.
+ * What differs from a real kernel: sysfs has links and folders, and no files; device regions offer
+ * no mmap (a mapping cannot trap here); VFIO_DEVICE_FEATURE, VFIO_DEVICE_IOEVENTFD and the
+ * hot-reset calls are ENOTTY; an eventfd that unmasks INTx is taken, and does nothing when it is
+ * signalled; pages are not pinned but by PM_FAKE_PIN_HOLD, so that memory that is given back under
+ * a mapping is really gone; user memory is checked when it is mapped by asking the host kernel for
+ * its mappings (PROCMAP_QUERY, or /proc/self/maps before Linux 6.11, which is slower); with
+ * PM_FAKE_PIN_ACCOUNT, pages beyond the end of a mapped file, the registers of a real device and
+ * (on Linux 6.1) the zero page are taken for memory; what the process has locked by mlock(2) is not
+ * counted; a child made by fork(2) has a copy of the fake kernel and its descriptors, not a part in
+ * it. iommufd has no page tables of guests (EOPNOTSUPP), so its fault queues stay empty; it tells
+ * nothing of the IOMMU's registers (zeros), maps memory in pages as large as I/O addresses and
+ * sizes allow, whatever lies behind them, places areas as a kernel with transparent huge pages
+ * does, and maps what can only be written to be read once its pages are there, even after a
+ * fork(2), where Linux refuses.
  *
  * Threads: every function is safe from several threads at once.
  */
@@ -165,10 +160,10 @@ typedef enum {
 
 /**
  * Fault plan: the @nth call of a kind from now on (1 is the next) fails with @error_number and does
- * nothing else. IOCTL counts every ioctl; MAP and UNMAP are VFIO_IOMMU_MAP_DMA and
- * VFIO_IOMMU_UNMAP_DMA, IOMMU_IOAS_MAP or IOMMU_IOAS_MAP_FILE, and IOMMU_IOAS_UNMAP. Faults add up;
- * each happens once. A close that fails has closed, as in Linux. @error_number is positive; a fault
- * without a kind or an error is ignored.
+ * nothing else. Reading sysfs and limits is not counted. IOCTL counts every ioctl; MAP and UNMAP
+ * are VFIO_IOMMU_MAP_DMA and VFIO_IOMMU_UNMAP_DMA, IOMMU_IOAS_MAP or IOMMU_IOAS_MAP_FILE, and
+ * IOMMU_IOAS_UNMAP. Faults add up; each happens once. A close that fails has closed, as in Linux.
+ * @error_number is positive; a fault without a kind or an error is ignored.
  */
 PM_EXPORT void pm_fake_kernel_fail(PmKernel *fake, PmFakeCall call, uint64_t nth, int error_number);
 

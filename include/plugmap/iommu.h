@@ -56,7 +56,6 @@ typedef struct {
  * in sysfs.
  * @has_group: open the group number @group instead (0 is a valid one); sysfs is read for messages
  * only then.
- * @sysfs_root: where sysfs is mounted; NULL is "/sys".
  * @has_fds: open nothing, and use these descriptors, which a process with more rights has opened
  * and sent (SCM_RIGHTS): neither /dev/vfio nor sysfs is needed then. See below.
  * @container_fd: of /dev/vfio/vfio.
@@ -69,7 +68,6 @@ typedef struct {
     const char *device;
     bool has_group;
     unsigned group;
-    const char *sysfs_root;
     bool has_fds;
     int container_fd;
     const int *group_fds;
@@ -116,7 +114,6 @@ PM_EXPORT PmIommu *pm_iommu_type1_new(const PmType1Config *config, GError **erro
  * the name that the device has here, whatever it is.
  * @device_file: the device's own file ("/dev/vfio/devices/vfio0"); NULL: looked up in sysfs
  * (…/vfio-dev/).
- * @sysfs_root: where sysfs is mounted; NULL is "/sys".
  * @has_fds: open nothing, and use these descriptors, which a process with more rights has opened
  * and sent (SCM_RIGHTS): neither /dev nor sysfs is needed then. See below.
  * @iommufd: of /dev/iommu.
@@ -131,7 +128,6 @@ typedef struct {
     PmKernel *kernel;
     const char *device;
     const char *device_file;
-    const char *sysfs_root;
     bool has_fds;
     int iommufd;
     int device_fd;
@@ -185,11 +181,11 @@ typedef enum {
  * Says which back end suits a device: iommufd where /dev/iommu and the device's own file exist,
  * else type1. Whether it can be opened is not looked at.
  * @kernel: NULL is the host's. @device: its PCI address; NULL: a group is to be opened, which type1
- * does. @sysfs_root: NULL is "/sys".
+ * does.
  * @reason: optional: set to a sentence that says why, which the caller frees with g_free().
  */
 PM_EXPORT PmIommuBackend pm_iommu_choose_backend(PmKernel *kernel, const char *device,
-                                                 const char *sysfs_root, char **reason);
+                                                 char **reason);
 
 /**
  * Lets another device see this address space: what is mapped, and whatever will be. The valid I/O

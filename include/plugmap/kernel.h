@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * PmKernel: the system calls on VFIO and iommufd files, behind one small interface.
+ * PmKernel: the system calls on VFIO and iommufd files, and what is read of devices in sysfs,
+ * behind one small interface.
  *
  * The host kernel (pm_kernel_host_new()) calls the system. The fake kernel (fake.h) is a kernel in
  * this process that takes the same calls with the same structs and gives the same results. Others
@@ -69,6 +70,10 @@ typedef struct {
  * it refuses something, or explains a refusal, for want of locked memory; so what is remembered
  * may be out of date, but no refusal is. Returns 0. These three are no calls on a VFIO file; they
  * are here because a kernel that is not this process's own keeps its own count.
+ * @readlink: readlink(2): @path is absolute, below /sys. Up to @size bytes of the link's target,
+ * not terminated, go to @buffer. Returns how many.
+ * @list: opendir(3) and readdir(3): @path is absolute, below /sys. The names in that folder but for
+ * . and .., in any order, go to @names, which the caller frees with g_strfreev(). Returns 0.
  * @free: gives back what the implementation holds, and itself; called when the last reference goes.
  */
 typedef struct {
@@ -84,6 +89,8 @@ typedef struct {
     int (*lock_limit)(PmKernel *kernel, PmLockedMemory *locked);
     int (*locked_memory)(PmKernel *kernel, PmLockedMemory *locked);
     int (*refresh)(PmKernel *kernel);
+    ssize_t (*readlink)(PmKernel *kernel, const char *path, char *buffer, size_t size);
+    int (*list)(PmKernel *kernel, const char *path, GStrv *names);
     void (*free)(PmKernel *kernel);
 } PmKernelOps;
 

@@ -7,6 +7,7 @@
 #include "base/process.h"
 #include "base/sized.h"
 #include "fake/iommufd/iommufd_file.h"
+#include "fake/sysfs/sysfs.h"
 #include "fake/vfio/container.h"
 #include "fake/vfio/device_cdev.h"
 #include "fake/vfio/group_file.h"
@@ -243,6 +244,35 @@ static int fake_refresh(PmKernel *kernel G_GNUC_UNUSED)
     return 0;
 }
 
+static PmFakeSysfs sysfs_of(const PmFakeKernel *fake)
+{
+    return (PmFakeSysfs){.groups = fake->groups, .device_files = fake->machine.config.iommufd};
+}
+
+static ssize_t fake_readlink(PmKernel *kernel, const char *path, char *buffer, size_t size)
+{
+    PmFakeKernel *fake = pm_fake_kernel_of(kernel);
+    PmFakeSysfs sysfs = sysfs_of(fake);
+    ssize_t result;
+
+    pthread_mutex_lock(&fake->machine.lock);
+    result = pm_fake_sysfs_readlink(&sysfs, path, buffer, size);
+    pthread_mutex_unlock(&fake->machine.lock);
+    return result;
+}
+
+static int fake_list(PmKernel *kernel, const char *path, GStrv *names)
+{
+    PmFakeKernel *fake = pm_fake_kernel_of(kernel);
+    PmFakeSysfs sysfs = sysfs_of(fake);
+    int result;
+
+    pthread_mutex_lock(&fake->machine.lock);
+    result = pm_fake_sysfs_list(&sysfs, path, names);
+    pthread_mutex_unlock(&fake->machine.lock);
+    return result;
+}
+
 static void fake_free(PmKernel *kernel)
 {
     PmFakeKernel *fake = pm_fake_kernel_of(kernel);
@@ -266,6 +296,8 @@ static const PmKernelOps fake_ops = {
     .lock_limit = fake_lock_limit,
     .locked_memory = fake_locked_memory,
     .refresh = fake_refresh,
+    .readlink = fake_readlink,
+    .list = fake_list,
     .free = fake_free,
 };
 

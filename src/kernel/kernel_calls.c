@@ -86,3 +86,13 @@ int pm_kernel_refresh(PmKernel *kernel)
 {
     CALL_OWN(kernel, refresh);
 }
+
+ssize_t pm_kernel_readlink(PmKernel *kernel, const char *path, char *buffer, size_t size)
+{
+    CALL_OWN(kernel, readlink, path, buffer, size);
+}
+
+int pm_kernel_list(PmKernel *kernel, const char *path, GStrv *names)
+{
+    CALL_OWN(kernel, list, path, names);
+}

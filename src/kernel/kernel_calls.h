@@ -29,5 +29,7 @@ ssize_t pm_kernel_pwrite(PmKernel *kernel, int fd, const void *buffer, size_t si
 int pm_kernel_lock_limit(PmKernel *kernel, PmLockedMemory *locked);
 int pm_kernel_locked_memory(PmKernel *kernel, PmLockedMemory *locked);
 int pm_kernel_refresh(PmKernel *kernel);
+ssize_t pm_kernel_readlink(PmKernel *kernel, const char *path, char *buffer, size_t size);
+int pm_kernel_list(PmKernel *kernel, const char *path, GStrv *names);
 
 #endif

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
@@ -152,6 +153,42 @@ static int host_refresh(PmKernel *kernel)
     return read_ipc_lock((HostKernel *)kernel);
 }
 
+static ssize_t host_readlink(PmKernel *kernel G_GNUC_UNUSED, const char *path, char *buffer,
+                             size_t size)
+{
+    ssize_t result = readlink(path, buffer, size);
+
+    return result < 0 ? -errno : result;
+}
+
+static int read_folder(DIR *folder, GPtrArray *names)
+{
+    const struct dirent *entry;
+
+    for (errno = 0; (entry = readdir(folder)) != NULL; errno = 0)
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+            g_ptr_array_add(names, g_strdup(entry->d_name));
+    return -errno;
+}
+
+static int host_list(PmKernel *kernel G_GNUC_UNUSED, const char *path, GStrv *names)
+{
+    DIR *folder = opendir(path);
+    GPtrArray *found;
+    int result;
+
+    if (folder == NULL)
+        return -errno;
+    found = g_ptr_array_new();
+    result = read_folder(folder, found);
+    (void)closedir(folder);
+    g_ptr_array_add(found, NULL);
+    *names = (GStrv)g_ptr_array_free(found, FALSE);
+    if (result < 0)
+        g_clear_pointer(names, g_strfreev);
+    return result;
+}
+
 static void host_free(PmKernel *kernel)
 {
     g_free(kernel);
@@ -169,6 +206,8 @@ static const PmKernelOps host_ops = {
     .lock_limit = host_lock_limit,
     .locked_memory = host_locked_memory,
     .refresh = host_refresh,
+    .readlink = host_readlink,
+    .list = host_list,
     .free = host_free,
 };
 

@@ -9,10 +9,10 @@
 #include "vfio/device_node.h"
 #include "vfio/sysfs.h"
 
-int pm_vfio_group_open(PmKernel *kernel, unsigned number, const char *sysfs_root, GError **error)
+int pm_vfio_group_open(PmKernel *kernel, unsigned number, GError **error)
 {
     g_autofree char *path = g_strdup_printf("/dev/vfio/%u", number);
-    g_autofree char *devices = pm_sysfs_describe_group(sysfs_root, number);
+    g_autofree char *devices = pm_sysfs_describe_group(kernel, number);
     g_autofree char *if_missing = g_strdup_printf(
         "no device of IOMMU group %u is bound to vfio-pci (%s). Bind one, as root:\n"
         "  driverctl set-override ADDRESS vfio-pci",
@@ -21,10 +21,10 @@ int pm_vfio_group_open(PmKernel *kernel, unsigned number, const char *sysfs_root
     return pm_vfio_open_node(kernel, path, if_missing, error);
 }
 
-bool pm_vfio_fail_not_viable(GError **error, unsigned number, const char *sysfs_root)
+bool pm_vfio_fail_not_viable(GError **error, PmKernel *kernel, unsigned number)
 {
-    g_autofree char *devices = pm_sysfs_describe_group(sysfs_root, number);
-    g_autofree char *unbinding = pm_sysfs_describe_unbinding(sysfs_root, number);
+    g_autofree char *devices = pm_sysfs_describe_group(kernel, number);
+    g_autofree char *unbinding = pm_sysfs_describe_unbinding(kernel, number);
 
     return pm_fail(error, PM_ERROR_NOT_VIABLE,
                    "IOMMU group %u is not viable: all of a group goes to one owner, and another "
@@ -39,22 +39,22 @@ char *pm_vfio_group_describe(const PmVfioGroup *group)
 {
     g_autofree char *devices = NULL;
 
-    if (group->sysfs_root == NULL)
+    if (!group->has_number)
         return g_strdup_printf("the IOMMU group of descriptor %d", group->fd);
-    devices = pm_sysfs_describe_group(group->sysfs_root, group->number);
+    devices = pm_sysfs_describe_group(group->kernel, group->number);
     return g_strdup_printf("IOMMU group %u (%s)", group->number, devices);
 }
 
 /* Its number, as shell commands take it. */
 static char *number_text(const PmVfioGroup *group)
 {
-    return group->sysfs_root != NULL ? g_strdup_printf("%u", group->number) : g_strdup("*");
+    return group->has_number ? g_strdup_printf("%u", group->number) : g_strdup("*");
 }
 
 static bool fail_not_viable(GError **error, const PmVfioGroup *group)
 {
-    if (group->sysfs_root != NULL)
-        return pm_vfio_fail_not_viable(error, group->number, group->sysfs_root);
+    if (group->has_number)
+        return pm_vfio_fail_not_viable(error, group->kernel, group->number);
     return pm_fail(error, PM_ERROR_NOT_VIABLE,
                    "the IOMMU group of descriptor %d is not viable: all of a group goes to one "
                    "owner, and another device of it has a host driver. Bind every device of it to "
@@ -107,7 +107,7 @@ static bool fail_join(GError **error, const PmVfioGroup *group, int error_number
 
 static bool fail_status(GError **error, const PmVfioGroup *group, int error_number)
 {
-    if (group->sysfs_root == NULL)
+    if (!group->has_number)
         return pm_vfio_fail_descriptor(error, error_number, group->fd, "a VFIO group");
     return pm_vfio_fail_ioctl(error, error_number,
                               "check that its devices are bound to vfio-pci still, and "
@@ -116,11 +116,11 @@ static bool fail_status(GError **error, const PmVfioGroup *group, int error_numb
                               group->number, group->number);
 }
 
-bool pm_vfio_group_set_container(PmKernel *kernel, const PmVfioGroup *group, int container,
-                                 bool *joined, GError **error)
+bool pm_vfio_group_set_container(const PmVfioGroup *group, int container, bool *joined,
+                                 GError **error)
 {
     struct vfio_group_status status = {.argsz = sizeof status};
-    int result = pm_kernel_ioctl(kernel, group->fd, VFIO_GROUP_GET_STATUS, &status);
+    int result = pm_kernel_ioctl(group->kernel, group->fd, VFIO_GROUP_GET_STATUS, &status);
 
     *joined = false;
     if (result < 0)
@@ -128,8 +128,8 @@ bool pm_vfio_group_set_container(PmKernel *kernel, const PmVfioGroup *group, int
     if ((status.flags & VFIO_GROUP_FLAGS_VIABLE) == 0)
         return fail_not_viable(error, group);
     if ((status.flags & VFIO_GROUP_FLAGS_CONTAINER_SET) != 0)
-        return group->sysfs_root == NULL || fail_busy(error, group->number);
-    result = pm_kernel_ioctl(kernel, group->fd, VFIO_GROUP_SET_CONTAINER, &container);
+        return !group->has_number || fail_busy(error, group->number);
+    result = pm_kernel_ioctl(group->kernel, group->fd, VFIO_GROUP_SET_CONTAINER, &container);
     *joined = result >= 0;
     if (*joined)
         return true;

@@ -7,13 +7,15 @@
 
 /*
  * An open group.
- * @sysfs_root: what sysfs says of group @number is for messages; NULL: the group was opened by
- * somebody else, its number is not known, and sysfs is not read.
+ * @kernel: lives as long.
+ * @has_number: false: it was opened by somebody else, and sysfs, which describes group @number in
+ * messages, is not read.
  */
 typedef struct {
+    PmKernel *kernel;
     int fd;
+    bool has_number;
     unsigned number;
-    const char *sysfs_root;
 } PmVfioGroup;
 
 /* "IOMMU group 1 (0000:00:04.0: vfio-pci)", a new string. */
@@ -21,11 +23,11 @@ char *pm_vfio_group_describe(const PmVfioGroup *group);
 
 /* Opens /dev/vfio/@number. Returns the descriptor, or -1 with an error: those of
  * pm_vfio_open_node(). */
-int pm_vfio_group_open(PmKernel *kernel, unsigned number, const char *sysfs_root, GError **error);
+int pm_vfio_group_open(PmKernel *kernel, unsigned number, GError **error);
 
 /* PM_ERROR_NOT_VIABLE: which device of the group has a host driver, and how to change that. Returns
  * false. */
-bool pm_vfio_fail_not_viable(GError **error, unsigned number, const char *sysfs_root);
+bool pm_vfio_fail_not_viable(GError **error, PmKernel *kernel, unsigned number);
 
 /*
  * Puts an open group into a container, if all of its devices can go. *@joined: whether this call
@@ -34,7 +36,7 @@ bool pm_vfio_fail_not_viable(GError **error, unsigned number, const char *sysfs_
  * PM_ERROR_NOT_VIABLE, PM_ERROR_BUSY, PM_ERROR_IOVA_RANGE (something is mapped where they have no
  * addresses), PM_ERROR_KERNEL.
  */
-bool pm_vfio_group_set_container(PmKernel *kernel, const PmVfioGroup *group, int container,
-                                 bool *joined, GError **error);
+bool pm_vfio_group_set_container(const PmVfioGroup *group, int container, bool *joined,
+                                 GError **error);
 
 #endif

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include "vfio/sysfs.h"
 
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 
-#include <glib/gstdio.h>
-
 #include "base/error_text.h"
+#include "kernel/kernel_calls.h"
 
 /* More are told by «and N more»: a message is read by people. */
 #define MAX_DEVICES_TOLD 16
@@ -43,12 +45,16 @@ bool pm_sysfs_check_pci_address(const char *text, GError **error)
 }
 
 /* Where a link of sysfs leads to, its last part alone; NULL if there is no such link. */
-static char *link_name(const char *folder, const char *name)
+static char *link_name(PmKernel *kernel, const char *folder, const char *name)
 {
     g_autofree char *path = g_build_filename(folder, name, NULL);
-    g_autofree char *target = g_file_read_link(path, NULL);
+    char target[PATH_MAX];
+    ssize_t length = pm_kernel_readlink(kernel, path, target, sizeof target - 1);
 
-    return target != NULL ? g_path_get_basename(target) : NULL;
+    if (length < 0)
+        return NULL;
+    target[length] = '\0';
+    return g_path_get_basename(target);
 }
 
 static bool fail_driver(GError **error, const char *device, const char *driver)
@@ -81,70 +87,100 @@ static bool is_vfio_driver(const char *driver)
     return driver != NULL && strstr(driver, "vfio") != NULL;
 }
 
-/* The folder of a device that is ready for VFIO, and its group; NULL with @error set. */
-static char *find_ready_device(const char *root, const char *device, unsigned *group,
-                               GError **error)
+/* A device's folder cannot be listed. */
+static bool fail_device(GError **error, const char *device, const char *folder, int error_number)
+{
+    g_autofree char *name = pm_errno_text(error_number);
+
+    switch (error_number) {
+    case ENOENT:
+    case ENOTDIR:
+        return pm_fail(error, PM_ERROR_NOT_FOUND,
+                       "there is no PCI device %s: lspci -D shows which there are", device);
+    case ECHILD:
+        return pm_fail(error, PM_ERROR_PERMISSION, "%s: %s; " PM_KERNEL_CAUSE_INHERITED, device,
+                       name);
+    default:
+        return pm_fail(error, PM_ERROR_KERNEL,
+                       "%s cannot be listed: %s; check that sysfs is mounted at /sys", folder,
+                       name);
+    }
+}
+
+static char *device_folder(const char *device)
+{
+    return g_build_filename("/sys/bus/pci/devices", device, NULL);
+}
+
+static bool read_group(PmKernel *kernel, const char *device, const char *folder, unsigned *group,
+                       GError **error)
+{
+    g_autofree char *name = link_name(kernel, folder, "iommu_group");
+    guint64 number;
+
+    if (name == NULL)
+        return pm_fail(error, PM_ERROR_NOT_FOUND,
+                       "%s is behind no IOMMU. Enable it in the firmware (VT-d or AMD-Vi) and, for "
+                       "Intel's, add to the kernel command line:\n"
+                       "  intel_iommu=on",
+                       device);
+    if (!g_ascii_string_to_unsigned(name, 10, 0, G_MAXUINT, &number, NULL))
+        return pm_fail(error, PM_ERROR_BAD_INPUT, "%s/iommu_group leads to «%s», not to a group",
+                       folder, name);
+    *group = (unsigned)number;
+    return true;
+}
+
+bool pm_sysfs_find_group(PmKernel *kernel, const char *device, unsigned *group, GError **error)
 {
     g_autofree char *folder = NULL;
     g_autofree char *driver = NULL;
-    g_autofree char *name = NULL;
-    guint64 number;
-    bool ready = false;
+    g_auto(GStrv) names = NULL;
+    unsigned found;
+    int result;
 
     if (!pm_sysfs_check_pci_address(device, error))
-        return NULL;
-    folder = g_build_filename(root, "bus/pci/devices", device, NULL);
-    name = link_name(folder, "iommu_group");
-    driver = link_name(folder, "driver");
-    if (!g_file_test(folder, G_FILE_TEST_IS_DIR))
-        (void)pm_fail(error, PM_ERROR_NOT_FOUND,
-                      "there is no PCI device %s: lspci -D shows which there are", device);
-    else if (name == NULL)
-        (void)pm_fail(error, PM_ERROR_NOT_FOUND,
-                      "%s is behind no IOMMU. Enable it in the firmware (VT-d or AMD-Vi) and, for "
-                      "Intel's, add to the kernel command line:\n"
-                      "  intel_iommu=on",
-                      device);
-    else if (!g_ascii_string_to_unsigned(name, 10, 0, G_MAXUINT, &number, NULL))
-        (void)pm_fail(error, PM_ERROR_BAD_INPUT, "%s/iommu_group leads to «%s», not to a group",
-                      folder, name);
-    else if (!is_vfio_driver(driver))
-        (void)fail_driver(error, device, driver);
-    else
-        ready = true;
-    if (!ready)
-        return NULL;
-    *group = (unsigned)number;
-    return g_steal_pointer(&folder);
+        return false;
+    folder = device_folder(device);
+    result = pm_kernel_list(kernel, folder, &names);
+    if (result < 0)
+        return fail_device(error, device, folder, -result);
+    if (!read_group(kernel, device, folder, &found, error))
+        return false;
+    driver = link_name(kernel, folder, "driver");
+    if (!is_vfio_driver(driver))
+        return fail_driver(error, device, driver);
+    *group = found;
+    return true;
 }
 
-bool pm_sysfs_find_group(const char *root, const char *device, unsigned *group, GError **error)
+/* The name of a device's own file; NULL if it has none. */
+static char *own_file(PmKernel *kernel, const char *device)
 {
-    g_autofree char *folder = find_ready_device(root, device, group, error);
+    g_autofree char *folder = device_folder(device);
+    g_autofree char *path = g_build_filename(folder, "vfio-dev", NULL);
+    g_auto(GStrv) names = NULL;
 
-    return folder != NULL;
+    if (pm_kernel_list(kernel, path, &names) < 0 || names[0] == NULL)
+        return NULL;
+    return g_strdup(names[0]);
 }
 
-bool pm_sysfs_has_device_file(const char *root, const char *device)
+bool pm_sysfs_has_device_file(PmKernel *kernel, const char *device)
 {
-    g_autofree char *path = g_build_filename(root, "bus/pci/devices", device, "vfio-dev", NULL);
+    g_autofree char *name = own_file(kernel, device);
 
-    return g_file_test(path, G_FILE_TEST_IS_DIR);
+    return name != NULL;
 }
 
-bool pm_sysfs_find_device_file(const char *root, const char *device, char **path, unsigned *group,
+bool pm_sysfs_find_device_file(PmKernel *kernel, const char *device, char **path, unsigned *group,
                                GError **error)
 {
-    g_autofree char *folder = find_ready_device(root, device, group, error);
-    g_autofree char *list = NULL;
-    g_autoptr(GDir) names = NULL;
-    const char *name;
+    g_autofree char *name = NULL;
 
-    if (folder == NULL)
+    if (!pm_sysfs_find_group(kernel, device, group, error))
         return false;
-    list = g_build_filename(folder, "vfio-dev", NULL);
-    names = g_dir_open(list, 0, NULL);
-    name = names != NULL ? g_dir_read_name(names) : NULL;
+    name = own_file(kernel, device);
     if (name == NULL)
         return pm_fail(error, PM_ERROR_UNSUPPORTED,
                        "%s has no file of its own: this kernel is without "
@@ -159,53 +195,45 @@ static int compare_names(gconstpointer a, gconstpointer b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-/* The names in a folder, ascending; empty if it cannot be read. */
-static GPtrArray *list_folder(const char *path)
+/* The devices of a group, ascending; empty if they cannot be listed. The folder they are in goes to
+ * @folder. */
+static GStrv list_group(PmKernel *kernel, unsigned group, char **folder)
 {
-    GPtrArray *names = g_ptr_array_new_with_free_func(g_free);
-    g_autoptr(GDir) folder = g_dir_open(path, 0, NULL);
-    const char *name;
+    GStrv names = NULL;
 
-    while (folder != NULL && (name = g_dir_read_name(folder)) != NULL)
-        g_ptr_array_add(names, g_strdup(name));
-    g_ptr_array_sort(names, compare_names);
+    *folder = g_strdup_printf("/sys/kernel/iommu_groups/%u/devices", group);
+    if (pm_kernel_list(kernel, *folder, &names) < 0)
+        return g_new0(char *, 1);
+    qsort(names, g_strv_length(names), sizeof *names, compare_names);
     return names;
 }
 
-/* The devices of a group, ascending; the folder they are listed in goes to @folder. */
-static GPtrArray *list_group(const char *root, unsigned group, char **folder)
-{
-    g_autofree char *number = g_strdup_printf("%u", group);
-
-    *folder = g_build_filename(root, "kernel/iommu_groups", number, "devices", NULL);
-    return list_folder(*folder);
-}
-
-static char *group_driver(const char *group_folder, const char *device)
+static char *group_driver(PmKernel *kernel, const char *group_folder, const char *device)
 {
     g_autofree char *path = g_build_filename(group_folder, device, NULL);
 
-    return link_name(path, "driver");
+    return link_name(kernel, path, "driver");
 }
 
-char *pm_sysfs_describe_group(const char *root, unsigned group)
+char *pm_sysfs_describe_group(PmKernel *kernel, unsigned group)
 {
     g_autofree char *path = NULL;
-    g_autoptr(GPtrArray) names = list_group(root, group, &path);
-    unsigned n_told = MIN(names->len, MAX_DEVICES_TOLD);
+    g_auto(GStrv) names = list_group(kernel, group, &path);
+    unsigned n_names = g_strv_length(names);
+    unsigned n_told = MIN(n_names, MAX_DEVICES_TOLD);
     GString *text = g_string_new(NULL);
     unsigned i;
 
     for (i = 0; i < n_told; i++) {
-        const char *name = names->pdata[i];
-        g_autofree char *driver = group_driver(path, name);
+        const char *name = names[i];
+        g_autofree char *driver = group_driver(kernel, path, name);
 
         g_string_append_printf(text, "%s%s: %s", i > 0 ? ", " : "", name,
                                driver != NULL ? driver : "no driver");
     }
-    if (names->len > n_told)
-        g_string_append_printf(text, " and %u more", names->len - n_told);
-    if (names->len == 0)
+    if (n_names > n_told)
+        g_string_append_printf(text, " and %u more", n_names - n_told);
+    if (n_names == 0)
         g_string_append_printf(text, "%s lists no device", path);
     return g_string_free(text, FALSE);
 }
@@ -217,17 +245,17 @@ static bool keeps_group_from_user(const char *driver)
            strcmp(driver, "pcieport") != 0;
 }
 
-char *pm_sysfs_describe_unbinding(const char *root, unsigned group)
+char *pm_sysfs_describe_unbinding(PmKernel *kernel, unsigned group)
 {
     g_autofree char *path = NULL;
-    g_autoptr(GPtrArray) names = list_group(root, group, &path);
+    g_auto(GStrv) names = list_group(kernel, group, &path);
     GString *text = g_string_new(NULL);
     unsigned n_found = 0;
     unsigned i;
 
-    for (i = 0; i < names->len; i++) {
-        const char *name = names->pdata[i];
-        g_autofree char *driver = group_driver(path, name);
+    for (i = 0; names[i] != NULL; i++) {
+        const char *name = names[i];
+        g_autofree char *driver = group_driver(kernel, path, name);
 
         if (keeps_group_from_user(driver) && n_found++ < MAX_DEVICES_TOLD)
             g_string_append_printf(text, "\n  echo %s > /sys/bus/pci/devices/%s/driver/unbind",

@@ -13,20 +13,13 @@
 
 #include "dma/engine.h"
 #include "util/backend_util.h"
-#include "util/sysfs_tree.h"
 
 bool devices_are_real(void)
 {
     return g_strcmp0(g_getenv("PLUGMAP_KERNEL"), "host") == 0;
 }
 
-void devices_add_to_sysfs(const Devices *devices, const char *device, int group, int file)
-{
-    sysfs_tree_add(devices->sysfs, device, group, "vfio-pci");
-    sysfs_tree_add_file(devices->sysfs, device, file);
-}
-
-static PmKernel *make_kernel(Devices *devices)
+static PmKernel *make_kernel(void)
 {
     PmFakeConfig config;
     PmKernel *kernel;
@@ -36,24 +29,17 @@ static PmKernel *make_kernel(Devices *devices)
     pm_fake_config_init(&config);
     config.dirty_tracking = true;
     kernel = backend_fake_new(&config, NULL);
-    devices->sysfs = sysfs_tree_new();
     assert_true(pm_fake_kernel_add_device(kernel, 2, SECOND, "vfio-pci", NULL));
     assert_true(pm_fake_kernel_add_device(kernel, 3, FIRST, "vfio-pci", NULL));
-    devices_add_to_sysfs(devices, SECOND, 2, 1);
-    devices_add_to_sysfs(devices, FIRST, 3, 2);
     return kernel;
 }
 
 PmIommu *devices_open(const Devices *devices, const char *device)
 {
-    const PmType1Config type1 = {.struct_size = sizeof(type1),
-                                 .kernel = devices->kernel,
-                                 .device = device,
-                                 .sysfs_root = devices->sysfs};
-    const PmIommufdConfig iommufd = {.struct_size = sizeof(iommufd),
-                                     .kernel = devices->kernel,
-                                     .device = device,
-                                     .sysfs_root = devices->sysfs};
+    const PmType1Config type1 = {
+        .struct_size = sizeof(type1), .kernel = devices->kernel, .device = device};
+    const PmIommufdConfig iommufd = {
+        .struct_size = sizeof(iommufd), .kernel = devices->kernel, .device = device};
     g_autoptr(GError) error = NULL;
     PmIommu *iommu = backend_is_iommufd() ? pm_iommu_iommufd_new(&iommufd, &error)
                                           : pm_iommu_type1_new(&type1, &error);
@@ -67,7 +53,7 @@ int devices_setup(void **state)
 {
     Devices *devices = g_new0(Devices, 1);
 
-    devices->kernel = make_kernel(devices);
+    devices->kernel = make_kernel();
     devices->iommu = devices_open(devices, FIRST);
     devices->ram = pm_ram_new(PM_RAM_ANONYMOUS, 2 * BLOCK, BLOCK, NULL);
     devices->memory = pm_ram_get_host(devices->ram);
@@ -85,7 +71,6 @@ int devices_teardown(void **state)
     if (!devices_are_real())
         assert_int_equal(pm_fake_kernel_get_n_open(devices->kernel), 0);
     pm_kernel_unref(devices->kernel);
-    g_clear_pointer(&devices->sysfs, sysfs_tree_free);
     pm_ram_unref(devices->ram);
     g_free(devices);
     return 0;

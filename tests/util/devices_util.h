@@ -13,7 +13,6 @@
 
 typedef struct {
     PmKernel *kernel;
-    char *sysfs;    /* NULL: the real one */
     PmIommu *iommu; /* of FIRST */
     PmRam *ram;     /* two blocks */
     char *memory;   /* the RAM's */
@@ -25,9 +24,6 @@ bool devices_are_real(void);
 /* Around a test, for cmocka. */
 int devices_setup(void **state);
 int devices_teardown(void **state);
-
-/* A fake device's place in sysfs. */
-void devices_add_to_sysfs(const Devices *devices, const char *device, int group, int file);
 
 /* An address space for a device. */
 PmIommu *devices_open(const Devices *devices, const char *device);

@@ -127,6 +127,20 @@ static int hooked_locked_memory(PmKernel *kernel, PmLockedMemory *locked)
     return hooked->locked_result != 0 ? hooked->locked_result : result;
 }
 
+static ssize_t hooked_readlink(PmKernel *kernel, const char *path, char *buffer, size_t size)
+{
+    if (((const HookedKernel *)kernel)->is_sandboxed)
+        return -ENOENT;
+    return next_of(kernel)->ops->readlink(next_of(kernel), path, buffer, size);
+}
+
+static int hooked_list(PmKernel *kernel, const char *path, GStrv *names)
+{
+    if (((const HookedKernel *)kernel)->is_sandboxed)
+        return -ENOENT;
+    return next_of(kernel)->ops->list(next_of(kernel), path, names);
+}
+
 static void hooked_free(PmKernel *kernel G_GNUC_UNUSED)
 {
 }
@@ -139,6 +153,8 @@ static const PmKernelOps hooked_ops = {
     .ioctl = hooked_ioctl,
     .lock_limit = hooked_lock_limit,
     .locked_memory = hooked_locked_memory,
+    .readlink = hooked_readlink,
+    .list = hooked_list,
     .free = hooked_free,
 };
 

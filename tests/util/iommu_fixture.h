@@ -19,7 +19,7 @@ typedef struct {
     PmKernel *next;
     unsigned long request;     /* an ioctl that is not handed on; 0: none */
     int result;                /* its result */
-    bool is_sandboxed;         /* no file can be opened */
+    bool is_sandboxed;         /* no file can be opened, and there is no sysfs */
     const char *path;          /* a file that cannot be opened; NULL: none */
     int open_result;           /* what opening it gives instead */
     uint64_t unmap_size_added; /* to what UNMAP returns as size */

@@ -43,7 +43,6 @@ int sent_setup(void **state)
     sent->type1 = (PmType1Config){
         .struct_size = sizeof(PmType1Config),
         .kernel = &sent->hooked.parent,
-        .sysfs_root = "/nonexistent",
         .has_fds = true,
         .container_fd = sent->main,
         .group_fds = sent->fds,
@@ -52,7 +51,6 @@ int sent_setup(void **state)
     sent->iommufd = (PmIommufdConfig){
         .struct_size = sizeof(PmIommufdConfig),
         .kernel = &sent->hooked.parent,
-        .sysfs_root = "/nonexistent",
         .device = sent_devices[0],
         .has_fds = true,
         .iommufd = sent->main,

@@ -214,11 +214,12 @@ static int open_file(const char *path)
 
 static int open_group_or_device(const char *device)
 {
+    g_autoptr(PmKernel) kernel = pm_kernel_host_new();
     g_autofree char *path = NULL;
     unsigned group;
     bool found = backend_is_iommufd()
-                     ? pm_sysfs_find_device_file("/sys", device, &path, &group, NULL)
-                     : pm_sysfs_find_group("/sys", device, &group, NULL) &&
+                     ? pm_sysfs_find_device_file(kernel, device, &path, &group, NULL)
+                     : pm_sysfs_find_group(kernel, device, &group, NULL) &&
                            (path = g_strdup_printf("/dev/vfio/%u", group)) != NULL;
 
     assert_true(found);

@@ -15,13 +15,11 @@ static bool has_iommufd(PmKernel *kernel)
     return fd != -ENOENT && fd != -ENODEV && fd != -ENXIO;
 }
 
-PmIommuBackend pm_iommu_choose_backend(PmKernel *kernel, const char *device, const char *sysfs_root,
-                                       char **reason)
+PmIommuBackend pm_iommu_choose_backend(PmKernel *kernel, const char *device, char **reason)
 {
     g_autoptr(PmKernel) used = kernel != NULL ? pm_kernel_ref(kernel) : pm_kernel_host_new();
     bool iommufd = has_iommufd(used);
-    bool device_file = device != NULL &&
-                       pm_sysfs_has_device_file(sysfs_root != NULL ? sysfs_root : "/sys", device);
+    bool device_file = device != NULL && pm_sysfs_has_device_file(used, device);
     g_autofree char *sentence = NULL;
 
     if (iommufd && device_file)

@@ -16,11 +16,10 @@
 
 #define DEVICE_FILE "a VFIO device's own file (/dev/vfio/devices/vfioN)"
 
-void pm_vfio_device_set_init(PmVfioDeviceSet *set, PmKernel *kernel, const char *sysfs_root)
+void pm_vfio_device_set_init(PmVfioDeviceSet *set, PmKernel *kernel)
 {
     set->kernel = kernel;
     set->iommufd = -1;
-    set->sysfs_root = g_strdup(sysfs_root);
     set->devices = g_ptr_array_new();
 }
 
@@ -60,7 +59,6 @@ void pm_vfio_device_set_clear(PmVfioDeviceSet *set)
     while (set->devices->len > 0)
         close_device(set, set->devices->pdata[0]);
     g_ptr_array_unref(set->devices);
-    g_free(set->sysfs_root);
 }
 
 PmVfioDevice *pm_vfio_device_set_find(const PmVfioDeviceSet *set, const char *device)
@@ -80,11 +78,11 @@ static bool fail_not_permitted(const PmVfioDeviceSet *set, const PmVfioDevice *d
                                GError **error)
 {
     g_autofree char *unbinding = device->group != NO_GROUP
-                                     ? pm_sysfs_describe_unbinding(set->sysfs_root, device->group)
+                                     ? pm_sysfs_describe_unbinding(set->kernel, device->group)
                                      : g_strdup("");
 
     if (*unbinding != '\0')
-        return pm_vfio_fail_not_viable(error, device->group, set->sysfs_root);
+        return pm_vfio_fail_not_viable(error, set->kernel, device->group);
     return pm_fail(
         error, PM_ERROR_UNSUPPORTED,
         "%s cannot be bound to the iommufd (EPERM): another driver has a device of its IOMMU "
@@ -203,7 +201,7 @@ PmVfioDevice *pm_vfio_device_set_bind(PmVfioDeviceSet *set, const char *device, 
     if (bound == NULL)
         return NULL;
     if ((path != NULL ||
-         pm_sysfs_find_device_file(set->sysfs_root, device, &found, &bound->group, error)) &&
+         pm_sysfs_find_device_file(set->kernel, device, &found, &bound->group, error)) &&
         open_and_bind(set, bound, path != NULL ? path : found, error))
         return bound;
     pm_vfio_device_set_unbind(set, bound);

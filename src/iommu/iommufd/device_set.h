@@ -10,7 +10,6 @@
 typedef struct {
     PmKernel *kernel; /* lives as long */
     int iommufd;
-    char *sysfs_root;
     GPtrArray *devices; /* of PmVfioDevice */
 } PmVfioDeviceSet;
 
@@ -24,8 +23,7 @@ typedef struct {
     uint32_t page_table; /* what it is attached to: a HWPT; 0: nothing */
 } PmVfioDevice;
 
-/* @sysfs_root is copied. */
-void pm_vfio_device_set_init(PmVfioDeviceSet *set, PmKernel *kernel, const char *sysfs_root);
+void pm_vfio_device_set_init(PmVfioDeviceSet *set, PmKernel *kernel);
 
 /* Detaches all devices: closing their files does not where registers are still mapped. */
 void pm_vfio_device_set_detach_all(PmVfioDeviceSet *set);

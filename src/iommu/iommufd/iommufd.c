@@ -383,7 +383,7 @@ static PmVfioDevice *open_files(PmIommufd *iommufd, const PmIommufdConfig *confi
 
     if (!pm_sysfs_check_pci_address(config->device, error) ||
         (config->device_file == NULL &&
-         !pm_sysfs_find_device_file(iommufd->devices.sysfs_root, config->device, &path, &group,
+         !pm_sysfs_find_device_file(iommufd->devices.kernel, config->device, &path, &group,
                                     error)) ||
         !open_iommufd(iommufd, error))
         return NULL;
@@ -440,8 +440,7 @@ static PmIommu *open_config(const PmIommufdConfig *config, GError **error)
     iommufd->parent.mapping_limit = UINT64_MAX;
     iommufd->iommufd = -1;
     iommufd->page_tables = g_array_new(FALSE, FALSE, sizeof(uint32_t));
-    pm_vfio_device_set_init(&iommufd->devices, kernel,
-                            config->sysfs_root != NULL ? config->sysfs_root : "/sys");
+    pm_vfio_device_set_init(&iommufd->devices, kernel);
     if (open_all(iommufd, config, error))
         return &iommufd->parent;
     pm_iommu_unref(&iommufd->parent);

@@ -31,11 +31,10 @@ static void device_free(void *data)
     g_free(device);
 }
 
-void pm_vfio_group_set_init(PmVfioGroupSet *set, PmKernel *kernel, const char *sysfs_root)
+void pm_vfio_group_set_init(PmVfioGroupSet *set, PmKernel *kernel)
 {
     set->kernel = kernel;
     set->container = -1;
-    set->sysfs_root = g_strdup(sysfs_root);
     set->groups = g_ptr_array_new_with_free_func(g_free);
     set->devices = g_ptr_array_new_with_free_func(device_free);
 }
@@ -79,7 +78,6 @@ void pm_vfio_group_set_clear(PmVfioGroupSet *set)
         drop_group(set, g_ptr_array_index(set->groups, set->groups->len - 1));
     g_ptr_array_unref(set->devices);
     g_ptr_array_unref(set->groups);
-    g_free(set->sysfs_root);
 }
 
 void pm_vfio_group_set_take_fds(PmVfioGroupSet *set)
@@ -98,7 +96,7 @@ static Group *find_group(const PmVfioGroupSet *set, unsigned number)
     for (i = 0; i < set->groups->len; i++) {
         Group *group = g_ptr_array_index(set->groups, i);
 
-        if (group->opened.sysfs_root != NULL && group->opened.number == number)
+        if (group->opened.has_number && group->opened.number == number)
             return group;
     }
     return NULL;
@@ -139,22 +137,22 @@ static Group *join(PmVfioGroupSet *set, const PmVfioGroup *opened, GError **erro
     Group *group;
     bool joined;
 
-    if (!pm_vfio_group_set_container(set->kernel, opened, set->container, &joined, error))
+    if (!pm_vfio_group_set_container(opened, set->container, &joined, error))
         return NULL;
     group = g_new0(Group, 1);
     group->opened = *opened;
     group->joined = joined;
-    group->is_lent = opened->sysfs_root == NULL;
+    group->is_lent = !opened->has_number;
     g_ptr_array_add(set->groups, group);
     return group;
 }
 
 static Group *open_group(PmVfioGroupSet *set, unsigned number, GError **error)
 {
-    PmVfioGroup opened = {.number = number, .sysfs_root = set->sysfs_root};
+    PmVfioGroup opened = {.kernel = set->kernel, .has_number = true, .number = number};
     Group *group;
 
-    opened.fd = pm_vfio_group_open(set->kernel, number, set->sysfs_root, error);
+    opened.fd = pm_vfio_group_open(set->kernel, number, error);
     if (opened.fd < 0)
         return NULL;
     group = join(set, &opened, error);
@@ -178,7 +176,7 @@ static bool is_ours(const PmVfioGroupSet *set, int fd)
 
 static Group *use_group(PmVfioGroupSet *set, int fd, GError **error)
 {
-    const PmVfioGroup opened = {.fd = fd};
+    const PmVfioGroup opened = {.kernel = set->kernel, .fd = fd};
 
     if (fd >= 0 && !is_ours(set, fd))
         return join(set, &opened, error);
@@ -215,8 +213,7 @@ bool pm_vfio_group_set_attach(PmVfioGroupSet *set, const char *device, GError **
     Group *group;
     unsigned number;
 
-    if (!check_new(set, device, error) ||
-        !pm_sysfs_find_group(set->sysfs_root, device, &number, error))
+    if (!check_new(set, device, error) || !pm_sysfs_find_group(set->kernel, device, &number, error))
         return false;
     group = find_group(set, number);
     if (group == NULL)

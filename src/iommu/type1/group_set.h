@@ -9,13 +9,11 @@
 typedef struct {
     PmKernel *kernel; /* lives as long */
     int container;
-    char *sysfs_root;
     GPtrArray *groups;  /* of Group; group_set.c */
     GPtrArray *devices; /* of Device; group_set.c */
 } PmVfioGroupSet;
 
-/* @sysfs_root is copied. */
-void pm_vfio_group_set_init(PmVfioGroupSet *set, PmKernel *kernel, const char *sysfs_root);
+void pm_vfio_group_set_init(PmVfioGroupSet *set, PmKernel *kernel);
 
 /* Takes groups out of the container that the set has put there, and closes them and the devices'
  * files; not descriptors that are the caller's still. */

@@ -384,7 +384,7 @@ static bool open_files(PmType1 *type1, const PmType1Config *config, GError **err
     unsigned group;
 
     if (config->device != NULL &&
-        !pm_sysfs_find_group(type1->groups.sysfs_root, config->device, &group, error))
+        !pm_sysfs_find_group(type1->groups.kernel, config->device, &group, error))
         return false;
     if (!open_container(type1, error))
         return false;
@@ -477,8 +477,7 @@ static PmIommu *open_config(const PmType1Config *config, GError **error)
     type1 = g_new0(PmType1, 1);
     pm_iommu_init(&type1->parent, &type1_ops, kernel);
     type1->container = -1;
-    pm_vfio_group_set_init(&type1->groups, kernel,
-                           config->sysfs_root != NULL ? config->sysfs_root : "/sys");
+    pm_vfio_group_set_init(&type1->groups, kernel);
     if (open_all(type1, config, error))
         return &type1->parent;
     pm_iommu_unref(&type1->parent);

@@ -28,8 +28,6 @@ static void devices_of_one_group_keep_it_together(void **state)
 
     assert_true(pm_fake_kernel_add_device(devices->kernel, 9, "0000:00:09.0", "vfio-pci", NULL));
     assert_true(pm_fake_kernel_add_device(devices->kernel, 9, "0000:00:09.1", "vfio-pci", NULL));
-    devices_add_to_sysfs(devices, "0000:00:09.0", 9, 3);
-    devices_add_to_sysfs(devices, "0000:00:09.1", 9, 4);
     iommu = devices_open(devices, "0000:00:09.0");
     assert_true(pm_iommu_attach(iommu, "0000:00:09.1", NULL));
     assert_true(pm_iommu_detach(iommu, "0000:00:09.0", NULL));
@@ -42,16 +40,12 @@ static void devices_of_one_group_keep_it_together(void **state)
 static void group_that_was_opened_by_its_number_stays(void **state)
 {
     Devices *devices = *state;
-    const PmType1Config config = {.struct_size = sizeof(config),
-                                  .kernel = devices->kernel,
-                                  .has_group = true,
-                                  .group = 2,
-                                  .sysfs_root = devices->sysfs};
+    const PmType1Config config = {
+        .struct_size = sizeof(config), .kernel = devices->kernel, .has_group = true, .group = 2};
     g_autoptr(PmIommu) iommu = pm_iommu_type1_new(&config, NULL);
     uint64_t n_open = pm_fake_kernel_get_n_open(devices->kernel);
 
     assert_true(pm_fake_kernel_add_device(devices->kernel, 9, "0000:00:09.0", "vfio-pci", NULL));
-    devices_add_to_sysfs(devices, "0000:00:09.0", 9, 3);
     (void)map_block(devices, iommu, 0);
     for (unsigned i = 0; i < 2; i++) {
         assert_true(pm_iommu_open_device(iommu, SECOND, NULL) >= 0);
@@ -137,7 +131,6 @@ static Narrowing *narrowing_new(Devices *devices)
     hooked_kernel_init(&narrowing->hooked, devices->kernel);
     hooked_devices.kernel = &narrowing->hooked.parent;
     assert_true(pm_fake_kernel_add_device(devices->kernel, 9, THIRD, "vfio-pci", NULL));
-    devices_add_to_sysfs(devices, THIRD, 9, 3);
     narrowing->iommu = devices_open(&hooked_devices, SECOND);
     return narrowing;
 }
@@ -334,7 +327,6 @@ static GError *attach_refused(Devices *devices, int result, bool mapped)
     hooked_kernel_init(&hooked, devices->kernel);
     hooked_devices.kernel = &hooked.parent;
     assert_true(pm_fake_kernel_add_device(devices->kernel, 9, "0000:00:09.0", "vfio-pci", NULL));
-    devices_add_to_sysfs(devices, "0000:00:09.0", 9, 3);
     iommu = devices_open(&hooked_devices, SECOND);
     for (uint64_t block = 0; mapped && block < 2; block++)
         (void)map_block(devices, iommu, block);
@@ -378,7 +370,6 @@ static void refused_device_is_told_by_cause(void **state)
     hooked_kernel_init(&hooked, devices->kernel);
     hooked_devices.kernel = &hooked.parent;
     assert_true(pm_fake_kernel_add_device(devices->kernel, 9, "0000:00:09.0", "vfio-pci", NULL));
-    devices_add_to_sysfs(devices, "0000:00:09.0", 9, 3);
     iommu = devices_open(&hooked_devices, SECOND);
     hooked.request = VFIO_DEVICE_ATTACH_IOMMUFD_PT;
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {

@@ -15,7 +15,6 @@
 
 #include "kernel-uapi/vfio.h"
 #include "util/backend_util.h"
-#include "util/sysfs_tree.h"
 #include "vfio/region.h"
 
 #define BLOCK    (2 * PM_MIB)
@@ -26,7 +25,6 @@
 
 typedef struct {
     PmKernel *kernel;
-    char *sysfs;
     PmRam *ram;
     PmIommu *iommu;
     PmIommuClaim *claim;
@@ -38,14 +36,10 @@ typedef struct {
 
 static bool open_address_space(World *world, GError **error)
 {
-    const PmType1Config type1 = {.struct_size = sizeof(type1),
-                                 .kernel = world->kernel,
-                                 .device = FIRST,
-                                 .sysfs_root = world->sysfs};
-    const PmIommufdConfig iommufd = {.struct_size = sizeof(iommufd),
-                                     .kernel = world->kernel,
-                                     .device = FIRST,
-                                     .sysfs_root = world->sysfs};
+    const PmType1Config type1 = {
+        .struct_size = sizeof(type1), .kernel = world->kernel, .device = FIRST};
+    const PmIommufdConfig iommufd = {
+        .struct_size = sizeof(iommufd), .kernel = world->kernel, .device = FIRST};
 
     world->iommu = backend_is_iommufd() ? pm_iommu_iommufd_new(&iommufd, error)
                                         : pm_iommu_type1_new(&type1, error);
@@ -154,11 +148,7 @@ static void world_init(World *world)
 
     pm_fake_config_init(&config);
     config.dirty_tracking = true;
-    *world = (World){.kernel = backend_fake_new(&config, NULL), .sysfs = sysfs_tree_new()};
-    sysfs_tree_add(world->sysfs, FIRST, 1, "vfio-pci");
-    sysfs_tree_add_file(world->sysfs, FIRST, 0);
-    sysfs_tree_add(world->sysfs, SECOND, 2, "vfio-pci");
-    sysfs_tree_add_file(world->sysfs, SECOND, 1);
+    *world = (World){.kernel = backend_fake_new(&config, NULL)};
     assert_true(pm_fake_kernel_add_device(world->kernel, 2, SECOND, "vfio-pci", NULL));
     world->ram = pm_ram_new(PM_RAM_ANONYMOUS, N_BLOCKS * BLOCK, BLOCK, NULL);
 }
@@ -172,7 +162,6 @@ static void world_clear(World *world)
     pm_ram_unref(world->ram);
     assert_int_equal(pm_fake_kernel_get_n_open(world->kernel), 0);
     pm_kernel_unref(world->kernel);
-    sysfs_tree_free(world->sysfs);
 }
 
 static uint64_t n_calls(const World *world)

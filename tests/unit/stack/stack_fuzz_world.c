@@ -9,7 +9,6 @@
 #include <plugmap/fake.h>
 
 #include "util/backend_util.h"
-#include "util/sysfs_tree.h"
 
 static const char *const devices[FUZZ_N_SPACES + FUZZ_N_SPARES] = {
     "0000:00:04.0", "0000:00:05.0", "0000:00:06.0", "0000:00:07.0", "0000:00:08.0",
@@ -68,14 +67,10 @@ const char *fuzz_spare_device(unsigned spare)
 
 static PmIommu *open_device(FuzzWorld *world, const char *device, GError **error)
 {
-    const PmType1Config type1 = {.struct_size = sizeof(type1),
-                                 .kernel = &world->kernel.parent,
-                                 .device = device,
-                                 .sysfs_root = world->sysfs};
-    const PmIommufdConfig iommufd = {.struct_size = sizeof(iommufd),
-                                     .kernel = &world->kernel.parent,
-                                     .device = device,
-                                     .sysfs_root = world->sysfs};
+    const PmType1Config type1 = {
+        .struct_size = sizeof(type1), .kernel = &world->kernel.parent, .device = device};
+    const PmIommufdConfig iommufd = {
+        .struct_size = sizeof(iommufd), .kernel = &world->kernel.parent, .device = device};
 
     return backend_is_iommufd() ? pm_iommu_iommufd_new(&iommufd, error)
                                 : pm_iommu_type1_new(&type1, error);
@@ -250,14 +245,8 @@ static void choose_density(FuzzWorld *world)
 
 static void add_devices(FuzzWorld *world)
 {
-    world->sysfs = sysfs_tree_new();
-    for (unsigned i = 0; i < G_N_ELEMENTS(devices); i++) {
-        if (i > 0)
-            assert_true(
-                pm_fake_kernel_add_device(world->fake, i + 1, devices[i], "vfio-pci", NULL));
-        sysfs_tree_add(world->sysfs, devices[i], (int)i + 1, "vfio-pci");
-        sysfs_tree_add_file(world->sysfs, devices[i], (int)i);
-    }
+    for (unsigned i = 1; i < G_N_ELEMENTS(devices); i++)
+        assert_true(pm_fake_kernel_add_device(world->fake, i + 1, devices[i], "vfio-pci", NULL));
 }
 
 FuzzWorld *fuzz_world_new(GRand *rand, guint32 seed)
@@ -340,6 +329,5 @@ void fuzz_world_free(FuzzWorld *world)
     check_memory_is_gone(world);
     for (unsigned i = 0; i < FUZZ_N_SPACES; i++)
         g_array_unref(world->spaces[i].ghosts);
-    sysfs_tree_free(world->sysfs);
     g_free(world);
 }

@@ -92,7 +92,6 @@ typedef struct {
     bool maps_files;      /* mappings show files at addresses of the kernel's own */
     uint64_t entry_limit; /* of each space; UINT64_MAX: none */
     uint64_t memlock_limit;
-    char *sysfs;
     PmKernel *fake;
     FuzzKernel kernel; /* in front of it */
     uint32_t n_serials;

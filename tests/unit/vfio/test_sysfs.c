@@ -7,27 +7,31 @@
 
 #include <cmocka.h>
 
+#include <errno.h>
+#include <unistd.h>
+
+#include "util/fork_util.h"
 #include "util/sysfs_tree.h"
 #include "vfio/sysfs.h"
 
 static int make(void **state)
 {
-    *state = sysfs_tree_new();
-    return *state == NULL;
+    *state = sysfs_tree_new(NULL);
+    return 0;
 }
 
 static int drop(void **state)
 {
-    sysfs_tree_free(*state);
+    pm_kernel_unref(*state);
     return 0;
 }
 
-static void assert_refused(const char *root, const char *device, PmError code, const char *because)
+static void assert_refused(PmKernel *kernel, const char *device, PmError code, const char *because)
 {
     g_autoptr(GError) error = NULL;
     unsigned group = 77;
 
-    assert_false(pm_sysfs_find_group(root, device, &group, &error));
+    assert_false(pm_sysfs_find_group(kernel, device, &group, &error));
     assert_true(g_error_matches(error, PM_ERROR, (gint)code));
     assert_non_null(strstr(error->message, because));
     assert_non_null(strstr(error->message, device));
@@ -122,6 +126,47 @@ static void device_without_a_driver_says_how_to_bind(void **state)
                    "  echo 0000:00:04.0 > /sys/bus/pci/drivers_probe");
 }
 
+static void group_that_is_no_number_is_refused(void **state)
+{
+    sysfs_tree_add(*state, "0000:00:04.0", -1, "vfio-pci");
+    sysfs_tree_add_link(*state, "0000:00:04.0", "iommu_group", "../../../../kernel/iommu_groups/x");
+    assert_refused(*state, "0000:00:04.0", PM_ERROR_BAD_INPUT, "leads to «x», not to a group");
+}
+
+static int list_nothing(PmKernel *kernel G_GNUC_UNUSED, const char *path G_GNUC_UNUSED,
+                        GStrv *names G_GNUC_UNUSED)
+{
+    return -EIO;
+}
+
+static void sysfs_that_cannot_be_read_is_an_error_of_its_own(void **state)
+{
+    static const PmKernelOps ops = {.struct_size = sizeof(PmKernelOps), .list = list_nothing};
+    PmKernel unreadable;
+
+    assert_true(pm_kernel_init(&unreadable, &ops, *state, NULL));
+    sysfs_tree_add(*state, "0000:00:04.0", 1, "vfio-pci");
+    assert_refused(&unreadable, "0000:00:04.0", PM_ERROR_KERNEL,
+                   "/sys/bus/pci/devices/0000:00:04.0 cannot be listed: EIO");
+    pm_kernel_unref(&unreadable);
+}
+
+static bool find_in_child(void *user_data)
+{
+    g_autoptr(GError) error = NULL;
+    unsigned group;
+
+    return !pm_sysfs_find_group(user_data, "0000:00:04.0", &group, &error) &&
+           g_error_matches(error, PM_ERROR, PM_ERROR_PERMISSION) &&
+           strstr(error->message, "forked") != NULL;
+}
+
+static void forked_child_finds_no_device(void **state)
+{
+    sysfs_tree_add(*state, "0000:00:04.0", 1, "vfio-pci");
+    assert_child(fork, find_in_child, *state);
+}
+
 static void drivers_that_keep_a_group_from_its_user_are_to_be_unbound(void **state)
 {
     g_autofree char *text = NULL;
@@ -185,6 +230,9 @@ int main(void)
         SYSFS_TEST(device_without_iommu_names_the_kernel_command_line),
         SYSFS_TEST(device_of_a_host_driver_names_it_and_how_to_rebind),
         SYSFS_TEST(device_without_a_driver_says_how_to_bind),
+        SYSFS_TEST(group_that_is_no_number_is_refused),
+        SYSFS_TEST(sysfs_that_cannot_be_read_is_an_error_of_its_own),
+        SYSFS_TEST(forked_child_finds_no_device),
         SYSFS_TEST(drivers_that_keep_a_group_from_its_user_are_to_be_unbound),
         SYSFS_TEST(group_lists_its_devices_and_their_drivers),
         SYSFS_TEST(large_group_is_cut_short),

@@ -35,7 +35,7 @@ static int make(void **state)
     pm_fake_config_init(&config);
     config.iommufd = true;
     kernel = fixture->kernel = pm_fake_kernel_new(&config, NULL);
-    pm_vfio_device_set_init(&fixture->set, kernel, "/nonexistent");
+    pm_vfio_device_set_init(&fixture->set, kernel);
     fixture->set.iommufd = kernel->ops->open(kernel, "/dev/iommu", O_RDWR);
     assert_int_equal(kernel->ops->ioctl(kernel, fixture->set.iommufd, IOMMU_IOAS_ALLOC, &alloc), 0);
     fixture->ioas = alloc.out_ioas_id;

@@ -17,7 +17,6 @@
 #include "kernel-uapi/iommufd.h"
 #include "kernel-uapi/vfio.h"
 #include "util/iommu_fixture.h"
-#include "util/sysfs_tree.h"
 
 #define FIRST       "0000:00:04.0"
 #define SECOND      "0000:00:05.0"
@@ -28,7 +27,6 @@
 typedef struct {
     PmKernel *kernel;
     HookedKernel hooked;
-    char *sysfs;
     PmIommu *iommu; /* of FIRST */
     PmRam *ram;     /* at a multiple of 1 GiB */
     GPtrArray *claims;
@@ -38,8 +36,6 @@ static void add_device(Fixture *fixture, const char *device, int group)
 {
     assert_true(
         pm_fake_kernel_add_device(fixture->kernel, (unsigned)group, device, "vfio-pci", NULL));
-    sysfs_tree_add(fixture->sysfs, device, group, "vfio-pci");
-    sysfs_tree_add_file(fixture->sysfs, device, group - 1);
 }
 
 static int make_with(void **state, bool can_track)
@@ -53,11 +49,9 @@ static int make_with(void **state, bool can_track)
     config.iommufd = true;
     config.dirty_tracking = can_track;
     fixture->kernel = pm_fake_kernel_new(&config, NULL);
-    fixture->sysfs = sysfs_tree_new();
     add_device(fixture, SECOND, 2);
     hooked_kernel_init(&fixture->hooked, fixture->kernel);
     iommufd.kernel = &fixture->hooked.parent;
-    iommufd.sysfs_root = fixture->sysfs;
     fixture->iommu = pm_iommu_iommufd_new(&iommufd, NULL);
     assert_non_null(fixture->iommu);
     fixture->ram = pm_ram_new(PM_RAM_ANONYMOUS, MEMORY_SIZE, PM_GIB, NULL);
@@ -87,7 +81,6 @@ static int drop(void **state)
     assert_int_equal(pm_fake_kernel_get_n_open(fixture->kernel), 0);
     pm_kernel_unref(&fixture->hooked.parent);
     pm_kernel_unref(fixture->kernel);
-    sysfs_tree_free(fixture->sysfs);
     pm_ram_unref(fixture->ram);
     g_free(fixture);
     return 0;

@@ -13,12 +13,10 @@
 
 #include "kernel-uapi/vfio.h"
 #include "util/iommu_fixture.h"
-#include "util/sysfs_tree.h"
 
 typedef struct {
     PmKernel *kernel;
     HookedKernel hooked;
-    char *sysfs;
     PmType1Config config;
 } Fixture;
 
@@ -27,14 +25,11 @@ static int make(void **state)
     Fixture *fixture = g_new0(Fixture, 1);
 
     fixture->kernel = pm_fake_kernel_new(NULL, NULL);
-    fixture->sysfs = sysfs_tree_new();
     hooked_kernel_init(&fixture->hooked, fixture->kernel);
     fixture->config = (PmType1Config){.struct_size = sizeof(PmType1Config),
                                       .kernel = &fixture->hooked.parent,
                                       .has_group = true,
-                                      .group = GROUP,
-                                      .sysfs_root = fixture->sysfs};
-    sysfs_tree_add(fixture->sysfs, "0000:00:04.0", GROUP, "vfio-pci");
+                                      .group = GROUP};
     *state = fixture;
     return 0;
 }
@@ -45,7 +40,6 @@ static int drop(void **state)
 
     pm_kernel_unref(&fixture->hooked.parent);
     pm_kernel_unref(fixture->kernel);
-    sysfs_tree_free(fixture->sysfs);
     g_free(fixture);
     return 0;
 }
@@ -196,7 +190,7 @@ static void missing_group_file_names_the_devices_of_the_group(void **state)
 {
     Fixture *fixture = *state;
 
-    sysfs_tree_add(fixture->sysfs, "0000:00:05.0", 22, "e1000e");
+    assert_true(pm_fake_kernel_add_device(fixture->kernel, 22, "0000:00:05.0", "e1000e", NULL));
     fixture->config.group = 22;
     assert_not_opened(fixture, PM_ERROR_NOT_FOUND,
                       "no device of IOMMU group 22 is bound to vfio-pci (0000:00:05.0: e1000e)");
@@ -231,7 +225,7 @@ static void device_that_is_not_ready_is_refused(void **state)
 {
     Fixture *fixture = *state;
 
-    sysfs_tree_add(fixture->sysfs, "0000:00:05.0", 2, "nvme");
+    assert_true(pm_fake_kernel_add_device(fixture->kernel, 2, "0000:00:05.0", "nvme", NULL));
     fixture->config.has_group = false;
     fixture->config.device = "nonsense";
     assert_not_opened(fixture, PM_ERROR_INVALID_ARGUMENT, "lspci -D");
@@ -247,8 +241,6 @@ static void group_that_is_not_viable_names_the_other_drivers(void **state)
 
     assert_true(pm_fake_kernel_add_device(fixture->kernel, 7, "0000:00:07.0", "vfio-pci", NULL));
     assert_true(pm_fake_kernel_add_device(fixture->kernel, 7, "0000:00:07.1", "serial", NULL));
-    sysfs_tree_add(fixture->sysfs, "0000:00:07.0", 7, "vfio-pci");
-    sysfs_tree_add(fixture->sysfs, "0000:00:07.1", 7, "serial");
     fixture->config.has_group = false;
     fixture->config.device = "0000:00:07.0";
     assert_not_opened(fixture, PM_ERROR_NOT_VIABLE, "0000:00:07.0: vfio-pci, 0000:00:07.1: serial");

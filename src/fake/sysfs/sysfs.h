@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+/* What is below /sys: PCI devices, their drivers, their own files, and IOMMU groups. Linux:
+ * Documentation/ABI/testing/sysfs-bus-pci, sysfs-kernel-iommu_groups and vfio_main.c. */
+#ifndef PLUGMAP_SRC_FAKE_SYSFS_SYSFS_H
+#define PLUGMAP_SRC_FAKE_SYSFS_SYSFS_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include <glib.h>
+
+typedef struct {
+    const GPtrArray *groups; /* of PmGroup */
+    bool device_files;       /* devices have files of their own */
+} PmFakeSysfs;
+
+/* readlink(2). */
+ssize_t pm_fake_sysfs_readlink(const PmFakeSysfs *sysfs, const char *path, char *buffer,
+                               size_t size);
+
+/* The names in a folder, to be freed. 0 or -errno. */
+int pm_fake_sysfs_list(const PmFakeSysfs *sysfs, const char *path, GStrv *names);
+
+#endif
