@@ -38,7 +38,7 @@ bool pm_replay_options_parse(PmReplayOptions *options, int argc, char **argv, GE
          "FILE"},
         {"json", 0, 0, G_OPTION_ARG_NONE, &options->json, "report as one JSON object", NULL},
         {"no-audit", 0, 0, G_OPTION_ARG_NONE, &options->no_audit,
-         "do not compare plugged, mapped and resident memory after every request", NULL},
+         "do not compare plugged, mapped and resident memory", NULL},
         {"dma-check", 0, 0, G_OPTION_ARG_NONE, &options->dma_check,
          "after every request the device (QEMU's edu or nvme) reads and writes by DMA: plugged "
          "memory has to be "
@@ -60,8 +60,9 @@ bool pm_replay_options_parse(PmReplayOptions *options, int argc, char **argv, GE
         context,
         "Plays the requests of a trace (QEMU's trace log or plugmap's own format, plain or "
         "compressed by gzip; \"-\" is\nstandard input) against virtio-mem devices, maps what "
-        "is plugged, and compares answers, mappings and memory\nafter every "
-        "request.\n\n" PM_EXIT_HELP);
+        "is plugged, and compares answers, mappings and memory:\nwhat a request "
+        "touched after each request, the whole region now and then and at the "
+        "end.\n\n" PM_EXIT_HELP);
     g_option_context_add_main_entries(context, entries, NULL);
     pm_trace_options_add(&options->trace, context);
     pm_fake_options_add(&options->fake, context);

@@ -207,12 +207,14 @@ PM_EXPORT bool pm_fake_kernel_foreach_mapping(PmKernel *fake, unsigned group,
 
 /**
  * Inspector: walks the page table that the group's devices do DMA through, which is apart from
- * the lists of type1 and the IOAS, and finds the first run of I/O addresses at or behind @iova that
- * are translated (whatever to). Returns: false if there is none; else @run_iova and @run_size are
- * set.
+ * the lists of type1 and the IOAS, and finds the first run of I/O addresses from @iova up to @last
+ * (inclusive) that are translated (whatever to). Returns: false if there is none; else @run_iova
+ * and
+ * @run_size are set.
  */
 PM_EXPORT bool pm_fake_kernel_next_translated(PmKernel *fake, unsigned group, uint64_t iova,
-                                              uint64_t *run_iova, uint64_t *run_size);
+                                              uint64_t last, uint64_t *run_iova,
+                                              uint64_t *run_size);
 
 /** PmFakeDmaFault: DMA that the IOMMU refused: the first address, and what was tried. */
 typedef struct {

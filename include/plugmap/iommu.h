@@ -353,12 +353,16 @@ typedef enum {
  * borders, their mappings add up to the address space's, nothing is unknown; and the kernel's own
  * number of mappings agrees (type1: dma_avail has to be what the limit leaves; not of a container
  * that was given: others can have mapped there).
+ * @range: only runs that reach into it are walked, which takes no longer where more is mapped
+ * elsewhere; sums, the kernel's numbers and whether anything is unknown are compared all the same.
+ * NULL: all.
  * @flags: of PmIommuAuditFlags.
  * Errors: PM_ERROR_QUARANTINED (unknown blocks: whose, where and why), PM_ERROR_AUDIT (the first
  * difference), PM_ERROR_PERMISSION (in a forked child), those of pm_iommu_query_available() and
  * pm_iommu_query_locked_memory().
  */
-PM_EXPORT bool pm_iommu_audit(PmIommu *iommu, unsigned flags, GError **error);
+PM_EXPORT bool pm_iommu_audit(PmIommu *iommu, const PmIovaRange *range, unsigned flags,
+                              GError **error);
 
 /**
  * Starts or stops to note which pages devices write. For all devices or none; of one that is

@@ -81,7 +81,7 @@ typedef struct {
 } PmMapperRegion;
 
 /**
- * PmMapperAudit: what pm_mapper_audit() compared, over all regions.
+ * PmMapperAudit: what pm_mapper_audit() compared, over all regions (in its range).
  * @struct_size: sizeof(PmMapperAudit) (macros.h).
  * @n_populated: blocks that the managers have populated in the regions; a region of plain RAM is
  * one.
@@ -148,11 +148,15 @@ PM_EXPORT bool pm_mapper_remove(PmMapper *mapper, uint64_t address, GError **err
  * Compares, block by block, what the managers have populated with what the claims have mapped, and
  * where to; then audits the address space (pm_iommu_audit()). Never true while anything of the
  * regions or of the address space is in quarantine.
+ * @range: guest addresses: only blocks that reach into it are compared, which takes no longer where
+ * more is plugged elsewhere, and the address space is audited so, too; quarantine is found
+ * anywhere. NULL: all.
  * @audit: filled in either way; may be NULL.
  * Errors: PM_ERROR_AUDIT (the message names the first block that differs, and how),
  * PM_ERROR_QUARANTINED, PM_ERROR_PERMISSION (in a forked child), those of pm_iommu_audit().
  */
-PM_EXPORT bool pm_mapper_audit(PmMapper *mapper, PmMapperAudit *audit, GError **error);
+PM_EXPORT bool pm_mapper_audit(PmMapper *mapper, const PmIovaRange *range, PmMapperAudit *audit,
+                               GError **error);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(PmMapper, pm_mapper_free)
 

@@ -162,14 +162,19 @@ static uint64_t random_below(PmDmaCheck *check, uint64_t end)
     return (high << 32 | g_rand_int(check->random)) % end;
 }
 
-static bool check_ends(PmDmaCheck *check, NextRunFunc next_run, CheckPageFunc check_page,
-                       GError **error)
+static bool check_ends(PmDmaCheck *check, const PmIovaRange *range, NextRunFunc next_run,
+                       CheckPageFunc check_page, GError **error)
 {
-    uint64_t region_size = pm_virtio_mem_get_region_size(check->device);
+    uint64_t address = pm_virtio_mem_get_address(check->device);
+    uint64_t end = pm_virtio_mem_get_region_size(check->device);
     uint64_t offset = 0;
     uint64_t size = 0;
 
-    while (next_run(check->manager, offset + size, region_size, &offset, &size)) {
+    if (range != NULL) {
+        offset = range->start - address;
+        end = range->last - address + 1;
+    }
+    while (next_run(check->manager, offset + size, end, &offset, &size)) {
         if (!check_page(check, offset, error) ||
             !check_page(check, offset + size - PM_DMA_PAGE, error))
             return false;
@@ -200,19 +205,19 @@ static bool check_samples(PmDmaCheck *check, unsigned n_samples, NextRunFunc nex
     return true;
 }
 
-static bool check_kind(PmDmaCheck *check, NextRunFunc next_run, CheckPageFunc check_page,
-                       GError **error)
+static bool check_kind(PmDmaCheck *check, const PmIovaRange *range, NextRunFunc next_run,
+                       CheckPageFunc check_page, GError **error)
 {
     /* The first one tells whether there is time for more. */
     if (!check_samples(check, 1, next_run, check_page, error))
         return false;
     return pm_dma_engine_is_slow(check->engine) ||
-           (check_ends(check, next_run, check_page, error) &&
+           (check_ends(check, range, next_run, check_page, error) &&
             check_samples(check, N_SAMPLES, next_run, check_page, error));
 }
 
-bool pm_dma_check_run(PmDmaCheck *check, GError **error)
+bool pm_dma_check_run(PmDmaCheck *check, const PmIovaRange *range, GError **error)
 {
-    return check_kind(check, pm_discard_manager_next_populated, check_plugged, error) &&
-           check_kind(check, pm_discard_manager_next_discarded, check_unplugged, error);
+    return check_kind(check, range, pm_discard_manager_next_populated, check_plugged, error) &&
+           check_kind(check, range, pm_discard_manager_next_discarded, check_unplugged, error);
 }

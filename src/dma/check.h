@@ -22,15 +22,15 @@ PmDmaCheck *pm_dma_check_new(PmDmaEngine *engine, PmVirtioMem *device, PmIommuAc
 void pm_dma_check_free(PmDmaCheck *check);
 
 /*
- * Tries the first and the last page of each run of plugged and of unplugged blocks, and some pages
- * in between; with a slow engine, one plugged and one unplugged page. Into plugged
- * pages the device's reads and writes have to arrive, or, of a read-only region, its reads and no
- * write (IOMMUs let devices read what is write-only); what it writes to an unplugged page must not
- * be there when it reads it again, and must take no memory. What plugged pages hold is overwritten.
- * Errors: PM_ERROR_AUDIT (the first page that is not right), PM_ERROR_DEVICE, PM_ERROR_MEMORY,
- * PM_ERROR_KERNEL.
+ * Tries the first and the last page of each run of plugged and of unplugged blocks in @range (of
+ * the region's addresses; NULL: all), and some pages of the whole region; with a slow engine, one
+ * plugged and one unplugged page. Into plugged pages the device's reads and writes have to arrive,
+ * or, of a read-only region, its reads and no write (IOMMUs let devices read what is write-only);
+ * what it writes to an unplugged page must not be there when it reads it again, and must take no
+ * memory. What plugged pages hold is overwritten. Errors: PM_ERROR_AUDIT (the first page that is
+ * not right), PM_ERROR_DEVICE, PM_ERROR_MEMORY, PM_ERROR_KERNEL.
  */
-bool pm_dma_check_run(PmDmaCheck *check, GError **error);
+bool pm_dma_check_run(PmDmaCheck *check, const PmIovaRange *range, GError **error);
 
 PmDmaCheckCounts pm_dma_check_get_counts(const PmDmaCheck *check);
 

@@ -265,13 +265,13 @@ bool pm_fake_kernel_foreach_mapping(PmKernel *kernel, unsigned group, PmFakeMapp
     return true;
 }
 
-bool pm_fake_kernel_next_translated(PmKernel *kernel, unsigned number, uint64_t iova,
+bool pm_fake_kernel_next_translated(PmKernel *kernel, unsigned number, uint64_t iova, uint64_t last,
                                     uint64_t *run_iova, uint64_t *run_size)
 {
     PmFakeKernel *fake = enter(kernel);
     const PmGroup *group = pm_fake_kernel_find_group(fake, number);
     const PmPageTable *table = group != NULL ? pm_group_page_table(group) : NULL;
-    bool found = table != NULL && pm_page_table_next_run(table, iova, run_iova, run_size);
+    bool found = table != NULL && pm_page_table_next_run(table, iova, last, run_iova, run_size);
 
     leave(fake);
     return found;

@@ -22,12 +22,13 @@ static bool fail_border(const PmIommuClaim *claim, const PmIommuRun *run, GError
                    claim->owner);
 }
 
-static bool audit_runs(PmIommuClaim *claim, Sums *sums, GError **error)
+/* Runs that reach into @range. */
+static bool audit_runs(PmIommuClaim *claim, const PmIovaRange *range, Sums *sums, GError **error)
 {
-    uint64_t at = 0; /* what lies before the claim is as wrong as what lies behind it */
+    uint64_t at = range->start;
     PmIommuRun run;
 
-    while (pm_ledger_next_run(claim->ledger, at, &run)) {
+    while (pm_ledger_next_run(claim->ledger, at, &run) && run.iova <= range->last) {
         uint64_t last = run.iova + (run.n_blocks * run.block_size - 1);
 
         if (run.iova < claim->iova || last > claim->last || run.block_size != claim->block_size ||
@@ -37,14 +38,30 @@ static bool audit_runs(PmIommuClaim *claim, Sums *sums, GError **error)
             return pm_claim_fail_unknown(claim, run.iova, error);
         sums->n_mappings += run.n_blocks;
         sums->n_bytes += run.n_blocks * claim->pinned_size;
-        if (last == claim->last)
+        if (last >= range->last)
             break;
         at = last + 1;
     }
     return true;
 }
 
-static bool audit_claims(PmIommu *iommu, Sums *sums, GError **error)
+/* Of a part, the ledger's own sums have to do. Where something is unknown, all is walked, to say
+ * what. */
+static bool audit_claim(PmIommuClaim *claim, const PmIovaRange *range, Sums *sums, GError **error)
+{
+    /* What lies before the claim is as wrong as what lies behind it. */
+    static const PmIovaRange everything = {0, UINT64_MAX};
+    uint64_t n_blocks = pm_ledger_n_blocks(claim->ledger);
+    Sums unused = {0};
+
+    if (range == NULL || pm_ledger_n_unknown(claim->ledger) > 0)
+        return audit_runs(claim, &everything, sums, error);
+    sums->n_mappings += n_blocks;
+    sums->n_bytes += n_blocks * claim->pinned_size;
+    return audit_runs(claim, range, &unused, error);
+}
+
+static bool audit_claims(PmIommu *iommu, const PmIovaRange *range, Sums *sums, GError **error)
 {
     const PmIommuClaim *before = NULL;
     PmIommuClaim *claim;
@@ -54,7 +71,7 @@ static bool audit_claims(PmIommu *iommu, Sums *sums, GError **error)
             return pm_fail(error, PM_ERROR_AUDIT,
                            "I/O address 0x%" PRIx64 " is claimed for both %s and %s", claim->iova,
                            before->owner, claim->owner);
-        if (!audit_runs(claim, sums, error))
+        if (!audit_claim(claim, range, sums, error))
             return false;
         before = claim;
     }
@@ -114,7 +131,7 @@ static bool audit_locked(PmIommu *iommu, GError **error)
                    locked.used, n_before, n_mapped);
 }
 
-bool pm_iommu_audit(PmIommu *iommu, unsigned flags, GError **error)
+bool pm_iommu_audit(PmIommu *iommu, const PmIovaRange *range, unsigned flags, GError **error)
 {
     Sums sums = {0};
     bool right;
@@ -125,7 +142,7 @@ bool pm_iommu_audit(PmIommu *iommu, unsigned flags, GError **error)
         return pm_fail(error, PM_ERROR_PERMISSION,
                        "the address space cannot be audited: " PM_KERNEL_CAUSE_INHERITED);
     pm_iommu_lock(iommu);
-    right = audit_claims(iommu, &sums, error) && audit_sums(iommu, &sums, error) &&
+    right = audit_claims(iommu, range, &sums, error) && audit_sums(iommu, &sums, error) &&
             audit_available(iommu, error) &&
             ((flags & PM_IOMMU_AUDIT_SOLE_LOCKER) == 0 || audit_locked(iommu, error));
     pm_iommu_unlock(iommu);

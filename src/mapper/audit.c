@@ -24,17 +24,18 @@ static const char *const state_texts[] = {
 
 /* --- offsets are those from where the region begins --- */
 
-/* Whether @offset is populated; *@end: up to where the same is true. Plain RAM is populated. */
-static bool populated_at(const PmRegion *region, uint64_t offset, uint64_t *end)
+/* Whether @offset is populated; *@end: up to where the same is true, at most @limit. Plain RAM is
+ * populated. */
+static bool populated_at(const PmRegion *region, uint64_t offset, uint64_t limit, uint64_t *end)
 {
     uint64_t start = region->config.ram_offset;
     uint64_t run_offset;
     uint64_t run_size;
 
-    *end = region->config.size;
+    *end = limit;
     if (region->manager == NULL)
         return true;
-    if (!pm_discard_manager_next_populated(region->manager, start + offset, start + *end,
+    if (!pm_discard_manager_next_populated(region->manager, start + offset, start + limit,
                                            &run_offset, &run_size))
         return false;
     run_offset -= start;
@@ -93,19 +94,33 @@ static void audit_quarantine(const PmRegion *region, GError **error)
                   size, region->config.address + offset, listener, reason);
 }
 
-void pm_audit_region(const PmRegion *region, PmMapperAudit *audit, GError **error)
+/* Offsets of the whole blocks that reach into @range; false if there are none. */
+static bool clip(const PmRegion *region, const PmIovaRange *range, uint64_t *offset,
+                 uint64_t *limit)
 {
-    uint64_t size = region->config.size;
-    uint64_t offset = 0;
-    uint64_t block_size;
+    uint64_t address = region->config.address;
+    uint64_t last = address + (region->config.size - 1);
+    uint64_t block_size = pm_iommu_claim_get_block_size(region->claim);
+    uint64_t start = range != NULL ? MAX(range->start, address) : address;
 
-    if (region->claim == NULL)
-        return;
-    block_size = pm_iommu_claim_get_block_size(region->claim);
-    while (offset < size) {
+    if (range != NULL)
+        last = MIN(last, range->last);
+    if (start > last)
+        return false;
+    *offset = (start - address) / block_size * block_size;
+    *limit = (last - address) / block_size * block_size + block_size;
+    return true;
+}
+
+static void audit_blocks(const PmRegion *region, uint64_t offset, uint64_t limit,
+                         PmMapperAudit *audit, GError **error)
+{
+    uint64_t block_size = pm_iommu_claim_get_block_size(region->claim);
+
+    while (offset < limit) {
         uint64_t populated_end;
         uint64_t mapped_end;
-        bool populated = populated_at(region, offset, &populated_end);
+        bool populated = populated_at(region, offset, limit, &populated_end);
         MappedState state = mapped_at(region, offset, &mapped_end);
         uint64_t end = MIN(populated_end, mapped_end);
         uint64_t n_blocks = (end - offset) / block_size;
@@ -119,5 +134,17 @@ void pm_audit_region(const PmRegion *region, PmMapperAudit *audit, GError **erro
         }
         offset = end;
     }
+}
+
+void pm_audit_region(const PmRegion *region, const PmIovaRange *range, PmMapperAudit *audit,
+                     GError **error)
+{
+    uint64_t offset;
+    uint64_t limit;
+
+    if (region->claim == NULL)
+        return;
+    if (clip(region, range, &offset, &limit))
+        audit_blocks(region, offset, limit, audit, error);
     audit_quarantine(region, error);
 }

@@ -5,7 +5,9 @@
 
 #include "mapper/region.h"
 
-/* Adds to @audit; @error is set to the first difference, unless it is set already. */
-void pm_audit_region(const PmRegion *region, PmMapperAudit *audit, GError **error);
+/* Adds to @audit; @error is set to the first difference, unless it is set already. @range: of guest
+ * addresses, or NULL for all. */
+void pm_audit_region(const PmRegion *region, const PmIovaRange *range, PmMapperAudit *audit,
+                     GError **error);
 
 #endif

@@ -144,7 +144,8 @@ bool pm_mapper_remove(PmMapper *mapper, uint64_t address, GError **error)
     return true;
 }
 
-bool pm_mapper_audit(PmMapper *mapper, PmMapperAudit *audit, GError **error)
+bool pm_mapper_audit(PmMapper *mapper, const PmIovaRange *range, PmMapperAudit *audit,
+                     GError **error)
 {
     PmMapperAudit counts = {.struct_size = sizeof(counts)};
     GError *first = NULL;
@@ -152,9 +153,9 @@ bool pm_mapper_audit(PmMapper *mapper, PmMapperAudit *audit, GError **error)
     if (audit != NULL && !pm_sized_check("PmMapperAudit", audit, error))
         return false;
     for (guint i = 0; i < mapper->regions->len; i++)
-        pm_audit_region(g_ptr_array_index(mapper->regions, i), &counts, &first);
+        pm_audit_region(g_ptr_array_index(mapper->regions, i), range, &counts, &first);
     if (first == NULL)
-        (void)pm_iommu_audit(mapper->iommu, 0, &first);
+        (void)pm_iommu_audit(mapper->iommu, range, 0, &first);
     if (audit != NULL)
         pm_sized_write(audit, &counts, sizeof(counts));
     if (first == NULL)

@@ -217,7 +217,8 @@ bool pm_quarantine_next_run(const PmQuarantine *quarantine, uint64_t offset, uin
     uint64_t end = quarantine->size;
     const Record *record;
 
-    if (offset >= quarantine->size)
+    /* Each request asks: what is hardly ever there takes no search. */
+    if (offset >= quarantine->size || pm_bitmap_n_set(quarantine->blocks) == 0)
         return false;
     start = pm_quarantine_next(quarantine, offset, quarantine->size);
     record = record_at(quarantine, start, &end);

@@ -20,6 +20,7 @@ typedef struct {
     const PmTraceRegion *region;
     PmVirtioMem *device;
     PmReplayJudge *judge;
+    PmAuditScope *scope; /* NULL: no audit */
 } PmReplayDevice;
 
 /* One replay under way: the whole stack, from the devices down. */
@@ -154,9 +155,23 @@ static bool play_event(PmReplay *replay, const PmTraceEvent *event, GError **err
     }
 }
 
+/* What is found in a look at everything may have been wrong before the event. */
+static void add_mismatch(PmReplay *replay, const PmReplayDevice *of, const PmTraceEvent *event,
+                         unsigned check, const char *message)
+{
+    g_autofree char *got = NULL;
+
+    if (of->scope->everything && of->scope->n_events > 1)
+        got = g_strdup_printf("%s (the whole region was checked last %" PRIu64 " events before)",
+                              message, of->scope->n_events);
+    pm_replay_result_add_mismatch(replay->result, of->region, event, check,
+                                  got != NULL ? got : message);
+}
+
 static void audit_device(PmReplay *replay, const PmReplayDevice *of, const PmTraceEvent *event)
 {
     const PmReplayAuditSubject subject = {
+        .scope = of->scope,
         .device = of->device,
         .iommu = replay->iommu,
         .mapper = replay->mapper,
@@ -173,15 +188,45 @@ static void audit_device(PmReplay *replay, const PmReplayDevice *of, const PmTra
             continue;
         replay->result->n_checks++;
         if (!pm_replay_audits[i].check(&subject, &error))
-            pm_replay_result_add_mismatch(replay->result, of->region, event, i, error->message);
+            add_mismatch(replay, of, event, i, error->message);
     }
 }
 
-static void audit(PmReplay *replay, const PmTraceEvent *event)
+static bool concerns(const PmTraceEvent *event, guint device)
+{
+    return event->type == PM_EVENT_RESET || event->region == device;
+}
+
+static void begin_audit(PmReplay *replay, const PmTraceEvent *event)
 {
     for (guint i = 0; i < replay->trace->regions->len; i++)
-        if (event->type == PM_EVENT_RESET || event->region == i)
-            audit_device(replay, &replay->devices[i], event);
+        if (replay->config->audit && concerns(event, i))
+            pm_audit_scope_begin(replay->devices[i].scope, event);
+}
+
+static void audit(PmReplay *replay, const PmTraceEvent *event, bool last)
+{
+    for (guint i = 0; i < replay->trace->regions->len; i++) {
+        PmReplayDevice *of = &replay->devices[i];
+
+        if (!replay->config->audit || !concerns(event, i))
+            continue;
+        pm_audit_scope_conclude(of->scope, last);
+        audit_device(replay, of, event);
+    }
+}
+
+/* At the end: where not everything was looked at since the last event. */
+static void audit_the_rest(PmReplay *replay, const PmTraceEvent *event)
+{
+    for (guint i = 0; i < replay->trace->regions->len; i++) {
+        PmReplayDevice *of = &replay->devices[i];
+
+        if (!replay->config->audit || of->scope->everything)
+            continue;
+        pm_audit_scope_conclude(of->scope, true);
+        audit_device(replay, of, event);
+    }
 }
 
 static uint64_t count_mappings(PmReplay *replay)
@@ -225,21 +270,21 @@ static bool play_events(PmReplay *replay, GError **error)
     const PmReplayConfig *config = replay->config;
     const GArray *events = replay->trace->events;
 
-    for (guint i = 0; i < events->len; i++) {
+    for (guint i = 0; i < events->len && !replay->result->stopped; i++) {
         const PmTraceEvent *event = &g_array_index(events, PmTraceEvent, i);
         uint64_t blocks_before = count_blocks(replay);
 
+        begin_audit(replay, event);
         if (!play_event(replay, event, error)) {
             g_prefix_error(error, "%s:%u: ", replay->trace->file, event->line);
             return false;
         }
         count_event(replay, event, blocks_before);
-        if (config->audit)
-            audit(replay, event);
-        if (config->progress != NULL && !config->progress(i + 1, events->len, config->user_data)) {
+        audit(replay, event, i + 1 == events->len);
+        if (config->progress != NULL && !config->progress(i + 1, events->len, config->user_data))
             replay->result->stopped = true;
-            break;
-        }
+        if (replay->result->stopped || i + 1 == events->len)
+            audit_the_rest(replay, event);
     }
     return true;
 }
@@ -353,6 +398,8 @@ static bool make_device(PmReplay *replay, PmReplayDevice *made, GError **error)
     made->device = pm_virtio_mem_new(&config, error);
     if (made->device == NULL)
         return false;
+    if (replay->config->audit)
+        made->scope = pm_audit_scope_new(made->device);
     made->judge = pm_replay_judge_new(region, made->device, replay->result, error);
     return made->judge != NULL;
 }
@@ -440,6 +487,7 @@ static void tear_down(PmReplay *replay)
     g_clear_pointer(&replay->mapper, pm_mapper_free);
     for (guint i = 0; replay->devices != NULL && i < replay->trace->regions->len; i++) {
         pm_replay_judge_free(replay->devices[i].judge);
+        g_free(replay->devices[i].scope);
         g_clear_pointer(&replay->devices[i].device, pm_virtio_mem_free);
     }
     g_clear_pointer(&replay->devices, g_free);

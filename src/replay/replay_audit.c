@@ -7,19 +7,44 @@
 
 #include "base/error_text.h"
 
-static bool check_mapper(const PmReplayAuditSubject *subject, GError **error)
+typedef bool (*CheckRangeFunc)(const PmReplayAuditSubject *subject, const PmIovaRange *range,
+                               GError **error);
+
+static bool check_ranges(const PmReplayAuditSubject *subject, CheckRangeFunc check, GError **error)
 {
-    return pm_mapper_audit(subject->mapper, NULL, error);
+    for (size_t i = 0; i < subject->scope->n_ranges; i++)
+        if (!check(subject, &subject->scope->ranges[i], error))
+            return false;
+    return true;
 }
 
-/* What the device can reach in the region, from the page table, is what is plugged. */
-static bool check_page_table(const PmReplayAuditSubject *subject, GError **error)
+/* NULL: everything, beyond the region, too. */
+static const PmIovaRange *unless_everything(const PmReplayAuditSubject *subject,
+                                            const PmIovaRange *range)
+{
+    return subject->scope->everything ? NULL : range;
+}
+
+static bool check_mapped_range(const PmReplayAuditSubject *subject, const PmIovaRange *range,
+                               GError **error)
+{
+    return pm_mapper_audit(subject->mapper, unless_everything(subject, range), NULL, error);
+}
+
+static bool check_mapper(const PmReplayAuditSubject *subject, GError **error)
+{
+    return check_ranges(subject, check_mapped_range, error);
+}
+
+/* What the device can reach, from the page table, is what is plugged. */
+static bool check_translated_range(const PmReplayAuditSubject *subject, const PmIovaRange *range,
+                                   GError **error)
 {
     PmDiscardManager *manager = pm_virtio_mem_get_manager(subject->device);
     uint64_t address = pm_virtio_mem_get_address(subject->device);
-    uint64_t region_size = pm_virtio_mem_get_region_size(subject->device);
-    uint64_t iova = address;
-    uint64_t offset = 0;
+    uint64_t end = range->last - address + 1;
+    uint64_t iova = range->start;
+    uint64_t offset = iova - address;
     uint64_t size = 0;
     bool translated;
     bool plugged;
@@ -28,11 +53,10 @@ static bool check_page_table(const PmReplayAuditSubject *subject, GError **error
         uint64_t run_iova = 0;
         uint64_t run_size = 0;
 
-        translated = pm_fake_kernel_next_translated(subject->fake, subject->group, iova, &run_iova,
-                                                    &run_size) &&
-                     run_iova - address < region_size;
-        plugged =
-            pm_discard_manager_next_populated(manager, offset + size, region_size, &offset, &size);
+        translated = iova <= range->last &&
+                     pm_fake_kernel_next_translated(subject->fake, subject->group, iova,
+                                                    range->last, &run_iova, &run_size);
+        plugged = pm_discard_manager_next_populated(manager, offset + size, end, &offset, &size);
         if (translated != plugged ||
             (plugged && (run_iova != address + offset || run_size != size)))
             return pm_fail(error, PM_ERROR_AUDIT,
@@ -44,38 +68,71 @@ static bool check_page_table(const PmReplayAuditSubject *subject, GError **error
     return true;
 }
 
+static bool check_page_table(const PmReplayAuditSubject *subject, GError **error)
+{
+    return check_ranges(subject, check_translated_range, error);
+}
+
+static uint64_t count_plugged(const PmReplayAuditSubject *subject, uint64_t first, uint64_t end)
+{
+    PmDiscardManager *manager = pm_virtio_mem_get_manager(subject->device);
+    uint64_t plugged = 0;
+    uint64_t offset = first;
+    uint64_t size = 0;
+
+    while (pm_discard_manager_next_populated(manager, offset + size, end, &offset, &size))
+        plugged += size;
+    return plugged;
+}
+
 /* Too little is the worst there is: a device reaches pages that were given back under its mapping,
  * and nobody else does. */
-static bool check_resident(const PmReplayAuditSubject *subject, GError **error)
+static bool check_resident_range(const PmReplayAuditSubject *subject, const PmIovaRange *range,
+                                 GError **error)
 {
     PmRam *ram = pm_discard_manager_get_ram(pm_virtio_mem_get_manager(subject->device));
-    uint64_t plugged = pm_virtio_mem_get_plugged_size(subject->device);
+    uint64_t address = pm_virtio_mem_get_address(subject->device);
+    uint64_t first = range->start - address;
+    uint64_t end = range->last - address + 1;
+    uint64_t plugged = count_plugged(subject, first, end);
     uint64_t resident;
 
-    if (!pm_ram_resident(ram, 0, pm_ram_get_size(ram), &resident, error))
+    if (!pm_ram_resident(ram, first, end - first, &resident, error))
         return false;
     if (resident > plugged)
         return pm_fail(error, PM_ERROR_AUDIT,
-                       "%" PRIu64 " bytes are in memory where %" PRIu64 " are plugged", resident,
-                       plugged);
+                       "of 0x%" PRIx64 "-0x%" PRIx64 " %" PRIu64
+                       " bytes are in memory where %" PRIu64 " are plugged",
+                       range->start, range->last, resident, plugged);
     if (subject->all_resident && resident < plugged)
         return pm_fail(error, PM_ERROR_AUDIT,
-                       "%" PRIu64 " bytes are in memory where %" PRIu64
+                       "of 0x%" PRIx64 "-0x%" PRIx64 " %" PRIu64
+                       " bytes are in memory where %" PRIu64
                        " are plugged: some were given back under their mapping (or, on a fake "
                        "kernel, which does not hold them, swapped out)",
-                       resident, plugged);
+                       range->start, range->last, resident, plugged);
     return true;
+}
+
+static bool check_resident(const PmReplayAuditSubject *subject, GError **error)
+{
+    return check_ranges(subject, check_resident_range, error);
 }
 
 /* A replay is alone in its process. */
 static bool check_locked(const PmReplayAuditSubject *subject, GError **error)
 {
-    return pm_iommu_audit(subject->iommu, PM_IOMMU_AUDIT_SOLE_LOCKER, error);
+    return pm_iommu_audit(subject->iommu, unless_everything(subject, subject->scope->ranges),
+                          PM_IOMMU_AUDIT_SOLE_LOCKER, error);
 }
 
+/* One call: it takes samples of everything, besides. */
 static bool check_dma(const PmReplayAuditSubject *subject, GError **error)
 {
-    return pm_dma_check_run(subject->dma_check, error);
+    const PmAuditScope *scope = subject->scope;
+    const PmIovaRange all = {scope->ranges[0].start, scope->ranges[scope->n_ranges - 1].last};
+
+    return pm_dma_check_run(subject->dma_check, &all, error);
 }
 
 static bool always(const PmReplayAuditSubject *subject G_GNUC_UNUSED)

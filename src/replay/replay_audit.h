@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* What is compared after every request of a replay, each from a source of its own. */
+/* What is compared after every event of a replay, each from a source of its own. */
 #ifndef PLUGMAP_SRC_REPLAY_REPLAY_AUDIT_H
 #define PLUGMAP_SRC_REPLAY_REPLAY_AUDIT_H
 
 #include <plugmap/plugmap.h>
 
 #include "dma/check.h"
+#include "replay/audit_scope.h"
 
 typedef struct {
+    const PmAuditScope *scope;
     PmVirtioMem *device;
     PmIommu *iommu;
     PmMapper *mapper;

@@ -84,7 +84,9 @@ void stack_check(Stack *stack)
     uint64_t plugged = pm_virtio_mem_get_plugged_size(stack->device);
 
     for (unsigned i = 0; i < STACK_N_MAPPERS; i++) {
+        g_autofree PmAuditScope *everything = pm_audit_scope_new(stack->device);
         const PmReplayAuditSubject subject = {
+            .scope = everything,
             .device = stack->device,
             .iommu = stack->iommus[i],
             .mapper = stack->mappers[i],

@@ -159,7 +159,7 @@ static bool drive_devices(PmIommu *iommu, Sent *sent)
     CHECK(fcntl(sent->fds[2], F_GETFD) == -1 && errno == EBADF, error);
     CHECK(pm_iommu_claim_map(claim, 3 * BLOCK, BLOCK, 0, PM_IOMMU_READ_WRITE, &error), error);
     CHECK(pm_iommu_claim_purge(claim, &error), error);
-    CHECK(pm_iommu_audit(iommu, 0, &error), error);
+    CHECK(pm_iommu_audit(iommu, NULL, 0, &error), error);
     CHECK(pm_iommu_claim_release(claim, &error), error);
     return true;
 }

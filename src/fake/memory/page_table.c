@@ -225,26 +225,29 @@ static bool find_leaf(const Table *table, unsigned level, uint64_t base, uint64_
     return false;
 }
 
-/* The first address behind @iova that is not translated; 0 is 2^64. */
-static uint64_t find_hole(const PmPageTable *table, uint64_t iova)
+/* The first address behind @iova, and up to @last, that is not translated, or the one behind @last;
+ * 0 is 2^64. */
+static uint64_t find_hole(const PmPageTable *table, uint64_t iova, uint64_t last)
 {
     unsigned level;
 
     while (find_entry(table, iova, &level) != 0) {
-        iova = (iova & -size_of(level)) + size_of(level);
-        if (iova == 0)
-            break;
+        uint64_t leaf_last = iova | (size_of(level) - 1);
+
+        if (leaf_last >= last)
+            return last + 1;
+        iova = leaf_last + 1;
     }
     return iova;
 }
 
-bool pm_page_table_next_run(const PmPageTable *table, uint64_t iova, uint64_t *run_iova,
-                            uint64_t *run_size)
+bool pm_page_table_next_run(const PmPageTable *table, uint64_t iova, uint64_t last,
+                            uint64_t *run_iova, uint64_t *run_size)
 {
-    if (!find_leaf(table->root, N_LEVELS - 1, 0, &iova))
+    if (!find_leaf(table->root, N_LEVELS - 1, 0, &iova) || iova > last)
         return false;
     *run_iova = iova;
-    *run_size = find_hole(table, iova) - iova;
+    *run_size = find_hole(table, iova, last) - iova;
     return true;
 }
 

@@ -27,9 +27,9 @@ void pm_page_table_unmap(PmPageTable *table, uint64_t iova, uint64_t size);
 bool pm_page_table_translate(const PmPageTable *table, uint64_t iova, uint64_t *host,
                              PmIommuAccess *access, uint64_t *left);
 
-/* The first run of translated addresses at or behind @iova; false if there is none. */
-bool pm_page_table_next_run(const PmPageTable *table, uint64_t iova, uint64_t *run_iova,
-                            uint64_t *run_size);
+/* The first run of translated addresses from @iova up to @last; false if there is none. */
+bool pm_page_table_next_run(const PmPageTable *table, uint64_t iova, uint64_t last,
+                            uint64_t *run_iova, uint64_t *run_size);
 
 /*
  * Dirty tracking: while it is on, the table marks pages that devices write, as large as its entries

@@ -143,7 +143,8 @@ void world_compare_all(World *world, unsigned group)
     uint64_t size;
 
     compare_window(world);
-    while (pm_fake_kernel_next_translated(world->sides[FAKE].kernel, group, iova, &iova, &size)) {
+    while (pm_fake_kernel_next_translated(world->sides[FAKE].kernel, group, iova, UINT64_MAX, &iova,
+                                          &size)) {
         const uint64_t edges[] = {iova - PAGE, iova, iova + size - PAGE, iova + size};
 
         for (size_t i = 0; i < G_N_ELEMENTS(edges); i++)

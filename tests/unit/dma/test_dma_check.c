@@ -194,7 +194,7 @@ static void assert_found(Fixture *fixture, PmError code, const char *words)
 {
     g_autoptr(GError) error = NULL;
 
-    assert_false(pm_dma_check_run(fixture->check, &error));
+    assert_false(pm_dma_check_run(fixture->check, NULL, &error));
     assert_error(&error, code, words);
 }
 
@@ -205,7 +205,7 @@ static void ends_of_runs_and_samples_are_tried(void **state)
 
     request(fixture, VIRTIO_MEM_REQ_PLUG, 2, 3);
     request(fixture, VIRTIO_MEM_REQ_PLUG, 9, 1);
-    assert_true(pm_dma_check_run(fixture->check, NULL));
+    assert_true(pm_dma_check_run(fixture->check, NULL, NULL));
     counts = pm_dma_check_get_counts(fixture->check);
     /* Both ends of two plugged and of three unplugged runs, and of each kind five in between. */
     assert_int_equal(counts.n_plugged_pages, 2 * 2 + 5);
@@ -213,14 +213,30 @@ static void ends_of_runs_and_samples_are_tried(void **state)
     assert_int_equal(counts.n_transfers, 2 * (9 + 11));
 }
 
+static void of_a_range_the_ends_are_tried_there_and_samples_anywhere(void **state)
+{
+    Fixture *fixture = *state;
+    uint64_t address = pm_virtio_mem_get_address(fixture->device);
+    uint64_t block_size = pm_virtio_mem_get_block_size(fixture->device);
+    const PmIovaRange range = {address + 3 * block_size, address + 7 * block_size - 1};
+    PmDmaCheckCounts counts;
+
+    request(fixture, VIRTIO_MEM_REQ_PLUG, 2, 3);
+    request(fixture, VIRTIO_MEM_REQ_PLUG, 9, 1);
+    assert_true(pm_dma_check_run(fixture->check, &range, NULL));
+    counts = pm_dma_check_get_counts(fixture->check);
+    assert_int_equal(counts.n_plugged_pages, 2 * 1 + 5);
+    assert_int_equal(counts.n_unplugged_pages, 2 * 1 + 5);
+}
+
 static void nothing_plugged_and_everything_plugged_are_right(void **state)
 {
     Fixture *fixture = *state;
 
-    assert_true(pm_dma_check_run(fixture->check, NULL));
+    assert_true(pm_dma_check_run(fixture->check, NULL, NULL));
     assert_int_equal(pm_dma_check_get_counts(fixture->check).n_plugged_pages, 0);
     request(fixture, VIRTIO_MEM_REQ_PLUG, 0, REGION_N_BLOCKS);
-    assert_true(pm_dma_check_run(fixture->check, NULL));
+    assert_true(pm_dma_check_run(fixture->check, NULL, NULL));
     assert_true(pm_dma_check_get_counts(fixture->check).n_plugged_pages > 0);
 }
 
@@ -229,7 +245,7 @@ static void a_read_only_region_is_right_if_no_write_arrives(void **state)
     Fixture *fixture = *state;
 
     request(fixture, VIRTIO_MEM_REQ_PLUG, 2, 3);
-    assert_true(pm_dma_check_run(fixture->check, NULL));
+    assert_true(pm_dma_check_run(fixture->check, NULL, NULL));
     assert_true(pm_fake_kernel_get_n_dma_faults(fixture->fake) > 0);
 }
 
@@ -249,7 +265,7 @@ static void unplugged_memory_stays_away(void **state)
     PmRam *ram = pm_discard_manager_get_ram(pm_virtio_mem_get_manager(fixture->device));
     uint64_t resident = 1;
 
-    assert_true(pm_dma_check_run(fixture->check, NULL));
+    assert_true(pm_dma_check_run(fixture->check, NULL, NULL));
     assert_true(pm_ram_resident(ram, 0, pm_ram_get_size(ram), &resident, NULL));
     assert_int_equal(resident, 0);
     assert_true(pm_fake_kernel_get_n_dma_faults(fixture->fake) > 0);
@@ -378,7 +394,7 @@ static void write_that_takes_unplugged_memory_is_found(void **state)
     g_autoptr(GError) error = NULL;
 
     region_memory = pm_ram_get_host(ram);
-    assert_false(pm_dma_check_run(check, &error));
+    assert_false(pm_dma_check_run(check, NULL, &error));
     assert_error(&error, PM_ERROR_AUDIT, "a write to unplugged memory has taken memory");
 }
 
@@ -387,7 +403,7 @@ static void device_that_fails_is_an_error(void **state)
     g_autoptr(PmDmaCheck) check = make_check(*state, &failing_engine);
     g_autoptr(GError) error = NULL;
 
-    assert_false(pm_dma_check_run(check, &error));
+    assert_false(pm_dma_check_run(check, NULL, &error));
     assert_error(&error, PM_ERROR_DEVICE, "the device is stuck");
 }
 
@@ -421,7 +437,7 @@ static void slow_engine_tries_one_page_of_each_kind(void **state)
 
     use_move(fixture, &kind, slow_move);
     request(fixture, VIRTIO_MEM_REQ_PLUG, 2, 3);
-    assert_true(pm_dma_check_run(fixture->check, NULL));
+    assert_true(pm_dma_check_run(fixture->check, NULL, NULL));
     counts = pm_dma_check_get_counts(fixture->check);
     assert_int_equal(counts.n_plugged_pages, 1);
     assert_int_equal(counts.n_unplugged_pages, 1);
@@ -434,7 +450,7 @@ static void engine_is_not_taken_for_slow_by_the_clock(void **state)
 
     use_move(fixture, &kind, late_move);
     request(fixture, VIRTIO_MEM_REQ_PLUG, 2, 3);
-    assert_true(pm_dma_check_run(fixture->check, NULL));
+    assert_true(pm_dma_check_run(fixture->check, NULL, NULL));
     assert_int_equal(pm_dma_check_get_counts(fixture->check).n_plugged_pages, 2 + 5);
 }
 
@@ -445,6 +461,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         CHECK_TEST(ends_of_runs_and_samples_are_tried),
+        CHECK_TEST(of_a_range_the_ends_are_tried_there_and_samples_anywhere),
         CHECK_TEST(nothing_plugged_and_everything_plugged_are_right),
         READ_ONLY_TEST(a_read_only_region_is_right_if_no_write_arrives),
         READ_ONLY_TEST(write_to_a_read_only_region_is_found),

@@ -202,9 +202,9 @@ static void assert_unchanged(World *world)
 
     assert_content(world);
     assert_int_equal(pm_fake_kernel_get_n_mappings(world->fake, GROUP), N_MAPPED);
-    assert_true(pm_iommu_audit(world->iommu, PM_IOMMU_AUDIT_SOLE_LOCKER, NULL));
+    assert_true(pm_iommu_audit(world->iommu, NULL, PM_IOMMU_AUDIT_SOLE_LOCKER, NULL));
     assert_int_equal(pm_virtio_mem_get_plugged_size(world->device), N_PLUGGED * STACK_BLOCK);
-    assert_true(pm_mapper_audit(world->mapper, &audit, NULL));
+    assert_true(pm_mapper_audit(world->mapper, NULL, &audit, NULL));
 }
 
 /* --- children --- */

@@ -430,7 +430,7 @@ static void what_the_example_could_not_unmap_is_settled_later(void **state)
     used_fixture = *state;
     pm_fake_kernel_fail(used_fixture->kernel, PM_FAKE_CALL_UNMAP, 1, EIO);
     assert_false(run_example(used_fixture->iommu));
-    assert_false(pm_iommu_audit(used_fixture->iommu, 0, &error));
+    assert_false(pm_iommu_audit(used_fixture->iommu, NULL, 0, &error));
     assert_error(&error, PM_ERROR_QUARANTINED, "the ring");
     assert_true(pm_iommu_settle(used_fixture->iommu, NULL));
     assert_mapped(used_fixture, 0);

@@ -304,7 +304,7 @@ static bool open_one_of_its_own(World *world)
     PmIommuClaim *claim = claim_pages(iommu, ram, 1);
     bool mapped = claim != NULL &&
                   pm_iommu_claim_map(claim, 0, PAGE, 0, PM_IOMMU_READ_WRITE, NULL) &&
-                  pm_iommu_audit(iommu, PM_IOMMU_AUDIT_SOLE_LOCKER, NULL);
+                  pm_iommu_audit(iommu, NULL, PM_IOMMU_AUDIT_SOLE_LOCKER, NULL);
 
     (void)world;
     pm_iommu_claim_unref(claim);

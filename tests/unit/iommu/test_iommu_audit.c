@@ -22,7 +22,7 @@ static void assert_right(IommuFixture *fixture, unsigned flags)
 {
     g_autoptr(GError) error = NULL;
 
-    if (!pm_iommu_audit(fixture->iommu, flags, &error))
+    if (!pm_iommu_audit(fixture->iommu, NULL, flags, &error))
         fail_msg("%s", error->message);
 }
 
@@ -30,7 +30,7 @@ static void assert_wrong(IommuFixture *fixture, unsigned flags, PmError code, co
 {
     g_autoptr(GError) error = NULL;
 
-    assert_false(pm_iommu_audit(fixture->iommu, flags, &error));
+    assert_false(pm_iommu_audit(fixture->iommu, NULL, flags, &error));
     assert_error(&error, code, words);
 }
 
@@ -93,7 +93,7 @@ static void locked_memory_of_all_address_spaces_is_counted(void **state)
     assert_true(pm_iommu_claim_map(claim, 0, 4 * BLOCK, 0, PM_IOMMU_READ, NULL));
     assert_true(fixture_map(fixture, 0, 2, NULL));
     assert_right(fixture, PM_IOMMU_AUDIT_SOLE_LOCKER);
-    assert_true(pm_iommu_audit(other, PM_IOMMU_AUDIT_SOLE_LOCKER, NULL));
+    assert_true(pm_iommu_audit(other, NULL, PM_IOMMU_AUDIT_SOLE_LOCKER, NULL));
 }
 
 static void what_was_locked_before_is_nobodys_error(void **state)
@@ -106,11 +106,11 @@ static void what_was_locked_before_is_nobodys_error(void **state)
     hooked_kernel_init(&hooked, kernel);
     hooked.locked_by_others = 5 * BLOCK;
     iommu = backend_open(&hooked.parent, 0, NULL);
-    assert_true(pm_iommu_audit(iommu, PM_IOMMU_AUDIT_SOLE_LOCKER, NULL));
+    assert_true(pm_iommu_audit(iommu, NULL, PM_IOMMU_AUDIT_SOLE_LOCKER, NULL));
     pm_iommu_unref(iommu);
     hooked.locked_by_others = BLOCK;
     iommu = backend_open(&hooked.parent, 0, NULL);
-    assert_true(pm_iommu_audit(iommu, PM_IOMMU_AUDIT_SOLE_LOCKER, NULL));
+    assert_true(pm_iommu_audit(iommu, NULL, PM_IOMMU_AUDIT_SOLE_LOCKER, NULL));
     pm_iommu_unref(iommu);
     pm_kernel_unref(&hooked.parent);
 }
@@ -242,6 +242,45 @@ static void sums_that_differ_are_found(void **state)
     assert_right(fixture, 0);
 }
 
+static void audit_of_a_range_walks_its_runs_and_compares_all_sums(void **state)
+{
+    const PmIovaRange range = {BASE + BLOCK, BASE + 2 * BLOCK - 1};
+    IommuFixture *fixture = *state;
+    PmLedger *ledger = fixture->claim->ledger;
+
+    assert_true(fixture_map(fixture, 0, 4, NULL));
+    assert_true(pm_iommu_audit(fixture->iommu, &range, PM_IOMMU_AUDIT_SOLE_LOCKER, NULL));
+    fixture->iommu->n_mappings++;
+    assert_false(pm_iommu_audit(fixture->iommu, &range, 0, NULL));
+    fixture->iommu->n_mappings--;
+    fixture->hooked.locked_by_others = 4096;
+    assert_false(pm_iommu_audit(fixture->iommu, &range, PM_IOMMU_AUDIT_SOLE_LOCKER, NULL));
+    fixture->hooked.locked_by_others = 0;
+    /* Beyond the claim, where only a walk of everything goes. */
+    pm_ledger_set(ledger, END, END + BLOCK - 1, PM_LEDGER_MAPPED, 0);
+    fixture->iommu->n_mappings++;
+    fixture->iommu->n_bytes += BLOCK;
+    assert_wrong(fixture, 0, PM_ERROR_AUDIT, "cross the border");
+    pm_ledger_set(ledger, END, END + BLOCK - 1, PM_LEDGER_UNMAPPED, 0);
+    fixture->iommu->n_mappings--;
+    fixture->iommu->n_bytes -= BLOCK;
+    assert_right(fixture, 0);
+}
+
+static void audit_of_a_range_finds_unknown_blocks_anywhere(void **state)
+{
+    const PmIovaRange range = {BASE, BASE + BLOCK - 1};
+    IommuFixture *fixture = *state;
+    g_autoptr(GError) error = NULL;
+
+    assert_true(fixture_map(fixture, 0, 8, NULL));
+    fixture->hooked.unmap_size_added = 4096;
+    assert_false(fixture_unmap(fixture, 2, 1, NULL));
+    fixture->hooked.unmap_size_added = 0;
+    assert_false(pm_iommu_audit(fixture->iommu, &range, 0, &error));
+    assert_error(&error, PM_ERROR_QUARANTINED, "I/O address 0x100400000 is in quarantine");
+}
+
 static void claims_that_overlap_are_found(void **state)
 {
     IommuFixture *fixture = *state;
@@ -276,6 +315,8 @@ int main(void)
         AUDIT_TEST(kernel_that_does_not_say_what_is_locked_is_an_error),
         AUDIT_TEST(run_that_crosses_its_claims_border_is_found),
         AUDIT_TEST(sums_that_differ_are_found),
+        AUDIT_TEST(audit_of_a_range_walks_its_runs_and_compares_all_sums),
+        AUDIT_TEST(audit_of_a_range_finds_unknown_blocks_anywhere),
         AUDIT_TEST(claims_that_overlap_are_found),
     };
 

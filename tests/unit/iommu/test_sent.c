@@ -40,7 +40,7 @@ static void device_reaches_what_is_mapped(void **state)
     claim = sent_claim(sent, 0, 2, 1);
     assert_true(sent_device_sees(sent, 0, 1));
     assert_false(sent_device_sees(sent, 0, 0));
-    assert_true(pm_iommu_audit(sent->iommu, PM_IOMMU_AUDIT_SOLE_LOCKER, NULL));
+    assert_true(pm_iommu_audit(sent->iommu, NULL, PM_IOMMU_AUDIT_SOLE_LOCKER, NULL));
 }
 
 static void descriptors_are_closed_with_the_last_reference(void **state)
@@ -436,10 +436,10 @@ static void audit_does_not_count_what_others_map(void **state)
     share(sent);
     sent_open(sent);
     claim = sent_claim(sent, 0, 1, 0);
-    assert_true(pm_iommu_audit(sent->iommu, 0, NULL));
+    assert_true(pm_iommu_audit(sent->iommu, NULL, 0, NULL));
     if (!backend_is_iommufd())
         assert_int_equal(sent_ioctl(sent, sent->main, VFIO_IOMMU_UNMAP_DMA, &unmap), 0);
-    assert_true(pm_iommu_audit(sent->iommu, 0, NULL));
+    assert_true(pm_iommu_audit(sent->iommu, NULL, 0, NULL));
 }
 
 static void device_joins_what_others_have_mapped(void **state)

@@ -180,9 +180,9 @@ static void requests_read_capabilities_once_in_all(void **state)
         set_limit(world, limits[i]);
         for (unsigned j = 0; j < N_REQUESTS; j++) {
             plug(world);
-            assert_true(pm_mapper_audit(world->mapper, NULL, NULL));
+            assert_true(pm_mapper_audit(world->mapper, NULL, NULL, NULL));
             /* Differs, because the fake kernel's memory is not the host's. */
-            (void)pm_iommu_audit(world->iommu, PM_IOMMU_AUDIT_SOLE_LOCKER, NULL);
+            (void)pm_iommu_audit(world->iommu, NULL, PM_IOMMU_AUDIT_SOLE_LOCKER, NULL);
             unplug(world);
         }
     }

@@ -153,7 +153,7 @@ void region_assert_nothing_left(RegionWorld *world)
         assert_int_equal(region_n_mappings(world, i), 0);
         assert_int_equal(pm_iommu_get_n_mappings(world->iommus[i]), 0);
         assert_int_equal(world->iommus[i]->n_committed, 0);
-        assert_true(pm_iommu_audit(world->iommus[i], 0, NULL));
+        assert_true(pm_iommu_audit(world->iommus[i], NULL, 0, NULL));
     }
     assert_int_equal(backend_get_pinned(world->fake), 0);
     assert_int_equal(world->ram->n_mappings, 0);

@@ -160,10 +160,10 @@ static void a_bar_locks_no_memory(void **state)
     assert_int_equal(region_n_mappings(world, 0), 1);
     assert_int_equal(backend_get_pinned(world->fake), 0);
     assert_int_equal(pm_iommu_get_pinned_bytes(world->iommus[0]), 0);
-    assert_true(pm_mapper_audit(world->mappers[0], NULL, NULL));
-    assert_true(pm_iommu_audit(world->iommus[0], PM_IOMMU_AUDIT_SOLE_LOCKER, NULL));
+    assert_true(pm_mapper_audit(world->mappers[0], NULL, NULL, NULL));
+    assert_true(pm_iommu_audit(world->iommus[0], NULL, PM_IOMMU_AUDIT_SOLE_LOCKER, NULL));
     assert_true(region_add(world, 0, N_BLOCKS, HIGH));
-    assert_true(pm_iommu_audit(world->iommus[0], PM_IOMMU_AUDIT_SOLE_LOCKER, NULL));
+    assert_true(pm_iommu_audit(world->iommus[0], NULL, PM_IOMMU_AUDIT_SOLE_LOCKER, NULL));
     assert_true(pm_mapper_remove(world->mappers[0], LOW, NULL));
 }
 
@@ -217,7 +217,7 @@ static void iommufd_does_without_an_optional_bar(void **state)
     assert_non_null(strstr(messages->pdata[0], "use type1"));
     assert_int_equal(why_unmapped(world, LOW), PM_ERROR_UNSUPPORTED);
     region_assert_nothing_left(world);
-    assert_true(pm_mapper_audit(world->mappers[0], &audit, NULL));
+    assert_true(pm_mapper_audit(world->mappers[0], NULL, &audit, NULL));
     assert_int_equal(audit.n_populated, 0);
     assert_true(pm_mapper_remove(world->mappers[0], LOW, NULL));
     assert_int_equal(why_unmapped(world, LOW), PM_ERROR_NOT_FOUND);
@@ -274,7 +274,7 @@ static void optional_region_that_fails_to_map_is_tried_again_by_adding_it_anew(v
         pm_fake_kernel_clear_faults(world->fake);
         mapped = pm_mapper_check_mapped(world->mappers[0], LOW, NULL);
         assert_int_equal(region_n_mappings(world, 0), mapped);
-        assert_true(pm_mapper_audit(world->mappers[0], NULL, NULL));
+        assert_true(pm_mapper_audit(world->mappers[0], NULL, NULL, NULL));
         assert_true(pm_mapper_remove(world->mappers[0], LOW, NULL));
         region_assert_nothing_left(world);
     }

@@ -117,7 +117,7 @@ static void a_region_that_comes_late_gets_what_is_populated(void **state)
     assert_true(pm_discard_manager_populate(manager, 8 * BLOCK, BLOCK, 0, NULL));
     assert_true(mapper_add_all(fixture.mapper, ADDRESS, pm_discard_manager_get_ram(manager),
                                PM_MAPPER_STRICT, NULL));
-    assert_true(pm_mapper_audit(fixture.mapper, &audit, NULL));
+    assert_true(pm_mapper_audit(fixture.mapper, NULL, &audit, NULL));
     assert_int_equal(audit.n_populated, 4);
     assert_int_equal(audit.n_mapped, 4);
     assert_true(pm_mapper_remove(fixture.mapper, ADDRESS, NULL));
@@ -329,7 +329,7 @@ static void an_audit_finds_a_block_that_was_unmapped_behind_its_back(void **stat
                                PM_MAPPER_STRICT, NULL));
     assert_true(pm_discard_manager_populate(manager, 0, 8 * BLOCK, 0, NULL));
     assert_true(pm_iommu_claim_unmap(claim_at(&fixture, ADDRESS), 3 * BLOCK, 2 * BLOCK, NULL));
-    assert_false(pm_mapper_audit(fixture.mapper, &audit, &error));
+    assert_false(pm_mapper_audit(fixture.mapper, NULL, &audit, &error));
     assert_non_null(strstr(error->message, "0x100300000"));
     assert_code(error, PM_ERROR_AUDIT);
     assert_int_equal(audit.n_populated, 8);
@@ -337,7 +337,7 @@ static void an_audit_finds_a_block_that_was_unmapped_behind_its_back(void **stat
     assert_int_equal(audit.n_mismatches, 2);
     assert_true(pm_iommu_claim_map(claim_at(&fixture, ADDRESS), 3 * BLOCK, 2 * BLOCK, 3 * BLOCK,
                                    PM_IOMMU_READ_WRITE, NULL));
-    assert_true(pm_mapper_audit(fixture.mapper, NULL, NULL));
+    assert_true(pm_mapper_audit(fixture.mapper, NULL, NULL, NULL));
     clear(&fixture);
 }
 
@@ -352,7 +352,7 @@ static void an_audit_finds_what_is_mapped_but_not_populated(void **state)
                                PM_MAPPER_STRICT, NULL));
     assert_true(pm_iommu_claim_map(claim_at(&fixture, ADDRESS), 5 * BLOCK, BLOCK, 5 * BLOCK,
                                    PM_IOMMU_READ_WRITE, NULL));
-    assert_false(pm_mapper_audit(fixture.mapper, &audit, NULL));
+    assert_false(pm_mapper_audit(fixture.mapper, NULL, &audit, NULL));
     assert_int_equal(audit.n_populated, 0);
     assert_int_equal(audit.n_mapped, 1);
     assert_int_equal(audit.n_mismatches, 1);
@@ -373,7 +373,7 @@ static void an_audit_finds_a_block_that_maps_other_memory(void **state)
     assert_true(pm_iommu_claim_unmap(claim_at(&fixture, ADDRESS), BLOCK, BLOCK, NULL));
     assert_true(pm_iommu_claim_map(claim_at(&fixture, ADDRESS), BLOCK, BLOCK, 7 * BLOCK,
                                    PM_IOMMU_READ_WRITE, NULL));
-    assert_false(pm_mapper_audit(fixture.mapper, &audit, &error));
+    assert_false(pm_mapper_audit(fixture.mapper, NULL, &audit, &error));
     assert_non_null(strstr(error->message, "mapped to another part of the RAM"));
     assert_code(error, PM_ERROR_AUDIT);
     assert_int_equal(audit.n_mismatches, 1);

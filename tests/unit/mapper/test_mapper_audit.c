@@ -82,7 +82,7 @@ static PmError audit(Fixture *fixture, PmMapperAudit *counts)
 {
     g_autoptr(GError) error = NULL;
 
-    assert_false(pm_mapper_audit(fixture->mapper, counts, &error));
+    assert_false(pm_mapper_audit(fixture->mapper, NULL, counts, &error));
     return (PmError)error->code;
 }
 
@@ -94,7 +94,7 @@ static void an_audit_looks_at_every_region(void **state)
 
     plug(fixture, 0, 0, 2);
     plug(fixture, 1, 0, 3);
-    assert_true(pm_mapper_audit(fixture->mapper, &counts, NULL));
+    assert_true(pm_mapper_audit(fixture->mapper, NULL, &counts, NULL));
     assert_int_equal(counts.n_populated, 5);
     assert_int_equal(counts.n_mapped, 5);
     assert_true(pm_iommu_claim_unmap(claim, BLOCK, BLOCK, NULL));
@@ -102,6 +102,50 @@ static void an_audit_looks_at_every_region(void **state)
     assert_int_equal(counts.n_mapped, 4);
     assert_int_equal(counts.n_mismatches, 1);
     assert_true(pm_iommu_claim_map(claim, BLOCK, BLOCK, BLOCK, PM_IOMMU_READ_WRITE, NULL));
+}
+
+/* Of a range that begins and ends within blocks, these are compared, too. */
+static void an_audit_of_a_range_looks_at_its_blocks_alone(void **state)
+{
+    Fixture *fixture = *state;
+    PmIommuClaim *claim = pm_claim_find(fixture->iommu, address_of(1));
+    const PmIovaRange range = {address_of(1) + 2 * BLOCK - 1, address_of(1) + 4 * BLOCK};
+    const PmIovaRange behind = {address_of(1) + 6 * BLOCK, UINT64_MAX};
+    const PmIovaRange outside = {address_of(1) + N_BLOCKS * BLOCK, UINT64_MAX};
+    PmMapperAudit counts = {.struct_size = sizeof(counts)};
+
+    plug(fixture, 0, 0, 8);
+    plug(fixture, 1, 0, 5);
+    assert_true(pm_mapper_audit(fixture->mapper, &range, &counts, NULL));
+    assert_int_equal(counts.n_populated, 4);
+    assert_int_equal(counts.n_mapped, 4);
+    assert_true(pm_iommu_claim_map(claim, 5 * BLOCK, BLOCK, 5 * BLOCK, PM_IOMMU_READ_WRITE, NULL));
+    assert_true(pm_mapper_audit(fixture->mapper, &range, NULL, NULL));
+    assert_true(pm_mapper_audit(fixture->mapper, &behind, NULL, NULL));
+    assert_true(pm_mapper_audit(fixture->mapper, &outside, &counts, NULL));
+    assert_int_equal(counts.n_populated, 0);
+    assert_int_equal(audit(fixture, &counts), PM_ERROR_AUDIT);
+    assert_true(pm_iommu_claim_unmap(claim, 5 * BLOCK, BLOCK, NULL));
+    for (uint64_t block = 1; block <= 4; block++) {
+        assert_true(pm_iommu_claim_unmap(claim, block * BLOCK, BLOCK, NULL));
+        assert_false(pm_mapper_audit(fixture->mapper, &range, &counts, NULL));
+        assert_int_equal(counts.n_mismatches, 1);
+        assert_true(pm_iommu_claim_map(claim, block * BLOCK, BLOCK, block * BLOCK,
+                                       PM_IOMMU_READ_WRITE, NULL));
+    }
+}
+
+static void an_audit_of_a_range_finds_quarantine_anywhere(void **state)
+{
+    Fixture *fixture = *state;
+    const PmIovaRange range = {address_of(1), address_of(1) + BLOCK - 1};
+    g_autoptr(GError) error = NULL;
+
+    plug(fixture, 0, 0, 4);
+    pm_fake_kernel_shorten_unmap(fixture->fake, 1);
+    assert_false(pm_discard_manager_discard(fixture->managers[0], BLOCK, 2 * BLOCK, NULL));
+    assert_false(pm_mapper_audit(fixture->mapper, &range, NULL, &error));
+    assert_int_equal(error->code, PM_ERROR_QUARANTINED);
 }
 
 /* The kernel has unmapped one of two blocks. */
@@ -139,7 +183,7 @@ static void an_audit_tells_memory_that_could_not_be_given_back(void **state)
     assert_int_equal(counts.n_mismatches, 0);
     assert_int_equal(syscall(SYS_munlock, memory, BLOCK), 0);
     plug(fixture, 0, 0, 1);
-    assert_true(pm_mapper_audit(fixture->mapper, NULL, NULL));
+    assert_true(pm_mapper_audit(fixture->mapper, NULL, NULL, NULL));
 }
 
 int main(void)
@@ -147,6 +191,8 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, make, drop)
     const struct CMUnitTest tests[] = {
         TEST(an_audit_looks_at_every_region),
+        TEST(an_audit_of_a_range_looks_at_its_blocks_alone),
+        TEST(an_audit_of_a_range_finds_quarantine_anywhere),
         TEST(an_audit_does_not_count_unknown_blocks_as_mapped),
         TEST(an_audit_tells_memory_that_could_not_be_given_back),
     };

@@ -127,7 +127,7 @@ static uint64_t n_resident(PmRam *ram)
 
 static bool is_right(Owners *owners, unsigned index)
 {
-    return pm_mapper_audit(owners->mappers[index], NULL, NULL);
+    return pm_mapper_audit(owners->mappers[index], NULL, NULL, NULL);
 }
 
 static void assert_code(GError **error, PmError code, const char *words)
@@ -244,7 +244,7 @@ static void mapping_that_never_goes_keeps_its_block_in_quarantine(void **state)
     assert_false(pm_mapper_remove(owners->mappers[0], ADDRESS, NULL));
     assert_int_equal(n_mappings(owners, 0), 1);
     assert_int_equal(n_resident(owners->ram), BLOCK);
-    assert_false(pm_mapper_audit(owners->mappers[0], NULL, &error));
+    assert_false(pm_mapper_audit(owners->mappers[0], NULL, NULL, &error));
     assert_code(&error, PM_ERROR_QUARANTINED, "pm_virtio_mem_system_reset()");
     pm_fake_kernel_clear_faults(owners->fake);
     assert_true(pm_virtio_mem_system_reset(owners->device, NULL));
@@ -289,7 +289,7 @@ static void unplugging_all_leaves_other_mappers_alone(void **state)
     plug(owners, 0, N_BLOCKS);
     assert_true(pm_mapper_remove(owners->mappers[0], ADDRESS, NULL));
     assert_int_equal(n_mappings(owners, 0), 2);
-    assert_true(pm_mapper_audit(other, NULL, NULL));
+    assert_true(pm_mapper_audit(other, NULL, NULL, NULL));
 }
 
 /* @advice: the last «ulimit -l KIB» of a message; in bytes. */
@@ -380,7 +380,7 @@ static void reset_gives_back_what_a_freed_mapper_had_reserved(void **state)
     pm_fake_kernel_clear_faults(owners->fake);
     assert_int_equal(unplug_all(owners), VIRTIO_MEM_RESP_ACK);
     assert_true(add(owners, 1, NULL));
-    assert_true(pm_iommu_audit(owners->iommus[0], PM_IOMMU_AUDIT_SOLE_LOCKER, NULL));
+    assert_true(pm_iommu_audit(owners->iommus[0], NULL, PM_IOMMU_AUDIT_SOLE_LOCKER, NULL));
 }
 
 /* Nobody tries again after this. */

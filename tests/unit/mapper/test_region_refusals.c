@@ -167,7 +167,7 @@ static void fail_each_call(RegionWorld *world, PmFakeCall call)
         if (!added)
             region_assert_nothing_left(world);
     }
-    assert_true(pm_mapper_audit(world->mappers[0], NULL, NULL));
+    assert_true(pm_mapper_audit(world->mappers[0], NULL, NULL, NULL));
 }
 
 static void failed_call_leaves_nothing_of_plain_ram(void **state)
@@ -200,7 +200,7 @@ static void lack_of_memory_leaves_nothing(void **state)
         if (!added)
             region_assert_nothing_left(world);
     }
-    assert_true(pm_mapper_audit(world->mappers[0], NULL, NULL));
+    assert_true(pm_mapper_audit(world->mappers[0], NULL, NULL, NULL));
 }
 
 /* The claim is there, and reserves room, when the manager refuses. */

@@ -18,7 +18,7 @@ static void ram_is_split_around_a_hole(void **state)
     assert_ptr_equal(region_mapped_at(world, LOW + 12 * BLOCK - 1), region_host(world, 12) - 1);
     assert_null(region_mapped_at(world, LOW + 12 * BLOCK));
     assert_ptr_equal(region_mapped_at(world, HIGH), region_host(world, 12));
-    assert_true(pm_mapper_audit(world->mappers[0], NULL, NULL));
+    assert_true(pm_mapper_audit(world->mappers[0], NULL, NULL, NULL));
 }
 
 static void one_piece_of_ram_is_mapped_at_two_addresses(void **state)
@@ -61,7 +61,7 @@ static void plain_ram_is_mapped_from_any_page_on(void **state)
     assert_true(pm_mapper_add(world->mappers[0], &region, NULL));
     assert_ptr_equal(region_mapped_at(world, LOW + 0x3000), region_host(world, 0) + 0x1000);
     assert_int_equal(backend_get_pinned(world->fake), 0x5000);
-    assert_true(pm_mapper_audit(world->mappers[0], NULL, NULL));
+    assert_true(pm_mapper_audit(world->mappers[0], NULL, NULL, NULL));
 }
 
 /* --- RAM with a manager --- */
@@ -79,14 +79,14 @@ static void two_views_of_managed_ram_follow_their_part_of_it(void **state)
     assert_ptr_equal(region_mapped_at(world, HIGH), region_host(world, 6));
     assert_ptr_equal(region_mapped_at(world, HIGH + 2 * BLOCK), region_host(world, 8));
     assert_null(region_mapped_at(world, HIGH + 3 * BLOCK));
-    assert_true(pm_mapper_audit(world->mappers[0], &audit, NULL));
+    assert_true(pm_mapper_audit(world->mappers[0], NULL, &audit, NULL));
     assert_int_equal(audit.n_populated, 5);
     assert_int_equal(audit.n_mapped, 5);
     assert_true(region_unplug(world, 5, 2));
     assert_null(region_mapped_at(world, LOW + 5 * BLOCK));
     assert_null(region_mapped_at(world, HIGH));
     assert_int_equal(region_n_mappings(world, 0), 3);
-    assert_true(pm_mapper_audit(world->mappers[0], NULL, NULL));
+    assert_true(pm_mapper_audit(world->mappers[0], NULL, NULL, NULL));
 }
 
 static void aliases_of_managed_ram_are_mapped_and_unmapped_together(void **state)
@@ -113,7 +113,7 @@ static void a_late_region_maps_what_is_plugged_in_its_part(void **state)
     assert_int_equal(region_n_mappings(world, 0), 3);
     assert_ptr_equal(region_mapped_at(world, HIGH), region_host(world, 6));
     assert_ptr_equal(region_mapped_at(world, HIGH + 4 * BLOCK), region_host(world, 10));
-    assert_true(pm_mapper_audit(world->mappers[0], &audit, NULL));
+    assert_true(pm_mapper_audit(world->mappers[0], NULL, &audit, NULL));
     assert_int_equal(audit.n_populated, 3);
 }
 
@@ -163,7 +163,7 @@ static void plug_that_fails_in_one_region_is_undone_in_the_other(void **state)
     pm_fake_kernel_fail(world->fake, PM_FAKE_CALL_MAP, 4, ENOMEM);
     assert_false(region_plug(world, 6, 4));
     assert_int_equal(region_n_mappings(world, 0), 1);
-    assert_true(pm_mapper_audit(world->mappers[0], NULL, NULL));
+    assert_true(pm_mapper_audit(world->mappers[0], NULL, NULL, NULL));
     assert_true(region_plug(world, 6, 4));
     assert_int_equal(region_n_mappings(world, 0), 5);
 }
@@ -178,7 +178,7 @@ static void unplug_that_fails_in_one_region_is_redone_in_the_other(void **state)
     pm_fake_kernel_fail(world->fake, PM_FAKE_CALL_UNMAP, 2, ENOMEM);
     assert_false(region_unplug(world, 6, 4));
     assert_int_equal(region_n_mappings(world, 0), 4);
-    assert_true(pm_mapper_audit(world->mappers[0], NULL, NULL));
+    assert_true(pm_mapper_audit(world->mappers[0], NULL, NULL, NULL));
 }
 
 static void assert_quarantined(const RegionWorld *world, uint64_t first, uint64_t n_blocks)
@@ -202,11 +202,11 @@ static void unknown_blocks_put_their_ram_into_quarantine(void **state)
     pm_fake_kernel_shorten_unmap(world->fake, 1);
     assert_false(region_unplug(world, 10, 2));
     assert_quarantined(world, 10, 2);
-    assert_false(pm_mapper_audit(world->mappers[0], NULL, &error));
+    assert_false(pm_mapper_audit(world->mappers[0], NULL, NULL, &error));
     region_assert_code(&error, PM_ERROR_QUARANTINED, "0x100020000");
     assert_true(pm_discard_manager_discard_all(world->manager, NULL));
     assert_int_equal(region_n_mappings(world, 0), 0);
-    assert_true(pm_mapper_audit(world->mappers[0], NULL, NULL));
+    assert_true(pm_mapper_audit(world->mappers[0], NULL, NULL, NULL));
 }
 
 static void removing_the_region_that_does_not_know_ends_quarantine(void **state)
@@ -221,7 +221,7 @@ static void removing_the_region_that_does_not_know_ends_quarantine(void **state)
     assert_true(pm_mapper_remove(world->mappers[0], HIGH, NULL));
     assert_int_equal(pm_discard_manager_get_quarantined(world->manager), 0);
     assert_int_equal(region_n_mappings(world, 0), 2);
-    assert_true(pm_mapper_audit(world->mappers[0], NULL, NULL));
+    assert_true(pm_mapper_audit(world->mappers[0], NULL, NULL, NULL));
     assert_true(region_add(world, 8, 8, HIGH));
     assert_int_equal(region_n_mappings(world, 0), 6);
 }
@@ -236,8 +236,8 @@ static void quarantine_of_other_parts_of_the_ram_is_not_a_mappers(void **state)
     assert_true(region_plug(world, 6, 6));
     pm_fake_kernel_shorten_unmap(world->fake, 1);
     assert_false(region_unplug(world, 10, 2));
-    assert_false(pm_mapper_audit(world->mappers[0], NULL, NULL));
-    assert_true(pm_mapper_audit(world->mappers[1], NULL, NULL));
+    assert_false(pm_mapper_audit(world->mappers[0], NULL, NULL, NULL));
+    assert_true(pm_mapper_audit(world->mappers[1], NULL, NULL, NULL));
     assert_true(region_unplug(world, 6, 2));
 }
 

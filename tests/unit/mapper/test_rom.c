@@ -32,7 +32,7 @@ static void rom_can_be_read_by_devices_but_not_written(void **state)
     assert_true(pm_fake_kernel_last_dma_fault(world->fake, &fault));
     assert_int_equal(fault.iova, LOW);
     assert_true(fault.write);
-    assert_true(pm_mapper_audit(world->mappers[0], NULL, NULL));
+    assert_true(pm_mapper_audit(world->mappers[0], NULL, NULL, NULL));
 }
 
 /* --- private memory, which has no page of its own before it is written --- */
@@ -58,7 +58,7 @@ static void rom_that_is_filled_later_is_seen_by_devices(void **state)
 
     rom.access = PM_IOMMU_READ;
     assert_true(pm_mapper_add(world->mappers[0], &rom, NULL));
-    assert_true(pm_iommu_audit(world->iommus[0], PM_IOMMU_AUDIT_SOLE_LOCKER, NULL));
+    assert_true(pm_iommu_audit(world->iommus[0], NULL, PM_IOMMU_AUDIT_SOLE_LOCKER, NULL));
     *region_host(world, 3) = 'r';
     read_page(engine, LOW, data);
     assert_int_equal(data[0], 'r');

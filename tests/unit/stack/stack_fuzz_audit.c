@@ -55,7 +55,7 @@ static void audit_mapper(const FuzzWorld *world, unsigned space, unsigned index,
     g_autoptr(GError) error = NULL;
     PmMapperAudit audit = {.struct_size = sizeof(audit)};
 
-    if (pm_mapper_audit(mapper->mapper, &audit, &error) != clean)
+    if (pm_mapper_audit(mapper->mapper, NULL, &audit, &error) != clean)
         fuzz_fail(world, "the audit of mapper %u of space %u %s", index, space,
                   clean ? error->message : "passes, where something is wrong");
     if (audit.n_populated != expected.n_populated || audit.n_mapped != expected.n_mapped ||
@@ -71,7 +71,7 @@ static void audit_mapper(const FuzzWorld *world, unsigned space, unsigned index,
 static void audit_space(const FuzzWorld *world, unsigned space, unsigned flags, bool clean)
 {
     g_autoptr(GError) error = NULL;
-    bool passed = pm_iommu_audit(world->spaces[space].iommu, flags, &error);
+    bool passed = pm_iommu_audit(world->spaces[space].iommu, NULL, flags, &error);
 
     if (passed != clean)
         fuzz_fail(world, "the audit of space %u (flags %u) %s: %s", space, flags,

@@ -53,7 +53,7 @@ static void use_spaces(FuzzWorld *world)
         FuzzSpace *space = &world->spaces[i];
 
         (void)pm_iommu_settle(space->iommu, NULL);
-        (void)pm_iommu_audit(space->iommu, 0, NULL);
+        (void)pm_iommu_audit(space->iommu, NULL, 0, NULL);
         for (unsigned j = 0; j < FUZZ_N_SPARES; j++) {
             (void)pm_iommu_attach(space->iommu, fuzz_spare_device(j), NULL);
             (void)pm_iommu_detach(space->iommu, fuzz_spare_device(j), NULL);
@@ -61,7 +61,7 @@ static void use_spaces(FuzzWorld *world)
         for (unsigned j = 0; j < FUZZ_N_MAPPERS; j++) {
             FuzzMapper *mapper = &space->mappers[j];
 
-            (void)pm_mapper_audit(mapper->mapper, NULL, NULL);
+            (void)pm_mapper_audit(mapper->mapper, NULL, NULL, NULL);
             (void)mapper_add_all(mapper->mapper, FUZZ_BASE, world->rams[0].ram, PM_MAPPER_STRICT,
                                  NULL);
             if (mapper->n_regions > 0)

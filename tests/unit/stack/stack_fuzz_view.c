@@ -68,7 +68,8 @@ static void look_at_page_table(const FuzzWorld *world, unsigned group, bool *tra
     uint64_t iova = 0;
     uint64_t size = 0;
 
-    while (pm_fake_kernel_next_translated(world->fake, group, iova + size, &iova, &size)) {
+    while (
+        pm_fake_kernel_next_translated(world->fake, group, iova + size, UINT64_MAX, &iova, &size)) {
         unsigned first;
         unsigned end;
 

@@ -127,7 +127,7 @@ static void a_second_mapper_survives_every_failing_call_of_its_replay(void **sta
         if (!added) {
             assert_int_equal(pm_fake_kernel_get_n_mappings(stack->fake, 2), 0);
             assert_int_equal(pm_iommu_get_n_mappings(stack->iommus[1]), 0);
-            assert_true(pm_mapper_audit(stack->mappers[0], NULL, NULL));
+            assert_true(pm_mapper_audit(stack->mappers[0], NULL, NULL, NULL));
         }
     } while (!added);
     assert_int_equal(nth - 1, STACK_N_BLOCKS / 2);
@@ -160,7 +160,7 @@ static void blocks_that_cannot_be_unmapped_are_quarantined_until_a_reset(void **
     assert_non_null(strstr(refusal->message, "ENOMEM"));
     assert_int_equal(pm_error_get_errno(pm_refusal_get_cause(refusal)), ENOMEM);
     assert_int_equal(pm_discard_manager_get_quarantined(manager), STACK_BLOCK);
-    assert_false(pm_mapper_audit(stack->mappers[0], NULL, NULL));
+    assert_false(pm_mapper_audit(stack->mappers[0], NULL, NULL, NULL));
 
     /* Never handed out again, while others go on. */
     assert_int_equal(stack_request(stack, VIRTIO_MEM_REQ_PLUG, 4, 1), VIRTIO_MEM_RESP_BUSY);

@@ -191,13 +191,13 @@ static void the_page_table_is_told(void **state)
     uint64_t size;
 
     (void)state;
-    assert_false(pm_fake_kernel_next_translated(kernel->pm, 1, 0, &iova, &size));
+    assert_false(pm_fake_kernel_next_translated(kernel->pm, 1, 0, UINT64_MAX, &iova, &size));
     assert_int_equal(iommufd_map(kernel, 4 * PAGE, kernel->memory, 3 * PAGE), 0);
-    assert_true(pm_fake_kernel_next_translated(kernel->pm, 1, 0, &iova, &size));
+    assert_true(pm_fake_kernel_next_translated(kernel->pm, 1, 0, UINT64_MAX, &iova, &size));
     assert_int_equal(iova, 4 * PAGE);
     assert_int_equal(size, 3 * PAGE);
     assert_int_equal(cdev_detach(kernel, kernel->device), 0);
-    assert_false(pm_fake_kernel_next_translated(kernel->pm, 1, 0, &iova, &size));
+    assert_false(pm_fake_kernel_next_translated(kernel->pm, 1, 0, UINT64_MAX, &iova, &size));
 }
 
 static void dma_goes_through_the_page_table(void **state)

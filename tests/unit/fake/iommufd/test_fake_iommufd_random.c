@@ -244,8 +244,9 @@ static void check_page_table(const Life *life)
     uint64_t size = 0;
 
     for (unsigned i = 0; i < N_SLOTS; i++) {
-        bool found = i * PAGE < iova + size ||
-                     pm_fake_kernel_next_translated(life->kernel->pm, 1, i * PAGE, &iova, &size);
+        bool found =
+            i * PAGE < iova + size ||
+            pm_fake_kernel_next_translated(life->kernel->pm, 1, i * PAGE, UINT64_MAX, &iova, &size);
         bool is_mapped = found && i * PAGE >= iova && i * PAGE < iova + size;
 
         assert_int_equal(is_mapped, life->attached && life->slots[i].area != 0);

@@ -310,7 +310,7 @@ static void what_v1_takes_whole_is_no_longer_translated(void **state)
 
     (void)state;
     assert_int_equal(kernel_unmap(fake, 0x10000, PAGE, NULL), 0);
-    assert_true(pm_fake_kernel_next_translated(fake->pm, 1, 0, &run_iova, &run_size));
+    assert_true(pm_fake_kernel_next_translated(fake->pm, 1, 0, UINT64_MAX, &run_iova, &run_size));
     assert_int_equal(run_iova, 0x14000);
     assert_int_equal(run_size, 4 * PAGE);
 }
@@ -322,14 +322,14 @@ static void the_page_table_follows_every_unmap(void **state)
     uint64_t run_size;
 
     (void)state;
-    assert_true(pm_fake_kernel_next_translated(fake->pm, 1, 0, &run_iova, &run_size));
+    assert_true(pm_fake_kernel_next_translated(fake->pm, 1, 0, UINT64_MAX, &run_iova, &run_size));
     assert_int_equal(run_iova, 0x10000);
     assert_int_equal(run_size, 8 * PAGE);
     assert_int_equal(kernel_unmap(fake, 0x10000, 8 * PAGE, NULL), 0);
-    assert_true(pm_fake_kernel_next_translated(fake->pm, 1, 0, &run_iova, &run_size));
+    assert_true(pm_fake_kernel_next_translated(fake->pm, 1, 0, UINT64_MAX, &run_iova, &run_size));
     assert_int_equal(run_iova, 0x20000);
     assert_int_equal(kernel_unmap(fake, 0x20000, 2 * PAGE, NULL), 0);
-    assert_false(pm_fake_kernel_next_translated(fake->pm, 1, 0, &run_iova, &run_size));
+    assert_false(pm_fake_kernel_next_translated(fake->pm, 1, 0, UINT64_MAX, &run_iova, &run_size));
 }
 
 int main(void)

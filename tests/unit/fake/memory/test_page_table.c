@@ -60,7 +60,7 @@ static void assert_run(const PmPageTable *table, uint64_t from, uint64_t iova, u
     uint64_t run_iova = 0;
     uint64_t run_size = 0;
 
-    assert_true(pm_page_table_next_run(table, from, &run_iova, &run_size));
+    assert_true(pm_page_table_next_run(table, from, UINT64_MAX, &run_iova, &run_size));
     assert_int_equal(run_iova, iova);
     assert_int_equal(run_size, size);
 }
@@ -70,7 +70,7 @@ static void assert_no_run(const PmPageTable *table, uint64_t from)
     uint64_t iova;
     uint64_t size;
 
-    assert_false(pm_page_table_next_run(table, from, &iova, &size));
+    assert_false(pm_page_table_next_run(table, from, UINT64_MAX, &iova, &size));
 }
 
 static void new_table_translates_nothing(void **state)
@@ -115,6 +115,24 @@ static void run_joins_mappings_of_any_host_address_and_access(void **state)
     assert_run(*state, 3 * PM_MIB + 5, 3 * PM_MIB + 5, 3 * PM_MIB + PAGE - 5);
     assert_run(*state, 6 * PM_MIB + PAGE, PM_TIB, PAGE);
     assert_no_run(*state, PM_TIB + PAGE);
+}
+
+static void run_is_cut_at_the_last_address_that_is_asked_for(void **state)
+{
+    PmPageTable *table = *state;
+    uint64_t iova;
+    uint64_t size;
+
+    assert_true(pm_page_table_map(table, 4 * PAGE, 0, 8 * PAGE, PM_IOMMU_READ));
+    assert_false(pm_page_table_next_run(table, 0, 4 * PAGE - 1, &iova, &size));
+    assert_true(pm_page_table_next_run(table, 0, 4 * PAGE, &iova, &size));
+    assert_int_equal(iova, 4 * PAGE);
+    assert_int_equal(size, 1);
+    assert_true(pm_page_table_next_run(table, 5 * PAGE, 7 * PAGE - 1, &iova, &size));
+    assert_int_equal(iova, 5 * PAGE);
+    assert_int_equal(size, 2 * PAGE);
+    assert_true(pm_page_table_next_run(table, 5 * PAGE, 20 * PAGE, &iova, &size));
+    assert_int_equal(size, 7 * PAGE);
 }
 
 static void last_page_of_the_address_space_can_be_mapped(void **state)
@@ -290,6 +308,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(access_and_host_address_come_back, make, drop),
         cmocka_unit_test_setup_teardown(largest_pages_are_used_where_the_iova_allows, make, drop),
         cmocka_unit_test_setup_teardown(run_joins_mappings_of_any_host_address_and_access, make,
+                                        drop),
+        cmocka_unit_test_setup_teardown(run_is_cut_at_the_last_address_that_is_asked_for, make,
                                         drop),
         cmocka_unit_test_setup_teardown(last_page_of_the_address_space_can_be_mapped, make, drop),
         cmocka_unit_test_setup_teardown(unmap_takes_everything_inside_and_nothing_outside, make,

@@ -147,7 +147,7 @@ static void old_kernels_without_capabilities_have_no_limits(void **state)
     claim = pm_iommu_claim_new(iommu, &config, NULL);
     assert_non_null(claim);
     assert_true(pm_iommu_claim_check_room(claim, UINT64_MAX - 4095, NULL));
-    assert_true(pm_iommu_audit(iommu, 0, NULL));
+    assert_true(pm_iommu_audit(iommu, NULL, 0, NULL));
 }
 
 static void failure_of_any_call_leaves_no_descriptor(void **state)
