@@ -33,7 +33,7 @@ void pm_ram_release_manager(PmRam *ram)
 
 PmDiscardManager *pm_ram_get_discard_manager(const PmRam *ram)
 {
-    return g_atomic_pointer_get(&ram->manager);
+    return g_atomic_pointer_get(&((PmRam *)ram)->manager);
 }
 
 bool pm_ram_take_mapping(PmRam *ram, bool follows_manager, const char *owner, GError **error)

@@ -120,11 +120,12 @@ static void a_late_region_maps_what_is_plugged_in_its_part(void **state)
 static void only_its_part_of_what_is_plugged_needs_room(void **state)
 {
     RegionWorld *world = *state;
-    PmMapperRegion region = region_of(world, 8, 8, HIGH);
+    PmMapperRegion region = region_of(world, 4, 8, HIGH);
     g_autoptr(GError) error = NULL;
 
     region.flags = PM_MAPPER_OVERCOMMIT;
-    assert_true(region_plug(world, 0, 10));
+    assert_true(region_plug(world, 0, 5));
+    assert_true(region_plug(world, 11, 5));
     pm_fake_kernel_set_memlock(world->fake, 2 * BLOCK, false);
     assert_true(pm_mapper_add(world->mappers[0], &region, NULL));
     region.address = LOW;
