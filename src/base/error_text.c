@@ -24,12 +24,13 @@ bool pm_note_errno(GError **error, int error_number)
 
 void pm_reword(GError *error, PmError code, const char *format, ...)
 {
-    g_autofree char *before = error->message;
+    char *before = error->message; /* which may be among the arguments */
     va_list arguments;
 
     va_start(arguments, format);
     error->message = g_strdup_vprintf(format, arguments);
     va_end(arguments);
+    g_free(before);
     error->code = (gint)code;
 }
 
