@@ -118,7 +118,7 @@ PM_EXPORT PmDiscardManager *pm_discard_manager_new(PmRam *ram, uint64_t granular
 PM_EXPORT PmDiscardManager *pm_discard_manager_ref(PmDiscardManager *manager);
 
 /** Drops a reference. With the last one, which may be a mapper's, the RAM is free for another
- * manager. No listener may be registered then. */
+ * manager. No listener may be registered then. NULL does nothing. */
 PM_EXPORT void pm_discard_manager_unref(PmDiscardManager *manager);
 
 /** The manager that @ram has, or NULL. Owned by those who have references to it: call it from the

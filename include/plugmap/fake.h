@@ -42,6 +42,10 @@
  * does, and maps what can only be written to be read once its pages are there, even after a
  * fork(2), where Linux refuses.
  *
+ * Functions with a parameter @fake take any PmKernel. Of one that is not a fake kernel, also one
+ * that forwards to it, and of NULL there is nothing to see: numbers are 0, nothing is found,
+ * setting does nothing, and what can fail does with PM_ERROR_INVALID_ARGUMENT.
+ *
  * Threads: every function is safe from several threads at once.
  */
 #ifndef PLUGMAP_FAKE_H
@@ -58,8 +62,8 @@ G_BEGIN_DECLS
 
 /** PmFakeLinux: whose behaviour, where kernels differ. */
 typedef enum {
-    PM_FAKE_LINUX_6_1,
-    PM_FAKE_LINUX_6_12,
+    PM_FAKE_LINUX_6_1 = 0,
+    PM_FAKE_LINUX_6_12 = 1,
 } PmFakeLinux;
 
 /**
@@ -71,9 +75,9 @@ typedef enum {
  * mappings of at most 1 GiB; the rest is as with POPULATE.
  */
 typedef enum {
-    PM_FAKE_PIN_ACCOUNT,
-    PM_FAKE_PIN_POPULATE,
-    PM_FAKE_PIN_HOLD,
+    PM_FAKE_PIN_ACCOUNT = 0,
+    PM_FAKE_PIN_POPULATE = 1,
+    PM_FAKE_PIN_HOLD = 2,
 } PmFakePin;
 
 /**
@@ -131,8 +135,8 @@ PM_EXPORT PmKernel *pm_fake_kernel_new(const PmFakeConfig *config, GError **erro
 /**
  * Adds a PCI device to an IOMMU group, which is made if it does not exist.
  * @address: "0000:00:05.0". @driver: "vfio-pci", NULL for none, or any other name: a host driver,
- * with which the group is not viable. Errors: PM_ERROR_INVALID_ARGUMENT (not a PCI address),
- * PM_ERROR_BUSY (the address is taken, or the group is in use).
+ * with which the group is not viable. Errors: PM_ERROR_INVALID_ARGUMENT (not a PCI address, or no
+ * fake kernel), PM_ERROR_BUSY (the address is taken, or the group is in use).
  */
 PM_EXPORT bool pm_fake_kernel_add_device(PmKernel *fake, unsigned group, const char *address,
                                          const char *driver, GError **error);
@@ -145,17 +149,17 @@ PM_EXPORT void pm_fake_kernel_set_memlock(PmKernel *fake, uint64_t limit, bool c
 
 /** PmFakeCall: kinds of system calls, for the fault plan and the counters. */
 typedef enum {
-    PM_FAKE_CALL_ANY,
-    PM_FAKE_CALL_OPEN,
-    PM_FAKE_CALL_CLOSE,
-    PM_FAKE_CALL_IOCTL,
-    PM_FAKE_CALL_MAP,
-    PM_FAKE_CALL_UNMAP,
-    PM_FAKE_CALL_MMAP,
-    PM_FAKE_CALL_MUNMAP,
-    PM_FAKE_CALL_PREAD,
-    PM_FAKE_CALL_PWRITE,
-    PM_FAKE_N_CALLS,
+    PM_FAKE_CALL_ANY = 0,
+    PM_FAKE_CALL_OPEN = 1,
+    PM_FAKE_CALL_CLOSE = 2,
+    PM_FAKE_CALL_IOCTL = 3,
+    PM_FAKE_CALL_MAP = 4,
+    PM_FAKE_CALL_UNMAP = 5,
+    PM_FAKE_CALL_MMAP = 6,
+    PM_FAKE_CALL_MUNMAP = 7,
+    PM_FAKE_CALL_PREAD = 8,
+    PM_FAKE_CALL_PWRITE = 9,
+    PM_FAKE_N_CALLS = 10,
 } PmFakeCall;
 
 /**

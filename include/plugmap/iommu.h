@@ -12,7 +12,10 @@
  * Requests are checked against what is known to be mapped before the kernel is asked, and what the
  * kernel says it unmapped is compared with what was asked.
  *
- * Threads: every function is safe from several threads at once.
+ * Threads: every function is safe from several threads at once. Mapping can take seconds, because
+ * the kernel pins the memory. pm_iommu_get_*(), pm_iommu_has_device(), pm_iommu_open_device() and
+ * pm_iommu_check_range() do not wait for it; numbers of mappings and bytes are then those from
+ * before, or those after.
  * All addresses and sizes are bytes, multiples of the smallest page size
  * (pm_iommu_get_page_sizes()), and no range may reach beyond 2^64-1.
  */
@@ -173,8 +176,8 @@ PM_EXPORT PmIommu *pm_iommu_iommufd_new(const PmIommufdConfig *config, GError **
 
 /** PmIommuBackend: the kernel's interfaces. */
 typedef enum {
-    PM_IOMMU_TYPE1,
-    PM_IOMMU_IOMMUFD,
+    PM_IOMMU_TYPE1 = 0,
+    PM_IOMMU_IOMMUFD = 1,
 } PmIommuBackend;
 
 /**
@@ -265,12 +268,12 @@ PM_EXPORT bool pm_iommu_has_device(PmIommu *iommu, const char *device);
 PM_EXPORT PmIommu *pm_iommu_ref(PmIommu *iommu);
 
 /**
- * Drops a reference; the last one ends every mapping of claims, detaches the devices, takes groups
- * out of the container and closes the files, also those that others have open, too. A
- * device whose registers the caller has still mapped stays bound to its file until they are
- * unmapped, but reaches no memory. Abandoned claims (pm_iommu_claim_abandon()) end with it, and
- * their RAM goes; where the kernel does not confirm that nothing is mapped any more, that is
- * logged, and the RAM is never freed.
+ * Drops a reference; NULL does nothing. The last one ends every mapping of claims, detaches the
+ * devices, takes groups out of the container and closes the files, also those that others have
+ * open, too. A device whose registers the caller has still mapped stays bound to its file until
+ * they are unmapped, but reaches no memory. Abandoned claims (pm_iommu_claim_abandon()) end with
+ * it, and their RAM goes; where the kernel does not confirm that nothing is mapped any more, that
+ * is logged, and the RAM is never freed.
  *
  * In a child made by fork(2) it closes the child's copies of the files, and the parent keeps its
  * mappings. What else a child can do with its parent's objects is in iommu_claim.h and mapper.h:

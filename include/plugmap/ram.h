@@ -36,12 +36,12 @@ typedef struct PmRam PmRam;
  * @PM_RAM_DEVICE: memory of a device (a BAR) that the caller has mapped: no RAM of the host.
  */
 typedef enum {
-    PM_RAM_ANONYMOUS,
-    PM_RAM_MEMFD,
-    PM_RAM_HUGETLB_2M,
-    PM_RAM_HUGETLB_1G,
-    PM_RAM_ADOPTED,
-    PM_RAM_DEVICE,
+    PM_RAM_ANONYMOUS = 0,
+    PM_RAM_MEMFD = 1,
+    PM_RAM_HUGETLB_2M = 2,
+    PM_RAM_HUGETLB_1G = 3,
+    PM_RAM_ADOPTED = 4,
+    PM_RAM_DEVICE = 5,
 } PmRamKind;
 
 /**
@@ -55,7 +55,10 @@ typedef enum {
  * (peer-to-peer DMA); @page_size, @has_fd and @shared stay unset. It is not the host's RAM: no
  * memory is given back, populated or locked for it, and it has no discard manager. Only type1 maps
  * it (Linux 6.12): see PM_MAPPER_OPTIONAL.
- * The memory and @fd must stay valid until the last reference to the PmRam is gone.
+ * @destroy: optional: called once, when the last reference to the PmRam is gone, in the thread that
+ * dropped it: the memory and @fd have to stay valid until then. References are held wherever a
+ * device may still reach the memory. It is not called if adopting fails, in a forked child, and
+ * while it is not certain that nothing is mapped (pm_iommu_unref()). @user_data: for it.
  */
 typedef struct {
     size_t struct_size;
@@ -67,6 +70,8 @@ typedef struct {
     uint64_t fd_offset;
     bool shared;
     bool device_memory;
+    void (*destroy)(void *user_data);
+    void *user_data;
 } PmRamAdoption;
 
 /**
@@ -88,8 +93,8 @@ PM_EXPORT PmRam *pm_ram_adopt(const PmRamAdoption *adoption, GError **error);
 /** Takes a reference. Any thread. Returns @ram. */
 PM_EXPORT PmRam *pm_ram_ref(PmRam *ram);
 
-/** Drops a reference; the last one unmaps the memory, unless it was adopted, or this is a forked
- * child. Any thread. */
+/** Drops a reference; NULL does nothing. The last one unmaps the memory, or calls
+ * PmRamAdoption.destroy if it was adopted; in a forked child it does neither. Any thread. */
 PM_EXPORT void pm_ram_unref(PmRam *ram);
 
 /** The host address of the first byte. */

@@ -47,17 +47,17 @@ typedef struct PmVirtioMem PmVirtioMem;
  * @PM_REFUSAL_PROTOCOL: no answer: the request broke the protocol, or did so earlier.
  */
 typedef enum {
-    PM_REFUSAL_NONE,
-    PM_REFUSAL_BAD_RANGE,
-    PM_REFUSAL_BLOCK_STATE,
-    PM_REFUSAL_REQUESTED_SIZE,
-    PM_REFUSAL_LIMIT,
-    PM_REFUSAL_LOCKED_MEMORY,
-    PM_REFUSAL_LISTENER,
-    PM_REFUSAL_MEMORY,
-    PM_REFUSAL_MIGRATION,
-    PM_REFUSAL_QUARANTINE,
-    PM_REFUSAL_PROTOCOL,
+    PM_REFUSAL_NONE = 0,
+    PM_REFUSAL_BAD_RANGE = 1,
+    PM_REFUSAL_BLOCK_STATE = 2,
+    PM_REFUSAL_REQUESTED_SIZE = 3,
+    PM_REFUSAL_LIMIT = 4,
+    PM_REFUSAL_LOCKED_MEMORY = 5,
+    PM_REFUSAL_LISTENER = 6,
+    PM_REFUSAL_MEMORY = 7,
+    PM_REFUSAL_MIGRATION = 8,
+    PM_REFUSAL_QUARANTINE = 9,
+    PM_REFUSAL_PROTOCOL = 10,
 } PmRefusal;
 
 /** The quark behind PM_REFUSAL. Any thread. */
@@ -130,11 +130,11 @@ typedef struct {
 PM_EXPORT PmVirtioMem *pm_virtio_mem_new(const PmVirtioMemConfig *config, GError **error);
 
 /**
- * Takes the device away: listeners discard everything, and the memory goes back to the host. If a
- * listener objects (@can_discard) or cannot drop something, all of it stays as it is, and the log
- * says why. A mapper that still follows keeps the manager, and with it
- * the RAM: pm_mapper_remove() comes before another device on the same RAM. In a child made by
- * fork(2) only the child's copy of the device goes.
+ * Takes the device away; NULL does nothing. Listeners discard everything, and the memory goes back
+ * to the host. If a listener objects (@can_discard) or cannot drop something, all of it stays as it
+ * is, and the log says why. A mapper that still follows keeps the manager, and with it the RAM:
+ * pm_mapper_remove() comes before another device on the same RAM. In a child made by fork(2) only
+ * the child's copy of the device goes.
  */
 PM_EXPORT void pm_virtio_mem_free(PmVirtioMem *device);
 

@@ -301,6 +301,11 @@ static const PmKernelOps fake_ops = {
     .free = fake_free,
 };
 
+bool pm_fake_kernel_is_fake(const PmKernel *kernel)
+{
+    return kernel != NULL && kernel->ops->open == fake_open;
+}
+
 PmKernel *pm_fake_kernel_new(const PmFakeConfig *config, GError **error)
 {
     PmFakeConfig known;

@@ -16,7 +16,11 @@ typedef struct PmFakeKernel {
     unsigned n_vfio_devices;
 } PmFakeKernel;
 
+/* @kernel is one. */
 PmFakeKernel *pm_fake_kernel_of(PmKernel *kernel);
+
+/* False for NULL, too. */
+bool pm_fake_kernel_is_fake(const PmKernel *kernel);
 
 /* NULL if there is no such group. */
 PmGroup *pm_fake_kernel_find_group(const PmFakeKernel *fake, unsigned number);

@@ -8,18 +8,22 @@
 #include "fake/iommufd/ioas.h"
 #include "fake/vfio/container.h"
 
-/* Locks the fake kernel for a scope. */
+/* Locks the fake kernel for a scope. NULL if it is none. */
 static PmFakeKernel *enter(PmKernel *kernel)
 {
-    PmFakeKernel *fake = pm_fake_kernel_of(kernel);
+    PmFakeKernel *fake;
 
+    if (!pm_fake_kernel_is_fake(kernel))
+        return NULL;
+    fake = pm_fake_kernel_of(kernel);
     pthread_mutex_lock(&fake->machine.lock);
     return fake;
 }
 
 static void leave(PmFakeKernel *fake)
 {
-    pthread_mutex_unlock(&fake->machine.lock);
+    if (fake != NULL)
+        pthread_mutex_unlock(&fake->machine.lock);
 }
 
 static bool is_pci_address(const char *text)
@@ -72,6 +76,9 @@ bool pm_fake_kernel_add_device(PmKernel *kernel, unsigned group, const char *add
         return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
                        "«%s» is not a PCI address: it is like 0000:00:04.0", address);
     fake = enter(kernel);
+    if (fake == NULL)
+        return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
+                       "%s cannot be added: the kernel is not a fake one", address);
     added = add_device(fake, group, address, driver, error);
     leave(fake);
     return added;
@@ -81,7 +88,8 @@ void pm_fake_kernel_set_entry_limit(PmKernel *kernel, uint32_t limit)
 {
     PmFakeKernel *fake = enter(kernel);
 
-    fake->machine.config.entry_limit = limit;
+    if (fake != NULL)
+        fake->machine.config.entry_limit = limit;
     leave(fake);
 }
 
@@ -89,6 +97,8 @@ void pm_fake_kernel_set_memlock(PmKernel *kernel, uint64_t limit, bool cap_ipc_l
 {
     PmFakeKernel *fake = enter(kernel);
 
+    if (fake == NULL)
+        return;
     fake->machine.config.memlock_limit = limit;
     fake->machine.config.cap_ipc_lock = cap_ipc_lock;
     leave(fake);
@@ -101,7 +111,8 @@ void pm_fake_kernel_fail(PmKernel *kernel, PmFakeCall call, uint64_t nth, int er
     if (call >= PM_FAKE_N_CALLS || error_number <= 0)
         return;
     fake = enter(kernel);
-    pm_fault_plan_add(&fake->machine.plan, call, nth, error_number);
+    if (fake != NULL)
+        pm_fault_plan_add(&fake->machine.plan, call, nth, error_number);
     leave(fake);
 }
 
@@ -109,7 +120,8 @@ void pm_fake_kernel_shorten_unmap(PmKernel *kernel, uint64_t nth)
 {
     PmFakeKernel *fake = enter(kernel);
 
-    pm_fault_plan_add(&fake->machine.plan, PM_FAKE_CALL_UNMAP, nth, 0);
+    if (fake != NULL)
+        pm_fault_plan_add(&fake->machine.plan, PM_FAKE_CALL_UNMAP, nth, 0);
     leave(fake);
 }
 
@@ -117,14 +129,16 @@ void pm_fake_kernel_clear_faults(PmKernel *kernel)
 {
     PmFakeKernel *fake = enter(kernel);
 
-    pm_fault_plan_drop_all(&fake->machine.plan);
+    if (fake != NULL)
+        pm_fault_plan_drop_all(&fake->machine.plan);
     leave(fake);
 }
 
 uint64_t pm_fake_kernel_get_n_calls(PmKernel *kernel, PmFakeCall call)
 {
     PmFakeKernel *fake = enter(kernel);
-    uint64_t n_calls = call < PM_FAKE_N_CALLS ? fake->machine.plan.n_calls[call] : 0;
+    uint64_t n_calls =
+        fake != NULL && call < PM_FAKE_N_CALLS ? fake->machine.plan.n_calls[call] : 0;
 
     leave(fake);
     return n_calls;
@@ -133,7 +147,7 @@ uint64_t pm_fake_kernel_get_n_calls(PmKernel *kernel, PmFakeCall call)
 uint64_t pm_fake_kernel_get_locked(PmKernel *kernel)
 {
     PmFakeKernel *fake = enter(kernel);
-    uint64_t locked = fake->machine.charges.process_locked;
+    uint64_t locked = fake != NULL ? fake->machine.charges.process_locked : 0;
 
     leave(fake);
     return locked;
@@ -142,7 +156,7 @@ uint64_t pm_fake_kernel_get_locked(PmKernel *kernel)
 uint64_t pm_fake_kernel_get_user_locked(PmKernel *kernel)
 {
     PmFakeKernel *fake = enter(kernel);
-    uint64_t locked = fake->machine.charges.user_locked;
+    uint64_t locked = fake != NULL ? fake->machine.charges.user_locked : 0;
 
     leave(fake);
     return locked;
@@ -151,7 +165,7 @@ uint64_t pm_fake_kernel_get_user_locked(PmKernel *kernel)
 uint64_t pm_fake_kernel_get_pinned(PmKernel *kernel)
 {
     PmFakeKernel *fake = enter(kernel);
-    uint64_t pinned = fake->machine.charges.pinned;
+    uint64_t pinned = fake != NULL ? fake->machine.charges.pinned : 0;
 
     leave(fake);
     return pinned;
@@ -160,13 +174,19 @@ uint64_t pm_fake_kernel_get_pinned(PmKernel *kernel)
 uint64_t pm_fake_kernel_get_n_open(PmKernel *kernel)
 {
     PmFakeKernel *fake = enter(kernel);
-    uint64_t n_open = fake->machine.files.n_open;
+    uint64_t n_open = fake != NULL ? fake->machine.files.n_open : 0;
 
     leave(fake);
     return n_open;
 }
 
 /* --- mappings: of a container, or of an IOAS --- */
+
+/* NULL if there is no such group. */
+static const PmGroup *find_group(const PmFakeKernel *fake, unsigned number)
+{
+    return fake != NULL ? pm_fake_kernel_find_group(fake, number) : NULL;
+}
 
 /* The mappings of a group: either type1's, or the areas of an IOAS, or none. */
 typedef struct {
@@ -176,7 +196,7 @@ typedef struct {
 
 static Mappings mappings_of(const PmFakeKernel *fake, unsigned number)
 {
-    const PmGroup *group = pm_fake_kernel_find_group(fake, number);
+    const PmGroup *group = find_group(fake, number);
 
     return (Mappings){
         .type1 = group != NULL && group->container != NULL ? group->container->iommu : NULL,
@@ -269,7 +289,7 @@ bool pm_fake_kernel_next_translated(PmKernel *kernel, unsigned number, uint64_t 
                                     uint64_t *run_iova, uint64_t *run_size)
 {
     PmFakeKernel *fake = enter(kernel);
-    const PmGroup *group = pm_fake_kernel_find_group(fake, number);
+    const PmGroup *group = find_group(fake, number);
     const PmPageTable *table = group != NULL ? pm_group_page_table(group) : NULL;
     bool found = table != NULL && pm_page_table_next_run(table, iova, last, run_iova, run_size);
 
@@ -280,7 +300,7 @@ bool pm_fake_kernel_next_translated(PmKernel *kernel, unsigned number, uint64_t 
 uint64_t pm_fake_kernel_get_n_dma_faults(PmKernel *kernel)
 {
     PmFakeKernel *fake = enter(kernel);
-    uint64_t n_faults = fake->machine.dma_faults.n_faults;
+    uint64_t n_faults = fake != NULL ? fake->machine.dma_faults.n_faults : 0;
 
     leave(fake);
     return n_faults;
@@ -289,7 +309,7 @@ uint64_t pm_fake_kernel_get_n_dma_faults(PmKernel *kernel)
 bool pm_fake_kernel_last_dma_fault(PmKernel *kernel, PmFakeDmaFault *fault)
 {
     PmFakeKernel *fake = enter(kernel);
-    bool found = fake->machine.dma_faults.n_faults > 0;
+    bool found = fake != NULL && fake->machine.dma_faults.n_faults > 0;
 
     if (found)
         *fault = fake->machine.dma_faults.last;

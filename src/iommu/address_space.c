@@ -20,6 +20,18 @@ void pm_iommu_unlock(PmIommu *iommu)
         pthread_mutex_unlock(&iommu->lock);
 }
 
+void pm_iommu_lock_devices(PmIommu *iommu)
+{
+    if (!pm_iommu_is_inherited(iommu))
+        pthread_mutex_lock(&iommu->devices_lock);
+}
+
+void pm_iommu_unlock_devices(PmIommu *iommu)
+{
+    if (!pm_iommu_is_inherited(iommu))
+        pthread_mutex_unlock(&iommu->devices_lock);
+}
+
 void pm_iommu_set_geometry(PmIommu *iommu, uint64_t page_sizes, PmIovaRange *ranges,
                            size_t n_ranges)
 {
@@ -70,6 +82,7 @@ void pm_iommu_drop_holder(PmIommu *iommu)
         return;
     pm_kernel_unref(iommu->kernel);
     pm_range_map_free(iommu->claims);
+    pthread_mutex_destroy(&iommu->devices_lock);
     pthread_mutex_destroy(&iommu->lock);
     free_geometries(iommu->geometry);
     g_free(iommu);

@@ -38,7 +38,9 @@ typedef enum {
 } PmIommuPresence;
 
 /*
- * PmIommuOps: a back end. Called with the lock held, except @query_available.
+ * PmIommuOps: a back end. Called with the lock held, except @query_available, @open_device,
+ * @get_kvm_fd and @has_device; these three, and those that attach and detach, with that of the
+ * devices.
  * @map: maps block by block until one fails; @n_mapped says how many are mapped. Returns 0 or
  * -errno.
  * @unmap: one call to the kernel; @n_bytes is what it says it unmapped. Returns 0 or -errno.
@@ -105,15 +107,16 @@ typedef struct PmIommuGeometry {
 /* Back ends embed this first, allocated with g_new0(). */
 struct PmIommu {
     const PmIommuOps *ops;
-    gatomicrefcount references; /* the last one closes the files */
-    gatomicrefcount holders;    /* of this struct: claims outlive the files */
-    PmKernel *kernel;           /* also says whether this is a copy in a forked child */
-    PmIommuGeometry *geometry;  /* read with pm_iommu_geometry() */
-    uint64_t mapping_limit;     /* stays as it is once the address space is open */
-    bool is_shared;             /* others may map here, too; stays as well */
-    pthread_mutex_t lock;       /* of all below; not GMutex, which the thread sanitizer misses */
-    PmRangeMap *claims;         /* of PmClaimRecord (claim.h) */
-    uint64_t n_mappings;        /* mapped or unknown */
+    gatomicrefcount references;   /* the last one closes the files */
+    gatomicrefcount holders;      /* of this struct: claims outlive the files */
+    PmKernel *kernel;             /* also says whether this is a copy in a forked child */
+    PmIommuGeometry *geometry;    /* read with pm_iommu_geometry() */
+    uint64_t mapping_limit;       /* stays as it is once the address space is open */
+    bool is_shared;               /* others may map here, too; stays as well */
+    pthread_mutex_t devices_lock; /* of which devices are attached; behind the other */
+    pthread_mutex_t lock;         /* of all below; not GMutex, which the thread sanitizer misses */
+    PmRangeMap *claims;           /* of PmClaimRecord (claim.h) */
+    uint64_t n_mappings;          /* mapped or unknown; both are atomic */
     uint64_t n_bytes;
     uint64_t n_committed; /* mappings: of each claim what it has or what it has reserved */
     bool tracks_dirty;
@@ -137,6 +140,10 @@ uint64_t pm_iommu_page_size(const PmIommu *iommu);
  */
 void pm_iommu_lock(PmIommu *iommu);
 void pm_iommu_unlock(PmIommu *iommu);
+
+/* The same of the devices alone: a MAP, which can take seconds, holds only the one above. */
+void pm_iommu_lock_devices(PmIommu *iommu);
+void pm_iommu_unlock_devices(PmIommu *iommu);
 
 /* In a child made by fork(): the kernel's objects are the parent's. */
 bool pm_iommu_is_inherited(const PmIommu *iommu);

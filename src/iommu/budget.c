@@ -50,8 +50,9 @@ static void settle(PmIommuClaim *claim, bool sums_locked)
     claim->n_used += n_used;
     claim->n_committed += n_committed;
     claim->n_promised += n_promised;
-    iommu->n_mappings += n_used;
-    iommu->n_bytes += n_used * claim->pinned_size;
+    /* Getters take no lock. */
+    (void)__atomic_fetch_add(&iommu->n_mappings, n_used, __ATOMIC_RELAXED);
+    (void)__atomic_fetch_add(&iommu->n_bytes, n_used * claim->pinned_size, __ATOMIC_RELAXED);
     iommu->n_committed += n_committed;
     if (!sums_locked)
         return;

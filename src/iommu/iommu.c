@@ -21,6 +21,7 @@ void pm_iommu_init(PmIommu *iommu, const PmIommuOps *ops, PmKernel *kernel)
     iommu->kernel = pm_kernel_ref(kernel);
     iommu->claims = pm_range_map_new(sizeof(PmClaimRecord));
     pthread_mutex_init(&iommu->lock, NULL);
+    pthread_mutex_init(&iommu->devices_lock, NULL);
     g_atomic_ref_count_init(&iommu->references);
     g_atomic_ref_count_init(&iommu->holders);
     pm_budget_open(iommu);
@@ -52,7 +53,7 @@ static void close_files(PmIommu *iommu)
 
 void pm_iommu_unref(PmIommu *iommu)
 {
-    if (!g_atomic_ref_count_dec(&iommu->references))
+    if (iommu == NULL || !g_atomic_ref_count_dec(&iommu->references))
         return;
     pm_iommu_lock(iommu);
     close_files(iommu);
@@ -91,7 +92,9 @@ bool pm_iommu_attach(PmIommu *iommu, const char *device, GError **error)
     bool attached;
 
     pm_iommu_lock(iommu);
+    pm_iommu_lock_devices(iommu);
     attached = iommu->ops->attach(iommu, device, error);
+    pm_iommu_unlock_devices(iommu);
     pm_iommu_unlock(iommu);
     return attached;
 }
@@ -102,7 +105,9 @@ bool pm_iommu_attach_fd(PmIommu *iommu, const char *device, int fd, uint32_t *de
     bool attached;
 
     pm_iommu_lock(iommu);
+    pm_iommu_lock_devices(iommu);
     attached = iommu->ops->attach_fd(iommu, device, fd, device_id, error);
+    pm_iommu_unlock_devices(iommu);
     pm_iommu_unlock(iommu);
     return attached;
 }
@@ -112,7 +117,9 @@ bool pm_iommu_detach(PmIommu *iommu, const char *device, GError **error)
     bool detached;
 
     pm_iommu_lock(iommu);
+    pm_iommu_lock_devices(iommu);
     detached = iommu->ops->detach(iommu, device, error);
+    pm_iommu_unlock_devices(iommu);
     pm_iommu_unlock(iommu);
     return detached;
 }
@@ -121,9 +128,9 @@ int pm_iommu_open_device(PmIommu *iommu, const char *device, GError **error)
 {
     int fd;
 
-    pm_iommu_lock(iommu);
+    pm_iommu_lock_devices(iommu);
     fd = iommu->ops->open_device(iommu, device, error);
-    pm_iommu_unlock(iommu);
+    pm_iommu_unlock_devices(iommu);
     return fd;
 }
 
@@ -131,9 +138,9 @@ int pm_iommu_get_kvm_fd(PmIommu *iommu, const char *device, GError **error)
 {
     int fd;
 
-    pm_iommu_lock(iommu);
+    pm_iommu_lock_devices(iommu);
     fd = iommu->ops->get_kvm_fd(iommu, device, error);
-    pm_iommu_unlock(iommu);
+    pm_iommu_unlock_devices(iommu);
     return fd;
 }
 
@@ -141,9 +148,9 @@ bool pm_iommu_has_device(PmIommu *iommu, const char *device)
 {
     bool found;
 
-    pm_iommu_lock(iommu);
+    pm_iommu_lock_devices(iommu);
     found = iommu->ops->has_device(iommu, device);
-    pm_iommu_unlock(iommu);
+    pm_iommu_unlock_devices(iommu);
     return found;
 }
 
@@ -154,22 +161,12 @@ uint64_t pm_iommu_get_mapping_limit(const PmIommu *iommu)
 
 uint64_t pm_iommu_get_n_mappings(PmIommu *iommu)
 {
-    uint64_t n_mappings;
-
-    pm_iommu_lock(iommu);
-    n_mappings = iommu->n_mappings;
-    pm_iommu_unlock(iommu);
-    return n_mappings;
+    return __atomic_load_n(&iommu->n_mappings, __ATOMIC_RELAXED);
 }
 
 uint64_t pm_iommu_get_pinned_bytes(PmIommu *iommu)
 {
-    uint64_t n_bytes;
-
-    pm_iommu_lock(iommu);
-    n_bytes = iommu->n_bytes;
-    pm_iommu_unlock(iommu);
-    return n_bytes;
+    return __atomic_load_n(&iommu->n_bytes, __ATOMIC_RELAXED);
 }
 
 bool pm_iommu_query_available(PmIommu *iommu, uint64_t *n_mappings, GError **error)

@@ -76,7 +76,7 @@ PmDiscardManager *pm_discard_manager_ref(PmDiscardManager *manager)
 
 void pm_discard_manager_unref(PmDiscardManager *manager)
 {
-    if (!g_atomic_ref_count_dec(&manager->references))
+    if (manager == NULL || !g_atomic_ref_count_dec(&manager->references))
         return;
     g_ptr_array_unref(manager->listeners);
     g_ptr_array_unref(manager->orphans);

@@ -259,6 +259,8 @@ static PmRam *adopt(const PmRamAdoption *adoption, GError **error)
     ram->fd = adoption->has_fd ? adoption->fd : -1;
     ram->fd_offset = adoption->has_fd ? adoption->fd_offset : 0;
     ram->shared = adoption->shared || adoption->device_memory;
+    ram->destroy = adoption->destroy;
+    ram->user_data = adoption->user_data;
     return ram;
 }
 
@@ -285,13 +287,15 @@ bool pm_ram_is_inherited(const PmRam *ram)
 /* In a child something else may be where the memory is in its parent. */
 void pm_ram_unref(PmRam *ram)
 {
-    if (!g_atomic_ref_count_dec(&ram->references))
+    if (ram == NULL || !g_atomic_ref_count_dec(&ram->references))
         return;
     if (!is_adopted(ram)) {
         if (ram->host != NULL && !pm_ram_is_inherited(ram))
             munmap(ram->host, ram->size);
         if (ram->fd >= 0)
             close(ram->fd);
+    } else if (ram->destroy != NULL && !pm_ram_is_inherited(ram)) {
+        ram->destroy(ram->user_data);
     }
     g_free(ram);
 }

@@ -17,6 +17,8 @@ struct PmRam {
     PmDiscardManager *manager; /* no reference; NULL: none */
     gint n_mappings;           /* claims on I/O addresses for it */
     uint64_t process;          /* that it was made in */
+    void (*destroy)(void *user_data);
+    void *user_data;
 };
 
 /* Whether it was made in another process, which this one was forked from: a copy that must not

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: MIT */
+/* Structs of a program that is older or newer than the library. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/sized.h"
+
+/* The same struct in three versions; the library has the second. */
+typedef struct {
+    size_t struct_size;
+    uint64_t first;
+} Old;
+
+typedef struct {
+    size_t struct_size;
+    uint64_t first;
+    uint64_t second;
+} Known;
+
+typedef struct {
+    size_t struct_size;
+    uint64_t first;
+    uint64_t second;
+    uint64_t third;
+    uint64_t fourth;
+} New;
+
+#define POISON UINT64_C(0xa5a5a5a5a5a5a5a5)
+
+static void what_an_old_program_lacks_is_zero(void **state)
+{
+    const Old old = {sizeof(old), 1};
+    Known known;
+
+    (void)state;
+    memset(&known, 0xa5, sizeof(known));
+    assert_true(pm_sized_read("Known", &known, sizeof(known), &old, NULL));
+    assert_int_equal(known.struct_size, sizeof(known));
+    assert_int_equal(known.first, 1);
+    assert_int_equal(known.second, 0);
+}
+
+static void zeros_of_a_new_program_are_accepted(void **state)
+{
+    const New new = {sizeof(new), 1, 2, 0, 0};
+    Known known;
+
+    (void)state;
+    assert_true(pm_sized_read("Known", &known, sizeof(known), &new, NULL));
+    assert_int_equal(known.struct_size, sizeof(known));
+    assert_int_equal(known.first, 1);
+    assert_int_equal(known.second, 2);
+}
+
+static void what_only_a_new_program_knows_is_refused(void **state)
+{
+    const New third = {sizeof(third), 1, 2, 3, 0};
+    const New last_byte = {sizeof(last_byte), 1, 2, 0, GUINT64_TO_LE(UINT64_C(1) << 63)};
+    const New *const table[] = {&third, &last_byte};
+
+    (void)state;
+    for (size_t i = 0; i < G_N_ELEMENTS(table); i++) {
+        g_autoptr(GError) error = NULL;
+        Known known = {.first = POISON};
+
+        assert_false(pm_sized_read("Known", &known, sizeof(known), table[i], &error));
+        assert_true(g_error_matches(error, PM_ERROR, PM_ERROR_UNSUPPORTED));
+        assert_non_null(strstr(error->message, "24 of the 40 bytes"));
+        assert_true(known.first == POISON);
+    }
+}
+
+static void sizes_that_are_none_are_refused(void **state)
+{
+    static const size_t sizes[] = {0, 1, sizeof(size_t), 12, 20, 4104, SIZE_MAX, SIZE_MAX - 7};
+
+    (void)state;
+    for (size_t i = 0; i < G_N_ELEMENTS(sizes); i++) {
+        const Known caller = {sizes[i], 1, 2};
+        g_autoptr(GError) error = NULL;
+        Known known;
+
+        assert_false(pm_sized_read("Known", &known, sizeof(known), &caller, &error));
+        assert_true(g_error_matches(error, PM_ERROR, PM_ERROR_INVALID_ARGUMENT));
+        assert_non_null(strstr(error->message, "set it to sizeof(Known)"));
+        assert_false(pm_sized_check("Known", &caller, NULL));
+    }
+}
+
+static void no_struct_is_refused(void **state)
+{
+    g_autoptr(GError) error = NULL;
+    Known known;
+
+    (void)state;
+    assert_false(pm_sized_read("Known", &known, sizeof(known), NULL, &error));
+    assert_true(g_error_matches(error, PM_ERROR, PM_ERROR_INVALID_ARGUMENT));
+}
+
+static void results_are_written_as_far_as_the_program_has_room(void **state)
+{
+    const Known known = {sizeof(known), 1, 2};
+    struct {
+        Old old;
+        uint64_t behind;
+    } caller = {{sizeof(Old), POISON}, POISON};
+
+    (void)state;
+    assert_true(pm_sized_check("Known", &caller, NULL));
+    pm_sized_write(&caller, &known, sizeof(known));
+    assert_int_equal(caller.old.struct_size, sizeof(Old));
+    assert_int_equal(caller.old.first, 1);
+    assert_true(caller.behind == POISON);
+}
+
+static void results_that_the_library_does_not_know_stay(void **state)
+{
+    const Known known = {sizeof(known), 1, 2};
+    New caller = {sizeof(New), POISON, POISON, POISON, POISON};
+
+    (void)state;
+    pm_sized_write(&caller, &known, sizeof(known));
+    assert_int_equal(caller.struct_size, sizeof(New));
+    assert_int_equal(caller.first, 1);
+    assert_int_equal(caller.second, 2);
+    assert_true(caller.third == POISON);
+    assert_true(caller.fourth == POISON);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_an_old_program_lacks_is_zero),
+        cmocka_unit_test(zeros_of_a_new_program_are_accepted),
+        cmocka_unit_test(what_only_a_new_program_knows_is_refused),
+        cmocka_unit_test(sizes_that_are_none_are_refused),
+        cmocka_unit_test(no_struct_is_refused),
+        cmocka_unit_test(results_are_written_as_far_as_the_program_has_room),
+        cmocka_unit_test(results_that_the_library_does_not_know_stay),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
