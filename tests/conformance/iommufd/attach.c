@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* ATTACH and DETACH of a device to an address space or a hardware page table, and what lives until
- * when. */
+/* ATTACH and DETACH of a device to an IOAS or an HWPT, and lifetimes. */
 #include "util/iommufd_util.h"
 
 #define IOVA UINT64_C(0x40000000)
@@ -10,7 +9,7 @@ static int attach_struct(Kernel *kernel, struct vfio_device_attach_iommufd_pt at
     return kernel_ioctl(kernel, kernel->device, VFIO_DEVICE_ATTACH_IOMMUFD_PT, &attach);
 }
 
-/* Bound, and not attached. */
+/* Bound but not attached. */
 static void detach(Kernel *kernel)
 {
     assert_int_equal(cdev_detach(kernel, kernel->device), 0);
@@ -21,13 +20,13 @@ static int attach_to(Kernel *kernel, uint32_t pt)
     return cdev_attach(kernel, kernel->device, &pt);
 }
 
-/* Whether one more page can be mapped there, which is undone. */
+/* Whether one more page can be mapped there; unmaps it again. */
 static bool can_map_at(Kernel *kernel, uint64_t iova)
 {
     return iommufd_map(kernel, iova, kernel->memory, PAGE) == 0 && iommufd_had(kernel, iova, PAGE);
 }
 
-static void attach_pins_what_is_mapped_and_detach_gives_it_back(void **state)
+static void attach_pins_areas_and_detach_unpins_them(void **state)
 {
     Kernel *kernel = *state;
 
@@ -41,7 +40,7 @@ static void attach_pins_what_is_mapped_and_detach_gives_it_back(void **state)
     assert_true(iommufd_had(kernel, IOVA, 4 * PAGE));
 }
 
-static void attach_again_to_the_same_is_nothing_new(void **state)
+static void attach_to_the_same_object_again_changes_nothing(void **state)
 {
     Kernel *kernel = *state;
     uint32_t pt = kernel->ioas;
@@ -52,7 +51,7 @@ static void attach_again_to_the_same_is_nothing_new(void **state)
     assert_int_equal(pt, kernel->hwpt);
 }
 
-static void attach_to_another_replaces_and_destroys_the_kernels_own_page_table(void **state)
+static void replacing_destroys_the_automatic_hwpt(void **state)
 {
     Kernel *kernel = *state;
     uint32_t other = iommufd_new_ioas(kernel);
@@ -67,7 +66,7 @@ static void attach_to_another_replaces_and_destroys_the_kernels_own_page_table(v
     assert_int_equal(iommufd_destroy(kernel, other), -EBUSY);
 }
 
-static void attach_to_another_takes_the_reserved_addresses_along(void **state)
+static void replacing_moves_the_reserved_iovas(void **state)
 {
     Kernel *kernel = *state;
     uint32_t other = iommufd_new_ioas(kernel);
@@ -80,7 +79,7 @@ static void attach_to_another_takes_the_reserved_addresses_along(void **state)
     assert_false(can_map_at(kernel, LAST_IOVA + 1));
 }
 
-static void a_page_table_by_hand_survives_its_replacement(void **state)
+static void an_allocated_hwpt_survives_its_replacement(void **state)
 {
     Kernel *kernel = *state;
     uint32_t hwpt;
@@ -91,7 +90,7 @@ static void a_page_table_by_hand_survives_its_replacement(void **state)
     assert_int_equal(iommufd_destroy(kernel, hwpt), 0);
 }
 
-static void a_replacement_that_fails_leaves_the_old_one(void **state)
+static void a_failed_replacement_keeps_the_old_attachment(void **state)
 {
     Kernel *kernel = *state;
     uint32_t first = kernel->ioas;
@@ -106,13 +105,13 @@ static void a_replacement_that_fails_leaves_the_old_one(void **state)
     assert_int_equal(attach_to(kernel, first), 0);
 }
 
-static void detach_twice_is_fine(void **state)
+static void detach_twice_succeeds(void **state)
 {
     detach(*state);
     detach(*state);
 }
 
-static void the_second_device_shares_the_page_table_and_pins_nothing_more(void **state)
+static void a_second_device_shares_the_hwpt_and_pins_nothing(void **state)
 {
     Kernel *kernel = *state;
     uint32_t id;
@@ -130,9 +129,9 @@ static void the_second_device_shares_the_page_table_and_pins_nothing_more(void *
     assert_int_equal(iommufd_pinned(kernel), 0);
 }
 
-/* --- refused --- */
+/* --- errors --- */
 
-static void structs_that_cannot_be_read_are_efault(void **state)
+static void unreadable_structs_fail_with_efault(void **state)
 {
     Kernel *kernel = *state;
 
@@ -142,7 +141,7 @@ static void structs_that_cannot_be_read_are_efault(void **state)
                      -EFAULT);
 }
 
-static void too_short_an_argsz_and_flags_are_einval(void **state)
+static void short_argsz_and_flags_fail_with_einval(void **state)
 {
     Kernel *kernel = *state;
     struct vfio_device_attach_iommufd_pt attach = {.argsz = 11, .pt_id = kernel->ioas};
@@ -159,7 +158,7 @@ static void too_short_an_argsz_and_flags_are_einval(void **state)
     assert_int_equal(iommufd_destroy(kernel, kernel->hwpt), -EBUSY);
 }
 
-static void an_unknown_page_table_is_enoent_and_a_wrong_one_einval(void **state)
+static void an_unknown_id_fails_with_enoent_and_a_wrong_object_with_einval(void **state)
 {
     Kernel *kernel = *state;
 
@@ -170,7 +169,7 @@ static void an_unknown_page_table_is_enoent_and_a_wrong_one_einval(void **state)
     assert_int_equal(attach_to(kernel, kernel->device_id), -EINVAL);
 }
 
-/* Refused, and the address space has its area still, no page table, and all its addresses. */
+/* Fails; the IOAS still has its area, no HWPT and all its IOVAs. */
 static void check_area(Kernel *kernel, uint64_t iova, const void *host, uint64_t length,
                        int error_number)
 {
@@ -185,37 +184,37 @@ static void check_area(Kernel *kernel, uint64_t iova, const void *host, uint64_t
     assert_int_equal(attach_to(kernel, kernel->ioas), 0);
 }
 
-static void an_area_in_the_window_of_interrupts_is_eaddrinuse(void **state)
+static void an_area_in_the_msi_window_fails_with_eaddrinuse(void **state)
 {
     check_area(*state, WINDOW, ((Kernel *)*state)->memory, PAGE, EADDRINUSE);
 }
 
-static void an_area_beyond_what_the_hardware_reaches_is_eaddrinuse(void **state)
+static void an_area_beyond_the_aperture_fails_with_eaddrinuse(void **state)
 {
     check_area(*state, LAST_IOVA + 1, ((Kernel *)*state)->memory, PAGE, EADDRINUSE);
 }
 
-static void an_area_off_the_page_is_eaddrinuse(void **state)
+static void an_unaligned_area_fails_with_eaddrinuse(void **state)
 {
     check_area(*state, IOVA + 1, ((Kernel *)*state)->memory, PAGE, EADDRINUSE);
 }
 
-static void an_area_of_less_than_a_page_is_eaddrinuse(void **state)
+static void an_area_smaller_than_a_page_fails_with_eaddrinuse(void **state)
 {
     check_area(*state, IOVA, ((Kernel *)*state)->memory, 100, EADDRINUSE);
 }
 
-static void an_area_of_memory_off_the_page_is_eaddrinuse(void **state)
+static void an_area_of_unaligned_memory_fails_with_eaddrinuse(void **state)
 {
     check_area(*state, IOVA, ((Kernel *)*state)->memory + 1, PAGE, EADDRINUSE);
 }
 
-static void bad_memory_is_efault(void **state)
+static void bad_memory_fails_with_efault(void **state)
 {
     check_area(*state, IOVA, NULL, PAGE, EFAULT);
 }
 
-static void memory_that_is_bad_in_the_end_is_efault_and_nothing_stays_pinned(void **state)
+static void bad_memory_at_the_end_of_an_area_fails_and_pins_nothing(void **state)
 {
     Kernel *kernel = *state;
 
@@ -223,7 +222,7 @@ static void memory_that_is_bad_in_the_end_is_efault_and_nothing_stays_pinned(voi
     check_area(kernel, IOVA, kernel->memory, 4 * PAGE, EFAULT);
 }
 
-static void what_is_allowed_and_reserved_at_once_is_eaddrinuse(void **state)
+static void allowed_iovas_that_the_device_reserves_fail_with_eaddrinuse(void **state)
 {
     static const struct iommu_iova_range ranges[] = {{WINDOW - PAGE, WINDOW},
                                                      {WINDOW_LAST, WINDOW_LAST + PAGE}};
@@ -242,7 +241,7 @@ static void what_is_allowed_and_reserved_at_once_is_eaddrinuse(void **state)
     assert_int_equal(attach_to(kernel, kernel->ioas), 0);
 }
 
-/* --- what lives until when --- */
+/* --- lifetimes --- */
 
 static void closing_the_device_unpins(void **state)
 {
@@ -254,7 +253,7 @@ static void closing_the_device_unpins(void **state)
     assert_true(iommufd_had(kernel, IOVA, 4 * PAGE));
 }
 
-static void closing_the_iommufd_first_changes_nothing_until_the_device_is_closed(void **state)
+static void closing_the_iommufd_keeps_the_pins_of_an_open_device(void **state)
 {
     Kernel *kernel = *state;
 
@@ -266,7 +265,7 @@ static void closing_the_iommufd_first_changes_nothing_until_the_device_is_closed
     assert_int_equal(iommufd_pinned(kernel), 0);
 }
 
-static void after_detach_the_iommufd_is_held_still(void **state)
+static void a_detached_device_still_holds_the_iommufd(void **state)
 {
     Kernel *kernel = *state;
 
@@ -280,28 +279,28 @@ static void after_detach_the_iommufd_is_held_still(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST_ATTACHED(attach_pins_what_is_mapped_and_detach_gives_it_back),
-        TEST_ATTACHED(attach_again_to_the_same_is_nothing_new),
-        TEST_ATTACHED(attach_to_another_replaces_and_destroys_the_kernels_own_page_table),
-        TEST_ATTACHED(attach_to_another_takes_the_reserved_addresses_along),
-        TEST_ATTACHED(a_page_table_by_hand_survives_its_replacement),
-        TEST_ATTACHED(a_replacement_that_fails_leaves_the_old_one),
-        TEST_ATTACHED(detach_twice_is_fine),
-        TEST_ATTACHED(the_second_device_shares_the_page_table_and_pins_nothing_more),
-        TEST_ATTACHED(structs_that_cannot_be_read_are_efault),
-        TEST_ATTACHED(too_short_an_argsz_and_flags_are_einval),
-        TEST_ATTACHED(an_unknown_page_table_is_enoent_and_a_wrong_one_einval),
-        TEST_ATTACHED(an_area_in_the_window_of_interrupts_is_eaddrinuse),
-        TEST_ATTACHED(an_area_beyond_what_the_hardware_reaches_is_eaddrinuse),
-        TEST_ATTACHED(an_area_off_the_page_is_eaddrinuse),
-        TEST_ATTACHED(an_area_of_less_than_a_page_is_eaddrinuse),
-        TEST_ATTACHED(an_area_of_memory_off_the_page_is_eaddrinuse),
-        TEST_ATTACHED(bad_memory_is_efault),
-        TEST_ATTACHED(memory_that_is_bad_in_the_end_is_efault_and_nothing_stays_pinned),
-        TEST_ATTACHED(what_is_allowed_and_reserved_at_once_is_eaddrinuse),
+        TEST_ATTACHED(attach_pins_areas_and_detach_unpins_them),
+        TEST_ATTACHED(attach_to_the_same_object_again_changes_nothing),
+        TEST_ATTACHED(replacing_destroys_the_automatic_hwpt),
+        TEST_ATTACHED(replacing_moves_the_reserved_iovas),
+        TEST_ATTACHED(an_allocated_hwpt_survives_its_replacement),
+        TEST_ATTACHED(a_failed_replacement_keeps_the_old_attachment),
+        TEST_ATTACHED(detach_twice_succeeds),
+        TEST_ATTACHED(a_second_device_shares_the_hwpt_and_pins_nothing),
+        TEST_ATTACHED(unreadable_structs_fail_with_efault),
+        TEST_ATTACHED(short_argsz_and_flags_fail_with_einval),
+        TEST_ATTACHED(an_unknown_id_fails_with_enoent_and_a_wrong_object_with_einval),
+        TEST_ATTACHED(an_area_in_the_msi_window_fails_with_eaddrinuse),
+        TEST_ATTACHED(an_area_beyond_the_aperture_fails_with_eaddrinuse),
+        TEST_ATTACHED(an_unaligned_area_fails_with_eaddrinuse),
+        TEST_ATTACHED(an_area_smaller_than_a_page_fails_with_eaddrinuse),
+        TEST_ATTACHED(an_area_of_unaligned_memory_fails_with_eaddrinuse),
+        TEST_ATTACHED(bad_memory_fails_with_efault),
+        TEST_ATTACHED(bad_memory_at_the_end_of_an_area_fails_and_pins_nothing),
+        TEST_ATTACHED(allowed_iovas_that_the_device_reserves_fail_with_eaddrinuse),
         TEST_ATTACHED(closing_the_device_unpins),
-        TEST_ATTACHED(closing_the_iommufd_first_changes_nothing_until_the_device_is_closed),
-        TEST_ATTACHED(after_detach_the_iommufd_is_held_still),
+        TEST_ATTACHED(closing_the_iommufd_keeps_the_pins_of_an_open_device),
+        TEST_ATTACHED(a_detached_device_still_holds_the_iommufd),
     };
 
     return RUN_IOMMUFD_TESTS(tests);

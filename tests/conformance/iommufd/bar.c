@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* Registers of a device, mapped into the process: type1 maps them for devices, iommufd does not. */
+/* Mapping mmapped device registers for DMA: type1 supports it, iommufd does not. */
 #include "util/device_util.h"
 #include "util/iommufd_util.h"
 
 #define IOVA UINT64_C(0x40000000)
 
-static void registers_cannot_be_mapped_for_devices(void **state)
+static void mapping_registers_fails(void **state)
 {
     Kernel *kernel = *state;
     void *registers;
@@ -16,7 +16,7 @@ static void registers_cannot_be_mapped_for_devices(void **state)
     assert_int_equal(iommufd_unmap_all(kernel), 0);
 }
 
-static void nor_through_the_type1_interface(void **state)
+static void mapping_registers_through_vfio_compat_fails(void **state)
 {
     Kernel *kernel = *state;
     void *registers;
@@ -25,8 +25,8 @@ static void nor_through_the_type1_interface(void **state)
     assert_int_equal(kernel_map(kernel, IOVA, registers, PAGE), -EFAULT);
 }
 
-/* As if the device were open still. */
-static void registers_that_are_mapped_keep_the_device_and_its_pins(void **state)
+/* As if the device were still open. */
+static void mmapped_registers_keep_the_device_and_its_pins(void **state)
 {
     Kernel *kernel = *state;
     void *registers;
@@ -44,9 +44,9 @@ static void registers_that_are_mapped_keep_the_device_and_its_pins(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST_ATTACHED(registers_cannot_be_mapped_for_devices),
-        TEST_COMPAT_DEVICE(nor_through_the_type1_interface),
-        TEST_ATTACHED(registers_that_are_mapped_keep_the_device_and_its_pins),
+        TEST_ATTACHED(mapping_registers_fails),
+        TEST_COMPAT_DEVICE(mapping_registers_through_vfio_compat_fails),
+        TEST_ATTACHED(mmapped_registers_keep_the_device_and_its_pins),
     };
 
     return RUN_IOMMUFD_TESTS(tests);

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A device's own file: what it does before and after BIND, and groups and such files that exclude
- * each other. */
+/* A device's cdev before and after BIND, and how groups and cdevs exclude each other. */
 #include "util/device_util.h"
 #include "util/iommufd_util.h"
 
@@ -15,7 +14,7 @@ static struct vfio_device_bind_iommufd good(const Kernel *kernel)
                                              .iommufd = kernel->iommu};
 }
 
-static void bind_gives_the_device_an_id(void **state)
+static void bind_returns_a_device_id(void **state)
 {
     Kernel *kernel = *state;
     uint32_t id;
@@ -24,7 +23,7 @@ static void bind_gives_the_device_an_id(void **state)
     assert_int_equal(id, 2);
 }
 
-static void before_bind_everything_is_einval(void **state)
+static void before_bind_all_ioctls_fail_with_einval(void **state)
 {
     static const unsigned long requests[] = {
         VFIO_DEVICE_GET_INFO,
@@ -46,7 +45,7 @@ static void before_bind_everything_is_einval(void **state)
     assert_int_equal(kernel_mmap(kernel, device, PAGE, BAR0, &address), -EINVAL);
 }
 
-static void after_bind_it_is_a_device_like_one_of_a_group(void **state)
+static void after_bind_a_cdev_works_like_a_group_device(void **state)
 {
     Kernel *kernel = *state;
     struct vfio_device_info info = {.argsz = sizeof(info)};
@@ -59,7 +58,7 @@ static void after_bind_it_is_a_device_like_one_of_a_group(void **state)
     assert_int_equal(kernel_ioctl(kernel, kernel->device, 12345, NULL), -ENOTTY);
 }
 
-static void a_struct_that_cannot_be_read_is_efault(void **state)
+static void unreadable_struct_fails_with_efault(void **state)
 {
     Kernel *kernel = *state;
     int device = cdev_open(kernel, DEVICE);
@@ -67,7 +66,7 @@ static void a_struct_that_cannot_be_read_is_efault(void **state)
     assert_int_equal(kernel_ioctl(kernel, device, VFIO_DEVICE_BIND_IOMMUFD, NULL), -EFAULT);
 }
 
-static void argsz_has_a_least_and_no_most(void **state)
+static void argsz_has_a_minimum_and_no_maximum(void **state)
 {
     Kernel *kernel = *state;
     int device = cdev_open(kernel, DEVICE);
@@ -79,7 +78,7 @@ static void argsz_has_a_least_and_no_most(void **state)
     assert_int_equal(bind_struct(kernel, device, bind), 0);
 }
 
-static void flags_and_negative_files_are_einval(void **state)
+static void flags_and_negative_descriptors_fail_with_einval(void **state)
 {
     Kernel *kernel = *state;
     int device = cdev_open(kernel, DEVICE);
@@ -92,7 +91,7 @@ static void flags_and_negative_files_are_einval(void **state)
     assert_int_equal(bind_struct(kernel, device, bind), -EINVAL);
 }
 
-static void a_closed_file_is_ebadf_and_another_one_ebadfd(void **state)
+static void a_closed_iommufd_fails_with_ebadf_and_another_file_with_ebadfd(void **state)
 {
     Kernel *kernel = *state;
     int device = cdev_open(kernel, DEVICE);
@@ -103,7 +102,7 @@ static void a_closed_file_is_ebadf_and_another_one_ebadfd(void **state)
     assert_int_equal(cdev_bind(kernel, device, kernel->iommu, &id), 0);
 }
 
-static void a_file_can_be_bound_once(void **state)
+static void a_cdev_file_binds_once(void **state)
 {
     Kernel *kernel = *state;
     uint32_t id;
@@ -112,7 +111,7 @@ static void a_file_can_be_bound_once(void **state)
     assert_int_equal(cdev_bind(kernel, kernel->device, 999, &id), -EINVAL);
 }
 
-static void a_device_can_be_opened_twice_and_bound_once(void **state)
+static void a_cdev_opens_twice_and_binds_once(void **state)
 {
     Kernel *kernel = *state;
     int second = cdev_open(kernel, DEVICE);
@@ -124,7 +123,7 @@ static void a_device_can_be_opened_twice_and_bound_once(void **state)
     assert_int_equal(cdev_bind(kernel, second, kernel->iommu, &id), 0);
 }
 
-static void a_device_beside_one_of_a_hosts_driver_is_eperm(void **state)
+static void a_device_grouped_with_a_host_driver_fails_with_eperm(void **state)
 {
     Kernel *kernel = *state;
     uint32_t id;
@@ -134,7 +133,7 @@ static void a_device_beside_one_of_a_hosts_driver_is_eperm(void **state)
     assert_int_equal(iommufd_new_ioas(kernel), kernel->ioas + 1);
 }
 
-static void a_bind_that_cannot_answer_is_efault_and_undone(void **state)
+static void bind_into_a_read_only_struct_fails_with_efault_and_is_undone(void **state)
 {
     Kernel *kernel = *state;
     struct vfio_device_bind_iommufd *bind = (void *)kernel->memory;
@@ -148,7 +147,7 @@ static void a_bind_that_cannot_answer_is_efault_and_undone(void **state)
     assert_int_equal(id, kernel->ioas + 1);
 }
 
-static void two_devices_can_be_bound_to_one_iommufd(void **state)
+static void two_devices_bind_to_one_iommufd(void **state)
 {
     Kernel *kernel = *state;
     uint32_t id;
@@ -157,7 +156,7 @@ static void two_devices_can_be_bound_to_one_iommufd(void **state)
     assert_int_equal(id, kernel->hwpt + 1);
 }
 
-static void a_device_can_go_to_another_iommufd_when_it_is_closed(void **state)
+static void a_closed_device_binds_to_another_iommufd(void **state)
 {
     Kernel *kernel = *state;
     uint32_t id;
@@ -168,9 +167,9 @@ static void a_device_can_go_to_another_iommufd_when_it_is_closed(void **state)
     assert_int_equal(id, 1);
 }
 
-/* --- beside groups --- */
+/* --- cdevs and groups --- */
 
-static void a_group_that_is_open_makes_bind_ebusy(void **state)
+static void bind_fails_with_ebusy_while_the_group_is_open(void **state)
 {
     Kernel *kernel = *state;
     int device = cdev_open(kernel, DEVICE);
@@ -184,7 +183,7 @@ static void a_group_that_is_open_makes_bind_ebusy(void **state)
     assert_int_equal(cdev_bind(kernel, device, kernel->iommu, &id), 0);
 }
 
-static void a_device_that_is_bound_makes_its_group_ebusy(void **state)
+static void opening_the_group_of_a_bound_device_fails_with_ebusy(void **state)
 {
     Kernel *kernel = *state;
 
@@ -194,7 +193,7 @@ static void a_device_that_is_bound_makes_its_group_ebusy(void **state)
     assert_true(kernel_open(kernel, GROUP) >= 0);
 }
 
-static void a_device_file_that_is_only_open_does_no_harm_to_the_group(void **state)
+static void an_unbound_cdev_does_not_block_its_group(void **state)
 {
     Kernel *kernel = *state;
 
@@ -202,7 +201,7 @@ static void a_device_file_that_is_only_open_does_no_harm_to_the_group(void **sta
     assert_true(kernel_open(kernel, GROUP) >= 0);
 }
 
-static void a_device_of_a_group_cannot_be_bound(void **state)
+static void a_group_device_file_does_not_support_bind(void **state)
 {
     Kernel *kernel = *state;
     struct vfio_device_bind_iommufd bind = {.argsz = sizeof(bind)};
@@ -216,23 +215,23 @@ static void a_device_of_a_group_cannot_be_bound(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST_IOAS(bind_gives_the_device_an_id),
-        TEST_IOMMU(before_bind_everything_is_einval),
-        TEST_ATTACHED(after_bind_it_is_a_device_like_one_of_a_group),
-        TEST_IOMMU(a_struct_that_cannot_be_read_is_efault),
-        TEST_IOMMU(argsz_has_a_least_and_no_most),
-        TEST_IOMMU(flags_and_negative_files_are_einval),
-        TEST_IOMMU(a_closed_file_is_ebadf_and_another_one_ebadfd),
-        TEST_ATTACHED(a_file_can_be_bound_once),
-        TEST_ATTACHED(a_device_can_be_opened_twice_and_bound_once),
-        TEST_IOAS(a_device_beside_one_of_a_hosts_driver_is_eperm),
-        TEST_IOAS(a_bind_that_cannot_answer_is_efault_and_undone),
-        TEST_ATTACHED(two_devices_can_be_bound_to_one_iommufd),
-        TEST_ATTACHED(a_device_can_go_to_another_iommufd_when_it_is_closed),
-        TEST_IOMMU(a_group_that_is_open_makes_bind_ebusy),
-        TEST_ATTACHED(a_device_that_is_bound_makes_its_group_ebusy),
-        TEST_IOMMU(a_device_file_that_is_only_open_does_no_harm_to_the_group),
-        TEST(a_device_of_a_group_cannot_be_bound),
+        TEST_IOAS(bind_returns_a_device_id),
+        TEST_IOMMU(before_bind_all_ioctls_fail_with_einval),
+        TEST_ATTACHED(after_bind_a_cdev_works_like_a_group_device),
+        TEST_IOMMU(unreadable_struct_fails_with_efault),
+        TEST_IOMMU(argsz_has_a_minimum_and_no_maximum),
+        TEST_IOMMU(flags_and_negative_descriptors_fail_with_einval),
+        TEST_IOMMU(a_closed_iommufd_fails_with_ebadf_and_another_file_with_ebadfd),
+        TEST_ATTACHED(a_cdev_file_binds_once),
+        TEST_ATTACHED(a_cdev_opens_twice_and_binds_once),
+        TEST_IOAS(a_device_grouped_with_a_host_driver_fails_with_eperm),
+        TEST_IOAS(bind_into_a_read_only_struct_fails_with_efault_and_is_undone),
+        TEST_ATTACHED(two_devices_bind_to_one_iommufd),
+        TEST_ATTACHED(a_closed_device_binds_to_another_iommufd),
+        TEST_IOMMU(bind_fails_with_ebusy_while_the_group_is_open),
+        TEST_ATTACHED(opening_the_group_of_a_bound_device_fails_with_ebusy),
+        TEST_IOMMU(an_unbound_cdev_does_not_block_its_group),
+        TEST(a_group_device_file_does_not_support_bind),
     };
 
     return RUN_IOMMUFD_TESTS(tests);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What is pinned counts as such (VmPin) always; whether it is charged, and to whom (VmLck or the
- * user), is decided when it is mapped. */
+/* Pinned page accounting. Pinned pages always count in VmPin; whether they are charged, and to whom
+ * (VmLck or the user), is decided when they are mapped. */
 #include "util/iommufd_util.h"
 
 #define IOVA  UINT64_C(0x40000000)
@@ -17,7 +17,7 @@ static void assert_counts(Kernel *kernel, uint64_t pinned, uint64_t locked)
     assert_int_equal(kernel_locked(kernel), locked * PAGE);
 }
 
-static void with_cap_ipc_lock_memory_is_pinned_and_not_charged(void **state)
+static void cap_ipc_lock_pins_without_charging_the_user(void **state)
 {
     Kernel *kernel = *state;
 
@@ -26,7 +26,7 @@ static void with_cap_ipc_lock_memory_is_pinned_and_not_charged(void **state)
     assert_counts(kernel, 4, 0);
 }
 
-static void with_cap_ipc_lock_it_is_not_charged_to_the_process_either(void **state)
+static void cap_ipc_lock_pins_without_charging_the_process(void **state)
 {
     Kernel *kernel = *state;
 
@@ -37,7 +37,7 @@ static void with_cap_ipc_lock_it_is_not_charged_to_the_process_either(void **sta
     assert_counts(kernel, 4, 0);
 }
 
-static void without_it_the_user_is_charged_and_not_the_process(void **state)
+static void pins_are_charged_to_the_user_by_default(void **state)
 {
     Kernel *kernel = *state;
 
@@ -46,7 +46,7 @@ static void without_it_the_user_is_charged_and_not_the_process(void **state)
     assert_counts(kernel, 4, 0);
 }
 
-static void or_the_process_if_it_is_told_so(void **state)
+static void pins_are_charged_to_the_process_if_the_option_is_set(void **state)
 {
     Kernel *kernel = *state;
 
@@ -57,7 +57,7 @@ static void or_the_process_if_it_is_told_so(void **state)
     assert_counts(kernel, 0, 0);
 }
 
-static void what_no_device_reaches_is_neither_pinned_nor_charged(void **state)
+static void without_a_device_nothing_is_pinned_or_charged(void **state)
 {
     Kernel *kernel = *state;
 
@@ -67,7 +67,7 @@ static void what_no_device_reaches_is_neither_pinned_nor_charged(void **state)
     assert_counts(kernel, 0, 0);
 }
 
-static void detach_gives_the_charge_back(void **state)
+static void detach_uncharges(void **state)
 {
     Kernel *kernel = *state;
 
@@ -77,7 +77,7 @@ static void detach_gives_the_charge_back(void **state)
     assert_counts(kernel, 0, 0);
 }
 
-static void closing_all_gives_the_charge_back(void **state)
+static void closing_everything_uncharges(void **state)
 {
     Kernel *kernel = *state;
 
@@ -89,7 +89,7 @@ static void closing_all_gives_the_charge_back(void **state)
     assert_counts(kernel, 0, 0);
 }
 
-static void a_page_counts_each_time_it_is_mapped(void **state)
+static void every_mapping_of_a_page_is_charged(void **state)
 {
     Kernel *kernel = *state;
 
@@ -113,7 +113,7 @@ static void a_copy_shares_pins_and_charge(void **state)
     assert_counts(kernel, 0, 0);
 }
 
-static void of_what_was_copied_in_part_only_that_part_stays_pinned(void **state)
+static void after_a_partial_copy_only_the_copied_part_stays_pinned(void **state)
 {
     Kernel *kernel = *state;
 
@@ -124,7 +124,7 @@ static void of_what_was_copied_in_part_only_that_part_stays_pinned(void **state)
     assert_counts(kernel, 3, 3);
 }
 
-static void a_copy_to_where_no_device_is_pins_nothing(void **state)
+static void a_copy_to_an_ioas_without_a_device_pins_nothing(void **state)
 {
     Kernel *kernel = *state;
     uint32_t other;
@@ -148,7 +148,7 @@ static void two_iommufds_pin_twice(void **state)
     assert_counts(kernel, 8, 0);
 }
 
-static void memory_to_read_only_counts_as_well(void **state)
+static void read_only_mappings_are_charged_too(void **state)
 {
     Kernel *kernel = *state;
     uint64_t iova = IOVA;
@@ -160,9 +160,9 @@ static void memory_to_read_only_counts_as_well(void **state)
     assert_counts(kernel, 4, 4);
 }
 
-/* --- whose charge it is stays what it was when it was mapped --- */
+/* --- the mapping call decides who is charged --- */
 
-static void mapped_without_cap_ipc_lock_it_is_charged_at_attach_even_with(void **state)
+static void memory_mapped_without_cap_ipc_lock_is_charged_at_attach(void **state)
 {
     Kernel *kernel = *state;
     uint32_t pt;
@@ -181,7 +181,7 @@ static void mapped_without_cap_ipc_lock_it_is_charged_at_attach_even_with(void *
     assert_counts(kernel, 5, 5);
 }
 
-static void mapped_with_cap_ipc_lock_it_is_not_charged_at_attach_even_without(void **state)
+static void memory_mapped_with_cap_ipc_lock_is_not_charged_at_attach(void **state)
 {
     Kernel *kernel = *state;
     uint32_t pt = kernel->ioas;
@@ -196,21 +196,21 @@ static void mapped_with_cap_ipc_lock_it_is_not_charged_at_attach_even_without(vo
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST_ATTACHED(with_cap_ipc_lock_memory_is_pinned_and_not_charged),
-        TEST_IOMMU(with_cap_ipc_lock_it_is_not_charged_to_the_process_either),
-        TEST_IOMMU(without_it_the_user_is_charged_and_not_the_process),
-        TEST_IOMMU(or_the_process_if_it_is_told_so),
-        TEST_IOMMU(what_no_device_reaches_is_neither_pinned_nor_charged),
-        TEST_IOMMU(detach_gives_the_charge_back),
-        TEST_IOMMU(closing_all_gives_the_charge_back),
-        TEST_IOMMU(a_page_counts_each_time_it_is_mapped),
+        TEST_ATTACHED(cap_ipc_lock_pins_without_charging_the_user),
+        TEST_IOMMU(cap_ipc_lock_pins_without_charging_the_process),
+        TEST_IOMMU(pins_are_charged_to_the_user_by_default),
+        TEST_IOMMU(pins_are_charged_to_the_process_if_the_option_is_set),
+        TEST_IOMMU(without_a_device_nothing_is_pinned_or_charged),
+        TEST_IOMMU(detach_uncharges),
+        TEST_IOMMU(closing_everything_uncharges),
+        TEST_IOMMU(every_mapping_of_a_page_is_charged),
         TEST_IOMMU(a_copy_shares_pins_and_charge),
-        TEST_IOMMU(of_what_was_copied_in_part_only_that_part_stays_pinned),
-        TEST_IOMMU(a_copy_to_where_no_device_is_pins_nothing),
+        TEST_IOMMU(after_a_partial_copy_only_the_copied_part_stays_pinned),
+        TEST_IOMMU(a_copy_to_an_ioas_without_a_device_pins_nothing),
         TEST_ATTACHED(two_iommufds_pin_twice),
-        TEST_IOMMU(memory_to_read_only_counts_as_well),
-        TEST_IOMMU(mapped_without_cap_ipc_lock_it_is_charged_at_attach_even_with),
-        TEST_ATTACHED(mapped_with_cap_ipc_lock_it_is_not_charged_at_attach_even_without),
+        TEST_IOMMU(read_only_mappings_are_charged_too),
+        TEST_IOMMU(memory_mapped_without_cap_ipc_lock_is_charged_at_attach),
+        TEST_ATTACHED(memory_mapped_with_cap_ipc_lock_is_not_charged_at_attach),
     };
 
     return RUN_IOMMUFD_TESTS(tests);

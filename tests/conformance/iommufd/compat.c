@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The type1 interface of /dev/iommu: where it answers differently from type1, and where not. */
+/* The type1 interface of /dev/iommu (VFIO compat), where it differs from type1 and where not. */
 #include "util/device_util.h"
 #include "util/iommufd_util.h"
 
@@ -27,7 +27,7 @@ static uint64_t huge_pages(Kernel *kernel)
 
 /* --- before MAP --- */
 
-static void before_a_group_joins_there_is_no_device(void **state)
+static void without_a_group_there_is_no_device(void **state)
 {
     Kernel *kernel = *state;
     struct vfio_iommu_type1_info info = {.argsz = sizeof(info)};
@@ -40,7 +40,7 @@ static void before_a_group_joins_there_is_no_device(void **state)
     assert_int_equal(check(kernel, VFIO_DMA_CC_IOMMU), -ENODEV);
 }
 
-static void bad_structs_come_before_the_missing_device(void **state)
+static void bad_structs_are_checked_before_the_missing_device(void **state)
 {
     Kernel *kernel = *state;
 
@@ -72,12 +72,12 @@ static void it_has_fewer_extensions_than_type1(void **state)
         assert_int_equal(check(kernel, has_not[i]), 0);
 }
 
-static void its_memory_is_not_coherent_on_this_hardware(void **state)
+static void dma_is_not_cache_coherent_on_this_hardware(void **state)
 {
     assert_int_equal(check(*state, VFIO_DMA_CC_IOMMU), 0);
 }
 
-static void the_iommu_can_be_set_again_and_otherwise(void **state)
+static void set_iommu_can_be_repeated_with_another_type(void **state)
 {
     Kernel *kernel = *state;
 
@@ -87,7 +87,7 @@ static void the_iommu_can_be_set_again_and_otherwise(void **state)
     assert_int_equal(set_iommu(kernel, VFIO_TYPE1v2_IOMMU), 0);
 }
 
-static void there_are_two_types(void **state)
+static void only_the_type1_types_are_supported(void **state)
 {
     static const unsigned long others[] = {0, 2, 4, 5, 6, 7, 8, 9, 10, 4711};
 
@@ -95,7 +95,7 @@ static void there_are_two_types(void **state)
         assert_int_equal(set_iommu(*state, others[i]), -EINVAL);
 }
 
-static void version_1_switches_large_pages_off_for_ever(void **state)
+static void version_1_disables_large_pages_for_good(void **state)
 {
     Kernel *kernel = *state;
 
@@ -107,7 +107,7 @@ static void version_1_switches_large_pages_off_for_ever(void **state)
     assert_int_equal(huge_pages(kernel), 0);
 }
 
-static void version_1_is_too_late_with_a_device_and_areas(void **state)
+static void version_1_fails_once_there_are_a_device_and_areas(void **state)
 {
     Kernel *kernel = *state;
 
@@ -118,7 +118,7 @@ static void version_1_is_too_late_with_a_device_and_areas(void **state)
 
 /* --- MAP --- */
 
-static void map_works_before_an_iommu_is_set(void **state)
+static void map_works_before_set_iommu(void **state)
 {
     Kernel *kernel = *state;
 
@@ -126,7 +126,7 @@ static void map_works_before_an_iommu_is_set(void **state)
     assert_int_equal(kernel_map(kernel, A, kernel->memory, PAGE), -EEXIST);
 }
 
-static void neither_read_nor_write_is_refused_by_the_hardware_alone(void **state)
+static void mapping_without_permissions_fails_only_with_a_device(void **state)
 {
     Kernel *kernel = *state;
 
@@ -138,7 +138,7 @@ static void neither_read_nor_write_is_refused_by_the_hardware_alone(void **state
     assert_int_equal(iommufd_pinned(kernel), 0);
 }
 
-static void unknown_flags_and_new_addresses_are_einval(void **state)
+static void unknown_flags_and_new_vaddr_fail_with_einval(void **state)
 {
     Kernel *kernel = *state;
 
@@ -147,7 +147,7 @@ static void unknown_flags_and_new_addresses_are_einval(void **state)
                      -EINVAL);
 }
 
-static void what_wraps_is_eoverflow(void **state)
+static void wrapping_ranges_fail_with_eoverflow(void **state)
 {
     Kernel *kernel = *state;
 
@@ -156,7 +156,7 @@ static void what_wraps_is_eoverflow(void **state)
     assert_int_equal(kernel_map(kernel, A, (void *)(uintptr_t)-PAGE, PAGE), -EOVERFLOW);
 }
 
-static void memory_is_looked_at_when_a_device_comes(void **state)
+static void memory_is_checked_when_a_device_is_opened(void **state)
 {
     Kernel *kernel = *state;
 
@@ -167,7 +167,7 @@ static void memory_is_looked_at_when_a_device_comes(void **state)
     assert_int_equal(kernel_map(kernel, A, NULL, PAGE), -EFAULT);
 }
 
-static void a_device_that_cannot_come_leaves_no_object(void **state)
+static void a_device_that_fails_to_open_leaves_no_object(void **state)
 {
     Kernel *kernel = *state;
 
@@ -176,7 +176,7 @@ static void a_device_that_cannot_come_leaves_no_object(void **state)
     assert_int_equal(iommufd_new_ioas(kernel), 2);
 }
 
-static void pages_are_asked_for_when_a_device_comes(void **state)
+static void page_alignment_is_checked_when_a_device_is_opened(void **state)
 {
     Kernel *kernel = *state;
 
@@ -188,8 +188,8 @@ static void pages_are_asked_for_when_a_device_comes(void **state)
     assert_int_equal(kernel_map(kernel, WINDOW, kernel->memory, PAGE), -EINVAL);
 }
 
-/* The middle one of three, which were copied together. */
-static void an_area_between_pages_is_refused_by_the_hardware_alone(void **state)
+/* The middle one of three areas that were copied together. */
+static void an_unaligned_area_fails_only_with_a_device(void **state)
 {
     Kernel *kernel = *state;
 
@@ -205,7 +205,7 @@ static void an_area_between_pages_is_refused_by_the_hardware_alone(void **state)
     assert_int_equal(kernel_get_device(kernel, kernel->group, DEVICE), -EINVAL);
 }
 
-static void memory_is_charged_as_iommufd_does(void **state)
+static void memory_is_charged_by_iommufd_rules(void **state)
 {
     Kernel *kernel = *state;
 
@@ -217,7 +217,7 @@ static void memory_is_charged_as_iommufd_does(void **state)
     assert_int_equal(kernel_locked(kernel), 0);
 }
 
-static void there_is_no_limit_of_mappings(void **state)
+static void mappings_are_unlimited(void **state)
 {
     Kernel *kernel = *state;
     uint64_t n_bytes;
@@ -258,25 +258,25 @@ static void there_are_no_dirty_pages(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST_IOMMU(before_a_group_joins_there_is_no_device),
-        TEST_IOMMU(bad_structs_come_before_the_missing_device),
+        TEST_IOMMU(without_a_group_there_is_no_device),
+        TEST_IOMMU(bad_structs_are_checked_before_the_missing_device),
         TEST_IOMMU(the_version_is_0),
         TEST_IOMMU(it_has_fewer_extensions_than_type1),
-        TEST_COMPAT_DEVICE(its_memory_is_not_coherent_on_this_hardware),
-        TEST_COMPAT(the_iommu_can_be_set_again_and_otherwise),
-        TEST_COMPAT(there_are_two_types),
-        TEST_COMPAT(version_1_switches_large_pages_off_for_ever),
-        TEST_COMPAT_DEVICE(version_1_is_too_late_with_a_device_and_areas),
-        TEST_COMPAT(map_works_before_an_iommu_is_set),
-        TEST_COMPAT(neither_read_nor_write_is_refused_by_the_hardware_alone),
-        TEST_COMPAT(unknown_flags_and_new_addresses_are_einval),
-        TEST_COMPAT(what_wraps_is_eoverflow),
-        TEST_COMPAT(memory_is_looked_at_when_a_device_comes),
-        TEST_COMPAT(a_device_that_cannot_come_leaves_no_object),
-        TEST_COMPAT(pages_are_asked_for_when_a_device_comes),
-        TEST_COMPAT(an_area_between_pages_is_refused_by_the_hardware_alone),
-        TEST_COMPAT_DEVICE(memory_is_charged_as_iommufd_does),
-        TEST_COMPAT_DEVICE(there_is_no_limit_of_mappings),
+        TEST_COMPAT_DEVICE(dma_is_not_cache_coherent_on_this_hardware),
+        TEST_COMPAT(set_iommu_can_be_repeated_with_another_type),
+        TEST_COMPAT(only_the_type1_types_are_supported),
+        TEST_COMPAT(version_1_disables_large_pages_for_good),
+        TEST_COMPAT_DEVICE(version_1_fails_once_there_are_a_device_and_areas),
+        TEST_COMPAT(map_works_before_set_iommu),
+        TEST_COMPAT(mapping_without_permissions_fails_only_with_a_device),
+        TEST_COMPAT(unknown_flags_and_new_vaddr_fail_with_einval),
+        TEST_COMPAT(wrapping_ranges_fail_with_eoverflow),
+        TEST_COMPAT(memory_is_checked_when_a_device_is_opened),
+        TEST_COMPAT(a_device_that_fails_to_open_leaves_no_object),
+        TEST_COMPAT(page_alignment_is_checked_when_a_device_is_opened),
+        TEST_COMPAT(an_unaligned_area_fails_only_with_a_device),
+        TEST_COMPAT_DEVICE(memory_is_charged_by_iommufd_rules),
+        TEST_COMPAT_DEVICE(mappings_are_unlimited),
         TEST_COMPAT_DEVICE(a_device_reaches_what_is_mapped),
         TEST_COMPAT_DEVICE(there_are_no_dirty_pages),
     };

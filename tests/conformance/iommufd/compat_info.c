@@ -2,7 +2,7 @@
 /* VFIO_IOMMU_GET_INFO on /dev/iommu. */
 #include "util/iommufd_util.h"
 
-/* Where the capabilities are: dma_avail, and behind its padding the ranges. */
+/* Offsets of the capabilities: dma_avail, then after its padding the ranges. */
 #define AVAILABLE 24
 #define RANGES    40
 
@@ -18,7 +18,7 @@ static int get(Kernel *kernel, Answer *answer, uint32_t argsz)
     return kernel_ioctl(kernel, kernel->container, VFIO_IOMMU_GET_INFO, answer);
 }
 
-/* Ranges of the answer, asserted to be where they belong. */
+/* Checks one range of the answer. */
 static uint32_t get_ranges(const Answer *answer, struct vfio_iova_range *ranges)
 {
     struct vfio_iommu_type1_info_cap_iova_range capability;
@@ -33,7 +33,7 @@ static uint32_t get_ranges(const Answer *answer, struct vfio_iova_range *ranges)
     return capability.nr_iovas;
 }
 
-static void it_tells_the_hardwares_page_sizes(void **state)
+static void info_reports_the_hardware_page_sizes(void **state)
 {
     Answer answer;
 
@@ -44,7 +44,7 @@ static void it_tells_the_hardwares_page_sizes(void **state)
     assert_int_equal(answer.info.argsz, 88);
 }
 
-static void without_a_device_all_page_sizes_are_there(void **state)
+static void without_a_device_all_page_sizes_are_reported(void **state)
 {
     Answer answer;
 
@@ -53,7 +53,7 @@ static void without_a_device_all_page_sizes_are_there(void **state)
     assert_int_equal(answer.info.argsz, 72);
 }
 
-static void as_many_mappings_as_a_number_can_say_are_available(void **state)
+static void dma_avail_is_u32_max(void **state)
 {
     struct vfio_iommu_type1_info_dma_avail available;
     Answer answer;
@@ -64,11 +64,11 @@ static void as_many_mappings_as_a_number_can_say_are_available(void **state)
     assert_int_equal(available.header.version, 1);
     assert_int_equal(available.header.next, RANGES);
     assert_int_equal(available.avail, UINT32_MAX);
-    /* The padding is the caller's. */
+    /* The kernel does not write the padding. */
     assert_int_equal(answer.bytes[AVAILABLE + sizeof(available)], 0x77);
 }
 
-static void with_a_device_there_are_its_ranges(void **state)
+static void with_a_device_info_reports_its_ranges(void **state)
 {
     struct vfio_iova_range ranges[2];
     Answer answer;
@@ -81,7 +81,7 @@ static void with_a_device_there_are_its_ranges(void **state)
     assert_int_equal(ranges[1].end, LAST_IOVA);
 }
 
-static void without_a_device_there_is_everything(void **state)
+static void without_a_device_the_range_is_everything(void **state)
 {
     struct vfio_iova_range ranges[2];
     Answer answer;
@@ -92,7 +92,7 @@ static void without_a_device_there_is_everything(void **state)
     assert_int_equal(ranges[0].end, UINT64_MAX);
 }
 
-static void too_short_an_argsz_is_einval_and_writes_nothing(void **state)
+static void short_argsz_fails_with_einval_and_writes_nothing(void **state)
 {
     Answer answer;
 
@@ -101,7 +101,7 @@ static void too_short_an_argsz_is_einval_and_writes_nothing(void **state)
     assert_int_equal(answer.info.flags, 0x77777777);
 }
 
-static void no_more_is_written_than_asked(void **state)
+static void info_writes_no_more_than_argsz(void **state)
 {
     for (uint32_t argsz = 16; argsz <= 24; argsz++) {
         Answer answer;
@@ -113,7 +113,7 @@ static void no_more_is_written_than_asked(void **state)
     }
 }
 
-static void argsz_is_always_what_there_is(void **state)
+static void argsz_always_returns_the_full_size(void **state)
 {
     Answer answer;
 
@@ -126,7 +126,7 @@ static void argsz_is_always_what_there_is(void **state)
     assert_int_equal(answer.bytes[88], 0x77);
 }
 
-static void capabilities_that_fit_are_written_though_not_all_do(void **state)
+static void capabilities_that_fit_are_written_even_if_others_do_not(void **state)
 {
     struct vfio_iommu_type1_info_dma_avail available;
     Answer answer;
@@ -142,15 +142,15 @@ static void capabilities_that_fit_are_written_though_not_all_do(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST_COMPAT_DEVICE(it_tells_the_hardwares_page_sizes),
-        TEST_COMPAT(without_a_device_all_page_sizes_are_there),
-        TEST_COMPAT_DEVICE(as_many_mappings_as_a_number_can_say_are_available),
-        TEST_COMPAT_DEVICE(with_a_device_there_are_its_ranges),
-        TEST_COMPAT(without_a_device_there_is_everything),
-        TEST_COMPAT_DEVICE(too_short_an_argsz_is_einval_and_writes_nothing),
-        TEST_COMPAT_DEVICE(no_more_is_written_than_asked),
-        TEST_COMPAT_DEVICE(argsz_is_always_what_there_is),
-        TEST_COMPAT_DEVICE(capabilities_that_fit_are_written_though_not_all_do),
+        TEST_COMPAT_DEVICE(info_reports_the_hardware_page_sizes),
+        TEST_COMPAT(without_a_device_all_page_sizes_are_reported),
+        TEST_COMPAT_DEVICE(dma_avail_is_u32_max),
+        TEST_COMPAT_DEVICE(with_a_device_info_reports_its_ranges),
+        TEST_COMPAT(without_a_device_the_range_is_everything),
+        TEST_COMPAT_DEVICE(short_argsz_fails_with_einval_and_writes_nothing),
+        TEST_COMPAT_DEVICE(info_writes_no_more_than_argsz),
+        TEST_COMPAT_DEVICE(argsz_always_returns_the_full_size),
+        TEST_COMPAT_DEVICE(capabilities_that_fit_are_written_even_if_others_do_not),
     };
 
     return RUN_IOMMUFD_TESTS(tests);

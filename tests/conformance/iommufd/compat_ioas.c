@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* IOMMU_VFIO_IOAS: the address space that the type1 interface of /dev/iommu works on; and groups
- * that join one. */
+/* IOMMU_VFIO_IOAS: the IOAS that the type1 interface of /dev/iommu uses, and groups that join it.
+ */
 #include "util/iommufd_util.h"
 
 static int vfio_ioas(Kernel *kernel, uint16_t op, uint32_t *ioas)
@@ -12,14 +12,14 @@ static int vfio_ioas(Kernel *kernel, uint16_t op, uint32_t *ioas)
     return result;
 }
 
-static void there_is_none_at_first(void **state)
+static void there_is_no_compat_ioas_at_first(void **state)
 {
     uint32_t ioas = 0;
 
     assert_int_equal(vfio_ioas(*state, IOMMU_VFIO_IOAS_GET, &ioas), -ENODEV);
 }
 
-static void one_can_be_set_changed_and_cleared(void **state)
+static void the_compat_ioas_can_be_set_changed_and_cleared(void **state)
 {
     Kernel *kernel = *state;
     uint32_t other = iommufd_new_ioas(kernel);
@@ -35,7 +35,7 @@ static void one_can_be_set_changed_and_cleared(void **state)
     assert_int_equal(vfio_ioas(kernel, IOMMU_VFIO_IOAS_CLEAR, &ioas), 0);
 }
 
-static void what_is_not_there_cannot_be_set(void **state)
+static void setting_an_unknown_ioas_fails(void **state)
 {
     Kernel *kernel = *state;
     uint32_t ioas = NO_ID;
@@ -44,7 +44,7 @@ static void what_is_not_there_cannot_be_set(void **state)
     assert_int_equal(vfio_ioas(kernel, IOMMU_VFIO_IOAS_GET, &ioas), -ENODEV);
 }
 
-static void it_can_be_destroyed_and_is_none_then(void **state)
+static void destroying_the_compat_ioas_clears_it(void **state)
 {
     Kernel *kernel = *state;
     uint32_t ioas = kernel->ioas;
@@ -54,7 +54,7 @@ static void it_can_be_destroyed_and_is_none_then(void **state)
     assert_int_equal(vfio_ioas(kernel, IOMMU_VFIO_IOAS_GET, &ioas), -ENODEV);
 }
 
-static void other_deeds_and_a_reserved_field_are_eopnotsupp(void **state)
+static void unknown_ops_and_reserved_fields_fail_with_eopnotsupp(void **state)
 {
     struct iommu_vfio_ioas call = {.size = sizeof(call), .__reserved = 1};
     uint32_t ioas = 0;
@@ -63,7 +63,7 @@ static void other_deeds_and_a_reserved_field_are_eopnotsupp(void **state)
     assert_int_equal(iommufd_ioctl(*state, IOMMU_VFIO_IOAS, &call), -EOPNOTSUPP);
 }
 
-static void a_group_that_joins_makes_one(void **state)
+static void set_container_creates_the_compat_ioas(void **state)
 {
     Kernel *kernel = *state;
     uint32_t ioas = 0;
@@ -72,7 +72,7 @@ static void a_group_that_joins_makes_one(void **state)
     assert_int_equal(ioas, 1);
 }
 
-static void a_group_that_joins_takes_the_one_that_is_there(void **state)
+static void set_container_uses_an_existing_compat_ioas(void **state)
 {
     Kernel *kernel = *state;
     uint32_t ioas = kernel->ioas;
@@ -85,7 +85,7 @@ static void a_group_that_joins_takes_the_one_that_is_there(void **state)
     assert_int_equal(iommufd_new_ioas(kernel), kernel->ioas + 1);
 }
 
-static void what_the_type1_interface_maps_is_an_area_like_any(void **state)
+static void vfio_compat_maps_ordinary_areas(void **state)
 {
     Kernel *kernel = *state;
 
@@ -95,7 +95,7 @@ static void what_the_type1_interface_maps_is_an_area_like_any(void **state)
     assert_true(iommufd_had(kernel, 0x10000, 4 * PAGE));
 }
 
-static void a_group_joins_once(void **state)
+static void set_container_twice_fails(void **state)
 {
     Kernel *kernel = *state;
 
@@ -103,7 +103,7 @@ static void a_group_joins_once(void **state)
     assert_int_equal(kernel_join(kernel, kernel->group, kernel_open(kernel, CONTAINER)), -EINVAL);
 }
 
-static void a_group_that_joined_says_so(void **state)
+static void group_status_reports_the_container(void **state)
 {
     Kernel *kernel = *state;
     struct vfio_group_status status = {.argsz = sizeof(status)};
@@ -112,7 +112,7 @@ static void a_group_that_joined_says_so(void **state)
     assert_int_equal(status.flags, VFIO_GROUP_FLAGS_VIABLE | VFIO_GROUP_FLAGS_CONTAINER_SET);
 }
 
-static void a_group_can_leave_and_what_is_mapped_stays(void **state)
+static void areas_stay_after_unset_container(void **state)
 {
     Kernel *kernel = *state;
     uint64_t n_bytes;
@@ -125,7 +125,7 @@ static void a_group_can_leave_and_what_is_mapped_stays(void **state)
     assert_int_equal(n_bytes, 4 * PAGE);
 }
 
-static void a_group_leaves_though_its_device_is_open_and_that_works_on(void **state)
+static void unset_container_works_with_an_open_device_which_keeps_working(void **state)
 {
     Kernel *kernel = *state;
     struct vfio_device_info info = {.argsz = sizeof(info)};
@@ -136,7 +136,7 @@ static void a_group_leaves_though_its_device_is_open_and_that_works_on(void **st
     assert_int_equal(iommufd_pinned(kernel), 4 * PAGE);
 }
 
-static void a_device_has_an_object_and_a_page_table(void **state)
+static void an_open_device_has_an_object_and_an_hwpt(void **state)
 {
     Kernel *kernel = *state;
 
@@ -150,7 +150,7 @@ static void a_device_has_an_object_and_a_page_table(void **state)
     assert_int_equal(iommufd_destroy(kernel, 1), 0);
 }
 
-static void closing_the_device_unpins_and_keeps_what_is_mapped(void **state)
+static void closing_the_device_unpins_and_keeps_the_areas(void **state)
 {
     Kernel *kernel = *state;
 
@@ -162,7 +162,7 @@ static void closing_the_device_unpins_and_keeps_what_is_mapped(void **state)
     assert_int_equal(iommufd_pinned(kernel), 4 * PAGE);
 }
 
-static void the_file_can_be_closed_while_a_device_is_open(void **state)
+static void the_iommufd_can_be_closed_while_a_device_is_open(void **state)
 {
     Kernel *kernel = *state;
 
@@ -175,15 +175,15 @@ static void the_file_can_be_closed_while_a_device_is_open(void **state)
     assert_int_equal(iommufd_pinned(kernel), 0);
 }
 
-static void a_device_needs_no_iommu_to_be_set(void **state)
+static void a_device_opens_without_set_iommu(void **state)
 {
     Kernel *kernel = *state;
 
     assert_true(kernel_get_device(kernel, kernel->group, DEVICE) >= 0);
 }
 
-/* Unlike a container, which a device keeps its group in, and open. */
-static void a_group_can_be_closed_and_opened_again_under_its_open_device(void **state)
+/* With a container, an open device keeps its group open and in the container. */
+static void a_group_can_be_reopened_while_its_device_is_open(void **state)
 {
     Kernel *kernel = *state;
     struct vfio_group_status status = {.argsz = sizeof(status)};
@@ -200,7 +200,7 @@ static void a_group_can_be_closed_and_opened_again_under_its_open_device(void **
     assert_true(kernel_get_device(kernel, group, DEVICE) >= 0);
 }
 
-static void a_device_that_is_an_iommufds_keeps_its_group_out_of_containers(void **state)
+static void a_device_on_iommufd_keeps_its_group_out_of_containers(void **state)
 {
     Kernel *kernel = *state;
     int container = kernel_open(kernel, CONTAINER);
@@ -211,7 +211,7 @@ static void a_device_that_is_an_iommufds_keeps_its_group_out_of_containers(void 
     assert_int_equal(kernel_join(kernel, kernel->group, container), 0);
 }
 
-static void a_device_of_a_closed_group_cannot_be_bound_meanwhile(void **state)
+static void an_open_group_device_keeps_its_cdev_from_binding(void **state)
 {
     Kernel *kernel = *state;
     int device = cdev_open(kernel, DEVICE);
@@ -224,8 +224,8 @@ static void a_device_of_a_closed_group_cannot_be_bound_meanwhile(void **state)
     assert_int_equal(cdev_bind(kernel, device, kernel->iommu, &id), 0);
 }
 
-/* Joining takes no ownership yet; opening does. */
-static void a_group_beside_a_hosts_driver_joins_but_its_device_cannot_be_opened(void **state)
+/* Joining does not claim DMA ownership; opening a device does. */
+static void a_group_shared_with_a_host_driver_joins_but_opens_no_device(void **state)
 {
     Kernel *kernel = *state;
     int group = kernel_open(kernel, SHARED_GROUP);
@@ -235,7 +235,7 @@ static void a_group_beside_a_hosts_driver_joins_but_its_device_cannot_be_opened(
     assert_int_equal(kernel_leave(kernel, group), 0);
 }
 
-static void a_second_group_shares_what_is_mapped(void **state)
+static void a_second_group_shares_the_areas(void **state)
 {
     Kernel *kernel = *state;
     int group = kernel_open(kernel, OTHER_GROUP);
@@ -249,27 +249,27 @@ static void a_second_group_shares_what_is_mapped(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST_IOMMU(there_is_none_at_first),
-        TEST_IOAS(one_can_be_set_changed_and_cleared),
-        TEST_IOAS(what_is_not_there_cannot_be_set),
-        TEST_IOAS(it_can_be_destroyed_and_is_none_then),
-        TEST_IOAS(other_deeds_and_a_reserved_field_are_eopnotsupp),
-        TEST_COMPAT(a_group_that_joins_makes_one),
-        TEST_IOAS(a_group_that_joins_takes_the_one_that_is_there),
-        TEST_COMPAT(what_the_type1_interface_maps_is_an_area_like_any),
-        TEST_COMPAT(a_group_joins_once),
-        TEST_COMPAT(a_group_that_joined_says_so),
-        TEST_COMPAT(a_group_can_leave_and_what_is_mapped_stays),
-        TEST_COMPAT_DEVICE(a_group_leaves_though_its_device_is_open_and_that_works_on),
-        TEST_COMPAT_DEVICE(a_device_has_an_object_and_a_page_table),
-        TEST_COMPAT_DEVICE(closing_the_device_unpins_and_keeps_what_is_mapped),
-        TEST_COMPAT_DEVICE(the_file_can_be_closed_while_a_device_is_open),
-        TEST_COMPAT(a_device_needs_no_iommu_to_be_set),
-        TEST_COMPAT_DEVICE(a_group_can_be_closed_and_opened_again_under_its_open_device),
-        TEST_COMPAT_DEVICE(a_device_that_is_an_iommufds_keeps_its_group_out_of_containers),
-        TEST_COMPAT_DEVICE(a_device_of_a_closed_group_cannot_be_bound_meanwhile),
-        TEST_IOMMU(a_group_beside_a_hosts_driver_joins_but_its_device_cannot_be_opened),
-        TEST_COMPAT_DEVICE(a_second_group_shares_what_is_mapped),
+        TEST_IOMMU(there_is_no_compat_ioas_at_first),
+        TEST_IOAS(the_compat_ioas_can_be_set_changed_and_cleared),
+        TEST_IOAS(setting_an_unknown_ioas_fails),
+        TEST_IOAS(destroying_the_compat_ioas_clears_it),
+        TEST_IOAS(unknown_ops_and_reserved_fields_fail_with_eopnotsupp),
+        TEST_COMPAT(set_container_creates_the_compat_ioas),
+        TEST_IOAS(set_container_uses_an_existing_compat_ioas),
+        TEST_COMPAT(vfio_compat_maps_ordinary_areas),
+        TEST_COMPAT(set_container_twice_fails),
+        TEST_COMPAT(group_status_reports_the_container),
+        TEST_COMPAT(areas_stay_after_unset_container),
+        TEST_COMPAT_DEVICE(unset_container_works_with_an_open_device_which_keeps_working),
+        TEST_COMPAT_DEVICE(an_open_device_has_an_object_and_an_hwpt),
+        TEST_COMPAT_DEVICE(closing_the_device_unpins_and_keeps_the_areas),
+        TEST_COMPAT_DEVICE(the_iommufd_can_be_closed_while_a_device_is_open),
+        TEST_COMPAT(a_device_opens_without_set_iommu),
+        TEST_COMPAT_DEVICE(a_group_can_be_reopened_while_its_device_is_open),
+        TEST_COMPAT_DEVICE(a_device_on_iommufd_keeps_its_group_out_of_containers),
+        TEST_COMPAT_DEVICE(an_open_group_device_keeps_its_cdev_from_binding),
+        TEST_IOMMU(a_group_shared_with_a_host_driver_joins_but_opens_no_device),
+        TEST_COMPAT_DEVICE(a_second_group_shares_the_areas),
     };
 
     return RUN_IOMMUFD_TESTS(tests);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* VFIO_IOMMU_UNMAP_DMA on /dev/iommu: whole areas, or with version 1 any part of them. */
+/* VFIO_IOMMU_UNMAP_DMA on /dev/iommu: whole areas, or any part of them with type1 version 1. */
 #include "util/iommufd_util.h"
 
 #define A UINT64_C(0x10000)
@@ -11,7 +11,7 @@ static void map_two(Kernel *kernel)
     assert_int_equal(kernel_map(kernel, B, kernel->memory, 4 * PAGE), 0);
 }
 
-/* What is left. */
+/* How much was still mapped. */
 static uint64_t unmap_all(Kernel *kernel)
 {
     uint64_t n_bytes;
@@ -20,13 +20,13 @@ static uint64_t unmap_all(Kernel *kernel)
     return n_bytes;
 }
 
-/* Version 1, and no device yet. */
+/* Version 1, without a device. */
 static void set_version_1(Kernel *kernel)
 {
     assert_int_equal(kernel_set_iommu(kernel, kernel->container, VFIO_TYPE1_IOMMU), 0);
 }
 
-static void a_range_of_areas_and_holes_gives_their_sum(void **state)
+static void unmap_of_areas_and_holes_returns_their_sum(void **state)
 {
     Kernel *kernel = *state;
     uint64_t n_bytes;
@@ -37,7 +37,7 @@ static void a_range_of_areas_and_holes_gives_their_sum(void **state)
     assert_int_equal(iommufd_pinned(kernel), 0);
 }
 
-static void a_range_that_cuts_is_enoent_and_has_taken_what_came_before(void **state)
+static void a_cut_fails_with_enoent_after_removing_earlier_areas(void **state)
 {
     Kernel *kernel = *state;
     uint64_t n_bytes;
@@ -48,7 +48,7 @@ static void a_range_that_cuts_is_enoent_and_has_taken_what_came_before(void **st
     assert_int_equal(unmap_all(kernel), 4 * PAGE);
 }
 
-static void a_range_that_begins_with_a_cut_is_enoent_and_takes_nothing(void **state)
+static void a_cut_at_the_start_fails_with_enoent_and_removes_nothing(void **state)
 {
     Kernel *kernel = *state;
     uint64_t n_bytes;
@@ -59,7 +59,7 @@ static void a_range_that_begins_with_a_cut_is_enoent_and_takes_nothing(void **st
     assert_int_equal(unmap_all(kernel), 8 * PAGE);
 }
 
-static void where_nothing_is_it_is_a_success_of_nothing(void **state)
+static void unmap_of_nothing_succeeds_with_size_0(void **state)
 {
     Kernel *kernel = *state;
     uint64_t n_bytes;
@@ -70,14 +70,14 @@ static void where_nothing_is_it_is_a_success_of_nothing(void **state)
     assert_int_equal(n_bytes, 0);
 }
 
-static void a_size_of_nothing_is_einval(void **state)
+static void size_0_fails_with_einval(void **state)
 {
     Kernel *kernel = *state;
 
     assert_int_equal(kernel_unmap(kernel, A, 0, NULL), -EINVAL);
 }
 
-static void a_range_that_wraps_is_eoverflow_and_up_to_2_64_does_not(void **state)
+static void a_wrapping_range_fails_with_eoverflow_and_2_64_does_not_wrap(void **state)
 {
     Kernel *kernel = *state;
     uint64_t n_bytes;
@@ -88,7 +88,7 @@ static void a_range_that_wraps_is_eoverflow_and_up_to_2_64_does_not(void **state
     assert_int_equal(n_bytes, 8 * PAGE);
 }
 
-static void all_takes_neither_address_nor_size(void **state)
+static void unmap_all_rejects_address_and_size(void **state)
 {
     Kernel *kernel = *state;
     uint32_t all = VFIO_DMA_UNMAP_FLAG_ALL;
@@ -100,7 +100,7 @@ static void all_takes_neither_address_nor_size(void **state)
     assert_int_equal(unmap_all(kernel), 0);
 }
 
-static void other_flags_are_einval(void **state)
+static void other_flags_fail_with_einval(void **state)
 {
     static const uint32_t flags[] = {VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP,
                                      VFIO_DMA_UNMAP_FLAG_VADDR, 8};
@@ -112,7 +112,7 @@ static void other_flags_are_einval(void **state)
     assert_int_equal(unmap_all(kernel), 8 * PAGE);
 }
 
-static void argsz_has_a_least_and_no_most(void **state)
+static void argsz_has_a_minimum_and_no_maximum(void **state)
 {
     Kernel *kernel = *state;
     struct vfio_iommu_type1_dma_unmap unmap = {.argsz = 23, .iova = A, .size = 4 * PAGE};
@@ -124,7 +124,7 @@ static void argsz_has_a_least_and_no_most(void **state)
     assert_int_equal(kernel_ioctl(kernel, kernel->container, VFIO_IOMMU_UNMAP_DMA, &unmap), 0);
 }
 
-static void a_struct_that_cannot_be_written_is_efault_and_done(void **state)
+static void read_only_struct_fails_with_efault_after_the_unmap(void **state)
 {
     Kernel *kernel = *state;
     struct vfio_iommu_type1_dma_unmap *unmap = (void *)kernel->memory;
@@ -138,7 +138,7 @@ static void a_struct_that_cannot_be_written_is_efault_and_done(void **state)
 
 /* --- version 1 --- */
 
-static void version_1_cuts_out_exactly_what_is_asked(void **state)
+static void version_1_unmaps_exactly_the_range(void **state)
 {
     Kernel *kernel = *state;
     uint64_t n_bytes;
@@ -167,7 +167,7 @@ static void version_1_cuts_at_both_ends_of_a_range(void **state)
     assert_int_equal(unmap_all(kernel), 6 * PAGE);
 }
 
-static void version_1_leaves_two_areas_of_one(void **state)
+static void version_1_splits_an_area_in_two(void **state)
 {
     Kernel *kernel = *state;
 
@@ -179,7 +179,7 @@ static void version_1_leaves_two_areas_of_one(void **state)
     assert_true(iommufd_had(kernel, A + 2 * PAGE, 2 * PAGE));
 }
 
-static void version_1_finds_nothing_where_nothing_is(void **state)
+static void version_1_unmap_of_nothing_returns_0(void **state)
 {
     Kernel *kernel = *state;
     uint64_t n_bytes;
@@ -190,7 +190,7 @@ static void version_1_finds_nothing_where_nothing_is(void **state)
     assert_int_equal(n_bytes, 0);
 }
 
-static void version_1_cuts_between_pages_alone(void **state)
+static void version_1_cuts_only_at_page_boundaries(void **state)
 {
     Kernel *kernel = *state;
 
@@ -201,8 +201,8 @@ static void version_1_cuts_between_pages_alone(void **state)
     assert_int_equal(unmap_all(kernel), 8 * PAGE);
 }
 
-/* It takes an area of which it meets the first byte alone for one that needs no cut. */
-static void version_1_finds_a_range_that_ends_or_begins_at_a_first_byte_enoent(void **state)
+/* It takes an area of which only the first byte is in the range for one that needs no cut. */
+static void version_1_cuts_at_a_first_byte_fail_with_enoent(void **state)
 {
     Kernel *kernel = *state;
 
@@ -213,8 +213,8 @@ static void version_1_finds_a_range_that_ends_or_begins_at_a_first_byte_enoent(v
     assert_int_equal(unmap_all(kernel), 8 * PAGE);
 }
 
-/* An area that begins inside of a page, with memory that does not, or the other way round. */
-static void version_1_cuts_between_pages_of_memory_too(void **state)
+/* An area with an unaligned IOVA and aligned memory, or the other way round. */
+static void version_1_cuts_only_where_the_memory_is_aligned_too(void **state)
 {
     Kernel *kernel = *state;
 
@@ -231,23 +231,23 @@ static void version_1_cuts_between_pages_of_memory_too(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST_COMPAT_DEVICE(a_range_of_areas_and_holes_gives_their_sum),
-        TEST_COMPAT_DEVICE(a_range_that_cuts_is_enoent_and_has_taken_what_came_before),
-        TEST_COMPAT_DEVICE(a_range_that_begins_with_a_cut_is_enoent_and_takes_nothing),
-        TEST_COMPAT_DEVICE(where_nothing_is_it_is_a_success_of_nothing),
-        TEST_COMPAT_DEVICE(a_size_of_nothing_is_einval),
-        TEST_COMPAT_DEVICE(a_range_that_wraps_is_eoverflow_and_up_to_2_64_does_not),
-        TEST_COMPAT_DEVICE(all_takes_neither_address_nor_size),
-        TEST_COMPAT_DEVICE(other_flags_are_einval),
-        TEST_COMPAT_DEVICE(argsz_has_a_least_and_no_most),
-        TEST_COMPAT_DEVICE(a_struct_that_cannot_be_written_is_efault_and_done),
-        TEST_COMPAT(version_1_cuts_out_exactly_what_is_asked),
+        TEST_COMPAT_DEVICE(unmap_of_areas_and_holes_returns_their_sum),
+        TEST_COMPAT_DEVICE(a_cut_fails_with_enoent_after_removing_earlier_areas),
+        TEST_COMPAT_DEVICE(a_cut_at_the_start_fails_with_enoent_and_removes_nothing),
+        TEST_COMPAT_DEVICE(unmap_of_nothing_succeeds_with_size_0),
+        TEST_COMPAT_DEVICE(size_0_fails_with_einval),
+        TEST_COMPAT_DEVICE(a_wrapping_range_fails_with_eoverflow_and_2_64_does_not_wrap),
+        TEST_COMPAT_DEVICE(unmap_all_rejects_address_and_size),
+        TEST_COMPAT_DEVICE(other_flags_fail_with_einval),
+        TEST_COMPAT_DEVICE(argsz_has_a_minimum_and_no_maximum),
+        TEST_COMPAT_DEVICE(read_only_struct_fails_with_efault_after_the_unmap),
+        TEST_COMPAT(version_1_unmaps_exactly_the_range),
         TEST_COMPAT(version_1_cuts_at_both_ends_of_a_range),
-        TEST_COMPAT(version_1_leaves_two_areas_of_one),
-        TEST_COMPAT(version_1_finds_nothing_where_nothing_is),
-        TEST_COMPAT(version_1_cuts_between_pages_alone),
-        TEST_COMPAT(version_1_finds_a_range_that_ends_or_begins_at_a_first_byte_enoent),
-        TEST_COMPAT(version_1_cuts_between_pages_of_memory_too),
+        TEST_COMPAT(version_1_splits_an_area_in_two),
+        TEST_COMPAT(version_1_unmap_of_nothing_returns_0),
+        TEST_COMPAT(version_1_cuts_only_at_page_boundaries),
+        TEST_COMPAT(version_1_cuts_at_a_first_byte_fail_with_enoent),
+        TEST_COMPAT(version_1_cuts_only_where_the_memory_is_aligned_too),
     };
 
     return RUN_IOMMUFD_TESTS(tests);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* IOMMU_IOAS_COPY: a second address for pages that are mapped, here or in another address space. */
+/* IOMMU_IOAS_COPY: a second IOVA for mapped pages, in the same IOAS or another one. */
 #include "util/iommufd_util.h"
 
 #define IOVA  UINT64_C(0x40000000)
@@ -11,7 +11,7 @@ static int copy_struct(Kernel *kernel, struct iommu_ioas_copy *copy)
     return iommufd_ioctl(kernel, IOMMU_IOAS_COPY, copy);
 }
 
-/* A copy of two pages at IOVA that is good, for a test to spoil. */
+/* A valid copy of two pages at IOVA, for tests to break. */
 static struct iommu_ioas_copy good(const Kernel *kernel)
 {
     return (struct iommu_ioas_copy){
@@ -39,7 +39,7 @@ static void a_copy_is_an_area_of_its_own(void **state)
     assert_true(iommufd_had(kernel, THERE, 2 * PAGE));
 }
 
-static void a_copy_can_go_to_another_address_space(void **state)
+static void copy_to_another_ioas(void **state)
 {
     Kernel *kernel = *state;
     uint32_t other = iommufd_new_ioas(kernel);
@@ -51,7 +51,7 @@ static void a_copy_can_go_to_another_address_space(void **state)
     assert_true(iommufd_had(kernel, IOVA, 2 * PAGE));
 }
 
-static void a_part_of_an_area_can_be_copied(void **state)
+static void part_of_an_area_can_be_copied(void **state)
 {
     Kernel *kernel = *state;
 
@@ -60,8 +60,8 @@ static void a_part_of_an_area_can_be_copied(void **state)
     assert_true(iommufd_had(kernel, THERE, 2 * PAGE));
 }
 
-/* One call, and as many areas as there were. */
-static void several_areas_can_be_copied_and_stay_several(void **state)
+/* One call copies each area as an area. */
+static void several_areas_are_copied_as_several_areas(void **state)
 {
     Kernel *kernel = *state;
 
@@ -72,7 +72,7 @@ static void several_areas_can_be_copied_and_stay_several(void **state)
     assert_true(iommufd_had(kernel, THERE + PAGE, PAGE));
 }
 
-static void without_a_device_bytes_can_be_copied(void **state)
+static void without_a_device_unaligned_ranges_can_be_copied(void **state)
 {
     Kernel *kernel = *state;
 
@@ -91,7 +91,7 @@ static void without_a_device_a_single_byte_can_be_copied(void **state)
     assert_true(iommufd_had(kernel, 100, 1));
 }
 
-static void unknown_flags_are_eopnotsupp_before_all(void **state)
+static void unknown_flags_fail_with_eopnotsupp_before_any_other_check(void **state)
 {
     Kernel *kernel = *state;
     struct iommu_ioas_copy copy = {.flags = 8, .length = UINT64_MAX};
@@ -99,7 +99,7 @@ static void unknown_flags_are_eopnotsupp_before_all(void **state)
     assert_int_equal(copy_struct(kernel, &copy), -EOPNOTSUPP);
 }
 
-static void an_address_or_length_of_2_64_less_1_is_eoverflow_before_the_flags(void **state)
+static void u64_max_address_or_length_fails_with_eoverflow_before_the_flags(void **state)
 {
     Kernel *kernel = *state;
     struct iommu_ioas_copy copy = {.length = UINT64_MAX};
@@ -111,7 +111,7 @@ static void an_address_or_length_of_2_64_less_1_is_eoverflow_before_the_flags(vo
     assert_int_equal(copy_struct(kernel, &copy), -EOVERFLOW);
 }
 
-static void neither_read_nor_write_is_einval_before_the_source(void **state)
+static void no_permission_fails_with_einval_before_the_source(void **state)
 {
     Kernel *kernel = *state;
     struct iommu_ioas_copy copy = good(kernel);
@@ -121,7 +121,7 @@ static void neither_read_nor_write_is_einval_before_the_source(void **state)
     assert_int_equal(copy_struct(kernel, &copy), -EINVAL);
 }
 
-static void an_unknown_source_is_enoent_before_the_length(void **state)
+static void unknown_source_fails_with_enoent_before_the_length(void **state)
 {
     Kernel *kernel = *state;
     struct iommu_ioas_copy copy = good(kernel);
@@ -131,7 +131,7 @@ static void an_unknown_source_is_enoent_before_the_length(void **state)
     assert_int_equal(copy_struct(kernel, &copy), -ENOENT);
 }
 
-static void a_length_of_nothing_is_einval(void **state)
+static void length_0_fails_with_einval(void **state)
 {
     Kernel *kernel = *state;
     struct iommu_ioas_copy copy = good(kernel);
@@ -142,7 +142,7 @@ static void a_length_of_nothing_is_einval(void **state)
     assert_int_equal(copy_struct(kernel, &copy), -EINVAL);
 }
 
-static void a_source_that_wraps_is_eoverflow(void **state)
+static void wrapping_source_fails_with_eoverflow(void **state)
 {
     Kernel *kernel = *state;
     struct iommu_ioas_copy copy = good(kernel);
@@ -153,7 +153,7 @@ static void a_source_that_wraps_is_eoverflow(void **state)
     assert_int_equal(copy_struct(kernel, &copy), -EOVERFLOW);
 }
 
-static void what_is_not_mapped_from_end_to_end_is_enoent(void **state)
+static void a_source_with_holes_fails_with_enoent(void **state)
 {
     static const struct {
         uint64_t iova;
@@ -170,7 +170,7 @@ static void what_is_not_mapped_from_end_to_end_is_enoent(void **state)
     assert_int_equal(iommufd_unmap_all(kernel), 3 * PAGE);
 }
 
-static void an_unknown_destination_is_enoent(void **state)
+static void unknown_destination_fails_with_enoent(void **state)
 {
     Kernel *kernel = *state;
 
@@ -178,7 +178,7 @@ static void an_unknown_destination_is_enoent(void **state)
     assert_int_equal(iommufd_copy(kernel, NO_ID, THERE, IOVA, 2 * PAGE), -ENOENT);
 }
 
-static void the_destination_is_checked_as_for_map(void **state)
+static void the_destination_is_checked_as_in_map(void **state)
 {
     Kernel *kernel = *state;
     uint32_t ioas = kernel->ioas;
@@ -194,8 +194,7 @@ static void the_destination_is_checked_as_for_map(void **state)
     assert_int_equal(iommufd_unmap_all(kernel), 2 * PAGE);
 }
 
-/* Copies two areas, side by side and together of whole pages, from an address space without a
- * device. */
+/* Copies two adjacent areas, which add up to whole pages, from an IOAS without a device. */
 static int copy_two(Kernel *kernel, uint64_t first_length, const void *second,
                     uint64_t second_length)
 {
@@ -210,7 +209,7 @@ static int copy_two(Kernel *kernel, uint64_t first_length, const void *second,
     return result;
 }
 
-static void every_area_has_to_begin_with_a_page_of_memory(void **state)
+static void every_area_must_start_page_aligned_in_memory(void **state)
 {
     Kernel *kernel = *state;
 
@@ -219,7 +218,7 @@ static void every_area_has_to_begin_with_a_page_of_memory(void **state)
     assert_int_equal(iommufd_pinned(kernel), 0);
 }
 
-static void every_area_has_to_be_of_whole_pages(void **state)
+static void every_area_must_be_a_multiple_of_the_page_size(void **state)
 {
     Kernel *kernel = *state;
 
@@ -229,8 +228,8 @@ static void every_area_has_to_be_of_whole_pages(void **state)
     assert_int_equal(iommufd_pinned(kernel), 0);
 }
 
-/* And of an area, its memory is looked at first. */
-static void the_first_area_that_is_wrong_counts(void **state)
+/* Within an area, the memory is checked first. */
+static void the_first_invalid_area_decides_the_error(void **state)
 {
     Kernel *kernel = *state;
 
@@ -240,7 +239,7 @@ static void the_first_area_that_is_wrong_counts(void **state)
     assert_int_equal(iommufd_unmap_all(kernel), 0);
 }
 
-static void what_is_mapped_to_read_cannot_be_copied_to_write(void **state)
+static void copying_a_read_only_area_as_writable_fails(void **state)
 {
     Kernel *kernel = *state;
     struct iommu_ioas_copy copy = good(kernel);
@@ -254,7 +253,7 @@ static void what_is_mapped_to_read_cannot_be_copied_to_write(void **state)
     assert_int_equal(copy_struct(kernel, &copy), 0);
 }
 
-static void an_overlap_comes_before_the_permission(void **state)
+static void overlap_is_checked_before_permissions(void **state)
 {
     Kernel *kernel = *state;
     struct iommu_ioas_copy copy = good(kernel);
@@ -267,7 +266,7 @@ static void an_overlap_comes_before_the_permission(void **state)
     assert_int_equal(copy_struct(kernel, &copy), -EEXIST);
 }
 
-static void what_is_mapped_to_write_can_be_copied_to_read(void **state)
+static void a_writable_area_can_be_copied_as_read_only(void **state)
 {
     Kernel *kernel = *state;
     struct iommu_ioas_copy copy = good(kernel);
@@ -277,7 +276,7 @@ static void what_is_mapped_to_write_can_be_copied_to_read(void **state)
     assert_int_equal(copy_struct(kernel, &copy), 0);
 }
 
-static void a_struct_that_cannot_be_written_is_efault_and_copied(void **state)
+static void read_only_struct_fails_with_efault_after_the_copy(void **state)
 {
     Kernel *kernel = *state;
     struct iommu_ioas_copy *copy = (void *)(kernel->memory + 8 * PAGE);
@@ -294,27 +293,27 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST_ATTACHED(a_copy_is_an_area_of_its_own),
-        TEST_ATTACHED(a_copy_can_go_to_another_address_space),
-        TEST_ATTACHED(a_part_of_an_area_can_be_copied),
-        TEST_ATTACHED(several_areas_can_be_copied_and_stay_several),
-        TEST_IOAS(without_a_device_bytes_can_be_copied),
+        TEST_ATTACHED(copy_to_another_ioas),
+        TEST_ATTACHED(part_of_an_area_can_be_copied),
+        TEST_ATTACHED(several_areas_are_copied_as_several_areas),
+        TEST_IOAS(without_a_device_unaligned_ranges_can_be_copied),
         TEST_IOAS(without_a_device_a_single_byte_can_be_copied),
-        TEST_IOAS(unknown_flags_are_eopnotsupp_before_all),
-        TEST_IOAS(an_address_or_length_of_2_64_less_1_is_eoverflow_before_the_flags),
-        TEST_IOAS(neither_read_nor_write_is_einval_before_the_source),
-        TEST_IOAS(an_unknown_source_is_enoent_before_the_length),
-        TEST_IOAS(a_length_of_nothing_is_einval),
-        TEST_IOAS(a_source_that_wraps_is_eoverflow),
-        TEST_IOAS(what_is_not_mapped_from_end_to_end_is_enoent),
-        TEST_IOAS(an_unknown_destination_is_enoent),
-        TEST_ATTACHED(the_destination_is_checked_as_for_map),
-        TEST_ATTACHED(every_area_has_to_begin_with_a_page_of_memory),
-        TEST_ATTACHED(every_area_has_to_be_of_whole_pages),
-        TEST_ATTACHED(the_first_area_that_is_wrong_counts),
-        TEST_IOAS(what_is_mapped_to_read_cannot_be_copied_to_write),
-        TEST_IOAS(an_overlap_comes_before_the_permission),
-        TEST_IOAS(what_is_mapped_to_write_can_be_copied_to_read),
-        TEST_ATTACHED(a_struct_that_cannot_be_written_is_efault_and_copied),
+        TEST_IOAS(unknown_flags_fail_with_eopnotsupp_before_any_other_check),
+        TEST_IOAS(u64_max_address_or_length_fails_with_eoverflow_before_the_flags),
+        TEST_IOAS(no_permission_fails_with_einval_before_the_source),
+        TEST_IOAS(unknown_source_fails_with_enoent_before_the_length),
+        TEST_IOAS(length_0_fails_with_einval),
+        TEST_IOAS(wrapping_source_fails_with_eoverflow),
+        TEST_IOAS(a_source_with_holes_fails_with_enoent),
+        TEST_IOAS(unknown_destination_fails_with_enoent),
+        TEST_ATTACHED(the_destination_is_checked_as_in_map),
+        TEST_ATTACHED(every_area_must_start_page_aligned_in_memory),
+        TEST_ATTACHED(every_area_must_be_a_multiple_of_the_page_size),
+        TEST_ATTACHED(the_first_invalid_area_decides_the_error),
+        TEST_IOAS(copying_a_read_only_area_as_writable_fails),
+        TEST_IOAS(overlap_is_checked_before_permissions),
+        TEST_IOAS(a_writable_area_can_be_copied_as_read_only),
+        TEST_ATTACHED(read_only_struct_fails_with_efault_after_the_copy),
     };
 
     return RUN_IOMMUFD_TESTS(tests);

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a device on iommufd reaches: what its address space has, from MAP and ATTACH to UNMAP and
- * DETACH. */
+/* What a device on iommufd reaches by DMA: its IOAS, from MAP and ATTACH to UNMAP and DETACH. */
 #include "util/device_util.h"
 #include "util/iommufd_util.h"
 
@@ -16,7 +15,7 @@ static uint8_t peek(Kernel *kernel, int device, uint64_t iova)
     return byte;
 }
 
-/* A page of 0x5a at IOVA, and a device that may do DMA. */
+/* Maps a page of 0x5a at IOVA; returns a device that may do DMA. */
 static int map_for_dma(Kernel *kernel)
 {
     device_enable_dma(kernel, kernel->device);
@@ -37,7 +36,7 @@ static int map_with(Kernel *kernel, uint32_t permission)
     return kernel->device;
 }
 
-static void a_device_reads_and_writes_what_is_mapped(void **state)
+static void a_device_reads_and_writes_mapped_memory(void **state)
 {
     Kernel *kernel = *state;
     int device = map_for_dma(kernel);
@@ -62,7 +61,7 @@ static void a_device_reaches_nothing_else(void **state)
     assert_int_equal(peek(kernel, device, IOVA + PAGE), 0);
 }
 
-static void a_device_reaches_what_the_kernel_placed(void **state)
+static void a_device_reaches_areas_that_the_kernel_placed(void **state)
 {
     Kernel *kernel = *state;
     uint64_t iova = 0;
@@ -74,7 +73,7 @@ static void a_device_reaches_what_the_kernel_placed(void **state)
     assert_int_equal(peek(kernel, kernel->device, iova), 0x5a);
 }
 
-static void what_is_mapped_to_read_refuses_writes(void **state)
+static void read_only_areas_reject_writes(void **state)
 {
     Kernel *kernel = *state;
     int device = map_with(kernel, IOMMU_IOAS_MAP_READABLE);
@@ -84,8 +83,8 @@ static void what_is_mapped_to_read_refuses_writes(void **state)
     assert_int_equal(peek(kernel, device, IOVA), 0x5a);
 }
 
-/* Intel's page tables know no such thing as write only. */
-static void what_is_mapped_to_write_can_be_read_as_well(void **state)
+/* Intel's page tables have no write-only entries. */
+static void write_only_areas_can_be_read_too(void **state)
 {
     Kernel *kernel = *state;
     int device = map_with(kernel, IOMMU_IOAS_MAP_WRITEABLE);
@@ -95,7 +94,7 @@ static void what_is_mapped_to_write_can_be_read_as_well(void **state)
     assert_int_equal(kernel->memory[0], 0x77);
 }
 
-static void nothing_is_reached_after_unmap(void **state)
+static void unmapped_areas_are_unreachable(void **state)
 {
     Kernel *kernel = *state;
     int device = map_for_dma(kernel);
@@ -107,7 +106,7 @@ static void nothing_is_reached_after_unmap(void **state)
     assert_int_equal(kernel->memory[0], 0x5a);
 }
 
-static void an_unmap_that_fails_in_the_middle_has_taken_what_came_before(void **state)
+static void a_failed_unmap_has_removed_earlier_areas(void **state)
 {
     Kernel *kernel = *state;
     int device = map_for_dma(kernel);
@@ -132,7 +131,7 @@ static void a_copy_reaches_the_same_page_and_outlives_the_original(void **state)
     assert_int_equal(peek(kernel, device, IOVA), 0);
 }
 
-static void a_copy_of_a_part_reaches_that_part(void **state)
+static void a_partial_copy_reaches_that_part(void **state)
 {
     Kernel *kernel = *state;
 
@@ -145,7 +144,7 @@ static void a_copy_of_a_part_reaches_that_part(void **state)
     assert_int_equal(peek(kernel, kernel->device, THERE + PAGE), 0);
 }
 
-static void what_was_mapped_before_attach_is_reached(void **state)
+static void areas_mapped_before_attach_are_reachable(void **state)
 {
     Kernel *kernel = *state;
 
@@ -156,7 +155,7 @@ static void what_was_mapped_before_attach_is_reached(void **state)
     assert_int_equal(peek(kernel, kernel->device, IOVA), 0x5a);
 }
 
-static void another_address_space_is_another_world(void **state)
+static void address_spaces_are_separate(void **state)
 {
     Kernel *kernel = *state;
     int device = map_for_dma(kernel);
@@ -171,7 +170,7 @@ static void another_address_space_is_another_world(void **state)
     assert_int_equal(peek(kernel, device, THERE), 0x33);
 }
 
-static void a_page_table_by_hand_shows_the_same_address_space(void **state)
+static void an_allocated_hwpt_shows_the_same_ioas(void **state)
 {
     Kernel *kernel = *state;
     int device = map_for_dma(kernel);
@@ -184,8 +183,8 @@ static void a_page_table_by_hand_shows_the_same_address_space(void **state)
     assert_int_equal(peek(kernel, device, IOVA), 0);
 }
 
-/* Two devices, each through a page table of its own. The memory stays pinned for the copy. */
-static void every_page_table_loses_what_is_unmapped(void **state)
+/* Two devices, each with its own HWPT. The memory stays pinned for the copy. */
+static void unmap_removes_areas_from_every_hwpt(void **state)
 {
     Kernel *kernel = *state;
     int device = map_for_dma(kernel);
@@ -205,7 +204,7 @@ static void every_page_table_loses_what_is_unmapped(void **state)
     assert_int_equal(peek(kernel, second, THERE), 0x5a);
 }
 
-static void two_devices_reach_the_same(void **state)
+static void two_devices_reach_the_same_areas(void **state)
 {
     Kernel *kernel = *state;
     uint32_t id;
@@ -231,7 +230,7 @@ static void a_detached_device_reaches_nothing(void **state)
     assert_int_equal(kernel->memory[0], 0x11);
 }
 
-static void the_device_works_on_when_the_iommufd_is_closed(void **state)
+static void a_device_keeps_working_when_the_iommufd_is_closed(void **state)
 {
     Kernel *kernel = *state;
     int device = map_for_dma(kernel);
@@ -247,22 +246,22 @@ static void the_device_works_on_when_the_iommufd_is_closed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST_ATTACHED(a_device_reads_and_writes_what_is_mapped),
+        TEST_ATTACHED(a_device_reads_and_writes_mapped_memory),
         TEST_ATTACHED(a_device_reaches_nothing_else),
-        TEST_ATTACHED(a_device_reaches_what_the_kernel_placed),
-        TEST_ATTACHED(what_is_mapped_to_read_refuses_writes),
-        TEST_ATTACHED(what_is_mapped_to_write_can_be_read_as_well),
-        TEST_ATTACHED(nothing_is_reached_after_unmap),
-        TEST_ATTACHED(an_unmap_that_fails_in_the_middle_has_taken_what_came_before),
+        TEST_ATTACHED(a_device_reaches_areas_that_the_kernel_placed),
+        TEST_ATTACHED(read_only_areas_reject_writes),
+        TEST_ATTACHED(write_only_areas_can_be_read_too),
+        TEST_ATTACHED(unmapped_areas_are_unreachable),
+        TEST_ATTACHED(a_failed_unmap_has_removed_earlier_areas),
         TEST_ATTACHED(a_copy_reaches_the_same_page_and_outlives_the_original),
-        TEST_ATTACHED(a_copy_of_a_part_reaches_that_part),
-        TEST_ATTACHED(what_was_mapped_before_attach_is_reached),
-        TEST_ATTACHED(another_address_space_is_another_world),
-        TEST_ATTACHED(a_page_table_by_hand_shows_the_same_address_space),
-        TEST_ATTACHED(every_page_table_loses_what_is_unmapped),
-        TEST_ATTACHED(two_devices_reach_the_same),
+        TEST_ATTACHED(a_partial_copy_reaches_that_part),
+        TEST_ATTACHED(areas_mapped_before_attach_are_reachable),
+        TEST_ATTACHED(address_spaces_are_separate),
+        TEST_ATTACHED(an_allocated_hwpt_shows_the_same_ioas),
+        TEST_ATTACHED(unmap_removes_areas_from_every_hwpt),
+        TEST_ATTACHED(two_devices_reach_the_same_areas),
         TEST_ATTACHED(a_detached_device_reaches_nothing),
-        TEST_ATTACHED(the_device_works_on_when_the_iommufd_is_closed),
+        TEST_ATTACHED(a_device_keeps_working_when_the_iommufd_is_closed),
     };
 
     return RUN_IOMMUFD_TESTS(tests);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the hardware is, and dirty tracking, which it lacks. */
+/* Hardware information, and dirty tracking, which this hardware does not support. */
 #include "util/iommufd_util.h"
 
 #define IOVA UINT64_C(0x40000000)
@@ -12,7 +12,7 @@ static struct iommu_hw_info info_call(const Kernel *kernel, void *data, uint32_t
                                   .data_uptr = (uintptr_t)data};
 }
 
-static void it_is_an_intel_iommu_without_dirty_tracking(void **state)
+static void the_hardware_is_an_intel_iommu_without_dirty_tracking(void **state)
 {
     Kernel *kernel = *state;
     struct iommu_hw_info_vtd vtd = {0};
@@ -22,10 +22,11 @@ static void it_is_an_intel_iommu_without_dirty_tracking(void **state)
     assert_int_equal(call.out_data_type, IOMMU_HW_INFO_TYPE_INTEL_VTD);
     assert_int_equal(call.data_len, sizeof(vtd));
     assert_int_equal(call.out_capabilities, 0);
-    assert_int_equal(vtd.cap_reg != 0, !kernel->is_fake); /* which has no registers, by decision */
+    /* The fake deliberately reports no registers. */
+    assert_int_equal(vtd.cap_reg != 0, !kernel->is_fake);
 }
 
-static void too_short_a_buffer_gets_what_fits_and_too_long_a_one_zeros(void **state)
+static void a_short_buffer_gets_what_fits_and_a_long_one_zeros(void **state)
 {
     Kernel *kernel = *state;
     uint8_t data[40];
@@ -42,7 +43,7 @@ static void too_short_a_buffer_gets_what_fits_and_too_long_a_one_zeros(void **st
     assert_int_equal(data[sizeof(data) - 1], 0);
 }
 
-static void info_is_refused_for_flags_then_the_id_then_the_buffer(void **state)
+static void info_checks_flags_then_the_id_then_the_buffer(void **state)
 {
     Kernel *kernel = *state;
     struct iommu_hw_info call = info_call(kernel, NULL, 8);
@@ -75,7 +76,7 @@ static int get_dirty(Kernel *kernel, struct iommu_hwpt_get_dirty_bitmap call)
     return iommufd_ioctl(kernel, IOMMU_HWPT_GET_DIRTY_BITMAP, &call);
 }
 
-static void dirty_tracking_is_refused_for_flags_then_the_id_then_the_hardware(void **state)
+static void dirty_tracking_checks_flags_then_the_id_then_the_hardware(void **state)
 {
     Kernel *kernel = *state;
     struct iommu_hwpt_set_dirty_tracking call = {.flags = 2, .hwpt_id = NO_ID};
@@ -100,7 +101,7 @@ static struct iommu_hwpt_get_dirty_bitmap get_call(const Kernel *kernel)
                                                 .data = (uintptr_t)kernel->memory};
 }
 
-static void a_dirty_bitmap_is_refused_for_flags_then_the_id(void **state)
+static void a_dirty_bitmap_checks_flags_then_the_id(void **state)
 {
     Kernel *kernel = *state;
     struct iommu_hwpt_get_dirty_bitmap call = {.flags = 2, .hwpt_id = NO_ID};
@@ -113,7 +114,7 @@ static void a_dirty_bitmap_is_refused_for_flags_then_the_id(void **state)
     assert_int_equal(get_dirty(kernel, call), -ENOENT);
 }
 
-static void a_dirty_bitmap_is_refused_for_its_range_before_the_hardware(void **state)
+static void a_dirty_bitmap_checks_the_range_before_the_hardware(void **state)
 {
     static const struct {
         uint64_t iova, length, page_size;
@@ -139,7 +140,7 @@ static void a_dirty_bitmap_is_refused_for_its_range_before_the_hardware(void **s
     }
 }
 
-static void there_is_nothing_to_invalidate(void **state)
+static void invalidate_is_not_supported(void **state)
 {
     Kernel *kernel = *state;
     struct iommu_hwpt_invalidate call = {.size = sizeof(call), .hwpt_id = NO_ID};
@@ -150,13 +151,13 @@ static void there_is_nothing_to_invalidate(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST_ATTACHED(it_is_an_intel_iommu_without_dirty_tracking),
-        TEST_ATTACHED(too_short_a_buffer_gets_what_fits_and_too_long_a_one_zeros),
-        TEST_ATTACHED(info_is_refused_for_flags_then_the_id_then_the_buffer),
-        TEST_ATTACHED(dirty_tracking_is_refused_for_flags_then_the_id_then_the_hardware),
-        TEST_ATTACHED(a_dirty_bitmap_is_refused_for_flags_then_the_id),
-        TEST_ATTACHED(a_dirty_bitmap_is_refused_for_its_range_before_the_hardware),
-        TEST_ATTACHED(there_is_nothing_to_invalidate),
+        TEST_ATTACHED(the_hardware_is_an_intel_iommu_without_dirty_tracking),
+        TEST_ATTACHED(a_short_buffer_gets_what_fits_and_a_long_one_zeros),
+        TEST_ATTACHED(info_checks_flags_then_the_id_then_the_buffer),
+        TEST_ATTACHED(dirty_tracking_checks_flags_then_the_id_then_the_hardware),
+        TEST_ATTACHED(a_dirty_bitmap_checks_flags_then_the_id),
+        TEST_ATTACHED(a_dirty_bitmap_checks_the_range_before_the_hardware),
+        TEST_ATTACHED(invalidate_is_not_supported),
     };
 
     return RUN_IOMMUFD_TESTS(tests);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Hardware page tables made by hand. */
+/* IOMMU_HWPT_ALLOC. */
 #include "util/iommufd_util.h"
 
 #define IOVA UINT64_C(0x40000000)
@@ -15,7 +15,7 @@ static struct iommu_hwpt_alloc good(const Kernel *kernel)
     return (struct iommu_hwpt_alloc){.dev_id = kernel->device_id, .pt_id = kernel->ioas};
 }
 
-static void one_can_be_made_before_the_device_is_attached(void **state)
+static void an_hwpt_can_be_allocated_before_attach(void **state)
 {
     Kernel *kernel = *state;
     uint32_t hwpt;
@@ -28,7 +28,7 @@ static void one_can_be_made_before_the_device_is_attached(void **state)
     assert_int_equal(pt, hwpt);
 }
 
-static void each_is_a_new_one(void **state)
+static void each_allocation_returns_a_new_hwpt(void **state)
 {
     Kernel *kernel = *state;
     uint32_t first;
@@ -39,7 +39,7 @@ static void each_is_a_new_one(void **state)
     assert_true(first != second && first != kernel->hwpt && second != kernel->hwpt);
 }
 
-static void it_pins_all_areas_and_holds_them_after_detach(void **state)
+static void an_hwpt_pins_all_areas_even_after_detach(void **state)
 {
     Kernel *kernel = *state;
     uint32_t hwpt;
@@ -58,7 +58,7 @@ static void it_pins_all_areas_and_holds_them_after_detach(void **state)
     assert_true(iommufd_had(kernel, IOVA, 4 * PAGE));
 }
 
-static void two_pin_once(void **state)
+static void two_hwpts_pin_once(void **state)
 {
     Kernel *kernel = *state;
     uint32_t hwpt;
@@ -68,7 +68,7 @@ static void two_pin_once(void **state)
     assert_int_equal(iommufd_pinned(kernel), 4 * PAGE);
 }
 
-static void bad_memory_is_efault_and_makes_none(void **state)
+static void bad_memory_fails_with_efault_and_allocates_no_hwpt(void **state)
 {
     Kernel *kernel = *state;
     uint32_t free_id;
@@ -82,8 +82,8 @@ static void bad_memory_is_efault_and_makes_none(void **state)
     assert_int_equal(free_id, kernel->hwpt);
 }
 
-/* Neither do its limits stay: addresses that it has not, and areas of less than a page. */
-static void one_that_failed_leaves_the_address_space_as_it_was(void **state)
+/* Its limits do not stay either: aperture and alignment. */
+static void a_failed_allocation_leaves_the_ioas_unchanged(void **state)
 {
     Kernel *kernel = *state;
     uint32_t hwpt;
@@ -95,7 +95,7 @@ static void one_that_failed_leaves_the_address_space_as_it_was(void **state)
     assert_int_equal(iommufd_unmap_all(kernel), PAGE + 1);
 }
 
-static void areas_that_the_hardware_cannot_have_are_eaddrinuse(void **state)
+static void areas_that_the_hardware_does_not_support_fail_with_eaddrinuse(void **state)
 {
     Kernel *kernel = *state;
     uint32_t hwpt;
@@ -110,8 +110,8 @@ static void areas_that_the_hardware_cannot_have_are_eaddrinuse(void **state)
     assert_int_equal(iommufd_new_hwpt(kernel, kernel->ioas, &hwpt), 0);
 }
 
-/* It is the device that has the window, and it is not attached. */
-static void an_area_in_the_window_of_interrupts_can_be_had(void **state)
+/* The MSI window belongs to the device, which is not attached. */
+static void an_area_in_the_msi_window_is_allowed(void **state)
 {
     Kernel *kernel = *state;
     uint32_t hwpt;
@@ -124,7 +124,7 @@ static void an_area_in_the_window_of_interrupts_can_be_had(void **state)
     assert_int_equal(cdev_attach(kernel, kernel->device, &pt), -EADDRINUSE);
 }
 
-static void a_reserved_field_is_eopnotsupp_before_all(void **state)
+static void reserved_fields_fail_with_eopnotsupp_before_any_other_check(void **state)
 {
     Kernel *kernel = *state;
     struct iommu_hwpt_alloc call = {.__reserved = 1, .data_len = 8};
@@ -132,7 +132,7 @@ static void a_reserved_field_is_eopnotsupp_before_all(void **state)
     assert_int_equal(alloc(kernel, call), -EOPNOTSUPP);
 }
 
-static void data_without_type_or_type_without_data_is_einval(void **state)
+static void data_without_type_or_type_without_data_fails_with_einval(void **state)
 {
     Kernel *kernel = *state;
     struct iommu_hwpt_alloc call = {.data_len = 8, .dev_id = NO_ID};
@@ -142,7 +142,7 @@ static void data_without_type_or_type_without_data_is_einval(void **state)
     assert_int_equal(alloc(kernel, call), -EINVAL);
 }
 
-static void an_unknown_device_is_enoent_and_an_unknown_page_table_einval(void **state)
+static void an_unknown_device_fails_with_enoent_and_an_unknown_parent_with_einval(void **state)
 {
     Kernel *kernel = *state;
     struct iommu_hwpt_alloc call = good(kernel);
@@ -158,7 +158,7 @@ static void an_unknown_device_is_enoent_and_an_unknown_page_table_einval(void **
     assert_int_equal(alloc(kernel, call), -EINVAL);
 }
 
-static void what_this_hardware_cannot_do_is_eopnotsupp(void **state)
+static void unsupported_features_fail_with_eopnotsupp(void **state)
 {
     static const uint32_t flags[] = {IOMMU_HWPT_ALLOC_DIRTY_TRACKING, IOMMU_HWPT_ALLOC_NEST_PARENT,
                                      8, 1U << 31};
@@ -171,7 +171,7 @@ static void what_this_hardware_cannot_do_is_eopnotsupp(void **state)
     }
 }
 
-static void the_page_table_comes_before_the_flags(void **state)
+static void the_parent_is_checked_before_the_flags(void **state)
 {
     Kernel *kernel = *state;
     struct iommu_hwpt_alloc call = good(kernel);
@@ -181,7 +181,7 @@ static void the_page_table_comes_before_the_flags(void **state)
     assert_int_equal(alloc(kernel, call), -EINVAL);
 }
 
-static void one_that_cannot_answer_is_efault_and_undone(void **state)
+static void read_only_struct_fails_with_efault_and_is_undone(void **state)
 {
     Kernel *kernel = *state;
     struct iommu_hwpt_alloc *call = (void *)kernel->memory;
@@ -196,20 +196,20 @@ static void one_that_cannot_answer_is_efault_and_undone(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST_ATTACHED(one_can_be_made_before_the_device_is_attached),
-        TEST_ATTACHED(each_is_a_new_one),
-        TEST_ATTACHED(it_pins_all_areas_and_holds_them_after_detach),
-        TEST_ATTACHED(two_pin_once),
-        TEST_ATTACHED(bad_memory_is_efault_and_makes_none),
-        TEST_ATTACHED(one_that_failed_leaves_the_address_space_as_it_was),
-        TEST_ATTACHED(areas_that_the_hardware_cannot_have_are_eaddrinuse),
-        TEST_ATTACHED(an_area_in_the_window_of_interrupts_can_be_had),
-        TEST_ATTACHED(a_reserved_field_is_eopnotsupp_before_all),
-        TEST_ATTACHED(data_without_type_or_type_without_data_is_einval),
-        TEST_ATTACHED(an_unknown_device_is_enoent_and_an_unknown_page_table_einval),
-        TEST_ATTACHED(what_this_hardware_cannot_do_is_eopnotsupp),
-        TEST_ATTACHED(the_page_table_comes_before_the_flags),
-        TEST_ATTACHED(one_that_cannot_answer_is_efault_and_undone),
+        TEST_ATTACHED(an_hwpt_can_be_allocated_before_attach),
+        TEST_ATTACHED(each_allocation_returns_a_new_hwpt),
+        TEST_ATTACHED(an_hwpt_pins_all_areas_even_after_detach),
+        TEST_ATTACHED(two_hwpts_pin_once),
+        TEST_ATTACHED(bad_memory_fails_with_efault_and_allocates_no_hwpt),
+        TEST_ATTACHED(a_failed_allocation_leaves_the_ioas_unchanged),
+        TEST_ATTACHED(areas_that_the_hardware_does_not_support_fail_with_eaddrinuse),
+        TEST_ATTACHED(an_area_in_the_msi_window_is_allowed),
+        TEST_ATTACHED(reserved_fields_fail_with_eopnotsupp_before_any_other_check),
+        TEST_ATTACHED(data_without_type_or_type_without_data_fails_with_einval),
+        TEST_ATTACHED(an_unknown_device_fails_with_enoent_and_an_unknown_parent_with_einval),
+        TEST_ATTACHED(unsupported_features_fail_with_eopnotsupp),
+        TEST_ATTACHED(the_parent_is_checked_before_the_flags),
+        TEST_ATTACHED(read_only_struct_fails_with_efault_and_is_undone),
     };
 
     return RUN_IOMMUFD_TESTS(tests);

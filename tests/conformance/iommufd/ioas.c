@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* An address space: IOAS_ALLOC, what can be mapped in it, and what the caller allows of that. */
+/* IOAS_ALLOC, IOAS_IOVA_RANGES and IOAS_ALLOW_IOVAS. */
 #include "util/iommufd_util.h"
 
 #define N_RANGES 4
@@ -56,14 +56,14 @@ static int allow_one(Kernel *kernel, uint64_t start, uint64_t last)
     return allow(kernel, &range, 1);
 }
 
-/* A page, where the kernel likes. */
+/* Maps a page where the kernel places it. */
 static int place(Kernel *kernel, uint64_t *iova)
 {
     *iova = 0;
     return iommufd_map_flags(kernel, IOAS_READ_WRITE, iova, (uintptr_t)kernel->memory, PAGE);
 }
 
-static void alloc_has_no_flags(void **state)
+static void alloc_rejects_flags(void **state)
 {
     Kernel *kernel = *state;
     struct iommu_ioas_alloc alloc = {.size = sizeof(alloc), .flags = 1};
@@ -72,7 +72,7 @@ static void alloc_has_no_flags(void **state)
     assert_int_equal(iommufd_new_ioas(kernel), 1);
 }
 
-static void alloc_that_cannot_answer_is_efault_and_undone(void **state)
+static void alloc_into_a_read_only_struct_fails_with_efault_and_is_undone(void **state)
 {
     Kernel *kernel = *state;
     struct iommu_ioas_alloc *alloc = (void *)kernel->memory;
@@ -83,12 +83,12 @@ static void alloc_that_cannot_answer_is_efault_and_undone(void **state)
     assert_int_equal(iommufd_new_ioas(kernel), 1);
 }
 
-static void without_a_device_all_addresses_are_there(void **state)
+static void without_a_device_all_iovas_are_available(void **state)
 {
     assert_everything(*state);
 }
 
-static void a_device_leaves_two_ranges_and_whole_pages(void **state)
+static void a_device_leaves_two_page_aligned_ranges(void **state)
 {
     Answer answer;
 
@@ -100,7 +100,7 @@ static void a_device_leaves_two_ranges_and_whole_pages(void **state)
     assert_range(&answer, 2, 0x7777777777777777, 0x7777777777777777);
 }
 
-static void all_addresses_are_back_after_the_last_detach(void **state)
+static void all_iovas_are_available_after_the_last_detach(void **state)
 {
     Kernel *kernel = *state;
 
@@ -108,7 +108,7 @@ static void all_addresses_are_back_after_the_last_detach(void **state)
     assert_everything(kernel);
 }
 
-static void a_page_table_by_hand_keeps_its_end_but_not_the_window(void **state)
+static void an_allocated_hwpt_keeps_its_aperture_but_not_the_msi_window(void **state)
 {
     Kernel *kernel = *state;
     Answer answer;
@@ -122,7 +122,7 @@ static void a_page_table_by_hand_keeps_its_end_but_not_the_window(void **state)
     assert_range(&answer, 0, 0, LAST_IOVA);
 }
 
-static void too_small_an_array_is_emsgsize_and_filled(void **state)
+static void a_short_array_fails_with_emsgsize_and_is_filled(void **state)
 {
     Answer answer;
 
@@ -133,7 +133,7 @@ static void too_small_an_array_is_emsgsize_and_filled(void **state)
     assert_range(&answer, 1, 0x7777777777777777, 0x7777777777777777);
 }
 
-static void no_array_at_all_tells_how_many_there_are(void **state)
+static void an_empty_array_returns_the_number_of_ranges(void **state)
 {
     struct iommu_ioas_iova_ranges call = {
         .size = sizeof(call), .ioas_id = ((Kernel *)*state)->ioas, .num_iovas = 0};
@@ -142,7 +142,7 @@ static void no_array_at_all_tells_how_many_there_are(void **state)
     assert_int_equal(call.num_iovas, 2);
 }
 
-static void ranges_are_refused_for_a_reserved_field_then_the_id_then_the_array(void **state)
+static void ranges_check_reserved_fields_then_the_id_then_the_array(void **state)
 {
     Kernel *kernel = *state;
     struct iommu_ioas_iova_ranges call = {
@@ -155,7 +155,7 @@ static void ranges_are_refused_for_a_reserved_field_then_the_id_then_the_array(v
     assert_int_equal(iommufd_ioctl(kernel, IOMMU_IOAS_IOVA_RANGES, &call), -EFAULT);
 }
 
-static void ranges_that_cannot_answer_are_efault(void **state)
+static void ranges_into_unwritable_memory_fail_with_efault(void **state)
 {
     Kernel *kernel = *state;
     struct iommu_iova_range range;
@@ -169,7 +169,7 @@ static void ranges_that_cannot_answer_are_efault(void **state)
     assert_int_equal(iommufd_ioctl(kernel, IOMMU_IOAS_IOVA_RANGES, call), -EFAULT);
 }
 
-static void allow_is_refused_for_a_reserved_field_then_the_id_then_the_array(void **state)
+static void allow_checks_reserved_fields_then_the_id_then_the_array(void **state)
 {
     Kernel *kernel = *state;
     struct iommu_ioas_allow_iovas call = {
@@ -182,7 +182,7 @@ static void allow_is_refused_for_a_reserved_field_then_the_id_then_the_array(voi
     assert_int_equal(iommufd_ioctl(kernel, IOMMU_IOAS_ALLOW_IOVAS, &call), -EFAULT);
 }
 
-static void allowed_ranges_have_to_have_a_length(void **state)
+static void allowed_ranges_must_not_be_empty(void **state)
 {
     Kernel *kernel = *state;
 
@@ -191,7 +191,7 @@ static void allowed_ranges_have_to_have_a_length(void **state)
     assert_int_equal(allow_one(kernel, 0x1000, 0x1001), 0);
 }
 
-static void allowed_ranges_may_touch_and_not_overlap(void **state)
+static void allowed_ranges_may_touch_but_not_overlap(void **state)
 {
     const struct iommu_iova_range touching[] = {{0x20000, 0x2ffff}, {0x10000, 0x1ffff}};
     const struct iommu_iova_range overlapping[] = {{0x10000, 0x20000}, {0x20000, 0x2ffff}};
@@ -201,7 +201,7 @@ static void allowed_ranges_may_touch_and_not_overlap(void **state)
     assert_int_equal(allow(kernel, touching, 2), 0);
 }
 
-static void a_bad_range_comes_before_an_array_that_ends_too_early(void **state)
+static void a_bad_range_is_reported_before_the_end_of_a_truncated_array(void **state)
 {
     Kernel *kernel = *state;
     struct iommu_iova_range *range = (void *)(kernel->memory + PAGE - sizeof(*range));
@@ -213,7 +213,7 @@ static void a_bad_range_comes_before_an_array_that_ends_too_early(void **state)
     assert_int_equal(allow(kernel, range, 2), -EFAULT);
 }
 
-static void what_is_allowed_is_where_the_kernel_places(void **state)
+static void the_kernel_places_areas_in_allowed_ranges(void **state)
 {
     Kernel *kernel = *state;
     uint64_t iova;
@@ -226,7 +226,7 @@ static void what_is_allowed_is_where_the_kernel_places(void **state)
     assert_int_equal(place(kernel, &iova), -ENOSPC);
 }
 
-static void a_new_list_replaces_the_old_one_and_none_clears_it(void **state)
+static void a_new_list_replaces_the_old_one_and_an_empty_one_clears_it(void **state)
 {
     Kernel *kernel = *state;
     uint64_t iova;
@@ -240,7 +240,7 @@ static void a_new_list_replaces_the_old_one_and_none_clears_it(void **state)
     assert_int_equal(iova, 0x1000);
 }
 
-static void who_says_the_address_may_go_where_nothing_is_allowed(void **state)
+static void fixed_iovas_may_be_outside_the_allowed_ranges(void **state)
 {
     Kernel *kernel = *state;
 
@@ -248,7 +248,7 @@ static void who_says_the_address_may_go_where_nothing_is_allowed(void **state)
     assert_int_equal(iommufd_map(kernel, 0x50000000, kernel->memory, PAGE), 0);
 }
 
-static void areas_that_are_there_may_be_outside_of_a_new_list(void **state)
+static void existing_areas_may_be_outside_a_new_list(void **state)
 {
     Kernel *kernel = *state;
 
@@ -257,13 +257,13 @@ static void areas_that_are_there_may_be_outside_of_a_new_list(void **state)
     assert_true(iommufd_had(kernel, 0x50000000, PAGE));
 }
 
-static void what_is_allowed_does_not_change_the_ranges(void **state)
+static void allowed_ranges_do_not_change_the_usable_ranges(void **state)
 {
     assert_int_equal(allow_one(*state, 0x40000000, 0x40000fff), 0);
     assert_everything(*state);
 }
 
-static void what_is_reserved_cannot_be_allowed_and_the_old_list_stays(void **state)
+static void allowing_reserved_iovas_fails_and_keeps_the_old_list(void **state)
 {
     Kernel *kernel = *state;
     uint64_t iova;
@@ -279,26 +279,26 @@ static void what_is_reserved_cannot_be_allowed_and_the_old_list_stays(void **sta
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST_IOMMU(alloc_has_no_flags),
-        TEST_IOMMU(alloc_that_cannot_answer_is_efault_and_undone),
-        TEST_IOAS(without_a_device_all_addresses_are_there),
-        TEST_ATTACHED(a_device_leaves_two_ranges_and_whole_pages),
-        TEST_ATTACHED(all_addresses_are_back_after_the_last_detach),
-        TEST_ATTACHED(a_page_table_by_hand_keeps_its_end_but_not_the_window),
-        TEST_ATTACHED(too_small_an_array_is_emsgsize_and_filled),
-        TEST_ATTACHED(no_array_at_all_tells_how_many_there_are),
-        TEST_IOAS(ranges_are_refused_for_a_reserved_field_then_the_id_then_the_array),
-        TEST_IOAS(ranges_that_cannot_answer_are_efault),
-        TEST_IOAS(allow_is_refused_for_a_reserved_field_then_the_id_then_the_array),
-        TEST_IOAS(allowed_ranges_have_to_have_a_length),
-        TEST_IOAS(allowed_ranges_may_touch_and_not_overlap),
-        TEST_IOAS(a_bad_range_comes_before_an_array_that_ends_too_early),
-        TEST_IOAS(what_is_allowed_is_where_the_kernel_places),
-        TEST_IOAS(a_new_list_replaces_the_old_one_and_none_clears_it),
-        TEST_IOAS(who_says_the_address_may_go_where_nothing_is_allowed),
-        TEST_IOAS(areas_that_are_there_may_be_outside_of_a_new_list),
-        TEST_IOAS(what_is_allowed_does_not_change_the_ranges),
-        TEST_ATTACHED(what_is_reserved_cannot_be_allowed_and_the_old_list_stays),
+        TEST_IOMMU(alloc_rejects_flags),
+        TEST_IOMMU(alloc_into_a_read_only_struct_fails_with_efault_and_is_undone),
+        TEST_IOAS(without_a_device_all_iovas_are_available),
+        TEST_ATTACHED(a_device_leaves_two_page_aligned_ranges),
+        TEST_ATTACHED(all_iovas_are_available_after_the_last_detach),
+        TEST_ATTACHED(an_allocated_hwpt_keeps_its_aperture_but_not_the_msi_window),
+        TEST_ATTACHED(a_short_array_fails_with_emsgsize_and_is_filled),
+        TEST_ATTACHED(an_empty_array_returns_the_number_of_ranges),
+        TEST_IOAS(ranges_check_reserved_fields_then_the_id_then_the_array),
+        TEST_IOAS(ranges_into_unwritable_memory_fail_with_efault),
+        TEST_IOAS(allow_checks_reserved_fields_then_the_id_then_the_array),
+        TEST_IOAS(allowed_ranges_must_not_be_empty),
+        TEST_IOAS(allowed_ranges_may_touch_but_not_overlap),
+        TEST_IOAS(a_bad_range_is_reported_before_the_end_of_a_truncated_array),
+        TEST_IOAS(the_kernel_places_areas_in_allowed_ranges),
+        TEST_IOAS(a_new_list_replaces_the_old_one_and_an_empty_one_clears_it),
+        TEST_IOAS(fixed_iovas_may_be_outside_the_allowed_ranges),
+        TEST_IOAS(existing_areas_may_be_outside_a_new_list),
+        TEST_IOAS(allowed_ranges_do_not_change_the_usable_ranges),
+        TEST_ATTACHED(allowing_reserved_iovas_fails_and_keeps_the_old_list),
     };
 
     return RUN_IOMMUFD_TESTS(tests);

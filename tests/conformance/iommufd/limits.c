@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* RLIMIT_MEMLOCK on iommufd, for the user and for the process; and that there is no limit of
- * mappings. */
+/* RLIMIT_MEMLOCK on iommufd, per user and per process, and the missing limit on mappings. */
 #include "util/iommufd_util.h"
 
 #define IOVA  UINT64_C(0x40000000)
@@ -23,20 +22,20 @@ static void check_limit_of_four_pages(Kernel *kernel)
     assert_int_equal(iommufd_unmap_all(kernel), PAGE);
 }
 
-/* It counts whole pages. */
-static void a_user_can_pin_up_to_the_limit_and_not_a_page_more(void **state)
+/* The limit counts whole pages. */
+static void a_user_can_pin_up_to_the_limit(void **state)
 {
     iommufd_attach_charged(*state, CHARGE_USER, 4 * PAGE + 4095);
     check_limit_of_four_pages(*state);
 }
 
-static void a_process_can_pin_up_to_the_limit_and_not_a_page_more(void **state)
+static void a_process_can_pin_up_to_the_limit(void **state)
 {
     iommufd_attach_charged(*state, CHARGE_PROCESS, 4 * PAGE + 4095);
     check_limit_of_four_pages(*state);
 }
 
-/* All is pinned first and charged in the end, so memory that is bad is found out first. */
+/* Everything is pinned first and charged at the end, so bad memory is found first. */
 static void check_hole(Kernel *kernel, uint64_t hole)
 {
     munmap(kernel->memory + hole * PAGE, PAGE);
@@ -45,25 +44,25 @@ static void check_hole(Kernel *kernel, uint64_t hole)
     assert_int_equal(iommufd_unmap_all(kernel), 0);
 }
 
-static void a_hole_behind_the_users_limit_is_efault(void **state)
+static void a_hole_past_the_user_limit_fails_with_efault(void **state)
 {
     iommufd_attach_charged(*state, CHARGE_USER, 4 * PAGE);
     check_hole(*state, 7);
 }
 
-static void a_hole_behind_the_processs_limit_is_efault(void **state)
+static void a_hole_past_the_process_limit_fails_with_efault(void **state)
 {
     iommufd_attach_charged(*state, CHARGE_PROCESS, 4 * PAGE);
     check_hole(*state, 7);
 }
 
-static void a_hole_is_efault_though_nothing_may_be_locked(void **state)
+static void a_hole_fails_with_efault_even_with_a_limit_of_0(void **state)
 {
     iommufd_attach_charged(*state, CHARGE_PROCESS, 0);
     check_hole(*state, 0);
 }
 
-static void a_users_limit_is_of_all_iommufds(void **state)
+static void all_iommufds_share_the_user_limit(void **state)
 {
     Kernel *kernel = *state;
 
@@ -75,7 +74,7 @@ static void a_users_limit_is_of_all_iommufds(void **state)
     assert_int_equal(map(kernel, IOVA, 1), 0);
 }
 
-static void what_the_user_is_charged_is_not_the_processs(void **state)
+static void user_and_process_charges_are_separate(void **state)
 {
     Kernel *kernel = *state;
 
@@ -87,7 +86,7 @@ static void what_the_user_is_charged_is_not_the_processs(void **state)
     assert_int_equal(map(kernel, IOVA, 4), 0);
 }
 
-static void type1_and_a_process_on_iommufd_share_one_budget(void **state)
+static void type1_and_iommufd_process_accounting_share_one_budget(void **state)
 {
     Kernel *kernel = *state;
     int group;
@@ -100,7 +99,7 @@ static void type1_and_a_process_on_iommufd_share_one_budget(void **state)
     assert_int_equal(kernel_locked(kernel), 4 * PAGE);
 }
 
-static void a_copy_costs_nothing(void **state)
+static void a_copy_is_not_charged(void **state)
 {
     Kernel *kernel = *state;
 
@@ -109,7 +108,7 @@ static void a_copy_costs_nothing(void **state)
     assert_int_equal(iommufd_copy(kernel, kernel->ioas, THERE, IOVA, 4 * PAGE), 0);
 }
 
-static void attach_beyond_the_limit_is_enomem_and_leaves_all_as_it_was(void **state)
+static void attach_beyond_the_limit_fails_with_enomem_and_changes_nothing(void **state)
 {
     Kernel *kernel = *state;
     uint32_t pt = 0;
@@ -127,7 +126,7 @@ static void attach_beyond_the_limit_is_enomem_and_leaves_all_as_it_was(void **st
     assert_int_equal(iommufd_pinned(kernel), 3 * PAGE);
 }
 
-static void there_is_no_limit_of_mappings(void **state)
+static void mappings_are_unlimited(void **state)
 {
     Kernel *kernel = *state;
     const uint64_t n_mappings = ENTRY_LIMIT + 10;
@@ -141,17 +140,17 @@ static void there_is_no_limit_of_mappings(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST_IOMMU(a_user_can_pin_up_to_the_limit_and_not_a_page_more),
-        TEST_IOMMU(a_process_can_pin_up_to_the_limit_and_not_a_page_more),
-        TEST_IOMMU(a_hole_behind_the_users_limit_is_efault),
-        TEST_IOMMU(a_hole_behind_the_processs_limit_is_efault),
-        TEST_IOMMU(a_hole_is_efault_though_nothing_may_be_locked),
-        TEST_IOMMU(a_users_limit_is_of_all_iommufds),
-        TEST_IOMMU(what_the_user_is_charged_is_not_the_processs),
-        TEST_IOMMU(type1_and_a_process_on_iommufd_share_one_budget),
-        TEST_IOMMU(a_copy_costs_nothing),
-        TEST_IOMMU(attach_beyond_the_limit_is_enomem_and_leaves_all_as_it_was),
-        TEST_ATTACHED(there_is_no_limit_of_mappings),
+        TEST_IOMMU(a_user_can_pin_up_to_the_limit),
+        TEST_IOMMU(a_process_can_pin_up_to_the_limit),
+        TEST_IOMMU(a_hole_past_the_user_limit_fails_with_efault),
+        TEST_IOMMU(a_hole_past_the_process_limit_fails_with_efault),
+        TEST_IOMMU(a_hole_fails_with_efault_even_with_a_limit_of_0),
+        TEST_IOMMU(all_iommufds_share_the_user_limit),
+        TEST_IOMMU(user_and_process_charges_are_separate),
+        TEST_IOMMU(type1_and_iommufd_process_accounting_share_one_budget),
+        TEST_IOMMU(a_copy_is_not_charged),
+        TEST_IOMMU(attach_beyond_the_limit_fails_with_enomem_and_changes_nothing),
+        TEST_ATTACHED(mappings_are_unlimited),
     };
 
     return RUN_IOMMUFD_TESTS(tests);

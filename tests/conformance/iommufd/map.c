@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* IOMMU_IOAS_MAP where the caller says: every errno, and the order of the checks. */
+/* IOMMU_IOAS_MAP with a fixed IOVA: every errno, and the order of the checks. */
 #include "util/iommufd_util.h"
 
 #define IOVA UINT64_C(0x40000000)
@@ -10,7 +10,7 @@ static int map_struct(Kernel *kernel, struct iommu_ioas_map *map)
     return iommufd_ioctl(kernel, IOMMU_IOAS_MAP, map);
 }
 
-/* A mapping that is good, for a test to spoil. */
+/* A valid mapping, for tests to break. */
 static struct iommu_ioas_map good(const Kernel *kernel)
 {
     return (struct iommu_ioas_map){
@@ -22,7 +22,7 @@ static struct iommu_ioas_map good(const Kernel *kernel)
     };
 }
 
-/* Refused, and nothing is different. */
+/* The call failed and changed nothing. */
 static void assert_refused(Kernel *kernel, int result, int error_number)
 {
     assert_int_equal(result, -error_number);
@@ -30,7 +30,7 @@ static void assert_refused(Kernel *kernel, int result, int error_number)
     assert_int_equal(iommufd_unmap_all(kernel), 0);
 }
 
-static void an_area_is_where_the_caller_says(void **state)
+static void fixed_iova_places_the_area_there(void **state)
 {
     Kernel *kernel = *state;
     struct iommu_ioas_map map = good(kernel);
@@ -40,7 +40,7 @@ static void an_area_is_where_the_caller_says(void **state)
     assert_true(iommufd_had(kernel, IOVA, 2 * PAGE));
 }
 
-static void unknown_flags_and_reserved_fields_are_eopnotsupp_before_all(void **state)
+static void unknown_flags_and_reserved_fields_fail_with_eopnotsupp_first(void **state)
 {
     Kernel *kernel = *state;
     struct iommu_ioas_map map = {.flags = 8, .ioas_id = NO_ID, .iova = UINT64_MAX};
@@ -51,7 +51,7 @@ static void unknown_flags_and_reserved_fields_are_eopnotsupp_before_all(void **s
     assert_refused(kernel, map_struct(kernel, &map), EOPNOTSUPP);
 }
 
-static void an_address_or_length_of_2_64_less_1_is_eoverflow_before_the_flags(void **state)
+static void u64_max_address_or_length_fails_with_eoverflow_before_the_flags(void **state)
 {
     Kernel *kernel = *state;
     struct iommu_ioas_map map = {.ioas_id = NO_ID, .iova = UINT64_MAX};
@@ -62,7 +62,7 @@ static void an_address_or_length_of_2_64_less_1_is_eoverflow_before_the_flags(vo
     assert_refused(kernel, map_struct(kernel, &map), EOVERFLOW);
 }
 
-static void neither_read_nor_write_is_einval_before_the_id(void **state)
+static void no_permission_fails_with_einval_before_the_id(void **state)
 {
     Kernel *kernel = *state;
     struct iommu_ioas_map map = good(kernel);
@@ -72,7 +72,7 @@ static void neither_read_nor_write_is_einval_before_the_id(void **state)
     assert_refused(kernel, map_struct(kernel, &map), EINVAL);
 }
 
-static void an_unknown_id_is_enoent_before_the_length(void **state)
+static void unknown_id_fails_with_enoent_before_the_length(void **state)
 {
     Kernel *kernel = *state;
     struct iommu_ioas_map map = good(kernel);
@@ -82,7 +82,7 @@ static void an_unknown_id_is_enoent_before_the_length(void **state)
     assert_refused(kernel, map_struct(kernel, &map), ENOENT);
 }
 
-static void a_length_of_nothing_or_too_much_is_einval(void **state)
+static void length_0_or_too_large_fails_with_einval(void **state)
 {
     Kernel *kernel = *state;
 
@@ -91,17 +91,17 @@ static void a_length_of_nothing_or_too_much_is_einval(void **state)
     assert_refused(kernel, iommufd_map(kernel, 0, NULL, UINT64_MAX - 1), EINVAL);
 }
 
-static void memory_that_wraps_is_eoverflow(void **state)
+static void wrapping_memory_fails_with_eoverflow(void **state)
 {
     Kernel *kernel = *state;
 
     assert_refused(kernel, iommufd_map(kernel, IOVA, (void *)(uintptr_t)-PAGE, 2 * PAGE),
                    EOVERFLOW);
-    /* Up to 2^64 is too far, too. */
+    /* Ending at exactly 2^64 is an overflow, too. */
     assert_refused(kernel, iommufd_map(kernel, IOVA, (void *)(uintptr_t)-PAGE, PAGE), EOVERFLOW);
 }
 
-static void memory_that_wraps_comes_before_an_odd_length(void **state)
+static void wrapping_memory_is_checked_before_the_length(void **state)
 {
     Kernel *kernel = *state;
 
@@ -109,7 +109,7 @@ static void memory_that_wraps_comes_before_an_odd_length(void **state)
                    EOVERFLOW);
 }
 
-static void an_address_that_wraps_is_eoverflow(void **state)
+static void wrapping_iova_fails_with_eoverflow(void **state)
 {
     Kernel *kernel = *state;
 
@@ -124,7 +124,7 @@ static void without_a_device_the_last_address_can_be_mapped(void **state)
     assert_int_equal(iommufd_unmap_all(kernel), PAGE);
 }
 
-static void without_a_device_no_page_is_needed_nor_memory(void **state)
+static void without_a_device_neither_alignment_nor_memory_is_checked(void **state)
 {
     Kernel *kernel = *state;
 
@@ -134,7 +134,7 @@ static void without_a_device_no_page_is_needed_nor_memory(void **state)
     assert_int_equal(iommufd_unmap_all(kernel), 6);
 }
 
-static void with_a_device_addresses_and_lengths_off_the_page_are_einval(void **state)
+static void with_a_device_unaligned_iovas_and_lengths_fail_with_einval(void **state)
 {
     Kernel *kernel = *state;
 
@@ -144,7 +144,7 @@ static void with_a_device_addresses_and_lengths_off_the_page_are_einval(void **s
     assert_refused(kernel, iommufd_map(kernel, IOVA, kernel->memory + 1, PAGE), EINVAL);
 }
 
-static void memory_off_the_page_comes_behind_an_overlap(void **state)
+static void overlap_is_checked_before_memory_alignment(void **state)
 {
     Kernel *kernel = *state;
 
@@ -153,7 +153,7 @@ static void memory_off_the_page_comes_behind_an_overlap(void **state)
     assert_int_equal(iommufd_map(kernel, IOVA + PAGE, kernel->memory + 1, PAGE), -EINVAL);
 }
 
-static void reserved_addresses_are_einval_even_with_bad_memory(void **state)
+static void reserved_iovas_fail_with_einval_even_with_bad_memory(void **state)
 {
     static const struct {
         uint64_t iova;
@@ -178,7 +178,7 @@ static void the_ends_of_both_ranges_can_be_mapped(void **state)
         assert_int_equal(iommufd_map(kernel, ends[i], kernel->memory, PAGE), 0);
 }
 
-static void overlaps_are_eexist_even_with_bad_memory(void **state)
+static void overlaps_fail_with_eexist_even_with_bad_memory(void **state)
 {
     static const struct {
         uint64_t iova;
@@ -193,7 +193,7 @@ static void overlaps_are_eexist_even_with_bad_memory(void **state)
     assert_int_equal(iommufd_unmap_all(kernel), 4 * PAGE);
 }
 
-static void neighbours_do_not_overlap_and_stay_apart(void **state)
+static void adjacent_areas_do_not_overlap_and_are_not_merged(void **state)
 {
     Kernel *kernel = *state;
 
@@ -204,7 +204,7 @@ static void neighbours_do_not_overlap_and_stay_apart(void **state)
     assert_int_equal(iommufd_unmap_all(kernel), 2 * PAGE);
 }
 
-static void bad_memory_is_efault_and_leaves_the_place_free(void **state)
+static void bad_memory_fails_with_efault_and_leaves_the_iova_free(void **state)
 {
     Kernel *kernel = *state;
     char *memory = kernel->memory;
@@ -225,7 +225,7 @@ static void bad_memory_is_efault_and_leaves_the_place_free(void **state)
     assert_int_equal(iommufd_map(kernel, IOVA, memory, PAGE), 0);
 }
 
-static void memory_to_read_can_be_mapped_to_read(void **state)
+static void readable_memory_can_be_mapped_read_only(void **state)
 {
     Kernel *kernel = *state;
     uint64_t iova = IOVA;
@@ -237,8 +237,9 @@ static void memory_to_read_can_be_mapped_to_read(void **state)
                      0);
 }
 
-/* Page tables are looked at before permissions, and know no memory that can only be written. */
-static void memory_that_is_only_writable_can_be_mapped_to_read_once_it_is_there(void **state)
+/* The kernel looks at page tables before permissions, and page tables have no write-only
+ * entries. */
+static void populated_write_only_memory_can_be_mapped_read_only(void **state)
 {
     Kernel *kernel = *state;
     const uint32_t flags = IOMMU_IOAS_MAP_FIXED_IOVA | IOMMU_IOAS_MAP_READABLE;
@@ -253,7 +254,7 @@ static void memory_that_is_only_writable_can_be_mapped_to_read_once_it_is_there(
     assert_int_equal(iommufd_map_flags(kernel, flags, &iova, host, PAGE), 0);
 }
 
-static void a_struct_that_cannot_be_written_is_efault_and_mapped(void **state)
+static void read_only_struct_fails_with_efault_after_the_map(void **state)
 {
     Kernel *kernel = *state;
     struct iommu_ioas_map *map = (void *)kernel->memory;
@@ -269,27 +270,27 @@ static void a_struct_that_cannot_be_written_is_efault_and_mapped(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST_IOAS(an_area_is_where_the_caller_says),
-        TEST_IOAS(unknown_flags_and_reserved_fields_are_eopnotsupp_before_all),
-        TEST_IOAS(an_address_or_length_of_2_64_less_1_is_eoverflow_before_the_flags),
-        TEST_IOAS(neither_read_nor_write_is_einval_before_the_id),
-        TEST_IOAS(an_unknown_id_is_enoent_before_the_length),
-        TEST_IOAS(a_length_of_nothing_or_too_much_is_einval),
-        TEST_ATTACHED(memory_that_wraps_is_eoverflow),
-        TEST_ATTACHED(memory_that_wraps_comes_before_an_odd_length),
-        TEST_IOAS(an_address_that_wraps_is_eoverflow),
+        TEST_IOAS(fixed_iova_places_the_area_there),
+        TEST_IOAS(unknown_flags_and_reserved_fields_fail_with_eopnotsupp_first),
+        TEST_IOAS(u64_max_address_or_length_fails_with_eoverflow_before_the_flags),
+        TEST_IOAS(no_permission_fails_with_einval_before_the_id),
+        TEST_IOAS(unknown_id_fails_with_enoent_before_the_length),
+        TEST_IOAS(length_0_or_too_large_fails_with_einval),
+        TEST_ATTACHED(wrapping_memory_fails_with_eoverflow),
+        TEST_ATTACHED(wrapping_memory_is_checked_before_the_length),
+        TEST_IOAS(wrapping_iova_fails_with_eoverflow),
         TEST_IOAS(without_a_device_the_last_address_can_be_mapped),
-        TEST_IOAS(without_a_device_no_page_is_needed_nor_memory),
-        TEST_ATTACHED(with_a_device_addresses_and_lengths_off_the_page_are_einval),
-        TEST_ATTACHED(memory_off_the_page_comes_behind_an_overlap),
-        TEST_ATTACHED(reserved_addresses_are_einval_even_with_bad_memory),
+        TEST_IOAS(without_a_device_neither_alignment_nor_memory_is_checked),
+        TEST_ATTACHED(with_a_device_unaligned_iovas_and_lengths_fail_with_einval),
+        TEST_ATTACHED(overlap_is_checked_before_memory_alignment),
+        TEST_ATTACHED(reserved_iovas_fail_with_einval_even_with_bad_memory),
         TEST_ATTACHED(the_ends_of_both_ranges_can_be_mapped),
-        TEST_ATTACHED(overlaps_are_eexist_even_with_bad_memory),
-        TEST_IOAS(neighbours_do_not_overlap_and_stay_apart),
-        TEST_ATTACHED(bad_memory_is_efault_and_leaves_the_place_free),
-        TEST_ATTACHED(memory_to_read_can_be_mapped_to_read),
-        TEST_ATTACHED(memory_that_is_only_writable_can_be_mapped_to_read_once_it_is_there),
-        TEST_ATTACHED(a_struct_that_cannot_be_written_is_efault_and_mapped),
+        TEST_ATTACHED(overlaps_fail_with_eexist_even_with_bad_memory),
+        TEST_IOAS(adjacent_areas_do_not_overlap_and_are_not_merged),
+        TEST_ATTACHED(bad_memory_fails_with_efault_and_leaves_the_iova_free),
+        TEST_ATTACHED(readable_memory_can_be_mapped_read_only),
+        TEST_ATTACHED(populated_write_only_memory_can_be_mapped_read_only),
+        TEST_ATTACHED(read_only_struct_fails_with_efault_after_the_map),
     };
 
     return RUN_IOMMUFD_TESTS(tests);

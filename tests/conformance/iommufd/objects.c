@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The objects of a file of /dev/iommu: their ids, and what DESTROY does to them. */
+/* Objects of an iommufd: their ids, and DESTROY. */
 #include "util/iommufd_util.h"
 
 #include <sys/resource.h>
@@ -12,7 +12,7 @@ static void ids_start_at_1(void **state)
     assert_int_equal(iommufd_new_ioas(kernel), 2);
 }
 
-static void the_lowest_free_id_is_given_again(void **state)
+static void the_lowest_free_id_is_reused(void **state)
 {
     Kernel *kernel = *state;
 
@@ -25,7 +25,7 @@ static void the_lowest_free_id_is_given_again(void **state)
     assert_int_equal(iommufd_new_ioas(kernel), 5);
 }
 
-static void each_file_has_ids_of_its_own(void **state)
+static void each_file_has_its_own_ids(void **state)
 {
     Kernel *kernel = *state;
     uint32_t ours = iommufd_new_ioas(kernel);
@@ -39,7 +39,7 @@ static void each_file_has_ids_of_its_own(void **state)
     assert_int_equal(iommufd_destroy(kernel, ours + 1), 0);
 }
 
-static void objects_of_all_sorts_share_the_ids(void **state)
+static void objects_of_all_types_share_the_ids(void **state)
 {
     Kernel *kernel = *state;
     uint32_t hwpt;
@@ -52,7 +52,7 @@ static void objects_of_all_sorts_share_the_ids(void **state)
     assert_int_equal(hwpt, 5);
 }
 
-static void what_does_not_exist_cannot_be_destroyed(void **state)
+static void destroying_an_unknown_id_fails(void **state)
 {
     Kernel *kernel = *state;
 
@@ -63,7 +63,7 @@ static void what_does_not_exist_cannot_be_destroyed(void **state)
     assert_int_equal(iommufd_destroy(kernel, kernel->ioas), -ENOENT);
 }
 
-static void an_address_space_goes_with_what_is_mapped(void **state)
+static void destroying_an_ioas_unmaps_its_areas(void **state)
 {
     Kernel *kernel = *state;
 
@@ -74,20 +74,20 @@ static void an_address_space_goes_with_what_is_mapped(void **state)
     assert_int_equal(iommufd_unmap_all(kernel), 0);
 }
 
-static void nothing_that_is_in_use_can_be_destroyed(void **state)
+static void destroying_objects_in_use_fails(void **state)
 {
     Kernel *kernel = *state;
     const uint32_t in_use[] = {kernel->ioas, kernel->device_id, kernel->hwpt};
 
     for (size_t i = 0; i < G_N_ELEMENTS(in_use); i++)
         assert_int_equal(iommufd_destroy(kernel, in_use[i]), -EBUSY);
-    /* All of it works as before. */
+    /* Everything still works. */
     assert_int_equal(iommufd_map(kernel, 0, kernel->memory, PAGE), 0);
     assert_int_equal(iommufd_pinned(kernel), PAGE);
     assert_int_equal(cdev_detach(kernel, kernel->device), 0);
 }
 
-static void a_bound_device_cannot_be_destroyed_even_if_it_is_detached(void **state)
+static void destroying_a_bound_device_fails_even_when_detached(void **state)
 {
     Kernel *kernel = *state;
 
@@ -95,7 +95,7 @@ static void a_bound_device_cannot_be_destroyed_even_if_it_is_detached(void **sta
     assert_int_equal(iommufd_destroy(kernel, kernel->device_id), -EBUSY);
 }
 
-static void a_page_table_by_hand_keeps_its_address_space(void **state)
+static void an_allocated_hwpt_keeps_its_ioas(void **state)
 {
     Kernel *kernel = *state;
     uint32_t hwpt;
@@ -107,7 +107,7 @@ static void a_page_table_by_hand_keeps_its_address_space(void **state)
     assert_int_equal(iommufd_destroy(kernel, kernel->ioas), 0);
 }
 
-static void a_page_table_by_hand_cannot_be_destroyed_while_a_device_is_attached(void **state)
+static void destroying_an_hwpt_with_an_attached_device_fails(void **state)
 {
     Kernel *kernel = *state;
     uint32_t hwpt;
@@ -121,7 +121,7 @@ static void a_page_table_by_hand_cannot_be_destroyed_while_a_device_is_attached(
     assert_int_equal(iommufd_destroy(kernel, hwpt), 0);
 }
 
-static void a_page_table_of_the_kernels_own_goes_with_its_last_device(void **state)
+static void detaching_the_last_device_destroys_the_automatic_hwpt(void **state)
 {
     Kernel *kernel = *state;
 
@@ -130,7 +130,7 @@ static void a_page_table_of_the_kernels_own_goes_with_its_last_device(void **sta
     assert_int_equal(iommufd_destroy(kernel, kernel->ioas), 0);
 }
 
-static void a_device_goes_with_its_file(void **state)
+static void closing_the_cdev_destroys_the_device(void **state)
 {
     Kernel *kernel = *state;
 
@@ -140,7 +140,7 @@ static void a_device_goes_with_its_file(void **state)
     assert_int_equal(iommufd_new_ioas(kernel), kernel->device_id);
 }
 
-static void a_fault_queue_that_cannot_be_told_is_efault_and_gives_its_id_back(void **state)
+static void a_fault_queue_in_a_read_only_struct_fails_with_efault_and_frees_its_id(void **state)
 {
     Kernel *kernel = *state;
     struct iommu_fault_alloc *alloc = (void *)kernel->memory;
@@ -151,7 +151,7 @@ static void a_fault_queue_that_cannot_be_told_is_efault_and_gives_its_id_back(vo
     assert_int_equal(iommufd_new_ioas(kernel), 1);
 }
 
-static void a_fault_queue_without_a_descriptor_is_emfile_and_gives_its_id_back(void **state)
+static void a_fault_queue_without_a_descriptor_fails_with_emfile_and_frees_its_id(void **state)
 {
     Kernel *kernel = *state;
     struct iommu_fault_alloc alloc = {.size = sizeof(alloc)};
@@ -169,8 +169,8 @@ static void a_fault_queue_without_a_descriptor_is_emfile_and_gives_its_id_back(v
     assert_int_equal(iommufd_new_ioas(kernel), 1);
 }
 
-/* A call for one sort of object does not find one of another. */
-static void objects_of_another_sort_are_enoent(void **state)
+/* Calls find objects of their own type only. */
+static void objects_of_another_type_fail_with_enoent(void **state)
 {
     Kernel *kernel = *state;
     const uint32_t ioas = kernel->ioas;
@@ -194,20 +194,20 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST_IOMMU(ids_start_at_1),
-        TEST_IOMMU(the_lowest_free_id_is_given_again),
-        TEST_IOMMU(each_file_has_ids_of_its_own),
-        TEST_ATTACHED(objects_of_all_sorts_share_the_ids),
-        TEST_IOAS(what_does_not_exist_cannot_be_destroyed),
-        TEST_IOAS(an_address_space_goes_with_what_is_mapped),
-        TEST_ATTACHED(nothing_that_is_in_use_can_be_destroyed),
-        TEST_ATTACHED(a_bound_device_cannot_be_destroyed_even_if_it_is_detached),
-        TEST_ATTACHED(a_page_table_by_hand_keeps_its_address_space),
-        TEST_ATTACHED(a_page_table_by_hand_cannot_be_destroyed_while_a_device_is_attached),
-        TEST_ATTACHED(a_page_table_of_the_kernels_own_goes_with_its_last_device),
-        TEST_ATTACHED(a_device_goes_with_its_file),
-        TEST_IOMMU(a_fault_queue_that_cannot_be_told_is_efault_and_gives_its_id_back),
-        TEST_IOMMU(a_fault_queue_without_a_descriptor_is_emfile_and_gives_its_id_back),
-        TEST_ATTACHED(objects_of_another_sort_are_enoent),
+        TEST_IOMMU(the_lowest_free_id_is_reused),
+        TEST_IOMMU(each_file_has_its_own_ids),
+        TEST_ATTACHED(objects_of_all_types_share_the_ids),
+        TEST_IOAS(destroying_an_unknown_id_fails),
+        TEST_IOAS(destroying_an_ioas_unmaps_its_areas),
+        TEST_ATTACHED(destroying_objects_in_use_fails),
+        TEST_ATTACHED(destroying_a_bound_device_fails_even_when_detached),
+        TEST_ATTACHED(an_allocated_hwpt_keeps_its_ioas),
+        TEST_ATTACHED(destroying_an_hwpt_with_an_attached_device_fails),
+        TEST_ATTACHED(detaching_the_last_device_destroys_the_automatic_hwpt),
+        TEST_ATTACHED(closing_the_cdev_destroys_the_device),
+        TEST_IOMMU(a_fault_queue_in_a_read_only_struct_fails_with_efault_and_frees_its_id),
+        TEST_IOMMU(a_fault_queue_without_a_descriptor_fails_with_emfile_and_frees_its_id),
+        TEST_ATTACHED(objects_of_another_type_fail_with_enoent),
     };
 
     return RUN_IOMMUFD_TESTS(tests);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* IOMMU_OPTION: whom pinned memory is charged to, and large pages. */
+/* IOMMU_OPTION: accounting mode and large pages. */
 #include "util/iommufd_util.h"
 
 static int set_mode(Kernel *kernel, uint64_t mode)
@@ -38,7 +38,7 @@ static void assert_option(Kernel *kernel, struct iommu_option option, int result
     assert_int_equal(iommufd_ioctl(kernel, IOMMU_OPTION, &option), result);
 }
 
-static void unknown_options_and_deeds_and_reserved_fields_are_eopnotsupp(void **state)
+static void unknown_options_ops_and_reserved_fields_fail_with_eopnotsupp(void **state)
 {
     Kernel *kernel = *state;
     uint32_t ioas = kernel->ioas;
@@ -54,12 +54,12 @@ static void unknown_options_and_deeds_and_reserved_fields_are_eopnotsupp(void **
                   -EOPNOTSUPP);
 }
 
-static void memory_is_charged_to_the_user_at_first(void **state)
+static void memory_is_charged_to_the_user_by_default(void **state)
 {
     assert_int_equal(get_mode(*state), 0);
 }
 
-static void the_mode_can_be_set_and_set_back(void **state)
+static void the_accounting_mode_can_be_set_and_reset(void **state)
 {
     Kernel *kernel = *state;
 
@@ -69,7 +69,7 @@ static void the_mode_can_be_set_and_set_back(void **state)
     assert_int_equal(get_mode(kernel), 0);
 }
 
-static void the_mode_is_one_of_two(void **state)
+static void the_accounting_mode_is_0_or_1(void **state)
 {
     Kernel *kernel = *state;
 
@@ -78,7 +78,7 @@ static void the_mode_is_one_of_two(void **state)
     assert_int_equal(get_mode(kernel), 0);
 }
 
-static void the_mode_is_of_no_object(void **state)
+static void the_accounting_mode_takes_no_object_id(void **state)
 {
     Kernel *kernel = *state;
     uint64_t mode = 1;
@@ -91,7 +91,7 @@ static void the_mode_is_of_no_object(void **state)
         -EOPNOTSUPP);
 }
 
-static void the_mode_is_fixed_while_there_is_an_object(void **state)
+static void the_accounting_mode_is_fixed_while_there_is_an_object(void **state)
 {
     Kernel *kernel = *state;
 
@@ -102,7 +102,7 @@ static void the_mode_is_fixed_while_there_is_an_object(void **state)
     assert_int_equal(set_mode(kernel, 1), 0);
 }
 
-static void the_mode_is_of_one_file(void **state)
+static void the_accounting_mode_is_per_file(void **state)
 {
     Kernel *kernel = *state;
 
@@ -111,7 +111,7 @@ static void the_mode_is_of_one_file(void **state)
     assert_int_equal(get_mode(kernel), 0);
 }
 
-static void the_mode_takes_cap_sys_resource_before_all(void **state)
+static void the_accounting_mode_checks_cap_sys_resource_first(void **state)
 {
     Kernel *kernel = *state;
 
@@ -124,12 +124,12 @@ static void the_mode_takes_cap_sys_resource_before_all(void **state)
     assert_int_equal(set_mode(kernel, 1), -EPERM);
 }
 
-static void large_pages_are_used_at_first(void **state)
+static void large_pages_are_enabled_by_default(void **state)
 {
     assert_int_equal(get_huge_pages(*state), 1);
 }
 
-static void large_pages_can_be_switched_off_and_on(void **state)
+static void large_pages_can_be_disabled_and_enabled(void **state)
 {
     Kernel *kernel = *state;
 
@@ -140,7 +140,7 @@ static void large_pages_can_be_switched_off_and_on(void **state)
     assert_int_equal(get_huge_pages(kernel), 1);
 }
 
-static void large_pages_are_off_or_on(void **state)
+static void large_pages_is_0_or_1(void **state)
 {
     Kernel *kernel = *state;
 
@@ -148,7 +148,7 @@ static void large_pages_are_off_or_on(void **state)
     assert_int_equal(get_huge_pages(kernel), 1);
 }
 
-static void large_pages_are_of_an_address_space(void **state)
+static void large_pages_is_per_ioas(void **state)
 {
     Kernel *kernel = *state;
 
@@ -157,7 +157,7 @@ static void large_pages_are_of_an_address_space(void **state)
     assert_int_equal(set_huge_pages(kernel, 0), -ENOENT);
 }
 
-static void without_large_pages_everything_is_of_whole_pages(void **state)
+static void without_large_pages_everything_must_be_page_aligned(void **state)
 {
     Kernel *kernel = *state;
 
@@ -167,7 +167,7 @@ static void without_large_pages_everything_is_of_whole_pages(void **state)
     assert_int_equal(iommufd_map(kernel, 1, (void *)(uintptr_t)3, 5), 0);
 }
 
-static void areas_off_the_page_keep_large_pages_on(void **state)
+static void unaligned_areas_keep_large_pages_enabled(void **state)
 {
     Kernel *kernel = *state;
 
@@ -178,7 +178,7 @@ static void areas_off_the_page_keep_large_pages_on(void **state)
     assert_int_equal(set_huge_pages(kernel, 0), 0);
 }
 
-static void a_device_and_an_area_keep_large_pages_on(void **state)
+static void an_attached_device_and_an_area_keep_large_pages_enabled(void **state)
 {
     Kernel *kernel = *state;
 
@@ -188,7 +188,7 @@ static void a_device_and_an_area_keep_large_pages_on(void **state)
     assert_int_equal(set_huge_pages(kernel, 1), 0);
 }
 
-static void a_device_alone_does_not(void **state)
+static void an_attached_device_alone_does_not_keep_large_pages_enabled(void **state)
 {
     Kernel *kernel = *state;
 
@@ -197,7 +197,7 @@ static void a_device_alone_does_not(void **state)
     assert_int_equal(set_huge_pages(kernel, 0), 0);
 }
 
-static void options_that_cannot_answer_are_efault(void **state)
+static void options_in_unwritable_structs_fail_with_efault(void **state)
 {
     Kernel *kernel = *state;
     struct iommu_option *option = (void *)kernel->memory;
@@ -215,23 +215,23 @@ static void options_that_cannot_answer_are_efault(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST_IOAS(unknown_options_and_deeds_and_reserved_fields_are_eopnotsupp),
-        TEST_IOMMU(memory_is_charged_to_the_user_at_first),
-        TEST_IOMMU(the_mode_can_be_set_and_set_back),
-        TEST_IOMMU(the_mode_is_one_of_two),
-        TEST_IOAS(the_mode_is_of_no_object),
-        TEST_IOAS(the_mode_is_fixed_while_there_is_an_object),
-        TEST_IOMMU(the_mode_is_of_one_file),
-        TEST_CLOSED(the_mode_takes_cap_sys_resource_before_all),
-        TEST_IOAS(large_pages_are_used_at_first),
-        TEST_IOAS(large_pages_can_be_switched_off_and_on),
-        TEST_IOAS(large_pages_are_off_or_on),
-        TEST_IOAS(large_pages_are_of_an_address_space),
-        TEST_IOAS(without_large_pages_everything_is_of_whole_pages),
-        TEST_IOAS(areas_off_the_page_keep_large_pages_on),
-        TEST_ATTACHED(a_device_and_an_area_keep_large_pages_on),
-        TEST_ATTACHED(a_device_alone_does_not),
-        TEST_IOAS(options_that_cannot_answer_are_efault),
+        TEST_IOAS(unknown_options_ops_and_reserved_fields_fail_with_eopnotsupp),
+        TEST_IOMMU(memory_is_charged_to_the_user_by_default),
+        TEST_IOMMU(the_accounting_mode_can_be_set_and_reset),
+        TEST_IOMMU(the_accounting_mode_is_0_or_1),
+        TEST_IOAS(the_accounting_mode_takes_no_object_id),
+        TEST_IOAS(the_accounting_mode_is_fixed_while_there_is_an_object),
+        TEST_IOMMU(the_accounting_mode_is_per_file),
+        TEST_CLOSED(the_accounting_mode_checks_cap_sys_resource_first),
+        TEST_IOAS(large_pages_are_enabled_by_default),
+        TEST_IOAS(large_pages_can_be_disabled_and_enabled),
+        TEST_IOAS(large_pages_is_0_or_1),
+        TEST_IOAS(large_pages_is_per_ioas),
+        TEST_IOAS(without_large_pages_everything_must_be_page_aligned),
+        TEST_IOAS(unaligned_areas_keep_large_pages_enabled),
+        TEST_ATTACHED(an_attached_device_and_an_area_keep_large_pages_enabled),
+        TEST_ATTACHED(an_attached_device_alone_does_not_keep_large_pages_enabled),
+        TEST_IOAS(options_in_unwritable_structs_fail_with_efault),
     };
 
     return RUN_IOMMUFD_TESTS(tests);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* IOMMU_IOAS_MAP where the kernel likes. Without a device no memory is looked at, so that any
- * address will do for a test. */
+/* IOMMU_IOAS_MAP without a fixed IOVA. Without a device the kernel does not look at the memory, so
+ * tests can use any address. */
 #include "util/iommufd_util.h"
 
 #define HUGE_PAGE UINT64_C(0x200000)
@@ -19,7 +19,7 @@ static uint64_t placed(Kernel *kernel, uint64_t host, uint64_t length)
     return iova;
 }
 
-static void the_second_page_is_the_first_then_the_next_gap(void **state)
+static void the_kernel_places_at_the_second_page_then_in_the_next_gap(void **state)
 {
     Kernel *kernel = *state;
 
@@ -30,7 +30,7 @@ static void the_second_page_is_the_first_then_the_next_gap(void **state)
     assert_int_equal(placed(kernel, 0x10000000, PAGE), 0x2000);
 }
 
-static void a_gap_that_is_too_small_is_passed_over(void **state)
+static void gaps_that_are_too_small_are_skipped(void **state)
 {
     Kernel *kernel = *state;
 
@@ -40,7 +40,7 @@ static void a_gap_that_is_too_small_is_passed_over(void **state)
     assert_int_equal(placed(kernel, 0x10000000, PAGE), 0x1000);
 }
 
-static void what_the_caller_says_does_not_count_without_fixed_iova(void **state)
+static void the_callers_iova_is_ignored_without_fixed_iova(void **state)
 {
     Kernel *kernel = *state;
     uint64_t iova = 0x40000000;
@@ -49,7 +49,7 @@ static void what_the_caller_says_does_not_count_without_fixed_iova(void **state)
     assert_int_equal(iova, 0x1000);
 }
 
-static void it_is_aligned_to_its_length_rounded_up(void **state)
+static void placement_is_aligned_to_the_length_rounded_up(void **state)
 {
     Kernel *kernel = *state;
 
@@ -58,7 +58,7 @@ static void it_is_aligned_to_its_length_rounded_up(void **state)
     assert_int_equal(placed(kernel, 0x10000000, PAGE), 0x1000);
 }
 
-static void but_no_more_than_the_memory(void **state)
+static void placement_is_aligned_no_more_than_the_memory(void **state)
 {
     Kernel *kernel = *state;
 
@@ -66,7 +66,7 @@ static void but_no_more_than_the_memory(void **state)
     assert_int_equal(placed(kernel, 0x10002000, 8 * PAGE), 0xa000);
 }
 
-static void and_no_more_than_a_large_page(void **state)
+static void placement_is_aligned_no_more_than_a_large_page(void **state)
 {
     Kernel *kernel = *state;
 
@@ -74,7 +74,7 @@ static void and_no_more_than_a_large_page(void **state)
     assert_int_equal(placed(kernel, 0x40000000, HUGE_PAGE), 5 * HUGE_PAGE);
 }
 
-static void address_0_is_as_aligned_as_need_be(void **state)
+static void memory_at_address_0_has_any_alignment(void **state)
 {
     Kernel *kernel = *state;
 
@@ -83,7 +83,7 @@ static void address_0_is_as_aligned_as_need_be(void **state)
     assert_int_equal(placed(kernel, 0, 2 * HUGE_PAGE), HUGE_PAGE);
 }
 
-static void it_keeps_the_place_within_the_page(void **state)
+static void placement_keeps_the_offset_in_the_page(void **state)
 {
     Kernel *kernel = *state;
 
@@ -93,7 +93,7 @@ static void it_keeps_the_place_within_the_page(void **state)
     assert_int_equal(placed(kernel, 0x10000000, PAGE), 0x3000);
 }
 
-static void memory_that_is_less_aligned_than_the_address_space_is_einval(void **state)
+static void memory_less_aligned_than_the_ioas_fails_with_einval(void **state)
 {
     Kernel *kernel = *state;
     uint64_t iova;
@@ -102,7 +102,7 @@ static void memory_that_is_less_aligned_than_the_address_space_is_einval(void **
     assert_int_equal(place(kernel, (uintptr_t)kernel->memory, PAGE, &iova), 0);
 }
 
-static void half_of_all_addresses_is_eoverflow(void **state)
+static void half_of_the_address_space_fails_with_eoverflow(void **state)
 {
     Kernel *kernel = *state;
     uint64_t iova;
@@ -112,7 +112,7 @@ static void half_of_all_addresses_is_eoverflow(void **state)
     assert_int_equal(iova, HUGE_PAGE);
 }
 
-static void where_no_gap_is_large_enough_it_is_enospc(void **state)
+static void without_a_large_enough_gap_map_fails_with_enospc(void **state)
 {
     Kernel *kernel = *state;
     uint64_t iova;
@@ -131,7 +131,7 @@ static void allow(Kernel *kernel, const struct iommu_iova_range *ranges, uint32_
     assert_int_equal(iommufd_ioctl(kernel, IOMMU_IOAS_ALLOW_IOVAS, &allow), 0);
 }
 
-static void it_stays_below_the_window_or_goes_above_it(void **state)
+static void placement_avoids_the_msi_window(void **state)
 {
     const struct iommu_iova_range ranges[] = {{WINDOW - 2 * PAGE, WINDOW - 1},
                                               {WINDOW_LAST + 1, WINDOW_LAST + 0x100000}};
@@ -143,7 +143,7 @@ static void it_stays_below_the_window_or_goes_above_it(void **state)
     assert_int_equal(placed(kernel, (uintptr_t)kernel->memory, PAGE), WINDOW - PAGE);
 }
 
-static void ranges_that_touch_are_one(void **state)
+static void allowed_ranges_that_touch_are_merged(void **state)
 {
     const struct iommu_iova_range ranges[] = {
         {0x1000, 0x2fff}, {0x3000, 0x3fff}, {0x4000, 0x5fff}, {0x7000, 0xafff}};
@@ -183,7 +183,7 @@ static void the_ends_of_the_address_space_are_never_used(void **state)
     assert_int_equal(place(kernel, 0x10001000, 2 * PAGE, &iova), -ENOSPC);
 }
 
-static void bad_memory_is_efault_and_gives_the_place_back(void **state)
+static void bad_memory_fails_with_efault_and_frees_the_iova(void **state)
 {
     Kernel *kernel = *state;
     uint64_t iova;
@@ -192,7 +192,7 @@ static void bad_memory_is_efault_and_gives_the_place_back(void **state)
     assert_int_equal(placed(kernel, (uintptr_t)kernel->memory, PAGE), 0x1000);
 }
 
-static void a_copy_can_be_placed_as_well(void **state)
+static void the_kernel_places_copies_too(void **state)
 {
     Kernel *kernel = *state;
     struct iommu_ioas_copy copy = {.size = sizeof(copy),
@@ -210,23 +210,23 @@ static void a_copy_can_be_placed_as_well(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST_IOAS(the_second_page_is_the_first_then_the_next_gap),
-        TEST_IOAS(a_gap_that_is_too_small_is_passed_over),
-        TEST_IOAS(what_the_caller_says_does_not_count_without_fixed_iova),
-        TEST_IOAS(it_is_aligned_to_its_length_rounded_up),
-        TEST_IOAS(but_no_more_than_the_memory),
-        TEST_IOAS(and_no_more_than_a_large_page),
-        TEST_IOAS(address_0_is_as_aligned_as_need_be),
-        TEST_IOAS(it_keeps_the_place_within_the_page),
-        TEST_ATTACHED(memory_that_is_less_aligned_than_the_address_space_is_einval),
-        TEST_IOAS(half_of_all_addresses_is_eoverflow),
-        TEST_IOAS(where_no_gap_is_large_enough_it_is_enospc),
-        TEST_ATTACHED(it_stays_below_the_window_or_goes_above_it),
-        TEST_IOAS(ranges_that_touch_are_one),
+        TEST_IOAS(the_kernel_places_at_the_second_page_then_in_the_next_gap),
+        TEST_IOAS(gaps_that_are_too_small_are_skipped),
+        TEST_IOAS(the_callers_iova_is_ignored_without_fixed_iova),
+        TEST_IOAS(placement_is_aligned_to_the_length_rounded_up),
+        TEST_IOAS(placement_is_aligned_no_more_than_the_memory),
+        TEST_IOAS(placement_is_aligned_no_more_than_a_large_page),
+        TEST_IOAS(memory_at_address_0_has_any_alignment),
+        TEST_IOAS(placement_keeps_the_offset_in_the_page),
+        TEST_ATTACHED(memory_less_aligned_than_the_ioas_fails_with_einval),
+        TEST_IOAS(half_of_the_address_space_fails_with_eoverflow),
+        TEST_IOAS(without_a_large_enough_gap_map_fails_with_enospc),
+        TEST_ATTACHED(placement_avoids_the_msi_window),
+        TEST_IOAS(allowed_ranges_that_touch_are_merged),
         TEST_IOAS(a_gap_of_one_byte_is_never_used),
         TEST_IOAS(the_ends_of_the_address_space_are_never_used),
-        TEST_ATTACHED(bad_memory_is_efault_and_gives_the_place_back),
-        TEST_IOAS(a_copy_can_be_placed_as_well),
+        TEST_ATTACHED(bad_memory_fails_with_efault_and_frees_the_iova),
+        TEST_IOAS(the_kernel_places_copies_too),
     };
 
     return RUN_IOMMUFD_TESTS(tests);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The IOAS_MAP that cannot succeed, by which plugmap asks whether anything is mapped in a range:
- * with a host address that is not aligned as the area. */
+/* How plugmap probes whether anything is mapped in a range: an IOAS_MAP that always fails, because
+ * its host address is less aligned than the area. */
 #include "util/iommufd_util.h"
 
 #define IOVA UINT64_C(0x40000000)
@@ -11,7 +11,7 @@ static int probe(Kernel *kernel, uint64_t iova, uint64_t length)
                              length);
 }
 
-/* Nothing has changed by asking. */
+/* The probe changes nothing. */
 static void assert_answer(Kernel *kernel, uint64_t iova, uint64_t length, int error_number)
 {
     uint64_t pinned = iommufd_pinned(kernel);
@@ -20,7 +20,7 @@ static void assert_answer(Kernel *kernel, uint64_t iova, uint64_t length, int er
     assert_int_equal(iommufd_pinned(kernel), pinned);
 }
 
-static void nothing_mapped_is_einval_and_leaves_nothing(void **state)
+static void probe_of_unmapped_iovas_fails_with_einval_and_maps_nothing(void **state)
 {
     static const uint64_t lengths[] = {PAGE, 2 * PAGE, 0x200000, 0x40000000, 0x1000000000};
     Kernel *kernel = *state;
@@ -33,7 +33,7 @@ static void nothing_mapped_is_einval_and_leaves_nothing(void **state)
     }
 }
 
-static void area_is_eexist(void **state)
+static void probe_of_an_area_fails_with_eexist(void **state)
 {
     Kernel *kernel = *state;
 
@@ -42,7 +42,7 @@ static void area_is_eexist(void **state)
     assert_true(iommufd_had(kernel, IOVA, 4 * PAGE));
 }
 
-static void part_of_an_area_is_eexist(void **state)
+static void probe_of_part_of_an_area_fails_with_eexist(void **state)
 {
     Kernel *kernel = *state;
 
@@ -55,7 +55,7 @@ static void part_of_an_area_is_eexist(void **state)
     assert_true(iommufd_had(kernel, IOVA, 4 * PAGE));
 }
 
-static void area_in_the_middle_is_eexist(void **state)
+static void probe_around_an_area_fails_with_eexist(void **state)
 {
     Kernel *kernel = *state;
 
@@ -65,7 +65,7 @@ static void area_in_the_middle_is_eexist(void **state)
     assert_answer(kernel, IOVA + 0x100000, 0x100000, EEXIST);
 }
 
-static void one_area_of_many_is_eexist(void **state)
+static void probe_over_many_areas_fails_with_eexist(void **state)
 {
     Kernel *kernel = *state;
 
@@ -78,7 +78,7 @@ static void one_area_of_many_is_eexist(void **state)
     assert_answer(kernel, IOVA, 128 * PAGE, EINVAL);
 }
 
-static void neighbours_are_not_asked_for(void **state)
+static void probe_ignores_neighbours(void **state)
 {
     Kernel *kernel = *state;
 
@@ -88,7 +88,7 @@ static void neighbours_are_not_asked_for(void **state)
     assert_int_equal(iommufd_unmap_all(kernel), 2 * PAGE);
 }
 
-static void answer_changes_with_what_is_unmapped(void **state)
+static void probe_changes_after_unmap(void **state)
 {
     Kernel *kernel = *state;
 
@@ -98,8 +98,8 @@ static void answer_changes_with_what_is_unmapped(void **state)
     assert_answer(kernel, IOVA, PAGE, EINVAL);
 }
 
-/* What is told of as kept for a region is no area. */
-static void addresses_that_are_kept_are_einval(void **state)
+/* An allowed range is not an area. */
+static void probe_of_reserved_iovas_fails_with_einval(void **state)
 {
     Kernel *kernel = *state;
     struct iommu_iova_range range = {.start = IOVA, .last = IOVA + 4 * PAGE - 1};
@@ -116,8 +116,8 @@ static void addresses_that_are_kept_are_einval(void **state)
     assert_answer(kernel, IOVA, 4 * PAGE, EEXIST);
 }
 
-/* Areas have to be aligned for devices alone. Somebody has to take it back. */
-static void without_a_device_nothing_mapped_is_no_error(void **state)
+/* Only devices require alignment, so this MAP succeeds and the caller has to unmap it. */
+static void probe_without_a_device_maps(void **state)
 {
     Kernel *kernel = *state;
 
@@ -130,16 +130,16 @@ static void without_a_device_nothing_mapped_is_no_error(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST_ATTACHED(nothing_mapped_is_einval_and_leaves_nothing),
-        TEST_ATTACHED(area_is_eexist),
-        TEST_ATTACHED(part_of_an_area_is_eexist),
-        TEST_ATTACHED(area_in_the_middle_is_eexist),
-        TEST_ATTACHED(one_area_of_many_is_eexist),
-        TEST_ATTACHED(neighbours_are_not_asked_for),
-        TEST_ATTACHED(answer_changes_with_what_is_unmapped),
-        TEST_ATTACHED(addresses_that_are_kept_are_einval),
-        TEST_IOAS(without_a_device_nothing_mapped_is_no_error),
-        TEST_IOAS(part_of_an_area_is_eexist),
+        TEST_ATTACHED(probe_of_unmapped_iovas_fails_with_einval_and_maps_nothing),
+        TEST_ATTACHED(probe_of_an_area_fails_with_eexist),
+        TEST_ATTACHED(probe_of_part_of_an_area_fails_with_eexist),
+        TEST_ATTACHED(probe_around_an_area_fails_with_eexist),
+        TEST_ATTACHED(probe_over_many_areas_fails_with_eexist),
+        TEST_ATTACHED(probe_ignores_neighbours),
+        TEST_ATTACHED(probe_changes_after_unmap),
+        TEST_ATTACHED(probe_of_reserved_iovas_fails_with_einval),
+        TEST_IOAS(probe_without_a_device_maps),
+        TEST_IOAS(probe_of_part_of_an_area_fails_with_eexist),
     };
 
     return RUN_IOMMUFD_TESTS(tests);

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* How /dev/iommu takes a call: which number it is, how long its struct is, and what is behind it.
- */
+/* How /dev/iommu parses a call: ioctl number, struct size, and bytes past the struct. */
 #include "util/iommufd_util.h"
 
 typedef struct {
@@ -27,7 +26,7 @@ static const Call calls[] = {
     {IOMMU_FAULT_QUEUE_ALLOC, 16, 16},
 };
 
-/* Zeros but for the size; every call refuses that for a reason of its own, or takes it. */
+/* Zeros except the size; each call accepts that or fails for its own reason. */
 static uint32_t *argument(Kernel *kernel, uint32_t size)
 {
     uint32_t *bytes = (uint32_t *)kernel->memory;
@@ -37,7 +36,7 @@ static uint32_t *argument(Kernel *kernel, uint32_t size)
     return bytes;
 }
 
-/* @size bytes are in reach and the next one is not. */
+/* @size bytes are accessible and the next one is not. */
 static void *argument_at_the_end(Kernel *kernel, uint32_t size, uint32_t said)
 {
     uint32_t *bytes = (uint32_t *)(kernel->memory + PAGE - size);
@@ -48,13 +47,13 @@ static void *argument_at_the_end(Kernel *kernel, uint32_t size, uint32_t said)
     return bytes;
 }
 
-static void null_is_efault(void **state)
+static void null_fails_with_efault(void **state)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(calls); i++)
         assert_int_equal(iommufd_ioctl(*state, calls[i].request, NULL), -EFAULT);
 }
 
-static void a_struct_that_ends_too_early_is_efault(void **state)
+static void truncated_struct_fails_with_efault(void **state)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(calls); i++) {
         uint32_t size = calls[i].least;
@@ -65,7 +64,7 @@ static void a_struct_that_ends_too_early_is_efault(void **state)
     }
 }
 
-static void a_struct_that_says_it_is_too_short_is_einval(void **state)
+static void short_size_fails_with_einval(void **state)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(calls); i++) {
         assert_int_equal(iommufd_ioctl(*state, calls[i].request, argument(*state, 0)), -EINVAL);
@@ -74,9 +73,9 @@ static void a_struct_that_says_it_is_too_short_is_einval(void **state)
     }
 }
 
-/* What a call says of zeros, whichever it is; it opens no file, for FAULT_QUEUE_ALLOC gets flags.
- */
-static int say_of_zeros(Kernel *kernel, const Call *call, uint32_t size)
+/* The result for zeros, for any call. FAULT_QUEUE_ALLOC gets invalid flags, so that no file is
+ * opened. */
+static int result_of_zeros(Kernel *kernel, const Call *call, uint32_t size)
 {
     uint32_t *zeros = argument(kernel, size);
     int result;
@@ -89,24 +88,24 @@ static int say_of_zeros(Kernel *kernel, const Call *call, uint32_t size)
     return result;
 }
 
-static void a_longer_struct_is_as_good_if_the_rest_is_zeros(void **state)
+static void longer_struct_is_accepted_if_the_rest_is_zero(void **state)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(calls); i++) {
-        int known = say_of_zeros(*state, &calls[i], calls[i].known);
+        int known = result_of_zeros(*state, &calls[i], calls[i].known);
 
-        assert_int_equal(say_of_zeros(*state, &calls[i], calls[i].known + 1), known);
-        assert_int_equal(say_of_zeros(*state, &calls[i], (uint32_t)PAGE), known);
+        assert_int_equal(result_of_zeros(*state, &calls[i], calls[i].known + 1), known);
+        assert_int_equal(result_of_zeros(*state, &calls[i], (uint32_t)PAGE), known);
     }
 }
 
-static void a_shorter_struct_is_as_good_if_the_rest_is_optional(void **state)
+static void shorter_struct_is_accepted_if_the_rest_is_optional(void **state)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(calls); i++)
-        assert_int_equal(say_of_zeros(*state, &calls[i], calls[i].least),
-                         say_of_zeros(*state, &calls[i], calls[i].known));
+        assert_int_equal(result_of_zeros(*state, &calls[i], calls[i].least),
+                         result_of_zeros(*state, &calls[i], calls[i].known));
 }
 
-static void a_longer_struct_with_something_in_it_is_e2big(void **state)
+static void longer_struct_with_other_bytes_fails_with_e2big(void **state)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(calls); i++) {
         uint32_t size = calls[i].known + 8;
@@ -117,10 +116,10 @@ static void a_longer_struct_with_something_in_it_is_e2big(void **state)
     }
 }
 
-static void what_is_behind_the_size_does_not_matter(void **state)
+static void bytes_past_the_size_are_ignored(void **state)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(calls); i++) {
-        int known = say_of_zeros(*state, &calls[i], calls[i].known);
+        int known = result_of_zeros(*state, &calls[i], calls[i].known);
         uint32_t *same = argument(*state, calls[i].known);
 
         if (calls[i].request == IOMMU_FAULT_QUEUE_ALLOC)
@@ -130,7 +129,7 @@ static void what_is_behind_the_size_does_not_matter(void **state)
     }
 }
 
-static void a_longer_struct_that_cannot_be_read_to_its_end_is_efault(void **state)
+static void longer_struct_that_is_truncated_fails_with_efault(void **state)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(calls); i++) {
         uint32_t known = calls[i].known;
@@ -141,7 +140,7 @@ static void a_longer_struct_that_cannot_be_read_to_its_end_is_efault(void **stat
     }
 }
 
-static void something_in_the_rest_comes_before_its_missing_end(void **state)
+static void nonzero_bytes_are_reported_before_the_missing_end(void **state)
 {
     uint32_t *longer = argument_at_the_end(*state, 16, 32);
 
@@ -149,7 +148,7 @@ static void something_in_the_rest_comes_before_its_missing_end(void **state)
     assert_int_equal(iommufd_ioctl(*state, IOMMU_DESTROY, longer), -E2BIG);
 }
 
-static void the_number_of_a_call_with_another_type_is_enotty(void **state)
+static void ioctl_of_another_type_fails_with_enotty(void **state)
 {
     Kernel *kernel = *state;
 
@@ -159,12 +158,12 @@ static void the_number_of_a_call_with_another_type_is_enotty(void **state)
                      -ENOTTY);
 }
 
-static void but_efault_comes_first(void **state)
+static void null_is_checked_before_the_ioctl_type(void **state)
 {
     assert_int_equal(iommufd_ioctl(*state, 0x3c00 | (IOMMU_DESTROY & 0xff), NULL), -EFAULT);
 }
 
-static void unknown_numbers_are_enotty(void **state)
+static void unknown_ioctls_fail_with_enotty(void **state)
 {
     static const unsigned long unknown[] = {0, 12345, 0x3b00, 0x3b79, 0x3b7f, 0x3ba8, 0x3bff};
     Kernel *kernel = *state;
@@ -175,14 +174,14 @@ static void unknown_numbers_are_enotty(void **state)
     }
 }
 
-static void a_file_cannot_be_mapped_before_6_13(void **state)
+static void map_file_is_not_supported_before_6_13(void **state)
 {
     Kernel *kernel = *state;
 
     assert_int_equal(iommufd_ioctl(kernel, IOMMU_IOAS_MAP_FILE, argument(kernel, 40)), -ENOTTY);
 }
 
-static void nothing_can_be_read_written_or_mapped(void **state)
+static void read_write_and_mmap_fail(void **state)
 {
     Kernel *kernel = *state;
     const PmKernelOps *ops = kernel->pm->ops;
@@ -197,20 +196,20 @@ static void nothing_can_be_read_written_or_mapped(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST_IOMMU(null_is_efault),
-        TEST_IOMMU(a_struct_that_ends_too_early_is_efault),
-        TEST_IOMMU(a_struct_that_says_it_is_too_short_is_einval),
-        TEST_IOMMU(a_longer_struct_is_as_good_if_the_rest_is_zeros),
-        TEST_IOMMU(a_shorter_struct_is_as_good_if_the_rest_is_optional),
-        TEST_IOMMU(a_longer_struct_with_something_in_it_is_e2big),
-        TEST_IOMMU(what_is_behind_the_size_does_not_matter),
-        TEST_IOMMU(a_longer_struct_that_cannot_be_read_to_its_end_is_efault),
-        TEST_IOMMU(something_in_the_rest_comes_before_its_missing_end),
-        TEST_IOMMU(the_number_of_a_call_with_another_type_is_enotty),
-        TEST_IOMMU(but_efault_comes_first),
-        TEST_IOMMU(unknown_numbers_are_enotty),
-        TEST_IOMMU(a_file_cannot_be_mapped_before_6_13),
-        TEST_IOMMU(nothing_can_be_read_written_or_mapped),
+        TEST_IOMMU(null_fails_with_efault),
+        TEST_IOMMU(truncated_struct_fails_with_efault),
+        TEST_IOMMU(short_size_fails_with_einval),
+        TEST_IOMMU(longer_struct_is_accepted_if_the_rest_is_zero),
+        TEST_IOMMU(shorter_struct_is_accepted_if_the_rest_is_optional),
+        TEST_IOMMU(longer_struct_with_other_bytes_fails_with_e2big),
+        TEST_IOMMU(bytes_past_the_size_are_ignored),
+        TEST_IOMMU(longer_struct_that_is_truncated_fails_with_efault),
+        TEST_IOMMU(nonzero_bytes_are_reported_before_the_missing_end),
+        TEST_IOMMU(ioctl_of_another_type_fails_with_enotty),
+        TEST_IOMMU(null_is_checked_before_the_ioctl_type),
+        TEST_IOMMU(unknown_ioctls_fail_with_enotty),
+        TEST_IOMMU(map_file_is_not_supported_before_6_13),
+        TEST_IOMMU(read_write_and_mmap_fail),
     };
 
     return RUN_IOMMUFD_TESTS(tests);

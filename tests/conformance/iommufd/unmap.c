@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* IOMMU_IOAS_UNMAP: whole areas only, and what is said and gone when that cannot be. */
+/* IOMMU_IOAS_UNMAP: whole areas only, and what a failed unmap returns and removes. */
 #include "util/iommufd_util.h"
 
 #define A UINT64_C(0x10000)
 #define B UINT64_C(0x20000)
 
-/* Areas of four pages at A and B, and of one behind B. */
+/* Areas of four pages at A and B, and of one page right after B. */
 static void map_three(Kernel *kernel)
 {
     assert_int_equal(iommufd_map(kernel, A, kernel->memory, 4 * PAGE), 0);
@@ -13,7 +13,7 @@ static void map_three(Kernel *kernel)
     assert_int_equal(iommufd_map(kernel, B + 4 * PAGE, kernel->memory, PAGE), 0);
 }
 
-static void a_range_of_areas_and_holes_gives_their_sum(void **state)
+static void unmap_of_areas_and_holes_returns_their_sum(void **state)
 {
     Kernel *kernel = *state;
     uint64_t n_bytes;
@@ -26,7 +26,7 @@ static void a_range_of_areas_and_holes_gives_their_sum(void **state)
     assert_int_equal(iommufd_unmap_all(kernel), PAGE);
 }
 
-static void a_range_without_areas_is_enoent_and_its_length_stays(void **state)
+static void a_range_without_areas_fails_with_enoent_and_keeps_its_length(void **state)
 {
     Kernel *kernel = *state;
     uint64_t n_bytes;
@@ -37,7 +37,7 @@ static void a_range_without_areas_is_enoent_and_its_length_stays(void **state)
     assert_int_equal(iommufd_unmap_all(kernel), 9 * PAGE);
 }
 
-static void everything_is_fine_even_if_there_is_nothing(void **state)
+static void unmap_of_everything_succeeds_without_areas(void **state)
 {
     Kernel *kernel = *state;
     uint64_t n_bytes;
@@ -46,7 +46,7 @@ static void everything_is_fine_even_if_there_is_nothing(void **state)
     assert_int_equal(n_bytes, 0);
 }
 
-static void everything_is_all_up_to_the_last_address(void **state)
+static void unmap_of_everything_includes_the_last_address(void **state)
 {
     Kernel *kernel = *state;
     uint64_t n_bytes;
@@ -57,7 +57,7 @@ static void everything_is_all_up_to_the_last_address(void **state)
     assert_int_equal(n_bytes, 2 * PAGE);
 }
 
-static void an_area_that_is_cut_in_any_way_is_enoent_and_stays(void **state)
+static void a_cut_area_fails_with_enoent_and_stays(void **state)
 {
     static const struct {
         uint64_t iova;
@@ -77,7 +77,7 @@ static void an_area_that_is_cut_in_any_way_is_enoent_and_stays(void **state)
     assert_int_equal(iommufd_unmap_all(kernel), 9 * PAGE);
 }
 
-static void areas_before_the_one_that_is_cut_are_gone(void **state)
+static void areas_before_the_cut_one_are_removed(void **state)
 {
     Kernel *kernel = *state;
     uint64_t n_bytes;
@@ -89,7 +89,7 @@ static void areas_before_the_one_that_is_cut_are_gone(void **state)
     assert_int_equal(iommufd_unmap_all(kernel), 5 * PAGE);
 }
 
-static void areas_behind_the_one_that_is_cut_stay(void **state)
+static void areas_after_the_cut_one_stay(void **state)
 {
     Kernel *kernel = *state;
 
@@ -98,7 +98,7 @@ static void areas_behind_the_one_that_is_cut_stay(void **state)
     assert_int_equal(iommufd_unmap_all(kernel), 9 * PAGE);
 }
 
-static void an_unknown_id_is_enoent_before_all(void **state)
+static void unknown_id_fails_with_enoent_before_any_other_check(void **state)
 {
     Kernel *kernel = *state;
     uint32_t ioas = kernel->ioas;
@@ -109,7 +109,7 @@ static void an_unknown_id_is_enoent_before_all(void **state)
     kernel->ioas = ioas;
 }
 
-static void an_address_or_length_of_2_64_less_1_is_eoverflow(void **state)
+static void u64_max_address_or_length_fails_with_eoverflow(void **state)
 {
     Kernel *kernel = *state;
 
@@ -118,7 +118,7 @@ static void an_address_or_length_of_2_64_less_1_is_eoverflow(void **state)
     assert_int_equal(iommufd_unmap(kernel, 1, UINT64_MAX, NULL), -EOVERFLOW);
 }
 
-static void a_length_of_nothing_is_einval(void **state)
+static void length_0_fails_with_einval(void **state)
 {
     Kernel *kernel = *state;
 
@@ -128,7 +128,7 @@ static void a_length_of_nothing_is_einval(void **state)
     assert_int_equal(iommufd_unmap_all(kernel), 9 * PAGE);
 }
 
-static void a_range_that_wraps_is_eoverflow_and_up_to_2_64_does_not(void **state)
+static void a_wrapping_range_fails_with_eoverflow_and_2_64_does_not_wrap(void **state)
 {
     Kernel *kernel = *state;
     uint64_t n_bytes;
@@ -140,7 +140,7 @@ static void a_range_that_wraps_is_eoverflow_and_up_to_2_64_does_not(void **state
     assert_int_equal(n_bytes, PAGE);
 }
 
-static void the_range_need_not_be_of_whole_pages(void **state)
+static void the_range_need_not_be_page_aligned(void **state)
 {
     Kernel *kernel = *state;
     uint64_t n_bytes;
@@ -150,7 +150,7 @@ static void the_range_need_not_be_of_whole_pages(void **state)
     assert_int_equal(n_bytes, 4 * PAGE);
 }
 
-static void a_struct_that_cannot_be_written_is_efault_and_done(void **state)
+static void read_only_struct_fails_with_efault_after_the_unmap(void **state)
 {
     Kernel *kernel = *state;
     struct iommu_ioas_unmap *unmap = (void *)kernel->memory;
@@ -164,7 +164,7 @@ static void a_struct_that_cannot_be_written_is_efault_and_done(void **state)
     assert_int_equal(iommufd_unmap_all(kernel), 0);
 }
 
-static void what_is_unmapped_can_be_mapped_again(void **state)
+static void unmapped_iovas_can_be_mapped_again(void **state)
 {
     Kernel *kernel = *state;
 
@@ -174,7 +174,7 @@ static void what_is_unmapped_can_be_mapped_again(void **state)
     assert_int_equal(iommufd_unmap_all(kernel), 6 * PAGE);
 }
 
-static void memory_that_is_gone_can_be_unmapped_as_ever(void **state)
+static void memory_can_be_unmapped_after_munmap(void **state)
 {
     Kernel *kernel = *state;
     uint64_t n_bytes;
@@ -186,7 +186,7 @@ static void memory_that_is_gone_can_be_unmapped_as_ever(void **state)
     assert_int_equal(iommufd_pinned(kernel), 5 * PAGE);
 }
 
-static void without_a_device_it_is_the_same(void **state)
+static void unmap_without_a_device_works_the_same(void **state)
 {
     Kernel *kernel = *state;
     uint64_t n_bytes;
@@ -201,22 +201,22 @@ static void without_a_device_it_is_the_same(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST_ATTACHED(a_range_of_areas_and_holes_gives_their_sum),
-        TEST_ATTACHED(a_range_without_areas_is_enoent_and_its_length_stays),
-        TEST_IOAS(everything_is_fine_even_if_there_is_nothing),
-        TEST_IOAS(everything_is_all_up_to_the_last_address),
-        TEST_ATTACHED(an_area_that_is_cut_in_any_way_is_enoent_and_stays),
-        TEST_ATTACHED(areas_before_the_one_that_is_cut_are_gone),
-        TEST_ATTACHED(areas_behind_the_one_that_is_cut_stay),
-        TEST_IOAS(an_unknown_id_is_enoent_before_all),
-        TEST_IOAS(an_address_or_length_of_2_64_less_1_is_eoverflow),
-        TEST_ATTACHED(a_length_of_nothing_is_einval),
-        TEST_IOAS(a_range_that_wraps_is_eoverflow_and_up_to_2_64_does_not),
-        TEST_ATTACHED(the_range_need_not_be_of_whole_pages),
-        TEST_ATTACHED(a_struct_that_cannot_be_written_is_efault_and_done),
-        TEST_ATTACHED(what_is_unmapped_can_be_mapped_again),
-        TEST_ATTACHED(memory_that_is_gone_can_be_unmapped_as_ever),
-        TEST_IOAS(without_a_device_it_is_the_same),
+        TEST_ATTACHED(unmap_of_areas_and_holes_returns_their_sum),
+        TEST_ATTACHED(a_range_without_areas_fails_with_enoent_and_keeps_its_length),
+        TEST_IOAS(unmap_of_everything_succeeds_without_areas),
+        TEST_IOAS(unmap_of_everything_includes_the_last_address),
+        TEST_ATTACHED(a_cut_area_fails_with_enoent_and_stays),
+        TEST_ATTACHED(areas_before_the_cut_one_are_removed),
+        TEST_ATTACHED(areas_after_the_cut_one_stay),
+        TEST_IOAS(unknown_id_fails_with_enoent_before_any_other_check),
+        TEST_IOAS(u64_max_address_or_length_fails_with_eoverflow),
+        TEST_ATTACHED(length_0_fails_with_einval),
+        TEST_IOAS(a_wrapping_range_fails_with_eoverflow_and_2_64_does_not_wrap),
+        TEST_ATTACHED(the_range_need_not_be_page_aligned),
+        TEST_ATTACHED(read_only_struct_fails_with_efault_after_the_unmap),
+        TEST_ATTACHED(unmapped_iovas_can_be_mapped_again),
+        TEST_ATTACHED(memory_can_be_unmapped_after_munmap),
+        TEST_IOAS(unmap_without_a_device_works_the_same),
     };
 
     return RUN_IOMMUFD_TESTS(tests);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The container's own ioctls: versions, extensions, and what it takes to have an IOMMU. */
+/* The container's own ioctls: version, extensions, SET_IOMMU. */
 #include "util/kernel_util.h"
 
 static const struct {
@@ -14,26 +14,26 @@ static int check_extension(Kernel *kernel, unsigned long extension)
     return kernel_ioctl_number(kernel, kernel->container, VFIO_CHECK_EXTENSION, extension);
 }
 
-static void the_version_of_the_interface_is_0(void **state)
+static void the_api_version_is_0(void **state)
 {
     Kernel *kernel = *state;
 
     assert_int_equal(kernel_ioctl(kernel, kernel->container, VFIO_GET_API_VERSION, NULL), 0);
 }
 
-static void extensions_before_the_iommu_are_those_of_its_drivers(void **state)
+static void extensions_before_set_iommu_are_those_of_the_drivers(void **state)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(extensions); i++)
         assert_int_equal(check_extension(*state, extensions[i].extension), extensions[i].before);
 }
 
-static void extensions_with_an_iommu_are_its_own(void **state)
+static void extensions_after_set_iommu_are_those_of_the_iommu(void **state)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(extensions); i++)
         assert_int_equal(check_extension(*state, extensions[i].extension), extensions[i].after);
 }
 
-static void an_iommu_needs_a_group(void **state)
+static void set_iommu_needs_a_group(void **state)
 {
     Kernel *kernel = *state;
     int empty = kernel_open(kernel, CONTAINER);
@@ -42,7 +42,7 @@ static void an_iommu_needs_a_group(void **state)
     assert_int_equal(kernel_set_iommu(kernel, empty, 99), -EINVAL);
 }
 
-static void each_wrong_type_is_refused_in_its_way_and_leaves_none(void **state)
+static void set_iommu_with_a_wrong_type_fails_and_sets_none(void **state)
 {
     static const struct {
         unsigned long type;
@@ -57,7 +57,7 @@ static void each_wrong_type_is_refused_in_its_way_and_leaves_none(void **state)
     assert_int_equal(kernel_set_iommu(kernel, kernel->container, VFIO_TYPE1v2_IOMMU), 0);
 }
 
-static void an_iommu_is_set_once(void **state)
+static void set_iommu_works_once(void **state)
 {
     Kernel *kernel = *state;
 
@@ -69,7 +69,7 @@ static void an_iommu_is_set_once(void **state)
 static const unsigned long requests[] = {VFIO_IOMMU_GET_INFO, VFIO_IOMMU_MAP_DMA,
                                          VFIO_IOMMU_UNMAP_DMA, VFIO_IOMMU_DIRTY_PAGES};
 
-static void before_the_iommu_everything_else_is_einval_even_with_null(void **state)
+static void before_set_iommu_other_ioctls_fail_with_einval_even_with_null(void **state)
 {
     Kernel *kernel = *state;
 
@@ -78,7 +78,7 @@ static void before_the_iommu_everything_else_is_einval_even_with_null(void **sta
     assert_int_equal(kernel_ioctl(kernel, kernel->container, 12345, NULL), -EINVAL);
 }
 
-static void null_for_a_struct_is_efault(void **state)
+static void null_struct_fails_with_efault(void **state)
 {
     Kernel *kernel = *state;
 
@@ -86,7 +86,7 @@ static void null_for_a_struct_is_efault(void **state)
         assert_int_equal(kernel_ioctl(kernel, kernel->container, requests[i], NULL), -EFAULT);
 }
 
-static void what_type1_does_not_know_is_enotty(void **state)
+static void unknown_ioctls_fail_with_enotty(void **state)
 {
     static const unsigned long unknown[] = {12345, VFIO_IOMMU_ENABLE, VFIO_IOMMU_DISABLE,
                                             VFIO_GROUP_GET_STATUS, VFIO_DEVICE_GET_INFO};
@@ -96,7 +96,7 @@ static void what_type1_does_not_know_is_enotty(void **state)
         assert_int_equal(kernel_ioctl(kernel, kernel->container, unknown[i], NULL), -ENOTTY);
 }
 
-static void a_container_can_be_neither_read_nor_written_nor_mapped(void **state)
+static void read_write_and_mmap_of_a_container_fail(void **state)
 {
     Kernel *kernel = *state;
     char byte = 0;
@@ -107,7 +107,7 @@ static void a_container_can_be_neither_read_nor_written_nor_mapped(void **state)
     assert_int_equal(kernel_mmap(kernel, kernel->container, PAGE, 0, &address), -ENODEV);
 }
 
-static void what_is_not_open_is_ebadf(void **state)
+static void closed_files_fail_with_ebadf(void **state)
 {
     Kernel *kernel = *state;
     char byte = 0;
@@ -123,17 +123,17 @@ static void what_is_not_open_is_ebadf(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST_WITHOUT_IOMMU(the_version_of_the_interface_is_0),
-        TEST_WITHOUT_IOMMU(extensions_before_the_iommu_are_those_of_its_drivers),
-        TEST(extensions_with_an_iommu_are_its_own),
-        TEST_WITHOUT_IOMMU(an_iommu_needs_a_group),
-        TEST_WITHOUT_IOMMU(each_wrong_type_is_refused_in_its_way_and_leaves_none),
-        TEST(an_iommu_is_set_once),
-        TEST_WITHOUT_IOMMU(before_the_iommu_everything_else_is_einval_even_with_null),
-        TEST(null_for_a_struct_is_efault),
-        TEST(what_type1_does_not_know_is_enotty),
-        TEST(a_container_can_be_neither_read_nor_written_nor_mapped),
-        TEST(what_is_not_open_is_ebadf),
+        TEST_WITHOUT_IOMMU(the_api_version_is_0),
+        TEST_WITHOUT_IOMMU(extensions_before_set_iommu_are_those_of_the_drivers),
+        TEST(extensions_after_set_iommu_are_those_of_the_iommu),
+        TEST_WITHOUT_IOMMU(set_iommu_needs_a_group),
+        TEST_WITHOUT_IOMMU(set_iommu_with_a_wrong_type_fails_and_sets_none),
+        TEST(set_iommu_works_once),
+        TEST_WITHOUT_IOMMU(before_set_iommu_other_ioctls_fail_with_einval_even_with_null),
+        TEST(null_struct_fails_with_efault),
+        TEST(unknown_ioctls_fail_with_enotty),
+        TEST(read_write_and_mmap_of_a_container_fail),
+        TEST(closed_files_fail_with_ebadf),
     };
 
     return RUN_TESTS(tests);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* VFIO_IOMMU_DIRTY_PAGES and UNMAP with a bitmap: what is
- * refused, what is dirty, and what leaks from read to read. */
+/* VFIO_IOMMU_DIRTY_PAGES and UNMAP with a bitmap: errors, dirty bits, and bits that leak from read
+ * to read. */
 #include "util/kernel_util.h"
 
-/* struct vfio_iommu_type1_dirty_bitmap and what follows it. */
+/* struct vfio_iommu_type1_dirty_bitmap and its data. */
 typedef struct {
     uint32_t argsz;
     uint32_t flags;
@@ -52,7 +52,7 @@ static int setup_logging(void **state)
     return start(*state);
 }
 
-static void type1_v1_cannot_log_and_says_so_before_it_looks(void **state)
+static void type1_v1_rejects_dirty_logging_before_reading_the_struct(void **state)
 {
     Kernel *kernel = *state;
 
@@ -60,7 +60,7 @@ static void type1_v1_cannot_log_and_says_so_before_it_looks(void **state)
                      -EACCES);
 }
 
-static void exactly_one_known_flag(void **state)
+static void exactly_one_known_flag_is_required(void **state)
 {
     static const uint32_t flags[] = {0, 3, 5, 6, 7, 8, 9};
     Kernel *kernel = *state;
@@ -71,7 +71,7 @@ static void exactly_one_known_flag(void **state)
                      -EFAULT);
 }
 
-static void start_and_stop_may_be_repeated(void **state)
+static void start_and_stop_can_be_repeated(void **state)
 {
     Kernel *kernel = *state;
 
@@ -82,7 +82,7 @@ static void start_and_stop_may_be_repeated(void **state)
     assert_int_equal(dirty(kernel, VFIO_IOMMU_DIRTY_PAGES_FLAG_STOP), 0);
 }
 
-static void a_bitmap_is_refused_for_each_wrong_thing(void **state)
+static void invalid_bitmap_requests_fail(void **state)
 {
     Kernel *kernel = *state;
     uint64_t bitmap[2] = {0};
@@ -114,7 +114,7 @@ static void a_bitmap_is_refused_for_each_wrong_thing(void **state)
     assert_int_equal(send(kernel, &get), -EINVAL);
 }
 
-static void a_bitmap_of_256_mib_is_the_largest(void **state)
+static void bitmaps_are_limited_to_256_mib(void **state)
 {
     const uint64_t largest = 256 * PM_MIB;
     Kernel *kernel = *state;
@@ -127,7 +127,7 @@ static void a_bitmap_of_256_mib_is_the_largest(void **state)
     munmap(bitmap, largest + PAGE);
 }
 
-static void after_stop_there_is_no_bitmap(void **state)
+static void after_stop_bitmaps_fail(void **state)
 {
     Kernel *kernel = *state;
     uint64_t bitmap;
@@ -149,7 +149,7 @@ static void every_page_is_dirty_on_every_read(void **state)
     }
 }
 
-static void mappings_from_before_the_start_are_logged_as_well(void **state)
+static void mappings_made_before_start_are_logged_too(void **state)
 {
     Kernel *kernel = *state;
     uint64_t bitmap = 0;
@@ -160,7 +160,7 @@ static void mappings_from_before_the_start_are_logged_as_well(void **state)
     assert_int_equal(bitmap, 3);
 }
 
-static void an_empty_range_leaves_the_bitmap_alone(void **state)
+static void an_empty_range_does_not_touch_the_bitmap(void **state)
 {
     Kernel *kernel = *state;
     uint64_t bitmap = 0x1234;
@@ -180,7 +180,7 @@ static void an_aligned_mapping_overwrites_whole_words(void **state)
     assert_int_equal(bitmap[1], UINT64_MAX);
 }
 
-/* Four pages, eight bits behind the start: seen on a real kernel as 000f, 000f0f, 000f0f0f. */
+/* Four pages, eight bits after the start: a real kernel returns 000f, 000f0f, 000f0f0f. */
 static void an_unaligned_mapping_leaks_into_later_reads(void **state)
 {
     static const uint64_t seen[] = {0xf00, 0xf0f00, 0xf0f0f00};
@@ -193,7 +193,7 @@ static void an_unaligned_mapping_leaks_into_later_reads(void **state)
         assert_int_equal(get_bits(kernel, 0x10000, 12, &bitmap, 8), 0);
         assert_int_equal(bitmap, seen[i]);
     }
-    /* Starting again cleans. */
+    /* Restarting clears the log. */
     assert_int_equal(dirty(kernel, VFIO_IOMMU_DIRTY_PAGES_FLAG_STOP), 0);
     assert_int_equal(start(kernel), 0);
     bitmap = 0;
@@ -201,7 +201,7 @@ static void an_unaligned_mapping_leaks_into_later_reads(void **state)
     assert_int_equal(bitmap, 0xf00);
 }
 
-static void an_unaligned_mapping_keeps_the_callers_first_word(void **state)
+static void an_unaligned_mapping_preserves_the_callers_first_word(void **state)
 {
     Kernel *kernel = *state;
     uint64_t bitmap = UINT64_C(0xff00000000000001);
@@ -211,7 +211,7 @@ static void an_unaligned_mapping_keeps_the_callers_first_word(void **state)
     assert_int_equal(bitmap, UINT64_C(0xff00000000000f01));
 }
 
-static void bits_go_over_a_word_boundary(void **state)
+static void bits_cross_a_word_boundary(void **state)
 {
     Kernel *kernel = *state;
     uint64_t bitmap[2] = {0};
@@ -222,7 +222,7 @@ static void bits_go_over_a_word_boundary(void **state)
     assert_int_equal(bitmap[1], 3);
 }
 
-static void a_read_that_faults_leaves_its_shift_behind(void **state)
+static void a_faulting_read_keeps_its_shift(void **state)
 {
     Kernel *kernel = *state;
     uint64_t bitmap = 0;
@@ -233,7 +233,7 @@ static void a_read_that_faults_leaves_its_shift_behind(void **state)
     assert_int_equal(bitmap, 0xf0f);
 }
 
-/* struct vfio_iommu_type1_dma_unmap and what follows it. */
+/* struct vfio_iommu_type1_dma_unmap and its data. */
 typedef struct {
     uint32_t argsz;
     uint32_t flags;
@@ -272,7 +272,7 @@ static void unmap_with_a_bitmap_returns_bits_and_size(void **state)
     assert_int_equal(kernel_n_mappings(kernel), 0);
 }
 
-static void unmap_with_a_bitmap_is_refused_for_each_wrong_thing(void **state)
+static void invalid_unmap_with_a_bitmap_fails(void **state)
 {
     Kernel *kernel = *state;
     uint64_t bitmap = 0;
@@ -302,7 +302,7 @@ static void unmap_with_a_bitmap_is_refused_for_each_wrong_thing(void **state)
     assert_int_equal(kernel_n_mappings(kernel), 0);
 }
 
-static void unmap_stops_at_the_first_word_that_cannot_be_written(void **state)
+static void unmap_stops_at_the_first_unwritable_word(void **state)
 {
     Kernel *kernel = *state;
     uint64_t *last_word = (uint64_t *)(void *)(kernel->memory + PAGE) - 1;
@@ -320,7 +320,7 @@ static void unmap_stops_at_the_first_word_that_cannot_be_written(void **state)
     assert_int_equal(kernel_n_mappings(kernel), 2);
 }
 
-static void unmap_gives_out_what_has_leaked(void **state)
+static void unmap_returns_leaked_bits(void **state)
 {
     Kernel *kernel = *state;
     uint64_t bitmap = 0;
@@ -338,24 +338,24 @@ static void unmap_gives_out_what_has_leaked(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST_V1(type1_v1_cannot_log_and_says_so_before_it_looks),
-        TEST(exactly_one_known_flag),
-        TEST(start_and_stop_may_be_repeated),
-        TEST(a_bitmap_is_refused_for_each_wrong_thing),
-        LOGGING(a_bitmap_of_256_mib_is_the_largest),
-        LOGGING(after_stop_there_is_no_bitmap),
+        TEST_V1(type1_v1_rejects_dirty_logging_before_reading_the_struct),
+        TEST(exactly_one_known_flag_is_required),
+        TEST(start_and_stop_can_be_repeated),
+        TEST(invalid_bitmap_requests_fail),
+        LOGGING(bitmaps_are_limited_to_256_mib),
+        LOGGING(after_stop_bitmaps_fail),
         LOGGING(every_page_is_dirty_on_every_read),
-        TEST(mappings_from_before_the_start_are_logged_as_well),
-        LOGGING(an_empty_range_leaves_the_bitmap_alone),
+        TEST(mappings_made_before_start_are_logged_too),
+        LOGGING(an_empty_range_does_not_touch_the_bitmap),
         LOGGING(an_aligned_mapping_overwrites_whole_words),
         LOGGING(an_unaligned_mapping_leaks_into_later_reads),
-        LOGGING(an_unaligned_mapping_keeps_the_callers_first_word),
-        LOGGING(bits_go_over_a_word_boundary),
-        LOGGING(a_read_that_faults_leaves_its_shift_behind),
+        LOGGING(an_unaligned_mapping_preserves_the_callers_first_word),
+        LOGGING(bits_cross_a_word_boundary),
+        LOGGING(a_faulting_read_keeps_its_shift),
         LOGGING(unmap_with_a_bitmap_returns_bits_and_size),
-        TEST(unmap_with_a_bitmap_is_refused_for_each_wrong_thing),
-        LOGGING(unmap_stops_at_the_first_word_that_cannot_be_written),
-        LOGGING(unmap_gives_out_what_has_leaked),
+        TEST(invalid_unmap_with_a_bitmap_fails),
+        LOGGING(unmap_stops_at_the_first_unwritable_word),
+        LOGGING(unmap_returns_leaked_bits),
     };
 
     return RUN_TESTS(tests);

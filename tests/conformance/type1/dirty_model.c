@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Dirty bitmaps of random mappings, beside a plain model that keeps one bool a bit. */
+/* Dirty bitmaps of random mappings, compared with a plain model that keeps one bool per bit. */
 #include "util/kernel_util.h"
 #include "util/random_util.h"
 
@@ -9,7 +9,7 @@
 #define PLACE_PAGES 100
 #define MAX_BITS    (PLACE_PAGES + 2 * WORD_BITS)
 
-/* struct vfio_iommu_type1_dirty_bitmap and what follows it. */
+/* struct vfio_iommu_type1_dirty_bitmap and its data. */
 typedef struct {
     uint32_t argsz;
     uint32_t flags;
@@ -108,7 +108,7 @@ static void change_place(Kernel *kernel, GRand *random, ModelMapping *places, ui
     assert_int_equal(kernel_map(kernel, first * PAGE, kernel->memory, mapping->n_pages * PAGE), 0);
 }
 
-static void random_reads_are_as_a_model_has_them(void **state)
+static void random_reads_match_the_model(void **state)
 {
     Kernel *kernel = *state;
     ModelMapping places[N_PLACES] = {{0}};
@@ -137,7 +137,7 @@ static void random_reads_are_as_a_model_has_them(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(random_reads_are_as_a_model_has_them),
+        TEST(random_reads_match_the_model),
     };
 
     return RUN_TESTS(tests);

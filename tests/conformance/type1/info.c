@@ -16,7 +16,7 @@ static int get_info(Kernel *kernel, Answer *answer, uint32_t argsz)
     return kernel_ioctl(kernel, kernel->container, VFIO_IOMMU_GET_INFO, answer);
 }
 
-/* How many bytes from the start are not as they were. */
+/* Length of the prefix that was written. */
 static size_t n_written(const Answer *answer)
 {
     size_t n = sizeof(*answer);
@@ -42,7 +42,7 @@ static uint64_t get_u64(const Answer *answer, size_t offset)
     return value;
 }
 
-static void too_small_an_argsz_is_einval(void **state)
+static void short_argsz_fails_with_einval(void **state)
 {
     Kernel *kernel = *state;
     Answer answer;
@@ -54,7 +54,7 @@ static void too_small_an_argsz_is_einval(void **state)
     }
 }
 
-/* 6.1 writes cap_offset whole or not at all, and never the padding behind it. */
+/* 6.1 writes cap_offset whole or not at all, and never the padding after it. */
 static size_t expected_n_written(const Kernel *kernel, uint32_t argsz)
 {
     if (kernel->is_linux_6_1)
@@ -67,7 +67,7 @@ static uint32_t needed(const Kernel *kernel)
     return kernel->is_linux_6_1 ? 116 : 120;
 }
 
-static void an_argsz_without_room_for_capabilities_is_answered_with_the_need(void **state)
+static void argsz_without_room_for_capabilities_returns_the_size_needed(void **state)
 {
     Kernel *kernel = *state;
     Answer answer;
@@ -83,7 +83,7 @@ static void an_argsz_without_room_for_capabilities_is_answered_with_the_need(voi
     }
 }
 
-static void capabilities_follow_the_struct_as_far_as_needed(void **state)
+static void capabilities_follow_the_struct(void **state)
 {
     Kernel *kernel = *state;
     const uint32_t sizes[] = {needed(kernel), 200};
@@ -142,7 +142,7 @@ static void the_third_capability_is_the_iova_ranges(void **state)
     assert_int_equal(get_u64(&answer, at + 40), 0x7fffffffff);
 }
 
-static void dma_avail_follows_every_call(void **state)
+static void dma_avail_follows_every_map_and_unmap(void **state)
 {
     Kernel *kernel = *state;
 
@@ -159,7 +159,7 @@ static void dma_avail_follows_every_call(void **state)
     assert_int_equal(kernel_available(kernel), ENTRY_LIMIT);
 }
 
-static void a_struct_that_cannot_be_read_is_efault(void **state)
+static void unreadable_struct_fails_with_efault(void **state)
 {
     Kernel *kernel = *state;
     struct vfio_iommu_type1_info *info = (void *)(kernel->memory + PAGE - 8);
@@ -170,7 +170,7 @@ static void a_struct_that_cannot_be_read_is_efault(void **state)
     assert_int_equal(kernel_ioctl(kernel, kernel->container, VFIO_IOMMU_GET_INFO, NULL), -EFAULT);
 }
 
-static void a_struct_that_cannot_be_written_is_efault(void **state)
+static void unwritable_struct_fails_with_efault(void **state)
 {
     Kernel *kernel = *state;
     struct vfio_iommu_type1_info *info = (void *)kernel->memory;
@@ -180,7 +180,7 @@ static void a_struct_that_cannot_be_written_is_efault(void **state)
     assert_int_equal(kernel_ioctl(kernel, kernel->container, VFIO_IOMMU_GET_INFO, info), -EFAULT);
 }
 
-static void capabilities_that_cannot_be_written_are_efault(void **state)
+static void unwritable_capabilities_fail_with_efault(void **state)
 {
     Kernel *kernel = *state;
     struct vfio_iommu_type1_info *info = (void *)(kernel->memory + PAGE - sizeof(*info));
@@ -190,7 +190,7 @@ static void capabilities_that_cannot_be_written_are_efault(void **state)
     assert_int_equal(kernel_ioctl(kernel, kernel->container, VFIO_IOMMU_GET_INFO, info), -EFAULT);
 }
 
-static void version_1_tells_the_same(void **state)
+static void version_1_returns_the_same(void **state)
 {
     Kernel *kernel = *state;
     Answer answer;
@@ -204,17 +204,17 @@ static void version_1_tells_the_same(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(too_small_an_argsz_is_einval),
-        TEST(an_argsz_without_room_for_capabilities_is_answered_with_the_need),
-        TEST(capabilities_follow_the_struct_as_far_as_needed),
+        TEST(short_argsz_fails_with_einval),
+        TEST(argsz_without_room_for_capabilities_returns_the_size_needed),
+        TEST(capabilities_follow_the_struct),
         TEST(the_first_capability_is_migration),
         TEST(the_second_capability_is_dma_avail),
         TEST(the_third_capability_is_the_iova_ranges),
-        TEST(dma_avail_follows_every_call),
-        TEST(a_struct_that_cannot_be_read_is_efault),
-        TEST(a_struct_that_cannot_be_written_is_efault),
-        TEST(capabilities_that_cannot_be_written_are_efault),
-        TEST_V1(version_1_tells_the_same),
+        TEST(dma_avail_follows_every_map_and_unmap),
+        TEST(unreadable_struct_fails_with_efault),
+        TEST(unwritable_struct_fails_with_efault),
+        TEST(unwritable_capabilities_fail_with_efault),
+        TEST_V1(version_1_returns_the_same),
     };
 
     return RUN_TESTS(tests);

@@ -2,7 +2,7 @@
 /* The limits of mapping: dma_entry_limit, RLIMIT_MEMLOCK, CAP_IPC_LOCK. */
 #include "util/kernel_util.h"
 
-static void the_65536th_mapping_is_enospc(void **state)
+static void the_65536th_mapping_fails_with_enospc(void **state)
 {
     Kernel *kernel = *state;
 
@@ -12,7 +12,7 @@ static void the_65536th_mapping_is_enospc(void **state)
     assert_int_equal(kernel_map(kernel, ENTRY_LIMIT * PAGE, kernel->memory, PAGE), -ENOSPC);
 }
 
-/* A container with room for two mappings that are there. */
+/* A container limited to two mappings, full. */
 static void fill(Kernel *kernel)
 {
     kernel_set_entry_limit(kernel, 2);
@@ -21,7 +21,7 @@ static void fill(Kernel *kernel)
     assert_int_equal(kernel_map(kernel, PAGE, kernel->memory, PAGE), 0);
 }
 
-static void overlap_comes_before_the_limit_and_range_and_memory_behind_it(void **state)
+static void overlap_is_checked_before_the_limit_and_range_and_memory_after_it(void **state)
 {
     Kernel *kernel = *state;
 
@@ -32,7 +32,7 @@ static void overlap_comes_before_the_limit_and_range_and_memory_behind_it(void *
     assert_int_equal(kernel_map(kernel, 2 * PAGE, NULL, PAGE), -ENOSPC);
 }
 
-static void one_unmap_makes_room_for_one(void **state)
+static void one_unmap_makes_room_for_one_map(void **state)
 {
     Kernel *kernel = *state;
 
@@ -43,7 +43,7 @@ static void one_unmap_makes_room_for_one(void **state)
     assert_int_equal(kernel_map(kernel, 0, kernel->memory, PAGE), -ENOSPC);
 }
 
-static void the_entry_limit_is_read_when_the_iommu_is_set(void **state)
+static void the_entry_limit_is_read_by_set_iommu(void **state)
 {
     Kernel *kernel = *state;
 
@@ -56,7 +56,7 @@ static void the_entry_limit_is_read_when_the_iommu_is_set(void **state)
     assert_int_equal(kernel_available(kernel), 2);
 }
 
-static void locked_memory_up_to_the_limit_and_not_a_page_more(void **state)
+static void memory_can_be_locked_up_to_the_limit(void **state)
 {
     Kernel *kernel = *state;
 
@@ -72,7 +72,7 @@ static void locked_memory_up_to_the_limit_and_not_a_page_more(void **state)
     assert_int_equal(kernel_map(kernel, 0x10000, kernel->memory, PAGE), 0);
 }
 
-static void a_page_counts_each_time_it_is_mapped(void **state)
+static void every_mapping_of_a_page_is_charged(void **state)
 {
     Kernel *kernel = *state;
 
@@ -83,7 +83,7 @@ static void a_page_counts_each_time_it_is_mapped(void **state)
     assert_int_equal(kernel_map(kernel, 3 * PAGE, kernel->memory, PAGE), -ENOMEM);
 }
 
-static void memory_to_read_only_counts_as_well(void **state)
+static void read_only_mappings_are_charged_too(void **state)
 {
     Kernel *kernel = *state;
 
@@ -93,8 +93,7 @@ static void memory_to_read_only_counts_as_well(void **state)
     assert_int_equal(kernel_locked(kernel), 4 * PAGE);
 }
 
-/* The kernel goes page by page: first whether a page can be pinned, then whether the limit allows
- * it. */
+/* Page by page, the kernel first pins the page and then checks the limit. */
 static void check_hole(Kernel *kernel, uint64_t hole, uint64_t limit, int error_number)
 {
     munmap(kernel->memory + hole * PAGE, PAGE);
@@ -104,32 +103,32 @@ static void check_hole(Kernel *kernel, uint64_t hole, uint64_t limit, int error_
     assert_int_equal(kernel_n_mappings(kernel), 0);
 }
 
-static void a_hole_before_the_limit_is_efault(void **state)
+static void a_hole_before_the_limit_fails_with_efault(void **state)
 {
     check_hole(*state, 3, 4, EFAULT);
 }
 
-static void a_hole_at_the_limit_is_efault(void **state)
+static void a_hole_at_the_limit_fails_with_efault(void **state)
 {
     check_hole(*state, 4, 4, EFAULT);
 }
 
-static void a_hole_behind_the_limit_is_enomem(void **state)
+static void a_hole_past_the_limit_fails_with_enomem(void **state)
 {
     check_hole(*state, 5, 4, ENOMEM);
 }
 
-static void a_hole_at_the_start_is_efault_though_nothing_may_be_locked(void **state)
+static void a_hole_at_the_start_fails_with_efault_even_with_a_limit_of_0(void **state)
 {
     check_hole(*state, 0, 0, EFAULT);
 }
 
-static void nothing_may_be_locked_with_a_limit_of_nothing(void **state)
+static void a_limit_of_0_locks_nothing(void **state)
 {
     check_hole(*state, 1, 0, ENOMEM);
 }
 
-static void cap_ipc_lock_waives_the_test_and_not_the_count(void **state)
+static void cap_ipc_lock_waives_the_limit_and_not_the_accounting(void **state)
 {
     Kernel *kernel = *state;
 
@@ -138,7 +137,7 @@ static void cap_ipc_lock_waives_the_test_and_not_the_count(void **state)
     assert_int_equal(kernel_locked(kernel), 8 * PAGE);
 }
 
-static void who_is_over_the_limit_maps_nothing_until_below(void **state)
+static void a_process_over_the_limit_maps_nothing_until_below_it(void **state)
 {
     Kernel *kernel = *state;
 
@@ -169,20 +168,20 @@ static void pinning_stops_at_the_limit(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(the_65536th_mapping_is_enospc),
-        TEST_WITHOUT_IOMMU(overlap_comes_before_the_limit_and_range_and_memory_behind_it),
-        TEST_WITHOUT_IOMMU(one_unmap_makes_room_for_one),
-        TEST_WITHOUT_IOMMU(the_entry_limit_is_read_when_the_iommu_is_set),
-        TEST(locked_memory_up_to_the_limit_and_not_a_page_more),
-        TEST(a_page_counts_each_time_it_is_mapped),
-        TEST(memory_to_read_only_counts_as_well),
-        TEST(a_hole_before_the_limit_is_efault),
-        TEST(a_hole_at_the_limit_is_efault),
-        TEST(a_hole_behind_the_limit_is_enomem),
-        TEST(a_hole_at_the_start_is_efault_though_nothing_may_be_locked),
-        TEST(nothing_may_be_locked_with_a_limit_of_nothing),
-        TEST(cap_ipc_lock_waives_the_test_and_not_the_count),
-        TEST(who_is_over_the_limit_maps_nothing_until_below),
+        TEST(the_65536th_mapping_fails_with_enospc),
+        TEST_WITHOUT_IOMMU(overlap_is_checked_before_the_limit_and_range_and_memory_after_it),
+        TEST_WITHOUT_IOMMU(one_unmap_makes_room_for_one_map),
+        TEST_WITHOUT_IOMMU(the_entry_limit_is_read_by_set_iommu),
+        TEST(memory_can_be_locked_up_to_the_limit),
+        TEST(every_mapping_of_a_page_is_charged),
+        TEST(read_only_mappings_are_charged_too),
+        TEST(a_hole_before_the_limit_fails_with_efault),
+        TEST(a_hole_at_the_limit_fails_with_efault),
+        TEST(a_hole_past_the_limit_fails_with_enomem),
+        TEST(a_hole_at_the_start_fails_with_efault_even_with_a_limit_of_0),
+        TEST(a_limit_of_0_locks_nothing),
+        TEST(cap_ipc_lock_waives_the_limit_and_not_the_accounting),
+        TEST(a_process_over_the_limit_maps_nothing_until_below_it),
         TEST(pinning_stops_at_the_limit),
     };
 

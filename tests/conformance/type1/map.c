@@ -2,7 +2,7 @@
 /* VFIO_IOMMU_MAP_DMA: every errno, and the order of the checks. */
 #include "util/kernel_util.h"
 
-/* Refused, and nothing is different. */
+/* The call failed and changed nothing. */
 static void assert_refused(Kernel *kernel, int result, int error_number)
 {
     assert_int_equal(result, -error_number);
@@ -20,21 +20,21 @@ static void a_mapping_is_counted_and_charged(void **state)
     assert_int_equal(kernel_locked(kernel), 4 * PAGE);
 }
 
-static void a_struct_that_cannot_be_read_is_efault(void **state)
+static void unreadable_struct_fails_with_efault(void **state)
 {
     Kernel *kernel = *state;
 
     assert_int_equal(kernel_ioctl(kernel, kernel->container, VFIO_IOMMU_MAP_DMA, NULL), -EFAULT);
     assert_int_equal(kernel_ioctl_number(kernel, kernel->container, VFIO_IOMMU_MAP_DMA, 0x1000),
                      -EFAULT);
-    /* The second half of the struct is in a page that is not there. */
+    /* The second half of the struct is in an unmapped page. */
     munmap(kernel->memory + PAGE, PAGE);
     assert_int_equal(
         kernel_ioctl(kernel, kernel->container, VFIO_IOMMU_MAP_DMA, kernel->memory + PAGE - 16),
         -EFAULT);
 }
 
-static void a_struct_that_cannot_be_written_is_no_harm(void **state)
+static void map_does_not_write_the_struct(void **state)
 {
     Kernel *kernel = *state;
     struct vfio_iommu_type1_dma_map *map = (void *)kernel->memory;
@@ -49,7 +49,7 @@ static void a_struct_that_cannot_be_written_is_no_harm(void **state)
     assert_int_equal(kernel_ioctl(kernel, kernel->container, VFIO_IOMMU_MAP_DMA, map), 0);
 }
 
-static void argsz_has_a_least_and_no_most(void **state)
+static void argsz_has_a_minimum_and_no_maximum(void **state)
 {
     Kernel *kernel = *state;
     struct vfio_iommu_type1_dma_map map = {
@@ -65,7 +65,7 @@ static void argsz_has_a_least_and_no_most(void **state)
     assert_int_equal(kernel_ioctl(kernel, kernel->container, VFIO_IOMMU_MAP_DMA, &map), 0);
 }
 
-static void bad_flags_are_einval(void **state)
+static void invalid_flags_fail_with_einval(void **state)
 {
     static const uint32_t flags[] = {
         0, 8, READ_WRITE | 8, READ_WRITE | 4, VFIO_DMA_MAP_FLAG_READ | 4, 1U << 31};
@@ -75,7 +75,7 @@ static void bad_flags_are_einval(void **state)
         assert_refused(kernel, kernel_map_flags(kernel, flags[i], 0, kernel->memory, PAGE), EINVAL);
 }
 
-static void sizes_and_addresses_off_the_page_are_einval(void **state)
+static void unaligned_sizes_and_addresses_fail_with_einval(void **state)
 {
     Kernel *kernel = *state;
 
@@ -86,18 +86,18 @@ static void sizes_and_addresses_off_the_page_are_einval(void **state)
     assert_refused(kernel, kernel_map(kernel, 0x800, kernel->memory, PAGE), EINVAL);
 }
 
-static void ranges_that_wrap_are_einval(void **state)
+static void wrapping_ranges_fail_with_einval(void **state)
 {
     Kernel *kernel = *state;
 
     assert_refused(kernel, kernel_map(kernel, -(2 * PAGE), kernel->memory, 3 * PAGE), EINVAL);
     assert_refused(kernel, kernel_map(kernel, 0, (void *)(uintptr_t)(-(2 * PAGE)), 3 * PAGE),
                    EINVAL);
-    /* Ending at exactly 2^64 does not wrap; it is out of the ranges. */
+    /* Ending at exactly 2^64 does not wrap, but is outside the valid ranges. */
     assert_refused(kernel, kernel_map(kernel, -(2 * PAGE), kernel->memory, 2 * PAGE), EINVAL);
 }
 
-static void a_range_up_to_2_64_over_mappings_is_einval_and_not_eexist(void **state)
+static void a_range_up_to_2_64_over_mappings_fails_with_einval_not_eexist(void **state)
 {
     Kernel *kernel = *state;
 
@@ -107,15 +107,15 @@ static void a_range_up_to_2_64_over_mappings_is_einval_and_not_eexist(void **sta
     assert_int_equal(kernel_n_mappings(kernel), 1);
 }
 
-/* A kernel that looked at the memory first would be at it for years. */
-static void half_the_address_space_is_refused_for_its_range(void **state)
+/* A kernel that checked the memory first would take years. */
+static void half_of_the_address_space_fails_for_its_range(void **state)
 {
     Kernel *kernel = *state;
 
     assert_refused(kernel, kernel_map(kernel, 0, NULL, UINT64_C(1) << 63), EINVAL);
 }
 
-static void reserved_addresses_are_einval(void **state)
+static void reserved_iovas_fail_with_einval(void **state)
 {
     static const struct {
         uint64_t iova;
@@ -135,14 +135,14 @@ static void reserved_addresses_are_einval(void **state)
         assert_int_equal(kernel_map(kernel, taken[i], kernel->memory, PAGE), 0);
 }
 
-static void reserved_addresses_come_before_bad_memory(void **state)
+static void reserved_iovas_are_checked_before_memory(void **state)
 {
     Kernel *kernel = *state;
 
     assert_refused(kernel, kernel_map(kernel, 0xfee00000, NULL, PAGE), EINVAL);
 }
 
-static void overlaps_are_eexist_even_with_bad_memory(void **state)
+static void overlaps_fail_with_eexist_even_with_bad_memory(void **state)
 {
     static const struct {
         uint64_t iova;
@@ -160,7 +160,7 @@ static void overlaps_are_eexist_even_with_bad_memory(void **state)
     assert_int_equal(kernel_n_mappings(kernel), 1);
 }
 
-static void neighbours_do_not_overlap(void **state)
+static void adjacent_mappings_do_not_overlap(void **state)
 {
     Kernel *kernel = *state;
 
@@ -170,7 +170,7 @@ static void neighbours_do_not_overlap(void **state)
     assert_int_equal(kernel_n_mappings(kernel), 3);
 }
 
-static void memory_without_the_permission_is_efault(void **state)
+static void memory_without_the_permission_fails_with_efault(void **state)
 {
     Kernel *kernel = *state;
     char *memory = kernel->memory;
@@ -188,7 +188,7 @@ static void memory_without_the_permission_is_efault(void **state)
                      0);
 }
 
-static void memory_that_is_only_writable_cannot_be_mapped_to_read(void **state)
+static void write_only_memory_mapped_for_reading_fails(void **state)
 {
     Kernel *kernel = *state;
 
@@ -198,7 +198,7 @@ static void memory_that_is_only_writable_cannot_be_mapped_to_read(void **state)
     assert_int_equal(kernel_map_flags(kernel, VFIO_DMA_MAP_FLAG_WRITE, 0, kernel->memory, PAGE), 0);
 }
 
-static void shared_memory_that_is_only_readable_cannot_be_mapped_to_write(void **state)
+static void read_only_shared_memory_mapped_for_writing_fails(void **state)
 {
     Kernel *kernel = *state;
     int fd = memfd_create("shared", MFD_CLOEXEC);
@@ -212,7 +212,7 @@ static void shared_memory_that_is_only_readable_cannot_be_mapped_to_write(void *
     munmap(memory, PAGE);
 }
 
-static void addresses_that_are_not_the_users_are_efault(void **state)
+static void non_user_addresses_fail_with_efault(void **state)
 {
     static const uint64_t addresses[] = {0, 0xffff800000000000, 0x800000000000, -PAGE};
     Kernel *kernel = *state;
@@ -222,7 +222,7 @@ static void addresses_that_are_not_the_users_are_efault(void **state)
                        EFAULT);
 }
 
-static void a_hole_leaves_the_place_free(void **state)
+static void a_hole_leaves_the_iova_free(void **state)
 {
     Kernel *kernel = *state;
 
@@ -231,7 +231,7 @@ static void a_hole_leaves_the_place_free(void **state)
     assert_int_equal(kernel_map(kernel, 0, kernel->memory, 2 * PAGE), 0);
 }
 
-static void pages_behind_the_end_of_a_file_are_efault(void **state)
+static void pages_past_eof_fail_with_efault(void **state)
 {
     Kernel *kernel = *state;
     int fd = memfd_create("short", MFD_CLOEXEC);
@@ -257,7 +257,7 @@ static void pinning_populates(void **state)
         assert_int_equal(resident[i] & 1, i < 4);
 }
 
-static void memory_and_its_bytes_stay_as_they_were(void **state)
+static void map_preserves_the_memory(void **state)
 {
     Kernel *kernel = *state;
 
@@ -272,26 +272,26 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_mapping_is_counted_and_charged),
-        TEST(a_struct_that_cannot_be_read_is_efault),
-        TEST(a_struct_that_cannot_be_written_is_no_harm),
-        TEST(argsz_has_a_least_and_no_most),
-        TEST(bad_flags_are_einval),
-        TEST(sizes_and_addresses_off_the_page_are_einval),
-        TEST(ranges_that_wrap_are_einval),
-        TEST(a_range_up_to_2_64_over_mappings_is_einval_and_not_eexist),
-        TEST(half_the_address_space_is_refused_for_its_range),
-        TEST(reserved_addresses_are_einval),
-        TEST(reserved_addresses_come_before_bad_memory),
-        TEST(overlaps_are_eexist_even_with_bad_memory),
-        TEST(neighbours_do_not_overlap),
-        TEST(memory_without_the_permission_is_efault),
-        TEST(memory_that_is_only_writable_cannot_be_mapped_to_read),
-        TEST(shared_memory_that_is_only_readable_cannot_be_mapped_to_write),
-        TEST(addresses_that_are_not_the_users_are_efault),
-        TEST(a_hole_leaves_the_place_free),
-        TEST(pages_behind_the_end_of_a_file_are_efault),
+        TEST(unreadable_struct_fails_with_efault),
+        TEST(map_does_not_write_the_struct),
+        TEST(argsz_has_a_minimum_and_no_maximum),
+        TEST(invalid_flags_fail_with_einval),
+        TEST(unaligned_sizes_and_addresses_fail_with_einval),
+        TEST(wrapping_ranges_fail_with_einval),
+        TEST(a_range_up_to_2_64_over_mappings_fails_with_einval_not_eexist),
+        TEST(half_of_the_address_space_fails_for_its_range),
+        TEST(reserved_iovas_fail_with_einval),
+        TEST(reserved_iovas_are_checked_before_memory),
+        TEST(overlaps_fail_with_eexist_even_with_bad_memory),
+        TEST(adjacent_mappings_do_not_overlap),
+        TEST(memory_without_the_permission_fails_with_efault),
+        TEST(write_only_memory_mapped_for_reading_fails),
+        TEST(read_only_shared_memory_mapped_for_writing_fails),
+        TEST(non_user_addresses_fail_with_efault),
+        TEST(a_hole_leaves_the_iova_free),
+        TEST(pages_past_eof_fail_with_efault),
         TEST(pinning_populates),
-        TEST(memory_and_its_bytes_stay_as_they_were),
+        TEST(map_preserves_the_memory),
     };
 
     return RUN_TESTS(tests);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Pinned pages are the device's until UNMAP, whatever the process does with its addresses; and what
- * they cost it. */
+/* The device keeps pinned pages until UNMAP, whatever the process does with its addresses; and how
+ * they are charged. */
 #include "util/device_util.h"
 
 #define IOVA UINT64_C(0x40000000)
@@ -23,7 +23,7 @@ static uint8_t peek(Kernel *kernel, int device, uint64_t iova)
     return byte;
 }
 
-static void after_munmap_the_device_has_the_page_still(void **state)
+static void after_munmap_the_device_still_has_the_page(void **state)
 {
     Kernel *kernel = *state;
     int device = map_and_open(kernel, 0x5a);
@@ -35,7 +35,7 @@ static void after_munmap_the_device_has_the_page_still(void **state)
     assert_int_equal(kernel_locked(kernel), PAGE);
 }
 
-static void after_munmap_it_can_be_unmapped_as_ever(void **state)
+static void after_munmap_unmap_works_as_usual(void **state)
 {
     Kernel *kernel = *state;
     uint64_t n_bytes;
@@ -59,7 +59,7 @@ static void after_dontneed_device_and_process_have_different_pages(void **state)
     assert_int_equal(kernel->memory[0], 0);
 }
 
-static void after_dontneed_it_takes_a_new_mapping_to_agree_again(void **state)
+static void after_dontneed_remapping_shares_the_page_again(void **state)
 {
     Kernel *kernel = *state;
     int device = map_and_open(kernel, 0x5a);
@@ -71,7 +71,7 @@ static void after_dontneed_it_takes_a_new_mapping_to_agree_again(void **state)
     assert_int_equal(peek(kernel, device, IOVA), 0x33);
 }
 
-static void after_mprotect_the_device_writes_what_the_process_may_only_read(void **state)
+static void after_mprotect_the_device_can_still_write(void **state)
 {
     Kernel *kernel = *state;
     int device = map_and_open(kernel, 0x5a);
@@ -81,7 +81,7 @@ static void after_mprotect_the_device_writes_what_the_process_may_only_read(void
     assert_int_equal(kernel->memory[0], 0x22);
 }
 
-static void after_mprotect_to_nothing_the_device_writes_still(void **state)
+static void after_mprotect_to_none_the_device_can_still_write(void **state)
 {
     Kernel *kernel = *state;
     int device = map_and_open(kernel, 0x5a);
@@ -93,7 +93,7 @@ static void after_mprotect_to_nothing_the_device_writes_still(void **state)
     assert_int_equal(kernel->memory[0], 0x22);
 }
 
-static void a_file_that_is_cut_short_leaves_the_device_its_page(void **state)
+static void after_ftruncate_the_device_keeps_the_page(void **state)
 {
     Kernel *kernel = *state;
     int device = device_open(kernel);
@@ -111,8 +111,8 @@ static void a_file_that_is_cut_short_leaves_the_device_its_page(void **state)
     close(fd);
 }
 
-/* 6.1 takes the page of zeros that all share, which is never charged; 6.12 makes a page. */
-static void untouched_memory_to_read_is_charged_by_6_12_only(void **state)
+/* 6.1 pins the shared zero page, which is never charged; 6.12 allocates a page. */
+static void untouched_memory_mapped_read_only_is_charged_by_6_12_only(void **state)
 {
     Kernel *kernel = *state;
 
@@ -124,7 +124,7 @@ static void untouched_memory_to_read_is_charged_by_6_12_only(void **state)
     assert_int_equal(kernel_locked(kernel), 0);
 }
 
-static void untouched_memory_to_read_stays_zero_for_the_device_on_6_1(void **state)
+static void untouched_memory_mapped_read_only_stays_zero_for_the_device_on_6_1(void **state)
 {
     Kernel *kernel = *state;
     int device = device_open(kernel);
@@ -137,7 +137,7 @@ static void untouched_memory_to_read_stays_zero_for_the_device_on_6_1(void **sta
     assert_int_equal(peek(kernel, device, IOVA), kernel->is_linux_6_1 ? 0 : 0x5a);
 }
 
-static void a_piece_of_a_huge_page_costs_its_small_pages(void **state)
+static void part_of_a_huge_page_is_charged_by_small_pages(void **state)
 {
     const size_t size = 2 * PM_MIB;
     Kernel *kernel = *state;
@@ -160,16 +160,16 @@ static void a_piece_of_a_huge_page_costs_its_small_pages(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(after_munmap_the_device_has_the_page_still),
-        TEST(after_munmap_it_can_be_unmapped_as_ever),
+        TEST(after_munmap_the_device_still_has_the_page),
+        TEST(after_munmap_unmap_works_as_usual),
         TEST(after_dontneed_device_and_process_have_different_pages),
-        TEST(after_dontneed_it_takes_a_new_mapping_to_agree_again),
-        TEST(after_mprotect_the_device_writes_what_the_process_may_only_read),
-        TEST(after_mprotect_to_nothing_the_device_writes_still),
-        TEST(a_file_that_is_cut_short_leaves_the_device_its_page),
-        TEST(untouched_memory_to_read_is_charged_by_6_12_only),
-        TEST(untouched_memory_to_read_stays_zero_for_the_device_on_6_1),
-        TEST(a_piece_of_a_huge_page_costs_its_small_pages),
+        TEST(after_dontneed_remapping_shares_the_page_again),
+        TEST(after_mprotect_the_device_can_still_write),
+        TEST(after_mprotect_to_none_the_device_can_still_write),
+        TEST(after_ftruncate_the_device_keeps_the_page),
+        TEST(untouched_memory_mapped_read_only_is_charged_by_6_12_only),
+        TEST(untouched_memory_mapped_read_only_stays_zero_for_the_device_on_6_1),
+        TEST(part_of_a_huge_page_is_charged_by_small_pages),
     };
 
     return cmocka_run_group_tests(tests, kernel_check_pins, NULL);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The MAP that cannot succeed, by which plugmap asks whether anything is mapped in a range: with a
- * host address of the kernel's, the last ones there are. */
+/* How plugmap probes whether anything is mapped in a range: a MAP that always fails, because its
+ * host addresses are the last kernel addresses. */
 #include "util/kernel_util.h"
 
 #define IOVA UINT64_C(0x40000000)
@@ -10,7 +10,7 @@ static int probe(Kernel *kernel, uint64_t iova, uint64_t size)
     return kernel_map_flags(kernel, VFIO_DMA_MAP_FLAG_READ, iova, (void *)(uintptr_t)-size, size);
 }
 
-/* Nothing has changed by asking. */
+/* The probe changes nothing. */
 static void assert_answer(Kernel *kernel, uint64_t iova, uint64_t size, int error_number)
 {
     uint32_t available = kernel_available(kernel);
@@ -21,7 +21,7 @@ static void assert_answer(Kernel *kernel, uint64_t iova, uint64_t size, int erro
     assert_int_equal(kernel_locked(kernel), locked);
 }
 
-static void nothing_mapped_is_efault_and_leaves_nothing(void **state)
+static void probe_of_unmapped_iovas_fails_with_efault_and_maps_nothing(void **state)
 {
     static const uint64_t sizes[] = {PAGE, 2 * PAGE, 0x200000, 0x40000000, 0x1000000000};
     Kernel *kernel = *state;
@@ -34,7 +34,7 @@ static void nothing_mapped_is_efault_and_leaves_nothing(void **state)
     }
 }
 
-static void mapping_is_eexist(void **state)
+static void probe_of_a_mapping_fails_with_eexist(void **state)
 {
     Kernel *kernel = *state;
 
@@ -42,7 +42,7 @@ static void mapping_is_eexist(void **state)
     assert_answer(kernel, IOVA, 4 * PAGE, EEXIST);
 }
 
-static void part_of_a_mapping_is_eexist(void **state)
+static void probe_of_part_of_a_mapping_fails_with_eexist(void **state)
 {
     Kernel *kernel = *state;
 
@@ -54,7 +54,7 @@ static void part_of_a_mapping_is_eexist(void **state)
     assert_answer(kernel, IOVA + 3 * PAGE, 2 * PAGE, EEXIST);
 }
 
-static void mapping_in_the_middle_is_eexist(void **state)
+static void probe_around_a_mapping_fails_with_eexist(void **state)
 {
     Kernel *kernel = *state;
 
@@ -64,7 +64,7 @@ static void mapping_in_the_middle_is_eexist(void **state)
     assert_answer(kernel, IOVA + 0x100000, 0x100000, EEXIST);
 }
 
-static void one_mapping_of_many_is_eexist(void **state)
+static void probe_over_many_mappings_fails_with_eexist(void **state)
 {
     Kernel *kernel = *state;
 
@@ -77,7 +77,7 @@ static void one_mapping_of_many_is_eexist(void **state)
     assert_answer(kernel, IOVA, 128 * PAGE, EFAULT);
 }
 
-static void neighbours_are_not_asked_for(void **state)
+static void probe_ignores_neighbours(void **state)
 {
     Kernel *kernel = *state;
 
@@ -87,7 +87,7 @@ static void neighbours_are_not_asked_for(void **state)
     assert_int_equal(kernel_n_mappings(kernel), 2);
 }
 
-static void answer_changes_with_what_is_unmapped(void **state)
+static void probe_changes_after_unmap(void **state)
 {
     Kernel *kernel = *state;
 
@@ -97,8 +97,8 @@ static void answer_changes_with_what_is_unmapped(void **state)
     assert_answer(kernel, IOVA, PAGE, EFAULT);
 }
 
-/* Only where nothing is mapped. */
-static void container_that_is_full_is_enospc(void **state)
+/* Only if nothing is mapped in the range. */
+static void probe_of_a_full_container_fails_with_enospc(void **state)
 {
     Kernel *kernel = *state;
 
@@ -112,7 +112,7 @@ static void container_that_is_full_is_enospc(void **state)
     assert_int_equal(kernel_available(kernel), 0);
 }
 
-static void limit_of_locked_memory_of_nothing_is_still_efault(void **state)
+static void probe_with_a_memlock_limit_of_0_fails_with_efault(void **state)
 {
     Kernel *kernel = *state;
 
@@ -121,7 +121,7 @@ static void limit_of_locked_memory_of_nothing_is_still_efault(void **state)
     assert_answer(kernel, IOVA, 0x200000, EFAULT);
 }
 
-static void memory_locked_up_to_the_limit_is_still_efault_or_eexist(void **state)
+static void probe_at_the_memlock_limit_fails_with_efault_or_eexist(void **state)
 {
     Kernel *kernel = *state;
 
@@ -134,16 +134,16 @@ static void memory_locked_up_to_the_limit_is_still_efault_or_eexist(void **state
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(nothing_mapped_is_efault_and_leaves_nothing),
-        TEST(mapping_is_eexist),
-        TEST(part_of_a_mapping_is_eexist),
-        TEST(mapping_in_the_middle_is_eexist),
-        TEST(one_mapping_of_many_is_eexist),
-        TEST(neighbours_are_not_asked_for),
-        TEST(answer_changes_with_what_is_unmapped),
-        TEST_WITHOUT_IOMMU(container_that_is_full_is_enospc),
-        TEST(limit_of_locked_memory_of_nothing_is_still_efault),
-        TEST(memory_locked_up_to_the_limit_is_still_efault_or_eexist),
+        TEST(probe_of_unmapped_iovas_fails_with_efault_and_maps_nothing),
+        TEST(probe_of_a_mapping_fails_with_eexist),
+        TEST(probe_of_part_of_a_mapping_fails_with_eexist),
+        TEST(probe_around_a_mapping_fails_with_eexist),
+        TEST(probe_over_many_mappings_fails_with_eexist),
+        TEST(probe_ignores_neighbours),
+        TEST(probe_changes_after_unmap),
+        TEST_WITHOUT_IOMMU(probe_of_a_full_container_fails_with_enospc),
+        TEST(probe_with_a_memlock_limit_of_0_fails_with_efault),
+        TEST(probe_at_the_memlock_limit_fails_with_efault_or_eexist),
     };
 
     return RUN_TESTS(tests);

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* What a process pays for: its own mappings, beside what it locks, and not those of others. */
+/* What a process is charged for: its own mappings plus what it mlocks, not the mappings of
+ * others. */
 #include "util/kernel_util.h"
 
 #include <sys/wait.h>
 
 #define IOVA UINT64_C(0x40000000)
 
-static void what_is_mlocked_uses_the_same_budget(void **state)
+static void mlock_uses_the_same_budget(void **state)
 {
     Kernel *kernel = *state;
 
@@ -20,7 +21,7 @@ static void what_is_mlocked_uses_the_same_budget(void **state)
     assert_int_equal(kernel_locked(kernel), PAGE);
 }
 
-/* Runs it in a child, which shares the open files and has its own memory; true if it says so. */
+/* Runs @what in a child, which shares the open files but has its own memory; returns its result. */
 static bool in_child(Kernel *kernel, bool (*what)(Kernel *kernel))
 {
     int status = 0;
@@ -46,67 +47,67 @@ static void a_child_starts_with_nothing_locked(void **state)
     assert_int_equal(kernel_locked(kernel), 4 * PAGE);
 }
 
-static bool maps_and_pays(Kernel *kernel)
+static bool maps_and_is_charged(Kernel *kernel)
 {
     return kernel_map(kernel, IOVA + PM_GIB, kernel->memory, 2 * PAGE) == 0 &&
            kernel_locked(kernel) == 2 * PAGE;
 }
 
-static void a_child_that_maps_pays_itself(void **state)
+static void a_child_that_maps_is_charged(void **state)
 {
     Kernel *kernel = *state;
     uint64_t n_bytes;
 
     assert_int_equal(kernel_map(kernel, IOVA, kernel->memory, 4 * PAGE), 0);
-    assert_true(in_child(kernel, maps_and_pays));
+    assert_true(in_child(kernel, maps_and_is_charged));
     assert_int_equal(kernel_locked(kernel), 4 * PAGE);
-    /* Its mapping outlives it, and nobody is paid back. */
+    /* The mapping outlives the child; unmapping it uncharges nobody. */
     assert_int_equal(kernel_n_mappings(kernel), 2);
     assert_int_equal(kernel_unmap(kernel, IOVA + PM_GIB, 2 * PAGE, &n_bytes), 0);
     assert_int_equal(n_bytes, 2 * PAGE);
     assert_int_equal(kernel_locked(kernel), 4 * PAGE);
 }
 
-static bool unmaps_and_is_paid_nothing(Kernel *kernel)
+static bool unmaps_and_is_not_uncharged(Kernel *kernel)
 {
     return kernel_unmap(kernel, IOVA, 4 * PAGE, NULL) == 0 && kernel_locked(kernel) == 0;
 }
 
-static void a_child_that_unmaps_pays_its_parent_back(void **state)
+static void a_child_that_unmaps_uncharges_its_parent(void **state)
 {
     Kernel *kernel = *state;
 
     assert_int_equal(kernel_map(kernel, IOVA, kernel->memory, 4 * PAGE), 0);
-    assert_true(in_child(kernel, unmaps_and_is_paid_nothing));
+    assert_true(in_child(kernel, unmaps_and_is_not_uncharged));
     assert_int_equal(kernel_locked(kernel), 0);
     assert_int_equal(kernel_n_mappings(kernel), 0);
 }
 
-static bool gives_a_new_address_and_pays(Kernel *kernel)
+static bool maps_vaddr_and_is_charged(Kernel *kernel)
 {
     return kernel_map_flags(kernel, VFIO_DMA_MAP_FLAG_VADDR, IOVA, kernel->memory, 4 * PAGE) == 0 &&
            kernel_locked(kernel) == 4 * PAGE;
 }
 
-static void a_child_that_gives_a_new_address_takes_the_charge_over(void **state)
+static void a_child_that_maps_a_new_vaddr_takes_over_the_charge(void **state)
 {
     Kernel *kernel = *state;
 
     assert_int_equal(kernel_map(kernel, IOVA, kernel->memory, 4 * PAGE), 0);
     assert_int_equal(kernel_unmap_flags(kernel, VFIO_DMA_UNMAP_FLAG_VADDR, IOVA, 4 * PAGE, NULL),
                      0);
-    assert_true(in_child(kernel, gives_a_new_address_and_pays));
+    assert_true(in_child(kernel, maps_vaddr_and_is_charged));
     assert_int_equal(kernel_locked(kernel), 0);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(what_is_mlocked_uses_the_same_budget),
+        TEST(mlock_uses_the_same_budget),
         TEST(a_child_starts_with_nothing_locked),
-        TEST(a_child_that_maps_pays_itself),
-        TEST(a_child_that_unmaps_pays_its_parent_back),
-        TEST(a_child_that_gives_a_new_address_takes_the_charge_over),
+        TEST(a_child_that_maps_is_charged),
+        TEST(a_child_that_unmaps_uncharges_its_parent),
+        TEST(a_child_that_maps_a_new_vaddr_takes_over_the_charge),
     };
 
     return RUN_TESTS(tests);

@@ -2,7 +2,7 @@
 /* VFIO_IOMMU_UNMAP_DMA: every errno, type1v2's and type1's rules. */
 #include "util/kernel_util.h"
 
-/* Mappings at 0x10000 (4 pages), 0x14000 (4 pages) and, behind a hole, 0x20000 (2 pages). */
+/* Mappings at 0x10000 (4 pages), 0x14000 (4 pages) and, after a hole, 0x20000 (2 pages). */
 static Kernel *with_three(void **state)
 {
     Kernel *kernel = *state;
@@ -18,7 +18,7 @@ static void assert_refused(Kernel *kernel, uint64_t iova, uint64_t size, int err
     uint64_t n_bytes;
 
     assert_int_equal(kernel_unmap(kernel, iova, size, &n_bytes), -error_number);
-    /* The struct is not written, and nothing is gone. */
+    /* The struct is not written and nothing is unmapped. */
     assert_int_equal(n_bytes, size);
     assert_int_equal(kernel_n_mappings(kernel), 3);
     assert_int_equal(kernel_locked(kernel), 10 * PAGE);
@@ -35,7 +35,7 @@ static void assert_removes(Kernel *kernel, uint64_t iova, uint64_t size, uint64_
     assert_int_equal(kernel_available(kernel), ENTRY_LIMIT - n_left);
 }
 
-static void one_mapping_goes_with_its_size(void **state)
+static void unmap_returns_the_size(void **state)
 {
     Kernel *kernel = with_three(state);
 
@@ -44,7 +44,7 @@ static void one_mapping_goes_with_its_size(void **state)
     assert_int_equal(kernel_map(kernel, 0x14000, kernel->memory, 4 * PAGE), 0);
 }
 
-static void a_range_over_mappings_and_holes_returns_their_sum(void **state)
+static void unmap_of_mappings_and_holes_returns_their_sum(void **state)
 {
     Kernel *kernel = with_three(state);
 
@@ -52,14 +52,14 @@ static void a_range_over_mappings_and_holes_returns_their_sum(void **state)
     assert_int_equal(kernel_locked(kernel), 0);
 }
 
-static void an_empty_range_is_success_with_nothing(void **state)
+static void unmap_of_nothing_succeeds_with_size_0(void **state)
 {
     Kernel *kernel = with_three(state);
 
     assert_removes(kernel, 0x18000, 0x8000, 0, 3);
 }
 
-static void a_cut_at_start_middle_or_end_is_einval(void **state)
+static void a_cut_at_start_middle_or_end_fails_with_einval(void **state)
 {
     Kernel *kernel = with_three(state);
 
@@ -71,7 +71,7 @@ static void a_cut_at_start_middle_or_end_is_einval(void **state)
     assert_refused(kernel, 0xf000, 2 * PAGE, EINVAL);
 }
 
-static void bad_sizes_and_addresses_are_einval(void **state)
+static void invalid_sizes_and_addresses_fail_with_einval(void **state)
 {
     Kernel *kernel = with_three(state);
 
@@ -104,7 +104,7 @@ static void a_range_up_to_exactly_2_64_removes_nothing(void **state)
     assert_removes(kernel, PAGE, -PAGE, 0, 3);
 }
 
-static void a_struct_that_cannot_be_written_is_efault_but_done(void **state)
+static void read_only_struct_fails_with_efault_after_the_unmap(void **state)
 {
     Kernel *kernel = with_three(state);
     struct vfio_iommu_type1_dma_unmap *unmap =
@@ -117,7 +117,7 @@ static void a_struct_that_cannot_be_written_is_efault_but_done(void **state)
     assert_int_equal(kernel_n_mappings(kernel), 2);
 }
 
-static void unmap_all_wants_no_range_and_removes_everything(void **state)
+static void unmap_all_takes_no_range_and_removes_everything(void **state)
 {
     const uint32_t all = VFIO_DMA_UNMAP_FLAG_ALL;
     Kernel *kernel = with_three(state);
@@ -132,16 +132,16 @@ static void unmap_all_wants_no_range_and_removes_everything(void **state)
     assert_int_equal(n_bytes, 0);
 }
 
-static void v1_does_nothing_if_the_range_begins_inside_a_mapping(void **state)
+static void v1_unmap_from_inside_a_mapping_does_nothing(void **state)
 {
     Kernel *kernel = with_three(state);
 
     assert_removes(kernel, 0x11000, PAGE, 0, 3);
-    /* Not even with mappings behind it that are wholly inside. */
+    /* Not even if later mappings are wholly inside the range. */
     assert_removes(kernel, 0x12000, 0x100000, 0, 3);
 }
 
-static void v1_takes_a_mapping_whole_whose_head_is_in_the_range(void **state)
+static void v1_unmaps_whole_mappings_that_start_in_the_range(void **state)
 {
     Kernel *kernel = with_three(state);
 
@@ -149,14 +149,14 @@ static void v1_takes_a_mapping_whole_whose_head_is_in_the_range(void **state)
     assert_removes(kernel, 0x13000, 2 * PAGE, 4, 1);
 }
 
-static void v1_takes_both_if_the_second_has_only_its_head_in_the_range(void **state)
+static void v1_unmaps_both_if_the_second_starts_in_the_range(void **state)
 {
     Kernel *kernel = with_three(state);
 
     assert_removes(kernel, 0x10000, 5 * PAGE, 8, 1);
 }
 
-static void v1_can_unmap_all(void **state)
+static void v1_supports_unmap_all(void **state)
 {
     Kernel *kernel = with_three(state);
     uint64_t n_bytes;
@@ -165,7 +165,7 @@ static void v1_can_unmap_all(void **state)
     assert_int_equal(n_bytes, 10 * PAGE);
 }
 
-static void v1_can_take_addresses_away(void **state)
+static void v1_supports_unmap_vaddr(void **state)
 {
     Kernel *kernel = with_three(state);
     uint64_t n_bytes;
@@ -179,20 +179,20 @@ static void v1_can_take_addresses_away(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(one_mapping_goes_with_its_size),
-        TEST(a_range_over_mappings_and_holes_returns_their_sum),
-        TEST(an_empty_range_is_success_with_nothing),
-        TEST(a_cut_at_start_middle_or_end_is_einval),
-        TEST(bad_sizes_and_addresses_are_einval),
+        TEST(unmap_returns_the_size),
+        TEST(unmap_of_mappings_and_holes_returns_their_sum),
+        TEST(unmap_of_nothing_succeeds_with_size_0),
+        TEST(a_cut_at_start_middle_or_end_fails_with_einval),
+        TEST(invalid_sizes_and_addresses_fail_with_einval),
         TEST(argsz_and_flags_are_checked),
         TEST(a_range_up_to_exactly_2_64_removes_nothing),
-        TEST(a_struct_that_cannot_be_written_is_efault_but_done),
-        TEST(unmap_all_wants_no_range_and_removes_everything),
-        TEST_V1(v1_does_nothing_if_the_range_begins_inside_a_mapping),
-        TEST_V1(v1_takes_a_mapping_whole_whose_head_is_in_the_range),
-        TEST_V1(v1_takes_both_if_the_second_has_only_its_head_in_the_range),
-        TEST_V1(v1_can_unmap_all),
-        TEST_V1(v1_can_take_addresses_away),
+        TEST(read_only_struct_fails_with_efault_after_the_unmap),
+        TEST(unmap_all_takes_no_range_and_removes_everything),
+        TEST_V1(v1_unmap_from_inside_a_mapping_does_nothing),
+        TEST_V1(v1_unmaps_whole_mappings_that_start_in_the_range),
+        TEST_V1(v1_unmaps_both_if_the_second_starts_in_the_range),
+        TEST_V1(v1_supports_unmap_all),
+        TEST_V1(v1_supports_unmap_vaddr),
     };
 
     return RUN_TESTS(tests);

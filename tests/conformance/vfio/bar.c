@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A BAR mapped into the process: what may be mapped, what it keeps alive, and mapping it for DMA.
- */
+/* mmap of a BAR: what can be mapped, what it keeps open, and mapping it for DMA. */
 #include "util/device_util.h"
 
 #define LIVENESS 0x04
@@ -14,7 +13,7 @@ static volatile uint32_t *map_bar(Kernel *kernel, int device)
     return address;
 }
 
-static void the_bar_offers_to_be_mapped_and_nothing_else_does(void **state)
+static void only_the_bar_supports_mmap(void **state)
 {
     Kernel *kernel = *state;
     int device = device_open(kernel);
@@ -28,7 +27,7 @@ static void the_bar_offers_to_be_mapped_and_nothing_else_does(void **state)
     }
 }
 
-static void the_whole_bar_can_be_mapped_and_its_last_page(void **state)
+static void the_whole_bar_and_its_last_page_can_be_mmapped(void **state)
 {
     Kernel *kernel = *state;
     int device = device_open(kernel);
@@ -38,7 +37,7 @@ static void the_whole_bar_can_be_mapped_and_its_last_page(void **state)
     assert_int_equal(kernel_mmap(kernel, device, PAGE, BAR0 + BAR0_SIZE - PAGE, &address), 0);
 }
 
-static void past_the_bar_nothing_can_be_mapped(void **state)
+static void mmap_past_the_bar_fails(void **state)
 {
     Kernel *kernel = *state;
     int device = device_open(kernel);
@@ -49,7 +48,7 @@ static void past_the_bar_nothing_can_be_mapped(void **state)
     assert_int_equal(kernel_mmap(kernel, device, PAGE, BAR0 + BAR0_SIZE, &address), -EINVAL);
 }
 
-static void other_regions_cannot_be_mapped(void **state)
+static void mmap_of_other_regions_fails(void **state)
 {
     static const uint64_t regions[] = {REGION(1), REGION(6), CONFIG, REGION(8), REGION(9)};
     Kernel *kernel = *state;
@@ -60,7 +59,7 @@ static void other_regions_cannot_be_mapped(void **state)
         assert_int_equal(kernel_mmap(kernel, device, PAGE, regions[i], &address), -EINVAL);
 }
 
-static void a_private_mapping_is_einval(void **state)
+static void private_mmap_fails_with_einval(void **state)
 {
     Kernel *kernel = *state;
     void *address;
@@ -70,7 +69,7 @@ static void a_private_mapping_is_einval(void **state)
                      -EINVAL);
 }
 
-static void mapped_registers_are_the_device(void **state)
+static void mmapped_registers_reach_the_device(void **state)
 {
     Kernel *kernel = *state;
     int device = device_open(kernel);
@@ -95,7 +94,7 @@ static void addresses_above_4_gib_are_reachable(void **state)
     assert_int_equal(byte, 0x5a);
 }
 
-static void a_mapping_keeps_the_group_and_its_pins(void **state)
+static void an_mmap_keeps_the_group_and_its_pins(void **state)
 {
     Kernel *kernel = *state;
     int device = device_open(kernel);
@@ -113,7 +112,7 @@ static void a_mapping_keeps_the_group_and_its_pins(void **state)
     assert_true(kernel_open(kernel, GROUP) >= 0);
 }
 
-static void a_bar_can_be_mapped_for_dma_and_costs_nothing(void **state)
+static void a_bar_can_be_mapped_for_dma_uncharged(void **state)
 {
     Kernel *kernel = *state;
     int device = device_open(kernel);
@@ -128,7 +127,7 @@ static void a_bar_can_be_mapped_for_dma_and_costs_nothing(void **state)
     assert_int_equal(kernel_locked(kernel), 0);
 }
 
-static void a_bar_can_be_mapped_for_dma_by_who_may_lock_nothing(void **state)
+static void a_bar_can_be_mapped_for_dma_with_a_memlock_limit_of_0(void **state)
 {
     Kernel *kernel = *state;
     void *registers = (void *)map_bar(kernel, device_open(kernel));
@@ -141,16 +140,16 @@ static void a_bar_can_be_mapped_for_dma_by_who_may_lock_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(the_bar_offers_to_be_mapped_and_nothing_else_does),
-        TEST(the_whole_bar_can_be_mapped_and_its_last_page),
-        TEST(past_the_bar_nothing_can_be_mapped),
-        TEST(other_regions_cannot_be_mapped),
-        TEST(a_private_mapping_is_einval),
-        TEST(mapped_registers_are_the_device),
+        TEST(only_the_bar_supports_mmap),
+        TEST(the_whole_bar_and_its_last_page_can_be_mmapped),
+        TEST(mmap_past_the_bar_fails),
+        TEST(mmap_of_other_regions_fails),
+        TEST(private_mmap_fails_with_einval),
+        TEST(mmapped_registers_reach_the_device),
         TEST(addresses_above_4_gib_are_reachable),
-        TEST(a_mapping_keeps_the_group_and_its_pins),
-        TEST(a_bar_can_be_mapped_for_dma_and_costs_nothing),
-        TEST(a_bar_can_be_mapped_for_dma_by_who_may_lock_nothing),
+        TEST(an_mmap_keeps_the_group_and_its_pins),
+        TEST(a_bar_can_be_mapped_for_dma_uncharged),
+        TEST(a_bar_can_be_mapped_for_dma_with_a_memlock_limit_of_0),
     };
 
     return RUN_TESTS(tests);

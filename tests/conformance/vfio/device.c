@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A device file's ioctls: what it is, its regions, its interrupts. */
+/* A device file's ioctls: device, region and interrupt information. */
 #include "util/device_util.h"
 
 static int get_info(Kernel *kernel, struct vfio_device_info *info)
@@ -17,7 +17,7 @@ static int get_irq(Kernel *kernel, int device, struct vfio_irq_info *info)
     return kernel_ioctl(kernel, device, VFIO_DEVICE_GET_IRQ_INFO, info);
 }
 
-static void info_tells_a_pci_device_with_9_regions_and_5_irqs(void **state)
+static void info_reports_a_pci_device_with_9_regions_and_5_irqs(void **state)
 {
     struct vfio_device_info info = {.argsz = sizeof(info), .flags = 77, .cap_offset = 77};
 
@@ -29,7 +29,7 @@ static void info_tells_a_pci_device_with_9_regions_and_5_irqs(void **state)
     assert_int_equal(info.cap_offset, 0);
 }
 
-static void too_short_an_info_is_einval(void **state)
+static void short_info_fails_with_einval(void **state)
 {
     struct vfio_device_info info = {.argsz = 15, .flags = 77};
 
@@ -37,7 +37,7 @@ static void too_short_an_info_is_einval(void **state)
     assert_int_equal(info.flags, 77);
 }
 
-static void info_writes_no_more_than_asked(void **state)
+static void info_writes_no_more_than_argsz(void **state)
 {
     struct vfio_device_info info = {.argsz = 16, .cap_offset = 77, .pad = 77};
 
@@ -48,29 +48,29 @@ static void info_writes_no_more_than_asked(void **state)
 }
 
 /* 6.1's struct ends before the padding. */
-static void info_writes_no_more_than_is_known(void **state)
+static void info_writes_no_more_than_the_struct(void **state)
 {
     const Kernel *kernel = *state;
     struct {
         struct vfio_device_info info;
-        uint64_t behind;
-    } longer = {.info = {.argsz = 1000, .cap_offset = 77, .pad = 77}, .behind = 77};
+        uint64_t past_end;
+    } longer = {.info = {.argsz = 1000, .cap_offset = 77, .pad = 77}, .past_end = 77};
 
     assert_int_equal(get_info(*state, &longer.info), 0);
     assert_int_equal(longer.info.argsz, 1000);
     assert_int_equal(longer.info.cap_offset, 0);
     assert_int_equal(longer.info.pad, kernel->is_linux_6_1 ? 77 : 0);
-    assert_int_equal(longer.behind, 77);
+    assert_int_equal(longer.past_end, 77);
 }
 
-static void it_cannot_be_reset(void **state)
+static void reset_is_not_supported(void **state)
 {
     Kernel *kernel = *state;
 
     assert_int_equal(kernel_ioctl(kernel, device_open(kernel), VFIO_DEVICE_RESET, NULL), -EINVAL);
 }
 
-static void regions_are_a_bar_and_the_configuration_space(void **state)
+static void regions_are_a_bar_and_config_space(void **state)
 {
     const uint32_t flags = VFIO_REGION_INFO_FLAG_READ | VFIO_REGION_INFO_FLAG_WRITE;
     Kernel *kernel = *state;
@@ -91,7 +91,7 @@ static void regions_are_a_bar_and_the_configuration_space(void **state)
     }
 }
 
-static void there_is_no_region_from_vga_on(void **state)
+static void there_are_no_regions_from_vga_on(void **state)
 {
     Kernel *kernel = *state;
     int device = device_open(kernel);
@@ -103,7 +103,7 @@ static void there_is_no_region_from_vga_on(void **state)
     }
 }
 
-static void too_short_a_region_info_is_einval(void **state)
+static void short_region_info_fails_with_einval(void **state)
 {
     Kernel *kernel = *state;
     struct vfio_region_info info = {.argsz = sizeof(info) - 1};
@@ -130,7 +130,7 @@ static void irqs_are_those_of_a_plain_pci_device(void **state)
     }
 }
 
-static void too_short_an_irq_info_is_einval(void **state)
+static void short_irq_info_fails_with_einval(void **state)
 {
     Kernel *kernel = *state;
     struct vfio_irq_info info = {.argsz = sizeof(info) - 1};
@@ -138,7 +138,7 @@ static void too_short_an_irq_info_is_einval(void **state)
     assert_int_equal(get_irq(kernel, device_open(kernel), &info), -EINVAL);
 }
 
-static void null_for_a_struct_is_efault(void **state)
+static void null_struct_fails_with_efault(void **state)
 {
     static const unsigned long requests[] = {VFIO_DEVICE_GET_INFO, VFIO_DEVICE_GET_REGION_INFO,
                                              VFIO_DEVICE_GET_IRQ_INFO};
@@ -149,7 +149,7 @@ static void null_for_a_struct_is_efault(void **state)
         assert_int_equal(kernel_ioctl(kernel, device, requests[i], NULL), -EFAULT);
 }
 
-static void unknown_requests_are_enotty(void **state)
+static void unknown_ioctls_fail_with_enotty(void **state)
 {
     static const unsigned long unknown[] = {12345, VFIO_GET_API_VERSION, VFIO_GROUP_GET_STATUS,
                                             VFIO_DEVICE_ATTACH_IOMMUFD_PT,
@@ -164,18 +164,18 @@ static void unknown_requests_are_enotty(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(info_tells_a_pci_device_with_9_regions_and_5_irqs),
-        TEST(too_short_an_info_is_einval),
-        TEST(info_writes_no_more_than_asked),
-        TEST(info_writes_no_more_than_is_known),
-        TEST(it_cannot_be_reset),
-        TEST(regions_are_a_bar_and_the_configuration_space),
-        TEST(there_is_no_region_from_vga_on),
-        TEST(too_short_a_region_info_is_einval),
+        TEST(info_reports_a_pci_device_with_9_regions_and_5_irqs),
+        TEST(short_info_fails_with_einval),
+        TEST(info_writes_no_more_than_argsz),
+        TEST(info_writes_no_more_than_the_struct),
+        TEST(reset_is_not_supported),
+        TEST(regions_are_a_bar_and_config_space),
+        TEST(there_are_no_regions_from_vga_on),
+        TEST(short_region_info_fails_with_einval),
         TEST(irqs_are_those_of_a_plain_pci_device),
-        TEST(too_short_an_irq_info_is_einval),
-        TEST(null_for_a_struct_is_efault),
-        TEST(unknown_requests_are_enotty),
+        TEST(short_irq_info_fails_with_einval),
+        TEST(null_struct_fails_with_efault),
+        TEST(unknown_ioctls_fail_with_enotty),
     };
 
     return RUN_TESTS(tests);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a device reaches: mappings and nothing else, from the moment of MAP to that of UNMAP. */
+/* What a device reaches by DMA: its mappings and nothing else, from MAP to UNMAP. */
 #include "util/device_util.h"
 
 #define IOVA UINT64_C(0x40000000)
@@ -31,7 +31,7 @@ static bool holds(const char *memory, uint8_t byte)
     return memcmp(memory, expected, SIZE) == 0;
 }
 
-static void a_device_reads_what_is_mapped(void **state)
+static void a_device_reads_mapped_memory(void **state)
 {
     Kernel *kernel = *state;
     int device = open_for_dma(kernel);
@@ -43,7 +43,7 @@ static void a_device_reads_what_is_mapped(void **state)
     assert_true(reads(kernel, device, IOVA, 0));
 }
 
-static void a_device_sees_what_is_written_after_the_mapping(void **state)
+static void a_device_sees_writes_made_after_the_map(void **state)
 {
     Kernel *kernel = *state;
     int device = open_for_dma(kernel);
@@ -55,7 +55,7 @@ static void a_device_sees_what_is_written_after_the_mapping(void **state)
     assert_true(reads(kernel, device, IOVA, 0x22));
 }
 
-static void a_device_writes_what_is_mapped(void **state)
+static void a_device_writes_mapped_memory(void **state)
 {
     Kernel *kernel = *state;
     int device = open_for_dma(kernel);
@@ -67,7 +67,7 @@ static void a_device_writes_what_is_mapped(void **state)
     assert_int_equal(kernel->memory[100 + SIZE], 0);
 }
 
-static void each_page_is_where_it_was_mapped_from(void **state)
+static void each_iova_reaches_its_own_page(void **state)
 {
     Kernel *kernel = *state;
     int device = open_for_dma(kernel);
@@ -81,7 +81,7 @@ static void each_page_is_where_it_was_mapped_from(void **state)
     assert_int_equal(kernel->memory[SIZE], 0);
 }
 
-static void a_page_that_is_mapped_twice_is_one_page(void **state)
+static void two_mappings_of_a_page_reach_one_page(void **state)
 {
     Kernel *kernel = *state;
     int device = open_for_dma(kernel);
@@ -92,18 +92,18 @@ static void a_page_that_is_mapped_twice_is_one_page(void **state)
     assert_true(reads(kernel, device, IOVA + 8 * PAGE, 0x44));
 }
 
-static void nothing_reads_as_zeros(void **state)
+static void unmapped_iovas_read_as_zeros(void **state)
 {
     Kernel *kernel = *state;
     int device = open_for_dma(kernel);
 
     memset(kernel->memory, 0x5a, PAGE);
     assert_int_equal(kernel_map(kernel, IOVA, kernel->memory, PAGE), 0);
-    device_load(kernel, device, IOVA, SIZE); /* so that the device holds something else */
+    device_load(kernel, device, IOVA, SIZE); /* fills the device's buffer with other bytes */
     assert_true(reads(kernel, device, IOVA + 5 * PAGE, 0));
 }
 
-static void writes_to_nothing_change_nothing(void **state)
+static void writes_to_unmapped_iovas_change_nothing(void **state)
 {
     Kernel *kernel = *state;
     int device = open_for_dma(kernel);
@@ -115,7 +115,7 @@ static void writes_to_nothing_change_nothing(void **state)
     assert_true(holds(kernel->memory + PAGE, 0x5a));
 }
 
-static void a_transfer_over_the_end_is_done_up_to_it(void **state)
+static void a_transfer_past_the_end_is_done_up_to_it(void **state)
 {
     Kernel *kernel = *state;
     int device = open_for_dma(kernel);
@@ -130,7 +130,7 @@ static void a_transfer_over_the_end_is_done_up_to_it(void **state)
     assert_true(holds((char *)seen + SIZE, 0));
 }
 
-static void what_follows_a_refused_page_is_done(void **state)
+static void a_transfer_continues_after_a_refused_page(void **state)
 {
     Kernel *kernel = *state;
     int device = open_for_dma(kernel);
@@ -145,7 +145,7 @@ static void what_follows_a_refused_page_is_done(void **state)
     assert_true(holds((char *)seen + SIZE, 0x5a));
 }
 
-static void a_mapping_to_read_refuses_writes(void **state)
+static void read_only_mappings_reject_writes(void **state)
 {
     Kernel *kernel = *state;
     int device = open_for_dma(kernel);
@@ -159,7 +159,7 @@ static void a_mapping_to_read_refuses_writes(void **state)
 }
 
 /* Intel's IOMMUs always allow reads of what is mapped. */
-static void a_mapping_to_write_can_be_read(void **state)
+static void write_only_mappings_can_be_read(void **state)
 {
     Kernel *kernel = *state;
     int device = open_for_dma(kernel);
@@ -172,7 +172,7 @@ static void a_mapping_to_write_can_be_read(void **state)
     assert_true(holds(kernel->memory, 0x22));
 }
 
-static void unmapped_is_unreachable_at_once(void **state)
+static void unmapped_memory_is_unreachable_at_once(void **state)
 {
     Kernel *kernel = *state;
     int device = open_for_dma(kernel);
@@ -186,7 +186,7 @@ static void unmapped_is_unreachable_at_once(void **state)
     assert_true(holds(kernel->memory, 0x5a));
 }
 
-static void mapped_anew_is_the_new_memory(void **state)
+static void remapped_iovas_reach_the_new_memory(void **state)
 {
     Kernel *kernel = *state;
     int device = open_for_dma(kernel);
@@ -200,7 +200,7 @@ static void mapped_anew_is_the_new_memory(void **state)
     assert_true(reads(kernel, device, IOVA, 0x22));
 }
 
-static void a_map_that_failed_in_the_middle_leaves_nothing_reachable(void **state)
+static void a_failed_map_leaves_nothing_reachable(void **state)
 {
     Kernel *kernel = *state;
     int device = open_for_dma(kernel);
@@ -211,7 +211,7 @@ static void a_map_that_failed_in_the_middle_leaves_nothing_reachable(void **stat
     assert_true(reads(kernel, device, IOVA, 0));
 }
 
-static void what_v1_unmaps_past_the_range_is_unreachable(void **state)
+static void memory_that_v1_unmaps_past_the_range_is_unreachable(void **state)
 {
     Kernel *kernel = *state;
     int device = open_for_dma(kernel);
@@ -232,7 +232,7 @@ static void the_last_page_below_the_reserved_window_is_reachable(void **state)
     assert_true(reads(kernel, device, 0xfedff000 + PAGE - SIZE, 0x5a));
 }
 
-static void without_bus_master_nothing_moves(void **state)
+static void without_bus_master_there_is_no_dma(void **state)
 {
     Kernel *kernel = *state;
     int device = device_open(kernel);
@@ -243,7 +243,7 @@ static void without_bus_master_nothing_moves(void **state)
     assert_true(holds(kernel->memory, 0x5a));
 }
 
-static void a_mapping_without_its_address_is_reached_all_the_same(void **state)
+static void a_mapping_with_an_invalid_vaddr_is_still_reachable(void **state)
 {
     Kernel *kernel = *state;
     int device = open_for_dma(kernel);
@@ -252,13 +252,13 @@ static void a_mapping_without_its_address_is_reached_all_the_same(void **state)
     assert_int_equal(kernel_map(kernel, IOVA, kernel->memory, PAGE), 0);
     assert_int_equal(kernel_unmap_flags(kernel, VFIO_DMA_UNMAP_FLAG_VADDR, IOVA, PAGE, NULL), 0);
     assert_true(reads(kernel, device, IOVA, 0x5a));
-    /* Nor does a new address lead elsewhere. */
+    /* A new vaddr does not change what the device reaches either. */
     assert_int_equal(
         kernel_map_flags(kernel, VFIO_DMA_MAP_FLAG_VADDR, IOVA, kernel->memory + PAGE, PAGE), 0);
     assert_true(reads(kernel, device, IOVA, 0x5a));
 }
 
-static void a_group_that_joins_later_reaches_what_is_mapped(void **state)
+static void a_group_that_joins_later_reaches_existing_mappings(void **state)
 {
     Kernel *kernel = *state;
     int group = kernel_open(kernel, OTHER_GROUP);
@@ -274,7 +274,7 @@ static void a_group_that_joins_later_reaches_what_is_mapped(void **state)
     assert_true(reads(kernel, device, IOVA, 0x5a));
 }
 
-static void a_device_in_another_container_has_its_own_addresses(void **state)
+static void containers_have_separate_address_spaces(void **state)
 {
     Kernel *kernel = *state;
     int device = open_for_dma(kernel);
@@ -298,26 +298,26 @@ static void a_device_in_another_container_has_its_own_addresses(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(a_device_reads_what_is_mapped),
-        TEST(a_device_sees_what_is_written_after_the_mapping),
-        TEST(a_device_writes_what_is_mapped),
-        TEST(each_page_is_where_it_was_mapped_from),
-        TEST(a_page_that_is_mapped_twice_is_one_page),
-        TEST(nothing_reads_as_zeros),
-        TEST(writes_to_nothing_change_nothing),
-        TEST(a_transfer_over_the_end_is_done_up_to_it),
-        TEST(what_follows_a_refused_page_is_done),
-        TEST(a_mapping_to_read_refuses_writes),
-        TEST(a_mapping_to_write_can_be_read),
-        TEST(unmapped_is_unreachable_at_once),
-        TEST(mapped_anew_is_the_new_memory),
-        TEST(a_map_that_failed_in_the_middle_leaves_nothing_reachable),
-        TEST_V1(what_v1_unmaps_past_the_range_is_unreachable),
+        TEST(a_device_reads_mapped_memory),
+        TEST(a_device_sees_writes_made_after_the_map),
+        TEST(a_device_writes_mapped_memory),
+        TEST(each_iova_reaches_its_own_page),
+        TEST(two_mappings_of_a_page_reach_one_page),
+        TEST(unmapped_iovas_read_as_zeros),
+        TEST(writes_to_unmapped_iovas_change_nothing),
+        TEST(a_transfer_past_the_end_is_done_up_to_it),
+        TEST(a_transfer_continues_after_a_refused_page),
+        TEST(read_only_mappings_reject_writes),
+        TEST(write_only_mappings_can_be_read),
+        TEST(unmapped_memory_is_unreachable_at_once),
+        TEST(remapped_iovas_reach_the_new_memory),
+        TEST(a_failed_map_leaves_nothing_reachable),
+        TEST_V1(memory_that_v1_unmaps_past_the_range_is_unreachable),
         TEST(the_last_page_below_the_reserved_window_is_reachable),
-        TEST(without_bus_master_nothing_moves),
-        TEST(a_mapping_without_its_address_is_reached_all_the_same),
-        TEST(a_group_that_joins_later_reaches_what_is_mapped),
-        TEST(a_device_in_another_container_has_its_own_addresses),
+        TEST(without_bus_master_there_is_no_dma),
+        TEST(a_mapping_with_an_invalid_vaddr_is_still_reachable),
+        TEST(a_group_that_joins_later_reaches_existing_mappings),
+        TEST(containers_have_separate_address_spaces),
     };
 
     return RUN_TESTS(tests);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The group's ioctls: its status, its container, its devices' files. */
+/* The group's ioctls: status, container, device files. */
 #include "util/kernel_util.h"
 
 static int get_status(Kernel *kernel, int group, struct vfio_group_status *status)
@@ -15,7 +15,7 @@ static uint32_t flags_of(Kernel *kernel, int group)
     return status.flags;
 }
 
-static void a_group_that_is_not_there_is_enoent(void **state)
+static void an_unknown_group_fails_with_enoent(void **state)
 {
     static const char *const missing[] = {"/dev/vfio/99", "/dev/vfio/-1", "/dev/vfio/1x"};
 
@@ -23,7 +23,7 @@ static void a_group_that_is_not_there_is_enoent(void **state)
         assert_int_equal(kernel_open(*state, missing[i]), -ENOENT);
 }
 
-static void a_group_is_opened_by_one_at_a_time(void **state)
+static void a_group_opens_once_at_a_time(void **state)
 {
     Kernel *kernel = *state;
 
@@ -32,7 +32,7 @@ static void a_group_is_opened_by_one_at_a_time(void **state)
     assert_true(kernel_open(kernel, GROUP) >= 0);
 }
 
-static void the_status_tells_of_the_container(void **state)
+static void the_status_reports_the_container(void **state)
 {
     Kernel *kernel = *state;
 
@@ -42,7 +42,7 @@ static void the_status_tells_of_the_container(void **state)
     assert_int_equal(flags_of(kernel, kernel->group), VFIO_GROUP_FLAGS_VIABLE);
 }
 
-static void too_short_a_status_is_einval(void **state)
+static void short_status_fails_with_einval(void **state)
 {
     Kernel *kernel = *state;
     struct vfio_group_status status = {.argsz = sizeof(status) - 1, .flags = 99};
@@ -52,20 +52,20 @@ static void too_short_a_status_is_einval(void **state)
     assert_int_equal(get_status(kernel, kernel->group, NULL), -EFAULT);
 }
 
-static void a_longer_status_is_written_as_far_as_it_is_known(void **state)
+static void a_longer_status_is_written_up_to_the_known_size(void **state)
 {
     Kernel *kernel = *state;
     struct {
         struct vfio_group_status status;
-        uint64_t behind;
-    } longer = {.status.argsz = sizeof(longer), .behind = 99};
+        uint64_t past_end;
+    } longer = {.status.argsz = sizeof(longer), .past_end = 99};
 
     assert_int_equal(get_status(kernel, kernel->group, &longer.status), 0);
     assert_int_equal(longer.status.argsz, sizeof(longer));
-    assert_int_equal(longer.behind, 99);
+    assert_int_equal(longer.past_end, 99);
 }
 
-static void a_group_with_a_host_driver_in_it_is_not_viable(void **state)
+static void a_group_with_a_host_driver_is_not_viable(void **state)
 {
     Kernel *kernel = *state;
     int group = kernel_open(kernel, SHARED_GROUP);
@@ -75,7 +75,7 @@ static void a_group_with_a_host_driver_in_it_is_not_viable(void **state)
     assert_int_equal(kernel_join(kernel, group, kernel->container), -EPERM);
 }
 
-static void the_containers_descriptor_has_to_be_readable_and_open(void **state)
+static void set_container_needs_a_readable_open_descriptor(void **state)
 {
     Kernel *kernel = *state;
     int group = kernel_open(kernel, OTHER_GROUP);
@@ -85,7 +85,7 @@ static void the_containers_descriptor_has_to_be_readable_and_open(void **state)
     assert_int_equal(kernel_join(kernel, group, 1 << 20), -EBADF);
 }
 
-static void a_foreign_descriptor_is_no_container(void **state)
+static void set_container_rejects_other_files(void **state)
 {
     Kernel *kernel = *state;
     int expected = kernel->is_linux_6_1 ? -EINVAL : -EBADFD;
@@ -106,7 +106,7 @@ static void a_group_joins_one_container(void **state)
     assert_int_equal(kernel_join(kernel, kernel->group, -1), -EBADF);
 }
 
-static void a_group_without_container_cannot_leave(void **state)
+static void unset_container_without_a_container_fails(void **state)
 {
     Kernel *kernel = *state;
 
@@ -114,7 +114,7 @@ static void a_group_without_container_cannot_leave(void **state)
     assert_int_equal(kernel_leave(kernel, kernel->group), -EINVAL);
 }
 
-static void a_group_cannot_leave_while_a_device_is_open(void **state)
+static void unset_container_with_an_open_device_fails(void **state)
 {
     Kernel *kernel = *state;
     int device = kernel_get_device(kernel, kernel->group, DEVICE);
@@ -124,7 +124,7 @@ static void a_group_cannot_leave_while_a_device_is_open(void **state)
     assert_int_equal(kernel_leave(kernel, kernel->group), 0);
 }
 
-static void other_requests_are_enotty(void **state)
+static void unknown_ioctls_fail_with_enotty(void **state)
 {
     static const unsigned long unknown[] = {12345, VFIO_GET_API_VERSION, VFIO_IOMMU_MAP_DMA};
     Kernel *kernel = *state;
@@ -133,7 +133,7 @@ static void other_requests_are_enotty(void **state)
         assert_int_equal(kernel_ioctl(kernel, kernel->group, unknown[i], NULL), -ENOTTY);
 }
 
-static void a_group_can_be_neither_read_nor_written_nor_mapped(void **state)
+static void read_write_and_mmap_of_a_group_fail(void **state)
 {
     Kernel *kernel = *state;
     char byte = 0;
@@ -147,7 +147,7 @@ static void a_group_can_be_neither_read_nor_written_nor_mapped(void **state)
 #define DEVICE_AND_X     DEVICE "x"
 #define SPACE_AND_DEVICE " " DEVICE
 
-static void device_names_are_exact(void **state)
+static void device_names_must_match_exactly(void **state)
 {
     static const char *const unknown[] = {
         "", "0000:00:04", DEVICE_AND_X, "0000:00:04.1", OTHER_DEVICE, "nonsense", SPACE_AND_DEVICE};
@@ -158,7 +158,7 @@ static void device_names_are_exact(void **state)
     assert_true(kernel_get_device(kernel, kernel->group, DEVICE) >= 0);
 }
 
-static void options_that_a_device_does_not_take_are_einval(void **state)
+static void unsupported_device_options_fail_with_einval(void **state)
 {
     static const char *const names[] = {DEVICE " foo", DEVICE "   x",
                                         DEVICE " vf_token=12345678-1234-1234-1234-123456789abc"};
@@ -168,7 +168,7 @@ static void options_that_a_device_does_not_take_are_einval(void **state)
         assert_int_equal(kernel_get_device(kernel, kernel->group, names[i]), -EINVAL);
 }
 
-static void blanks_behind_a_device_name_are_no_option(void **state)
+static void trailing_blanks_of_a_device_name_are_ignored(void **state)
 {
     Kernel *kernel = *state;
 
@@ -176,7 +176,7 @@ static void blanks_behind_a_device_name_are_no_option(void **state)
     assert_true(kernel_get_device(kernel, kernel->group, DEVICE "   ") >= 0);
 }
 
-static void a_device_name_without_an_end_is_refused(void **state)
+static void an_unterminated_device_name_fails(void **state)
 {
     Kernel *kernel = *state;
 
@@ -187,7 +187,7 @@ static void a_device_name_without_an_end_is_refused(void **state)
     assert_int_equal(kernel_get_device(kernel, kernel->group, NULL), -EFAULT);
 }
 
-static void a_device_needs_an_iommu(void **state)
+static void get_device_fd_needs_an_iommu(void **state)
 {
     Kernel *kernel = *state;
 
@@ -196,7 +196,7 @@ static void a_device_needs_an_iommu(void **state)
     assert_int_equal(kernel_get_device(kernel, kernel->group, DEVICE), -EINVAL);
 }
 
-static void each_device_descriptor_is_a_new_one(void **state)
+static void each_get_device_fd_returns_a_new_descriptor(void **state)
 {
     Kernel *kernel = *state;
     int first = kernel_get_device(kernel, kernel->group, DEVICE);
@@ -210,25 +210,25 @@ static void each_device_descriptor_is_a_new_one(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST_WITHOUT_IOMMU(a_group_that_is_not_there_is_enoent),
-        TEST_WITHOUT_IOMMU(a_group_is_opened_by_one_at_a_time),
-        TEST_WITHOUT_IOMMU(the_status_tells_of_the_container),
-        TEST_WITHOUT_IOMMU(too_short_a_status_is_einval),
-        TEST_WITHOUT_IOMMU(a_longer_status_is_written_as_far_as_it_is_known),
-        TEST_WITHOUT_IOMMU(a_group_with_a_host_driver_in_it_is_not_viable),
-        TEST_WITHOUT_IOMMU(the_containers_descriptor_has_to_be_readable_and_open),
-        TEST_WITHOUT_IOMMU(a_foreign_descriptor_is_no_container),
+        TEST_WITHOUT_IOMMU(an_unknown_group_fails_with_enoent),
+        TEST_WITHOUT_IOMMU(a_group_opens_once_at_a_time),
+        TEST_WITHOUT_IOMMU(the_status_reports_the_container),
+        TEST_WITHOUT_IOMMU(short_status_fails_with_einval),
+        TEST_WITHOUT_IOMMU(a_longer_status_is_written_up_to_the_known_size),
+        TEST_WITHOUT_IOMMU(a_group_with_a_host_driver_is_not_viable),
+        TEST_WITHOUT_IOMMU(set_container_needs_a_readable_open_descriptor),
+        TEST_WITHOUT_IOMMU(set_container_rejects_other_files),
         TEST_WITHOUT_IOMMU(a_group_joins_one_container),
-        TEST_WITHOUT_IOMMU(a_group_without_container_cannot_leave),
-        TEST(a_group_cannot_leave_while_a_device_is_open),
-        TEST_WITHOUT_IOMMU(other_requests_are_enotty),
-        TEST_WITHOUT_IOMMU(a_group_can_be_neither_read_nor_written_nor_mapped),
-        TEST(device_names_are_exact),
-        TEST(options_that_a_device_does_not_take_are_einval),
-        TEST(blanks_behind_a_device_name_are_no_option),
-        TEST(a_device_name_without_an_end_is_refused),
-        TEST_WITHOUT_IOMMU(a_device_needs_an_iommu),
-        TEST(each_device_descriptor_is_a_new_one),
+        TEST_WITHOUT_IOMMU(unset_container_without_a_container_fails),
+        TEST(unset_container_with_an_open_device_fails),
+        TEST_WITHOUT_IOMMU(unknown_ioctls_fail_with_enotty),
+        TEST_WITHOUT_IOMMU(read_write_and_mmap_of_a_group_fail),
+        TEST(device_names_must_match_exactly),
+        TEST(unsupported_device_options_fail_with_einval),
+        TEST(trailing_blanks_of_a_device_name_are_ignored),
+        TEST(an_unterminated_device_name_fails),
+        TEST_WITHOUT_IOMMU(get_device_fd_needs_an_iommu),
+        TEST(each_get_device_fd_returns_a_new_descriptor),
     };
 
     return RUN_TESTS(tests);

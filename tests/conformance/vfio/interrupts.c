@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Interrupts that a device raises: who is told, and when. */
+/* Interrupts that a device raises: which eventfd is signaled, and when. */
 #include "util/irq_util.h"
 
 #define INTX_DISABLE 0x0400
@@ -28,7 +28,7 @@ static void every_message_signals_the_eventfd(void **state)
     assert_int_equal(irq_n_events(&irq), 0);
 }
 
-static void a_device_that_is_no_bus_master_sends_no_message(void **state)
+static void without_bus_master_there_is_no_msi(void **state)
 {
     Irq irq = open_with(*state, MSI);
 
@@ -38,7 +38,7 @@ static void a_device_that_is_no_bus_master_sends_no_message(void **state)
     irq_acknowledge(&irq);
 }
 
-static void messages_that_the_control_register_disables_are_not_sent(void **state)
+static void disabled_msi_sends_nothing(void **state)
 {
     Irq irq = open_with(*state, MSI);
 
@@ -58,7 +58,7 @@ static Irq open_without_eventfd(Kernel *kernel)
     return irq;
 }
 
-static void one_of_the_messages_that_came_before_the_first_eventfd_signals_it(void **state)
+static void one_message_sent_before_the_first_eventfd_signals_it(void **state)
 {
     Irq irq = open_without_eventfd(*state);
 
@@ -70,7 +70,7 @@ static void one_of_the_messages_that_came_before_the_first_eventfd_signals_it(vo
     irq_acknowledge(&irq);
 }
 
-static void messages_that_come_after_the_last_eventfd_are_lost(void **state)
+static void messages_sent_after_the_last_eventfd_are_lost(void **state)
 {
     Irq irq = open_with(*state, MSI);
 
@@ -81,7 +81,7 @@ static void messages_that_come_after_the_last_eventfd_are_lost(void **state)
     irq_acknowledge(&irq);
 }
 
-static void a_message_that_nobody_waits_for_goes_with_msi(void **state)
+static void disabling_msi_drops_a_pending_message(void **state)
 {
     Irq irq = open_without_eventfd(*state);
 
@@ -92,7 +92,7 @@ static void a_message_that_nobody_waits_for_goes_with_msi(void **state)
     assert_int_equal(irq_n_events(&irq), 0);
 }
 
-static void intx_signals_once_and_is_masked_by_that(void **state)
+static void intx_signals_once_and_is_masked(void **state)
 {
     Irq irq = open_with(*state, INTX);
 
@@ -104,7 +104,7 @@ static void intx_signals_once_and_is_masked_by_that(void **state)
     irq_acknowledge(&irq);
 }
 
-static void intx_that_is_unmasked_signals_again(void **state)
+static void unmasked_intx_signals_again(void **state)
 {
     Irq irq = open_with(*state, INTX);
 
@@ -118,7 +118,7 @@ static void intx_that_is_unmasked_signals_again(void **state)
     irq_acknowledge(&irq);
 }
 
-static void intx_that_is_still_asserted_signals_at_every_unmasking(void **state)
+static void asserted_intx_signals_at_every_unmask(void **state)
 {
     Irq irq = open_with(*state, INTX);
 
@@ -131,7 +131,7 @@ static void intx_that_is_still_asserted_signals_at_every_unmasking(void **state)
     irq_acknowledge(&irq);
 }
 
-static void a_byte_says_whether_to_unmask(void **state)
+static void data_bool_selects_unmask(void **state)
 {
     Irq irq = open_with(*state, INTX);
 
@@ -144,7 +144,7 @@ static void a_byte_says_whether_to_unmask(void **state)
     irq_acknowledge(&irq);
 }
 
-static void masked_intx_waits_for_its_unmasking(void **state)
+static void masked_intx_is_pending_until_unmask(void **state)
 {
     Irq irq = open_with(*state, INTX);
 
@@ -156,7 +156,7 @@ static void masked_intx_waits_for_its_unmasking(void **state)
     irq_acknowledge(&irq);
 }
 
-static void intx_that_is_taken_back_while_masked_is_lost(void **state)
+static void intx_deasserted_while_masked_is_lost(void **state)
 {
     Irq irq = open_with(*state, INTX);
 
@@ -167,7 +167,7 @@ static void intx_that_is_taken_back_while_masked_is_lost(void **state)
     assert_int_equal(irq_n_events(&irq), 0);
 }
 
-static void intx_that_the_command_register_disables_signals_once_enabled(void **state)
+static void disabled_intx_signals_once_enabled(void **state)
 {
     Irq irq = open_with(*state, INTX);
 
@@ -180,7 +180,7 @@ static void intx_that_the_command_register_disables_signals_once_enabled(void **
     irq_acknowledge(&irq);
 }
 
-static void intx_that_is_set_up_while_disabled_signals_once_enabled(void **state)
+static void intx_set_up_while_disabled_signals_once_enabled(void **state)
 {
     Irq irq = irq_open(*state);
 
@@ -194,7 +194,7 @@ static void intx_that_is_set_up_while_disabled_signals_once_enabled(void **state
     irq_acknowledge(&irq);
 }
 
-static void msi_that_is_set_up_again_has_had_no_eventfd(void **state)
+static void msi_set_up_again_starts_without_an_eventfd(void **state)
 {
     Irq irq = open_with(*state, MSI);
 
@@ -206,7 +206,7 @@ static void msi_that_is_set_up_again_has_had_no_eventfd(void **state)
     irq_acknowledge(&irq);
 }
 
-static void a_device_that_is_opened_again_asserts_intx_again(void **state)
+static void a_reopened_device_asserts_intx_again(void **state)
 {
     Irq irq = open_with(*state, MSI);
 
@@ -218,7 +218,7 @@ static void a_device_that_is_opened_again_asserts_intx_again(void **state)
     irq_acknowledge(&irq);
 }
 
-static void a_device_that_is_opened_again_has_intx_enabled(void **state)
+static void a_reopened_device_has_intx_enabled(void **state)
 {
     Irq irq = open_with(*state, INTX);
 
@@ -231,7 +231,7 @@ static void a_device_that_is_opened_again_has_intx_enabled(void **state)
     irq_acknowledge(&irq);
 }
 
-static void an_interrupt_that_nobody_is_told_of_is_lost(void **state)
+static void an_interrupt_without_an_eventfd_is_lost(void **state)
 {
     Irq irq = irq_open(*state);
 
@@ -245,23 +245,23 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(every_message_signals_the_eventfd),
-        TEST(a_device_that_is_no_bus_master_sends_no_message),
-        TEST(messages_that_the_control_register_disables_are_not_sent),
-        TEST(one_of_the_messages_that_came_before_the_first_eventfd_signals_it),
-        TEST(messages_that_come_after_the_last_eventfd_are_lost),
-        TEST(a_message_that_nobody_waits_for_goes_with_msi),
-        TEST(intx_signals_once_and_is_masked_by_that),
-        TEST(intx_that_is_unmasked_signals_again),
-        TEST(intx_that_is_still_asserted_signals_at_every_unmasking),
-        TEST(a_byte_says_whether_to_unmask),
-        TEST(masked_intx_waits_for_its_unmasking),
-        TEST(intx_that_is_taken_back_while_masked_is_lost),
-        TEST(intx_that_the_command_register_disables_signals_once_enabled),
-        TEST(intx_that_is_set_up_while_disabled_signals_once_enabled),
-        TEST(msi_that_is_set_up_again_has_had_no_eventfd),
-        TEST(a_device_that_is_opened_again_asserts_intx_again),
-        TEST(a_device_that_is_opened_again_has_intx_enabled),
-        TEST(an_interrupt_that_nobody_is_told_of_is_lost),
+        TEST(without_bus_master_there_is_no_msi),
+        TEST(disabled_msi_sends_nothing),
+        TEST(one_message_sent_before_the_first_eventfd_signals_it),
+        TEST(messages_sent_after_the_last_eventfd_are_lost),
+        TEST(disabling_msi_drops_a_pending_message),
+        TEST(intx_signals_once_and_is_masked),
+        TEST(unmasked_intx_signals_again),
+        TEST(asserted_intx_signals_at_every_unmask),
+        TEST(data_bool_selects_unmask),
+        TEST(masked_intx_is_pending_until_unmask),
+        TEST(intx_deasserted_while_masked_is_lost),
+        TEST(disabled_intx_signals_once_enabled),
+        TEST(intx_set_up_while_disabled_signals_once_enabled),
+        TEST(msi_set_up_again_starts_without_an_eventfd),
+        TEST(a_reopened_device_asserts_intx_again),
+        TEST(a_reopened_device_has_intx_enabled),
+        TEST(an_interrupt_without_an_eventfd_is_lost),
     };
 
     return RUN_TESTS(tests);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* VFIO_DEVICE_SET_IRQS: eventfds for a device's interrupts, triggered by hand. */
+/* VFIO_DEVICE_SET_IRQS: eventfds for a device's interrupts, triggered by software. */
 #include "util/irq_util.h"
 
 #include <sys/eventfd.h>
 
-static void a_bad_struct_is_refused(void **state)
+static void an_invalid_struct_fails(void **state)
 {
     static const Set bad[] = {
         {.argsz = 19, .flags = NONE | TRIGGER, .index = MSI},
@@ -22,19 +22,19 @@ static void a_bad_struct_is_refused(void **state)
     assert_int_equal(kernel_ioctl(irq.kernel, irq.device, VFIO_DEVICE_SET_IRQS, NULL), -EFAULT);
 }
 
-static void data_that_cannot_be_read_is_efault(void **state)
+static void unreadable_data_fails_with_efault(void **state)
 {
     Irq irq = irq_open(*state);
     Set *set = (Set *)(void *)(irq.kernel->memory + PAGE - 20);
 
-    /* The data is in the page that goes. */
+    /* The data is in the unmapped page. */
     memcpy(set, &(Set){.argsz = sizeof(Set), .flags = EVENTFD | TRIGGER, .index = MSI, .count = 1},
            20);
     mprotect(irq.kernel->memory + PAGE, PAGE, PROT_NONE);
     assert_int_equal(kernel_ioctl(irq.kernel, irq.device, VFIO_DEVICE_SET_IRQS, set), -EFAULT);
 }
 
-static void interrupts_that_are_not_there_are_einval(void **state)
+static void missing_interrupts_fail_with_einval(void **state)
 {
     static const Set bad[] = {
         {.argsz = 20, .flags = NONE | TRIGGER, .index = MSI, .start = 1, .count = 1},
@@ -51,7 +51,7 @@ static void interrupts_that_are_not_there_are_einval(void **state)
         assert_int_equal(irq_send(&irq, bad[i]), -EINVAL);
 }
 
-static void actions_that_an_interrupt_does_not_know_are_enotty(void **state)
+static void unsupported_actions_fail_with_enotty(void **state)
 {
     Irq irq = irq_open(*state);
 
@@ -63,7 +63,7 @@ static void actions_that_an_interrupt_does_not_know_are_enotty(void **state)
     assert_int_equal(irq_no_data(&irq, 0, MSI, 1), -ENOTTY);
 }
 
-static void what_is_not_set_up_cannot_be_triggered_masked_or_taken_down(void **state)
+static void trigger_mask_and_disable_fail_without_setup(void **state)
 {
     static const uint32_t indices[] = {INTX, MSI, REQ};
     Irq irq = irq_open(*state);
@@ -76,7 +76,7 @@ static void what_is_not_set_up_cannot_be_triggered_masked_or_taken_down(void **s
     assert_int_equal(irq_no_data(&irq, UNMASK, INTX, 1), -EINVAL);
 }
 
-static void an_eventfd_is_signalled_by_a_trigger(void **state)
+static void a_trigger_signals_the_eventfd(void **state)
 {
     static const uint32_t indices[] = {INTX, MSI, REQ};
     Irq irq = irq_open(*state);
@@ -89,7 +89,7 @@ static void an_eventfd_is_signalled_by_a_trigger(void **state)
     }
 }
 
-static void a_byte_says_whether_to_trigger(void **state)
+static void data_bool_selects_trigger(void **state)
 {
     static const uint32_t indices[] = {INTX, MSI, REQ};
     Irq irq = irq_open(*state);
@@ -104,7 +104,7 @@ static void a_byte_says_whether_to_trigger(void **state)
     }
 }
 
-static void what_was_taken_down_cannot_be_triggered(void **state)
+static void a_trigger_after_disable_fails(void **state)
 {
     Irq irq = irq_open(*state);
 
@@ -114,7 +114,7 @@ static void what_was_taken_down_cannot_be_triggered(void **state)
     assert_int_equal(irq_n_events(&irq), 0);
 }
 
-static void a_bad_descriptor_sets_nothing_up(void **state)
+static void a_bad_descriptor_sets_up_nothing(void **state)
 {
     static const uint32_t indices[] = {INTX, MSI, REQ};
     Irq irq = irq_open(*state);
@@ -126,7 +126,7 @@ static void a_bad_descriptor_sets_nothing_up(void **state)
     }
 }
 
-static void without_a_descriptor_it_is_set_up_and_silent(void **state)
+static void setup_without_a_descriptor_signals_nothing(void **state)
 {
     static const uint32_t indices[] = {INTX, MSI};
     Irq irq = irq_open(*state);
@@ -138,7 +138,7 @@ static void without_a_descriptor_it_is_set_up_and_silent(void **state)
     }
 }
 
-static void a_request_without_a_descriptor_is_taken_down(void **state)
+static void a_request_interrupt_without_a_descriptor_is_disabled(void **state)
 {
     Irq irq = irq_open(*state);
 
@@ -147,7 +147,7 @@ static void a_request_without_a_descriptor_is_taken_down(void **state)
     assert_int_equal(irq_no_data(&irq, TRIGGER, REQ, 1), -EINVAL);
 }
 
-static void an_eventfd_can_be_changed(void **state)
+static void an_eventfd_can_be_replaced(void **state)
 {
     Irq irq = irq_open(*state);
     int first = irq.event;
@@ -162,7 +162,7 @@ static void an_eventfd_can_be_changed(void **state)
     assert_int_equal(irq_n_events(&irq), 0);
 }
 
-static void a_bad_descriptor_leaves_msi_silent(void **state)
+static void a_bad_descriptor_silences_msi(void **state)
 {
     Irq irq = irq_open(*state);
 
@@ -172,7 +172,7 @@ static void a_bad_descriptor_leaves_msi_silent(void **state)
     assert_int_equal(irq_n_events(&irq), 0);
 }
 
-static void a_bad_descriptor_leaves_intx_as_it_was(void **state)
+static void a_bad_descriptor_leaves_intx_unchanged(void **state)
 {
     Irq irq = irq_open(*state);
 
@@ -182,7 +182,7 @@ static void a_bad_descriptor_leaves_intx_as_it_was(void **state)
     assert_int_equal(irq_n_events(&irq), 1);
 }
 
-static void a_bad_descriptor_leaves_a_request_as_it_was(void **state)
+static void a_bad_descriptor_leaves_a_request_unchanged(void **state)
 {
     Irq irq = irq_open(*state);
 
@@ -192,7 +192,7 @@ static void a_bad_descriptor_leaves_a_request_as_it_was(void **state)
     assert_int_equal(irq_n_events(&irq), 1);
 }
 
-static void an_eventfd_that_the_caller_closes_lives_on(void **state)
+static void an_eventfd_outlives_the_callers_descriptor(void **state)
 {
     Irq irq = irq_open(*state);
     int copy = dup(irq.event);
@@ -216,7 +216,7 @@ static void intx_and_msi_exclude_each_other(void **state)
     assert_int_equal(irq_set_event(&irq, REQ, irq.event), 0);
 }
 
-static void intx_can_be_masked_and_unmasked_again_and_again(void **state)
+static void intx_can_be_masked_and_unmasked_repeatedly(void **state)
 {
     Irq irq = irq_open(*state);
 
@@ -231,7 +231,7 @@ static void intx_can_be_masked_and_unmasked_again_and_again(void **state)
     assert_int_equal(irq_with_data(&irq, EVENTFD | MASK, INTX, irq.event), -ENOTTY);
 }
 
-static void intx_that_the_command_register_disables_is_not_triggered(void **state)
+static void disabled_intx_is_not_triggered(void **state)
 {
     Irq irq = irq_open(*state);
 
@@ -244,7 +244,7 @@ static void intx_that_the_command_register_disables_is_not_triggered(void **stat
     assert_int_equal(irq_n_events(&irq), 1);
 }
 
-static void no_vector_of_msi_can_be_set_but_not_as_the_first(void **state)
+static void msi_with_no_vector_fails_the_first_time_only(void **state)
 {
     Irq irq = irq_open(*state);
     Set none = {.argsz = sizeof(Set), .flags = EVENTFD | TRIGGER, .index = MSI, .count = 0};
@@ -260,7 +260,7 @@ static void no_vector_of_msi_can_be_set_but_not_as_the_first(void **state)
     assert_int_equal(irq_send(&irq, none), -EINVAL);
 }
 
-static void an_eventfd_that_unmasks_has_to_be_taken_away_before_another(void **state)
+static void a_second_unmask_eventfd_fails_with_ebusy(void **state)
 {
     Irq irq = irq_open(*state);
 
@@ -271,7 +271,7 @@ static void an_eventfd_that_unmasks_has_to_be_taken_away_before_another(void **s
     assert_int_equal(irq_with_data(&irq, EVENTFD | UNMASK, INTX, irq.event), 0);
 }
 
-static void an_eventfd_that_unmasks_goes_with_its_line(void **state)
+static void disabling_intx_removes_its_unmask_eventfd(void **state)
 {
     Irq irq = irq_open(*state);
 
@@ -282,7 +282,7 @@ static void an_eventfd_that_unmasks_goes_with_its_line(void **state)
     assert_int_equal(irq_with_data(&irq, EVENTFD | UNMASK, INTX, irq.event), 0);
 }
 
-static void msi_can_be_enabled_in_its_control_register_once_it_is_set_up(void **state)
+static void the_msi_enable_bit_is_writable_after_setup(void **state)
 {
     Irq irq = irq_open(*state);
 
@@ -297,7 +297,7 @@ static void msi_can_be_enabled_in_its_control_register_once_it_is_set_up(void **
     assert_int_equal(device_get(irq.kernel, irq.device, MSI_CONTROL, 1) & 1, 0);
 }
 
-static void msi_takes_back_an_intx_that_is_raised(void **state)
+static void msi_setup_deasserts_intx(void **state)
 {
     Irq irq = irq_open(*state);
 
@@ -311,7 +311,7 @@ static void msi_takes_back_an_intx_that_is_raised(void **state)
     irq_acknowledge(&irq);
 }
 
-static void even_msi_that_fails_takes_back_an_intx(void **state)
+static void failed_msi_setup_deasserts_intx_too(void **state)
 {
     Irq irq = irq_open(*state);
 
@@ -321,7 +321,7 @@ static void even_msi_that_fails_takes_back_an_intx(void **state)
     irq_acknowledge(&irq);
 }
 
-static void msi_that_the_control_register_disables_is_intx_again(void **state)
+static void clearing_the_msi_enable_bit_returns_to_intx(void **state)
 {
     Irq irq = irq_open(*state);
 
@@ -336,7 +336,7 @@ static void msi_that_the_control_register_disables_is_intx_again(void **state)
     irq_acknowledge(&irq);
 }
 
-static void closing_the_device_takes_all_down(void **state)
+static void closing_the_device_disables_all_interrupts(void **state)
 {
     static const uint32_t indices[] = {MSI, REQ};
     Irq irq = irq_open(*state);
@@ -352,33 +352,33 @@ static void closing_the_device_takes_all_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(a_bad_struct_is_refused),
-        TEST(data_that_cannot_be_read_is_efault),
-        TEST(interrupts_that_are_not_there_are_einval),
-        TEST(actions_that_an_interrupt_does_not_know_are_enotty),
-        TEST(what_is_not_set_up_cannot_be_triggered_masked_or_taken_down),
-        TEST(an_eventfd_is_signalled_by_a_trigger),
-        TEST(a_byte_says_whether_to_trigger),
-        TEST(what_was_taken_down_cannot_be_triggered),
-        TEST(a_bad_descriptor_sets_nothing_up),
-        TEST(without_a_descriptor_it_is_set_up_and_silent),
-        TEST(a_request_without_a_descriptor_is_taken_down),
-        TEST(an_eventfd_can_be_changed),
-        TEST(a_bad_descriptor_leaves_msi_silent),
-        TEST(a_bad_descriptor_leaves_intx_as_it_was),
-        TEST(a_bad_descriptor_leaves_a_request_as_it_was),
-        TEST(an_eventfd_that_the_caller_closes_lives_on),
+        TEST(an_invalid_struct_fails),
+        TEST(unreadable_data_fails_with_efault),
+        TEST(missing_interrupts_fail_with_einval),
+        TEST(unsupported_actions_fail_with_enotty),
+        TEST(trigger_mask_and_disable_fail_without_setup),
+        TEST(a_trigger_signals_the_eventfd),
+        TEST(data_bool_selects_trigger),
+        TEST(a_trigger_after_disable_fails),
+        TEST(a_bad_descriptor_sets_up_nothing),
+        TEST(setup_without_a_descriptor_signals_nothing),
+        TEST(a_request_interrupt_without_a_descriptor_is_disabled),
+        TEST(an_eventfd_can_be_replaced),
+        TEST(a_bad_descriptor_silences_msi),
+        TEST(a_bad_descriptor_leaves_intx_unchanged),
+        TEST(a_bad_descriptor_leaves_a_request_unchanged),
+        TEST(an_eventfd_outlives_the_callers_descriptor),
         TEST(intx_and_msi_exclude_each_other),
-        TEST(intx_can_be_masked_and_unmasked_again_and_again),
-        TEST(intx_that_the_command_register_disables_is_not_triggered),
-        TEST(no_vector_of_msi_can_be_set_but_not_as_the_first),
-        TEST(an_eventfd_that_unmasks_has_to_be_taken_away_before_another),
-        TEST(an_eventfd_that_unmasks_goes_with_its_line),
-        TEST(msi_can_be_enabled_in_its_control_register_once_it_is_set_up),
-        TEST(msi_takes_back_an_intx_that_is_raised),
-        TEST(even_msi_that_fails_takes_back_an_intx),
-        TEST(msi_that_the_control_register_disables_is_intx_again),
-        TEST(closing_the_device_takes_all_down),
+        TEST(intx_can_be_masked_and_unmasked_repeatedly),
+        TEST(disabled_intx_is_not_triggered),
+        TEST(msi_with_no_vector_fails_the_first_time_only),
+        TEST(a_second_unmask_eventfd_fails_with_ebusy),
+        TEST(disabling_intx_removes_its_unmask_eventfd),
+        TEST(the_msi_enable_bit_is_writable_after_setup),
+        TEST(msi_setup_deasserts_intx),
+        TEST(failed_msi_setup_deasserts_intx_too),
+        TEST(clearing_the_msi_enable_bit_returns_to_intx),
+        TEST(closing_the_device_disables_all_interrupts),
     };
 
     return RUN_TESTS(tests);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* What stays and what goes when containers, groups and devices are closed, leave and join. */
+/* Lifetimes: what closing, leaving and joining does to containers, groups and mappings. */
 #include "util/kernel_util.h"
 
-static void the_last_group_out_takes_the_mappings_and_the_type_along(void **state)
+static void the_last_group_to_leave_drops_the_mappings_and_the_iommu_type(void **state)
 {
     Kernel *kernel = *state;
 
@@ -15,7 +15,7 @@ static void the_last_group_out_takes_the_mappings_and_the_type_along(void **stat
     assert_int_equal(kernel_n_mappings(kernel), 0);
 }
 
-static void closing_the_last_group_is_leaving(void **state)
+static void closing_the_last_group_leaves_the_container(void **state)
 {
     Kernel *kernel = *state;
 
@@ -25,7 +25,7 @@ static void closing_the_last_group_is_leaving(void **state)
     assert_int_equal(kernel_map(kernel, 0, kernel->memory, PAGE), -EINVAL);
 }
 
-static void a_group_keeps_its_container_when_that_is_closed(void **state)
+static void a_group_keeps_a_closed_container_alive(void **state)
 {
     Kernel *kernel = *state;
 
@@ -53,7 +53,7 @@ static void a_device_file_keeps_its_group_open(void **state)
     assert_int_equal(kernel_set_iommu(kernel, kernel->container, VFIO_TYPE1v2_IOMMU), 0);
 }
 
-static void of_two_files_of_a_device_the_last_one_counts(void **state)
+static void the_last_of_two_device_files_keeps_the_group_open(void **state)
 {
     Kernel *kernel = *state;
     int first = kernel_get_device(kernel, kernel->group, DEVICE);
@@ -77,7 +77,7 @@ static void a_second_group_shares_the_mappings_and_is_charged_once(void **state)
     assert_true(kernel_get_device(kernel, group, OTHER_DEVICE) >= 0);
 }
 
-static void mappings_stay_when_the_first_of_two_groups_leaves(void **state)
+static void mappings_stay_when_one_of_two_groups_leaves(void **state)
 {
     Kernel *kernel = *state;
     int group = kernel_open(kernel, OTHER_GROUP);
@@ -91,7 +91,7 @@ static void mappings_stay_when_the_first_of_two_groups_leaves(void **state)
     assert_int_equal(kernel_locked(kernel), 0);
 }
 
-static void two_containers_have_the_same_addresses_and_pages_and_pay_twice(void **state)
+static void two_containers_map_the_same_pages_and_are_charged_twice(void **state)
 {
     Kernel *kernel = *state;
     int first = kernel->container;
@@ -142,22 +142,22 @@ static void close_in_order(Kernel *kernel, const int *order)
     assert_true(kernel_open(kernel, GROUP) >= 0);
 }
 
-static void mappings_live_until_the_device_is_closed_last(void **state)
+static void the_device_closed_last_keeps_the_mappings(void **state)
 {
     close_in_order(*state, (const int[]){CONTAINER_FILE, GROUP_FILE, DEVICE_FILE});
 }
 
-static void mappings_live_until_the_group_is_closed_last(void **state)
+static void the_group_closed_last_keeps_the_mappings(void **state)
 {
     close_in_order(*state, (const int[]){CONTAINER_FILE, DEVICE_FILE, GROUP_FILE});
 }
 
-static void mappings_live_on_with_the_device_alone(void **state)
+static void an_open_device_alone_keeps_the_mappings(void **state)
 {
     close_in_order(*state, (const int[]){GROUP_FILE, CONTAINER_FILE, DEVICE_FILE});
 }
 
-static void mappings_live_on_with_the_group_alone(void **state)
+static void an_open_group_alone_keeps_the_mappings(void **state)
 {
     close_in_order(*state, (const int[]){DEVICE_FILE, CONTAINER_FILE, GROUP_FILE});
 }
@@ -165,19 +165,19 @@ static void mappings_live_on_with_the_group_alone(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(the_last_group_out_takes_the_mappings_and_the_type_along),
-        TEST(closing_the_last_group_is_leaving),
-        TEST(a_group_keeps_its_container_when_that_is_closed),
+        TEST(the_last_group_to_leave_drops_the_mappings_and_the_iommu_type),
+        TEST(closing_the_last_group_leaves_the_container),
+        TEST(a_group_keeps_a_closed_container_alive),
         TEST(a_device_file_keeps_its_group_open),
-        TEST(of_two_files_of_a_device_the_last_one_counts),
+        TEST(the_last_of_two_device_files_keeps_the_group_open),
         TEST(a_second_group_shares_the_mappings_and_is_charged_once),
-        TEST(mappings_stay_when_the_first_of_two_groups_leaves),
-        TEST(two_containers_have_the_same_addresses_and_pages_and_pay_twice),
+        TEST(mappings_stay_when_one_of_two_groups_leaves),
+        TEST(two_containers_map_the_same_pages_and_are_charged_twice),
         TEST(a_group_can_change_its_container),
-        TEST(mappings_live_until_the_device_is_closed_last),
-        TEST(mappings_live_until_the_group_is_closed_last),
-        TEST(mappings_live_on_with_the_device_alone),
-        TEST(mappings_live_on_with_the_group_alone),
+        TEST(the_device_closed_last_keeps_the_mappings),
+        TEST(the_group_closed_last_keeps_the_mappings),
+        TEST(an_open_device_alone_keeps_the_mappings),
+        TEST(an_open_group_alone_keeps_the_mappings),
     };
 
     return RUN_TESTS(tests);

@@ -12,7 +12,7 @@
 
 /* --- bounds --- */
 
-static void outside_the_regions_is_einval(void **state)
+static void access_outside_the_regions_fails_with_einval(void **state)
 {
     static const uint64_t offsets[] = {BAR0 + BAR0_SIZE, REGION(1), REGION(5),  REGION(6),
                                        REGION(8),        REGION(9), REGION(12), UINT64_MAX - 15};
@@ -25,7 +25,7 @@ static void outside_the_regions_is_einval(void **state)
     }
 }
 
-static void over_the_end_of_a_bar_is_cut(void **state)
+static void access_past_the_end_of_a_bar_is_truncated(void **state)
 {
     Kernel *kernel = *state;
     int device = device_open(kernel);
@@ -34,7 +34,7 @@ static void over_the_end_of_a_bar_is_cut(void **state)
     assert_int_equal(device_try_write(kernel, device, BAR0 + BAR0_SIZE - 4, 8), 4);
 }
 
-static void past_the_end_of_configuration_space_is_efault(void **state)
+static void access_past_the_end_of_config_space_fails_with_efault(void **state)
 {
     static const struct {
         uint64_t offset;
@@ -52,7 +52,7 @@ static void past_the_end_of_configuration_space_is_efault(void **state)
     assert_int_equal(device_try_read(kernel, device, CONFIG + 0xfc, 4), 4);
 }
 
-static void no_bytes_are_success_at_any_offset(void **state)
+static void zero_bytes_succeed_at_any_offset(void **state)
 {
     Kernel *kernel = *state;
     int device = device_open(kernel);
@@ -61,7 +61,7 @@ static void no_bytes_are_success_at_any_offset(void **state)
     assert_int_equal(device_try_write(kernel, device, REGION(9), 0), 0);
 }
 
-static void a_bad_buffer_is_efault(void **state)
+static void a_bad_buffer_fails_with_efault(void **state)
 {
     Kernel *kernel = *state;
     int device = device_open(kernel);
@@ -73,7 +73,7 @@ static void a_bad_buffer_is_efault(void **state)
 
 /* --- configuration space --- */
 
-static void configuration_space_names_the_device(void **state)
+static void config_space_identifies_the_device(void **state)
 {
     Kernel *kernel = *state;
     int device = device_open(kernel);
@@ -84,7 +84,7 @@ static void configuration_space_names_the_device(void **state)
     assert_int_equal(device_get(kernel, device, CONFIG + 0x3d, 1), 1);
 }
 
-static void configuration_space_can_be_read_at_any_address(void **state)
+static void config_space_can_be_read_at_any_offset(void **state)
 {
     Kernel *kernel = *state;
     int device = device_open(kernel);
@@ -105,7 +105,7 @@ static void the_command_register_starts_without_bus_master_at_every_open(void **
     assert_int_equal(device_get(kernel, device, COMMAND, 2), 0x0103);
 }
 
-static void of_the_command_register_five_bits_can_be_written(void **state)
+static void five_bits_of_the_command_register_are_writable(void **state)
 {
     Kernel *kernel = *state;
     int device = device_open(kernel);
@@ -116,7 +116,7 @@ static void of_the_command_register_five_bits_can_be_written(void **state)
     assert_int_equal(device_get(kernel, device, COMMAND, 2), 0);
 }
 
-static void writing_ones_to_bar0_gives_its_size(void **state)
+static void writing_ones_to_bar0_returns_its_size(void **state)
 {
     Kernel *kernel = *state;
     int device = device_open(kernel);
@@ -127,7 +127,7 @@ static void writing_ones_to_bar0_gives_its_size(void **state)
     assert_int_equal(device_get(kernel, device, CONFIG + 0x10, 4), 0xfeb00000);
 }
 
-static void what_was_written_to_a_virtual_register_is_gone_at_the_next_open(void **state)
+static void virtual_registers_are_reset_at_open(void **state)
 {
     static const uint64_t offsets[] = {CONFIG + 0x0c, CONFIG + 0x10, CONFIG + 0x3c, CONFIG + 0x44};
     Kernel *kernel = *state;
@@ -161,7 +161,7 @@ static void the_rest_of_the_header_is_read_only(void **state)
     }
 }
 
-static void the_interrupt_line_can_be_written(void **state)
+static void the_interrupt_line_is_writable(void **state)
 {
     Kernel *kernel = *state;
     int device = device_open(kernel);
@@ -170,8 +170,8 @@ static void the_interrupt_line_can_be_written(void **state)
     assert_int_equal(device_get(kernel, device, CONFIG + 0x3c, 1), 77);
 }
 
-/* Enabling it is for VFIO_DEVICE_SET_IRQS. */
-static void the_msi_capability_can_be_written_but_for_its_enable_bit(void **state)
+/* VFIO_DEVICE_SET_IRQS enables MSI. */
+static void the_msi_capability_is_writable_except_its_enable_bit(void **state)
 {
     Kernel *kernel = *state;
     int device = device_open(kernel);
@@ -189,7 +189,7 @@ static void the_msi_capability_can_be_written_but_for_its_enable_bit(void **stat
     }
 }
 
-static void configuration_space_behind_the_capabilities_is_memory(void **state)
+static void config_space_past_the_capabilities_is_memory(void **state)
 {
     Kernel *kernel = *state;
     int device = device_open(kernel);
@@ -203,7 +203,7 @@ static void configuration_space_behind_the_capabilities_is_memory(void **state)
 
 /* --- registers --- */
 
-static void registers_cannot_be_reached_with_memory_space_disabled(void **state)
+static void registers_are_unreachable_with_memory_space_disabled(void **state)
 {
     Kernel *kernel = *state;
     int device = device_open(kernel);
@@ -215,7 +215,7 @@ static void registers_cannot_be_reached_with_memory_space_disabled(void **state)
     assert_int_equal(device_get(kernel, device, BAR0, 4), 0x010000ed);
 }
 
-static void a_register_takes_what_is_written(void **state)
+static void a_register_keeps_what_is_written(void **state)
 {
     Kernel *kernel = *state;
     int device = device_open(kernel);
@@ -237,14 +237,14 @@ static void narrow_accesses_do_not_reach_the_device(void **state)
     assert_int_equal(device_get(kernel, device, LIVENESS, 1), 0);
 }
 
-static void an_access_off_its_alignment_is_done_in_pieces(void **state)
+static void unaligned_accesses_are_split(void **state)
 {
     Kernel *kernel = *state;
 
     assert_int_equal(device_get(kernel, device_open(kernel), BAR0 + 2, 4), 0);
 }
 
-static void nothing_is_all_ones(void **state)
+static void missing_registers_read_as_all_ones(void **state)
 {
     Kernel *kernel = *state;
     int device = device_open(kernel);
@@ -263,13 +263,13 @@ static void eight_bytes_are_one_access_on_6_12_and_two_on_6_1(void **state)
     assert_true(
         device_get(kernel, device, DMA_SOURCE, 8) ==
         (kernel->is_linux_6_1 ? UINT64_C(0xffffffff55667788) : UINT64_C(0x1122334455667788)));
-    /* The lower registers do not know accesses of 8 bytes. */
+    /* The lower registers do not support 8-byte accesses. */
     device_put(kernel, device, LIVENESS, 0, 4);
     assert_true(device_get(kernel, device, BAR0, 8) ==
                 (kernel->is_linux_6_1 ? UINT64_C(0xffffffff010000ed) : UINT64_MAX));
 }
 
-static void four_bytes_set_a_register_of_eight_whole(void **state)
+static void four_bytes_set_all_of_an_eight_byte_register(void **state)
 {
     Kernel *kernel = *state;
     int device = device_open(kernel);
@@ -330,7 +330,7 @@ static void the_status_register_shows_a_raised_intx(void **state)
     assert_int_equal(device_get(kernel, device, CONFIG + 0x06, 2), 0x10);
 }
 
-static void a_factorial_raises_an_interrupt_if_asked(void **state)
+static void a_factorial_raises_an_interrupt_if_requested(void **state)
 {
     Kernel *kernel = *state;
     int device = device_open(kernel);
@@ -350,32 +350,32 @@ static void a_factorial_raises_an_interrupt_if_asked(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(outside_the_regions_is_einval),
-        TEST(over_the_end_of_a_bar_is_cut),
-        TEST(past_the_end_of_configuration_space_is_efault),
-        TEST(no_bytes_are_success_at_any_offset),
-        TEST(a_bad_buffer_is_efault),
-        TEST(configuration_space_names_the_device),
-        TEST(configuration_space_can_be_read_at_any_address),
+        TEST(access_outside_the_regions_fails_with_einval),
+        TEST(access_past_the_end_of_a_bar_is_truncated),
+        TEST(access_past_the_end_of_config_space_fails_with_efault),
+        TEST(zero_bytes_succeed_at_any_offset),
+        TEST(a_bad_buffer_fails_with_efault),
+        TEST(config_space_identifies_the_device),
+        TEST(config_space_can_be_read_at_any_offset),
         TEST(the_command_register_starts_without_bus_master_at_every_open),
-        TEST(of_the_command_register_five_bits_can_be_written),
-        TEST(writing_ones_to_bar0_gives_its_size),
-        TEST(what_was_written_to_a_virtual_register_is_gone_at_the_next_open),
+        TEST(five_bits_of_the_command_register_are_writable),
+        TEST(writing_ones_to_bar0_returns_its_size),
+        TEST(virtual_registers_are_reset_at_open),
         TEST(the_rest_of_the_header_is_read_only),
-        TEST(the_interrupt_line_can_be_written),
-        TEST(the_msi_capability_can_be_written_but_for_its_enable_bit),
-        TEST(configuration_space_behind_the_capabilities_is_memory),
-        TEST(registers_cannot_be_reached_with_memory_space_disabled),
-        TEST(a_register_takes_what_is_written),
+        TEST(the_interrupt_line_is_writable),
+        TEST(the_msi_capability_is_writable_except_its_enable_bit),
+        TEST(config_space_past_the_capabilities_is_memory),
+        TEST(registers_are_unreachable_with_memory_space_disabled),
+        TEST(a_register_keeps_what_is_written),
         TEST(narrow_accesses_do_not_reach_the_device),
-        TEST(an_access_off_its_alignment_is_done_in_pieces),
-        TEST(nothing_is_all_ones),
+        TEST(unaligned_accesses_are_split),
+        TEST(missing_registers_read_as_all_ones),
         TEST(eight_bytes_are_one_access_on_6_12_and_two_on_6_1),
-        TEST(four_bytes_set_a_register_of_eight_whole),
+        TEST(four_bytes_set_all_of_an_eight_byte_register),
         TEST(factorials_are_computed),
         TEST(interrupts_are_raised_and_acknowledged),
         TEST(the_status_register_shows_a_raised_intx),
-        TEST(a_factorial_raises_an_interrupt_if_asked),
+        TEST(a_factorial_raises_an_interrupt_if_requested),
     };
 
     return RUN_TESTS(tests);
