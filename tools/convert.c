@@ -7,12 +7,14 @@
 #include "tools/exit_status.h"
 #include "tools/output.h"
 #include "tools/print.h"
+#include "tools/privileges.h"
 #include "tools/trace_options.h"
 #include "trace/trace_write.h"
 
 typedef struct {
     PmTraceOptions trace;
     gboolean json;
+    gboolean verbose;
     char **paths; /* to read and, maybe, to write */
 } Options;
 
@@ -29,6 +31,8 @@ static bool parse_options(Options *options, int argc, char **argv, GError **erro
     const GOptionEntry entries[] = {
         {"json", 0, 0, G_OPTION_ARG_NONE, &options->json,
          "report to standard output as one JSON object; needs OUTPUT", NULL},
+        {"verbose", 'v', 0, G_OPTION_ARG_NONE, &options->verbose, "say which capabilities are kept",
+         NULL},
         {G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &options->paths, NULL,
          "TRACE [OUTPUT]"},
         G_OPTION_ENTRY_NULL,
@@ -60,17 +64,34 @@ static bool check_options(const Options *options, GError **error)
     return true;
 }
 
+static void print_notes(const Options *options, const PmTrace *trace)
+{
+    g_autofree char *capabilities = NULL;
+
+    if (trace->warning != NULL)
+        fprintf(stderr, "plugmap convert: warning: %s\n", trace->warning);
+    if (!options->verbose)
+        return;
+    capabilities = pm_privileges_describe();
+    fprintf(stderr, "plugmap convert: capabilities kept: %s\n", capabilities);
+}
+
 static bool convert(const Options *options, PmTrace **trace, GError **error)
 {
     g_auto(PmOutput) output = {0};
+    PmNeeds needs = {0};
 
     if (!check_options(options, error))
         return false;
-    *trace = pm_trace_options_load(&options->trace, options->paths[0], error);
-    if (*trace == NULL)
+    needs.input = options->paths[0];
+    needs.output = options->paths[1];
+    if (!pm_privileges_keep(&needs, error))
         return false;
-    if ((*trace)->warning != NULL)
-        fprintf(stderr, "plugmap convert: warning: %s\n", (*trace)->warning);
+    *trace = pm_trace_options_load(&options->trace, options->paths[0], error);
+    needs.input = NULL;
+    if (*trace == NULL || !pm_privileges_keep(&needs, error))
+        return false;
+    print_notes(options, *trace);
     if (!pm_output_open(&output, options->paths[1], options->paths[0], error))
         return false;
     (void)pm_trace_write(*trace, output.stream); /* what fails is found at the end */

@@ -13,6 +13,7 @@
 #include "tools/exit_status.h"
 #include "tools/output.h"
 #include "tools/print.h"
+#include "tools/privileges.h"
 #include "tools/replay_options.h"
 #include "tools/signals.h"
 
@@ -114,12 +115,17 @@ static bool print_text(const Session *session, GError **error)
 static void print_notes(const PmReplayOptions *options, const Session *session)
 {
     const PmBackend *backend = &session->backend;
+    g_autofree char *capabilities = NULL;
 
     if (session->trace->warning != NULL)
         fprintf(stderr, "plugmap replay: warning: %s\n", session->trace->warning);
-    if (options->verbose)
-        fprintf(stderr, "plugmap replay: back end %s\n",
-                backend->reason != NULL ? backend->reason : backend->name);
+    if (!options->verbose)
+        return;
+    capabilities = pm_privileges_describe();
+    fprintf(stderr,
+            "plugmap replay: back end %s\n"
+            "plugmap replay: capabilities kept: %s\n",
+            backend->reason != NULL ? backend->reason : backend->name, capabilities);
 }
 
 /* Plays the trace of a session that is set up. An interrupted replay leaves no log: it would not be
@@ -157,6 +163,7 @@ static bool run(const PmReplayOptions *options, Session *session, GError **error
     static const char *const memories[] = {"anon", "memfd", "hugetlb", NULL};
     static const PmRamKind kinds[] = {PM_RAM_ANONYMOUS, PM_RAM_MEMFD, PM_RAM_HUGETLB_2M};
     PmBackend *backend = &session->backend;
+    PmNeeds needs = {.output = options->dma_log};
     g_autoptr(PmKernel) kernel = NULL;
     PmReplayConfig config = {
         .group = 1,
@@ -170,11 +177,16 @@ static bool run(const PmReplayOptions *options, Session *session, GError **error
         !pm_option_choose("--memory", options->memory, memories, &memory, error) ||
         !pm_replay_options_check(options, backend, error))
         return false;
+    needs.input = options->rest[0];
+    needs.device = !backend->fake;
+    if (!pm_privileges_keep(&needs, error))
+        return false;
     kernel = pm_fake_options_make_kernel(&options->fake, backend, error);
     if (kernel == NULL)
         return false;
     session->trace = pm_trace_options_load(&options->trace, options->rest[0], error);
-    if (session->trace == NULL)
+    needs.input = NULL;
+    if (session->trace == NULL || !pm_privileges_keep(&needs, error))
         return false;
     print_notes(options, session);
     config.kernel = kernel;

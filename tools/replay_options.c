@@ -50,7 +50,7 @@ bool pm_replay_options_parse(PmReplayOptions *options, int argc, char **argv, GE
          "answered BUSY",
          NULL},
         {"verbose", 'v', 0, G_OPTION_ARG_NONE, &options->verbose,
-         "say which back end was chosen, and why", NULL},
+         "say which back end was chosen, and why, and which capabilities are kept", NULL},
         {G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &options->rest, NULL, "TRACE"},
         G_OPTION_ENTRY_NULL,
     };
