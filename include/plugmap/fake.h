@@ -220,7 +220,7 @@ PM_EXPORT bool pm_fake_kernel_next_translated(PmKernel *fake, unsigned group, ui
                                               uint64_t last, uint64_t *run_iova,
                                               uint64_t *run_size);
 
-/** PmFakeDmaFault: DMA that the IOMMU refused: the first address, and what was tried. */
+/** PmFakeDmaFault: DMA that the IOMMU refused: the first address, and what was tried. Frozen. */
 typedef struct {
     uint64_t iova;
     bool write;

@@ -35,7 +35,7 @@ typedef struct PmIommu PmIommu;
 
 /**
  * PmIommuRun: mappings of one size that follow each other without a hole, all mapped or all unknown
- * (iommu_claim.h).
+ * (iommu_claim.h). Frozen: it never grows.
  * @iova: where the first begins.
  * @block_size: bytes of each mapping.
  * @n_blocks: how many there are, at least 1.

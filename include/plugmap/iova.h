@@ -12,7 +12,7 @@
 G_BEGIN_DECLS
 
 /** PmIovaRange: valid I/O addresses, from @start to @last inclusive (so that 2^64-1 can be one).
- */
+ * Frozen: it never grows. */
 typedef struct {
     uint64_t start;
     uint64_t last;

@@ -18,7 +18,7 @@
  * Out of the library (results): set @struct_size before the call. Members are filled in as far as
  * both sides know them; the others stay as they are.
  *
- * A size that cannot be one (0, because it was forgotten) is PM_ERROR_INVALID_ARGUMENT.
+ * An impossible size (0, because it was forgotten) is PM_ERROR_INVALID_ARGUMENT.
  */
 #ifndef PLUGMAP_MACROS_H
 #define PLUGMAP_MACROS_H

@@ -113,7 +113,7 @@ struct PmIommu {
     PmIommuGeometry *geometry;    /* read with pm_iommu_geometry() */
     uint64_t mapping_limit;       /* stays as it is once the address space is open */
     bool is_shared;               /* others may map here, too; stays as well */
-    pthread_mutex_t devices_lock; /* of which devices are attached; behind the other */
+    pthread_mutex_t devices_lock; /* of which devices are attached; taken after the other */
     pthread_mutex_t lock;         /* of all below; not GMutex, which the thread sanitizer misses */
     PmRangeMap *claims;           /* of PmClaimRecord (claim.h) */
     uint64_t n_mappings;          /* mapped or unknown; both are atomic */

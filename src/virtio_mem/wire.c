@@ -26,23 +26,23 @@ bool pm_virtio_mem_response_decode(const PmVirtioMemResponse *response, PmVirtio
 {
     struct virtio_mem_resp wire;
     uint16_t type;
-    uint16_t told;
+    uint16_t range_state;
 
     memcpy(&wire, response->bytes, sizeof(wire));
     type = GUINT16_FROM_LE(wire.type);
-    told = GUINT16_FROM_LE(wire.u.state.state);
+    range_state = GUINT16_FROM_LE(wire.u.state.state);
     if (type > VIRTIO_MEM_RESP_ERROR)
         return pm_fail(error, PM_ERROR_BAD_INPUT,
                        "invalid virtio-mem response %u: must be ACK (0), NACK (1), BUSY (2) or "
                        "ERROR (3)",
                        type);
     if (type == VIRTIO_MEM_RESP_ACK && state != NULL) {
-        if (told > VIRTIO_MEM_STATE_MIXED)
+        if (range_state > VIRTIO_MEM_STATE_MIXED)
             return pm_fail(error, PM_ERROR_BAD_INPUT,
                            "invalid virtio-mem state %u: must be plugged (0), unplugged (1) or "
                            "mixed (2)",
-                           told);
-        *state = (PmVirtioMemState)told;
+                           range_state);
+        *state = (PmVirtioMemState)range_state;
     }
     *answer = (PmVirtioMemAnswer)type;
     return true;

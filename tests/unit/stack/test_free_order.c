@@ -170,7 +170,7 @@ static void drop_in_order(const unsigned order[N_OBJECTS])
     pm_kernel_unref(world.fake);
 }
 
-/* The kernel and the claim before or behind @permuted. */
+/* The kernel and the claim before or after @permuted. */
 static void drop_around(const unsigned permuted[N_PERMUTED])
 {
     for (unsigned ends = 0; ends < 4; ends++) {

@@ -46,15 +46,15 @@ static void response_has_an_answer_and_a_state(void **state)
     const PmVirtioMemResponse mixed = {{[8] = 2}};
     const PmVirtioMemResponse error = {{[0] = 3, [8] = 1}};
     PmVirtioMemAnswer answer;
-    PmVirtioMemState told = PM_VIRTIO_MEM_PLUGGED;
+    PmVirtioMemState range_state = PM_VIRTIO_MEM_PLUGGED;
 
     (void)state;
-    assert_true(pm_virtio_mem_response_decode(&mixed, &answer, &told, NULL));
+    assert_true(pm_virtio_mem_response_decode(&mixed, &answer, &range_state, NULL));
     assert_int_equal(answer, PM_VIRTIO_MEM_ACK);
-    assert_int_equal(told, PM_VIRTIO_MEM_MIXED);
-    assert_true(pm_virtio_mem_response_decode(&error, &answer, &told, NULL));
+    assert_int_equal(range_state, PM_VIRTIO_MEM_MIXED);
+    assert_true(pm_virtio_mem_response_decode(&error, &answer, &range_state, NULL));
     assert_int_equal(answer, PM_VIRTIO_MEM_ERROR);
-    assert_int_equal(told, PM_VIRTIO_MEM_MIXED);
+    assert_int_equal(range_state, PM_VIRTIO_MEM_MIXED);
     assert_true(pm_virtio_mem_response_decode(&mixed, &answer, NULL, NULL));
     assert_int_equal(answer, PM_VIRTIO_MEM_ACK);
 }
@@ -67,12 +67,12 @@ static void response_that_is_none_is_refused(void **state)
     for (size_t i = 0; i < G_N_ELEMENTS(wrong); i++) {
         g_autoptr(GError) error = NULL;
         PmVirtioMemAnswer answer = PM_VIRTIO_MEM_BUSY;
-        PmVirtioMemState told = PM_VIRTIO_MEM_MIXED;
+        PmVirtioMemState range_state = PM_VIRTIO_MEM_MIXED;
 
-        assert_false(pm_virtio_mem_response_decode(&wrong[i], &answer, &told, &error));
+        assert_false(pm_virtio_mem_response_decode(&wrong[i], &answer, &range_state, &error));
         assert_true(g_error_matches(error, PM_ERROR, PM_ERROR_BAD_INPUT));
         assert_int_equal(answer, PM_VIRTIO_MEM_BUSY);
-        assert_int_equal(told, PM_VIRTIO_MEM_MIXED);
+        assert_int_equal(range_state, PM_VIRTIO_MEM_MIXED);
     }
 }
 
