@@ -136,7 +136,7 @@ bool pm_sysfs_find_group(PmKernel *kernel, const char *device, unsigned *group, 
     g_autofree char *folder = NULL;
     g_autofree char *driver = NULL;
     g_auto(GStrv) names = NULL;
-    unsigned found;
+    unsigned found = 0;
     int result;
 
     if (!pm_sysfs_check_pci_address(device, error))
