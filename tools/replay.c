@@ -243,6 +243,8 @@ int pm_replay_main(int argc, char **argv)
     pm_log_set_func(print_warning, NULL);
     if (pm_replay_options_parse(&options, argc, argv, &error))
         (void)run(&options, &session, &error);
+    else
+        options.json = pm_json_is_asked_for(argc, argv); /* GLib takes back what it has parsed */
     status = status_of(&session, error);
     if (error != NULL)
         fprintf(stderr, "plugmap replay: %s\n", error->message);

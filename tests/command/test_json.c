@@ -222,6 +222,9 @@ static void an_error_at_any_point_is_valid_json(void **state)
     g_autofree char *folder = scratch_new();
     g_autofree char *damaged = scratch_file(folder, "damaged", HEADER "jump\xff\n", -1);
     g_autoptr(Run) usage = run_plugmap("replay", "--bogus", "--json", TRACE, NULL);
+    g_autoptr(Run) later = run_plugmap("replay", "--json", TRACE, "--bogus", NULL);
+    g_autoptr(Run) number = run_plugmap("replay", "--json", "--prefault", "1e3", TRACE, NULL);
+    g_autoptr(Run) convert_usage = run_plugmap("convert", "--json", TRACE, "--bogus", NULL);
     g_autoptr(Run) flag = run_plugmap("replay", "--json", "--memory", "ssd", TRACE, NULL);
     g_autoptr(Run) missing = run_plugmap("replay", "--json", "none", NULL);
     g_autoptr(Run) input = run_plugmap("replay", "--json", damaged, NULL);
@@ -237,6 +240,9 @@ static void an_error_at_any_point_is_valid_json(void **state)
     (void)state;
     scratch_remove(folder);
     assert_error(usage, "usage", 2);
+    assert_error(later, "usage", 2);
+    assert_error(number, "usage", 2);
+    assert_error(convert_usage, "usage", 2);
     assert_error(flag, "invalid-argument", 2);
     assert_error(missing, "bad-input", 2);
     assert_verdict(input, "error", 2); /* the message has bytes that JSON has not */
