@@ -10,6 +10,7 @@
 #include <plugmap/size.h>
 
 #include "memory/hugetlb_pool.h"
+#include "memory/ram_absent.h"
 
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23
@@ -158,23 +159,51 @@ static void work_in_threads(Job *job, unsigned n_threads)
         (void)pthread_join(threads[n_made], NULL);
 }
 
-bool pm_ram_populate(PmRam *ram, uint64_t offset, uint64_t size, unsigned n_threads, GError **error)
+/* From @from on, up to @end. Returns 0 or an errno. */
+static int populate_range(PmRam *ram, uint64_t from, uint64_t end, unsigned n_threads)
 {
-    Job job = {
-        .ram = ram, .end = offset + size, .piece_size = MAX(ram->page_size, PIECE), .next = offset};
-    uint64_t n_pieces;
+    uint64_t piece_size = MAX(ram->page_size, PIECE);
+    uint64_t n_pieces = (end - 1) / piece_size - from / piece_size + 1;
+    Job job = {.ram = ram, .end = end, .piece_size = piece_size, .next = from};
 
-    if (!pm_ram_check_is_ram(ram, "populate", error) ||
-        !pm_ram_check_range(ram, offset, size, error))
-        return false;
-    n_pieces = size / job.piece_size + 1;
     pthread_mutex_init(&job.lock, NULL);
     if (n_threads <= 1 || n_pieces == 1)
         (void)work(&job);
     else
         work_in_threads(&job, (unsigned)MIN(MIN(n_threads, MAX_THREADS), n_pieces));
     pthread_mutex_destroy(&job.lock);
-    return job.error_number == 0 || fail_populate(ram, offset, size, job.error_number, error);
+    return job.error_number;
+}
+
+/* The page table does not say what may be written: one page shows that. */
+static int populate_absent(PmRam *ram, uint64_t offset, uint64_t end, unsigned n_threads)
+{
+    uint64_t absent = pm_ram_find_absent(ram, offset, end);
+    int error_number = absent > offset ? populate_piece(ram, offset, ram->page_size) : 0;
+
+    if (error_number != 0 || absent == end)
+        return error_number;
+    return populate_range(ram, absent, end, n_threads);
+}
+
+typedef int (*PopulateFunc)(PmRam *ram, uint64_t offset, uint64_t end, unsigned n_threads);
+
+static bool populate(PmRam *ram, uint64_t offset, uint64_t size, unsigned n_threads,
+                     PopulateFunc func, GError **error)
+{
+    int error_number = 0;
+
+    if (!pm_ram_check_range(ram, offset, size, error))
+        return false;
+    if (size > 0)
+        error_number = func(ram, offset, offset + size, n_threads);
+    return error_number == 0 || fail_populate(ram, offset, size, error_number, error);
+}
+
+bool pm_ram_populate(PmRam *ram, uint64_t offset, uint64_t size, unsigned n_threads, GError **error)
+{
+    return pm_ram_check_is_ram(ram, "populate", error) &&
+           populate(ram, offset, size, n_threads, populate_absent, error);
 }
 
 /* Of memory that was adopted nobody knows whether it may be written. What fails here because it is
@@ -184,7 +213,7 @@ bool pm_ram_own_pages(PmRam *ram, uint64_t offset, uint64_t size, GError **error
     if (ram->shared)
         return true;
     if (ram->kind != PM_RAM_ADOPTED)
-        return pm_ram_populate(ram, offset, size, 1, error);
+        return populate(ram, offset, size, 1, populate_range, error);
     (void)pm_ram_advise(ram, MADV_POPULATE_WRITE, offset, size);
     return true;
 }

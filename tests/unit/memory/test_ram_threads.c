@@ -172,6 +172,42 @@ static void caller_does_all_if_no_thread_can_be_made(void **state)
     assert_resident(N_PIECES * PIECE);
 }
 
+/* --- what is there already --- */
+
+static void what_is_present_takes_no_thread_and_one_page(void **state)
+{
+    (void)state;
+    world.before_populate = go_on;
+    memset(pm_ram_get_host(world.ram), 1, N_PIECES * PIECE);
+    assert_true(populate(4, NULL));
+    assert_int_equal(world.n_made, 0);
+    assert_int_equal(world.n_calls, 1);
+    assert_int_equal(*(char *)pm_ram_get_host(world.ram), 1);
+}
+
+static void work_begins_at_the_first_absent_page(void **state)
+{
+    char *memory = pm_ram_get_host(world.ram);
+
+    (void)state;
+    world.before_populate = go_on;
+    memset(memory, 1, N_PIECES * PIECE);
+    assert_true(pm_ram_discard(world.ram, 5 * PIECE + 4096, 4096, NULL));
+    assert_true(populate(1, NULL));
+    /* Of the first page, and the last three pieces. */
+    assert_int_equal(world.n_calls, 1 + 3);
+    assert_resident(N_PIECES * PIECE);
+}
+
+static void one_piece_takes_no_thread(void **state)
+{
+    (void)state;
+    world.before_populate = go_on;
+    assert_true(pm_ram_populate(world.ram, PIECE, PIECE, 4, NULL));
+    assert_int_equal(world.n_made, 0);
+    assert_int_equal(world.n_calls, 1);
+}
+
 static bool look_at_signals(void)
 {
     const int signals[] = {SIGHUP, SIGINT, SIGTERM, SIGALRM, SIGCHLD, SIGUSR1, SIGRTMIN};
@@ -236,6 +272,9 @@ int main(void)
         THREADS_TEST(caller_does_all_if_no_thread_can_be_made),
         THREADS_TEST(signals_are_left_to_the_caller),
         THREADS_TEST(nobody_goes_on_after_an_error),
+        THREADS_TEST(what_is_present_takes_no_thread_and_one_page),
+        THREADS_TEST(work_begins_at_the_first_absent_page),
+        THREADS_TEST(one_piece_takes_no_thread),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
