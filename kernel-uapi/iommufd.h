@@ -3,13 +3,13 @@
  * Linux's iommufd interface: /dev/iommu, its I/O address spaces (IOAS) and hardware page tables
  * (HWPT).
  *
- * Numbers and layouts are those of Linux 6.12 (include/uapi/linux/iommufd.h) and, where it says so,
- * of newer ones, in plugmap's own words; names are the kernel's, so that its documentation can be
- * searched. tests/unit/kernel/test_uapi.c compares them with the kernel's header. All integers are
- * of the host's byte order; addresses and sizes are bytes.
+ * Numbers and layouts are those of Linux 6.12 (include/uapi/linux/iommufd.h), or of a later version
+ * where noted, in plugmap's own words; names are the kernel's, so that its documentation applies.
+ * tests/unit/kernel/test_uapi.c compares them with the kernel's header. All integers are in host
+ * byte order; addresses and sizes are in bytes.
  *
- * Every struct begins with its own size, which the caller sets. A longer one than the kernel knows
- * is fine if the rest is zeros.
+ * Every struct begins with its own size, set by the caller. It may be larger than the kernel's if
+ * the rest is zeros.
  */
 #ifndef PLUGMAP_UAPI_IOMMUFD_H
 #define PLUGMAP_UAPI_IOMMUFD_H
@@ -34,7 +34,7 @@
 #define IOMMU_FAULT_QUEUE_ALLOC       0x3b8e
 #define IOMMU_IOAS_MAP_FILE           0x3b8f /* since 6.13 */
 
-/* Any object: IOAS, HWPT, fault queue; a device's object goes with its file. */
+/* Destroys an IOAS, HWPT or fault queue. A device's object lives as long as its file. */
 struct iommu_destroy {
     uint32_t size;
     uint32_t id;
@@ -54,7 +54,7 @@ struct iommu_iova_range {
     uint64_t last;
 };
 
-/* @num_iovas: in, entries of the array; out, ranges that there are. */
+/* @num_iovas: in, entries of the array; out, number of ranges. */
 struct iommu_ioas_iova_ranges {
     uint32_t size;
     uint32_t ioas_id;
@@ -64,7 +64,7 @@ struct iommu_ioas_iova_ranges {
     uint64_t out_iova_alignment;
 };
 
-/* Where automatic placement may put areas; none: everywhere. */
+/* Where automatic placement may put areas; no ranges: anywhere. */
 struct iommu_ioas_allow_iovas {
     uint32_t size;
     uint32_t ioas_id;
@@ -73,8 +73,8 @@ struct iommu_ioas_allow_iovas {
     uint64_t allowed_iovas; /* address of an array of struct iommu_iova_range */
 };
 
-/* Flags of MAP, MAP_FILE and COPY. Without FIXED_IOVA the kernel chooses the I/O address, and says
- * which. */
+/* Flags of MAP, MAP_FILE and COPY. Without FIXED_IOVA the kernel chooses the I/O address and
+ * returns it. */
 #define IOMMU_IOAS_MAP_FIXED_IOVA (1 << 0)
 #define IOMMU_IOAS_MAP_WRITEABLE  (1 << 1)
 #define IOMMU_IOAS_MAP_READABLE   (1 << 2)
@@ -89,7 +89,7 @@ struct iommu_ioas_map {
     uint64_t iova;
 };
 
-/* Maps a memfd or a file of hugetlbfs, whether or not the process has it mapped. Since 6.13. */
+/* Maps a memfd or a hugetlbfs file, whether or not the process has it mapped. Since 6.13. */
 struct iommu_ioas_map_file {
     uint32_t size;
     uint32_t flags;
@@ -110,7 +110,7 @@ struct iommu_ioas_copy {
     uint64_t src_iova;
 };
 
-/* @length: in, bytes to unmap; out, bytes that were unmapped. 0 to 2^64-1 is everything. */
+/* @length: in, bytes to unmap; out, bytes unmapped. 0 to 2^64-1 is everything. */
 struct iommu_ioas_unmap {
     uint32_t size;
     uint32_t ioas_id;
@@ -120,8 +120,8 @@ struct iommu_ioas_unmap {
 
 /* --- options --- */
 
-/* RLIMIT_MODE, of the file: locked memory counts 0: for the user, 1: for the process. HUGE_PAGES,
- * of an IOAS: large pages 1: are used, 0: are not. */
+/* RLIMIT_MODE, of the file: charge locked memory to the user (0) or the process (1). HUGE_PAGES,
+ * of an IOAS: use large pages (1) or not (0). */
 #define IOMMU_OPTION_RLIMIT_MODE 0
 #define IOMMU_OPTION_HUGE_PAGES  1
 
@@ -137,7 +137,7 @@ struct iommu_option {
     uint64_t val64;
 };
 
-/* Which IOAS the type1 interface on this file works on. */
+/* The IOAS that the type1 interface on this file uses. */
 #define IOMMU_VFIO_IOAS_GET   0
 #define IOMMU_VFIO_IOAS_SET   1
 #define IOMMU_VFIO_IOAS_CLEAR 2
@@ -155,7 +155,7 @@ struct iommu_vfio_ioas {
 #define IOMMU_HWPT_ALLOC_DIRTY_TRACKING (1 << 1)
 #define IOMMU_HWPT_FAULT_ID_VALID       (1 << 2)
 
-/* @pt_id: the IOAS that it shows. Its first 24 bytes are enough. */
+/* @pt_id: the IOAS. The first 24 bytes are enough. */
 struct iommu_hwpt_alloc {
     uint32_t size;
     uint32_t flags;
@@ -171,7 +171,7 @@ struct iommu_hwpt_alloc {
 };
 #define IOMMU_HWPT_DATA_NONE 0
 
-/* What a device's IOMMU is. Its first 32 bytes are enough. */
+/* Describes a device's IOMMU. The first 32 bytes are enough. */
 struct iommu_hw_info {
     uint32_t size;
     uint32_t flags;
@@ -186,7 +186,7 @@ struct iommu_hw_info {
 #define IOMMU_HW_INFO_TYPE_INTEL_VTD 1
 #define IOMMU_HW_CAP_DIRTY_TRACKING  (1 << 0)
 
-/* What IOMMU_GET_HW_INFO tells of an Intel IOMMU: two of its registers. */
+/* IOMMU_GET_HW_INFO for an Intel IOMMU: two of its registers. */
 struct iommu_hw_info_vtd {
     uint32_t flags;
     uint32_t __reserved;
@@ -202,7 +202,7 @@ struct iommu_hwpt_set_dirty_tracking {
 };
 #define IOMMU_HWPT_DIRTY_TRACKING_ENABLE (1 << 0)
 
-/* Sets the bit of each page of @page_size bytes that a device has written since it was asked last;
+/* Sets the bit of each page of @page_size bytes that a device has written since the last call;
  * clears none. */
 struct iommu_hwpt_get_dirty_bitmap {
     uint32_t size;

@@ -3,9 +3,9 @@
  * Linux's VFIO interface: container, group, device and the type1 IOMMU.
  *
  * Numbers and layouts are those of Linux 6.12 (include/uapi/linux/vfio.h), in plugmap's own words;
- * names are the kernel's, so that its documentation can be searched. tests/unit/kernel/test_uapi.c
- * compares them with the installed header. All integers are of the host's byte order; addresses and
- * sizes are bytes.
+ * names are the kernel's, so that its documentation applies. tests/unit/kernel/test_uapi.c compares
+ * them with the installed header. All integers are in host byte order; addresses and sizes are in
+ * bytes.
  */
 #ifndef PLUGMAP_UAPI_VFIO_H
 #define PLUGMAP_UAPI_VFIO_H
@@ -35,13 +35,12 @@
 #define VFIO_IOMMU_DISABLE          0x3b74
 #define VFIO_IOMMU_DIRTY_PAGES      0x3b75
 
-/* Since 6.6, in kernels that are built with files of the devices' own. */
+/* Since 6.6, in kernels with device cdevs (CONFIG_VFIO_DEVICE_CDEV). */
 #define VFIO_DEVICE_BIND_IOMMUFD      0x3b76
 #define VFIO_DEVICE_ATTACH_IOMMUFD_PT 0x3b77
 #define VFIO_DEVICE_DETACH_IOMMUFD_PT 0x3b78
 
-/* Extensions that VFIO_CHECK_EXTENSION asks about; the first few are IOMMU types for
- * VFIO_SET_IOMMU. */
+/* Extensions for VFIO_CHECK_EXTENSION; the first few are IOMMU types for VFIO_SET_IOMMU. */
 #define VFIO_TYPE1_IOMMU        1
 #define VFIO_SPAPR_TCE_IOMMU    2
 #define VFIO_TYPE1v2_IOMMU      3
@@ -52,8 +51,8 @@
 #define VFIO_UNMAP_ALL          9
 #define VFIO_UPDATE_VADDR       10
 
-/* A capability in an info struct: @next is the offset of the next one from the start of the struct,
- * 0 for the last. */
+/* A capability in an info struct; @next: offset of the next one from the start of the struct, 0
+ * for the last. */
 struct vfio_info_cap_header {
     uint16_t id;
     uint16_t version;
@@ -89,7 +88,7 @@ struct vfio_region_info {
     uint32_t index;
     uint32_t cap_offset;
     uint64_t size;
-    uint64_t offset; /* of the region in the device file */
+    uint64_t offset; /* in the device file */
 };
 #define VFIO_REGION_INFO_FLAG_READ  (1 << 0)
 #define VFIO_REGION_INFO_FLAG_WRITE (1 << 1)
@@ -126,7 +125,7 @@ struct vfio_irq_set {
     uint32_t index;
     uint32_t start;
     uint32_t count;
-    uint8_t data[]; /* as flags say: nothing, a byte or a descriptor (int32_t) an interrupt */
+    uint8_t data[]; /* per interrupt, as flags say: nothing, a byte or a descriptor (int32_t) */
 };
 #define VFIO_IRQ_SET_DATA_NONE      (1 << 0)
 #define VFIO_IRQ_SET_DATA_BOOL      (1 << 1)
@@ -135,7 +134,7 @@ struct vfio_irq_set {
 #define VFIO_IRQ_SET_ACTION_UNMASK  (1 << 4)
 #define VFIO_IRQ_SET_ACTION_TRIGGER (1 << 5)
 
-/* --- iommufd: on a device's own file, /dev/vfio/devices/vfioN (iommufd.h) --- */
+/* --- iommufd: on a device cdev, /dev/vfio/devices/vfioN (iommufd.h) --- */
 
 struct vfio_device_bind_iommufd {
     uint32_t argsz;
@@ -144,7 +143,7 @@ struct vfio_device_bind_iommufd {
     uint32_t out_devid;
 };
 
-/* @pt_id: in, an IOAS or a HWPT; out, the HWPT that the device is attached to. */
+/* @pt_id: in, an IOAS or HWPT; out, the HWPT that the device is attached to. */
 struct vfio_device_attach_iommufd_pt {
     uint32_t argsz;
     uint32_t flags;
@@ -162,7 +161,7 @@ struct vfio_iommu_type1_info {
     uint32_t argsz;
     uint32_t flags;
     uint64_t iova_pgsizes; /* bit n: pages of 2^n bytes */
-    uint32_t cap_offset;   /* 0: no capabilities, or no room for them in argsz */
+    uint32_t cap_offset;   /* 0: no capabilities, or argsz has no room for them */
     uint32_t pad;
 };
 #define VFIO_IOMMU_INFO_PGSIZES (1 << 0)
@@ -189,7 +188,7 @@ struct vfio_iommu_type1_info_cap_migration {
     uint64_t max_dirty_bitmap_size; /* bytes */
 };
 
-/* How many more mappings the container takes. */
+/* How many more mappings the container can hold. */
 #define VFIO_IOMMU_TYPE1_INFO_DMA_AVAIL 3
 struct vfio_iommu_type1_info_dma_avail {
     struct vfio_info_cap_header header;
@@ -208,12 +207,12 @@ struct vfio_iommu_type1_dma_map {
 #define VFIO_DMA_MAP_FLAG_VADDR (1 << 2)
 
 struct vfio_bitmap {
-    uint64_t pgsize; /* bytes a bit stands for */
+    uint64_t pgsize; /* bytes per bit */
     uint64_t size;   /* bytes of the bitmap */
     uint64_t *data;
 };
 
-/* @size: in, bytes to unmap; out, bytes that were unmapped. */
+/* @size: in, bytes to unmap; out, bytes unmapped. */
 struct vfio_iommu_type1_dma_unmap {
     uint32_t argsz;
     uint32_t flags;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The virtio-mem device's configuration space and requests (virtio 1.3, section 5.15; Linux
- * include/uapi/linux/virtio_mem.h). All integers are little endian, whatever the host; sizes are
- * bytes. tests/unit/kernel/test_uapi.c compares numbers and layouts with the installed header.
+ * include/uapi/linux/virtio_mem.h). All integers are little endian; sizes are in bytes.
+ * tests/unit/kernel/test_uapi.c compares numbers and layouts with the installed header.
  */
 #ifndef PLUGMAP_UAPI_VIRTIO_MEM_H
 #define PLUGMAP_UAPI_VIRTIO_MEM_H
@@ -26,7 +26,7 @@
 #define VIRTIO_MEM_RESP_BUSY  2
 #define VIRTIO_MEM_RESP_ERROR 3
 
-/* What STATE answers. */
+/* States, in the response to STATE. */
 #define VIRTIO_MEM_STATE_PLUGGED   0
 #define VIRTIO_MEM_STATE_UNPLUGGED 1
 #define VIRTIO_MEM_STATE_MIXED     2

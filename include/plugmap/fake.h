@@ -2,19 +2,19 @@
 /*
  * The fake kernel: VFIO without hardware, in this process, for tests.
  *
- * It takes the system calls of PmKernel on /dev/vfio/vfio (the container, with type1 and type1v2
- * IOMMUs), /dev/vfio/N (the groups) and device descriptors, and gives a real kernel's results,
- * errno for errno (Linux 6.1 or 6.12, drivers/vfio). Behind each vfio-pci device is a PCI device
- * that does DMA through the page table, like QEMU's "edu".
+ * It implements the system calls of PmKernel on /dev/vfio/vfio (the container, with type1 and
+ * type1v2 IOMMUs), /dev/vfio/N (the groups) and device descriptors, and returns the results of a
+ * real kernel, errno for errno (Linux 6.1 or 6.12, drivers/vfio). Each vfio-pci device is a PCI
+ * device like QEMU's edu, which does DMA through the page table.
  *
- * If asked to (PmFakeConfig.iommufd) it has /dev/iommu as well (drivers/iommu/iommufd), with the
- * type1 interface on it, and a file for each vfio-pci device: /dev/vfio/devices/vfio0, vfio1 and so
- * on, in the order in which they were added; the first device's is vfio0.
+ * With PmFakeConfig.iommufd it also has /dev/iommu (drivers/iommu/iommufd), including the type1
+ * interface, and a device cdev for each vfio-pci device: /dev/vfio/devices/vfio0, vfio1 and so on,
+ * in the order of adding them.
  *
- * A fresh fake kernel has one device, 0000:00:04.0 in group 1, bound to vfio-pci.
+ * A new fake kernel has one device, 0000:00:04.0 in group 1, bound to vfio-pci.
  *
- * It has the part of sysfs that shows devices, their drivers, groups and own files, so all that
- * looks a device up by its PCI address works as on a host:
+ * Its sysfs has the links of devices, drivers, groups and device cdevs, so a device can be found by
+ * its PCI address, as on a host:
  *
  *     PmType1Config type1 = {
  *         .struct_size = sizeof(type1),
@@ -27,24 +27,29 @@
  *         .device = "0000:00:04.0",
  *     };
  *
- * What differs from a real kernel: sysfs has links and folders, and no files; device regions offer
- * no mmap (a mapping cannot trap here); VFIO_DEVICE_FEATURE, VFIO_DEVICE_IOEVENTFD and the
- * hot-reset calls are ENOTTY; an eventfd that unmasks INTx is taken, and does nothing when it is
- * signalled; pages are not pinned but by PM_FAKE_PIN_HOLD, so that memory that is given back under
- * a mapping is really gone; user memory is checked when it is mapped by asking the host kernel for
- * its mappings (PROCMAP_QUERY, or /proc/self/maps before Linux 6.11, which is slower); with
- * PM_FAKE_PIN_ACCOUNT, pages beyond the end of a mapped file, the registers of a real device and
- * (on Linux 6.1) the zero page are taken for memory; what the process has locked by mlock(2) is not
- * counted; a child made by fork(2) has a copy of the fake kernel and its descriptors, not a part in
- * it. iommufd has no page tables of guests (EOPNOTSUPP), so its fault queues stay empty; it tells
- * nothing of the IOMMU's registers (zeros), maps memory in pages as large as I/O addresses and
- * sizes allow, whatever lies behind them, places areas as a kernel with transparent huge pages
- * does, and maps what can only be written to be read once its pages are there, even after a
- * fork(2), where Linux refuses.
+ * Differences from a real kernel:
  *
- * Functions with a parameter @fake take any PmKernel. Of one that is not a fake kernel, also one
- * that forwards to it, and of NULL there is nothing to see: numbers are 0, nothing is found,
- * setting does nothing, and what can fail does with PM_ERROR_INVALID_ARGUMENT.
+ * - sysfs has links and directories, but no files.
+ * - Device regions do not support mmap, because the fake cannot trap accesses to a mapping.
+ * - VFIO_DEVICE_FEATURE, VFIO_DEVICE_IOEVENTFD and the hot-reset ioctls fail with ENOTTY. An
+ *   eventfd that unmasks INTx is accepted, and has no effect when signalled.
+ * - Pages are pinned only with PM_FAKE_PIN_HOLD; otherwise memory that is discarded while mapped is
+ *   gone. MAP checks user memory by querying the host kernel for the process's mappings
+ *   (PROCMAP_QUERY; before Linux 6.11 /proc/self/maps, which is slower). PM_FAKE_PIN_ACCOUNT
+ *   accepts pages past the end of a mapped file, the registers of a real device and (on Linux 6.1)
+ *   the zero page as memory.
+ * - Memory locked with mlock(2) does not count.
+ * - A child made by fork(2) has a copy of the fake kernel and its descriptors, and does not share
+ *   them.
+ * - iommufd has no nested page tables (EOPNOTSUPP), so fault queues stay empty; reports zeros as
+ *   the IOMMU's registers; maps with the largest pages that I/O address and size allow, whatever
+ *   the backing memory; places areas as a kernel with transparent huge pages does; and maps
+ *   write-only memory for reading once its pages are present, even after a fork(2), where Linux
+ *   fails.
+ *
+ * Functions with a parameter @fake accept any PmKernel. For NULL and for other kernels, including
+ * those that forward to a fake one, counts are 0, lookups find nothing, setters do nothing, and
+ * functions with a GError fail with PM_ERROR_INVALID_ARGUMENT.
  *
  * Threads: every function is safe from several threads at once.
  */
@@ -60,19 +65,19 @@
 
 G_BEGIN_DECLS
 
-/** PmFakeLinux: whose behaviour, where kernels differ. */
+/** PmFakeLinux: the kernel version to imitate. */
 typedef enum {
     PM_FAKE_LINUX_6_1 = 0,
     PM_FAKE_LINUX_6_12 = 1,
 } PmFakeLinux;
 
 /**
- * PmFakePin: what mapping does to the memory.
- * @PM_FAKE_PIN_ACCOUNT: it is only counted, so that a region of 16 TiB can be tested.
- * @PM_FAKE_PIN_POPULATE: it is faulted in, too, as pinning does.
- * @PM_FAKE_PIN_HOLD: it is faulted in and held, by io_uring, so that devices reach the same pages
- * even after munmap(2), mprotect(2) or MADV_DONTNEED. Only what is writable can be held, in
- * mappings of at most 1 GiB; the rest is as with POPULATE.
+ * PmFakePin: how MAP pins memory.
+ * @PM_FAKE_PIN_ACCOUNT: only accounts for it, so that tests can map 16 TiB.
+ * @PM_FAKE_PIN_POPULATE: faults it in as well.
+ * @PM_FAKE_PIN_HOLD: also holds the pages, by io_uring, so that devices reach the same pages even
+ * after munmap(2), mprotect(2) or MADV_DONTNEED. Applies to writable memory, in mappings of at most
+ * 1 GiB; the rest is as with POPULATE.
  */
 typedef enum {
     PM_FAKE_PIN_ACCOUNT = 0,
@@ -81,23 +86,22 @@ typedef enum {
 } PmFakePin;
 
 /**
- * PmFakeConfig: how to make a fake kernel. Set up with pm_fake_config_init(), then change what
- * differs.
+ * PmFakeConfig: the configuration of a fake kernel. Initialize with pm_fake_config_init(). Defaults
+ * are in parentheses.
  * @struct_size: sizeof(PmFakeConfig) (macros.h).
- * @linux_version: PM_FAKE_LINUX_6_12.
- * @pin: PM_FAKE_PIN_ACCOUNT.
- * @page_sizes: bit n set: the IOMMU has pages of 2^n bytes: 0x40201000. The lowest is at least 4
- * KiB.
- * @iova_ranges, @n_iova_ranges: 1 to 1024, ascending, apart: 0–0xfedfffff and
- * 0xfef00000–0x7fffffffff. Copied. The last page below 2^64 cannot be mapped even if it is in one.
- * @entry_limit: mappings a container can hold (vfio_iommu_type1.dma_entry_limit): 65535.
- * @memlock_limit: RLIMIT_MEMLOCK in bytes, UINT64_MAX for none: UINT64_MAX.
- * @cap_ipc_lock: the process has CAP_IPC_LOCK: false.
- * @cap_sys_resource: the process has CAP_SYS_RESOURCE (for IOMMU_OPTION_RLIMIT_MODE): true.
- * @iommufd: the kernel is built with iommufd and the devices' own files; 6.12 only: false. Then
- * /dev/iommu and these files do not exist.
- * @ioas_map_file: iommufd has IOMMU_IOAS_MAP_FILE, as Linux 6.13 and later: false.
- * @dirty_tracking: the IOMMU can tell which pages devices have written (IOMMU_HWPT_ALLOC): false.
+ * @linux_version: the kernel version (PM_FAKE_LINUX_6_12).
+ * @pin: how MAP pins memory (PM_FAKE_PIN_ACCOUNT).
+ * @page_sizes: bit n set: the IOMMU supports pages of 2^n bytes, at least 4 KiB (0x40201000).
+ * @iova_ranges, @n_iova_ranges: 1 to 1024 ranges, ascending, not overlapping; copied (0-0xfedfffff
+ * and 0xfef00000-0x7fffffffff). The last page below 2^64 is never valid.
+ * @entry_limit: mappings per container, vfio_iommu_type1.dma_entry_limit (65535).
+ * @memlock_limit: RLIMIT_MEMLOCK in bytes, UINT64_MAX for none (UINT64_MAX).
+ * @cap_ipc_lock: the process has CAP_IPC_LOCK (false).
+ * @cap_sys_resource: the process has CAP_SYS_RESOURCE, for IOMMU_OPTION_RLIMIT_MODE (true).
+ * @iommufd: the kernel has iommufd and device cdevs; 6.12 only (false: neither /dev/iommu nor these
+ * files exist).
+ * @ioas_map_file: iommufd has IOMMU_IOAS_MAP_FILE, as in Linux 6.13 and later (false).
+ * @dirty_tracking: the IOMMU has dirty tracking, for IOMMU_HWPT_ALLOC (false).
  */
 typedef struct {
     size_t struct_size;
@@ -125,23 +129,23 @@ static inline void pm_fake_config_init(PmFakeConfig *config)
 }
 
 /**
- * Makes a fake kernel. @config: NULL is the defaults.
- * Returns: a new reference, or NULL; drop it with pm_kernel_unref() (descriptors still open are
- * closed then). Errors: PM_ERROR_INVALID_ARGUMENT, PM_ERROR_UNSUPPORTED (PM_FAKE_PIN_HOLD without
- * io_uring; members that this library does not know).
+ * Creates a fake kernel. @config: NULL for the defaults.
+ * Returns: a new reference, or NULL. Drop it with pm_kernel_unref(); dropping the last one closes
+ * all descriptors. Errors: PM_ERROR_INVALID_ARGUMENT, PM_ERROR_UNSUPPORTED (PM_FAKE_PIN_HOLD
+ * without io_uring; members that this library does not know).
  */
 PM_EXPORT PmKernel *pm_fake_kernel_new(const PmFakeConfig *config, GError **error);
 
 /**
- * Adds a PCI device to an IOMMU group, which is made if it does not exist.
- * @address: "0000:00:05.0". @driver: "vfio-pci", NULL for none, or any other name: a host driver,
- * with which the group is not viable. Errors: PM_ERROR_INVALID_ARGUMENT (not a PCI address, or no
- * fake kernel), PM_ERROR_BUSY (the address is taken, or the group is in use).
+ * Adds a PCI device to an IOMMU group, creating the group if needed.
+ * @address: like "0000:00:05.0". @driver: "vfio-pci", NULL for none, or any other name for a host
+ * driver, which makes the group not viable. Errors: PM_ERROR_INVALID_ARGUMENT (invalid address, or
+ * not a fake kernel), PM_ERROR_BUSY (the address is in use, or files of the group are open).
  */
 PM_EXPORT bool pm_fake_kernel_add_device(PmKernel *fake, unsigned group, const char *address,
                                          const char *driver, GError **error);
 
-/** Changes dma_entry_limit; containers whose IOMMU is set keep theirs, as in the kernel. */
+/** Changes dma_entry_limit, for IOMMUs set from now on, as in the kernel. */
 PM_EXPORT void pm_fake_kernel_set_entry_limit(PmKernel *fake, uint32_t limit);
 
 /** Changes RLIMIT_MEMLOCK (bytes) and CAP_IPC_LOCK from now on. */
@@ -163,73 +167,71 @@ typedef enum {
 } PmFakeCall;
 
 /**
- * Fault plan: the @nth call of a kind from now on (1 is the next) fails with @error_number and does
- * nothing else. Reading sysfs and limits is not counted. IOCTL counts every ioctl; MAP and UNMAP
- * are VFIO_IOMMU_MAP_DMA and VFIO_IOMMU_UNMAP_DMA, IOMMU_IOAS_MAP or IOMMU_IOAS_MAP_FILE, and
- * IOMMU_IOAS_UNMAP. Faults add up; each happens once. A close that fails has closed, as in Linux.
- * @error_number is positive; a fault without a kind or an error is ignored.
+ * Fault plan: the @nth call of a kind from now on (1 is the next) fails with @error_number
+ * (positive) and has no other effect, except that close still closes the descriptor, as in Linux.
+ * Reads of sysfs and limits do not count. IOCTL counts every ioctl; MAP counts VFIO_IOMMU_MAP_DMA,
+ * IOMMU_IOAS_MAP and IOMMU_IOAS_MAP_FILE; UNMAP counts VFIO_IOMMU_UNMAP_DMA and IOMMU_IOAS_UNMAP.
+ * Faults accumulate; each occurs once. Ignored if @call or @error_number is invalid.
  */
 PM_EXPORT void pm_fake_kernel_fail(PmKernel *fake, PmFakeCall call, uint64_t nth, int error_number);
 
 /**
  * Fault plan: the @nth UNMAP from now on removes only the first half (rounded down) of the mappings
- * in its range, and returns their size as success.
+ * in its range, and succeeds with their size.
  */
 PM_EXPORT void pm_fake_kernel_shorten_unmap(PmKernel *fake, uint64_t nth);
 
-/** Drops faults that have not happened yet. */
+/** Fault plan: drops pending faults. */
 PM_EXPORT void pm_fake_kernel_clear_faults(PmKernel *fake);
 
-/** Inspector: calls of a kind so far, failed ones included. */
+/** Inspector: number of calls of a kind so far, including failed ones. */
 PM_EXPORT uint64_t pm_fake_kernel_get_n_calls(PmKernel *fake, PmFakeCall call);
 
-/** Inspector: bytes charged to the process as locked (VmLck), over all containers and iommufds. */
+/** Inspector: locked bytes charged to the process (VmLck), by all containers and iommufds. */
 PM_EXPORT uint64_t pm_fake_kernel_get_locked(PmKernel *fake);
 
-/** Inspector: bytes charged to the user as locked, which iommufd does unless told otherwise. */
+/** Inspector: locked bytes charged to the user, iommufd's default (IOMMU_OPTION_RLIMIT_MODE). */
 PM_EXPORT uint64_t pm_fake_kernel_get_user_locked(PmKernel *fake);
 
-/** Inspector: bytes that all iommufds have pinned (VmPin), whoever is charged for them. */
+/** Inspector: bytes pinned by all iommufds (VmPin), whoever is charged for them. */
 PM_EXPORT uint64_t pm_fake_kernel_get_pinned(PmKernel *fake);
 
-/** Inspector: descriptors that are open. */
+/** Inspector: number of open descriptors. */
 PM_EXPORT uint64_t pm_fake_kernel_get_n_open(PmKernel *fake);
 
-/** Inspector: mappings of the container that a group is in, or areas of the IOAS that its devices
- * are attached to; 0 if there is none. */
+/** Inspector: number of mappings in the group's container, or of areas in the IOAS that its devices
+ * are attached to; 0 without either. */
 PM_EXPORT uint64_t pm_fake_kernel_get_n_mappings(PmKernel *fake, unsigned group);
 
-/** PmFakeMappingFunc: one mapping as type1 has it, or one area as the IOAS has it; @host of one
- * that shows a file is where the fake kernel itself has mapped that. Return false to stop. */
+/** PmFakeMappingFunc: one mapping of type1, or one area of the IOAS. For an area of a file, @host
+ * is in the fake kernel's own mapping of it. Return false to stop. */
 typedef bool (*PmFakeMappingFunc)(uint64_t iova, uint64_t size, const void *host,
                                   PmIommuAccess access, void *user_data);
 
-/** Inspector: the mappings that pm_fake_kernel_get_n_mappings() counts, ascending, as they are when
- * it is called: @func may change them. Returns false if stopped. */
+/** Inspector: calls @func for each mapping that pm_fake_kernel_get_n_mappings() counts, ascending.
+ * Iterates over a snapshot: @func may map and unmap. Returns false if @func stopped it. */
 PM_EXPORT bool pm_fake_kernel_foreach_mapping(PmKernel *fake, unsigned group,
                                               PmFakeMappingFunc func, void *user_data);
 
 /**
- * Inspector: walks the page table that the group's devices do DMA through, which is apart from
- * the lists of type1 and the IOAS, and finds the first run of I/O addresses from @iova up to @last
- * (inclusive) that are translated (whatever to). Returns: false if there is none; else @run_iova
- * and
- * @run_size are set.
+ * Inspector: finds the first run of translated I/O addresses from @iova to @last (inclusive) in the
+ * page table of the group's devices, which is separate from the mappings of type1 and the areas of
+ * the IOAS. Returns: false if there is none; else sets @run_iova and @run_size.
  */
 PM_EXPORT bool pm_fake_kernel_next_translated(PmKernel *fake, unsigned group, uint64_t iova,
                                               uint64_t last, uint64_t *run_iova,
                                               uint64_t *run_size);
 
-/** PmFakeDmaFault: DMA that the IOMMU refused: the first address, and what was tried. Frozen. */
+/** PmFakeDmaFault: an access that the IOMMU rejected: its first address and direction. Frozen. */
 typedef struct {
     uint64_t iova;
     bool write;
 } PmFakeDmaFault;
 
-/** Inspector: how many accesses (of a page at most, each) the IOMMU has refused so far. */
+/** Inspector: number of accesses (of at most one page each) that the IOMMU has rejected so far. */
 PM_EXPORT uint64_t pm_fake_kernel_get_n_dma_faults(PmKernel *fake);
 
-/** Inspector: the newest refused access. Returns false if there was none. */
+/** Inspector: the last rejected access. Returns false if there was none. */
 PM_EXPORT bool pm_fake_kernel_last_dma_fault(PmKernel *fake, PmFakeDmaFault *fault);
 
 G_END_DECLS

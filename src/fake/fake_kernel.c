@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/error_text.h"
 #include "base/process.h"
 #include "base/sized.h"
 #include "fake/iommufd/iommufd_file.h"
@@ -31,7 +32,7 @@ PmGroup *pm_fake_kernel_find_group(const PmFakeKernel *fake, unsigned number)
     return NULL;
 }
 
-/* False unless the text is a number and nothing else. */
+/* True only if the whole text is a number. */
 static bool read_number(const char *text, unsigned *number)
 {
     char *end;
@@ -51,7 +52,7 @@ static int open_group(PmFakeKernel *fake, const char *number_text, int flags)
     return group != NULL ? pm_group_open(group, flags) : -ENOENT;
 }
 
-/* The device's own file. */
+/* The device cdev. */
 static int open_device(PmFakeKernel *fake, const char *number_text, int flags)
 {
     unsigned number;
@@ -97,7 +98,7 @@ static int fake_open(PmKernel *kernel, const char *path, int flags)
     return result;
 }
 
-/* A thread that the parent has, and a child made by fork() has not, may hold the lock forever. */
+/* After fork(), a thread that only the parent has may hold the lock forever. */
 static bool try_lock(PmFakeKernel *fake)
 {
     if (fake->process != pm_process_token())
@@ -106,7 +107,7 @@ static bool try_lock(PmFakeKernel *fake)
     return true;
 }
 
-/* Like Linux, a close that reports an error has closed all the same. */
+/* As in Linux, a close that fails still closes the descriptor. */
 static int fake_close(PmKernel *kernel, int fd)
 {
     PmFakeKernel *fake = pm_fake_kernel_of(kernel);
@@ -121,7 +122,7 @@ static int fake_close(PmKernel *kernel, int fd)
     return result < 0 ? result : planned;
 }
 
-/* The same number means another request on a device, so the file decides. */
+/* Devices and containers share ioctl numbers, so the file decides. */
 static PmFakeCall ioctl_kind(const PmFile *file, unsigned long request)
 {
     return file != NULL && file->ops->ioctl_kind != NULL ? file->ops->ioctl_kind(request)
@@ -164,7 +165,7 @@ static int fake_mmap(PmKernel *kernel, int fd, size_t size, int protection, int 
     return result;
 }
 
-/* Nothing was ever mapped. */
+/* mmap() always fails, so nothing is mapped. */
 static int fake_munmap(PmKernel *kernel, void *address, size_t size)
 {
     PmFakeKernel *fake = pm_fake_kernel_of(kernel);
@@ -228,7 +229,7 @@ static int fake_locked_memory(PmKernel *kernel, PmLockedMemory *locked)
     return 0;
 }
 
-/* Nothing is dear to ask for here. */
+/* There is no expensive part to skip. */
 static int fake_lock_limit(PmKernel *kernel, PmLockedMemory *locked)
 {
     int result = fake_locked_memory(kernel, locked);
@@ -238,7 +239,7 @@ static int fake_lock_limit(PmKernel *kernel, PmLockedMemory *locked)
     return result;
 }
 
-/* Nothing is remembered. */
+/* There is no cache. */
 static int fake_refresh(PmKernel *kernel G_GNUC_UNUSED)
 {
     return 0;
@@ -304,6 +305,65 @@ static const PmKernelOps fake_ops = {
 bool pm_fake_kernel_is_fake(const PmKernel *kernel)
 {
     return kernel != NULL && kernel->ops->open == fake_open;
+}
+
+static bool is_pci_address(const char *text)
+{
+    return g_regex_match_simple("^[0-9a-f]{4,8}:[0-9a-f]{2}:[01][0-9a-f]\\.[0-7]\\z", text, 0, 0);
+}
+
+static bool address_is_taken(const PmFakeKernel *fake, const char *address)
+{
+    for (guint i = 0; i < fake->groups->len; i++) {
+        const PmGroup *group = g_ptr_array_index(fake->groups, i);
+
+        for (guint j = 0; j < group->devices->len; j++) {
+            const PmFakeVfioDevice *device = g_ptr_array_index(group->devices, j);
+
+            if (g_str_equal(device->pci->address, address))
+                return true;
+        }
+    }
+    return false;
+}
+
+static bool add_device(PmFakeKernel *fake, unsigned number, const char *address, const char *driver,
+                       GError **error)
+{
+    PmGroup *group = pm_fake_kernel_find_group(fake, number);
+    const PmFakeVfioDevice *device;
+
+    if (address_is_taken(fake, address))
+        return pm_fail(error, PM_ERROR_BUSY, "the fake kernel already has a device %s", address);
+    if (group != NULL && pm_group_in_use(group))
+        return pm_fail(error, PM_ERROR_BUSY,
+                       "group %u is in use: add devices before opening its files", number);
+    if (group == NULL) {
+        group = pm_group_new(&fake->memory, number);
+        g_ptr_array_add(fake->groups, group);
+    }
+    device = pm_group_add_device(group, address, driver, fake->n_vfio_devices);
+    fake->n_vfio_devices += device->pci->edu != NULL;
+    return true;
+}
+
+bool pm_fake_kernel_add_device(PmKernel *kernel, unsigned group, const char *address,
+                               const char *driver, GError **error)
+{
+    PmFakeKernel *fake;
+    bool added;
+
+    if (!is_pci_address(address))
+        return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
+                       "invalid PCI address %s: must be like 0000:00:04.0", address);
+    if (!pm_fake_kernel_is_fake(kernel))
+        return pm_fail(error, PM_ERROR_INVALID_ARGUMENT, "cannot add %s: not a fake kernel",
+                       address);
+    fake = pm_fake_kernel_of(kernel);
+    pthread_mutex_lock(&fake->machine.lock);
+    added = add_device(fake, group, address, driver, error);
+    pthread_mutex_unlock(&fake->machine.lock);
+    return added;
 }
 
 PmKernel *pm_fake_kernel_new(const PmFakeConfig *config, GError **error)

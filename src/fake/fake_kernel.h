@@ -9,17 +9,17 @@
 
 typedef struct PmFakeKernel {
     PmKernel kernel;
-    uint64_t process;      /* that it was made in */
-    PmFakeMachine machine; /* its lock protects what follows, too */
+    uint64_t process;      /* that created it */
+    PmFakeMachine machine; /* its lock protects the members below, too */
     PmFakeMemory memory;
     GPtrArray *groups; /* of PmGroup */
     unsigned n_vfio_devices;
 } PmFakeKernel;
 
-/* @kernel is one. */
+/* @kernel must be a fake kernel. */
 PmFakeKernel *pm_fake_kernel_of(PmKernel *kernel);
 
-/* False for NULL, too. */
+/* Accepts NULL. */
 bool pm_fake_kernel_is_fake(const PmKernel *kernel);
 
 /* NULL if there is no such group. */

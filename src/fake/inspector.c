@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* What tests set and ask: devices, limits, the fault plan, counters, mappings, page table. */
+/* What tests control and inspect: limits, fault plan, counters, mappings, page table. */
 #include <inttypes.h>
 
-#include "base/error_text.h"
 #include "fake/fake_kernel.h"
 #include "fake/iommufd/hwpt.h"
 #include "fake/iommufd/ioas.h"
 #include "fake/vfio/container.h"
 
-/* Locks the fake kernel for a scope. NULL if it is none. */
+/* Locks the fake kernel; NULL for another kernel. */
 static PmFakeKernel *enter(PmKernel *kernel)
 {
     PmFakeKernel *fake;
@@ -24,64 +23,6 @@ static void leave(PmFakeKernel *fake)
 {
     if (fake != NULL)
         pthread_mutex_unlock(&fake->machine.lock);
-}
-
-static bool is_pci_address(const char *text)
-{
-    return g_regex_match_simple("^[0-9a-f]{4,8}:[0-9a-f]{2}:[01][0-9a-f]\\.[0-7]\\z", text, 0, 0);
-}
-
-static bool address_is_taken(const PmFakeKernel *fake, const char *address)
-{
-    for (guint i = 0; i < fake->groups->len; i++) {
-        const PmGroup *group = g_ptr_array_index(fake->groups, i);
-
-        for (guint j = 0; j < group->devices->len; j++) {
-            const PmFakeVfioDevice *device = g_ptr_array_index(group->devices, j);
-
-            if (g_str_equal(device->pci->address, address))
-                return true;
-        }
-    }
-    return false;
-}
-
-static bool add_device(PmFakeKernel *fake, unsigned number, const char *address, const char *driver,
-                       GError **error)
-{
-    PmGroup *group = pm_fake_kernel_find_group(fake, number);
-    const PmFakeVfioDevice *device;
-
-    if (address_is_taken(fake, address))
-        return pm_fail(error, PM_ERROR_BUSY, "the fake kernel has a device %s already", address);
-    if (group != NULL && pm_group_in_use(group))
-        return pm_fail(error, PM_ERROR_BUSY,
-                       "group %u is in use: add devices before its files are opened", number);
-    if (group == NULL) {
-        group = pm_group_new(&fake->memory, number);
-        g_ptr_array_add(fake->groups, group);
-    }
-    device = pm_group_add_device(group, address, driver, fake->n_vfio_devices);
-    fake->n_vfio_devices += device->pci->edu != NULL;
-    return true;
-}
-
-bool pm_fake_kernel_add_device(PmKernel *kernel, unsigned group, const char *address,
-                               const char *driver, GError **error)
-{
-    PmFakeKernel *fake;
-    bool added;
-
-    if (!is_pci_address(address))
-        return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
-                       "«%s» is not a PCI address: it is like 0000:00:04.0", address);
-    fake = enter(kernel);
-    if (fake == NULL)
-        return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
-                       "%s cannot be added: the kernel is not a fake one", address);
-    added = add_device(fake, group, address, driver, error);
-    leave(fake);
-    return added;
 }
 
 void pm_fake_kernel_set_entry_limit(PmKernel *kernel, uint32_t limit)
@@ -180,7 +121,7 @@ uint64_t pm_fake_kernel_get_n_open(PmKernel *kernel)
     return n_open;
 }
 
-/* --- mappings: of a container, or of an IOAS --- */
+/* --- mappings of a container or an IOAS --- */
 
 /* NULL if there is no such group. */
 static const PmGroup *find_group(const PmFakeKernel *fake, unsigned number)
@@ -188,7 +129,7 @@ static const PmGroup *find_group(const PmFakeKernel *fake, unsigned number)
     return fake != NULL ? pm_fake_kernel_find_group(fake, number) : NULL;
 }
 
-/* The mappings of a group: either type1's, or the areas of an IOAS, or none. */
+/* The mappings of a group: type1's, the areas of an IOAS, or none. */
 typedef struct {
     const PmFakeType1 *type1;
     const PmIoas *ioas;
@@ -224,62 +165,63 @@ typedef struct {
     uint64_t size;
     const void *host;
     PmIommuAccess access;
-} Told;
+} Listed;
 
-static void tell_mappings(const PmFakeType1 *type1, GArray *list)
+static void list_type1(const PmFakeType1 *type1, GArray *list)
 {
     for (const PmMapping *mapping = pm_range_map_find(type1->mappings, 0); mapping != NULL;
          mapping = pm_fake_type1_next_mapping(type1, mapping)) {
-        const Told told = {
+        const Listed listed = {
             .iova = mapping->key.first,
             .size = pm_mapping_size(mapping),
             .host = (const void *)(uintptr_t)mapping->host,
             .access = (PmIommuAccess)mapping->access,
         };
 
-        g_array_append_val(list, told);
+        g_array_append_val(list, listed);
     }
 }
 
-static void tell_areas(const PmIoas *ioas, GArray *list)
+static void list_areas(const PmIoas *ioas, GArray *list)
 {
     for (const PmArea *area = pm_range_map_find(ioas->areas, 0); area != NULL;
          area = pm_ioas_next_area(ioas, area)) {
-        const Told told = {
+        const Listed listed = {
             .iova = area->key.first,
             .size = pm_area_size(area),
             .host = (const void *)(uintptr_t)pm_iopt_pages_host(area->pages, area->start),
             .access = area->access,
         };
 
-        g_array_append_val(list, told);
+        g_array_append_val(list, listed);
     }
 }
 
 static GArray *list_mappings(PmKernel *kernel, unsigned group)
 {
-    GArray *list = g_array_new(FALSE, FALSE, sizeof(Told));
+    GArray *list = g_array_new(FALSE, FALSE, sizeof(Listed));
     PmFakeKernel *fake = enter(kernel);
     const Mappings mappings = mappings_of(fake, group);
 
     if (mappings.type1 != NULL)
-        tell_mappings(mappings.type1, list);
+        list_type1(mappings.type1, list);
     else if (mappings.ioas != NULL)
-        tell_areas(mappings.ioas, list);
+        list_areas(mappings.ioas, list);
     leave(fake);
     return list;
 }
 
-/* Without the lock: a test's assertion may leave @func, and its teardown calls the fake kernel. */
+/* @func runs unlocked: an assertion in it may longjmp out, and teardown then calls the fake
+ * kernel. */
 bool pm_fake_kernel_foreach_mapping(PmKernel *kernel, unsigned group, PmFakeMappingFunc func,
                                     void *user_data)
 {
     g_autoptr(GArray) list = list_mappings(kernel, group);
 
     for (guint i = 0; i < list->len; i++) {
-        const Told *told = &g_array_index(list, Told, i);
+        const Listed *listed = &g_array_index(list, Listed, i);
 
-        if (!func(told->iova, told->size, told->host, told->access, user_data))
+        if (!func(listed->iova, listed->size, listed->host, listed->access, user_data))
             return false;
     }
     return true;

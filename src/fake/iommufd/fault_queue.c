@@ -6,11 +6,11 @@
 
 #include "fake/memory/user_memory.h"
 
-/* Bytes of a fault, as it is read, and of an answer. */
+/* Size in bytes of a fault and of a response. */
 #define FAULT_SIZE  40
 #define ANSWER_SIZE 8
 
-/* Its file keeps it, and the iommufd. */
+/* Referenced by its file and the iommufd. */
 typedef struct {
     PmObject object;
     PmFakeIommufd *iommufd;
@@ -48,7 +48,7 @@ static ssize_t queue_pwrite(void *object, const void *buffer, size_t size, uint6
         return -ESPIPE;
     if (size == 0)
         return 0;
-    /* No fault has ever asked for it. */
+    /* There was no fault to respond to. */
     return pm_user_read(answer, buffer, sizeof(answer)) < 0 ? -EFAULT : -EINVAL;
 }
 
@@ -60,7 +60,7 @@ static const PmFileOps queue_file_ops = {
     .mmap_error = ENODEV,
 };
 
-/* Its file has been closed. */
+/* Its file is closed. */
 static void free_queue(PmObject *object)
 {
     PmFaultQueue *queue = (PmFaultQueue *)object;

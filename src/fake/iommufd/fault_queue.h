@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A queue of page faults for user space to answer: there are never any, because the IOMMU takes no
- * page tables of guests. Linux: drivers/iommu/iommufd/fault.c. */
+/* A queue of page faults for user space to handle. Always empty, because this IOMMU has no
+ * nested page tables. Linux: drivers/iommu/iommufd/fault.c. */
 #ifndef PLUGMAP_SRC_FAKE_IOMMUFD_FAULT_QUEUE_H
 #define PLUGMAP_SRC_FAKE_IOMMUFD_FAULT_QUEUE_H
 

@@ -46,7 +46,7 @@ void pm_hwpt_put(PmHwpt *hwpt)
         pm_hwpt_free(hwpt);
 }
 
-/* The IOMMU has neither page tables of guests nor, unless configured, dirty tracking. */
+/* The IOMMU has no nested page tables, and dirty tracking only if configured. */
 static int check_flags(const PmFakeConfig *config, const struct iommu_hwpt_alloc *alloc)
 {
     uint32_t supported = config->dirty_tracking ? IOMMU_HWPT_ALLOC_DIRTY_TRACKING : 0;
@@ -56,7 +56,7 @@ static int check_flags(const PmFakeConfig *config, const struct iommu_hwpt_alloc
 
 static int check_alloc(PmFakeIommufd *iommufd, const struct iommu_hwpt_alloc *alloc)
 {
-    const PmObject *shown;
+    const PmObject *source;
 
     if (alloc->__reserved != 0)
         return -EOPNOTSUPP;
@@ -64,12 +64,12 @@ static int check_alloc(PmFakeIommufd *iommufd, const struct iommu_hwpt_alloc *al
         return -EINVAL;
     if (pm_fake_iommufd_find(iommufd, alloc->dev_id, PM_OBJECT_DEVICE) == NULL)
         return -ENOENT;
-    shown = pm_fake_iommufd_find_any(iommufd, alloc->pt_id);
-    if (shown == NULL || (shown->type != PM_OBJECT_IOAS && shown->type != PM_OBJECT_HWPT))
+    source = pm_fake_iommufd_find_any(iommufd, alloc->pt_id);
+    if (source == NULL || (source->type != PM_OBJECT_IOAS && source->type != PM_OBJECT_HWPT))
         return -EINVAL;
-    if (shown->type == PM_OBJECT_IOAS)
+    if (source->type == PM_OBJECT_IOAS)
         return check_flags(&iommufd->machine->config, alloc);
-    /* A guest's, inside another page table: that has to be made for it. */
+    /* A nested page table, whose parent would need IOMMU_HWPT_ALLOC_NEST_PARENT. */
     return alloc->flags & ~(uint32_t)IOMMU_HWPT_FAULT_ID_VALID || alloc->data_len == 0 ? -EOPNOTSUPP
                                                                                        : -EINVAL;
 }
@@ -85,7 +85,7 @@ int pm_hwpt_alloc(PmFakeIommufdRequest *request)
         return result;
     ioas = pm_fake_iommufd_find(request->iommufd, alloc->pt_id, PM_OBJECT_IOAS);
     hwpt = pm_hwpt_new(ioas);
-    hwpt->tells_dirty = alloc->flags & IOMMU_HWPT_ALLOC_DIRTY_TRACKING;
+    hwpt->supports_dirty = alloc->flags & IOMMU_HWPT_ALLOC_DIRTY_TRACKING;
     result = pm_hwpt_fill(hwpt);
     if (result == 0) {
         alloc->out_hwpt_id = hwpt->object.id;
@@ -96,7 +96,7 @@ int pm_hwpt_alloc(PmFakeIommufdRequest *request)
     return result;
 }
 
-/* Zeros behind what there is to tell, as much as the caller has room. */
+/* Fills the caller's buffer past the data with zeros. */
 static int clear_user(uint8_t *user, uint64_t size)
 {
     static const uint8_t zeros[4096];

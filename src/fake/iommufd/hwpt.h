@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A hardware page table: it shows an I/O address space to devices. Linux:
- * drivers/iommu/iommufd/hw_pagetable.c. */
+/* A hardware page table: maps an IOAS for devices. Linux: drivers/iommu/iommufd/hw_pagetable.c. */
 #ifndef PLUGMAP_SRC_FAKE_IOMMUFD_HWPT_H
 #define PLUGMAP_SRC_FAKE_IOMMUFD_HWPT_H
 
@@ -11,18 +10,18 @@ typedef struct PmHwpt {
     PmObject object;
     PmIoas *ioas;
     PmPageTable *table;
-    bool automatic;   /* made by attaching a device to the IOAS, and goes with the last device */
-    bool tells_dirty; /* if tracks_dirty */
+    bool automatic;      /* created by attaching a device to the IOAS, freed with the last device */
+    bool supports_dirty; /* may set tracks_dirty */
     bool tracks_dirty;
 } PmHwpt;
 
-/* A page table that has no areas yet. */
+/* Creates a page table without areas. */
 PmHwpt *pm_hwpt_new(PmIoas *ioas);
-/* Shows the areas in it. Returns what pm_ioas_add_table() does. */
+/* Maps the areas in it. Returns what pm_ioas_add_table() does. */
 int pm_hwpt_fill(PmHwpt *hwpt);
-/* Nobody uses it. */
+/* It must be unused. */
 void pm_hwpt_free(PmHwpt *hwpt);
-/* A device leaves it. */
+/* Called when a device detaches. */
 void pm_hwpt_put(PmHwpt *hwpt);
 
 int pm_hwpt_alloc(PmFakeIommufdRequest *request);

@@ -6,9 +6,9 @@
 #include "fake/iommufd/hwpt.h"
 #include "fake/memory/user_memory.h"
 
-/* The kernel pins the bitmap from the byte of a record's first bit on, up to the last byte of the
- * request; whole pages, and one more unless that byte is a page's first. It writes as far as that
- * goes, even behind the end of the request. */
+/* The kernel pins the bitmap from the byte of a record's first bit to the last byte of the
+ * request; whole pages, and one more unless that byte starts a page. It writes up to the end of
+ * these pages, even past the end of the request. */
 static const uint8_t *end_of_pinned(const uint8_t *byte, uint64_t n_bytes)
 {
     uint64_t offset = (uintptr_t)byte % PM_FAKE_PAGE;
@@ -17,8 +17,7 @@ static const uint8_t *end_of_pinned(const uint8_t *byte, uint64_t n_bytes)
     return byte - offset + n_pages * PM_FAKE_PAGE;
 }
 
-/* A page of @size bytes is dirty, @offset bytes behind the request's beginning. What cannot be
- * written is lost. */
+/* Marks a page of @size bytes, @offset bytes into the request, dirty. Bits that fault are lost. */
 static void record(const struct iommu_hwpt_get_dirty_bitmap *get, uint64_t offset, uint64_t size)
 {
     unsigned shift = (unsigned)__builtin_ctzll(get->page_size);
@@ -40,9 +39,8 @@ static void record(const struct iommu_hwpt_get_dirty_bitmap *get, uint64_t offse
     }
 }
 
-/* Goes through [first, last] of an area. As in the kernel, steps are as long as the page they begin
- * in, and so is what is recorded, even if that is from the middle of a page on. @get: NULL only
- * forgets. */
+/* Walks [first, last] of an area. As in the kernel, each step, and the range it records, is as
+ * long as the page it begins in, even if it begins in the middle. @get NULL: only clears. */
 static void walk(const PmHwpt *hwpt, const struct iommu_hwpt_get_dirty_bitmap *get, uint64_t first,
                  uint64_t last)
 {
@@ -78,7 +76,7 @@ int pm_hwpt_set_dirty_tracking(PmFakeIommufdRequest *request)
     hwpt = pm_fake_iommufd_find(request->iommufd, set->hwpt_id, PM_OBJECT_HWPT);
     if (hwpt == NULL)
         return -ENOENT;
-    if (!hwpt->tells_dirty)
+    if (!hwpt->supports_dirty)
         return -EOPNOTSUPP;
     hwpt->tracks_dirty = set->flags & IOMMU_HWPT_DIRTY_TRACKING_ENABLE;
     if (hwpt->tracks_dirty)
@@ -100,8 +98,8 @@ static int check_range(const PmIoas *ioas, const struct iommu_hwpt_get_dirty_bit
     return (get->iova | end) & (get->page_size - 1) ? -EINVAL : 0;
 }
 
-/* Area by area, up to the first hole: the kernel goes no further, and says nothing of it. Neither
- * does it of a page table that does not track. */
+/* Area by area, up to the first hole, where the kernel stops without an error. It reports no
+ * error for a page table without tracking enabled either. */
 int pm_hwpt_get_dirty_bitmap(PmFakeIommufdRequest *request)
 {
     const struct iommu_hwpt_get_dirty_bitmap *get = &request->get_dirty;
@@ -119,7 +117,7 @@ int pm_hwpt_get_dirty_bitmap(PmFakeIommufdRequest *request)
     result = check_range(hwpt->ioas, get);
     if (result < 0)
         return result;
-    if (!hwpt->tells_dirty)
+    if (!hwpt->supports_dirty)
         return -EOPNOTSUPP;
     if (!hwpt->tracks_dirty)
         return 0;

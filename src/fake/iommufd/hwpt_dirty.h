@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Which pages devices have written, as a page table knows it. */
+/* Dirty tracking of page tables. */
 #ifndef PLUGMAP_SRC_FAKE_IOMMUFD_HWPT_DIRTY_H
 #define PLUGMAP_SRC_FAKE_IOMMUFD_HWPT_DIRTY_H
 

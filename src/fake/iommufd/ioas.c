@@ -5,9 +5,9 @@
 
 #include "fake/memory/user_memory.h"
 
-/* --- life --- */
+/* --- lifetime --- */
 
-/* Nobody uses it: so the areas are in no page table. */
+/* It is unused, so no page table has its areas. */
 static void free_ioas(PmObject *object)
 {
     PmIoas *ioas = (PmIoas *)object;
@@ -90,20 +90,20 @@ void pm_ioas_unreserve(PmIoas *ioas, const void *owner)
             g_array_remove_index(ioas->reserved, i);
 }
 
-/* Moves *@at behind every reserved range that it is in; false if they reach to the end. @behind:
- * the first reserved address behind, or 0. */
-static bool skip_reserved(const PmIoas *ioas, uint64_t *at, uint64_t *behind)
+/* Moves *@at past all reserved ranges that contain it; false if they extend to the end. @next:
+ * the start of the next reserved range, or 0. */
+static bool skip_reserved(const PmIoas *ioas, uint64_t *at, uint64_t *next)
 {
     bool moved = true;
 
     while (moved) {
         moved = false;
-        *behind = 0;
+        *next = 0;
         for (guint i = 0; i < ioas->reserved->len; i++) {
             const PmRangeKey *key = &g_array_index(ioas->reserved, PmReserved, i).key;
 
-            if (key->first > *at && (*behind == 0 || key->first < *behind))
-                *behind = key->first;
+            if (key->first > *at && (*next == 0 || key->first < *next))
+                *next = key->first;
             if (key->first > *at || key->last < *at)
                 continue;
             if (key->last == UINT64_MAX)
@@ -117,11 +117,11 @@ static bool skip_reserved(const PmIoas *ioas, uint64_t *at, uint64_t *behind)
 
 bool pm_ioas_next_valid(const PmIoas *ioas, uint64_t from, PmRangeKey *range)
 {
-    uint64_t behind;
+    uint64_t next;
 
-    if (!skip_reserved(ioas, &from, &behind))
+    if (!skip_reserved(ioas, &from, &next))
         return false;
-    *range = (PmRangeKey){from, behind - 1};
+    *range = (PmRangeKey){from, next - 1};
     return true;
 }
 

@@ -24,9 +24,8 @@ static bool is_mappable(const PmArea *area)
     return area->access != 0 && (area->key.first | pm_area_size(area)) % PM_FAKE_PAGE == 0;
 }
 
-/* The IOMMU maps nothing that can neither be read nor written, and no parts of pages, which a COPY
- * of several areas can ask for; that turns out once there are pages to map, and before they are
- * charged. */
+/* The IOMMU rejects areas without access and parts of pages, which a COPY of several areas can
+ * ask for. The kernel notices once it has pinned the pages, before it charges them. */
 static int pin_area(const PmArea *area)
 {
     int result = pm_iopt_pages_pin(area->pages, area->start, pm_area_size(area));
@@ -73,8 +72,8 @@ static void undo_fill(PmIoas *ioas, const PmArea *end, PmPageTable *table)
     }
 }
 
-/* Enters all areas into one more page table; for the first one they are pinned. Returns 0 or
- * -errno: nothing has changed then. */
+/* Maps all areas in another page table; the first one pins them. Returns 0 or -errno, and
+ * changes nothing on failure. */
 static int fill(PmIoas *ioas, PmPageTable *table)
 {
     bool is_first = ioas->tables->len == 0;
@@ -98,7 +97,7 @@ static int fill(PmIoas *ioas, PmPageTable *table)
     return 0;
 }
 
-/* No page table has the areas any more. */
+/* Called once no page table has the areas. */
 static void unpin(PmIoas *ioas)
 {
     for (const PmArea *area = pm_range_map_find(ioas->areas, 0); area != NULL;
@@ -106,7 +105,7 @@ static void unpin(PmIoas *ioas)
         unpin_area(area);
 }
 
-/* What the page table cannot reach. */
+/* Reserves addresses that the page table cannot map. */
 static int reserve_aperture(PmIoas *ioas, const struct PmHwpt *hwpt)
 {
     const PmFakeConfig *config = &ioas->iommufd->machine->config;

@@ -9,7 +9,7 @@
 
 #define MAP_FLAGS (IOMMU_IOAS_MAP_FIXED_IOVA | IOMMU_IOAS_MAP_WRITEABLE | IOMMU_IOAS_MAP_READABLE)
 
-/* --- adding areas: from pieces of pages, one behind the other --- */
+/* --- adding areas: contiguous pieces of pages --- */
 
 typedef struct {
     PmIoptPages *pages;
@@ -97,7 +97,7 @@ static int add_areas(PmIoas *ioas, const GArray *pieces, uint64_t iova, PmIommuA
     return 0;
 }
 
-/* @iova: in, with @fixed; out, without. */
+/* @iova: in if @fixed, else out. */
 static int map_pieces(PmIoas *ioas, const GArray *pieces, uint64_t length, bool fixed,
                       uint64_t *iova, PmIommuAccess access)
 {
@@ -116,7 +116,7 @@ static int map_pieces(PmIoas *ioas, const GArray *pieces, uint64_t length, bool 
     return result == 0 ? add_areas(ioas, pieces, *iova, access) : result;
 }
 
-/* The same of one piece, which it takes. */
+/* The same for one piece; consumes its reference. */
 static int map_piece(PmIoas *ioas, const Piece *piece, bool fixed, uint64_t *iova,
                      PmIommuAccess access)
 {
@@ -179,7 +179,7 @@ int pm_ioas_map(PmFakeIommufdRequest *request)
         return result;
     result = map_piece(ioas, &piece, map->flags & IOMMU_IOAS_MAP_FIXED_IOVA, &map->iova,
                        access_of(map->flags));
-    /* What cannot be answered has been done. */
+    /* If the response faults, the mapping stays. */
     return result == 0 ? pm_fake_iommufd_respond(request, sizeof(*map)) : result;
 }
 
@@ -206,7 +206,7 @@ int pm_ioas_map_file(PmFakeIommufdRequest *request)
     return result == 0 ? pm_fake_iommufd_respond(request, sizeof(*map)) : result;
 }
 
-/* The pieces that an address range of @ioas shows, which has to be without a hole. */
+/* The pieces in an address range of @ioas, which must not have holes. */
 static int collect_pieces(const PmIoas *ioas, uint64_t iova, uint64_t length, GArray *pieces)
 {
     uint64_t last = iova + (length - 1);

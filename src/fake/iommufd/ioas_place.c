@@ -3,17 +3,17 @@
 
 #include <errno.h>
 
-#define MAX_ALIGNMENT (UINT64_C(2) << 20) /* a transparent huge page */
+#define MAX_ALIGNMENT (UINT64_C(2) << 20) /* the size of a transparent huge page */
 
-/* What is looked for. */
+/* Requirements for the place. */
 typedef struct {
     uint64_t length;
     uint64_t alignment;
     uint64_t page_offset;
 } Wish;
 
-/* Moves the range's beginning up to where it is as aligned as wished; false if too little is left:
- * a single byte always is, even for one. */
+/* Moves the start of the range up to the required alignment; false if too little is left (never
+ * if a single byte is left). */
 static bool fits(const Wish *wish, PmRangeKey *range)
 {
     uint64_t start = (range->first + (wish->alignment - 1)) & -wish->alignment;
@@ -24,8 +24,7 @@ static bool fits(const Wish *wish, PmRangeKey *range)
     return range->first < range->last && range->last - range->first >= wish->length - 1;
 }
 
-/* The first addresses at or behind @from that have neither areas nor are reserved; false if there
- * are none. */
+/* The first range at or after @from without areas and not reserved; false if there is none. */
 static bool next_free(const PmIoas *ioas, uint64_t from, PmRangeKey *range)
 {
     const PmArea *area;
@@ -71,8 +70,7 @@ static uint64_t round_up_to_power_of_2(uint64_t length)
     return length <= 1 ? 1 : UINT64_C(1) << (64 - __builtin_clzll(length - 1));
 }
 
-/* The first addresses at or behind @from that are allowed, also by several ranges that touch; false
- * if there are none. */
+/* The first allowed range at or after @from, with adjacent ones joined; false if there is none. */
 static bool next_allowed(const PmIoas *ioas, uint64_t from, PmRangeKey *range)
 {
     const PmRangeKey *allowed = pm_range_map_find(ioas->allowed, from);

@@ -25,7 +25,7 @@ int pm_ioas_unmap_range(PmIoas *ioas, uint64_t first, uint64_t last, uint64_t *n
     return area != NULL ? -ENOENT : 0;
 }
 
-/* Planned by the test: only the first half of the areas. False if that is none. */
+/* From the fault plan: limits the range to the first half of the areas. False if that is none. */
 static bool shorten(const PmIoas *ioas, uint64_t first, uint64_t *last)
 {
     const PmArea *area = pm_range_map_find(ioas->areas, first);
@@ -86,21 +86,21 @@ int pm_ioas_unmap(PmFakeIommufdRequest *request)
 int pm_ioas_split(PmIoas *ioas, uint64_t iova)
 {
     PmArea *area = pm_range_map_find(ioas->areas, iova);
-    PmArea behind;
+    PmArea rest;
 
-    /* The kernel takes an area of which it is the first address for one that needs no cut. */
+    /* The kernel does not split an area that begins at @iova. */
     if (area == NULL || area->key.first >= iova || area->key.last == iova)
         return 0;
-    behind = *area;
-    behind.key.first = iova + 1;
-    behind.start = area->start + (behind.key.first - area->key.first);
-    if ((behind.key.first | behind.start) % ioas->alignment != 0)
+    rest = *area;
+    rest.key.first = iova + 1;
+    rest.start = area->start + (rest.key.first - area->key.first);
+    if ((rest.key.first | rest.start) % ioas->alignment != 0)
         return -EINVAL;
     area->key.last = iova;
-    if (!pm_range_map_insert(ioas->areas, &behind)) {
-        area->key.last = behind.key.last;
+    if (!pm_range_map_insert(ioas->areas, &rest)) {
+        area->key.last = rest.key.last;
         return -ENOMEM;
     }
-    (void)pm_iopt_pages_ref(behind.pages);
+    (void)pm_iopt_pages_ref(rest.pages);
     return 0;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Areas go. Linux: drivers/iommu/iommufd/io_pagetable.c. */
+/* IOAS unmap. Linux: drivers/iommu/iommufd/io_pagetable.c. */
 #ifndef PLUGMAP_SRC_FAKE_IOMMUFD_IOAS_UNMAP_H
 #define PLUGMAP_SRC_FAKE_IOMMUFD_IOAS_UNMAP_H
 
@@ -7,14 +7,14 @@
 
 int pm_ioas_unmap(PmFakeIommufdRequest *request);
 
-/* Removes areas from @first to @last, up to one that is in the range only in part, which is
- * -ENOENT. @n_bytes: what was removed. */
+/* Removes areas from @first to @last. Stops with -ENOENT at an area that is only partly in the
+ * range. @n_bytes: bytes removed. */
 int pm_ioas_unmap_range(PmIoas *ioas, uint64_t first, uint64_t last, uint64_t *n_bytes);
-/* The same for a request to unmap, which the fault plan can shorten. */
+/* The same for an UNMAP request, which the fault plan can shorten. */
 int pm_ioas_unmap_requested(PmIoas *ioas, uint64_t first, uint64_t last, uint64_t *n_bytes);
 
-/* Makes @iova the last address of an area, if it is inside one; for small pages alone. Returns 0,
- * -EINVAL (what is behind it does not begin with a page) or -ENOMEM. */
+/* Splits an area after @iova, if it is inside one; only with small pages. Returns 0, -EINVAL
+ * (the second half is not page aligned) or -ENOMEM. */
 int pm_ioas_split(PmIoas *ioas, uint64_t iova);
 
 #endif

@@ -55,7 +55,7 @@ int pm_fake_iommufd_destroy(PmFakeIommufdRequest *request)
     return 0;
 }
 
-/* --- life --- */
+/* --- lifetime --- */
 
 PmFakeIommufd *pm_fake_iommufd_new(PmFakeMemory *memory)
 {
@@ -74,7 +74,7 @@ PmFakeIommufd *pm_fake_iommufd_ref(PmFakeIommufd *iommufd)
     return iommufd;
 }
 
-/* Frees what nobody uses. False if there is no such object. */
+/* Frees objects without users. False if there are none. */
 static bool free_unused(PmFakeIommufd *iommufd)
 {
     bool freed = false;
@@ -90,7 +90,8 @@ static bool free_unused(PmFakeIommufd *iommufd)
     return freed;
 }
 
-/* Objects use each other, which decides the order. Those that files use keep a reference. */
+/* Frees objects in order: users before what they use. Objects with an open file keep a
+ * reference. */
 void pm_fake_iommufd_unref(PmFakeIommufd *iommufd)
 {
     if (--iommufd->n_references > 0)

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* An iommufd: objects that have numbers, and requests on them. Linux: drivers/iommu/iommufd/main.c.
- */
+/* An iommufd: objects with numbers, and requests on them. Linux: drivers/iommu/iommufd/main.c. */
 #ifndef PLUGMAP_SRC_FAKE_IOMMUFD_IOMMUFD_H
 #define PLUGMAP_SRC_FAKE_IOMMUFD_IOMMUFD_H
 
@@ -16,25 +15,25 @@ typedef enum {
     PM_OBJECT_FAULT_QUEUE,
 } PmObjectType;
 
-/* What every object begins with. */
+/* The header of every object. */
 typedef struct PmObject {
     uint32_t id;
     PmObjectType type;
-    unsigned n_users; /* what keeps it from being destroyed */
+    unsigned n_users; /* prevent its destruction */
     void (*free)(struct PmObject *object);
 } PmObject;
 
-/* An open file, which bound devices keep when it is closed. */
+/* An iommufd; bound devices keep it alive when its file is closed. */
 typedef struct PmFakeIommufd {
     PmFakeMachine *machine;
     PmFakeMemory *memory;
     unsigned n_references;
-    GPtrArray *objects; /* of PmObject, at their numbers less 1; NULL: the number is free */
+    GPtrArray *objects; /* of PmObject, at their number minus 1; NULL: free */
     bool charges_process;
-    struct PmIoas *compat; /* what the type1 interface works on; NULL: none */
+    struct PmIoas *compat; /* the IOAS of the type1 interface; NULL: none */
 } PmFakeIommufd;
 
-/* A request: a copy of its struct, and where it came from. */
+/* A request: a copy of its struct, and the caller's address. */
 typedef struct {
     PmFakeIommufd *iommufd;
     void *argument;
@@ -63,23 +62,23 @@ PmFakeIommufd *pm_fake_iommufd_new(PmFakeMemory *memory);
 PmFakeIommufd *pm_fake_iommufd_ref(PmFakeIommufd *iommufd);
 void pm_fake_iommufd_unref(PmFakeIommufd *iommufd);
 
-/* Writes the struct back, as much of it as the caller has. Returns 0 or -EFAULT. */
+/* Copies the struct back, up to the caller's size. Returns 0 or -EFAULT. */
 int pm_fake_iommufd_respond(const PmFakeIommufdRequest *request, size_t size);
 
 /* IOMMU_DESTROY. */
 int pm_fake_iommufd_destroy(PmFakeIommufdRequest *request);
 
-/* Gives the object the lowest free number. @free: for one without users; one that always has a user
- * needs none. */
+/* Assigns the lowest free number. @free: called once the object has no users; NULL if it always
+ * has one. */
 void pm_fake_iommufd_add(PmFakeIommufd *iommufd, PmObject *object, PmObjectType type,
                          void (*free)(PmObject *object));
-/* Frees the number; the object is the caller's. */
+/* Frees the number; the caller keeps the object. */
 void pm_fake_iommufd_remove(PmFakeIommufd *iommufd, const PmObject *object);
-/* NULL if there is none, or of another type. */
+/* NULL if there is none of this type. */
 void *pm_fake_iommufd_find(const PmFakeIommufd *iommufd, uint32_t id, PmObjectType type);
 PmObject *pm_fake_iommufd_find_any(const PmFakeIommufd *iommufd, uint32_t id);
 
-/* Whom memory counts for that is mapped now. */
+/* Who is charged for new mappings. */
 PmCharge pm_fake_iommufd_charge(const PmFakeIommufd *iommufd);
 
 #endif

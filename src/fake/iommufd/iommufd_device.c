@@ -12,7 +12,7 @@ int pm_iommufd_device_bind(PmIommufdGroup *group, PmFakeIommufd *iommufd, PmIomm
         return result;
     bound = g_new0(PmIommufdDevice, 1);
     pm_fake_iommufd_add(iommufd, &bound->object, PM_OBJECT_DEVICE, NULL);
-    bound->object.n_users = 1; /* VFIO, which it goes with */
+    bound->object.n_users = 1; /* VFIO, until unbind */
     bound->iommufd = pm_fake_iommufd_ref(iommufd);
     bound->group = group;
     *device = bound;
@@ -47,7 +47,7 @@ static int change(PmIommufdDevice *device, PmHwpt *hwpt)
     return device->is_attached ? pm_iommufd_group_replace(device->group, hwpt) : join(device, hwpt);
 }
 
-/* The first automatic page table that takes the device; sets @result if one takes it or fails. */
+/* The first automatic page table that accepts the device; sets @result if one does or fails. */
 static PmHwpt *change_to_automatic(PmIommufdDevice *device, const PmIoas *ioas, int *result)
 {
     for (guint i = 0; i < ioas->tables->len; i++) {
@@ -62,7 +62,7 @@ static PmHwpt *change_to_automatic(PmIommufdDevice *device, const PmIoas *ioas, 
     return NULL;
 }
 
-/* A new page table: a device that was attached to nothing joins it before it is filled. */
+/* Creates a page table. A device that was not attached joins it before the areas are mapped. */
 static int change_to_new(PmIommufdDevice *device, PmIoas *ioas, uint32_t *pt_id)
 {
     PmHwpt *hwpt = pm_hwpt_new(ioas);

@@ -16,7 +16,7 @@
 
 #define MAX_INVALIDATIONS (1U << 19)
 
-/* Only page tables of guests are invalidated, and there are none. */
+/* Only nested page tables can be invalidated, and there are none. */
 static int hwpt_invalidate(PmFakeIommufdRequest *request)
 {
     struct iommu_hwpt_invalidate *invalidate = &request->invalidate;
@@ -32,7 +32,7 @@ static int hwpt_invalidate(PmFakeIommufdRequest *request)
     return pm_fake_iommufd_respond(request, sizeof(*invalidate)) < 0 ? -EFAULT : result;
 }
 
-/* Sizes of the structs: as the kernel knows them, and what it needs of them at least. */
+/* Struct sizes: the kernel's, and the least it accepts. */
 static const struct {
     uint32_t size;
     uint32_t min_size;
@@ -56,14 +56,14 @@ static const struct {
     {sizeof(struct iommu_ioas_map_file), 40, pm_ioas_map_file},
 };
 
-/* What a longer struct has behind the one that is known has to be zeros. */
+/* A struct larger than the kernel's must end in zeros. */
 static int check_tail(const uint8_t *tail, uint64_t size)
 {
     uint8_t bytes[256];
     uint64_t done = 0;
 
     while (done < size) {
-        /* No further than the end of a 256-byte line, lest a fault hide what is before it. */
+        /* In aligned 256-byte pieces, lest a fault hide nonzero bytes before it. */
         uint64_t left = sizeof(bytes) - (uintptr_t)(tail + done) % sizeof(bytes);
         uint64_t piece = MIN(size - done, left);
 
@@ -99,7 +99,7 @@ static int run_command(PmFakeIommufd *iommufd, unsigned long code, guint index, 
     return commands[index].run(&request);
 }
 
-/* Commands go by the lowest byte; what has none is for the type1 interface. */
+/* The low byte selects the command; other codes are for the type1 interface. */
 static int iommufd_ioctl(void *object, unsigned long code, void *argument)
 {
     PmFakeIommufd *iommufd = object;

@@ -28,9 +28,9 @@ void pm_iommufd_group_unbind(PmIommufdGroup *group)
         group->owner = NULL;
 }
 
-/* --- I/O addresses that devices cannot use --- */
+/* --- reserved I/O addresses --- */
 
-/* What lies between the valid ranges, such as where interrupts are written to. */
+/* Reserves the gaps between valid ranges, such as the MSI window. */
 static int reserve_gaps(PmIoas *ioas, const void *device)
 {
     const PmFakeConfig *config = &ioas->iommufd->machine->config;
@@ -47,7 +47,7 @@ static int reserve_gaps(PmIoas *ioas, const void *device)
     return result;
 }
 
-/* Does it for every attached device; all or nothing, because they all have the same gaps. */
+/* For every attached device. All or nothing, because all have the same gaps. */
 static int reserve_for_all(const PmIommufdGroup *group, PmIoas *ioas)
 {
     int result = 0;

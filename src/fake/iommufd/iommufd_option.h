@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Settings of an iommufd and of its address spaces. */
+/* Options of an iommufd and its IOAS. */
 #ifndef PLUGMAP_SRC_FAKE_IOMMUFD_IOMMUFD_OPTION_H
 #define PLUGMAP_SRC_FAKE_IOMMUFD_IOMMUFD_OPTION_H
 

@@ -6,19 +6,19 @@
 
 #include "fake/memory/mapped_file.h"
 
-/* What holds pages as pinning does; of runs that were one when they were pinned. */
+/* Pins, shared by the runs that were pinned as one. */
 typedef struct {
     PmPins pins;
     unsigned n_runs;
 } Hold;
 
-/* Pinned bytes [first, last] of the pages, all with as many users. */
+/* Pinned bytes [first, last] of the pages, with the same number of users. */
 typedef struct Run {
-    struct Run *next; /* behind this one */
+    struct Run *next;
     uint64_t first;
     uint64_t last;
-    uint64_t address; /* where devices reach the first byte */
-    Hold *hold;       /* NULL: nothing is held */
+    uint64_t address; /* of the first byte, for devices */
+    Hold *hold;       /* NULL: nothing is pinned */
     unsigned n_users;
 } Run;
 
@@ -29,11 +29,11 @@ struct PmIoptPages {
     PmCharge charge;
     uint64_t host; /* of the first page */
     PmMappedFile *file;
-    uint64_t position; /* of the first page in the file */
-    Run *runs;         /* ascending */
+    uint64_t position; /* of the first page, in the file */
+    Run *runs;         /* in ascending order */
 };
 
-/* --- life --- */
+/* --- lifetime --- */
 
 static int new_pages(PmFakeMemory *memory, uint64_t origin, uint64_t length, bool writable,
                      PmCharge charge, PmIoptPages **pages, uint64_t *start)
@@ -87,7 +87,7 @@ PmIoptPages *pm_iopt_pages_ref(PmIoptPages *pages)
     return pages;
 }
 
-/* Whoever pinned something has unpinned it before. */
+/* All users must have unpinned. */
 void pm_iopt_pages_unref(PmIoptPages *pages)
 {
     if (--pages->n_references > 0)
@@ -114,7 +114,7 @@ uint64_t pm_iopt_pages_host(const PmIoptPages *pages, uint64_t start)
 
 /* --- runs --- */
 
-/* The link to the first run that ends at or behind @at; to nothing if there is none. */
+/* The link to the first run that ends at or after @at; its target is NULL if there is none. */
 static Run **find_link(PmIoptPages *pages, uint64_t at)
 {
     Run **link = &pages->runs;
@@ -124,22 +124,22 @@ static Run **find_link(PmIoptPages *pages, uint64_t at)
     return link;
 }
 
-/* Makes @at the beginning of a run, if it is inside one. */
+/* Splits the run that contains @at, so that one begins there. */
 static void split(PmIoptPages *pages, uint64_t at)
 {
     Run *run = *find_link(pages, at);
-    Run *behind;
+    Run *rest;
 
     if (run == NULL || run->first >= at)
         return;
-    behind = g_new(Run, 1);
-    *behind = *run;
-    behind->first = at;
-    behind->address = run->address + (at - run->first);
-    if (behind->hold != NULL)
-        behind->hold->n_runs++;
+    rest = g_new(Run, 1);
+    *rest = *run;
+    rest->first = at;
+    rest->address = run->address + (at - run->first);
+    if (rest->hold != NULL)
+        rest->hold->n_runs++;
     run->last = at - 1;
-    run->next = behind;
+    run->next = rest;
 }
 
 static void release(PmIoptPages *pages, Run *run)
@@ -151,7 +151,7 @@ static void release(PmIoptPages *pages, Run *run)
     g_free(run);
 }
 
-/* Drops the runs of the range that have no users. Returns how many bytes. */
+/* Drops unused runs in the range. Returns the number of bytes. */
 static uint64_t drop_unused(PmIoptPages *pages, uint64_t first, uint64_t last)
 {
     Run **link = find_link(pages, first);
@@ -178,7 +178,7 @@ static PmIommuAccess pin_access(const PmIoptPages *pages)
     return pages->writable ? PM_IOMMU_READ_WRITE : PM_IOMMU_READ;
 }
 
-/* Pins [first, last], where nothing is pinned, into runs at *@link, which moves behind them. */
+/* Pins [first, last], which is unpinned, into runs at *@link, and moves *@link past them. */
 static int pin_gap(PmIoptPages *pages, uint64_t first, uint64_t last, Run ***link)
 {
     for (uint64_t at = first; at <= last;) {
@@ -201,7 +201,7 @@ static int pin_gap(PmIoptPages *pages, uint64_t first, uint64_t last, Run ***lin
     return 0;
 }
 
-/* Pins what is not pinned of [first, last]; @n_bytes: how much that was. */
+/* Pins the unpinned parts of [first, last]; @n_bytes: how much that was. */
 static int pin_gaps(PmIoptPages *pages, uint64_t first, uint64_t last, uint64_t *n_bytes)
 {
     Run **link = find_link(pages, first);

@@ -53,7 +53,7 @@ static int check_extension(const PmFakeIommufd *iommufd, uintptr_t extension)
     case VFIO_UNMAP_ALL:
         return 1;
     case VFIO_DMA_CC_IOMMU:
-        /* The IOMMU has no snoop control; without page tables nothing lacks it. */
+        /* The IOMMU has no snoop control; without page tables the check passes. */
         return iommufd->compat != NULL ? iommufd->compat->tables->len == 0 : -ENODEV;
     default:
         return 0;
@@ -66,7 +66,7 @@ static int set_iommu(const PmFakeIommufd *iommufd, uintptr_t type)
         return -EINVAL;
     if (iommufd->compat == NULL)
         return -ENODEV;
-    /* Version 1 unmaps inside of mappings, which takes small pages. */
+    /* Version 1 can unmap parts of mappings, which takes small pages. */
     return type == VFIO_TYPE1_IOMMU ? pm_ioas_set_small_pages(iommufd->compat, true) : 0;
 }
 
@@ -129,18 +129,18 @@ static int unmap_dma(const PmFakeIommufd *iommufd, void *argument)
             return result;
         result = unmap_some(ioas, unmap.iova, unmap.size, &n_bytes);
     }
-    /* Also after a failure: what went before it is gone. */
+    /* Also after a failure: the areas before it are unmapped. */
     unmap.size = n_bytes;
     return pm_user_write(argument, &unmap, sizeof(unmap)) < 0 ? -EFAULT : result;
 }
 
 /* --- GET_INFO --- */
 
-/* Capabilities are written as far as there is room, whatever becomes of the others. */
+/* Writes each capability that the caller has room for, whether or not others fit. */
 typedef struct {
     uint8_t *user;
     uint32_t room;
-    uint32_t size; /* of what there is so far, the info struct included */
+    uint32_t size; /* so far, including the info struct */
     uint32_t newest;
 } Chain;
 
@@ -149,7 +149,7 @@ static int write_at(const Chain *chain, uint32_t offset, const void *bytes, uint
     return pm_user_write(chain->user + offset, bytes, size);
 }
 
-/* The one before points to what comes now; then @size bytes more are taken. */
+/* Links the previous capability to this one, and adds @size. */
 static int end_capability(Chain *chain, uint32_t size)
 {
     int result = 0;
@@ -199,7 +199,7 @@ static int add_ranges(Chain *chain, const PmIoas *ioas)
     return end_capability(chain, size);
 }
 
-/* What all page tables have; smaller pages than a page of memory are told as that. */
+/* Page sizes that all page tables support; sizes below the CPU's page size are left out. */
 static uint64_t page_sizes(const PmIoas *ioas)
 {
     return ioas->tables->len > 0 ? ioas->iommufd->machine->config.page_sizes : -PM_FAKE_PAGE;

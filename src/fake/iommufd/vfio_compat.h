@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* type1's interface on an iommufd. Linux: drivers/iommu/iommufd/vfio_compat.c. */
+/* The type1 interface of an iommufd. Linux: drivers/iommu/iommufd/vfio_compat.c. */
 #ifndef PLUGMAP_SRC_FAKE_IOMMUFD_VFIO_COMPAT_H
 #define PLUGMAP_SRC_FAKE_IOMMUFD_VFIO_COMPAT_H
 
@@ -7,9 +7,9 @@
 
 int pm_vfio_compat_ioctl(PmFakeIommufd *iommufd, unsigned long code, void *argument);
 
-/* Which IOAS it works on. */
+/* IOMMU_VFIO_IOAS. */
 int pm_fake_iommufd_vfio_ioas(PmFakeIommufdRequest *request);
-/* Makes one, unless there is one. */
+/* Creates the compatibility IOAS if there is none. */
 void pm_vfio_compat_make_ioas(PmFakeIommufd *iommufd);
 
 #endif

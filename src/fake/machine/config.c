@@ -34,18 +34,20 @@ bool pm_fake_config_check(const PmFakeConfig *config, GError **error)
 {
     if (config->page_sizes == 0 || config->page_sizes % PM_FAKE_PAGE != 0)
         return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
-                       "page_sizes: the smallest page is at least 4 KiB");
+                       "invalid page_sizes 0x%" G_GINT64_MODIFIER
+                       "x: must be nonzero, and no page below 4 KiB",
+                       config->page_sizes);
     if (config->iommufd && config->linux_version == PM_FAKE_LINUX_6_1)
-        return pm_fail(error, PM_ERROR_INVALID_ARGUMENT, "iommufd: Linux 6.1 has none");
+        return pm_fail(error, PM_ERROR_INVALID_ARGUMENT, "iommufd: needs Linux 6.12, not 6.1");
     if (config->n_iova_ranges == 0 || config->n_iova_ranges > 1024)
         return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
-                       "n_iova_ranges: %zu, but there are 1 to 1024 ranges", config->n_iova_ranges);
+                       "invalid n_iova_ranges %zu: must be 1 to 1024", config->n_iova_ranges);
     for (size_t i = 0; i < config->n_iova_ranges; i++) {
         const PmIovaRange *range = &config->iova_ranges[i];
 
         if (range->start > range->last || (i > 0 && range->start <= range[-1].last))
             return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
-                           "iova_ranges[%zu]: ranges are ascending and apart", i);
+                           "invalid iova_ranges[%zu]: must be ascending and not overlap", i);
     }
     return true;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the fake kernel and its machine are like. */
+/* Checks, copies and reads the configuration. */
 #ifndef PLUGMAP_SRC_FAKE_MACHINE_CONFIG_H
 #define PLUGMAP_SRC_FAKE_MACHINE_CONFIG_H
 
@@ -10,11 +10,11 @@
 /* Errors: PM_ERROR_INVALID_ARGUMENT. */
 bool pm_fake_config_check(const PmFakeConfig *config, GError **error);
 
-/* A copy with I/O address ranges of its own. */
+/* A copy that owns its I/O address ranges. */
 PmFakeConfig pm_fake_config_copy(const PmFakeConfig *config);
 void pm_fake_config_clear(PmFakeConfig *copy);
 
-/* The smallest page of the IOMMU. */
+/* The IOMMU's smallest page. */
 uint64_t pm_fake_config_page_size(const PmFakeConfig *config);
 
 /* RLIMIT_MEMLOCK in whole pages, or UINT64_MAX. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* DMA that the IOMMU has refused. */
+/* DMA faults: accesses that the IOMMU rejected. */
 #ifndef PLUGMAP_SRC_FAKE_MACHINE_DMA_FAULT_LOG_H
 #define PLUGMAP_SRC_FAKE_MACHINE_DMA_FAULT_LOG_H
 

@@ -3,7 +3,7 @@
 
 typedef struct {
     PmFakeCall call;
-    uint64_t at; /* the number of the call, from 1 */
+    uint64_t at; /* number of the call, from 1 */
     int error_number;
 } PmFault;
 
@@ -36,7 +36,7 @@ static bool is_kind(PmFakeCall call, PmFakeCall kind)
     return kind == PM_FAKE_CALL_ANY || kind == call || (kind == PM_FAKE_CALL_IOCTL && is_ioctl);
 }
 
-/* Every fault that this call reaches is used up; the first one decides. */
+/* Consumes every fault due at this call; the first one decides. */
 static int take_faults(PmFaultPlan *plan, PmFakeCall call)
 {
     int result = 0;

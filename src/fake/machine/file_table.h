@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The fake kernel's open files, by descriptor. Descriptors are real ones (each an eventfd), so that
- * no other open file of the process can have the same number.
+ * The fake kernel's open files, by descriptor. Each descriptor is a real one (an eventfd), so it
+ * never collides with another file of the process.
  */
 #ifndef PLUGMAP_SRC_FAKE_MACHINE_FILE_TABLE_H
 #define PLUGMAP_SRC_FAKE_MACHINE_FILE_TABLE_H
@@ -12,19 +12,19 @@
 
 #include <plugmap/fake.h>
 
-/* What a kind of file does. Results as of system calls, -errno on failure. */
+/* Operations of a kind of file. They return what the system calls do, -errno on failure. */
 typedef struct {
     void (*release)(void *object);
     int (*ioctl)(void *object, unsigned long request, void *argument);
-    /* These two may be NULL: -EINVAL. */
+    /* Both may be NULL: -EINVAL. */
     ssize_t (*pread)(void *object, void *buffer, size_t size, uint64_t offset);
     ssize_t (*pwrite)(void *object, const void *buffer, size_t size, uint64_t offset);
-    /* Which kind of call a request counts as; NULL: PM_FAKE_CALL_IOCTL. */
+    /* The kind of call that a request counts as; NULL: PM_FAKE_CALL_IOCTL. */
     PmFakeCall (*ioctl_kind)(unsigned long request);
-    int mmap_error; /* why it cannot be mapped, positive */
+    int mmap_error; /* why mmap() fails, positive */
 } PmFileOps;
 
-/* An open file; with @ops NULL, a number that is not in use. */
+/* An open file; @ops is NULL if the descriptor is unused. */
 typedef struct {
     const PmFileOps *ops;
     void *object;
@@ -37,8 +37,8 @@ typedef struct {
     uint64_t n_open;
 } PmFileTable;
 
-/* Takes a descriptor for @object. Returns it, or -errno (then @object is not released). @flags:
- * O_CLOEXEC or 0. */
+/* Allocates a descriptor for @object, which stays the caller's on failure. Returns it, or
+ * -errno. @flags: O_CLOEXEC or 0. */
 int pm_file_table_open(PmFileTable *table, const PmFileOps *ops, void *object, int flags);
 
 /* The open file, or NULL. */
@@ -50,10 +50,10 @@ static inline PmFile *pm_file_table_find(const PmFileTable *table, int fd)
     return &table->files[fd];
 }
 
-/* Gives the number back and releases the object. Returns 0 or -EBADF. */
+/* Frees the descriptor and releases the object. Returns 0 or -EBADF. */
 int pm_file_table_close(PmFileTable *table, int fd);
 
-/* Closes everything that is open. */
+/* Closes all files. */
 void pm_file_table_clear(PmFileTable *table);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What all parts of the fake kernel share. */
+/* State shared by all parts of the fake kernel. */
 #ifndef PLUGMAP_SRC_FAKE_MACHINE_MACHINE_H
 #define PLUGMAP_SRC_FAKE_MACHINE_MACHINE_H
 
@@ -12,7 +12,7 @@
 #include "fake/machine/file_table.h"
 
 typedef struct {
-    pthread_mutex_t lock; /* of all parts; not GLib's, which the thread sanitizer cannot see */
+    pthread_mutex_t lock; /* for everything; no GMutex, which the thread sanitizer does not see */
     PmFakeConfig config;
     PmFileTable files;
     PmFaultPlan plan;
@@ -20,9 +20,9 @@ typedef struct {
     PmDmaFaultLog dma_faults;
 } PmFakeMachine;
 
-/* @config: checked; copied. */
+/* @config: already checked; copied. */
 void pm_fake_machine_init(PmFakeMachine *machine, const PmFakeConfig *config);
-/* Its files have been closed. */
+/* All files must be closed. */
 void pm_fake_machine_clear(PmFakeMachine *machine);
 
 #endif

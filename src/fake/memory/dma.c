@@ -7,8 +7,7 @@
 
 #define PAGE UINT64_C(4096)
 
-/* Intel's page tables cannot refuse reads of what is mapped at all: only writes need their
- * permission. */
+/* Intel's page tables do not reject reads of a present page; only writes need a permission. */
 static bool translate(const PmPageTable *table, uint64_t iova, bool write, uint64_t *host)
 {
     PmIommuAccess access;
@@ -29,7 +28,7 @@ static int read_page(PmHeldPages *held, uint64_t address, void *into, uint64_t s
     return pm_user_read(into, (const void *)(uintptr_t)address, size);
 }
 
-/* Pages of zeros are mapped for reading alone. */
+/* Zero pages are mapped read-only. */
 static int write_page(PmHeldPages *held, uint64_t address, const void *from, uint64_t size)
 {
     if (address >= PM_HELD_BASE)
@@ -37,7 +36,7 @@ static int write_page(PmHeldPages *held, uint64_t address, const void *from, uin
     return pm_user_write((void *)(uintptr_t)address, from, size);
 }
 
-/* Page by page, because each may be translated elsewhere, or not at all. */
+/* Page by page: each may be translated to a different place, or not at all. */
 void pm_dma_read(const PmPageTable *table, PmHeldPages *held, PmDmaFaultLog *log, uint64_t iova,
                  void *buffer, uint64_t size)
 {

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* DMA as a device does it: through a page table, page by page, with the IOMMU's refusals recorded.
- */
+/* A device's DMA: through a page table, page by page; logs the accesses that the IOMMU rejects. */
 #ifndef PLUGMAP_SRC_FAKE_MEMORY_DMA_H
 #define PLUGMAP_SRC_FAKE_MEMORY_DMA_H
 
@@ -8,15 +7,16 @@
 #include "fake/memory/held_pages.h"
 #include "fake/memory/page_table.h"
 
-/* From this address on, page tables lead to pages that read as zeros. Below, from PM_HELD_BASE on,
- * to held pages; else to the process's memory. */
+/* Translated addresses from here on read as zeros; from PM_HELD_BASE on, they are held pages;
+ * below, the process's memory. */
 #define PM_DMA_ZEROS (UINT64_C(3) << 61)
 
 /*
- * The device reads (writes) @size bytes at @iova. Goes on behind a refused page, as the bus does: a
- * refused read gives zeros, a refused write changes nothing. @table NULL: every access is refused.
- * @held: the pages that the table can lead to; NULL: there are none. Memory that is not held and
- * that the process has unmapped under the mapping counts as refused too.
+ * The device reads or writes @size bytes at @iova. Continues after a rejected page, as the bus
+ * does: a rejected read returns zeros, a rejected write changes nothing. @table NULL: every access
+ * is rejected.
+ * @held: the held pages; NULL: none. Access to memory that is not held and no longer mapped by the
+ * process is rejected as well.
  */
 void pm_dma_read(const PmPageTable *table, PmHeldPages *held, PmDmaFaultLog *log, uint64_t iova,
                  void *buffer, uint64_t size);

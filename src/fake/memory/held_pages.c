@@ -10,20 +10,20 @@
 #include "base/process.h"
 #include "base/range_map.h"
 
-/* As many as one ring can have; another ring is made for more. */
+/* The maximum per ring; more rings are created as needed. */
 #define BUFFERS_OF_A_RING 16384
 
 #define ADDRESS_STEP (UINT64_C(1) << 30)
 
 typedef struct {
     struct io_uring uring; /* shared with a forked child */
-    uint64_t process;      /* that it was made in */
+    uint64_t process;      /* that created it */
     GArray *free_buffers;  /* of unsigned */
 } Ring;
 
 typedef struct {
     PmRangeKey key;
-    uint64_t host; /* where the pages were when they were held; io_uring names them by it */
+    uint64_t host; /* where the process had the pages; io_uring names them by it */
     Ring *ring;
     uint64_t buffer;
 } Hold;
@@ -32,7 +32,7 @@ struct PmHeldPages {
     GPtrArray *rings;  /* of Ring */
     PmRangeMap *holds; /* of Hold */
     uint64_t next_address;
-    int staging; /* a memfd, which bytes go through */
+    int staging; /* a memfd, through which data is copied */
 };
 
 static void ring_free(void *data)
@@ -44,7 +44,7 @@ static void ring_free(void *data)
     g_free(ring);
 }
 
-/* 0 or -errno. */
+/* Returns 0 or -errno. */
 static int add_ring(PmHeldPages *pages)
 {
     Ring *ring = g_new0(Ring, 1);
@@ -81,11 +81,10 @@ PmHeldPages *pm_held_pages_new(GError **error)
     if (result >= 0)
         return g_steal_pointer(&pages);
     name = pm_errno_text(-result);
-    pm_fail(
-        error, PM_ERROR_UNSUPPORTED,
-        "pages cannot be held, because the host has no io_uring for this process (%s): allow it "
-        "(sysctl kernel.io_uring_disabled=0), or use another way of pinning",
-        name);
+    pm_fail(error, PM_ERROR_UNSUPPORTED,
+            "PM_FAKE_PIN_HOLD needs io_uring, which the host denies this process (%s): allow it "
+            "(sysctl kernel.io_uring_disabled=0), or use PM_FAKE_PIN_POPULATE",
+            name);
     (void)pm_note_errno(error, -result);
     return NULL;
 }
@@ -101,7 +100,7 @@ void pm_held_pages_free(PmHeldPages *pages)
     g_free(pages);
 }
 
-/* A ring with a buffer that is free; NULL if there can be none. */
+/* A ring with a free buffer; NULL if none can be created. */
 static Ring *find_ring(PmHeldPages *pages)
 {
     for (guint i = 0; i < pages->rings->len; i++) {
@@ -158,14 +157,14 @@ void pm_held_pages_release(PmHeldPages *pages, uint64_t first, uint64_t last)
     }
 }
 
-/* By a signal, or because the host was short of memory for a moment. */
+/* By a signal, or because the host was temporarily short of memory. */
 static bool is_interrupted(int result)
 {
     return result == -EINTR || result == -EAGAIN || result == -ECANCELED;
 }
 
-/* Returns what the one request in the ring gives. Waits for it whatever comes in between: an answer
- * that is left behind would be taken for the next request's. */
+/* Returns the result of the ring's only request. Waits for it in any case: a completion left in
+ * the ring would be taken for the next request's. */
 static int submit(Ring *ring)
 {
     struct io_uring_cqe *answer;
@@ -186,7 +185,7 @@ static int submit(Ring *ring)
     return result;
 }
 
-/* Between held pages and the staging file. */
+/* Copies between held pages and the staging file. */
 static int move(const PmHeldPages *pages, uint64_t address, size_t size, bool to_held)
 {
     const Hold *hold = pm_range_map_find(pages->holds, address);

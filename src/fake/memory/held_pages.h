@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Pages of the process that are held as pinning holds them: they stay what they are, whatever
- * becomes of the addresses they were at, and can be read and written. io_uring does it: its
- * registered buffers are pinned pages.
+ * Holds pages of the process as pinning does: they stay the same and accessible whatever happens to
+ * their old addresses. They are registered buffers of io_uring, which pins those.
  */
 #ifndef PLUGMAP_SRC_FAKE_MEMORY_HELD_PAGES_H
 #define PLUGMAP_SRC_FAKE_MEMORY_HELD_PAGES_H
@@ -13,7 +12,7 @@
 
 #include <plugmap/error.h>
 
-/* Held pages have addresses of their own from here on, where no process has memory. */
+/* Held pages get addresses from here on, where no process has memory. */
 #define PM_HELD_BASE (UINT64_C(1) << 62)
 
 typedef struct PmHeldPages PmHeldPages;
@@ -22,14 +21,14 @@ typedef struct PmHeldPages PmHeldPages;
 PmHeldPages *pm_held_pages_new(GError **error);
 void pm_held_pages_free(PmHeldPages *pages);
 
-/* Holds @size bytes (whole pages, 1 GiB at most) from @host on, which have to be writable. Returns
- * their address, which has the same place in a page of 1 GiB as @host and is higher than all
- * before; 0 if they cannot be held. */
+/* Holds @size bytes (whole pages, at most 1 GiB) at @host, which must be writable. Returns their
+ * address, which has the same offset in a 1 GiB page as @host and is above all earlier ones; 0
+ * on failure. */
 uint64_t pm_held_pages_hold(PmHeldPages *pages, uint64_t host, uint64_t size);
-/* Lets go of all that is held in [@first, @last]; none may be held there in part. */
+/* Releases all pages in [@first, @last], which must not cut a held range. */
 void pm_held_pages_release(PmHeldPages *pages, uint64_t first, uint64_t last);
 
-/* Inside one page that is held. Return 0 or -EFAULT. */
+/* The range must be in one held page. Return 0 or -EFAULT. */
 int pm_held_pages_read(PmHeldPages *pages, void *to, uint64_t address, size_t size);
 int pm_held_pages_write(PmHeldPages *pages, uint64_t address, const void *from, size_t size);
 

@@ -14,7 +14,7 @@ struct PmMappedFile {
     dev_t device;
     ino_t inode;
     int fd;
-    bool is_memory; /* a memfd or of hugetlbfs; nothing else is mapped */
+    bool is_memory; /* a memfd or in hugetlbfs; other files are not mapped */
     bool is_writable;
     void *start; /* NULL: not mapped */
     uint64_t size;
@@ -40,7 +40,7 @@ static void close_file(PmMappedFile *file)
     g_free(file);
 }
 
-/* The whole file, and what is asked for beyond its end, in whole pages of its own size. */
+/* Maps the whole file, and up to @size past its end, in whole pages of its size. */
 static int map_file(PmMappedFile *file, uint64_t size, uint64_t page_size)
 {
     int protection = PROT_READ | PROT_WRITE;

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Files whose pages are mapped for devices without the process having to map them. The fake kernel
- * maps them itself, each once however many mappings there are of it, because a process can have
- * only so many.
+ * Files mapped for devices, whether or not the process maps them. The fake kernel maps each file
+ * once, because a process has a limited number of mappings.
  */
 #ifndef PLUGMAP_SRC_FAKE_MEMORY_MAPPED_FILE_H
 #define PLUGMAP_SRC_FAKE_MEMORY_MAPPED_FILE_H
@@ -15,21 +14,20 @@
 typedef struct PmMappedFile PmMappedFile;
 
 /*
- * A reference to the file behind @fd, in a mapping of at least @end bytes. @files: all of them,
- * where it is looked up and added. Returns 0 or -errno: -EBADF; -ENOMEM (no room to map it); and a
- * file that cannot be mapped at all is fine until it is pinned.
+ * Returns in @file a reference to the file of @fd, mapped up to @end at least. @files: cache of all
+ * files. Returns 0, -EBADF or -ENOMEM (no address space). A file of the wrong kind fails only when
+ * pinned.
  */
 int pm_mapped_file_get(GPtrArray *files, int fd, uint64_t end, PmMappedFile **file);
 void pm_mapped_file_put(GPtrArray *files, PmMappedFile *file);
 
-/* Where its byte 0 is. */
+/* The address of byte 0. */
 uint64_t pm_mapped_file_address(const PmMappedFile *file);
 
-/* Whether pages up to @end can be pinned now: of a memfd or of hugetlbfs, and in the file. 0 or
- * -EINVAL. */
+/* Returns 0 if the file is a memfd or in hugetlbfs, and @end is not past its end, else -EINVAL. */
 int pm_mapped_file_check(const PmMappedFile *file, uint64_t end);
 
-/* Whether devices can write it. */
+/* Whether devices may write to it. */
 bool pm_mapped_file_is_writable(const PmMappedFile *file);
 
 #endif

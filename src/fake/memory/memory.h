@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What mappings make of the process's memory, all of them together. */
+/* The process's memory as all mappings share it. */
 #ifndef PLUGMAP_SRC_FAKE_MEMORY_MEMORY_H
 #define PLUGMAP_SRC_FAKE_MEMORY_MEMORY_H
 

@@ -4,9 +4,9 @@
 #include <string.h>
 
 /*
- * A radix tree like an x86 IOMMU's: 9 bits of the address a level, from bit 12 up to bit 63. An
- * entry is 0, a table of the level below, or a leaf: the host address with the permissions in its
- * low bits, and a mark.
+ * A radix tree like an x86 IOMMU's: 9 address bits per level, from bit 12 to bit 63. An entry is 0,
+ * a table of the level below, or a leaf: a host address with permissions and a dirty mark in its
+ * low bits.
  */
 #define LEVEL_BITS    9
 #define PAGE_SHIFT    12
@@ -14,7 +14,7 @@
 #define N_LEAF_LEVELS 3
 #define N_ENTRIES     (1U << LEVEL_BITS)
 
-/* Tables lie at multiples of 16. */
+/* Tables are 16-byte aligned. */
 #define LEAF        (UINT64_C(1) << 3)
 #define DIRTY       (UINT64_C(1) << 2)
 #define ACCESS_MASK ((uint64_t)PM_IOMMU_READ_WRITE)
@@ -85,7 +85,7 @@ void pm_page_table_free(PmPageTable *table)
     g_free(table);
 }
 
-/* The largest page that begins at @iova and is not longer than @size. */
+/* The largest page that begins at @iova and fits into @size. */
 static unsigned leaf_level(uint64_t iova, uint64_t size)
 {
     unsigned level = N_LEAF_LEVELS - 1;
@@ -95,7 +95,7 @@ static unsigned leaf_level(uint64_t iova, uint64_t size)
     return level;
 }
 
-/* The table of @level that @iova is in; made if need be. NULL if there is no memory. */
+/* The table of @level that covers @iova, created as needed. NULL: out of memory. */
 static Table *make_path(Table *table, uint64_t iova, unsigned level)
 {
     for (unsigned at = N_LEVELS - 1; at > level; at--) {
@@ -134,8 +134,8 @@ bool pm_page_table_map(PmPageTable *table, uint64_t iova, uint64_t host, uint64_
     return true;
 }
 
-/* Clears leaves of [@first, @last] below @table, whose first address is @base; tables that become
- * empty go. */
+/* Clears leaves of [@first, @last] below @table, which begins at @base; frees tables that become
+ * empty. */
 static void clear_range(Table *table, unsigned level, uint64_t base, uint64_t first, uint64_t last)
 {
     uint64_t entry_size = size_of(level);
@@ -168,7 +168,7 @@ void pm_page_table_unmap(PmPageTable *table, uint64_t iova, uint64_t size)
         clear_range(table->root, N_LEVELS - 1, 0, iova, iova + (size - 1));
 }
 
-/* The leaf that holds @iova, or an empty entry; @level: which it is of. */
+/* The leaf for @iova, or an empty entry; @level: of the entry. */
 static uint64_t *find_place(const PmPageTable *table, uint64_t iova, unsigned *level)
 {
     Table *at = table->root;
@@ -202,8 +202,8 @@ bool pm_page_table_translate(const PmPageTable *table, uint64_t iova, uint64_t *
     return true;
 }
 
-/* The first address of a leaf at or behind *@iova below @table, whose first address is @base; no
- * table is empty. */
+/* The first leaf that ends at or after *@iova below @table, which begins at @base; no table is
+ * empty. */
 static bool find_leaf(const Table *table, unsigned level, uint64_t base, uint64_t *iova)
 {
     unsigned begin = *iova > base ? index_of(*iova, level) : 0;
@@ -225,8 +225,7 @@ static bool find_leaf(const Table *table, unsigned level, uint64_t base, uint64_
     return false;
 }
 
-/* The first address behind @iova, and up to @last, that is not translated, or the one behind @last;
- * 0 is 2^64. */
+/* The first untranslated address after @iova, at most @last + 1; 0 is 2^64. */
 static uint64_t find_hole(const PmPageTable *table, uint64_t iova, uint64_t last)
 {
     unsigned level;

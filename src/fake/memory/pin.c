@@ -10,12 +10,12 @@
 #include "fake/memory/vma.h"
 #include "fake/memory/zero_page.h"
 
-/* A part of a mapping whose pages are all of one sort. */
+/* A part of a mapping whose pages are of one kind. */
 typedef enum {
     PIECE_MEMORY,
     PIECE_ZERO_PAGE,
     PIECE_DEVICE_REGISTERS
-} PieceSort;
+} PieceKind;
 
 typedef struct {
     PmFakeMemory *memory;
@@ -24,39 +24,39 @@ typedef struct {
     PmPins *pins;
 } Request;
 
-/* How many more bytes the process may lock. */
+/* Bytes that the process may still lock. */
 static uint64_t lockable(const PmFakeMachine *machine)
 {
     return pm_charges_left(&machine->charges, &machine->config,
                            machine->config.cap_ipc_lock ? PM_CHARGE_NOBODY : PM_CHARGE_PROCESS);
 }
 
-/* Linux 6.1 pins the zero page where memory was never written and the device only reads; 6.12 gives
- * such memory a page. */
+/* For memory that was never written and that the device only reads, Linux 6.1 pins the zero
+ * page; 6.12 allocates a page. */
 static bool may_be_zero_page(const Request *request, const PmVma *vma)
 {
     return request->memory->machine->config.linux_version == PM_FAKE_LINUX_6_1 &&
            request->access == PM_IOMMU_READ && vma->anonymous && !vma->shared && vma->readable;
 }
 
-/* Where nothing is mapped, pinning finds that out. Memory that is only accounted for is all of one
- * sort, which is quick to tell. */
-static uint64_t next_piece(const Request *request, uint64_t host, uint64_t size, PieceSort *sort)
+/* If nothing is mapped at @host, pinning reports that. PM_FAKE_PIN_ACCOUNT does not distinguish
+ * kinds of pages, which saves the query. */
+static uint64_t next_piece(const Request *request, uint64_t host, uint64_t size, PieceKind *kind)
 {
     bool is_zero;
     PmVma vma;
 
-    *sort = PIECE_MEMORY;
+    *kind = PIECE_MEMORY;
     if (request->memory->machine->config.pin == PM_FAKE_PIN_ACCOUNT || !pm_vma_find(host, &vma) ||
         vma.start > host)
         return size;
     size = MIN(size, vma.end - host);
     if (vma.device_registers)
-        *sort = PIECE_DEVICE_REGISTERS;
+        *kind = PIECE_DEVICE_REGISTERS;
     if (!may_be_zero_page(request, &vma))
         return size;
     size = pm_zero_page_run(host, size, &is_zero);
-    *sort = is_zero ? PIECE_ZERO_PAGE : PIECE_MEMORY;
+    *kind = is_zero ? PIECE_ZERO_PAGE : PIECE_MEMORY;
     return size;
 }
 
@@ -78,7 +78,7 @@ static int charge_memory(const Request *request, uint64_t host, uint64_t size)
     return 0;
 }
 
-/* The address that devices reach the pages at: of its own if they are held, else the process's. */
+/* The address for the page table: the held pages' if they are held, else the process's. */
 static uint64_t hold(const PmFakeMemory *memory, uint64_t host, uint64_t size, PmPins *pins)
 {
     uint64_t held;
@@ -94,15 +94,15 @@ static uint64_t hold(const PmFakeMemory *memory, uint64_t host, uint64_t size, P
     return held;
 }
 
-static int pin_piece(const Request *request, PieceSort sort, uint64_t host, uint64_t size,
+static int pin_piece(const Request *request, PieceKind kind, uint64_t host, uint64_t size,
                      uint64_t iova)
 {
     uint64_t address = host;
     int result;
 
-    if (sort == PIECE_ZERO_PAGE)
+    if (kind == PIECE_ZERO_PAGE)
         address = PM_DMA_ZEROS + iova % PM_GIB;
-    if (sort == PIECE_MEMORY) {
+    if (kind == PIECE_MEMORY) {
         result = charge_memory(request, host, size);
         if (result < 0)
             return result;
@@ -120,10 +120,10 @@ int pm_pin(PmFakeMemory *memory, uint64_t host, uint64_t size, PmIommuAccess acc
 
     *pins = (PmPins){0};
     while (done < size && result == 0) {
-        PieceSort sort;
-        uint64_t piece = next_piece(&request, host + done, size - done, &sort);
+        PieceKind kind;
+        uint64_t piece = next_piece(&request, host + done, size - done, &kind);
 
-        result = pin_piece(&request, sort, host + done, piece, iova + done);
+        result = pin_piece(&request, kind, host + done, piece, iova + done);
         done += piece;
     }
     if (result == 0)
@@ -140,9 +140,9 @@ void pm_unpin(PmFakeMemory *memory, const PmPins *pins)
         pm_held_pages_release(memory->held, pins->held_first, pins->held_last);
 }
 
-/* iommufd pins what the page tables have without a look at permissions, so that memory that can
- * only be written can be read as well, once it is there. Type1 always looks. @size: so far. */
-static bool is_there_to_be_written(const Request *request, uint64_t host, uint64_t *size)
+/* iommufd pins pages that are present without a check of permissions, so write-only memory can
+ * be mapped for reading once it is present. type1 always checks. @size: pinned so far. */
+static bool is_present_and_writable(const Request *request, uint64_t host, uint64_t *size)
 {
     bool is_zero;
     PmVma vma;
@@ -160,12 +160,12 @@ int64_t pm_pin_piece(PmFakeMemory *memory, uint64_t host, uint64_t size, PmIommu
 {
     const Request request = {.memory = memory, .access = access};
     bool populate = memory->machine->config.pin != PM_FAKE_PIN_ACCOUNT;
-    PieceSort sort;
+    PieceKind kind;
 
-    size = MIN(next_piece(&request, host, size, &sort), (uint64_t)INT64_MAX & -PM_FAKE_PAGE);
-    if (sort != PIECE_MEMORY)
+    size = MIN(next_piece(&request, host, size, &kind), (uint64_t)INT64_MAX & -PM_FAKE_PAGE);
+    if (kind != PIECE_MEMORY)
         return -EFAULT;
-    if (!is_there_to_be_written(&request, host, &size) &&
+    if (!is_present_and_writable(&request, host, &size) &&
         pm_user_pin(host, size, access, populate) < size)
         return -EFAULT;
     *pins = (PmPins){0};

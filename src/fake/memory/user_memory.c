@@ -19,7 +19,7 @@
 
 #define PAGE UINT64_C(4096)
 
-/* The calling thread's stack, [low, high); asked for once a thread, because that is slow. */
+/* The calling thread's stack, [low, high); queried once per thread, because that is slow. */
 static __thread struct {
     uintptr_t low;
     uintptr_t high;
@@ -41,9 +41,8 @@ static void find_stack(void)
 }
 
 /*
- * Whether the range is in frames of callers of this function: memory between here and the top of
- * the thread's stack is in use, so it is there and can be written. Most arguments of system calls
- * are there, and need no system call to copy.
+ * Whether the range is in stack frames of this function's callers. That memory is in use, hence
+ * present and writable, and needs no system call to copy; most system call arguments are there.
  */
 static bool in_callers_frames(uintptr_t address, size_t size)
 {
@@ -56,8 +55,8 @@ static bool in_callers_frames(uintptr_t address, size_t size)
 }
 
 /*
- * Byte by byte, out of the address sanitizer's sight: a kernel that copies more than the caller's
- * struct holds is right to do so, and the caller is to hear that from the result.
+ * Byte by byte, hidden from the address sanitizer: a kernel may copy past the end of the caller's
+ * struct, and reports that by the result.
  */
 __attribute__((no_sanitize("address"))) static void
 copy_frame(volatile uint8_t *to, const volatile uint8_t *from, size_t size)
@@ -66,7 +65,7 @@ copy_frame(volatile uint8_t *to, const volatile uint8_t *from, size_t size)
         to[i] = from[i];
 }
 
-/* Where process_vm_readv is not allowed (seccomp), a pipe checks addresses as well; @size at most a
+/* Where process_vm_readv is forbidden (seccomp), a pipe checks addresses, too; @size: at most a
  * page. */
 static int copy_through_pipe(const void *from, void *to, size_t size)
 {
@@ -129,15 +128,14 @@ int pm_user_write(void *user, const void *from, size_t size)
     return n_written >= 0 && (size_t)n_written == size ? 0 : -EFAULT;
 }
 
-/* A device that may write makes the kernel ask for writable pages only; else they have to be
- * readable. */
+/* If the device may write, the kernel requires writable pages only; else readable ones. */
 static bool vma_allows(const PmVma *vma, PmIommuAccess access)
 {
     return access & PM_IOMMU_WRITE ? vma->writable : vma->readable;
 }
 
-/* Faults in one page as madvise does, before Linux 5.14. Atomically adds 0 to its first word, so
- * that nothing is lost that another thread writes there. */
+/* Faults in one page as madvise does, before Linux 5.14. Writing adds 0 to the first word
+ * atomically, so as not to lose other threads' writes. */
 static bool touch(uint64_t page, bool write)
 {
     const int add_nothing = FUTEX_OP(FUTEX_OP_ADD, 0, FUTEX_OP_CMP_EQ, 0);
@@ -151,7 +149,7 @@ static bool touch(uint64_t page, bool write)
            0;
 }
 
-/* Faults pages in; the range is in one VMA. */
+/* Faults in pages of one VMA. */
 static bool fault_in(uint64_t address, uint64_t end, bool write)
 {
     if (madvise((void *)(uintptr_t)address, end - address,
@@ -162,7 +160,7 @@ static bool fault_in(uint64_t address, uint64_t end, bool write)
     return address == end;
 }
 
-/* Faults pages in, up to the first one that cannot be; returns its address, or @end. */
+/* Faults pages in until one fails; returns its address, or @end. */
 static uint64_t populate(uint64_t address, uint64_t end, bool write)
 {
     if (fault_in(address, end, write))

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The fake kernel's view of its process's memory: copies that fail with EFAULT instead of a signal,
- * and pinning. */
+/* The process's memory: copies that fail with EFAULT, without a signal, and checks for pinning. */
 #ifndef PLUGMAP_SRC_FAKE_MEMORY_USER_MEMORY_H
 #define PLUGMAP_SRC_FAKE_MEMORY_USER_MEMORY_H
 
@@ -10,15 +9,15 @@
 
 #include <plugmap/iova.h>
 
-/* Copy, or return -EFAULT with an unknown part copied. Never raises a signal. */
+/* Copy, or return -EFAULT after a partial copy. Never raise a signal. */
 int pm_user_read(void *to, const void *user, size_t size);
 int pm_user_write(void *user, const void *from, size_t size);
 
 /*
- * How many bytes from @address up (at most @size) could be pinned for @access: mapped, with the VMA
- * permissions that get_user_pages() wants, which are those to write if @access has WRITE, else to
- * read. Page aligned. With @populate they are faulted in as well, and pages that cannot be do not
- * count; without it, pages beyond the end of a mapped file are taken for good.
+ * How many bytes from @address on (at most @size) can be pinned for @access: mapped, with the VMA
+ * permissions that get_user_pages() requires: to write if @access has WRITE, else to read. Page
+ * aligned. @populate faults the pages in, and stops at one that fails; without it, pages past the
+ * end of a mapped file count as memory.
  */
 uint64_t pm_user_pin(uint64_t address, uint64_t size, PmIommuAccess access, bool populate);
 

@@ -12,7 +12,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-/* Linux 6.11's question to /proc/PID/maps: the mapping that holds an address, or the next one. */
+/* Linux 6.11's ioctl on /proc/PID/maps: the mapping that contains an address, or the next one. */
 struct procmap_query {
     uint64_t size;
     uint64_t query_flags;
@@ -36,13 +36,13 @@ struct procmap_query {
 #define QUERY_SHARED           (1 << 3)
 #define QUERY_COVERING_OR_NEXT (1 << 4)
 
-/* What a mapping of a VFIO device's region is called. */
+/* The name of a mapped VFIO device region. */
 #define DEVICE_NAME "anon_inode:[vfio-device]"
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static int maps_fd = -1;
 
-/* The descriptor tells of the process that opened it, so a child needs one of its own. */
+/* The descriptor shows the process that opened it, so a child needs its own. */
 static void reopen_maps(void)
 {
     if (maps_fd >= 0)
@@ -58,7 +58,7 @@ static void open_maps(void)
 
 static bool is_of_a_device(uint64_t start)
 {
-    char name[PATH_MAX] = ""; /* which a mapping that has just gone leaves as it is */
+    char name[PATH_MAX] = ""; /* unchanged if the mapping has just been removed */
     struct procmap_query query = {
         .size = sizeof(query),
         .query_addr = start,
@@ -105,7 +105,8 @@ bool pm_vma_find_in_text(uint64_t address, PmVma *vma)
         char flags[5];
         uint64_t inode;
 
-        /* The kernel's own numbers, in its own format: they fit. NOLINTNEXTLINE(cert-err34-c) */
+        /* The kernel's own numbers in the kernel's format, so they fit.
+         * NOLINTNEXTLINE(cert-err34-c) */
         if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %4s %*s %*s %" SCNu64, &vma->start, &vma->end,
                    flags, &inode) != 4)
             continue;

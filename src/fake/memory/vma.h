@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The process's memory mappings, as the host kernel tells them. */
+/* The process's memory mappings, from the host kernel. */
 #ifndef PLUGMAP_SRC_FAKE_MEMORY_VMA_H
 #define PLUGMAP_SRC_FAKE_MEMORY_VMA_H
 
@@ -12,14 +12,14 @@ typedef struct {
     bool readable;
     bool writable;
     bool shared;
-    bool anonymous;        /* of no file */
-    bool device_registers; /* of a VFIO device: no memory */
+    bool anonymous;        /* not of a file */
+    bool device_registers; /* of a VFIO device, not memory */
 } PmVma;
 
-/* The mapping that holds @address, or the next one above; false if there is none. Any thread. */
+/* The mapping that contains @address, or the next one; false if there is none. Thread-safe. */
 bool pm_vma_find(uint64_t address, PmVma *vma);
 
-/* The same from the text of /proc/self/maps, as before Linux 6.11; slower. */
+/* The same, slower, from the text of /proc/self/maps, for hosts before Linux 6.11. */
 bool pm_vma_find_in_text(uint64_t address, PmVma *vma);
 
 #endif

@@ -10,8 +10,8 @@
 
 #define PAGE UINT64_C(4096)
 
-/* An entry of /proc/self/pagemap (Linux: Documentation/admin-guide/mm/pagemap.rst). The frame is 0
- * for those who may not see it. */
+/* An entry of /proc/self/pagemap (Linux: Documentation/admin-guide/mm/pagemap.rst). The frame is
+ * 0 without CAP_SYS_ADMIN. */
 #define ENTRY_PRESENT (UINT64_C(1) << 63)
 #define ENTRY_SWAPPED (UINT64_C(1) << 62)
 #define ENTRY_FRAME   ((UINT64_C(1) << 55) - 1)
@@ -26,7 +26,7 @@ static bool read_entry(uint64_t address, uint64_t *entry)
            (ssize_t)sizeof *entry;
 }
 
-/* The descriptor tells of the process that opened it, so a child needs one of its own. */
+/* The descriptor shows the process that opened it, so a child needs its own. */
 static void reopen_pagemap(void)
 {
     if (pagemap_fd >= 0)
@@ -34,7 +34,7 @@ static void reopen_pagemap(void)
     pagemap_fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
 }
 
-/* A page that was only read is the zero page. */
+/* Reading a page that was never written maps the zero page. */
 static void find_zero_frame(void)
 {
     const volatile char *page =

@@ -12,7 +12,7 @@
 #include "fake/pci/irqs.h"
 #include "kernel-uapi/vfio.h"
 
-/* A region's place in the file: its index, shifted. */
+/* A region's offset in the file is its index, shifted. */
 #define REGION_SHIFT 40
 #define BAR0_SIZE    0x100000
 #define CONFIG_SIZE  0x100
@@ -24,7 +24,7 @@ static uint64_t region_size(uint64_t index)
     return index == VFIO_PCI_CONFIG_REGION_INDEX ? CONFIG_SIZE : 0;
 }
 
-/* 6.1's struct ends before the padding that 6.6 gave a name. */
+/* 6.1's struct ends before the padding that 6.6 named. */
 static int get_info(PmFakeLinux version, void *argument)
 {
     const size_t min_size = offsetof(struct vfio_device_info, cap_offset);
@@ -62,7 +62,7 @@ static int get_irq_info(void *argument)
 
     if (pm_user_read(&info, argument, sizeof(info)) < 0)
         return -EFAULT;
-    /* Errors are reported for PCI Express devices only. */
+    /* Only PCI Express devices report errors. */
     if (info.argsz < sizeof(info) || info.index >= VFIO_PCI_NUM_IRQS ||
         info.index == VFIO_PCI_ERR_IRQ_INDEX)
         return -EINVAL;
@@ -88,8 +88,8 @@ int pm_device_file_ioctl(PmFakeLinux version, unsigned long request, void *argum
 }
 
 /*
- * The region that the range is in, or a negative errno. A range is cut at the end of a BAR, but has
- * to lie in the configuration space whole.
+ * The region at @file_offset, or a negative errno. Truncates the range at the end of a BAR; an
+ * access to configuration space must lie in it completely.
  */
 static int find_region(const PmEdu *edu, uint64_t file_offset, size_t *size, uint32_t *offset)
 {
@@ -105,7 +105,7 @@ static int find_region(const PmEdu *edu, uint64_t file_offset, size_t *size, uin
     return pm_edu_memory_enabled(edu) ? (int)index : -EIO;
 }
 
-/* The largest natural access at @offset that is not longer than what is left. */
+/* The largest naturally aligned access at @offset that fits into @left bytes. */
 static unsigned access_size(uint32_t offset, size_t left, unsigned largest)
 {
     unsigned size = largest;
@@ -115,7 +115,7 @@ static unsigned access_size(uint32_t offset, size_t left, unsigned largest)
     return size;
 }
 
-/* 6.12's vfio-pci reads and writes BARs 8 bytes at once where it can; configuration space never. */
+/* 6.12's vfio-pci accesses BARs in 8-byte units where it can; configuration space never. */
 static unsigned largest_access(int region, PmFakeLinux version)
 {
     return region == VFIO_PCI_CONFIG_REGION_INDEX || version == PM_FAKE_LINUX_6_1 ? 4 : 8;

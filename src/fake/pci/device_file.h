@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The system calls on a vfio-pci device file. The caller (the fake kernel) holds its lock and looks
- * after life cycles. */
+/* System calls on a vfio-pci device file. The caller (the fake kernel) holds its lock and
+ * manages lifetimes. */
 #ifndef PLUGMAP_SRC_FAKE_PCI_DEVICE_FILE_H
 #define PLUGMAP_SRC_FAKE_PCI_DEVICE_FILE_H
 

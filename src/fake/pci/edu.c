@@ -15,20 +15,20 @@
 #define CONFIG_MSI             0x40
 #define CONFIG_MSI_CONTROL     (CONFIG_MSI + 2)
 #define CONFIG_MSI_ADDRESS     (CONFIG_MSI + 4)
-#define CONFIG_MEMORY          (CONFIG_MSI + 16) /* nothing there: just memory */
+#define CONFIG_MEMORY          (CONFIG_MSI + 16) /* no capability there: plain memory */
 #define STATUS_INTERRUPT       0x0008
 #define STATUS_CAPABILITIES    0x0010
 #define CAPABILITY_MSI         0x05
 #define MSI_64_BIT             0x0080
 #define MSI_ENABLE             0x0001
-#define MSI_CONTROL_WRITABLE   0x008f /* all that one vector has a use for */
+#define MSI_CONTROL_WRITABLE   0x008f /* the bits that a device with one vector has */
 #define COMMAND_MEMORY         0x0002
 #define COMMAND_BUS_MASTER     0x0004
 #define COMMAND_INTX_DISABLE   0x0400
 #define COMMAND_WRITABLE       0x0507 /* I/O, memory, bus master, SERR, interrupt disable */
 #define COMMAND_AFTER_OPEN     0x0103
 
-/* BAR0 (QEMU docs/specs/edu). Below 0x80 accesses are of 4 bytes, from there on of 4 or 8. */
+/* BAR0 (QEMU docs/specs/edu). Accesses below 0x80 are of 4 bytes, others of 4 or 8. */
 #define BAR0_SIZE           0x100000
 #define REG_ID              0x00
 #define REG_LIVENESS        0x04
@@ -50,7 +50,7 @@
 #define DMA_FROM_DEVICE      0x2U
 #define DMA_IRQ              0x4U
 
-/* The device's memory, where one end of every transfer has to be. */
+/* The device's buffer, at one end of every transfer. */
 #define BUFFER_ADDRESS 0x40000U
 #define BUFFER_SIZE    4096U
 
@@ -64,7 +64,7 @@ struct PmEdu {
     uint32_t status;
     uint32_t irq_status;
     bool msi_is_set_up; /* by vfio-pci */
-    bool msi_enabled;   /* in the device, which config does not show */
+    bool msi_enabled;   /* in the device; @config may differ */
     bool intx_asserted;
     uint64_t dma_source;
     uint64_t dma_destination;
@@ -98,7 +98,7 @@ static void init_header(PmEdu *edu)
     put_le(edu->config + 0x00, 2, 0x1234);
     put_le(edu->config + 0x02, 2, 0x11e8);
     edu->config[0x08] = 0x10;              /* revision */
-    put_le(edu->config + 0x0a, 2, 0x00ff); /* class: none of the known ones */
+    put_le(edu->config + 0x0a, 2, 0x00ff); /* class: unclassified */
     put_le(edu->config + CONFIG_STATUS, 2, STATUS_CAPABILITIES);
     put_le(edu->config + 0x2c, 2, 0x1af4);
     put_le(edu->config + 0x2e, 2, 0x1100);
@@ -123,17 +123,17 @@ void pm_edu_free(PmEdu *edu)
     g_free(edu);
 }
 
-static void tell_of_intx(const PmEdu *edu)
+static void report_intx(const PmEdu *edu)
 {
     edu->bus->set_intx(edu->user_data, edu->intx_asserted, has_command(edu, COMMAND_INTX_DISABLE));
 }
 
-/* vfio-pci shows each user a header of its own, as the device's was at first. */
+/* vfio-pci gives each user a virtual header, initially the device's. */
 void pm_edu_enable(PmEdu *edu)
 {
     init_header(edu);
     put_le(edu->config + CONFIG_COMMAND, 2, COMMAND_AFTER_OPEN);
-    tell_of_intx(edu);
+    report_intx(edu);
 }
 
 void pm_edu_disable(PmEdu *edu)
@@ -150,10 +150,10 @@ uint64_t pm_edu_config_read(PmEdu *edu, uint32_t offset, unsigned size)
 static void set_intx(PmEdu *edu, bool asserted)
 {
     edu->intx_asserted = asserted;
-    tell_of_intx(edu);
+    report_intx(edu);
 }
 
-/* A device that sends messages takes its line back. */
+/* Enabling MSI deasserts INTx. */
 static void set_msi_enabled(PmEdu *edu, bool enabled)
 {
     edu->msi_enabled = enabled;
@@ -167,7 +167,7 @@ void pm_edu_set_up_msi(PmEdu *edu, bool is_set_up)
     edu->msi_is_set_up = is_set_up;
 }
 
-/* With MSI the line stays as it is: an interrupt is then a write to memory, by DMA. */
+/* MSI leaves INTx alone: it writes to memory, by DMA. */
 static void raise_irq(PmEdu *edu, uint32_t irqs)
 {
     edu->irq_status |= irqs;
@@ -187,8 +187,7 @@ static void lower_irq(PmEdu *edu, uint32_t irqs)
 }
 
 /* Linux, vfio_pci_config.c, vfio_msi_config_write: a write that touches the control register, or
- * ends where it begins, puts the enable bit into the device; it cannot be set before vfio-pci has
- * set MSI up. */
+ * ends where it begins, sets the device's enable bit; only once vfio-pci has set MSI up. */
 static void enable_msi(PmEdu *edu, uint32_t offset, unsigned size)
 {
     uint8_t *control = &edu->config[CONFIG_MSI_CONTROL];
@@ -200,7 +199,7 @@ static void enable_msi(PmEdu *edu, uint32_t offset, unsigned size)
     set_msi_enabled(edu, *control & MSI_ENABLE);
 }
 
-/* Only what a driver may write through vfio-pci changes. */
+/* Changes only bits that vfio-pci lets a driver write. */
 void pm_edu_config_write(PmEdu *edu, uint32_t offset, uint64_t value, unsigned size)
 {
     uint8_t writable[CONFIG_SIZE] = {0};
@@ -218,11 +217,11 @@ void pm_edu_config_write(PmEdu *edu, uint32_t offset, uint64_t value, unsigned s
         edu->config[offset + i] = (uint8_t)((edu->config[offset + i] & ~mask) | (byte & mask));
     }
     enable_msi(edu, offset, size);
-    tell_of_intx(edu);
+    report_intx(edu);
 }
 
-/* Whether the device's end of a transfer is inside its buffer. QEMU 7.2 aborts if it is not; this
- * device ignores it. */
+/* Whether the device's end of a transfer is inside the buffer. QEMU 7.2 aborts if not; this
+ * device ignores the transfer. */
 static bool in_buffer(uint64_t address, uint64_t count)
 {
     return address >= BUFFER_ADDRESS && count <= BUFFER_SIZE &&
@@ -252,7 +251,8 @@ static uint32_t factorial(uint32_t n)
 {
     uint32_t result = 1;
 
-    /* From 34! on every factorial is 0 modulo 2^32: so a guest's number needs no longer loop. */
+    /* From 34! on, factorials are 0 modulo 2^32, so this bounds the loop for any number a guest
+     * writes. */
     for (uint32_t i = 2; i <= MIN(n, 34); i++)
         result *= i;
     return result;
@@ -290,7 +290,7 @@ uint64_t pm_edu_bar_read(PmEdu *edu, uint32_t offset, unsigned size)
     const uint64_t *dma = dma_register(edu, offset);
 
     if (size < 4)
-        return 0; /* QEMU's bus refuses these before the device sees them */
+        return 0; /* QEMU's bus rejects these before the device sees them */
     if (!bar_access_is_decoded(offset, size))
         return all_ones;
     if (dma != NULL)

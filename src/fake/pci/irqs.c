@@ -16,13 +16,13 @@
 #define ACTION_FLAGS                                                                               \
     (VFIO_IRQ_SET_ACTION_MASK | VFIO_IRQ_SET_ACTION_UNMASK | VFIO_IRQ_SET_ACTION_TRIGGER)
 
-/* A request that was checked: about one interrupt, or (count 0) about none. */
+/* A checked request, for one interrupt or (count 0) none. */
 typedef struct {
     uint32_t index;
     uint32_t count;
     uint32_t data;
     uint32_t action;
-    bool wanted; /* with no data, or a byte: whether to do it */
+    bool wanted; /* the action is wanted: always with no data, else as the byte says */
     int32_t fd;
 } Request;
 
@@ -62,7 +62,7 @@ static void replace(int *event, int by)
     *event = by;
 }
 
-static void take_line_down(PmIrqs *irqs)
+static void disable_line(PmIrqs *irqs)
 {
     replace(&irqs->event, NO_FD);
     replace(&irqs->unmask, NO_FD);
@@ -72,7 +72,7 @@ static void take_line_down(PmIrqs *irqs)
 
 void pm_irqs_clear(PmIrqs *irqs)
 {
-    take_line_down(irqs);
+    disable_line(irqs);
     replace(&irqs->requested, NO_FD);
 }
 
@@ -80,7 +80,7 @@ static void signal_event(int event)
 {
     const uint64_t one = 1;
 
-    /* A full counter is as good as one more. */
+    /* A counter that is full has signalled already. */
     if (event != NO_FD && write(event, &one, sizeof(one)) < 0)
         return;
 }
@@ -146,8 +146,8 @@ static int read_request(Request *request, const void *argument)
     return read_data(request, set.argsz, (const uint8_t *)argument + sizeof(set));
 }
 
-/* A descriptor of our own for the caller's eventfd; -1 for -1. */
-static int take_event(const PmFileTable *files, int32_t fd, int *event)
+/* Duplicates the caller's eventfd into @event; -1 for -1. */
+static int dup_event(const PmFileTable *files, int32_t fd, int *event)
 {
     g_autofree char *link = g_strdup_printf("/proc/self/fd/%d", fd);
     g_autofree char *what = NULL;
@@ -164,7 +164,7 @@ static int take_event(const PmFileTable *files, int32_t fd, int *event)
     return *event < 0 ? -errno : 0;
 }
 
-/* INTx is masked by its own arrival. */
+/* An INTx interrupt masks itself. */
 static void deliver_intx(PmIrqs *irqs)
 {
     if (irqs->line != VFIO_PCI_INTX_IRQ_INDEX || irqs->masked || !irqs->asserted)
@@ -194,7 +194,8 @@ void pm_irqs_set_intx(PmIrqs *irqs, bool asserted, bool disabled)
     deliver_intx(irqs);
 }
 
-/* Linux keeps one of those that come before anybody waits, but none once somebody has waited. */
+/* Linux keeps one message sent before the first eventfd is set; later messages without an
+ * eventfd are lost. */
 void pm_irqs_send_message(PmIrqs *irqs)
 {
     if (!pm_irqs_are_messages(irqs))
@@ -218,12 +219,12 @@ static int set_line(PmIrqs *irqs, const PmFileTable *files, const Request *reque
     int event;
     int result;
 
-    /* MSI's old eventfd is gone even if the new one is bad. */
+    /* MSI loses its old eventfd even if the new one is bad. */
     if (request->index == VFIO_PCI_MSI_IRQ_INDEX) {
         replace(&irqs->event, NO_FD);
         irqs->msi_tried = true;
     }
-    result = take_event(files, request->fd, &event);
+    result = dup_event(files, request->fd, &event);
     if (result < 0)
         return result;
     replace(&irqs->event, event);
@@ -235,14 +236,14 @@ static int set_line(PmIrqs *irqs, const PmFileTable *files, const Request *reque
     return 0;
 }
 
-/* Takes the line down, if the data are none. Of MSI's vectors there can be asked for none, but not
- * for the first time. */
+/* Disables the index with DATA_NONE. For MSI, zero vectors are valid as well, but not the first
+ * time. */
 static int trigger_none(PmIrqs *irqs, const Request *request)
 {
     bool is_set_up = irqs->line == request->index;
 
     if (is_set_up && request->data == VFIO_IRQ_SET_DATA_NONE) {
-        take_line_down(irqs);
+        disable_line(irqs);
         return 0;
     }
     if (request->index != VFIO_PCI_MSI_IRQ_INDEX)
@@ -269,10 +270,10 @@ static int trigger_line(PmIrqs *irqs, const PmFileTable *files, const Request *r
     return 0;
 }
 
-static int take_unmask_event(PmIrqs *irqs, const PmFileTable *files, const Request *request)
+static int set_unmask_event(PmIrqs *irqs, const PmFileTable *files, const Request *request)
 {
     int event;
-    int result = take_event(files, request->fd, &event);
+    int result = dup_event(files, request->fd, &event);
 
     if (result < 0)
         return result;
@@ -284,7 +285,7 @@ static int take_unmask_event(PmIrqs *irqs, const PmFileTable *files, const Reque
     return 0;
 }
 
-/* INTx's own. An eventfd that unmasks has to be taken away before there can be another. */
+/* INTx only. The eventfd that unmasks must be removed before another can be set. */
 static int mask(PmIrqs *irqs, const PmFileTable *files, const Request *request)
 {
     bool unmask = request->action == VFIO_IRQ_SET_ACTION_UNMASK;
@@ -292,7 +293,7 @@ static int mask(PmIrqs *irqs, const PmFileTable *files, const Request *request)
     if (irqs->line != VFIO_PCI_INTX_IRQ_INDEX || request->count == 0)
         return -EINVAL;
     if (request->data == VFIO_IRQ_SET_DATA_EVENTFD)
-        return unmask ? take_unmask_event(irqs, files, request) : -ENOTTY;
+        return unmask ? set_unmask_event(irqs, files, request) : -ENOTTY;
     if (request->wanted && unmask)
         unmask_intx(irqs);
     else if (request->wanted)
@@ -306,7 +307,7 @@ static int trigger_request(PmIrqs *irqs, const PmFileTable *files, const Request
     int result;
 
     if (request->data == VFIO_IRQ_SET_DATA_EVENTFD && request->count > 0) {
-        result = take_event(files, request->fd, &event);
+        result = dup_event(files, request->fd, &event);
         if (result == 0)
             replace(&irqs->requested, event);
         return result;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A PCI device, and what files of it do once a user may use it. Linux:
+/* A PCI device, and its files' operations once a user may use it. Linux:
  * drivers/vfio/vfio_main.c. */
 #ifndef PLUGMAP_SRC_FAKE_PCI_PCI_DEVICE_H
 #define PLUGMAP_SRC_FAKE_PCI_PCI_DEVICE_H
@@ -13,13 +13,13 @@
 #include "fake/pci/edu.h"
 #include "fake/pci/irqs.h"
 
-/* Where the device's DMA goes; NULL: nowhere. */
+/* The page table for the device's DMA; NULL: none. */
 typedef PmPageTable *(*PmPciPageTableFunc)(void *user_data);
 
 typedef struct PmPciDevice {
     PmFakeMemory *memory;
     PmPciPageTableFunc page_table;
-    void *user_data; /* of @page_table */
+    void *user_data; /* for @page_table */
     char *address;
     char *driver; /* NULL: none */
     PmEdu *edu;   /* NULL unless the driver is vfio-pci */
@@ -29,9 +29,9 @@ typedef struct PmPciDevice {
 
 PmPciDevice *pm_pci_device_new(PmFakeMemory *memory, const char *address, const char *driver,
                                PmPciPageTableFunc page_table, void *user_data);
-void pm_pci_device_free(void *data); /* a PmPciDevice; for GLib's containers */
+void pm_pci_device_free(void *data); /* a PmPciDevice; a GDestroyNotify */
 
-/* The first user makes it ready, the last one puts it to rest. */
+/* Enabled on first open, disabled on last close. */
 void pm_pci_device_use(PmPciDevice *device);
 void pm_pci_device_unuse(PmPciDevice *device);
 

@@ -6,10 +6,10 @@
 
 #include "fake/vfio/group.h"
 
-/* A folder, a link, or a link to a folder. */
+/* A directory, a link, or a link to a directory. */
 typedef struct {
-    GPtrArray *names; /* of the folder, ending with NULL; NULL: it is none */
-    char *target;     /* of the link; NULL: it is none */
+    GPtrArray *names; /* in the directory, NULL-terminated; NULL: not a directory */
+    char *target;     /* of the link; NULL: not a link */
 } Node;
 
 static void node_clear(Node *node)
@@ -30,9 +30,9 @@ static void add_name(Node *node, const char *name)
     g_ptr_array_add(node->names, g_strdup(name));
 }
 
-static void make_link(Node *node, const char *folder, const char *name)
+static void make_link(Node *node, const char *directory, const char *name)
 {
-    node->target = g_strdup_printf("%s/%s", folder, name);
+    node->target = g_strdup_printf("%s/%s", directory, name);
 }
 
 /* --- devices --- */
@@ -42,7 +42,7 @@ static bool has_own_file(const PmFakeSysfs *sysfs, const PmFakeVfioDevice *devic
     return sysfs->device_files && device->pci->edu != NULL;
 }
 
-/* What is in a device's folder at @names, which ends with NULL. */
+/* Looks up @names (NULL-terminated) in a device's directory. */
 static void find_in_device(const PmFakeSysfs *sysfs, const PmGroup *group,
                            const PmFakeVfioDevice *device, char **names, Node *node)
 {
@@ -71,7 +71,7 @@ static void find_in_device(const PmFakeSysfs *sysfs, const PmGroup *group,
     }
 }
 
-/* The links to a device from the folders of the bus and of its group; @up leads to /sys. */
+/* The link to a device in the directory of the bus or of its group; @up leads to /sys. */
 static void find_device(const PmFakeSysfs *sysfs, const PmGroup *group,
                         const PmFakeVfioDevice *device, const char *up, char **names, Node *node)
 {
@@ -159,18 +159,17 @@ static void find_group(const PmFakeSysfs *sysfs, char **names, Node *node)
 
 /* --- paths --- */
 
-/* What is behind a folder's path in @path, which is «» or begins with «/»; NULL if it is not in
- * that folder. */
-static const char *path_in(const char *path, const char *folder)
+/* The rest of @path after @directory: empty, or beginning with '/'; NULL if @path is elsewhere. */
+static const char *path_in(const char *path, const char *directory)
 {
-    size_t length = strlen(folder);
+    size_t length = strlen(directory);
 
-    if (strncmp(path, folder, length) != 0 || (path[length] != '/' && path[length] != '\0'))
+    if (strncmp(path, directory, length) != 0 || (path[length] != '/' && path[length] != '\0'))
         return NULL;
     return path + length;
 }
 
-/* -ENOENT, or 0 with @node set. */
+/* Returns -ENOENT, or 0 with @node set. */
 static int find(const PmFakeSysfs *sysfs, const char *path, Node *node)
 {
     const char *on_bus = path_in(path, "/sys/bus/pci/devices");

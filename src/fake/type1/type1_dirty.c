@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Dirty pages as the kernel reports them. With a vfio-pci group every pinned page counts as dirty
- * on every read. The kernel's copying is by whole 64-bit words, and leaks bits of one read into the
- * next; both are rebuilt here bit for bit, because a reader that works on the real thing has to
- * cope with them.
+ * Dirty bitmaps as the kernel reports them. With a vfio-pci group, every read reports every pinned
+ * page as dirty. The kernel copies whole 64-bit words and leaks bits of one read into the next;
+ * this reproduces both bit for bit, because readers have to cope with it on the real kernel.
  */
 #include "fake/type1/type1_dirty.h"
 
@@ -40,7 +39,7 @@ int pm_fake_type1_dirty_add(PmFakeType1 *type1, const PmMapping *mapping)
         return 0;
     if (n_pages > MAX_BITMAP_PAGES)
         return -EINVAL;
-    /* One word more than the bits need: an unaligned report shifts into it. */
+    /* One extra word, because an unaligned report shifts bits into it. */
     words = g_try_new0(uint64_t, n_words_of(n_pages) + 1);
     if (words == NULL)
         return -ENOMEM;
@@ -174,8 +173,8 @@ static int get_bitmap(PmFakeType1 *type1, const void *argument)
         result = pm_fake_type1_dirty_report(type1, mapping, get.iova, get.bitmap.data);
         if (result < 0)
             return result;
-        /* Only the bits that were set: what was shifted beyond them stays, and comes out next time.
-         */
+        /* Clears only bits that were set: bits shifted past them stay, and the next read reports
+         * them. */
         set_bits(g_hash_table_lookup(type1->bitmaps, &mapping->key.first),
                  n_pages_of(type1, mapping), false);
     }

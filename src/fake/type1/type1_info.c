@@ -9,15 +9,15 @@
 
 #define MAX_DIRTY_BITMAP (UINT64_C(256) << 20)
 
-/* A chain under construction; offsets count from the start of the info struct, which is in front of
- * it. */
+/* A capability chain being built; offsets count from the start of the info struct, which
+ * precedes it. */
 typedef struct {
     GByteArray *bytes;
-    uint32_t newest; /* where the newest capability begins in @bytes */
+    uint32_t newest; /* offset of the newest capability in @bytes */
     uint32_t alignment;
 } Chain;
 
-/* Appends a capability and makes the one before point to it. */
+/* Appends a capability and links the previous one to it. */
 static void add_capability(Chain *chain, uint16_t id, struct vfio_info_cap_header *capability,
                            guint size)
 {
@@ -52,7 +52,7 @@ static void add_ranges(Chain *chain, const PmFakeConfig *config)
     add_capability(chain, VFIO_IOMMU_TYPE1_INFO_CAP_IOVA_RANGE, &ranges->header, size);
 }
 
-/* Linux 6.1 does not pad capabilities; later kernels do, to 8 bytes. */
+/* Linux 6.1 does not pad capabilities; later kernels pad them to 8 bytes. */
 static GByteArray *build_chain(const PmFakeType1 *type1)
 {
     const PmFakeConfig *config = &type1->machine->config;
@@ -73,7 +73,7 @@ static GByteArray *build_chain(const PmFakeType1 *type1)
     return chain.bytes;
 }
 
-/* How much of the struct is written: 6.1 knows no padding behind cap_offset, and writes that whole
+/* Bytes of the struct to write: 6.1 has no padding after cap_offset, and writes cap_offset whole
  * or not at all. */
 static size_t written_size(PmFakeLinux version, uint32_t argsz)
 {

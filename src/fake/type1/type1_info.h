@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* VFIO_IOMMU_GET_INFO with its capability chain, byte for byte as the two kernels lay it out. */
+/* VFIO_IOMMU_GET_INFO with its capability chain, byte for byte as Linux 6.1 and 6.12 lay it out. */
 #ifndef PLUGMAP_SRC_FAKE_TYPE1_TYPE1_INFO_H
 #define PLUGMAP_SRC_FAKE_TYPE1_TYPE1_INFO_H
 

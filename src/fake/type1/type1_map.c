@@ -26,8 +26,8 @@ static int check_map(const PmFakeType1 *type1, const struct vfio_iommu_type1_dma
     return 0;
 }
 
-/* The first mapping in the range. An end of exactly 2^64 wraps to 0 in the kernel, which then finds
- * nothing. */
+/* The first mapping in the range. An end of exactly 2^64 wraps to 0 in the kernel, which then
+ * finds none. */
 static PmMapping *find_overlap(const PmFakeType1 *type1, uint64_t iova, uint64_t size)
 {
     PmMapping *mapping = pm_range_map_find(type1->mappings, iova);
@@ -37,8 +37,8 @@ static PmMapping *find_overlap(const PmFakeType1 *type1, uint64_t iova, uint64_t
     return mapping;
 }
 
-/* MAP with VADDR gives a mapping that lost its host address a new one. The page table stays:
- * devices reach the pages that were pinned, whatever the address. */
+/* MAP with VADDR sets a new host address where UNMAP with VADDR invalidated the old one. The
+ * page table does not change: devices keep reaching the pinned pages. */
 static int set_address(PmFakeType1 *type1, PmMapping *mapping,
                        const struct vfio_iommu_type1_dma_map *map)
 {
@@ -57,7 +57,7 @@ static bool in_a_range(const PmFakeType1 *type1, uint64_t iova, uint64_t size)
 {
     const PmFakeConfig *config = &type1->machine->config;
 
-    /* An end of 2^64 has escaped the overlap check. No real IOMMU reaches as far. */
+    /* An end of 2^64 slips past the overlap check; no real IOMMU reaches that far. */
     if (iova + size == 0)
         return false;
     for (size_t i = 0; i < config->n_iova_ranges; i++)

@@ -9,14 +9,13 @@
 #define FLAGS                                                                                      \
     (VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP | VFIO_DMA_UNMAP_FLAG_ALL | VFIO_DMA_UNMAP_FLAG_VADDR)
 
-/* One request. @first, @last: the mappings it is about, [first, last], once it has been checked. */
+/* One request. [@first, @last]: the range it affects, set once checked. */
 typedef struct {
     struct vfio_bitmap bitmap;
     uint64_t first;
     uint64_t last;
-    bool nothing; /* ends at exactly 2^64, which wraps to 0: the kernel finds nothing to do */
-    struct vfio_iommu_type1_dma_unmap
-        unmap; /* at the end, because it has room for more at its own */
+    bool nothing; /* ends at exactly 2^64, which wraps to 0: the kernel finds no mapping */
+    struct vfio_iommu_type1_dma_unmap unmap; /* last, because it ends in a flexible array member */
 } Request;
 
 static bool has_flag(const Request *request, uint32_t flag)
@@ -76,7 +75,7 @@ static int read_request(const PmFakeType1 *type1, const void *argument, Request 
     return 0;
 }
 
-/* The mapping that ends at or behind @address, if it begins in the request's range. */
+/* The first mapping that ends at or after @address, unless it begins past the request's range. */
 static PmMapping *mapping_in(const PmFakeType1 *type1, const Request *request, uint64_t address)
 {
     PmMapping *mapping = pm_range_map_find(type1->mappings, address);
@@ -84,22 +83,21 @@ static PmMapping *mapping_in(const PmFakeType1 *type1, const Request *request, u
     return mapping != NULL && mapping->key.first <= request->last ? mapping : NULL;
 }
 
-static PmMapping *mapping_behind(const PmFakeType1 *type1, const Request *request,
-                                 const PmMapping *mapping)
+static PmMapping *next_mapping_in(const PmFakeType1 *type1, const Request *request,
+                                  const PmMapping *mapping)
 {
     return mapping->key.last < request->last ? mapping_in(type1, request, mapping->key.last + 1)
                                              : NULL;
 }
 
-/* VADDR: takes the host addresses away. Meeting one that has lost it already undoes all of this
- * call. */
+/* VADDR: invalidates host addresses; all or nothing. Fails if one is invalid already. */
 static int invalidate(PmFakeType1 *type1, const Request *request, uint64_t *n_bytes)
 {
     PmMapping *mapping;
     const PmMapping *stop = NULL;
 
     for (mapping = mapping_in(type1, request, request->first); mapping != NULL && stop == NULL;
-         mapping = mapping_behind(type1, request, mapping)) {
+         mapping = next_mapping_in(type1, request, mapping)) {
         if (mapping->address_invalid)
             stop = mapping;
         else
@@ -108,21 +106,21 @@ static int invalidate(PmFakeType1 *type1, const Request *request, uint64_t *n_by
     if (stop != NULL)
         return -EINVAL;
     for (mapping = mapping_in(type1, request, request->first); mapping != NULL;
-         mapping = mapping_behind(type1, request, mapping)) {
+         mapping = next_mapping_in(type1, request, mapping)) {
         mapping->address_invalid = 1;
         type1->n_invalid_addresses++;
     }
     return 0;
 }
 
-/* Adds up what goes, mapping by mapping; @end is set behind the last one. A bitmap that cannot be
- * written stops it. */
+/* Unpins the mappings in the range, one by one, and adds up their size; @last: where the last
+ * one ends. Stops at the first fault in writing the bitmap. */
 static int collect(PmFakeType1 *type1, const Request *request, uint64_t *n_bytes, uint64_t *last)
 {
     const PmMapping *mapping;
 
     for (mapping = mapping_in(type1, request, request->first); mapping != NULL;
-         mapping = mapping_behind(type1, request, mapping)) {
+         mapping = next_mapping_in(type1, request, mapping)) {
         if (has_flag(request, VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP)) {
             int result = pm_fake_type1_dirty_report(type1, mapping, request->unmap.iova,
                                                     request->bitmap.data);
@@ -140,20 +138,20 @@ static int collect(PmFakeType1 *type1, const Request *request, uint64_t *n_bytes
     return 0;
 }
 
-/* Planned by the test: only the first half of the mappings, and the answer says so. */
+/* From the fault plan: limits the range to the first half of the mappings. */
 static void shorten(const PmFakeType1 *type1, Request *request)
 {
     uint64_t n_mappings = 0;
     const PmMapping *mapping;
 
     for (mapping = mapping_in(type1, request, request->first); mapping != NULL;
-         mapping = mapping_behind(type1, request, mapping))
+         mapping = next_mapping_in(type1, request, mapping))
         n_mappings++;
     mapping = mapping_in(type1, request, request->first);
     if (mapping == NULL)
         return;
     for (uint64_t i = 0; i < n_mappings / 2; i++)
-        mapping = mapping_behind(type1, request, mapping);
+        mapping = next_mapping_in(type1, request, mapping);
     request->nothing = n_mappings / 2 == 0;
     request->last = mapping->key.first - 1;
 }
@@ -184,8 +182,7 @@ int pm_fake_type1_unmap(PmFakeType1 *type1, void *argument)
         return result;
     if (type1->v2 && !all && pm_fake_type1_cuts(type1, request.first, request.last))
         return -EINVAL;
-    /* v1 goes by where mappings begin: it stops at once if the first one begins before the range.
-     */
+    /* v1 checks where mappings begin: it stops if the first one begins before the range. */
     mapping = mapping_in(type1, &request, request.first);
     if (mapping != NULL && mapping->key.first < request.first)
         request.nothing = true;

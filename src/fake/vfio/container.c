@@ -6,7 +6,7 @@
 #include "fake/type1/type1.h"
 #include "kernel-uapi/vfio.h"
 
-#define NESTING_IOMMU 6 /* type1's answer to it is 1, but no driver here can do it */
+#define NESTING_IOMMU 6 /* type1 reports it, but no driver supports it */
 
 static void free_if_unused(PmContainer *container)
 {
@@ -49,7 +49,7 @@ static int set_iommu(PmContainer *container, uintptr_t type)
         return 0;
     case NESTING_IOMMU:
     case VFIO_UNMAP_ALL:
-        /* Extensions of type1 that are no types: the driver says yes, and then cannot open them. */
+        /* Extensions, not IOMMU types: the driver reports them but fails to open. */
         return -EINVAL;
     default:
         return -ENODEV;

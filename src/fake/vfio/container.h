@@ -8,7 +8,7 @@
 
 typedef struct PmContainer {
     PmFakeMemory *memory;
-    bool is_open; /* its own file; groups keep it as well */
+    bool is_open; /* the container's own file; groups keep it alive, too */
     unsigned n_groups;
     PmFakeType1 *iommu; /* NULL: not set */
 } PmContainer;
@@ -18,15 +18,14 @@ extern const PmFileOps pm_container_file_ops;
 /* open(2) of /dev/vfio/vfio: a descriptor or -errno. */
 int pm_container_open(PmFakeMemory *memory, int flags);
 
-/* A group that is in no container, and viable. Returns 0 or -EBUSY: mappings have lost their host
- * addresses. */
+/* For a viable group that is in no container. Returns 0, or -EBUSY (mappings with invalid host
+ * addresses). */
 int pm_container_join(PmContainer *container);
 
-/* The last group to leave takes the IOMMU along; the container goes when its file is closed, too.
- */
+/* The last group to leave frees the IOMMU, and the container, too, if its file is closed. */
 void pm_container_leave(PmContainer *container);
 
-/* NULL without a container, or without an IOMMU. */
+/* NULL without a container or an IOMMU. */
 PmPageTable *pm_container_page_table(const PmContainer *container);
 
 #endif

@@ -9,7 +9,7 @@
 #include "fake/vfio/group.h"
 #include "kernel-uapi/vfio.h"
 
-/* An open file. Only one of a device can be bound, and does nothing else before it is. */
+/* An open file. Only one per device can be bound; all other requests need it to be. */
 typedef struct {
     PmFakeVfioDevice *device;
     bool is_bound;
@@ -34,7 +34,7 @@ static void release_cdev(void *object)
     g_free(file);
 }
 
-/* @iommufd: set to the open file's. */
+/* @iommufd: set to the iommufd of @fd. */
 static int find_iommufd(const PmFakeMachine *machine, int fd, PmFakeIommufd **iommufd)
 {
     const PmFile *file = pm_file_table_find(&machine->files, fd);

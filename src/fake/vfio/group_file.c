@@ -13,7 +13,7 @@
 
 #define MAX_NAME 4096
 
-/* --- life cycle --- */
+/* --- lifetime --- */
 
 static void leave_iommufd(PmGroup *group)
 {
@@ -28,8 +28,7 @@ static void leave_container(PmGroup *group)
     group->container = NULL;
 }
 
-/* A device file keeps the group in its container, but not in its iommufd; the last file that is
- * closed takes it out. */
+/* Device files keep the group in its container, but not in its iommufd. */
 static void leave_if_unused(PmGroup *group)
 {
     if (group->is_open)
@@ -47,7 +46,7 @@ static void release_group(void *object)
     leave_if_unused(group);
 }
 
-/* --- devices, got through the group --- */
+/* --- devices opened through the group --- */
 
 static void release_device(void *object)
 {
@@ -65,7 +64,7 @@ static int device_ioctl(void *object, unsigned long request, void *argument)
     const PmFakeVfioDevice *device = object;
     struct vfio_device_bind_iommufd bind;
 
-    /* Kernels with files of the devices' own know the request, but not on this file. */
+    /* Kernels with device cdevs know the request, but not on this file. */
     if (request == VFIO_DEVICE_BIND_IOMMUFD && device->group->memory->machine->config.iommufd)
         return pm_user_read(&bind, argument, sizeof(bind)) < 0 ? -EFAULT : -EINVAL;
     return pm_pci_device_ioctl(device->pci, request, argument);
@@ -111,8 +110,8 @@ static int get_status(const PmGroup *group, void *argument)
     return pm_user_write(argument, &status, sizeof(status));
 }
 
-/* An iommufd in a container's place: its compatibility IOAS is what the group's devices will be
- * attached to. */
+/* An iommufd instead of a container: the group's devices will be attached to its compatibility
+ * IOAS. */
 static int join_iommufd(PmGroup *group, PmFakeIommufd *iommufd)
 {
     pm_vfio_compat_make_ioas(iommufd);
@@ -138,7 +137,7 @@ static int set_container(PmGroup *group, const void *argument)
         return join_iommufd(group, file->object);
     if (file == NULL || file->ops != &pm_container_file_ops)
         return machine->config.linux_version == PM_FAKE_LINUX_6_1 ? -EINVAL : -EBADFD;
-    /* Devices that are open still can be an iommufd's. */
+    /* An iommufd may own devices that are still open. */
     if (!pm_group_is_viable(group) || group->iommufd_group.owner != NULL)
         return -EPERM;
     result = pm_container_join(file->object);
@@ -161,8 +160,8 @@ static int unset_container(PmGroup *group)
     return 0;
 }
 
-/* «ADDRESS» or «ADDRESS OPTIONS», and blanks are no option; a device without virtual functions
- * takes none. NULL with @result set. */
+/* "ADDRESS" or "ADDRESS OPTIONS", where blanks are not options; a device without virtual
+ * functions supports none. Returns NULL and sets @result on failure. */
 static PmFakeVfioDevice *find_device(const PmGroup *group, const char *name, int *result)
 {
     for (guint i = 0; i < group->devices->len; i++) {
@@ -182,7 +181,7 @@ static PmFakeVfioDevice *find_device(const PmGroup *group, const char *name, int
     return NULL;
 }
 
-/* Byte by byte, because nobody says how much can be read behind the end of the text. */
+/* Byte by byte: the memory past the end of the text may be unreadable. */
 static int read_name(const char *user, char *name)
 {
     for (size_t i = 0; i < MAX_NAME; i++) {
@@ -194,7 +193,7 @@ static int read_name(const char *user, char *name)
     return -EINVAL;
 }
 
-/* Binds the device, and attaches it to the IOAS of the type1 interface. -ENODEV: there is none. */
+/* Binds the device and attaches it to the compatibility IOAS. -ENODEV: there is none. */
 static int bind_compat(PmFakeVfioDevice *device, PmFakeIommufd *iommufd)
 {
     int result = pm_group_bind(device, iommufd);
@@ -213,7 +212,7 @@ static int bind_compat(PmFakeVfioDevice *device, PmFakeIommufd *iommufd)
     return result;
 }
 
-/* Whether the group has an IOMMU that lets the device be used; takes the device into it. */
+/* Checks that the group has an IOMMU for the device, and adds the device to it. */
 static int prepare_device(PmFakeVfioDevice *device)
 {
     const PmGroup *group = device->group;

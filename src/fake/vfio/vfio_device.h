@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A PCI device as VFIO has it. Linux: struct vfio_device. */
+/* A PCI device as VFIO sees it. Linux: struct vfio_device. */
 #ifndef PLUGMAP_SRC_FAKE_VFIO_VFIO_DEVICE_H
 #define PLUGMAP_SRC_FAKE_VFIO_VFIO_DEVICE_H
 
@@ -11,13 +11,13 @@ struct PmGroup;
 typedef struct {
     PmPciDevice *pci;
     struct PmGroup *group;
-    unsigned number;        /* of its file, /dev/vfio/devices/vfioN */
-    PmIommufdDevice *bound; /* to an iommufd; NULL: to none */
+    unsigned number;        /* N of /dev/vfio/devices/vfioN */
+    PmIommufdDevice *bound; /* NULL: to no iommufd */
 } PmFakeVfioDevice;
 
-/* Takes @pci. @number: of one whose driver is vfio-pci. */
+/* Owns @pci. @number: the device cdev's, if the driver is vfio-pci. */
 PmFakeVfioDevice *pm_fake_vfio_device_new(struct PmGroup *group, PmPciDevice *pci, unsigned number);
-void pm_fake_vfio_device_free(void *data); /* a PmFakeVfioDevice; for GLib's containers */
+void pm_fake_vfio_device_free(void *data); /* a PmFakeVfioDevice; a GDestroyNotify */
 
 void pm_fake_vfio_device_unbind(PmFakeVfioDevice *device);
 
