@@ -11,7 +11,7 @@
 #define DMA_START       UINT64_C(1)
 #define DMA_FROM_DEVICE UINT64_C(2)
 
-/* Where device_peek() and device_fill() have a page of their own, away from those of the tests. */
+/* Where device_peek() and device_fill() map their own page, away from the tests' pages. */
 #define SCRATCH_IOVA UINT64_C(0xf0000000)
 
 int device_open(Kernel *kernel)
@@ -56,8 +56,8 @@ void device_enable_dma(Kernel *kernel, int device)
     device_put(kernel, device, COMMAND, device_get(kernel, device, COMMAND, 2) | BUS_MASTER, 2);
 }
 
-/* Addresses above 4 GiB have to be written at once, which pwrite does not do before 6.12; a mapped
- * register does. */
+/* Addresses above 4 GiB must be written at once, which takes a mapped register: pwrite can do it
+ * only since 6.12. */
 static volatile uint64_t *map_registers(Kernel *kernel, int device)
 {
     struct vfio_region_info info = {.argsz = sizeof(info), .index = VFIO_PCI_BAR0_REGION_INDEX};
@@ -105,7 +105,7 @@ void device_store(Kernel *kernel, int device, uint64_t iova, uint64_t size)
     transfer(kernel, device, BUFFER, iova, size, DMA_START | DMA_FROM_DEVICE);
 }
 
-/* The last page of the test's memory, mapped for the device. */
+/* Maps the last page of the test's memory for the device. */
 static char *begin_scratch(Kernel *kernel)
 {
     char *scratch = kernel->memory + MEMORY_SIZE - PAGE;

@@ -16,11 +16,11 @@
 
 #include <plugmap/error.h>
 
-/* The thread sanitizer lives on only in children that come by fork(). */
+/* The thread sanitizer works only in children created by fork(). */
 #ifdef __SANITIZE_THREAD__
 pid_t (*const ways_to_fork[])(void) = {fork};
 #else
-/* As a program may do that does not want fork()'s handlers. */
+/* As a program may do to avoid fork handlers. */
 static pid_t clone_raw(void)
 {
     return (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
@@ -50,7 +50,8 @@ bool is_refused(bool done, GError *error)
                    strstr(error->message, "forked") != NULL;
 
     if (!refused)
-        fprintf(stderr, "not refused as it should be: %s\n", error != NULL ? error->message : "");
+        fprintf(stderr, "not refused because of the fork: %s\n",
+                error != NULL ? error->message : "");
     g_clear_error(&error);
     return refused;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Children: all ways to make them, and how they tell what they have found. */
+/* Child processes: all ways to create them, and how they report results. */
 #ifndef PLUGMAP_TESTS_UTIL_FORK_UTIL_H
 #define PLUGMAP_TESTS_UTIL_FORK_UTIL_H
 
@@ -11,13 +11,15 @@
 extern pid_t (*const ways_to_fork[])(void);
 extern const unsigned n_ways_to_fork;
 
-/* What a child does; whether all was well. */
+/* Runs in the child; returns whether all checks passed. */
 typedef bool (*ForkBody)(void *user_data);
 
-/* What a child does has to be told by its exit status: cmocka would go on with the next test. */
+/* Reports by the child's exit status: after a failed assertion, cmocka would run the next test
+ * in the child. */
 void assert_child(pid_t (*make_child)(void), ForkBody body, void *user_data);
 
-/* Refused because of the fork; says so on standard error if not. Takes @error. */
+/* Whether the call failed because of the fork; if not, reports that on standard error. Takes
+ * @error. */
 bool is_refused(bool done, GError *error);
 
 #endif

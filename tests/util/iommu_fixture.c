@@ -41,11 +41,11 @@ static int hooked_close(PmKernel *kernel, int fd)
     return hooked->next->ops->close(hooked->next, fd);
 }
 
-/* Both kinds of answers end with it. */
+/* Both kinds of response end with the last range. */
 static void lower_last_iova(HookedKernel *hooked, unsigned long request, void *argument)
 {
     const struct iommu_ioas_iova_ranges *ranges = argument;
-    const size_t info_size = 120; /* Linux 6.12's with two ranges */
+    const size_t info_size = 120; /* Linux 6.12's, with two ranges */
     uint64_t last = hooked->last_iova;
 
     if (request == IOMMU_IOAS_IOVA_RANGES)
@@ -58,7 +58,7 @@ static void lower_last_iova(HookedKernel *hooked, unsigned long request, void *a
         hooked->last_iova = 0;
 }
 
-/* As with IOMMUs that differ. */
+/* As if the devices' IOMMUs were incompatible. */
 static bool belongs_to_another(HookedKernel *hooked, int fd,
                                const struct vfio_device_attach_iommufd_pt *attach)
 {
@@ -145,7 +145,7 @@ static void hooked_free(PmKernel *kernel G_GNUC_UNUSED)
 {
 }
 
-/* The others are not used by an address space. */
+/* Address spaces do not use the other operations. */
 static const PmKernelOps hooked_ops = {
     .struct_size = sizeof(hooked_ops),
     .open = hooked_open,
@@ -300,7 +300,7 @@ void assert_unknown(IommuFixture *fixture, uint64_t first, uint64_t count, const
     assert_int_equal(offset, first * BLOCK);
     assert_int_equal(size, count * BLOCK);
     if (strstr(reason, words) == NULL)
-        fail_msg("«%s»; expected «%s»", reason, words);
+        fail_msg("'%s'; expected '%s'", reason, words);
 }
 
 void assert_all_known(IommuFixture *fixture)
@@ -315,7 +315,7 @@ void assert_error(GError **error, PmError code, const char *words)
 {
     assert_non_null(*error);
     if (!g_error_matches(*error, PM_ERROR, (gint)code) || strstr((*error)->message, words) == NULL)
-        fail_msg("code %d, «%s»; expected code %d, «%s»", (*error)->code, (*error)->message,
+        fail_msg("code %d, '%s'; expected code %d, '%s'", (*error)->code, (*error)->message,
                  (int)code, words);
     g_clear_error(error);
 }

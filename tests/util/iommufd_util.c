@@ -71,7 +71,7 @@ Kernel *iommufd_new_fake_attached(const PmFakeConfig *config)
     return kernel;
 }
 
-/* The type1 interface of /dev/iommu takes the place of a container. */
+/* Uses the type1 interface of /dev/iommu instead of a container. */
 int compat_setup(void **state)
 {
     Kernel *kernel;
@@ -229,12 +229,12 @@ int iommufd_option(Kernel *kernel, uint32_t option, uint16_t op, uint32_t object
     return result;
 }
 
-/* --- the device's own file --- */
+/* --- device cdevs --- */
 
-/* The fake kernel's are numbered as they were added. */
+/* The fake kernel's are numbered in the order of adding devices. */
 static char *cdev_path(const Kernel *kernel, const char *address)
 {
-    g_autofree char *folder = g_strdup_printf("/sys/bus/pci/devices/%s/vfio-dev", address);
+    g_autofree char *directory = g_strdup_printf("/sys/bus/pci/devices/%s/vfio-dev", address);
     g_autoptr(GDir) listing = NULL;
     const char *name;
 
@@ -243,7 +243,7 @@ static char *cdev_path(const Kernel *kernel, const char *address)
                                                            : strcmp(address, OTHER_DEVICE) == 0
                                                                ? 1
                                                                : 2);
-    listing = g_dir_open(folder, 0, NULL);
+    listing = g_dir_open(directory, 0, NULL);
     assert_non_null(listing);
     name = g_dir_read_name(listing);
     assert_non_null(name);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A device's interrupts, and an eventfd to be told of them. */
+/* A device's interrupts, with an eventfd. */
 #ifndef PLUGMAP_TESTS_UTIL_IRQ_UTIL_H
 #define PLUGMAP_TESTS_UTIL_IRQ_UTIL_H
 
@@ -20,7 +20,7 @@
 #define UNMASK  VFIO_IRQ_SET_ACTION_UNMASK
 #define TRIGGER VFIO_IRQ_SET_ACTION_TRIGGER
 
-/* struct vfio_irq_set and room for one interrupt's data. */
+/* struct vfio_irq_set with data for one interrupt. */
 typedef struct {
     uint32_t argsz;
     uint32_t flags;
@@ -45,10 +45,10 @@ int irq_no_data(Irq *irq, uint32_t action, uint32_t index, uint32_t count);
 int irq_with_data(Irq *irq, uint32_t flags, uint32_t index, int32_t data);
 int irq_set_event(Irq *irq, uint32_t index, int fd);
 
-/* How often it was signalled since last asked. */
+/* How often it was signalled since the last call. */
 uint64_t irq_n_events(Irq *irq);
 
-/* The device raises an interrupt, or takes it back. */
+/* The device asserts or deasserts an interrupt. */
 void irq_raise(Irq *irq);
 void irq_acknowledge(Irq *irq);
 

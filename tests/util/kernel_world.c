@@ -38,7 +38,7 @@ static bool device_is_ours(unsigned group, const char *address)
            g_str_has_prefix(vendor, "0x1234") && access(node, R_OK | W_OK) == 0;
 }
 
-/* The VM's own devices, lest somebody's graphics card be taken for one. */
+/* Requires the VM's devices, lest a host's graphics card be used as a test device. */
 static bool host_is_the_vm(void)
 {
     return access(CONTAINER, R_OK | W_OK) == 0 && device_is_ours(1, DEVICE) &&
@@ -53,13 +53,13 @@ int kernel_check(void **state)
     if (g_strv_contains(fakes, chosen()))
         return 0;
     if (is_fake()) {
-        printf("PLUGMAP_KERNEL=%s: there is fake-6.1, fake-6.12, fake-iommufd and host\n",
+        printf("invalid PLUGMAP_KERNEL=%s: must be fake-6.1, fake-6.12, fake-iommufd or host\n",
                chosen());
         exit(EXIT_FAILURE);
     }
     if (host_is_the_vm())
         return 0;
-    printf("skipped: this host lacks " CONTAINER ", or groups 1, 2 and 4 with QEMU's edu devices; "
+    printf("skipped: no " CONTAINER ", or groups 1, 2 and 4 with QEMU's edu devices; "
            "tests/vm/run runs this in a VM that has them\n");
     exit(77);
 }
@@ -116,7 +116,7 @@ static PmKernel *new_fake(bool is_linux_6_1, bool cap_sys_resource)
     config.iommufd = has_iommufd();
     config.cap_sys_resource = cap_sys_resource;
     fake = pm_fake_kernel_new(&config, NULL);
-    /* Containers often forbid io_uring. Only the tests of pins need it: kernel_check_pins(). */
+    /* Containers often forbid io_uring, which only the tests of pins need: kernel_check_pins(). */
     if (fake == NULL) {
         config.pin = PM_FAKE_PIN_POPULATE;
         fake = pm_fake_kernel_new(&config, NULL);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* Regions as most tests want them. */
+/* Adding regions in the usual way. */
 #ifndef PLUGMAP_TESTS_UTIL_MAPPER_UTIL_H
 #define PLUGMAP_TESTS_UTIL_MAPPER_UTIL_H
 
 #include <plugmap/mapper.h>
 
-/* Adds all of @ram, for reading and writing. @flags: of PmMapperFlags. */
+/* Adds all of @ram, readable and writable. @flags: PmMapperFlags. */
 static inline bool mapper_add_all(PmMapper *mapper, uint64_t address, PmRam *ram, unsigned flags,
                                   GError **error)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Random tests: a seed that is printed and can be given again, and a number of steps that valgrind
- * can lower. */
+/* Random tests: a seed that is printed and can be set, and a number of steps that can be reduced
+ * for valgrind. */
 #ifndef PLUGMAP_TESTS_UTIL_RANDOM_UTIL_H
 #define PLUGMAP_TESTS_UTIL_RANDOM_UTIL_H
 
@@ -9,7 +9,7 @@
 
 #include <glib.h>
 
-/* PLUGMAP_TEST_SEED, or a new one. Printed, so that a failure can be had again. */
+/* PLUGMAP_TEST_SEED, or a new seed. Printed, to reproduce failures. */
 static inline guint32 random_seed(const char *test)
 {
     const char *given = g_getenv("PLUGMAP_TEST_SEED");

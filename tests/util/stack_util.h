@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The whole stack on a fake kernel: a virtio-mem device whose memory two mappers, in two
- * containers, follow. */
+/* The whole stack on a fake kernel: a virtio-mem device, whose memory two mappers keep mapped in
+ * two containers. */
 #ifndef PLUGMAP_TESTS_UTIL_STACK_UTIL_H
 #define PLUGMAP_TESTS_UTIL_STACK_UTIL_H
 
@@ -30,7 +30,7 @@ typedef struct {
     PmVirtioMem *device;
 } Stack;
 
-/* Everything that a failed request must leave alone. */
+/* State that a failed request must not change. */
 typedef struct {
     uint8_t config[56];
     uint64_t populated[STACK_N_BLOCKS];
@@ -41,14 +41,15 @@ typedef struct {
     uint64_t resident;
 } Snapshot;
 
-/* All blocks may be plugged; memory is faulted in by pinning. */
+/* All blocks may be plugged; MAP faults memory in. */
 Stack *stack_new(const PmFakeConfig *config);
 void stack_free(Stack *stack);
 
-/* Sends a request for @n_blocks blocks from block @first on; returns the answer's type. */
+/* Sends a request for @n_blocks blocks from block @first on; returns the response type. */
 int stack_request(Stack *stack, uint16_t type, uint64_t first, uint16_t n_blocks);
 
-/* Mapped is plugged: the mappers' audits, the page tables, memory not beyond what is plugged. */
+/* Checks that the plugged blocks are mapped: the mappers' audits, the page tables, and memory
+ * use, which must not exceed what is plugged. */
 void stack_check(Stack *stack);
 
 void stack_snapshot(Stack *stack, Snapshot *snapshot);

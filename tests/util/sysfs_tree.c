@@ -16,7 +16,7 @@ typedef struct {
     char *root;
 } SysfsTree;
 
-/* Where something below /sys is kept. */
+/* Where a path below /sys is in the temporary directory. */
 static char *place_of(PmKernel *kernel, const char *path)
 {
     g_assert_true(g_str_has_prefix(path, "/sys/"));
@@ -71,9 +71,9 @@ PmKernel *sysfs_tree_new(PmKernel *next)
     return &tree->parent;
 }
 
-static void link_to(const char *target, const char *folder, const char *name)
+static void link_to(const char *target, const char *directory, const char *name)
 {
-    g_autofree char *path = g_build_filename(folder, name, NULL);
+    g_autofree char *path = g_build_filename(directory, name, NULL);
 
     g_assert_cmpint(symlink(target, path), ==, 0);
 }
@@ -97,7 +97,7 @@ void sysfs_tree_add(PmKernel *tree, const char *address, int group, const char *
     g_autofree char *device = device_place(tree, address);
     g_autofree char *group_target = g_strdup_printf("../../../../kernel/iommu_groups/%d", group);
     g_autofree char *group_path = g_strdup_printf("/sys/kernel/iommu_groups/%d/devices", group);
-    g_autofree char *group_folder = place_of(tree, group_path);
+    g_autofree char *group_directory = place_of(tree, group_path);
     g_autofree char *member_target = g_strdup_printf("../../../../bus/pci/devices/%s", address);
 
     g_assert_cmpint(g_mkdir_with_parents(device, 0700), ==, 0);
@@ -109,15 +109,15 @@ void sysfs_tree_add(PmKernel *tree, const char *address, int group, const char *
     if (group < 0)
         return;
     link_to(group_target, device, "iommu_group");
-    g_assert_cmpint(g_mkdir_with_parents(group_folder, 0700), ==, 0);
-    link_to(member_target, group_folder, address);
+    g_assert_cmpint(g_mkdir_with_parents(group_directory, 0700), ==, 0);
+    link_to(member_target, group_directory, address);
 }
 
 void sysfs_tree_add_file(PmKernel *tree, const char *address, int number)
 {
     g_autofree char *name = g_strdup_printf("vfio%d", number);
     g_autofree char *device = device_place(tree, address);
-    g_autofree char *folder = g_build_filename(device, "vfio-dev", name, NULL);
+    g_autofree char *directory = g_build_filename(device, "vfio-dev", name, NULL);
 
-    g_assert_cmpint(g_mkdir_with_parents(folder, 0700), ==, 0);
+    g_assert_cmpint(g_mkdir_with_parents(directory, 0700), ==, 0);
 }

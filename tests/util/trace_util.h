@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Traces from texts. */
+/* Traces from strings. */
 #ifndef PLUGMAP_TESTS_UTIL_TRACE_UTIL_H
 #define PLUGMAP_TESTS_UTIL_TRACE_UTIL_H
 
@@ -18,7 +18,7 @@
 #include "trace/trace_load.h"
 #include "trace/trace_write.h"
 
-/* Loads a text as a file would be. @given may be NULL. */
+/* Loads a string as if it were a file. @given may be NULL. */
 static inline PmTrace *load_text(const char *text, const PmTraceGeometry *given, GError **error)
 {
     g_autofree char *path = NULL;
@@ -33,7 +33,7 @@ static inline PmTrace *load_text(const char *text, const PmTraceGeometry *given,
     return trace;
 }
 
-/* The text is refused, and the message has @hint in it. */
+/* Loading fails with a message that contains @hint. */
 static inline void assert_text_refused(const char *text, const PmTraceGeometry *given,
                                        const char *hint)
 {

@@ -46,13 +46,13 @@ uint32_t type1_available(PmKernel *kernel, int container)
     union {
         struct vfio_iommu_type1_info info;
         uint8_t bytes[256];
-    } answer = {.info = {.argsz = sizeof(answer)}};
+    } response = {.info = {.argsz = sizeof(response)}};
 
-    assert_int_equal(kernel->ops->ioctl(kernel, container, VFIO_IOMMU_GET_INFO, &answer), 0);
-    for (uint32_t offset = answer.info.cap_offset; offset != 0;) {
+    assert_int_equal(kernel->ops->ioctl(kernel, container, VFIO_IOMMU_GET_INFO, &response), 0);
+    for (uint32_t offset = response.info.cap_offset; offset != 0;) {
         struct vfio_iommu_type1_info_dma_avail available;
 
-        memcpy(&available, answer.bytes + offset, sizeof(available));
+        memcpy(&available, response.bytes + offset, sizeof(available));
         if (available.header.id == VFIO_IOMMU_TYPE1_INFO_DMA_AVAIL)
             return available.avail;
         offset = available.header.next;

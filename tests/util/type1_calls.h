@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* A container's calls, for tests that speak to a kernel directly. */
+/* System calls on a container, for tests of a kernel without plugmap. */
 #ifndef PLUGMAP_TESTS_UTIL_TYPE1_CALLS_H
 #define PLUGMAP_TESTS_UTIL_TYPE1_CALLS_H
 
 #include <plugmap/kernel.h>
 
-/* Both return what the kernel does. @n_bytes: set to the size that comes back; may be NULL. */
+/* Return what the kernel does. *@n_bytes (may be NULL): out, the size returned. */
 int type1_map(PmKernel *kernel, int container, uint32_t flags, uint64_t iova, const void *host,
               uint64_t size);
 int type1_unmap(PmKernel *kernel, int container, uint32_t flags, uint64_t iova, uint64_t size,

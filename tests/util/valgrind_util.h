@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Tests of what valgrind does not know, or counts as an error of the program. Include after cmocka.
- */
+/* For tests of what valgrind does not support or reports as an error. Include after cmocka. */
 #ifndef PLUGMAP_TESTS_UTIL_VALGRIND_UTIL_H
 #define PLUGMAP_TESTS_UTIL_VALGRIND_UTIL_H
 

@@ -7,8 +7,8 @@
 #include "fake/memory/user_memory.h"
 
 /* Size in bytes of a fault and of a response. */
-#define FAULT_SIZE  40
-#define ANSWER_SIZE 8
+#define FAULT_SIZE    40
+#define RESPONSE_SIZE 8
 
 /* Referenced by its file and the iommufd. */
 typedef struct {
@@ -41,15 +41,15 @@ static ssize_t queue_pread(void *object, void *buffer, size_t size, uint64_t off
 
 static ssize_t queue_pwrite(void *object, const void *buffer, size_t size, uint64_t offset)
 {
-    uint8_t answer[ANSWER_SIZE];
+    uint8_t response[RESPONSE_SIZE];
 
     (void)object;
-    if (offset != 0 || size % ANSWER_SIZE != 0)
+    if (offset != 0 || size % RESPONSE_SIZE != 0)
         return -ESPIPE;
     if (size == 0)
         return 0;
     /* There was no fault to respond to. */
-    return pm_user_read(answer, buffer, sizeof(answer)) < 0 ? -EFAULT : -EINVAL;
+    return pm_user_read(response, buffer, sizeof(response)) < 0 ? -EFAULT : -EINVAL;
 }
 
 static const PmFileOps queue_file_ops = {

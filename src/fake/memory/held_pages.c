@@ -167,7 +167,7 @@ static bool is_interrupted(int result)
  * the ring would be taken for the next request's. */
 static int submit(Ring *ring)
 {
-    struct io_uring_cqe *answer;
+    struct io_uring_cqe *completion;
     int result;
 
     do
@@ -176,12 +176,12 @@ static int submit(Ring *ring)
     if (result < 0)
         return result;
     do
-        result = io_uring_wait_cqe(&ring->uring, &answer);
+        result = io_uring_wait_cqe(&ring->uring, &completion);
     while (is_interrupted(result));
     if (result < 0)
         return result;
-    result = answer->res;
-    io_uring_cqe_seen(&ring->uring, answer);
+    result = completion->res;
+    io_uring_cqe_seen(&ring->uring, completion);
     return result;
 }
 

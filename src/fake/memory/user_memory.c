@@ -139,14 +139,13 @@ static bool vma_allows(const PmVma *vma, PmIommuAccess access)
 static bool touch(uint64_t page, bool write)
 {
     const int add_nothing = FUTEX_OP(FUTEX_OP_ADD, 0, FUTEX_OP_CMP_EQ, 0);
-    uint32_t nobody_waits = 0;
-    struct iovec local = {&nobody_waits, 1};
+    uint32_t no_waiters = 0;
+    struct iovec local = {&no_waiters, 1};
     struct iovec remote = {(void *)(uintptr_t)page, 1};
 
     if (!write)
         return process_vm_readv(getpid(), &local, 1, &remote, 1, 0) == 1;
-    return syscall(SYS_futex, &nobody_waits, FUTEX_WAKE_OP_PRIVATE, 0, NULL, page, add_nothing) >=
-           0;
+    return syscall(SYS_futex, &no_waiters, FUTEX_WAKE_OP_PRIVATE, 0, NULL, page, add_nothing) >= 0;
 }
 
 /* Faults in pages of one VMA. */

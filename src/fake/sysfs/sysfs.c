@@ -20,7 +20,7 @@ static void node_clear(Node *node)
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Node, node_clear)
 
-static void make_folder(Node *node)
+static void make_directory(Node *node)
 {
     node->names = g_ptr_array_new_with_free_func(g_free);
 }
@@ -37,7 +37,7 @@ static void make_link(Node *node, const char *directory, const char *name)
 
 /* --- devices --- */
 
-static bool has_own_file(const PmFakeSysfs *sysfs, const PmFakeVfioDevice *device)
+static bool has_cdev(const PmFakeSysfs *sysfs, const PmFakeVfioDevice *device)
 {
     return sysfs->device_files && device->pci->edu != NULL;
 }
@@ -50,16 +50,16 @@ static void find_in_device(const PmFakeSysfs *sysfs, const PmGroup *group,
     g_autofree char *own = g_strdup_printf("vfio%u", device->number);
 
     if (names[0] == NULL) {
-        make_folder(node);
+        make_directory(node);
         add_name(node, "iommu_group");
         if (device->pci->driver != NULL)
             add_name(node, "driver");
-        if (has_own_file(sysfs, device))
+        if (has_cdev(sysfs, device))
             add_name(node, "vfio-dev");
-    } else if (g_str_equal(names[0], "vfio-dev") && has_own_file(sysfs, device)) {
+    } else if (g_str_equal(names[0], "vfio-dev") && has_cdev(sysfs, device)) {
         if (names[1] != NULL && (!g_str_equal(names[1], own) || names[2] != NULL))
             return;
-        make_folder(node);
+        make_directory(node);
         if (names[1] == NULL)
             add_name(node, own);
     } else if (names[1] != NULL) {
@@ -110,7 +110,7 @@ static void add_devices(const PmGroup *group, Node *node)
 static void find_on_bus(const PmFakeSysfs *sysfs, char **names, Node *node)
 {
     if (names[0] == NULL)
-        make_folder(node);
+        make_directory(node);
     for (guint i = 0; i < sysfs->groups->len; i++) {
         const PmGroup *group = g_ptr_array_index(sysfs->groups, i);
         const PmFakeVfioDevice *device = names[0] != NULL ? device_of(group, names[0]) : NULL;
@@ -127,12 +127,12 @@ static void find_in_group(const PmFakeSysfs *sysfs, const PmGroup *group, char *
     const PmFakeVfioDevice *device;
 
     if (names[0] == NULL) {
-        make_folder(node);
+        make_directory(node);
         add_name(node, "devices");
     } else if (!g_str_equal(names[0], "devices")) {
         return;
     } else if (names[1] == NULL) {
-        make_folder(node);
+        make_directory(node);
         add_devices(group, node);
     } else {
         device = device_of(group, names[1]);
@@ -145,7 +145,7 @@ static void find_in_group(const PmFakeSysfs *sysfs, const PmGroup *group, char *
 static void find_group(const PmFakeSysfs *sysfs, char **names, Node *node)
 {
     if (names[0] == NULL)
-        make_folder(node);
+        make_directory(node);
     for (guint i = 0; i < sysfs->groups->len; i++) {
         const PmGroup *group = g_ptr_array_index(sysfs->groups, i);
         g_autofree char *number = g_strdup_printf("%u", group->number);

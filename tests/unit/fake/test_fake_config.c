@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* What a fake kernel can be configured to be and the kernels of tests/conformance are not. */
+/* Fake kernel configurations that the kernels of tests/conformance do not have. */
 
 #include "util/kernel_util.h"
 
-/* struct vfio_iommu_type1_dirty_bitmap and what follows it. */
+/* struct vfio_iommu_type1_dirty_bitmap with its data. */
 typedef struct {
     uint32_t argsz;
     uint32_t flags;
@@ -18,7 +18,7 @@ static int start_logging(Kernel *fake)
     return kernel_ioctl(fake, fake->container, VFIO_IOMMU_DIRTY_PAGES, &request);
 }
 
-static void the_unit_is_the_smallest_page_of_the_iommu(void **state)
+static void type1_aligns_to_the_smallest_iommu_page(void **state)
 {
     PmFakeConfig config;
     g_autoptr(Kernel) fake = NULL;
@@ -34,7 +34,7 @@ static void the_unit_is_the_smallest_page_of_the_iommu(void **state)
     assert_int_equal(kernel_map(fake, 0, aligned, 0x10000), 0);
 }
 
-static void the_last_page_of_64_bits_cannot_be_mapped(void **state)
+static void map_of_the_last_page_below_2_to_the_64_fails(void **state)
 {
     static const PmIovaRange all = {0, UINT64_MAX};
     PmFakeConfig config;
@@ -51,7 +51,7 @@ static void the_last_page_of_64_bits_cannot_be_mapped(void **state)
     assert_int_equal(kernel_n_inspected(fake), 1);
 }
 
-static void accounting_alone_touches_no_memory(void **state)
+static void accounting_does_not_touch_memory(void **state)
 {
     g_autoptr(Kernel) fake = kernel_new_fake_type1(NULL, VFIO_TYPE1v2_IOMMU);
     unsigned char resident[8];
@@ -71,7 +71,7 @@ static void ranges_and_page_sizes_are_as_configured(void **state)
     union {
         struct vfio_iommu_type1_info info;
         uint8_t bytes[256];
-    } answer = {.info = {.argsz = sizeof(answer)}};
+    } response = {.info = {.argsz = sizeof(response)}};
     struct vfio_iommu_type1_info_cap_iova_range capability;
 
     (void)state;
@@ -80,16 +80,16 @@ static void ranges_and_page_sizes_are_as_configured(void **state)
     config.n_iova_ranges = 3;
     config.page_sizes = 0x1000;
     fake = kernel_new_fake_type1(&config, VFIO_TYPE1v2_IOMMU);
-    assert_int_equal(kernel_ioctl(fake, fake->container, VFIO_IOMMU_GET_INFO, &answer), 0);
-    assert_int_equal(answer.info.iova_pgsizes, 0x1000);
-    memcpy(&capability, answer.bytes + 72, sizeof(capability));
+    assert_int_equal(kernel_ioctl(fake, fake->container, VFIO_IOMMU_GET_INFO, &response), 0);
+    assert_int_equal(response.info.iova_pgsizes, 0x1000);
+    memcpy(&capability, response.bytes + 72, sizeof(capability));
     assert_int_equal(capability.nr_iovas, 3);
-    assert_memory_equal(answer.bytes + 72 + sizeof(capability), ranges, sizeof(ranges));
+    assert_memory_equal(response.bytes + 72 + sizeof(capability), ranges, sizeof(ranges));
     assert_int_equal(kernel_map(fake, 0, fake->memory, PAGE), -EINVAL);
     assert_int_equal(kernel_map(fake, 0x1000, fake->memory, PAGE), 0);
 }
 
-static void configurations_that_cannot_be_are_refused(void **state)
+static void invalid_configurations_are_rejected(void **state)
 {
     static const PmIovaRange backwards[] = {{0x2000, 0x1fff}};
     static const PmIovaRange touching[] = {{0, 0xfff}, {0xfff, 0x1fff}};
@@ -110,7 +110,7 @@ static void configurations_that_cannot_be_are_refused(void **state)
     assert_null(pm_fake_kernel_new(&config, NULL));
 }
 
-static void a_bit_is_a_page_of_the_smallest_size(void **state)
+static void dirty_bits_use_the_smallest_page_size(void **state)
 {
     const uint64_t big_page = 16 * PAGE;
     PmFakeConfig config;
@@ -137,10 +137,10 @@ static void a_bit_is_a_page_of_the_smallest_size(void **state)
     assert_int_equal(bitmap, 0x1c);
 }
 
-static void a_mapping_of_2_to_the_31_pages_cannot_be_logged_but_one_less_can(void **state)
+static void dirty_logging_rejects_mappings_of_2_to_the_31_pages(void **state)
 {
     static const PmIovaRange range = {0, (UINT64_C(1) << 47) - 1};
-    const uint64_t size = UINT64_C(1) << 43; /* 2^31 pages, one more than a bitmap has bits */
+    const uint64_t size = UINT64_C(1) << 43; /* 2^31 pages, one more than a bitmap supports */
     PmFakeConfig config;
     g_autoptr(Kernel) fake = NULL;
     void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
@@ -170,13 +170,13 @@ static void a_mapping_of_2_to_the_31_pages_cannot_be_logged_but_one_less_can(voi
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_unit_is_the_smallest_page_of_the_iommu),
-        cmocka_unit_test(the_last_page_of_64_bits_cannot_be_mapped),
-        cmocka_unit_test(accounting_alone_touches_no_memory),
+        cmocka_unit_test(type1_aligns_to_the_smallest_iommu_page),
+        cmocka_unit_test(map_of_the_last_page_below_2_to_the_64_fails),
+        cmocka_unit_test(accounting_does_not_touch_memory),
         cmocka_unit_test(ranges_and_page_sizes_are_as_configured),
-        cmocka_unit_test(configurations_that_cannot_be_are_refused),
-        cmocka_unit_test(a_bit_is_a_page_of_the_smallest_size),
-        cmocka_unit_test(a_mapping_of_2_to_the_31_pages_cannot_be_logged_but_one_less_can),
+        cmocka_unit_test(invalid_configurations_are_rejected),
+        cmocka_unit_test(dirty_bits_use_the_smallest_page_size),
+        cmocka_unit_test(dirty_logging_rejects_mappings_of_2_to_the_31_pages),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

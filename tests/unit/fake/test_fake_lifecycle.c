@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Files and devices as only a fake kernel has them; what it shares with a real one is in
- * tests/conformance. */
+/* Files and devices of the fake kernel only; tests/conformance tests what it shares with real
+ * kernels. */
 
 #include "util/kernel_util.h"
 
@@ -30,7 +30,7 @@ static void descriptors_are_real_and_unique(void **state)
     close(other);
 }
 
-static void a_group_without_a_vfio_device_is_enodev(void **state)
+static void open_of_a_group_without_a_vfio_device_fails_with_enodev(void **state)
 {
     g_autoptr(Kernel) fake = kernel_new_fake(NULL);
 
@@ -41,7 +41,7 @@ static void a_group_without_a_vfio_device_is_enodev(void **state)
     assert_int_equal(kernel_open(fake, "/dev/vfio/8"), -ENODEV);
 }
 
-static void a_sibling_without_a_driver_does_no_harm(void **state)
+static void a_driverless_sibling_keeps_the_group_viable(void **state)
 {
     g_autoptr(Kernel) fake = kernel_new_fake(NULL);
     struct vfio_group_status status = {.argsz = sizeof(status)};
@@ -55,7 +55,7 @@ static void a_sibling_without_a_driver_does_no_harm(void **state)
     assert_int_equal(status.flags, VFIO_GROUP_FLAGS_VIABLE);
 }
 
-static void files_are_counted(void **state)
+static void open_files_are_counted(void **state)
 {
     g_autoptr(Kernel) fake = kernel_new_fake_type1(NULL, VFIO_TYPE1v2_IOMMU);
     int device = kernel_get_device(fake, fake->group, DEVICE);
@@ -66,7 +66,7 @@ static void files_are_counted(void **state)
     assert_int_equal(pm_fake_kernel_get_n_open(fake->pm), 2);
 }
 
-static void mappings_are_told_by_any_group_of_the_container(void **state)
+static void any_group_of_the_container_lists_its_mappings(void **state)
 {
     g_autoptr(Kernel) fake = kernel_new_fake_type1(NULL, VFIO_TYPE1v2_IOMMU);
     int group;
@@ -80,7 +80,7 @@ static void mappings_are_told_by_any_group_of_the_container(void **state)
     assert_int_equal(pm_fake_kernel_get_n_mappings(fake->pm, 2), 1);
 }
 
-static void devices_can_be_added_only_once_and_not_to_a_group_in_use(void **state)
+static void add_device_rejects_duplicates_and_groups_in_use(void **state)
 {
     g_autoptr(Kernel) fake = kernel_new_fake(NULL);
 
@@ -91,7 +91,7 @@ static void devices_can_be_added_only_once_and_not_to_a_group_in_use(void **stat
     assert_false(pm_fake_kernel_add_device(fake->pm, 9, "0000:00:09.0\n", "vfio-pci", NULL));
 }
 
-static void nothing_of_a_device_file_can_be_mapped(void **state)
+static void mmap_of_device_files_fails(void **state)
 {
     g_autoptr(Kernel) fake = kernel_new_fake_type1(NULL, VFIO_TYPE1v2_IOMMU);
     int device = kernel_get_device(fake, fake->group, DEVICE);
@@ -105,7 +105,7 @@ static void nothing_of_a_device_file_can_be_mapped(void **state)
     assert_int_equal(fake->pm->ops->pread(fake->pm, 1 << 20, &address, 4, 0), -EBADF);
 }
 
-static void a_freed_kernel_closes_what_is_open(void **state)
+static void freeing_the_kernel_closes_open_files(void **state)
 {
     Kernel *fake = kernel_new_fake_type1(NULL, VFIO_TYPE1v2_IOMMU);
     const int files[] = {fake->container, fake->group,
@@ -123,13 +123,13 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(only_vfio_files_can_be_opened),
         cmocka_unit_test(descriptors_are_real_and_unique),
-        cmocka_unit_test(a_group_without_a_vfio_device_is_enodev),
-        cmocka_unit_test(a_sibling_without_a_driver_does_no_harm),
-        cmocka_unit_test(files_are_counted),
-        cmocka_unit_test(mappings_are_told_by_any_group_of_the_container),
-        cmocka_unit_test(devices_can_be_added_only_once_and_not_to_a_group_in_use),
-        cmocka_unit_test(nothing_of_a_device_file_can_be_mapped),
-        cmocka_unit_test(a_freed_kernel_closes_what_is_open),
+        cmocka_unit_test(open_of_a_group_without_a_vfio_device_fails_with_enodev),
+        cmocka_unit_test(a_driverless_sibling_keeps_the_group_viable),
+        cmocka_unit_test(open_files_are_counted),
+        cmocka_unit_test(any_group_of_the_container_lists_its_mappings),
+        cmocka_unit_test(add_device_rejects_duplicates_and_groups_in_use),
+        cmocka_unit_test(mmap_of_device_files_fails),
+        cmocka_unit_test(freeing_the_kernel_closes_open_files),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The fake kernel's sysfs: what it shows, and that what opens devices by PCI address works on it.
- */
+/* The fake kernel's sysfs, and opening devices by PCI address with it. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -45,7 +44,7 @@ static int drop(void **state)
     return 0;
 }
 
-/* --- what it shows --- */
+/* --- contents --- */
 
 static void assert_link(PmKernel *kernel, const char *path, const char *target)
 {
@@ -60,7 +59,7 @@ static int compare(const void *a, const void *b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-static void assert_folder(PmKernel *kernel, const char *path, const char *expected)
+static void assert_directory(PmKernel *kernel, const char *path, const char *expected)
 {
     g_auto(GStrv) names = NULL;
     g_autofree char *found = NULL;
@@ -84,8 +83,8 @@ static void devices_link_to_their_driver_and_group(void **state)
 {
     PmKernel *kernel = *state;
 
-    assert_folder(kernel, "/sys/bus/pci/devices",
-                  FIRST " " SECOND " " HOSTS " " NOBODYS " " SHARED " " SHARED_BY);
+    assert_directory(kernel, "/sys/bus/pci/devices",
+                     FIRST " " SECOND " " HOSTS " " NOBODYS " " SHARED " " SHARED_BY);
     assert_link(kernel, "/sys/bus/pci/devices/" SECOND, "../../../devices/pci0000:00/" SECOND);
     assert_link(kernel, "/sys/bus/pci/devices/" SECOND "/driver",
                 "../../../bus/pci/drivers/vfio-pci");
@@ -99,33 +98,33 @@ static void groups_list_their_devices(void **state)
 {
     PmKernel *kernel = *state;
 
-    assert_folder(kernel, "/sys/kernel/iommu_groups", "1 12 3 4 5");
-    assert_folder(kernel, "/sys/kernel/iommu_groups/5", "devices");
-    assert_folder(kernel, "/sys/kernel/iommu_groups/5/devices", SHARED " " SHARED_BY);
+    assert_directory(kernel, "/sys/kernel/iommu_groups", "1 12 3 4 5");
+    assert_directory(kernel, "/sys/kernel/iommu_groups/5", "devices");
+    assert_directory(kernel, "/sys/kernel/iommu_groups/5/devices", SHARED " " SHARED_BY);
     assert_link(kernel, "/sys/kernel/iommu_groups/5/devices/" SHARED_BY,
                 "../../../../devices/pci0000:00/" SHARED_BY);
     assert_link(kernel, "/sys/kernel/iommu_groups/5/devices/" SHARED_BY "/driver",
                 "../../../bus/pci/drivers/serial");
 }
 
-static void devices_of_vfio_have_files_of_their_own_with_iommufd(void **state)
+static void vfio_devices_have_cdevs_with_iommufd(void **state)
 {
     PmKernel *kernel = *state;
 
     if (backend_is_iommufd()) {
-        assert_folder(kernel, "/sys/bus/pci/devices/" SECOND, "driver iommu_group vfio-dev");
-        assert_folder(kernel, "/sys/bus/pci/devices/" SECOND "/vfio-dev", "vfio1");
-        assert_folder(kernel, "/sys/bus/pci/devices/" SECOND "/vfio-dev/vfio1", "");
+        assert_directory(kernel, "/sys/bus/pci/devices/" SECOND, "driver iommu_group vfio-dev");
+        assert_directory(kernel, "/sys/bus/pci/devices/" SECOND "/vfio-dev", "vfio1");
+        assert_directory(kernel, "/sys/bus/pci/devices/" SECOND "/vfio-dev/vfio1", "");
         assert_missing(kernel, "/sys/bus/pci/devices/" SECOND "/vfio-dev/vfio0");
     } else {
-        assert_folder(kernel, "/sys/bus/pci/devices/" SECOND, "driver iommu_group");
+        assert_directory(kernel, "/sys/bus/pci/devices/" SECOND, "driver iommu_group");
         assert_missing(kernel, "/sys/bus/pci/devices/" SECOND "/vfio-dev");
     }
-    assert_folder(kernel, "/sys/bus/pci/devices/" HOSTS, "driver iommu_group");
+    assert_directory(kernel, "/sys/bus/pci/devices/" HOSTS, "driver iommu_group");
     assert_missing(kernel, "/sys/bus/pci/devices/" HOSTS "/vfio-dev");
 }
 
-static void there_is_nothing_else(void **state)
+static void other_paths_do_not_exist(void **state)
 {
     static const char *const paths[] = {
         "/sys",
@@ -143,7 +142,7 @@ static void there_is_nothing_else(void **state)
     assert_missing(*state, "/sys/kernel/iommu_groups/1/devices/" SECOND);
 }
 
-static void folders_are_no_links(void **state)
+static void readlink_of_a_directory_fails_with_einval(void **state)
 {
     PmKernel *kernel = *state;
     char byte;
@@ -152,7 +151,7 @@ static void folders_are_no_links(void **state)
                      -EINVAL);
 }
 
-static void link_is_cut_where_the_buffer_ends(void **state)
+static void readlink_truncates_to_the_buffer(void **state)
 {
     PmKernel *kernel = *state;
     char text[] = "123456";
@@ -162,7 +161,7 @@ static void link_is_cut_where_the_buffer_ends(void **state)
     assert_string_equal(text, "../.56");
 }
 
-/* --- what reads it --- */
+/* --- users --- */
 
 static PmIommu *open_device(PmKernel *kernel, const char *device, GError **error)
 {
@@ -182,7 +181,7 @@ static void assert_not_opened(PmKernel *kernel, const char *device, PmError code
     assert_error(&error, code, words);
 }
 
-static void device_is_opened_by_its_address(void **state)
+static void device_opens_by_address(void **state)
 {
     g_autoptr(PmIommu) iommu = open_device(*state, SECOND, NULL);
 
@@ -190,7 +189,7 @@ static void device_is_opened_by_its_address(void **state)
     assert_true(pm_iommu_has_device(iommu, SECOND));
 }
 
-static void second_device_is_attached_by_its_address(void **state)
+static void second_device_attaches_by_address(void **state)
 {
     g_autoptr(PmIommu) iommu = open_device(*state, FIRST, NULL);
 
@@ -200,7 +199,7 @@ static void second_device_is_attached_by_its_address(void **state)
     assert_true(pm_iommu_detach(iommu, SECOND, NULL));
 }
 
-static void back_end_is_chosen_by_what_the_kernel_has(void **state)
+static void choose_backend_follows_the_kernels_support(void **state)
 {
     g_autofree char *reason = NULL;
 
@@ -210,7 +209,7 @@ static void back_end_is_chosen_by_what_the_kernel_has(void **state)
                                                         : "there is no /dev/iommu"));
 }
 
-static void device_that_is_not_there_is_named(void **state)
+static void error_names_a_missing_device(void **state)
 {
     g_autoptr(PmIommu) iommu = open_device(*state, FIRST, NULL);
     g_autoptr(GError) error = NULL;
@@ -220,17 +219,17 @@ static void device_that_is_not_there_is_named(void **state)
     assert_error(&error, PM_ERROR_NOT_FOUND, "no PCI device 0000:00:1f.0");
 }
 
-static void device_without_a_driver_says_how_to_bind(void **state)
+static void error_for_a_driverless_device_says_how_to_bind(void **state)
 {
     assert_not_opened(*state, NOBODYS, PM_ERROR_NOT_FOUND, NOBODYS " has no driver. Bind it");
 }
 
-static void device_of_the_host_says_how_to_rebind(void **state)
+static void error_for_a_host_drivers_device_says_how_to_rebind(void **state)
 {
     assert_not_opened(*state, HOSTS, PM_ERROR_BUSY, HOSTS " is bound to the driver e1000e");
 }
 
-static void group_that_is_not_viable_names_the_other_driver(void **state)
+static void error_for_a_nonviable_group_names_the_other_driver(void **state)
 {
     assert_not_opened(*state, SHARED, PM_ERROR_NOT_VIABLE,
                       "(" SHARED ": vfio-pci, " SHARED_BY ": serial)");
@@ -238,7 +237,7 @@ static void group_that_is_not_viable_names_the_other_driver(void **state)
                       "echo " SHARED_BY " > /sys/bus/pci/devices/" SHARED_BY "/driver/unbind");
 }
 
-static void kernel_without_iommufd_says_so(void **state)
+static void error_without_iommufd_suggests_type1(void **state)
 {
     const PmIommufdConfig config = {
         .struct_size = sizeof(config), .kernel = *state, .device = FIRST};
@@ -250,14 +249,14 @@ static void kernel_without_iommufd_says_so(void **state)
     assert_error(&error, PM_ERROR_UNSUPPORTED, "Use the back end type1");
 }
 
-/* They are no calls on a VFIO file. */
-static void reading_it_is_not_in_the_fault_plan(void **state)
+/* They are not calls on a VFIO file. */
+static void fault_plan_ignores_sysfs_reads(void **state)
 {
     PmKernel *kernel = *state;
     uint64_t n_calls = pm_fake_kernel_get_n_calls(kernel, PM_FAKE_CALL_ANY);
 
     pm_fake_kernel_fail(kernel, PM_FAKE_CALL_ANY, 1, EIO);
-    assert_folder(kernel, "/sys/kernel/iommu_groups/5", "devices");
+    assert_directory(kernel, "/sys/kernel/iommu_groups/5", "devices");
     assert_int_equal(pm_fake_kernel_get_n_calls(kernel, PM_FAKE_CALL_ANY), n_calls);
 }
 
@@ -268,19 +267,19 @@ int main(void)
     const struct CMUnitTest tests[] = {
         SYSFS_TEST(devices_link_to_their_driver_and_group),
         SYSFS_TEST(groups_list_their_devices),
-        SYSFS_TEST(devices_of_vfio_have_files_of_their_own_with_iommufd),
-        SYSFS_TEST(there_is_nothing_else),
-        SYSFS_TEST(folders_are_no_links),
-        SYSFS_TEST(link_is_cut_where_the_buffer_ends),
-        SYSFS_TEST(device_is_opened_by_its_address),
-        SYSFS_TEST(second_device_is_attached_by_its_address),
-        SYSFS_TEST(back_end_is_chosen_by_what_the_kernel_has),
-        SYSFS_TEST(device_that_is_not_there_is_named),
-        SYSFS_TEST(device_without_a_driver_says_how_to_bind),
-        SYSFS_TEST(device_of_the_host_says_how_to_rebind),
-        SYSFS_TEST(group_that_is_not_viable_names_the_other_driver),
-        SYSFS_TEST(kernel_without_iommufd_says_so),
-        SYSFS_TEST(reading_it_is_not_in_the_fault_plan),
+        SYSFS_TEST(vfio_devices_have_cdevs_with_iommufd),
+        SYSFS_TEST(other_paths_do_not_exist),
+        SYSFS_TEST(readlink_of_a_directory_fails_with_einval),
+        SYSFS_TEST(readlink_truncates_to_the_buffer),
+        SYSFS_TEST(device_opens_by_address),
+        SYSFS_TEST(second_device_attaches_by_address),
+        SYSFS_TEST(choose_backend_follows_the_kernels_support),
+        SYSFS_TEST(error_names_a_missing_device),
+        SYSFS_TEST(error_for_a_driverless_device_says_how_to_bind),
+        SYSFS_TEST(error_for_a_host_drivers_device_says_how_to_rebind),
+        SYSFS_TEST(error_for_a_nonviable_group_names_the_other_driver),
+        SYSFS_TEST(error_without_iommufd_suggests_type1),
+        SYSFS_TEST(fault_plan_ignores_sysfs_reads),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

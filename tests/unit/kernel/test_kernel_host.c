@@ -33,7 +33,7 @@ static int drop(void **state)
     return 0;
 }
 
-/* Open, and nameless already. */
+/* The file is already unlinked. */
 static int open_file(PmKernel *kernel)
 {
     char path[] = "/tmp/plugmap-kernel-host-XXXXXX";
@@ -48,14 +48,14 @@ static int open_file(PmKernel *kernel)
     return fd;
 }
 
-static void missing_file_is_enoent(void **state)
+static void open_of_a_missing_file_fails_with_enoent(void **state)
 {
     PmKernel *kernel = *state;
 
     assert_int_equal(kernel->ops->open(kernel, "/no/such/file", O_RDWR | O_CLOEXEC), -ENOENT);
 }
 
-static void flags_reach_open(void **state)
+static void open_passes_flags(void **state)
 {
     PmKernel *kernel = *state;
     int fd = open_file(kernel);
@@ -64,7 +64,7 @@ static void flags_reach_open(void **state)
     assert_int_equal(kernel->ops->close(kernel, fd), 0);
 }
 
-static void closed_descriptor_is_ebadf_for_all(void **state)
+static void calls_on_a_closed_descriptor_fail_with_ebadf(void **state)
 {
     PmKernel *kernel = *state;
     int fd = open_file(kernel);
@@ -81,7 +81,7 @@ static void closed_descriptor_is_ebadf_for_all(void **state)
     assert_null(address);
 }
 
-static void what_is_written_is_read_and_seen_through_a_mapping(void **state)
+static void written_data_can_be_read_and_mapped(void **state)
 {
     PmKernel *kernel = *state;
     int fd = open_file(kernel);
@@ -99,7 +99,7 @@ static void what_is_written_is_read_and_seen_through_a_mapping(void **state)
     assert_int_equal(kernel->ops->close(kernel, fd), 0);
 }
 
-static void ioctl_gives_its_result_or_errno(void **state)
+static void ioctl_returns_its_result_or_errno(void **state)
 {
     PmKernel *kernel = *state;
     int fd = open_file(kernel);
@@ -146,7 +146,7 @@ static void no_limit_is_the_largest_number(void **state)
     assert_int_equal(setrlimit(RLIMIT_MEMLOCK, &before), 0);
 }
 
-static void used_rises_by_what_is_locked_and_falls_again(void **state)
+static void used_follows_mlock_and_munlock(void **state)
 {
     size_t size = (size_t)sysconf(_SC_PAGESIZE) * 4;
     void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -155,7 +155,7 @@ static void used_rises_by_what_is_locked_and_falls_again(void **state)
     assert_ptr_not_equal(memory, MAP_FAILED);
     if (mlock(memory, size) != 0)
         skip();
-    /* Sanitizers make mlock() do nothing. */
+    /* Sanitizers turn mlock() into a no-op. */
     if (query(*state).used != used)
         assert_int_equal(query(*state).used, used + size);
     assert_int_equal(munlock(memory, size), 0);
@@ -169,7 +169,7 @@ static bool has_ipc_lock(void)
     return capng_have_capability(CAPNG_EFFECTIVE, CAP_IPC_LOCK) != 0;
 }
 
-/* What is remembered of it is older, and refreshed on request. */
+/* A cached value may be stale, and is refreshed on request. */
 static void waived_is_the_effective_capability(void **state)
 {
     PmKernel *kernel = *state;
@@ -186,8 +186,8 @@ static void waived_is_the_effective_capability(void **state)
     assert_true(query(kernel).waived);
 }
 
-/* PLUG asks for the limit alone, because the rest takes longer than a MAP. */
-static void limit_alone_is_the_same_limit(void **state)
+/* PLUG queries only the limit, because the rest takes longer than a MAP. */
+static void lock_limit_and_locked_memory_agree(void **state)
 {
     PmKernel *kernel = *state;
     PmLockedMemory all = query(kernel);
@@ -204,16 +204,16 @@ static void limit_alone_is_the_same_limit(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        HOST_TEST(missing_file_is_enoent),
-        HOST_TEST(flags_reach_open),
-        HOST_TEST(closed_descriptor_is_ebadf_for_all),
-        HOST_TEST(what_is_written_is_read_and_seen_through_a_mapping),
-        HOST_TEST(ioctl_gives_its_result_or_errno),
+        HOST_TEST(open_of_a_missing_file_fails_with_enoent),
+        HOST_TEST(open_passes_flags),
+        HOST_TEST(calls_on_a_closed_descriptor_fail_with_ebadf),
+        HOST_TEST(written_data_can_be_read_and_mapped),
+        HOST_TEST(ioctl_returns_its_result_or_errno),
         HOST_TEST(limit_is_rlimit_memlock_rounded_down_to_pages),
         HOST_TEST(no_limit_is_the_largest_number),
-        HOST_TEST(used_rises_by_what_is_locked_and_falls_again),
+        HOST_TEST(used_follows_mlock_and_munlock),
         HOST_TEST(waived_is_the_effective_capability),
-        HOST_TEST(limit_alone_is_the_same_limit),
+        HOST_TEST(lock_limit_and_locked_memory_agree),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Compares kernel-uapi/ with the kernel's headers. The comparison is done by the compiler; the
- * program only makes sure that nothing was left out. The installed headers can be too old for
- * iommufd: it is compared if COMPARE_IOMMUFD is defined, which tests/vm/uapi does with newer ones.
+ * Compares kernel-uapi/ with the kernel's headers. The compiler does the comparison; the program
+ * only checks that nothing was left out. Installed headers can be too old for iommufd, so that is
+ * compared only with COMPARE_IOMMUFD defined, as tests/vm/uapi does with newer headers.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -21,12 +21,12 @@
 #include "uapi_list.h"
 #include "uapi_list_iommufd.h"
 
-/* Newer than the oldest headers this is built with. */
+/* Newer than the oldest supported headers. */
 #ifndef VIRTIO_MEM_F_PERSISTENT_SUSPEND
 #define VIRTIO_MEM_F_PERSISTENT_SUSPEND 2
 #endif
 
-/* --- what the kernel's headers say --- */
+/* --- values in the kernel's headers --- */
 
 #define KERNEL_CONSTANT(name)       KERNEL_##name = (name),
 #define KERNEL_SIZE(name)           KERNEL_SIZE_##name = sizeof(struct name),
@@ -77,7 +77,7 @@ enum {
 #endif
 #endif
 
-/* --- what ours say --- */
+/* --- values in ours --- */
 
 #include "uapi_ours.h"
 
@@ -111,7 +111,7 @@ UAPI_MAP_FILE_STRUCTS(SAME_SIZE)
 UAPI_MAP_FILE_MEMBERS(SAME_MEMBER)
 #endif
 
-/* --- nothing is left out --- */
+/* --- completeness --- */
 
 #define CONSTANT_NAME(name) #name,
 #define PADDED_NAME(name)   #name ".pad",
@@ -125,7 +125,7 @@ static const char *const listed[] = {
                 UAPI_MAP_FILE_MEMBERS(MEMBER_NAME) NULL,
 };
 
-/* What a line of a header defines, or NULL; @in_struct: the struct that it is in. */
+/* The name that a line of a header defines, or NULL; @in_struct: the enclosing struct. */
 static char *defined_name(const char *line, char **in_struct)
 {
     g_autoptr(GRegex) constant = g_regex_new("^#define ([VI]\\w+)", 0, 0, NULL);
@@ -169,7 +169,7 @@ static unsigned count_compared(const char *header)
     return n_compared;
 }
 
-static void everything_that_our_headers_define_is_compared(void **state)
+static void every_definition_in_our_headers_is_compared(void **state)
 {
     (void)state;
     assert_int_equal(count_compared("iommufd.h") + count_compared("vfio.h") +
@@ -180,7 +180,7 @@ static void everything_that_our_headers_define_is_compared(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(everything_that_our_headers_define_is_compared),
+        cmocka_unit_test(every_definition_in_our_headers_is_compared),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

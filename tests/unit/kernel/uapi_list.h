@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Everything that kernel-uapi/ defines. test_uapi.c goes through it once with the kernel's headers
- * and once with ours, and finds what is missing here. */
+/* Everything that kernel-uapi/ defines. test_uapi.c expands this once with the kernel's headers
+ * and once with ours, and reports definitions missing here. */
 #ifndef PLUGMAP_TESTS_UNIT_KERNEL_UAPI_LIST_H
 #define PLUGMAP_TESTS_UNIT_KERNEL_UAPI_LIST_H
 
@@ -93,7 +93,7 @@
     C(VIRTIO_MEM_STATE_UNPLUGGED)                                                                  \
     C(VIRTIO_MEM_STATE_MIXED)
 
-/* S(struct); P(struct) for one whose last member, «pad», older kernels do not have */
+/* S(struct); P(struct) if older kernels lack its last member, 'pad' */
 #define UAPI_STRUCTS(S, P)                                                                         \
     S(vfio_info_cap_header)                                                                        \
     S(vfio_group_status)                                                                           \
@@ -119,7 +119,7 @@
     S(virtio_mem_resp)                                                                             \
     S(virtio_mem_config)
 
-/* F(struct, member); A(struct, member) for an array without length */
+/* F(struct, member); A(struct, member) for a flexible array */
 #define UAPI_MEMBERS(F, A)                                                                         \
     F(vfio_info_cap_header, id)                                                                    \
     F(vfio_info_cap_header, version)                                                               \

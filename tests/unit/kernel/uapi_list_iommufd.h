@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What kernel-uapi/ defines of iommufd. Headers have it from Linux 6.12 on, and of MAP_FILE from
- * 6.13 on: tests/vm/uapi compares it with those of Debian's kernel source. */
+/* iommufd in kernel-uapi/. Headers have it since Linux 6.12, and MAP_FILE since 6.13:
+ * tests/vm/uapi compares it with the headers of Debian's kernel source. */
 #ifndef PLUGMAP_TESTS_UNIT_KERNEL_UAPI_LIST_IOMMUFD_H
 #define PLUGMAP_TESTS_UNIT_KERNEL_UAPI_LIST_IOMMUFD_H
 
@@ -171,7 +171,7 @@
     F(iommu_fault_alloc, out_fault_id)                                                             \
     F(iommu_fault_alloc, out_fault_fd)
 
-/* Of IOMMU_IOAS_MAP_FILE. */
+/* For IOMMU_IOAS_MAP_FILE. */
 #define UAPI_MAP_FILE_CONSTANTS(C) C(IOMMU_IOAS_MAP_FILE)
 #define UAPI_MAP_FILE_STRUCTS(S)   S(iommu_ioas_map_file)
 #define UAPI_MAP_FILE_MEMBERS(F)                                                                   \

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Our headers beside the kernel's in one program: each struct is «pm_…» here, and constants
- * silently replace the kernel's, because headers that a system header includes count as such.
+ * Our headers and the kernel's in one program: our structs are renamed to pm_..., and our constants
+ * silently replace the kernel's, because headers included by a system header count as system
+ * headers.
  */
 #ifndef PLUGMAP_TESTS_UNIT_KERNEL_UAPI_OURS_H
 #define PLUGMAP_TESTS_UNIT_KERNEL_UAPI_OURS_H

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* iommufd as only a fake kernel has it: configuration, fault plan, inspector, life cycle. What it
- * shares with a real one is in tests/conformance. */
+/* iommufd in the fake kernel only: configuration, fault plan, inspector, lifetimes.
+ * tests/conformance tests what it shares with real kernels. */
 
 #include "util/device_util.h"
 #include "util/iommufd_util.h"
 
 /* --- configuration --- */
 
-static void without_the_option_there_is_no_iommufd(void **state)
+static void iommufd_is_absent_unless_configured(void **state)
 {
     g_autoptr(PmKernel) kernel = pm_fake_kernel_new(NULL, NULL);
 
@@ -16,7 +16,7 @@ static void without_the_option_there_is_no_iommufd(void **state)
     assert_int_equal(kernel->ops->open(kernel, "/dev/vfio/devices/vfio0", O_RDWR), -ENOENT);
 }
 
-static void linux_6_1_cannot_have_one(void **state)
+static void linux_6_1_with_iommufd_is_rejected(void **state)
 {
     PmFakeConfig config = iommufd_fake_config();
     g_autoptr(GError) error = NULL;
@@ -27,7 +27,7 @@ static void linux_6_1_cannot_have_one(void **state)
     assert_true(g_error_matches(error, PM_ERROR, PM_ERROR_INVALID_ARGUMENT));
 }
 
-static void device_files_are_numbered_as_devices_were_added(void **state)
+static void cdevs_are_numbered_in_order_of_adding(void **state)
 {
     g_autoptr(Kernel) kernel = iommufd_new_fake(NULL);
 
@@ -41,7 +41,7 @@ static void device_files_are_numbered_as_devices_were_added(void **state)
     assert_int_equal(pm_fake_kernel_get_n_mappings(kernel->pm, 2), 0);
 }
 
-static void a_group_with_a_bound_device_is_in_use(void **state)
+static void group_with_a_bound_device_is_in_use(void **state)
 {
     g_autoptr(Kernel) kernel = iommufd_new_fake(NULL);
 
@@ -53,7 +53,7 @@ static void a_group_with_a_bound_device_is_in_use(void **state)
     assert_true(kernel_open(kernel, "/dev/vfio/1") >= 0);
 }
 
-static void an_open_group_keeps_its_devices_from_being_bound(void **state)
+static void bind_fails_while_the_group_is_open(void **state)
 {
     g_autoptr(Kernel) kernel = iommufd_new_fake(NULL);
     int group;
@@ -109,7 +109,7 @@ static void a_shortened_unmap_removes_the_first_half(void **state)
     assert_int_equal(n_bytes, 0);
 }
 
-static void every_request_to_map_or_unmap_counts_as_that(void **state)
+static void all_map_and_unmap_requests_are_counted(void **state)
 {
     g_autoptr(Kernel) kernel = iommufd_new_fake(NULL);
 
@@ -150,7 +150,7 @@ static bool check_area(uint64_t iova, uint64_t size, const void *host, PmIommuAc
     return iova == 0;
 }
 
-static void areas_of_an_attached_device_are_told(void **state)
+static void foreach_mapping_lists_areas_of_an_attached_device(void **state)
 {
     g_autoptr(Kernel) kernel = iommufd_new_fake(NULL);
     uint32_t pt_id = kernel->ioas;
@@ -173,7 +173,7 @@ static bool unmap_area(uint64_t iova, uint64_t size, const void *host, PmIommuAc
     return iommufd_unmap(user_data, iova, size, NULL) == 0;
 }
 
-static void areas_can_change_while_they_are_listed(void **state)
+static void areas_may_change_during_foreach(void **state)
 {
     g_autoptr(Kernel) kernel = iommufd_new_fake_attached(NULL);
 
@@ -184,7 +184,7 @@ static void areas_can_change_while_they_are_listed(void **state)
     assert_int_equal(kernel_n_inspected(kernel), 0);
 }
 
-static void the_page_table_is_told(void **state)
+static void next_translated_reports_the_page_table(void **state)
 {
     g_autoptr(Kernel) kernel = iommufd_new_fake_attached(NULL);
     uint64_t iova;
@@ -200,7 +200,7 @@ static void the_page_table_is_told(void **state)
     assert_false(pm_fake_kernel_next_translated(kernel->pm, 1, 0, UINT64_MAX, &iova, &size));
 }
 
-static void dma_goes_through_the_page_table(void **state)
+static void dma_uses_the_page_table(void **state)
 {
     g_autoptr(Kernel) kernel = iommufd_new_fake_attached(NULL);
 
@@ -215,9 +215,9 @@ static void dma_goes_through_the_page_table(void **state)
     assert_int_equal(pm_fake_kernel_get_n_dma_faults(kernel->pm), 1);
 }
 
-/* --- life cycle --- */
+/* --- lifetimes --- */
 
-static void a_bound_device_keeps_the_iommufd(void **state)
+static void a_bound_device_keeps_the_iommufd_alive(void **state)
 {
     g_autoptr(Kernel) kernel = iommufd_new_fake_attached(NULL);
 
@@ -231,7 +231,7 @@ static void a_bound_device_keeps_the_iommufd(void **state)
     assert_int_equal(pm_fake_kernel_get_n_open(kernel->pm), 0);
 }
 
-static void a_freed_kernel_closes_what_is_open(void **state)
+static void freeing_the_kernel_closes_open_files(void **state)
 {
     Kernel *kernel = iommufd_new_fake_attached(NULL);
     const int files[] = {kernel->iommu, kernel->device};
@@ -243,7 +243,7 @@ static void a_freed_kernel_closes_what_is_open(void **state)
         assert_int_equal(fcntl(files[i], F_GETFD), -1);
 }
 
-static void numbers_are_the_lowest_free_ones(void **state)
+static void objects_get_the_lowest_free_id(void **state)
 {
     g_autoptr(Kernel) kernel = iommufd_new_fake(NULL);
 
@@ -257,7 +257,7 @@ static void numbers_are_the_lowest_free_ones(void **state)
     assert_int_equal(iommufd_new_ioas(kernel), 3);
 }
 
-static void what_is_in_use_cannot_be_destroyed(void **state)
+static void destroy_of_objects_in_use_fails(void **state)
 {
     g_autoptr(Kernel) kernel = iommufd_new_fake(NULL);
     uint32_t pt_id = kernel->ioas;
@@ -292,7 +292,7 @@ static void devices_of_a_group_share_a_page_table(void **state)
     assert_int_equal(cdev_attach(kernel, second, &elsewhere), -EINVAL);
     assert_int_equal(cdev_attach(kernel, second, &other_pt_id), 0);
     assert_int_equal(pt_id, other_pt_id);
-    /* Replacing takes both along. */
+    /* Replacing moves both devices. */
     assert_int_equal(cdev_attach(kernel, second, &elsewhere), 0);
     assert_int_equal(iommufd_destroy(kernel, pt_id), -ENOENT);
     assert_int_equal(cdev_detach(kernel, first), 0);
@@ -301,7 +301,7 @@ static void devices_of_a_group_share_a_page_table(void **state)
     assert_int_equal(iommufd_destroy(kernel, elsewhere), -ENOENT);
 }
 
-static void a_device_of_another_iommufds_group_cannot_be_bound(void **state)
+static void bind_to_a_second_iommufd_of_the_group_fails(void **state)
 {
     g_autoptr(Kernel) kernel = iommufd_new_fake(NULL);
     int first;
@@ -319,7 +319,7 @@ static void a_device_of_another_iommufds_group_cannot_be_bound(void **state)
     assert_int_equal(cdev_bind(kernel, second, kernel->iommu, NULL), 0);
 }
 
-static void a_group_that_does_not_fit_elsewhere_stays(void **state)
+static void failed_replace_keeps_the_group_attached(void **state)
 {
     g_autoptr(Kernel) kernel = iommufd_new_fake(NULL);
     uint32_t pt_id = kernel->ioas;
@@ -345,7 +345,7 @@ static void a_group_that_does_not_fit_elsewhere_stays(void **state)
     assert_int_equal(iommufd_destroy(kernel, kernel->ioas), 0);
 }
 
-static void a_group_that_moves_reserves_nothing_for_devices_that_are_not_attached(void **state)
+static void moving_a_group_reserves_nothing_for_unattached_devices(void **state)
 {
     g_autoptr(Kernel) kernel = iommufd_new_fake(NULL);
     uint32_t pt_id = kernel->ioas;
@@ -369,7 +369,7 @@ static void a_group_that_moves_reserves_nothing_for_devices_that_are_not_attache
     assert_int_equal(iommufd_map(kernel, 0xfee00000, kernel->memory, PAGE), 0);
 }
 
-static void an_area_in_the_second_gap_leaves_the_first_one_free(void **state)
+static void attach_failing_in_the_second_gap_unreserves_the_first(void **state)
 {
     static const PmIovaRange configured[] = {
         {0, 0x1ffff}, {0x30000, 0x3ffff}, {0x50000, UINT64_MAX}};
@@ -387,7 +387,7 @@ static void an_area_in_the_second_gap_leaves_the_first_one_free(void **state)
     assert_int_equal(iommufd_map(kernel, 0x20000, kernel->memory, PAGE), 0);
 }
 
-static void an_attach_that_cannot_answer_is_undone(void **state)
+static void attach_is_undone_if_the_response_faults(void **state)
 {
     g_autoptr(Kernel) kernel = iommufd_new_fake(NULL);
     struct vfio_device_attach_iommufd_pt *attach =
@@ -405,7 +405,7 @@ static void an_attach_that_cannot_answer_is_undone(void **state)
     munmap(attach, PAGE);
 }
 
-static void pages_larger_than_memorys_cannot_be_attached_to(void **state)
+static void attach_fails_if_iommu_pages_are_larger_than_4k(void **state)
 {
     PmFakeConfig config = iommufd_fake_config();
     g_autoptr(Kernel) kernel = NULL;
@@ -438,19 +438,19 @@ static void valid_addresses_are_the_configured_ones(void **state)
     kernel = iommufd_new_fake_attached(&config);
     request.ioas_id = kernel->ioas;
     assert_int_equal(iommufd_ioctl(kernel, IOMMU_IOAS_IOVA_RANGES, &request), 0);
-    assert_int_equal(request.num_iovas, 2); /* the first two lie side by side */
+    assert_int_equal(request.num_iovas, 2); /* the first two are adjacent */
     assert_int_equal(ranges[0].start, 0x10000);
     assert_int_equal(ranges[0].last, 0x2ffff);
     assert_int_equal(ranges[1].start, 0x50000);
     assert_int_equal(ranges[1].last, UINT64_MAX);
 }
 
-static void a_fault_queue_is_there_and_empty(void **state)
+static void fault_queues_are_empty(void **state)
 {
     g_autoptr(Kernel) kernel = iommufd_new_fake(NULL);
     struct iommu_fault_alloc alloc = {.size = sizeof(alloc)};
     char fault[40];
-    const char answer[8] = {0};
+    const char response[8] = {0};
     int fd;
 
     (void)state;
@@ -459,7 +459,7 @@ static void a_fault_queue_is_there_and_empty(void **state)
     assert_int_equal(alloc.out_fault_id, 3);
     assert_int_equal(kernel->pm->ops->pread(kernel->pm, fd, fault, 40, 0), 0);
     assert_int_equal(kernel->pm->ops->pread(kernel->pm, fd, fault, 39, 0), -ESPIPE);
-    assert_int_equal(kernel->pm->ops->pwrite(kernel->pm, fd, answer, 8, 0), -EINVAL);
+    assert_int_equal(kernel->pm->ops->pwrite(kernel->pm, fd, response, 8, 0), -EINVAL);
     assert_int_equal(iommufd_destroy(kernel, 3), -EBUSY);
     assert_int_equal(kernel_close(kernel, fd), 0);
     assert_int_equal(iommufd_destroy(kernel, 3), 0);
@@ -469,7 +469,7 @@ static void a_fault_queue_is_there_and_empty(void **state)
     assert_int_equal(pm_fake_kernel_get_n_open(kernel->pm), 1);
 }
 
-static void what_the_fake_does_not_have_is_refused(void **state)
+static void hwpt_invalidate_fails(void **state)
 {
     g_autoptr(Kernel) kernel = iommufd_new_fake(NULL);
     struct iommu_hwpt_invalidate invalidate = {
@@ -486,7 +486,7 @@ static void what_the_fake_does_not_have_is_refused(void **state)
     assert_int_equal(iommufd_ioctl(kernel, IOMMU_HWPT_INVALIDATE, &invalidate), -EOPNOTSUPP);
 }
 
-static void a_page_table_made_by_hand_stays(void **state)
+static void an_allocated_hwpt_outlives_its_devices(void **state)
 {
     g_autoptr(Kernel) kernel = iommufd_new_fake(NULL);
     struct iommu_hwpt_alloc alloc = {
@@ -508,8 +508,8 @@ static void a_page_table_made_by_hand_stays(void **state)
     assert_int_equal(pm_fake_kernel_get_pinned(kernel->pm), 0);
 }
 
-/* Held pages (PM_FAKE_PIN_HOLD), as in the conformance tests, would hide what is left. */
-static void unmap_takes_it_out_of_every_page_table(void **state)
+/* Held pages (PM_FAKE_PIN_HOLD), as in the conformance tests, would hide a remaining entry. */
+static void unmap_clears_every_page_table(void **state)
 {
     g_autoptr(Kernel) kernel = iommufd_new_fake_attached(NULL);
     struct iommu_hwpt_alloc alloc = {
@@ -530,36 +530,36 @@ static void unmap_takes_it_out_of_every_page_table(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(without_the_option_there_is_no_iommufd),
-        cmocka_unit_test(linux_6_1_cannot_have_one),
-        cmocka_unit_test(device_files_are_numbered_as_devices_were_added),
-        cmocka_unit_test(a_group_with_a_bound_device_is_in_use),
-        cmocka_unit_test(an_open_group_keeps_its_devices_from_being_bound),
+        cmocka_unit_test(iommufd_is_absent_unless_configured),
+        cmocka_unit_test(linux_6_1_with_iommufd_is_rejected),
+        cmocka_unit_test(cdevs_are_numbered_in_order_of_adding),
+        cmocka_unit_test(group_with_a_bound_device_is_in_use),
+        cmocka_unit_test(bind_fails_while_the_group_is_open),
         cmocka_unit_test(a_planned_fault_fails_map),
         cmocka_unit_test(a_planned_fault_fails_unmap),
         cmocka_unit_test(a_shortened_unmap_removes_the_first_half),
-        cmocka_unit_test(every_request_to_map_or_unmap_counts_as_that),
+        cmocka_unit_test(all_map_and_unmap_requests_are_counted),
         cmocka_unit_test(calls_are_counted),
-        cmocka_unit_test(areas_of_an_attached_device_are_told),
-        cmocka_unit_test(areas_can_change_while_they_are_listed),
-        cmocka_unit_test(the_page_table_is_told),
-        cmocka_unit_test(dma_goes_through_the_page_table),
-        cmocka_unit_test(a_bound_device_keeps_the_iommufd),
-        cmocka_unit_test(a_freed_kernel_closes_what_is_open),
-        cmocka_unit_test(numbers_are_the_lowest_free_ones),
-        cmocka_unit_test(what_is_in_use_cannot_be_destroyed),
+        cmocka_unit_test(foreach_mapping_lists_areas_of_an_attached_device),
+        cmocka_unit_test(areas_may_change_during_foreach),
+        cmocka_unit_test(next_translated_reports_the_page_table),
+        cmocka_unit_test(dma_uses_the_page_table),
+        cmocka_unit_test(a_bound_device_keeps_the_iommufd_alive),
+        cmocka_unit_test(freeing_the_kernel_closes_open_files),
+        cmocka_unit_test(objects_get_the_lowest_free_id),
+        cmocka_unit_test(destroy_of_objects_in_use_fails),
         cmocka_unit_test(devices_of_a_group_share_a_page_table),
-        cmocka_unit_test(a_device_of_another_iommufds_group_cannot_be_bound),
-        cmocka_unit_test(a_group_that_does_not_fit_elsewhere_stays),
-        cmocka_unit_test(a_group_that_moves_reserves_nothing_for_devices_that_are_not_attached),
-        cmocka_unit_test(an_area_in_the_second_gap_leaves_the_first_one_free),
-        cmocka_unit_test(an_attach_that_cannot_answer_is_undone),
-        cmocka_unit_test(pages_larger_than_memorys_cannot_be_attached_to),
+        cmocka_unit_test(bind_to_a_second_iommufd_of_the_group_fails),
+        cmocka_unit_test(failed_replace_keeps_the_group_attached),
+        cmocka_unit_test(moving_a_group_reserves_nothing_for_unattached_devices),
+        cmocka_unit_test(attach_failing_in_the_second_gap_unreserves_the_first),
+        cmocka_unit_test(attach_is_undone_if_the_response_faults),
+        cmocka_unit_test(attach_fails_if_iommu_pages_are_larger_than_4k),
         cmocka_unit_test(valid_addresses_are_the_configured_ones),
-        cmocka_unit_test(a_fault_queue_is_there_and_empty),
-        cmocka_unit_test(what_the_fake_does_not_have_is_refused),
-        cmocka_unit_test(a_page_table_made_by_hand_stays),
-        cmocka_unit_test(unmap_takes_it_out_of_every_page_table),
+        cmocka_unit_test(fault_queues_are_empty),
+        cmocka_unit_test(hwpt_invalidate_fails),
+        cmocka_unit_test(an_allocated_hwpt_outlives_its_devices),
+        cmocka_unit_test(unmap_clears_every_page_table),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* type1's interface on the fake's iommufd, where it differs from type1's own. */
+/* The type1 interface of the fake's iommufd, where it differs from type1's own. */
 
 #include "util/device_util.h"
 #include "util/iommufd_util.h"
 
-/* An iommufd in a container's place; no device is open. */
+/* An iommufd instead of a container; no device is open. */
 typedef struct {
     Kernel *kernel;
     int group;
@@ -69,7 +69,7 @@ static int unmap(Compat *compat, uint32_t flags, uint64_t iova, uint64_t size, u
     return result;
 }
 
-static void without_an_ioas_there_is_no_device(void **state)
+static void compat_requests_without_an_ioas_fail_with_enodev(void **state)
 {
     g_auto(Compat) compat = compat_new();
     struct iommu_vfio_ioas clear = {.size = sizeof(clear), .op = IOMMU_VFIO_IOAS_CLEAR};
@@ -87,7 +87,7 @@ static void without_an_ioas_there_is_no_device(void **state)
     assert_int_equal(iommufd_ioctl(compat.kernel, IOMMU_VFIO_IOAS, &clear), -ENODEV);
 }
 
-static void a_group_makes_the_ioas(void **state)
+static void group_set_container_creates_the_ioas(void **state)
 {
     g_auto(Compat) compat = compat_new();
     struct iommu_vfio_ioas get = {.size = sizeof(get), .op = IOMMU_VFIO_IOAS_GET};
@@ -102,7 +102,7 @@ static void a_group_makes_the_ioas(void **state)
     assert_int_equal(iommufd_ioctl(compat.kernel, IOMMU_VFIO_IOAS, &get), -ENODEV);
 }
 
-static void a_device_is_attached_when_it_is_opened(void **state)
+static void opening_a_device_attaches_it(void **state)
 {
     g_auto(Compat) compat = compat_new();
     Kernel *kernel = compat.kernel;
@@ -119,7 +119,7 @@ static void a_device_is_attached_when_it_is_opened(void **state)
     assert_int_equal(pm_fake_kernel_get_pinned(kernel->pm), 0);
 }
 
-static void bad_memory_keeps_a_device_from_being_opened(void **state)
+static void device_open_fails_with_unpinnable_areas(void **state)
 {
     g_auto(Compat) compat = compat_new();
     uint64_t n_bytes;
@@ -133,7 +133,7 @@ static void bad_memory_keeps_a_device_from_being_opened(void **state)
     assert_int_equal(map(&compat, 0, (char *)PAGE, PAGE), -EFAULT);
 }
 
-static void the_group_can_leave_while_a_device_is_open(void **state)
+static void group_can_be_closed_while_a_device_is_open(void **state)
 {
     g_auto(Compat) compat = compat_new();
     Kernel *kernel = compat.kernel;
@@ -148,7 +148,7 @@ static void the_group_can_leave_while_a_device_is_open(void **state)
     assert_int_equal(pm_fake_kernel_get_pinned(kernel->pm), 0);
 }
 
-static void unmap_that_cuts_says_what_has_gone(void **state)
+static void failed_unmap_returns_the_size_it_removed(void **state)
 {
     g_auto(Compat) compat = compat_new();
     uint64_t n_bytes;
@@ -179,7 +179,7 @@ static void a_shortened_unmap_removes_the_first_half(void **state)
     assert_int_equal(n_bytes, PAGE);
 }
 
-static void version_1_unmaps_inside_of_mappings(void **state)
+static void version_1_unmaps_parts_of_mappings(void **state)
 {
     g_auto(Compat) compat = compat_new();
     Kernel *kernel = compat.kernel;
@@ -200,38 +200,38 @@ static void version_1_unmaps_inside_of_mappings(void **state)
     assert_int_equal(device_peek_word(kernel, 5 * PAGE), 0x11111111);
 }
 
-static void information_is_as_long_as_there_are_ranges(void **state)
+static void get_info_grows_with_the_ranges(void **state)
 {
     g_auto(Compat) compat = compat_new();
     union {
         struct vfio_iommu_type1_info info;
         uint8_t bytes[128];
-    } answer;
+    } response;
     struct vfio_info_cap_header header;
 
     (void)state;
-    memset(&answer, 0, sizeof(answer));
-    answer.info.argsz = sizeof(answer);
-    assert_int_equal(iommufd_ioctl(compat.kernel, VFIO_IOMMU_GET_INFO, &answer), 0);
-    assert_int_equal(answer.info.argsz, 72);
-    assert_int_equal(answer.info.iova_pgsizes, ~UINT64_C(0xfff));
+    memset(&response, 0, sizeof(response));
+    response.info.argsz = sizeof(response);
+    assert_int_equal(iommufd_ioctl(compat.kernel, VFIO_IOMMU_GET_INFO, &response), 0);
+    assert_int_equal(response.info.argsz, 72);
+    assert_int_equal(response.info.iova_pgsizes, ~UINT64_C(0xfff));
     assert_true(open_device(&compat) >= 0);
-    answer.info.argsz = 87;
-    assert_int_equal(iommufd_ioctl(compat.kernel, VFIO_IOMMU_GET_INFO, &answer), 0);
-    assert_int_equal(answer.info.argsz, 88);
-    assert_int_equal(answer.info.cap_offset, 0);
-    assert_int_equal(iommufd_ioctl(compat.kernel, VFIO_IOMMU_GET_INFO, &answer), 0);
-    assert_int_equal(answer.info.cap_offset, 24);
-    assert_int_equal(answer.info.iova_pgsizes, 0x40201000);
-    memcpy(&header, answer.bytes + 24, sizeof(header));
+    response.info.argsz = 87;
+    assert_int_equal(iommufd_ioctl(compat.kernel, VFIO_IOMMU_GET_INFO, &response), 0);
+    assert_int_equal(response.info.argsz, 88);
+    assert_int_equal(response.info.cap_offset, 0);
+    assert_int_equal(iommufd_ioctl(compat.kernel, VFIO_IOMMU_GET_INFO, &response), 0);
+    assert_int_equal(response.info.cap_offset, 24);
+    assert_int_equal(response.info.iova_pgsizes, 0x40201000);
+    memcpy(&header, response.bytes + 24, sizeof(header));
     assert_int_equal(header.id, VFIO_IOMMU_TYPE1_INFO_DMA_AVAIL);
     assert_int_equal(header.next, 40);
-    memcpy(&header, answer.bytes + 40, sizeof(header));
+    memcpy(&header, response.bytes + 40, sizeof(header));
     assert_int_equal(header.id, VFIO_IOMMU_TYPE1_INFO_CAP_IOVA_RANGE);
     assert_int_equal(header.next, 0);
 }
 
-static void what_type1_has_and_iommufd_not(void **state)
+static void compat_lacks_nesting_noiommu_vaddr_and_dirty_pages(void **state)
 {
     g_auto(Compat) compat = compat_new();
     static const uintptr_t absent[] = {6, VFIO_NOIOMMU_IOMMU, VFIO_UPDATE_VADDR};
@@ -249,16 +249,16 @@ static void what_type1_has_and_iommufd_not(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(without_an_ioas_there_is_no_device),
-        cmocka_unit_test(a_group_makes_the_ioas),
-        cmocka_unit_test(a_device_is_attached_when_it_is_opened),
-        cmocka_unit_test(bad_memory_keeps_a_device_from_being_opened),
-        cmocka_unit_test(the_group_can_leave_while_a_device_is_open),
-        cmocka_unit_test(unmap_that_cuts_says_what_has_gone),
+        cmocka_unit_test(compat_requests_without_an_ioas_fail_with_enodev),
+        cmocka_unit_test(group_set_container_creates_the_ioas),
+        cmocka_unit_test(opening_a_device_attaches_it),
+        cmocka_unit_test(device_open_fails_with_unpinnable_areas),
+        cmocka_unit_test(group_can_be_closed_while_a_device_is_open),
+        cmocka_unit_test(failed_unmap_returns_the_size_it_removed),
         cmocka_unit_test(a_shortened_unmap_removes_the_first_half),
-        cmocka_unit_test(version_1_unmaps_inside_of_mappings),
-        cmocka_unit_test(information_is_as_long_as_there_are_ranges),
-        cmocka_unit_test(what_type1_has_and_iommufd_not),
+        cmocka_unit_test(version_1_unmaps_parts_of_mappings),
+        cmocka_unit_test(get_info_grows_with_the_ranges),
+        cmocka_unit_test(compat_lacks_nesting_noiommu_vaddr_and_dirty_pages),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Dirty tracking of the fake's iommufd, which no real kernel of the tests can do. */
+/* Dirty tracking of the fake's iommufd, which no real kernel of the tests supports. */
 
 #include "util/device_util.h"
 #include "util/iommufd_util.h"
@@ -46,8 +46,9 @@ static int get_bitmap(Kernel *kernel, uint32_t hwpt, uint32_t flags, uint64_t io
     return iommufd_ioctl(kernel, IOMMU_HWPT_GET_DIRTY_BITMAP, &get);
 }
 
-/* Attached to a page table with dirty tracking on, and the memory mapped at 0 in areas of a page;
- * @hwpt: its number. */
+/* Attached to a page table with dirty tracking on, with the memory mapped at 0 in areas of one
+ * page;
+ * @hwpt: its id. */
 static Kernel *tracking(uint32_t *hwpt)
 {
     PmFakeConfig config = iommufd_fake_config();
@@ -77,7 +78,7 @@ static void dirty_tracking_is_not_supported_unless_configured(void **state)
     assert_int_equal(get_bitmap(kernel, hwpt, 0, 0, PAGE, PAGE, NULL), -EOPNOTSUPP);
 }
 
-static void the_devices_capability_is_told(void **state)
+static void get_hw_info_reports_dirty_tracking(void **state)
 {
     uint32_t hwpt;
     g_autoptr(Kernel) with = tracking(&hwpt);
@@ -93,7 +94,7 @@ static void the_devices_capability_is_told(void **state)
     assert_int_equal(info.out_capabilities, 0);
 }
 
-static void pages_that_a_device_wrote_are_told_once(void **state)
+static void written_pages_are_reported_once(void **state)
 {
     uint32_t hwpt;
     g_autoptr(Kernel) kernel = tracking(&hwpt);
@@ -111,7 +112,7 @@ static void pages_that_a_device_wrote_are_told_once(void **state)
     assert_int_equal(bitmap[0] | bitmap[1], 0);
 }
 
-static void pages_can_stay_dirty(void **state)
+static void no_clear_keeps_pages_dirty(void **state)
 {
     uint32_t hwpt;
     g_autoptr(Kernel) kernel = tracking(&hwpt);
@@ -128,7 +129,7 @@ static void pages_can_stay_dirty(void **state)
     assert_int_equal(bitmap, 2);
 }
 
-static void bits_of_the_caller_stay(void **state)
+static void get_dirty_bitmap_keeps_bits_already_set(void **state)
 {
     uint32_t hwpt;
     g_autoptr(Kernel) kernel = tracking(&hwpt);
@@ -140,7 +141,7 @@ static void bits_of_the_caller_stay(void **state)
     assert_int_equal(bitmap, 0x102);
 }
 
-static void nothing_is_dirty_before_tracking_begins(void **state)
+static void nothing_is_dirty_before_tracking_starts(void **state)
 {
     uint32_t hwpt;
     g_autoptr(Kernel) kernel = tracking(&hwpt);
@@ -157,8 +158,8 @@ static void nothing_is_dirty_before_tracking_begins(void **state)
     assert_int_equal(bitmap, 0);
 }
 
-/* Intel's and AMD's drivers refuse that, but iommufd does not listen. */
-static void nothing_is_told_after_tracking_has_ended(void **state)
+/* Intel's and AMD's drivers fail then, but iommufd ignores the error. */
+static void nothing_is_reported_after_tracking_stops(void **state)
 {
     uint32_t hwpt;
     g_autoptr(Kernel) kernel = tracking(&hwpt);
@@ -171,7 +172,7 @@ static void nothing_is_told_after_tracking_has_ended(void **state)
     assert_int_equal(bitmap, 0);
 }
 
-static void starting_again_forgets_what_is_dirty(void **state)
+static void restarting_tracking_clears_dirty_bits(void **state)
 {
     uint32_t hwpt;
     g_autoptr(Kernel) kernel = tracking(&hwpt);
@@ -213,7 +214,7 @@ static void a_large_page_is_dirty_as_a_whole(void **state)
     munmap(memory, large);
 }
 
-/* A page of 2 MiB or 1 GiB at its own size, dirty; the memory is never touched. */
+/* A dirty page of 2 MiB or 1 GiB, mapped as one; the memory is not touched. */
 static char *map_dirty_page(Kernel *kernel, uint64_t size)
 {
     char *memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
@@ -225,8 +226,8 @@ static char *map_dirty_page(Kernel *kernel, uint64_t size)
     return memory;
 }
 
-/* And nothing is left to tell of the other half. */
-static void a_part_of_a_large_page_sets_bits_behind_the_end(void **state)
+/* The other half has become clean as well. */
+static void a_part_of_a_large_page_sets_bits_past_the_end(void **state)
 {
     const uint64_t large = UINT64_C(2) << 20;
     uint32_t hwpt;
@@ -245,8 +246,8 @@ static void a_part_of_a_large_page_sets_bits_behind_the_end(void **state)
     munmap(memory, large);
 }
 
-/* From the middle of the page on as many bits as for a whole one. */
-static void the_end_of_a_large_page_sets_bits_behind_it_as_well(void **state)
+/* The report begins in the middle of the page, but has as many bits as for the whole page. */
+static void the_end_of_a_large_page_sets_bits_past_it(void **state)
 {
     const uint64_t large = UINT64_C(2) << 20;
     uint32_t hwpt;
@@ -263,8 +264,8 @@ static void the_end_of_a_large_page_sets_bits_behind_it_as_well(void **state)
     munmap(memory, large);
 }
 
-/* The pages that hold the bitmap, and the next one unless the bitmap begins a page. */
-static void bits_behind_the_end_stay_in_the_pages_that_are_pinned(void **state)
+/* The pages that contain the bitmap, and the next one unless the bitmap is page aligned. */
+static void bits_past_the_end_stay_in_the_pinned_pages(void **state)
 {
     const uint64_t huge = UINT64_C(1) << 30;
     uint32_t hwpt;
@@ -287,8 +288,8 @@ static void bits_behind_the_end_stay_in_the_pages_that_are_pinned(void **state)
     munmap(bitmap, 4 * PAGE);
 }
 
-/* Linux 6.12 goes on as if nothing were wrong. */
-static void a_hole_ends_the_report_and_is_no_error(void **state)
+/* Linux 6.12 does not report an error. */
+static void a_hole_ends_the_report_without_an_error(void **state)
 {
     uint32_t hwpt;
     g_autoptr(Kernel) kernel = tracking(&hwpt);
@@ -304,7 +305,7 @@ static void a_hole_ends_the_report_and_is_no_error(void **state)
     assert_int_equal(bitmap, 2 | 1 << 4);
 }
 
-static void a_bitmap_that_cannot_be_written_loses_the_bits(void **state)
+static void a_faulting_bitmap_loses_the_bits(void **state)
 {
     uint32_t hwpt;
     g_autoptr(Kernel) kernel = tracking(&hwpt);
@@ -317,7 +318,7 @@ static void a_bitmap_that_cannot_be_written_loses_the_bits(void **state)
     assert_int_equal(bitmap, 0);
 }
 
-static void mistakes_are_found_in_order(void **state)
+static void requests_check_arguments_in_order(void **state)
 {
     uint32_t hwpt;
     g_autoptr(Kernel) kernel = tracking(&hwpt);
@@ -338,21 +339,21 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(dirty_tracking_is_not_supported_unless_configured),
-        cmocka_unit_test(the_devices_capability_is_told),
-        cmocka_unit_test(pages_that_a_device_wrote_are_told_once),
-        cmocka_unit_test(pages_can_stay_dirty),
-        cmocka_unit_test(bits_of_the_caller_stay),
-        cmocka_unit_test(nothing_is_dirty_before_tracking_begins),
-        cmocka_unit_test(nothing_is_told_after_tracking_has_ended),
-        cmocka_unit_test(starting_again_forgets_what_is_dirty),
+        cmocka_unit_test(get_hw_info_reports_dirty_tracking),
+        cmocka_unit_test(written_pages_are_reported_once),
+        cmocka_unit_test(no_clear_keeps_pages_dirty),
+        cmocka_unit_test(get_dirty_bitmap_keeps_bits_already_set),
+        cmocka_unit_test(nothing_is_dirty_before_tracking_starts),
+        cmocka_unit_test(nothing_is_reported_after_tracking_stops),
+        cmocka_unit_test(restarting_tracking_clears_dirty_bits),
         cmocka_unit_test(a_bit_can_stand_for_more_than_a_page),
         cmocka_unit_test(a_large_page_is_dirty_as_a_whole),
-        cmocka_unit_test(a_part_of_a_large_page_sets_bits_behind_the_end),
-        cmocka_unit_test(the_end_of_a_large_page_sets_bits_behind_it_as_well),
-        cmocka_unit_test(bits_behind_the_end_stay_in_the_pages_that_are_pinned),
-        cmocka_unit_test(a_hole_ends_the_report_and_is_no_error),
-        cmocka_unit_test(a_bitmap_that_cannot_be_written_loses_the_bits),
-        cmocka_unit_test(mistakes_are_found_in_order),
+        cmocka_unit_test(a_part_of_a_large_page_sets_bits_past_the_end),
+        cmocka_unit_test(the_end_of_a_large_page_sets_bits_past_it),
+        cmocka_unit_test(bits_past_the_end_stay_in_the_pinned_pages),
+        cmocka_unit_test(a_hole_ends_the_report_without_an_error),
+        cmocka_unit_test(a_faulting_bitmap_loses_the_bits),
+        cmocka_unit_test(requests_check_arguments_in_order),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

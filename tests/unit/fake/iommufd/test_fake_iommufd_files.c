@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Files that the fake's iommufd maps without an address. */
+/* Mapping files with the fake's iommufd, without a host address. */
 #include <sys/mount.h>
 #include <sys/stat.h>
 
@@ -27,7 +27,7 @@ static int new_memfd(uint64_t size)
     return fd;
 }
 
-static void files_are_mapped_only_if_asked_for(void **state)
+static void map_file_is_absent_unless_configured(void **state)
 {
     g_autoptr(Kernel) kernel = iommufd_new_fake_attached(NULL);
     int fd = new_memfd(PAGE);
@@ -37,7 +37,7 @@ static void files_are_mapped_only_if_asked_for(void **state)
     close(fd);
 }
 
-static void a_file_is_mapped_without_an_address(void **state)
+static void map_file_needs_no_host_address(void **state)
 {
     PmFakeConfig config = file_config();
     g_autoptr(Kernel) kernel = iommufd_new_fake_attached(&config);
@@ -59,7 +59,7 @@ static void a_file_is_mapped_without_an_address(void **state)
     iommufd_assert_charged(kernel, 0, 0, 0);
 }
 
-static void what_is_no_memory_cannot_be_pinned(void **state)
+static void map_file_rejects_files_that_are_not_memory(void **state)
 {
     PmFakeConfig config = file_config();
     g_autoptr(Kernel) kernel = iommufd_new_fake_attached(&config);
@@ -74,7 +74,7 @@ static void what_is_no_memory_cannot_be_pinned(void **state)
     close(null);
 }
 
-static void mistakes_of_map_file_are_found_in_order(void **state)
+static void map_file_checks_arguments_in_order(void **state)
 {
     PmFakeConfig config = file_config();
     g_autoptr(Kernel) kernel = iommufd_new_fake_attached(&config);
@@ -118,7 +118,7 @@ static void a_sealed_file_can_be_read(void **state)
     assert_int_equal(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE), 0);
     mapped = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, fd, 0);
     if (mapped == MAP_FAILED) {
-        print_message("skipped, because the host cannot map a sealed file: take Linux 6.7\n");
+        print_message("skipped: the host does not map sealed files; needs Linux 6.7\n");
         skip();
         return;
     }
@@ -128,7 +128,7 @@ static void a_sealed_file_can_be_read(void **state)
     close(fd);
 }
 
-static void a_file_has_to_reach_to_the_end_when_it_is_pinned(void **state)
+static void attach_fails_if_the_file_is_too_short(void **state)
 {
     PmFakeConfig config = file_config();
     g_autoptr(Kernel) kernel = iommufd_new_fake(&config);
@@ -143,7 +143,7 @@ static void a_file_has_to_reach_to_the_end_when_it_is_pinned(void **state)
     close(fd);
 }
 
-static void a_file_has_to_hold_the_last_byte(void **state)
+static void map_file_fails_if_the_last_byte_is_past_the_end(void **state)
 {
     PmFakeConfig config = file_config();
     g_autoptr(Kernel) kernel = iommufd_new_fake_attached(&config);
@@ -156,27 +156,28 @@ static void a_file_has_to_hold_the_last_byte(void **state)
     close(fd);
 }
 
-/* A word, alone in a new file system, that goes with it; -1 if this process may make none. */
+/* A file with one word in a new, otherwise unreferenced file system; -1 without the privileges
+ * for that. */
 static int new_file_system(uint32_t word)
 {
     int system = fsopen("tmpfs", FSOPEN_CLOEXEC);
-    int folder = -1;
+    int directory = -1;
     int fd = -1;
 
     if (system >= 0 && fsconfig(system, FSCONFIG_CMD_CREATE, NULL, NULL, 0) == 0)
-        folder = fsmount(system, FSMOUNT_CLOEXEC, 0);
-    if (folder >= 0)
-        fd = openat(folder, "file", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+        directory = fsmount(system, FSMOUNT_CLOEXEC, 0);
+    if (directory >= 0)
+        fd = openat(directory, "file", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (fd >= 0) {
         assert_int_equal(ftruncate(fd, (off_t)PAGE), 0);
         assert_int_equal(pwrite(fd, &word, sizeof(word), 0), sizeof(word));
     }
     close(system);
-    close(folder);
+    close(directory);
     return fd;
 }
 
-static void files_of_two_file_systems_are_two(void **state)
+static void equal_inodes_on_two_file_systems_are_two_files(void **state)
 {
     PmFakeConfig config = file_config();
     g_autoptr(Kernel) kernel = NULL;
@@ -185,8 +186,7 @@ static void files_of_two_file_systems_are_two(void **state)
 
     (void)state;
     if (files[0] < 0 || files[1] < 0) {
-        print_message("skipped, because only root can make file systems, and valgrind none: run it "
-                      "as root\n");
+        print_message("skipped: mounting tmpfs needs root, and fails under valgrind\n");
         skip();
         return;
     }
@@ -222,7 +222,7 @@ static unsigned count_mappings(void)
     return n_mappings;
 }
 
-static void many_mappings_of_a_file_are_one_for_the_process(void **state)
+static void areas_of_a_file_share_one_process_mapping(void **state)
 {
     PmFakeConfig config = file_config();
     g_autoptr(Kernel) kernel = iommufd_new_fake_attached(&config);
@@ -248,7 +248,7 @@ static void a_file_of_huge_pages_is_mapped_in_part(void **state)
 
     (void)state;
     if (fd < 0) {
-        print_message("skipped, because the host has no huge pages of 2 MiB\n");
+        print_message("skipped: the host has no free 2 MiB huge pages\n");
         skip();
         return;
     }
@@ -261,7 +261,7 @@ static void a_file_of_huge_pages_is_mapped_in_part(void **state)
     close(fd);
 }
 
-static void placing_a_file_goes_by_the_place_in_it(void **state)
+static void placement_aligns_files_by_their_offset(void **state)
 {
     PmFakeConfig config = file_config();
     g_autoptr(Kernel) kernel = iommufd_new_fake_attached(&config);
@@ -284,17 +284,17 @@ static void placing_a_file_goes_by_the_place_in_it(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(files_are_mapped_only_if_asked_for),
-        cmocka_unit_test(a_file_is_mapped_without_an_address),
-        cmocka_unit_test(what_is_no_memory_cannot_be_pinned),
-        cmocka_unit_test(mistakes_of_map_file_are_found_in_order),
+        cmocka_unit_test(map_file_is_absent_unless_configured),
+        cmocka_unit_test(map_file_needs_no_host_address),
+        cmocka_unit_test(map_file_rejects_files_that_are_not_memory),
+        cmocka_unit_test(map_file_checks_arguments_in_order),
         cmocka_unit_test(a_sealed_file_can_be_read),
-        cmocka_unit_test(a_file_has_to_reach_to_the_end_when_it_is_pinned),
-        cmocka_unit_test(a_file_has_to_hold_the_last_byte),
-        cmocka_unit_test(files_of_two_file_systems_are_two),
-        cmocka_unit_test(many_mappings_of_a_file_are_one_for_the_process),
+        cmocka_unit_test(attach_fails_if_the_file_is_too_short),
+        cmocka_unit_test(map_file_fails_if_the_last_byte_is_past_the_end),
+        cmocka_unit_test(equal_inodes_on_two_file_systems_are_two_files),
+        cmocka_unit_test(areas_of_a_file_share_one_process_mapping),
         cmocka_unit_test(a_file_of_huge_pages_is_mapped_in_part),
-        cmocka_unit_test(placing_a_file_goes_by_the_place_in_it),
+        cmocka_unit_test(placement_aligns_files_by_their_offset),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

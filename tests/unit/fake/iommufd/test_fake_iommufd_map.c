@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* The address space of the fake's iommufd: where areas can be, and in what order mistakes are
- * found. */
+/* The IOAS of the fake's iommufd: where areas may be, and the order of checks. */
 
 #include "util/iommufd_util.h"
 
 /* --- structs --- */
 
-static void the_size_of_a_struct_is_checked(void **state)
+static void struct_sizes_are_checked(void **state)
 {
     g_autoptr(Kernel) kernel = iommufd_new_fake(NULL);
     struct {
@@ -25,7 +24,7 @@ static void the_size_of_a_struct_is_checked(void **state)
     assert_int_equal(iommufd_ioctl(kernel, 0x3bff, NULL), -ENOTTY);
 }
 
-static void an_answer_that_cannot_be_given_gives_the_number_back(void **state)
+static void alloc_frees_the_id_if_the_response_faults(void **state)
 {
     g_autoptr(Kernel) kernel = iommufd_new_fake(NULL);
     struct iommu_ioas_alloc *alloc =
@@ -39,7 +38,7 @@ static void an_answer_that_cannot_be_given_gives_the_number_back(void **state)
     munmap(alloc, PAGE);
 }
 
-static void a_mapping_stays_though_the_answer_cannot_be_given(void **state)
+static void mapping_stays_if_the_response_faults(void **state)
 {
     g_autoptr(Kernel) kernel = iommufd_new_fake_attached(NULL);
     struct iommu_ioas_map *map =
@@ -76,7 +75,7 @@ static int map_with(Kernel *kernel, uint32_t flags, uint64_t iova, const char *h
     return iommufd_ioctl(kernel, IOMMU_IOAS_MAP, &map);
 }
 
-static void mistakes_of_map_are_found_in_order(void **state)
+static void map_checks_arguments_in_order(void **state)
 {
     g_autoptr(Kernel) kernel = iommufd_new_fake_attached(NULL);
     char *memory = kernel->memory;
@@ -100,7 +99,7 @@ static void mistakes_of_map_are_found_in_order(void **state)
     assert_int_equal(map_with(kernel, IOAS_FIXED, 0, memory, 0), -ENOENT);
 }
 
-static void without_a_device_anything_goes(void **state)
+static void map_without_a_device_accepts_any_range(void **state)
 {
     g_autoptr(Kernel) kernel = iommufd_new_fake(NULL);
     uint32_t pt_id = kernel->ioas;
@@ -121,11 +120,11 @@ static void attaching_fails_where_the_areas_do_not_fit(void **state)
         uint64_t length;
         int result;
     } cases[] = {
-        {0xfee00000, 0, PAGE, -EADDRINUSE},             /* reserved */
-        {UINT64_C(0x8000000000), 0, PAGE, -EADDRINUSE}, /* outside of the aperture */
-        {1, 0, PAGE, -EADDRINUSE},                      /* not aligned */
+        {0xfee00000, 0, PAGE, -EADDRINUSE},             /* reserved addresses */
+        {UINT64_C(0x8000000000), 0, PAGE, -EADDRINUSE}, /* outside the aperture */
+        {1, 0, PAGE, -EADDRINUSE},                      /* misaligned */
         {0, 0, PAGE + 1, -EADDRINUSE},
-        {0, 4096, PAGE, -EFAULT}, /* nothing there */
+        {0, 4096, PAGE, -EFAULT}, /* memory that is not mapped */
     };
 
     (void)state;
@@ -146,7 +145,7 @@ static void attaching_fails_where_the_areas_do_not_fit(void **state)
 
 /* --- unmapping --- */
 
-static void unmap_stops_at_an_area_that_it_cuts(void **state)
+static void unmap_stops_at_an_area_partly_in_the_range(void **state)
 {
     g_autoptr(Kernel) kernel = iommufd_new_fake_attached(NULL);
     uint64_t n_bytes;
@@ -155,7 +154,7 @@ static void unmap_stops_at_an_area_that_it_cuts(void **state)
     assert_int_equal(iommufd_map(kernel, 0, kernel->memory, PAGE), 0);
     assert_int_equal(iommufd_map(kernel, PAGE, kernel->memory, 2 * PAGE), 0);
     assert_int_equal(iommufd_unmap(kernel, 0, 2 * PAGE, &n_bytes), -ENOENT);
-    assert_int_equal(n_bytes, 2 * PAGE); /* not rewritten */
+    assert_int_equal(n_bytes, 2 * PAGE); /* not updated */
     assert_int_equal(kernel_n_inspected(kernel), 1);
     assert_int_equal(iommufd_unmap(kernel, 2 * PAGE, PAGE, &n_bytes), -ENOENT);
     assert_int_equal(iommufd_unmap(kernel, PAGE, 16 * PAGE, &n_bytes), 0);
@@ -163,7 +162,7 @@ static void unmap_stops_at_an_area_that_it_cuts(void **state)
     assert_int_equal(iommufd_unmap(kernel, 0, PAGE, NULL), -ENOENT);
 }
 
-static void everything_can_be_unmapped_even_if_it_is_nothing(void **state)
+static void unmap_of_everything_succeeds_without_areas(void **state)
 {
     g_autoptr(Kernel) kernel = iommufd_new_fake_attached(NULL);
     uint64_t n_bytes;
@@ -180,7 +179,7 @@ static void everything_can_be_unmapped_even_if_it_is_nothing(void **state)
     assert_int_equal(iommufd_unmap(kernel, 0, 0, NULL), -EINVAL);
 }
 
-/* --- places --- */
+/* --- automatic placement --- */
 
 static int place(Kernel *kernel, const char *host, uint64_t length, uint64_t *iova)
 {
@@ -197,7 +196,7 @@ static int place(Kernel *kernel, const char *host, uint64_t length, uint64_t *io
     return result;
 }
 
-static void areas_are_placed_as_the_memory_is_aligned(void **state)
+static void placement_aligns_areas_as_the_memory(void **state)
 {
     static const struct {
         uint64_t host;
@@ -220,7 +219,7 @@ static void areas_are_placed_as_the_memory_is_aligned(void **state)
     }
 }
 
-static void areas_are_placed_where_they_are_allowed(void **state)
+static void placement_respects_allowed_ranges(void **state)
 {
     g_autoptr(Kernel) kernel = iommufd_new_fake_attached(NULL);
     struct iommu_iova_range ranges[] = {{0x10000, 0x10fff}, {0x20000, 0x2ffff}};
@@ -267,7 +266,7 @@ static int get_ranges(Kernel *kernel, struct iommu_iova_range *ranges, uint32_t 
     return result;
 }
 
-static void ranges_are_those_of_the_attached_device(void **state)
+static void ranges_are_the_attached_devices(void **state)
 {
     g_autoptr(Kernel) kernel = iommufd_new_fake(NULL);
     struct iommu_iova_range ranges[4];
@@ -297,7 +296,7 @@ static void ranges_are_those_of_the_attached_device(void **state)
     assert_int_equal(alignment, 1);
 }
 
-static void small_pages_are_an_option_while_nothing_is_in_a_page_table(void **state)
+static void small_pages_can_be_set_while_no_areas_are_in_page_tables(void **state)
 {
     g_autoptr(Kernel) kernel = iommufd_new_fake_attached(NULL);
     struct iommu_option option = {
@@ -321,18 +320,18 @@ static void small_pages_are_an_option_while_nothing_is_in_a_page_table(void **st
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_size_of_a_struct_is_checked),
-        cmocka_unit_test(an_answer_that_cannot_be_given_gives_the_number_back),
-        cmocka_unit_test(a_mapping_stays_though_the_answer_cannot_be_given),
-        cmocka_unit_test(mistakes_of_map_are_found_in_order),
-        cmocka_unit_test(without_a_device_anything_goes),
+        cmocka_unit_test(struct_sizes_are_checked),
+        cmocka_unit_test(alloc_frees_the_id_if_the_response_faults),
+        cmocka_unit_test(mapping_stays_if_the_response_faults),
+        cmocka_unit_test(map_checks_arguments_in_order),
+        cmocka_unit_test(map_without_a_device_accepts_any_range),
         cmocka_unit_test(attaching_fails_where_the_areas_do_not_fit),
-        cmocka_unit_test(unmap_stops_at_an_area_that_it_cuts),
-        cmocka_unit_test(everything_can_be_unmapped_even_if_it_is_nothing),
-        cmocka_unit_test(areas_are_placed_as_the_memory_is_aligned),
-        cmocka_unit_test(areas_are_placed_where_they_are_allowed),
-        cmocka_unit_test(ranges_are_those_of_the_attached_device),
-        cmocka_unit_test(small_pages_are_an_option_while_nothing_is_in_a_page_table),
+        cmocka_unit_test(unmap_stops_at_an_area_partly_in_the_range),
+        cmocka_unit_test(unmap_of_everything_succeeds_without_areas),
+        cmocka_unit_test(placement_aligns_areas_as_the_memory),
+        cmocka_unit_test(placement_respects_allowed_ranges),
+        cmocka_unit_test(ranges_are_the_attached_devices),
+        cmocka_unit_test(small_pages_can_be_set_while_no_areas_are_in_page_tables),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* What iommufd pins, and whom it charges for it. */
+/* What iommufd pins, and who is charged for it. */
 
 #include "util/device_util.h"
 #include "util/iommufd_util.h"
 
-/* --- whom it is charged to --- */
+/* --- who is charged --- */
 
 static PmFakeConfig limited_config(uint64_t limit)
 {
@@ -26,7 +26,7 @@ static void set_rlimit_mode(Kernel *kernel, uint64_t mode)
     assert_int_equal(iommufd_ioctl(kernel, IOMMU_OPTION, &option), 0);
 }
 
-/* A fresh iommufd that charges the process; its device is attached. */
+/* A new iommufd that charges the process, with an attached device. */
 static Kernel *charging_the_process(const PmFakeConfig *config)
 {
     Kernel *kernel = iommufd_new_fake(config);
@@ -44,7 +44,7 @@ static Kernel *charging_the_process(const PmFakeConfig *config)
     return kernel;
 }
 
-static void the_user_is_charged(void **state)
+static void iommufd_charges_the_user(void **state)
 {
     PmFakeConfig config = limited_config(2 * PAGE);
     g_autoptr(Kernel) kernel = iommufd_new_fake_attached(&config);
@@ -58,7 +58,7 @@ static void the_user_is_charged(void **state)
     iommufd_assert_charged(kernel, 0, 0, 0);
 }
 
-static void the_process_is_charged_if_asked(void **state)
+static void rlimit_mode_charges_the_process(void **state)
 {
     PmFakeConfig config = limited_config(2 * PAGE);
     g_autoptr(Kernel) kernel = charging_the_process(&config);
@@ -71,7 +71,7 @@ static void the_process_is_charged_if_asked(void **state)
     iommufd_assert_charged(kernel, 0, 0, 0);
 }
 
-static void nobody_is_charged_with_the_capability(void **state)
+static void nobody_is_charged_with_cap_ipc_lock(void **state)
 {
     PmFakeConfig config = limited_config(0);
     g_autoptr(Kernel) kernel = NULL;
@@ -87,7 +87,7 @@ static void nobody_is_charged_with_the_capability(void **state)
     iommufd_assert_charged(kernel, 0, 0, 0);
 }
 
-static void who_is_charged_was_decided_by_the_mapping(void **state)
+static void map_decides_who_is_charged(void **state)
 {
     PmFakeConfig config = limited_config(0);
     g_autoptr(Kernel) kernel = iommufd_new_fake(&config);
@@ -102,7 +102,7 @@ static void who_is_charged_was_decided_by_the_mapping(void **state)
     iommufd_assert_charged(kernel, PAGE, PAGE, 0);
 }
 
-static void the_mode_needs_the_capability(void **state)
+static void rlimit_mode_needs_cap_sys_resource(void **state)
 {
     PmFakeConfig config = iommufd_fake_config();
     g_autoptr(Kernel) kernel = NULL;
@@ -119,8 +119,8 @@ static void the_mode_needs_the_capability(void **state)
     assert_int_equal(iommufd_ioctl(kernel, IOMMU_OPTION, &option), -EPERM);
 }
 
-/* Unlike type1, which finds what comes first. */
-static void bad_memory_is_found_before_the_limit(void **state)
+/* type1 stops at whichever it meets first. */
+static void bad_memory_is_reported_before_the_limit(void **state)
 {
     PmFakeConfig config = limited_config(PAGE);
     g_autoptr(Kernel) kernel = iommufd_new_fake_attached(&config);
@@ -185,7 +185,7 @@ static void copies_of_copies_share_pins(void **state)
     iommufd_assert_charged(kernel, 0, 0, 0);
 }
 
-static void a_copy_of_what_cannot_be_pinned_leaves_nothing(void **state)
+static void failed_copy_adds_no_area(void **state)
 {
     g_autoptr(Kernel) kernel = iommufd_new_fake_attached(NULL);
     struct iommu_ioas_copy request = {
@@ -217,13 +217,13 @@ static Kernel *holding(void)
     return kernel != NULL ? iommufd_new_fake_attached(&config) : NULL;
 }
 
-static void a_part_of_held_pages_stays_held(void **state)
+static void held_pages_can_be_released_in_part(void **state)
 {
     g_autoptr(Kernel) kernel = holding();
 
     (void)state;
     if (kernel == NULL) {
-        print_message("skipped, because there is no io_uring: sysctl kernel.io_uring_disabled=0\n");
+        print_message("skipped: no io_uring; run sysctl kernel.io_uring_disabled=0\n");
         skip();
         return;
     }
@@ -238,16 +238,16 @@ static void a_part_of_held_pages_stays_held(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_user_is_charged),
-        cmocka_unit_test(the_process_is_charged_if_asked),
-        cmocka_unit_test(nobody_is_charged_with_the_capability),
-        cmocka_unit_test(who_is_charged_was_decided_by_the_mapping),
-        cmocka_unit_test(the_mode_needs_the_capability),
-        cmocka_unit_test(bad_memory_is_found_before_the_limit),
+        cmocka_unit_test(iommufd_charges_the_user),
+        cmocka_unit_test(rlimit_mode_charges_the_process),
+        cmocka_unit_test(nobody_is_charged_with_cap_ipc_lock),
+        cmocka_unit_test(map_decides_who_is_charged),
+        cmocka_unit_test(rlimit_mode_needs_cap_sys_resource),
+        cmocka_unit_test(bad_memory_is_reported_before_the_limit),
         cmocka_unit_test(a_copy_shares_pins),
         cmocka_unit_test(copies_of_copies_share_pins),
-        cmocka_unit_test(a_copy_of_what_cannot_be_pinned_leaves_nothing),
-        cmocka_unit_test(a_part_of_held_pages_stays_held),
+        cmocka_unit_test(failed_copy_adds_no_area),
+        cmocka_unit_test(held_pages_can_be_released_in_part),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,7 +9,7 @@ static Kernel *new_v2(void)
     return kernel_new_fake_type1(NULL, VFIO_TYPE1v2_IOMMU);
 }
 
-static void the_nth_map_fails_once_and_does_nothing(void **state)
+static void the_nth_map_fails_once_without_effect(void **state)
 {
     g_autoptr(Kernel) fake = new_v2();
 
@@ -21,7 +21,7 @@ static void the_nth_map_fails_once_and_does_nothing(void **state)
     assert_int_equal(kernel_map(fake, PAGE, fake->memory, PAGE), 0);
 }
 
-static void faults_add_up_and_can_be_dropped(void **state)
+static void faults_accumulate_and_can_be_cleared(void **state)
 {
     g_autoptr(Kernel) fake = new_v2();
 
@@ -35,7 +35,7 @@ static void faults_add_up_and_can_be_dropped(void **state)
     assert_int_equal(kernel_map(fake, 0, fake->memory, PAGE), 0);
 }
 
-static void kinds_count_apart_and_any_counts_all(void **state)
+static void call_kinds_count_separately_and_any_counts_all(void **state)
 {
     g_autoptr(Kernel) fake = new_v2();
     uint64_t any = pm_fake_kernel_get_n_calls(fake->pm, PM_FAKE_CALL_ANY);
@@ -53,7 +53,7 @@ static void kinds_count_apart_and_any_counts_all(void **state)
     assert_int_equal(pm_fake_kernel_get_n_calls(fake->pm, PM_FAKE_CALL_OPEN), 2);
 }
 
-static void an_ioctl_fault_meets_maps_as_well(void **state)
+static void ioctl_faults_apply_to_maps(void **state)
 {
     g_autoptr(Kernel) fake = new_v2();
 
@@ -63,7 +63,7 @@ static void an_ioctl_fault_meets_maps_as_well(void **state)
     assert_int_equal(kernel_map(fake, 0, fake->memory, PAGE), -EIO);
 }
 
-static void opening_can_fail_and_a_failed_close_has_closed(void **state)
+static void open_can_fail_and_a_failing_close_still_closes(void **state)
 {
     g_autoptr(Kernel) fake = new_v2();
 
@@ -76,7 +76,7 @@ static void opening_can_fail_and_a_failed_close_has_closed(void **state)
     assert_int_equal(pm_fake_kernel_get_n_open(fake->pm), 1);
 }
 
-static void a_shortened_unmap_removes_half_and_says_so(void **state)
+static void a_shortened_unmap_returns_the_size_it_removed(void **state)
 {
     g_autoptr(Kernel) fake = new_v2();
     uint64_t n_bytes;
@@ -127,7 +127,7 @@ static bool see(uint64_t iova, uint64_t size, const void *host, PmIommuAccess ac
     return ++seen->n_seen < seen->n_wanted;
 }
 
-static void the_inspector_lists_mappings_in_order(void **state)
+static void foreach_mapping_lists_mappings_in_order(void **state)
 {
     g_autoptr(Kernel) fake = new_v2();
     Seen seen = {.n_wanted = 4};
@@ -156,7 +156,7 @@ static bool unmap_it(uint64_t iova, uint64_t size, const void *host, PmIommuAcce
     return kernel_unmap(user_data, iova, size, NULL) == 0;
 }
 
-static void mappings_can_change_while_they_are_listed(void **state)
+static void mappings_may_change_during_foreach(void **state)
 {
     g_autoptr(Kernel) fake = new_v2();
 
@@ -167,7 +167,7 @@ static void mappings_can_change_while_they_are_listed(void **state)
     assert_int_equal(pm_fake_kernel_get_n_mappings(fake->pm, 1), 0);
 }
 
-static void locked_memory_is_told_as_the_kernel_counts_it(void **state)
+static void locked_memory_counts_as_in_the_kernel(void **state)
 {
     g_autoptr(Kernel) fake = new_v2();
     PmLockedMemory locked = {.struct_size = sizeof(locked)};
@@ -206,7 +206,7 @@ static void each_kind_of_call_can_fail(void **state)
     assert_int_equal(kernel_ioctl(fake, device, VFIO_DEVICE_RESET, NULL), -EPERM);
 }
 
-static void requests_of_a_device_are_no_maps(void **state)
+static void device_requests_do_not_count_as_maps(void **state)
 {
     g_autoptr(Kernel) fake = new_v2();
     int device = kernel_get_device(fake, fake->group, DEVICE);
@@ -217,7 +217,7 @@ static void requests_of_a_device_are_no_maps(void **state)
     assert_int_equal(kernel_map(fake, 0, fake->memory, PAGE), -EIO);
 }
 
-static void requests_of_an_iommufd_are_no_maps_of_a_container(void **state)
+static void iommufd_codes_on_a_container_do_not_count_as_maps(void **state)
 {
     g_autoptr(Kernel) fake = new_v2();
 
@@ -228,7 +228,7 @@ static void requests_of_an_iommufd_are_no_maps_of_a_container(void **state)
     assert_int_equal(pm_fake_kernel_get_n_calls(fake->pm, PM_FAKE_CALL_UNMAP), 0);
 }
 
-static void the_first_of_two_faults_on_one_call_decides(void **state)
+static void the_first_of_two_faults_on_a_call_wins(void **state)
 {
     g_autoptr(Kernel) fake = new_v2();
 
@@ -239,7 +239,7 @@ static void the_first_of_two_faults_on_one_call_decides(void **state)
     assert_int_equal(kernel_map(fake, 0, fake->memory, PAGE), 0);
 }
 
-static void a_fault_without_kind_or_error_is_ignored(void **state)
+static void faults_with_invalid_call_or_error_are_ignored(void **state)
 {
     g_autoptr(Kernel) fake = new_v2();
 
@@ -253,7 +253,7 @@ static void a_fault_without_kind_or_error_is_ignored(void **state)
     assert_int_equal(kernel_n_inspected(fake), 0);
 }
 
-static void a_shortened_unmap_all_removes_half_as_well(void **state)
+static void a_shortened_unmap_all_removes_the_first_half(void **state)
 {
     g_autoptr(Kernel) fake = new_v2();
     uint64_t n_bytes;
@@ -279,7 +279,7 @@ static bool has_new_address(uint64_t iova, uint64_t size, const void *host, PmIo
     return true;
 }
 
-static void an_address_that_was_updated_is_the_mappings_own(void **state)
+static void vaddr_update_changes_the_mappings_host_address(void **state)
 {
     g_autoptr(Kernel) fake = new_v2();
 
@@ -291,7 +291,7 @@ static void an_address_that_was_updated_is_the_mappings_own(void **state)
     assert_true(pm_fake_kernel_foreach_mapping(fake->pm, 1, has_new_address, fake));
 }
 
-/* Mappings at 0x10000 (4 pages), 0x14000 (4 pages) and, behind a hole, 0x20000 (2 pages). */
+/* Mappings at 0x10000 (4 pages), 0x14000 (4 pages) and, after a hole, 0x20000 (2 pages). */
 static Kernel *with_three(unsigned long type)
 {
     Kernel *fake = kernel_new_fake_type1(NULL, type);
@@ -302,7 +302,7 @@ static Kernel *with_three(unsigned long type)
     return fake;
 }
 
-static void what_v1_takes_whole_is_no_longer_translated(void **state)
+static void v1_unmap_of_a_part_untranslates_the_whole_mapping(void **state)
 {
     g_autoptr(Kernel) fake = with_three(VFIO_TYPE1_IOMMU);
     uint64_t run_iova;
@@ -315,7 +315,7 @@ static void what_v1_takes_whole_is_no_longer_translated(void **state)
     assert_int_equal(run_size, 4 * PAGE);
 }
 
-static void the_page_table_follows_every_unmap(void **state)
+static void unmap_clears_the_page_table(void **state)
 {
     g_autoptr(Kernel) fake = with_three(VFIO_TYPE1v2_IOMMU);
     uint64_t run_iova;
@@ -335,25 +335,25 @@ static void the_page_table_follows_every_unmap(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_nth_map_fails_once_and_does_nothing),
-        cmocka_unit_test(faults_add_up_and_can_be_dropped),
-        cmocka_unit_test(kinds_count_apart_and_any_counts_all),
-        cmocka_unit_test(an_ioctl_fault_meets_maps_as_well),
-        cmocka_unit_test(opening_can_fail_and_a_failed_close_has_closed),
-        cmocka_unit_test(a_shortened_unmap_removes_half_and_says_so),
+        cmocka_unit_test(the_nth_map_fails_once_without_effect),
+        cmocka_unit_test(faults_accumulate_and_can_be_cleared),
+        cmocka_unit_test(call_kinds_count_separately_and_any_counts_all),
+        cmocka_unit_test(ioctl_faults_apply_to_maps),
+        cmocka_unit_test(open_can_fail_and_a_failing_close_still_closes),
+        cmocka_unit_test(a_shortened_unmap_returns_the_size_it_removed),
         cmocka_unit_test(a_shortened_unmap_of_one_mapping_removes_nothing),
-        cmocka_unit_test(the_inspector_lists_mappings_in_order),
-        cmocka_unit_test(mappings_can_change_while_they_are_listed),
-        cmocka_unit_test(locked_memory_is_told_as_the_kernel_counts_it),
+        cmocka_unit_test(foreach_mapping_lists_mappings_in_order),
+        cmocka_unit_test(mappings_may_change_during_foreach),
+        cmocka_unit_test(locked_memory_counts_as_in_the_kernel),
         cmocka_unit_test(each_kind_of_call_can_fail),
-        cmocka_unit_test(requests_of_a_device_are_no_maps),
-        cmocka_unit_test(requests_of_an_iommufd_are_no_maps_of_a_container),
-        cmocka_unit_test(the_first_of_two_faults_on_one_call_decides),
-        cmocka_unit_test(a_fault_without_kind_or_error_is_ignored),
-        cmocka_unit_test(a_shortened_unmap_all_removes_half_as_well),
-        cmocka_unit_test(an_address_that_was_updated_is_the_mappings_own),
-        cmocka_unit_test(what_v1_takes_whole_is_no_longer_translated),
-        cmocka_unit_test(the_page_table_follows_every_unmap),
+        cmocka_unit_test(device_requests_do_not_count_as_maps),
+        cmocka_unit_test(iommufd_codes_on_a_container_do_not_count_as_maps),
+        cmocka_unit_test(the_first_of_two_faults_on_a_call_wins),
+        cmocka_unit_test(faults_with_invalid_call_or_error_are_ignored),
+        cmocka_unit_test(a_shortened_unmap_all_removes_the_first_half),
+        cmocka_unit_test(vaddr_update_changes_the_mappings_host_address),
+        cmocka_unit_test(v1_unmap_of_a_part_untranslates_the_whole_mapping),
+        cmocka_unit_test(unmap_clears_the_page_table),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -56,7 +56,7 @@ static void assert_faults(const Setup *setup, uint64_t n_faults, uint64_t iova, 
     assert_int_equal(setup->log.last.write, write);
 }
 
-static void writes_and_reads_move_bytes(void **state)
+static void writes_and_reads_copy_bytes(void **state)
 {
     Setup *setup = *state;
     char copy[6] = "";
@@ -69,7 +69,7 @@ static void writes_and_reads_move_bytes(void **state)
     assert_int_equal(setup->log.n_faults, 0);
 }
 
-static void each_page_is_translated_for_itself(void **state)
+static void each_page_is_translated_separately(void **state)
 {
     Setup *setup = *state;
     uint8_t pattern[2 * PAGE];
@@ -89,7 +89,7 @@ static void each_page_is_translated_for_itself(void **state)
     assert_int_equal(setup->log.n_faults, 0);
 }
 
-static void access_to_nothing_gives_zeros_and_changes_nothing(void **state)
+static void access_to_unmapped_addresses_faults_and_reads_zeros(void **state)
 {
     Setup *setup = *state;
     uint8_t copy[8];
@@ -104,7 +104,7 @@ static void access_to_nothing_gives_zeros_and_changes_nothing(void **state)
     assert_faults(setup, 2, IOVA - 8, true);
 }
 
-static void without_a_page_table_everything_is_refused(void **state)
+static void dma_without_a_page_table_faults(void **state)
 {
     Setup *setup = *state;
     uint8_t byte = 0xee;
@@ -115,7 +115,7 @@ static void without_a_page_table_everything_is_refused(void **state)
     assert_faults(setup, 2, PAGE, true);
 }
 
-static void read_only_mapping_refuses_writes(void **state)
+static void writes_to_a_read_only_mapping_fault(void **state)
 {
     Setup *setup = *state;
     uint8_t byte = 0xee;
@@ -130,7 +130,7 @@ static void read_only_mapping_refuses_writes(void **state)
     assert_int_equal(setup->log.n_faults, 1);
 }
 
-/* Intel's IOMMUs always allow reads of what is mapped. */
+/* Intel's IOMMUs allow all reads of present pages. */
 static void write_only_mapping_can_be_read(void **state)
 {
     Setup *setup = *state;
@@ -143,7 +143,7 @@ static void write_only_mapping_can_be_read(void **state)
     assert_int_equal(setup->log.n_faults, 0);
 }
 
-static void transfer_over_the_end_of_a_mapping_is_done_up_to_it(void **state)
+static void transfer_past_the_end_of_a_mapping_stops_there(void **state)
 {
     Setup *setup = *state;
     uint8_t copy[200];
@@ -163,7 +163,7 @@ static void transfer_over_the_end_of_a_mapping_is_done_up_to_it(void **state)
     assert_faults(setup, 2, IOVA + PAGE, false);
 }
 
-static void transfer_goes_on_behind_a_refused_page(void **state)
+static void transfer_continues_after_a_faulting_page(void **state)
 {
     Setup *setup = *state;
     uint8_t pattern[3 * PAGE];
@@ -178,7 +178,7 @@ static void transfer_goes_on_behind_a_refused_page(void **state)
     assert_faults(setup, 1, IOVA + PAGE, true);
 }
 
-static void memory_that_the_process_gave_back_is_refused(void **state)
+static void dma_to_memory_the_process_unmapped_faults(void **state)
 {
     Setup *setup = *state;
     uint8_t byte = 0xee;
@@ -196,15 +196,15 @@ static void memory_that_the_process_gave_back_is_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(writes_and_reads_move_bytes),
-        TEST(each_page_is_translated_for_itself),
-        TEST(access_to_nothing_gives_zeros_and_changes_nothing),
-        TEST(without_a_page_table_everything_is_refused),
-        TEST(read_only_mapping_refuses_writes),
+        TEST(writes_and_reads_copy_bytes),
+        TEST(each_page_is_translated_separately),
+        TEST(access_to_unmapped_addresses_faults_and_reads_zeros),
+        TEST(dma_without_a_page_table_faults),
+        TEST(writes_to_a_read_only_mapping_fault),
         TEST(write_only_mapping_can_be_read),
-        TEST(transfer_over_the_end_of_a_mapping_is_done_up_to_it),
-        TEST(transfer_goes_on_behind_a_refused_page),
-        TEST(memory_that_the_process_gave_back_is_refused),
+        TEST(transfer_past_the_end_of_a_mapping_stops_there),
+        TEST(transfer_continues_after_a_faulting_page),
+        TEST(dma_to_memory_the_process_unmapped_faults),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

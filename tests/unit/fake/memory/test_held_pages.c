@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Pages held by io_uring: they are let go of, and signals do not mix up what is moved. */
+/* Pages held by io_uring: they are released, and signals do not corrupt transfers. */
 #include "fake/memory/held_pages.h"
 
 #include <signal.h>
@@ -15,10 +15,10 @@
 #define N_PAGES     64
 #define N_TRANSFERS 2000
 #define SKIPPED                                                                                    \
-    "skipped, because there is no io_uring: sysctl kernel.io_uring_disabled=0, and raise the "     \
+    "skipped: no io_uring; run sysctl kernel.io_uring_disabled=0, and raise the "                  \
     "locked-memory limit (ulimit -l)\n"
 
-/* Bytes that the process has pinned (VmPin). */
+/* Bytes pinned by the process (VmPin). */
 static uint64_t pinned(void)
 {
     g_autofree char *status = NULL;
@@ -30,8 +30,8 @@ static uint64_t pinned(void)
     return g_ascii_strtoull(line + strlen("VmPin:"), NULL, 10) * PM_KIB;
 }
 
-/* Old kernels let go a moment later. */
-static bool comes_back_to(uint64_t n_bytes)
+/* Old kernels unpin with a delay. */
+static bool pinned_drops_to(uint64_t n_bytes)
 {
     for (unsigned i = 0; i < 5000 && pinned() != n_bytes; i++)
         g_usleep(1000);
@@ -64,7 +64,7 @@ static char *make_memory(void)
     return memory;
 }
 
-static void unmapping_lets_go_of_held_pages(void **state)
+static void unmap_releases_held_pages(void **state)
 {
     PmFakeConfig config;
     g_autoptr(PmKernel) kernel = NULL;
@@ -85,13 +85,13 @@ static void unmapping_lets_go_of_held_pages(void **state)
     assert_int_equal(kernel_map(fake, 16 * PAGE, fake->memory, 16 * PAGE), 0);
     assert_int_equal(pinned(), before + 32 * PAGE);
     assert_int_equal(kernel_unmap(fake, 0, 16 * PAGE, NULL), 0);
-    assert_true(comes_back_to(before + 16 * PAGE));
+    assert_true(pinned_drops_to(before + 16 * PAGE));
     assert_int_equal(kernel_unmap(fake, 16 * PAGE, 16 * PAGE, NULL), 0);
-    assert_true(comes_back_to(before));
+    assert_true(pinned_drops_to(before));
 }
 
 /* A ring has room for 16,384. */
-static void places_of_released_pages_are_used_again(void **state)
+static void released_buffers_are_reused(void **state)
 {
     g_autoptr(PmHeldPages) pages = pm_held_pages_new(NULL);
     char *memory = make_memory();
@@ -119,7 +119,7 @@ static void count_signal(int number)
     n_signals++;
 }
 
-/* Calls that wait are interrupted: no SA_RESTART. */
+/* Without SA_RESTART, so waiting system calls are interrupted. */
 static void start_signals(suseconds_t interval)
 {
     const struct sigaction action = {.sa_handler = count_signal};
@@ -134,10 +134,10 @@ static void stop_signals(void)
     const struct itimerval none = {0};
 
     assert_int_equal(setitimer(ITIMER_REAL, &none, NULL), 0);
-    (void)signal(SIGALRM, SIG_IGN); /* one that still comes, too */
+    (void)signal(SIGALRM, SIG_IGN); /* one may still be pending */
 }
 
-static void signals_do_not_mix_up_transfers(void **state)
+static void signals_do_not_corrupt_transfers(void **state)
 {
     g_autoptr(PmHeldPages) pages = pm_held_pages_new(NULL);
     char *memory = make_memory();
@@ -168,8 +168,8 @@ static void signals_do_not_mix_up_transfers(void **state)
     (void)munmap(memory, N_PAGES * PAGE);
 }
 
-/* The ring is the child's as well. */
-static void release_in_a_forked_child_lets_go_of_nothing(void **state)
+/* The child inherits the ring. */
+static void release_in_a_forked_child_releases_nothing(void **state)
 {
     g_autoptr(PmHeldPages) pages = pm_held_pages_new(NULL);
     char *memory = make_memory();
@@ -201,10 +201,10 @@ static void release_in_a_forked_child_lets_go_of_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(unmapping_lets_go_of_held_pages),
-        cmocka_unit_test(places_of_released_pages_are_used_again),
-        cmocka_unit_test(signals_do_not_mix_up_transfers),
-        cmocka_unit_test(release_in_a_forked_child_lets_go_of_nothing),
+        cmocka_unit_test(unmap_releases_held_pages),
+        cmocka_unit_test(released_buffers_are_reused),
+        cmocka_unit_test(signals_do_not_corrupt_transfers),
+        cmocka_unit_test(release_in_a_forked_child_releases_nothing),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

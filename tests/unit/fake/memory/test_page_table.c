@@ -81,7 +81,7 @@ static void new_table_translates_nothing(void **state)
     pm_page_table_unmap(*state, 0, UINT64_MAX);
 }
 
-static void access_and_host_address_come_back(void **state)
+static void translate_returns_access_and_host_address(void **state)
 {
     assert_true(pm_page_table_map(*state, 0x3000, HOST + 0x5000, PAGE, PM_IOMMU_READ));
     assert_true(pm_page_table_map(*state, 0x4000, HOST + 0x1000, PAGE, PM_IOMMU_WRITE));
@@ -92,7 +92,7 @@ static void access_and_host_address_come_back(void **state)
     assert_untranslated(*state, 0x5000);
 }
 
-static void largest_pages_are_used_where_the_iova_allows(void **state)
+static void map_uses_the_largest_pages_the_iova_allows(void **state)
 {
     /* The host address need not be aligned to the page. */
     map(*state, PM_GIB - 2 * PM_MIB - PAGE, HOST + PAGE, 2 * PM_GIB);
@@ -117,7 +117,7 @@ static void run_joins_mappings_of_any_host_address_and_access(void **state)
     assert_no_run(*state, PM_TIB + PAGE);
 }
 
-static void run_is_cut_at_the_last_address_that_is_asked_for(void **state)
+static void run_ends_at_the_last_address(void **state)
 {
     PmPageTable *table = *state;
     uint64_t iova;
@@ -135,7 +135,7 @@ static void run_is_cut_at_the_last_address_that_is_asked_for(void **state)
     assert_int_equal(size, 7 * PAGE);
 }
 
-static void last_page_of_the_address_space_can_be_mapped(void **state)
+static void last_page_of_the_address_space_maps(void **state)
 {
     map(*state, UINT64_MAX - PAGE + 1, HOST, PAGE);
     assert_translates(*state, UINT64_MAX, HOST + PAGE - 1, PM_IOMMU_READ_WRITE, 1);
@@ -144,7 +144,7 @@ static void last_page_of_the_address_space_can_be_mapped(void **state)
     assert_no_run(*state, 0);
 }
 
-static void unmap_takes_everything_inside_and_nothing_outside(void **state)
+static void unmap_removes_mappings_in_the_range_only(void **state)
 {
     map(*state, 0, HOST, PAGE);
     map(*state, PM_GIB, HOST, PM_GIB);
@@ -155,7 +155,7 @@ static void unmap_takes_everything_inside_and_nothing_outside(void **state)
     assert_run(*state, PAGE, PM_TIB, PAGE);
 }
 
-static void a_place_maps_again_with_other_page_sizes(void **state)
+static void addresses_can_be_remapped_with_other_page_sizes(void **state)
 {
     for (uint64_t i = 0; i < 512; i++)
         map(*state, i * PAGE, HOST + (512 - i) * PAGE, PAGE);
@@ -167,7 +167,7 @@ static void a_place_maps_again_with_other_page_sizes(void **state)
     assert_run(*state, 0, PAGE, PAGE);
 }
 
-static void tables_take_little_memory_and_give_it_back(void **state)
+static void page_tables_are_small_and_freed(void **state)
 {
     size_t before = mallinfo2().uordblks;
     size_t used;
@@ -175,7 +175,7 @@ static void tables_take_little_memory_and_give_it_back(void **state)
     for (uint64_t i = 0; i < PM_TIB / (2 * PM_MIB); i++)
         map(*state, i * 2 * PM_MIB, HOST, 2 * PM_MIB);
     used = mallinfo2().uordblks - before;
-    /* 8 bytes a page; 0 with allocators that do not tell. */
+    /* 8 bytes per page; 0 with allocators that do not report usage. */
     assert_true(used <= PM_TIB / (2 * PM_MIB) * 8 * 11 / 10);
     assert_run(*state, 0, 0, PM_TIB);
     for (uint64_t i = 0; i < PM_TIB / (2 * PM_MIB); i++)
@@ -183,17 +183,17 @@ static void tables_take_little_memory_and_give_it_back(void **state)
     assert_int_equal(mallinfo2().uordblks, before);
 }
 
-/* --- beside a plain model: a page an element --- */
+/* --- against a model with one element per page --- */
 
 #define N_PAGES 4096
 
 typedef struct {
     PmPageTable *table;
     GRand *random;
-    uint64_t base; /* of the first page: not at a round address */
+    uint64_t base; /* of the first page: not aligned */
     uint64_t host[N_PAGES];
     PmIommuAccess access[N_PAGES]; /* 0: not mapped */
-    uint32_t mapping[N_PAGES];     /* pages of one mapping have one number */
+    uint32_t mapping[N_PAGES];     /* the number of the page's mapping */
     uint32_t next_mapping;
 } Model;
 
@@ -279,7 +279,7 @@ static void check_run(const Model *model, uint32_t page)
                    (end - first) * PAGE);
 }
 
-static void random_changes_give_what_a_plain_model_gives(void **state)
+static void random_changes_match_a_plain_model(void **state)
 {
     Model *model = g_new0(Model, 1);
     unsigned n_steps = random_steps(100000);
@@ -305,18 +305,17 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(new_table_translates_nothing, make, drop),
-        cmocka_unit_test_setup_teardown(access_and_host_address_come_back, make, drop),
-        cmocka_unit_test_setup_teardown(largest_pages_are_used_where_the_iova_allows, make, drop),
+        cmocka_unit_test_setup_teardown(translate_returns_access_and_host_address, make, drop),
+        cmocka_unit_test_setup_teardown(map_uses_the_largest_pages_the_iova_allows, make, drop),
         cmocka_unit_test_setup_teardown(run_joins_mappings_of_any_host_address_and_access, make,
                                         drop),
-        cmocka_unit_test_setup_teardown(run_is_cut_at_the_last_address_that_is_asked_for, make,
+        cmocka_unit_test_setup_teardown(run_ends_at_the_last_address, make, drop),
+        cmocka_unit_test_setup_teardown(last_page_of_the_address_space_maps, make, drop),
+        cmocka_unit_test_setup_teardown(unmap_removes_mappings_in_the_range_only, make, drop),
+        cmocka_unit_test_setup_teardown(addresses_can_be_remapped_with_other_page_sizes, make,
                                         drop),
-        cmocka_unit_test_setup_teardown(last_page_of_the_address_space_can_be_mapped, make, drop),
-        cmocka_unit_test_setup_teardown(unmap_takes_everything_inside_and_nothing_outside, make,
-                                        drop),
-        cmocka_unit_test_setup_teardown(a_place_maps_again_with_other_page_sizes, make, drop),
-        cmocka_unit_test_setup_teardown(tables_take_little_memory_and_give_it_back, make, drop),
-        cmocka_unit_test_setup_teardown(random_changes_give_what_a_plain_model_gives, make, drop),
+        cmocka_unit_test_setup_teardown(page_tables_are_small_and_freed, make, drop),
+        cmocka_unit_test_setup_teardown(random_changes_match_a_plain_model, make, drop),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

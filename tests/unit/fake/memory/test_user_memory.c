@@ -27,7 +27,7 @@
 #define PAGE    4096UL
 #define N_PAGES 8UL
 
-/* Pages of anonymous memory, with an unmapped page before and behind. */
+/* Pages of anonymous memory between unmapped pages. */
 typedef struct {
     uint8_t *reserved;
     uint8_t *pages;
@@ -73,9 +73,10 @@ static uint64_t pin(void **state, size_t first, size_t count, PmIommuAccess acce
     return pm_user_pin((uintptr_t)page_of(state, first), count * PAGE, access, populate) / PAGE;
 }
 
-/* --- a child that is refused some system calls, as old kernels and sandboxes do --- */
+/* --- a child in which some system calls fail, as on old kernels and in sandboxes --- */
 
-/* Refuses @number if its argument @argument (cut to 32 bits) is @value; @argument < 0: always. */
+/* Makes system call @number fail if its argument @argument (truncated to 32 bits) is @value;
+ * @argument < 0: always. */
 static bool refuse(long number, int argument, uint32_t value, int error_number)
 {
     struct sock_filter filter[] = {
@@ -120,7 +121,7 @@ static void assert_right_in_child(int (*body)(void **state), void **state)
 
 /* --- copies --- */
 
-/* What a copy has to do wherever it goes through; also in a child, so without assertions. */
+/* What a copy has to do on any path; also runs in a child, hence no assertions. */
 static bool copies_are_right(void **state)
 {
     static const char text[] = "what the device wrote";
@@ -134,7 +135,7 @@ static bool copies_are_right(void **state)
     return pm_user_write(readable, text, sizeof(text)) == 0 &&
            pm_user_read(copy, readable, sizeof(text)) == 0 &&
            memcmp(copy, text, sizeof(text)) == 0 &&
-           /* into and out of what is not there, or not with that permission */
+           /* no memory there, or without that permission */
            pm_user_write(frozen, text, sizeof(text)) == -EFAULT && frozen[0] == '\0' &&
            pm_user_read(copy, frozen, sizeof(text)) == 0 &&
            pm_user_read(copy, page_of(state, 6), 1) == -EFAULT &&
@@ -144,7 +145,7 @@ static bool copies_are_right(void **state)
            pm_user_read(large, page_of(state, 1), sizeof(large)) == 0;
 }
 
-static void copies_arrive_or_give_efault(void **state)
+static void copies_succeed_or_fail_with_efault(void **state)
 {
     assert_true(copies_are_right(state));
 }
@@ -157,13 +158,13 @@ static int copies_without_process_vm(void **state)
     return copies_are_right(state) ? CHILD_RIGHT : CHILD_WRONG;
 }
 
-static void copies_are_the_same_where_process_vm_is_refused(void **state)
+static void copies_work_without_process_vm_calls(void **state)
 {
-    skip_under_valgrind(); /* it counts bad addresses in system calls as errors */
+    skip_under_valgrind(); /* it reports bad addresses in system calls as errors */
     assert_right_in_child(copies_without_process_vm, state);
 }
 
-static void addresses_that_no_process_has_give_efault(void **state)
+static void addresses_outside_user_space_fail_with_efault(void **state)
 {
     static const uint64_t addresses[] = {
         0,
@@ -171,7 +172,7 @@ static void addresses_that_no_process_has_give_efault(void **state)
         UINT64_C(0x7ffffffff000), /* the guard page below the end of user space */
         UINT64_C(0x800000000000), /* not canonical */
         UINT64_C(0x8000000000000000),
-        UINT64_C(0xffff888000000000), /* the kernel's */
+        UINT64_C(0xffff888000000000), /* in the kernel's half */
         UINT64_C(0xfffffffffffff000),
         UINT64_C(0xffffffffffffffff),
     };
@@ -184,7 +185,7 @@ static void addresses_that_no_process_has_give_efault(void **state)
     }
 }
 
-static void copying_more_than_there_can_be_gives_efault(void **state)
+static void copying_past_user_space_fails_with_efault(void **state)
 {
     char copy[16] = "";
 
@@ -194,7 +195,7 @@ static void copying_more_than_there_can_be_gives_efault(void **state)
     assert_int_equal(pm_user_write(copy, copy, SIZE_MAX), -EFAULT);
 }
 
-static void copying_nothing_is_fine(void **state)
+static void copying_zero_bytes_succeeds(void **state)
 {
     char copy = 0;
 
@@ -226,8 +227,8 @@ static void callers_locals_are_copied_in_any_thread(void **state)
     assert_null(result);
 }
 
-/* As the kernel does when a caller's struct is shorter than the request's. */
-static void reading_past_a_local_is_no_error(void **state)
+/* The kernel reads past a caller's struct that is shorter than its own. */
+static void reading_past_a_local_succeeds(void **state)
 {
     uint32_t argsz = 7;
     uint32_t read[6] = {0};
@@ -239,7 +240,7 @@ static void reading_past_a_local_is_no_error(void **state)
 
 /* --- pinning --- */
 
-static void pin_needs_the_permission_of_the_access(void **state)
+static void pin_checks_permissions(void **state)
 {
     static const struct {
         int protection;
@@ -265,7 +266,7 @@ static void pin_needs_the_permission_of_the_access(void **state)
     }
 }
 
-static void shared_read_only_memory_cannot_be_pinned_for_writing(void **state)
+static void pin_of_shared_read_only_memory_for_writing_fails(void **state)
 {
     void *shared = mmap(NULL, PAGE, PROT_READ, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
@@ -285,7 +286,7 @@ static void pin_counts_pages_up_to_the_first_hole(void **state)
     assert_int_equal(pin(state, 4, 100, PM_IOMMU_READ_WRITE, false), N_PAGES - 4);
 }
 
-static void pin_goes_over_mappings_of_different_permissions(void **state)
+static void pin_spans_mappings_with_different_permissions(void **state)
 {
     protect(state, 2, 2, PROT_READ);
     protect(state, 5, 1, PROT_READ | PROT_EXEC);
@@ -294,7 +295,7 @@ static void pin_goes_over_mappings_of_different_permissions(void **state)
     assert_int_equal(pin(state, 0, N_PAGES, PM_IOMMU_WRITE, true), 2);
 }
 
-static void pin_of_addresses_that_no_process_has_is_nothing(void **state)
+static void pin_of_addresses_outside_user_space_pins_nothing(void **state)
 {
     (void)state;
     assert_int_equal(pm_user_pin(0, PAGE, PM_IOMMU_READ, false), 0);
@@ -314,7 +315,7 @@ static unsigned n_resident(void **state)
     return count;
 }
 
-static void pin_faults_in_what_was_asked_only_when_populating(void **state)
+static void pin_faults_in_pages_only_when_populating(void **state)
 {
     assert_int_equal(pin(state, 0, N_PAGES, PM_IOMMU_READ_WRITE, false), N_PAGES);
     assert_int_equal(n_resident(state), 0);
@@ -330,7 +331,7 @@ static long n_faults(void)
     return usage.ru_minflt;
 }
 
-/* Else the device would go on reading the page of zeros after the process has written. */
+/* Otherwise the device would keep reading the zero page after the process has written. */
 static void read_only_pin_breaks_copy_on_write(void **state)
 {
     long before;
@@ -342,7 +343,7 @@ static void read_only_pin_breaks_copy_on_write(void **state)
     assert_true(n_faults() - before < (long)N_PAGES);
 }
 
-static void populating_keeps_what_is_there(void **state)
+static void populate_keeps_contents(void **state)
 {
     memset(page_of(state, 0), 0x5a, 2 * PAGE);
     assert_int_equal(pin(state, 0, N_PAGES, PM_IOMMU_READ_WRITE, true), N_PAGES);
@@ -351,7 +352,7 @@ static void populating_keeps_what_is_there(void **state)
     assert_int_equal(page_of(state, 2)[0], 0);
 }
 
-/* A file of @n_pages pages and one byte, mapped where the memory is. */
+/* Maps a file of @n_pages pages and one byte in place of the memory. */
 static void map_short_file(void **state, size_t n_pages)
 {
     int fd = memfd_create("short", MFD_CLOEXEC);
@@ -363,7 +364,7 @@ static void map_short_file(void **state, size_t n_pages)
     close(fd);
 }
 
-static void populating_finds_the_first_page_beyond_a_files_end(void **state)
+static void populate_stops_past_the_end_of_a_file(void **state)
 {
     for (size_t n_pages = 0; n_pages < N_PAGES; n_pages++) {
         map_short_file(state, n_pages);
@@ -375,7 +376,7 @@ static void populating_finds_the_first_page_beyond_a_files_end(void **state)
 
 static int populate_without_madvise(void **state)
 {
-    /* MADV_POPULATE_READ and _WRITE, as before Linux 5.14 */
+    /* without MADV_POPULATE_READ and _WRITE, as before Linux 5.14 */
     if (!refuse(SYS_madvise, 2, 22, EINVAL) || !refuse(SYS_madvise, 2, 23, EINVAL))
         return CHILD_CANNOT;
     map_short_file(state, 4);
@@ -388,7 +389,7 @@ static int populate_without_madvise(void **state)
     return CHILD_RIGHT;
 }
 
-static void populating_works_where_madvise_cannot(void **state)
+static void populate_works_without_madvise(void **state)
 {
     assert_right_in_child(populate_without_madvise, state);
 }
@@ -405,7 +406,7 @@ static bool same_vma(uint64_t address)
            vma.writable == text.writable && vma.shared == text.shared;
 }
 
-static void the_text_tells_what_the_query_tells(void **state)
+static void text_and_query_find_the_same_mappings(void **state)
 {
     PmVma vma;
 
@@ -425,7 +426,7 @@ static void the_text_tells_what_the_query_tells(void **state)
 
 static int pin_without_query(void **state)
 {
-    /* PROCMAP_QUERY, as before Linux 6.11 */
+    /* without PROCMAP_QUERY, as before Linux 6.11 */
     if (!refuse(SYS_ioctl, 1, 0xc0686611, ENOTTY))
         return CHILD_CANNOT;
     mprotect(page_of(state, 2), PAGE, PROT_READ);
@@ -435,7 +436,7 @@ static int pin_without_query(void **state)
                : CHILD_WRONG;
 }
 
-static void pin_is_the_same_where_mappings_cannot_be_queried(void **state)
+static void pin_works_without_procmap_query(void **state)
 {
     assert_right_in_child(pin_without_query, state);
 }
@@ -446,7 +447,7 @@ static int pin_after_unmap(void **state)
     return pin(state, 0, N_PAGES, PM_IOMMU_READ, false) == 1 ? CHILD_RIGHT : CHILD_WRONG;
 }
 
-static void a_forked_child_asks_for_its_own_mappings(void **state)
+static void a_forked_child_queries_its_own_mappings(void **state)
 {
     assert_int_equal(pin(state, 0, N_PAGES, PM_IOMMU_READ, false), N_PAGES);
     assert_right_in_child(pin_after_unmap, state);
@@ -462,7 +463,7 @@ static int write_what_the_parent_has_not(void **state)
     return is_zero ? CHILD_WRONG : CHILD_RIGHT;
 }
 
-static void a_forked_child_asks_for_its_own_pages(void **state)
+static void a_forked_child_queries_its_own_pages(void **state)
 {
     bool is_zero = false;
 
@@ -479,27 +480,27 @@ static void a_forked_child_asks_for_its_own_pages(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(copies_arrive_or_give_efault),
-        TEST(copies_are_the_same_where_process_vm_is_refused),
-        TEST(addresses_that_no_process_has_give_efault),
-        TEST(copying_more_than_there_can_be_gives_efault),
-        TEST(copying_nothing_is_fine),
+        TEST(copies_succeed_or_fail_with_efault),
+        TEST(copies_work_without_process_vm_calls),
+        TEST(addresses_outside_user_space_fail_with_efault),
+        TEST(copying_past_user_space_fails_with_efault),
+        TEST(copying_zero_bytes_succeeds),
         TEST(callers_locals_are_copied_in_any_thread),
-        TEST(reading_past_a_local_is_no_error),
-        TEST(pin_needs_the_permission_of_the_access),
-        TEST(shared_read_only_memory_cannot_be_pinned_for_writing),
+        TEST(reading_past_a_local_succeeds),
+        TEST(pin_checks_permissions),
+        TEST(pin_of_shared_read_only_memory_for_writing_fails),
         TEST(pin_counts_pages_up_to_the_first_hole),
-        TEST(pin_goes_over_mappings_of_different_permissions),
-        TEST(pin_of_addresses_that_no_process_has_is_nothing),
-        TEST(pin_faults_in_what_was_asked_only_when_populating),
+        TEST(pin_spans_mappings_with_different_permissions),
+        TEST(pin_of_addresses_outside_user_space_pins_nothing),
+        TEST(pin_faults_in_pages_only_when_populating),
         TEST(read_only_pin_breaks_copy_on_write),
-        TEST(populating_keeps_what_is_there),
-        TEST(populating_finds_the_first_page_beyond_a_files_end),
-        TEST(populating_works_where_madvise_cannot),
-        TEST(the_text_tells_what_the_query_tells),
-        TEST(pin_is_the_same_where_mappings_cannot_be_queried),
-        TEST(a_forked_child_asks_for_its_own_mappings),
-        TEST(a_forked_child_asks_for_its_own_pages),
+        TEST(populate_keeps_contents),
+        TEST(populate_stops_past_the_end_of_a_file),
+        TEST(populate_works_without_madvise),
+        TEST(text_and_query_find_the_same_mappings),
+        TEST(pin_works_without_procmap_query),
+        TEST(a_forked_child_queries_its_own_mappings),
+        TEST(a_forked_child_queries_its_own_pages),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The device beside what QEMU's does as well (tests/conformance): DMA at once, and no abort. */
+/* Where the device differs from QEMU's (for the rest see tests/conformance): immediate DMA, and
+ * no abort. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -20,7 +21,7 @@
 #define CONFIG        REGION(VFIO_PCI_CONFIG_REGION_INDEX)
 #define BUFFER        0x40000
 
-/* A bus with 8 KiB of memory from I/O address @base on. */
+/* A bus with 8 KiB of memory at I/O address @base. */
 typedef struct {
     PmEdu *edu;
     PmFakeLinux version;
@@ -113,7 +114,7 @@ static void start(Setup *setup, uint64_t source, uint64_t destination, uint64_t 
     put(setup, BAR0 + 0x98, command, 8);
 }
 
-static void factorial_is_computed_at_once(void **state)
+static void factorial_is_computed_immediately(void **state)
 {
     put(*state, BAR0 + 0x08, 10, 4);
     assert_int_equal(get(*state, BAR0 + 0x08, 4), 3628800);
@@ -126,7 +127,7 @@ static void factorial_is_computed_at_once(void **state)
     assert_int_equal(get(*state, BAR0 + 0x24, 4), 0);
 }
 
-static void dma_goes_to_the_buffer_and_back(void **state)
+static void dma_copies_to_the_buffer_and_back(void **state)
 {
     Setup *setup = *state;
 
@@ -152,7 +153,7 @@ static void dma_uses_the_addressed_part_of_the_buffer(void **state)
     assert_memory_equal(setup->memory + 100, "cdef", 4);
 }
 
-static void dma_sets_its_interrupt_bit_if_asked(void **state)
+static void dma_sets_its_interrupt_bit_if_requested(void **state)
 {
     Setup *setup = *state;
 
@@ -163,7 +164,7 @@ static void dma_sets_its_interrupt_bit_if_asked(void **state)
     assert_int_equal(get(setup, BAR0 + 0x24, 4), 0x100);
 }
 
-static void dma_without_bus_master_moves_nothing(void **state)
+static void dma_without_bus_master_copies_nothing(void **state)
 {
     Setup *setup = *state;
 
@@ -182,7 +183,7 @@ static void command_without_the_start_bit_is_ignored(void **state)
     assert_int_equal(setup->n_transfers, 0);
 }
 
-static void dma_that_leaves_the_buffer_moves_nothing(void **state)
+static void dma_past_the_end_of_the_buffer_copies_nothing(void **state)
 {
     static const struct {
         uint64_t address;
@@ -206,13 +207,13 @@ static void dma_that_leaves_the_buffer_moves_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(factorial_is_computed_at_once),
-        TEST(dma_goes_to_the_buffer_and_back),
+        TEST(factorial_is_computed_immediately),
+        TEST(dma_copies_to_the_buffer_and_back),
         TEST(dma_uses_the_addressed_part_of_the_buffer),
-        TEST(dma_sets_its_interrupt_bit_if_asked),
-        TEST(dma_without_bus_master_moves_nothing),
+        TEST(dma_sets_its_interrupt_bit_if_requested),
+        TEST(dma_without_bus_master_copies_nothing),
         TEST(command_without_the_start_bit_is_ignored),
-        TEST(dma_that_leaves_the_buffer_moves_nothing),
+        TEST(dma_past_the_end_of_the_buffer_copies_nothing),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What tests/conformance/vfio/interrupts.c cannot ask of a real kernel in the VM: QEMU's I/O APIC
- * forgets an INTx that is asserted before anybody waits for it. */
+/* What tests/conformance/vfio/interrupts.c cannot test in the VM: QEMU's I/O APIC loses an INTx
+ * asserted before an eventfd is set. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,7 +13,7 @@
 #include "fake/pci/irqs.h"
 #include "kernel-uapi/vfio.h"
 
-static void intx_that_was_asserted_before_signals_when_it_is_set_up(void **state)
+static void asserted_intx_signals_once_set_up(void **state)
 {
     int event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     const int32_t set_up[] = {24,
@@ -39,7 +39,7 @@ static void intx_that_was_asserted_before_signals_when_it_is_set_up(void **state
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(intx_that_was_asserted_before_signals_when_it_is_set_up),
+        cmocka_unit_test(asserted_intx_signals_once_set_up),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
