@@ -88,12 +88,11 @@ static char *read_document(void)
 static GHashTable *read_documented(void)
 {
     g_autofree char *document = read_document();
-    char *table = strstr(document, "| field |");
     g_auto(GStrv) lines = NULL;
     GHashTable *fields = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 
-    assert_non_null(table);
-    lines = g_strsplit(table, "\n", -1);
+    assert_non_null(strstr(document, "| field |"));
+    lines = g_strsplit(strstr(document, "| field |"), "\n", -1);
     for (char **line = lines; *line != NULL; line++)
         if (g_str_has_prefix(*line, "| `"))
             g_hash_table_add(fields, g_strndup(*line + 3, strcspn(*line + 3, "`")));
