@@ -4,7 +4,7 @@
 #include "base/error_text.h"
 #include "tools/trace_options.h"
 
-/* The device that a fresh fake kernel has. */
+/* The device of a new fake kernel. */
 #define FAKE_DEVICE      "0000:00:04.0"
 #define FAKE_DEVICE_FILE "/dev/vfio/devices/vfio0"
 
@@ -22,23 +22,22 @@ static const char *const names[] = {
     [AUTO] = "auto",   NULL,
 };
 
-/* A flag that would do nothing is refused, so that nobody believes it did. */
+/* Rejects options that would have no effect. */
 static bool check_device(int chosen, const char *device, GError **error)
 {
     bool fake = chosen == FAKE || chosen == FAKE_IOMMUFD;
 
     if (fake && device != NULL)
         return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
-                       "--device is for a real device: leave --backend %s out, or --device",
-                       names[chosen]);
+                       "--backend %s does not support --device: drop one of them", names[chosen]);
     if (!fake && device == NULL)
         return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
-                       "--backend %s needs --device BDF, a device bound to vfio-pci",
+                       "--backend %s requires --device BDF, a device bound to vfio-pci",
                        names[chosen]);
     return true;
 }
 
-/* lspci leaves the domain out where there is one only. */
+/* lspci omits the domain if there is only one. */
 static char *complete_address(const char *device)
 {
     g_autofree char *lower = device != NULL ? g_ascii_strdown(device, -1) : NULL;

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* What --backend and --device mean. */
+/* The --backend and --device options. */
 #ifndef PLUGMAP_TOOLS_BACKEND_H
 #define PLUGMAP_TOOLS_BACKEND_H
 
 #include <plugmap/plugmap.h>
 
 /*
- * @name: of what was chosen: fake, fake-iommufd, type1 or iommufd.
- * @fake: the fake kernel, instead of the host's.
- * @device: PCI address, with its domain. @device_file: its own file, if sysfs is not to be asked.
- * @reason: why; only if nobody said which (auto).
+ * @name: fake, fake-iommufd, type1 or iommufd.
+ * @fake: use the fake kernel instead of the host's.
+ * @device: PCI address, with its domain. @device_file: its device cdev, to open it without sysfs.
+ * @reason: why it was chosen; set only for auto.
  */
 typedef struct {
     const char *name;
@@ -18,15 +18,15 @@ typedef struct {
     const char *device;
     const char *device_file;
     char *reason;
-    char *address; /* owns @device, if it is no fake one */
+    char *address; /* owns @device, unless it is the fake one */
 } PmBackend;
 
-/* The values of --backend, for its help. */
+/* The values of --backend, for --help. */
 #define PM_BACKENDS "fake, fake-iommufd, type1, iommufd or auto"
 
 /*
- * @text: what --backend says, or NULL: auto with a device, fake without. @device: what --device
- * says, with or without a domain, or NULL. Errors: PM_ERROR_INVALID_ARGUMENT.
+ * @text: argument of --backend; NULL: auto with a device, else fake. @device: argument of --device,
+ * with or without a domain, or NULL. Errors: PM_ERROR_INVALID_ARGUMENT.
  */
 bool pm_backend_choose(PmBackend *backend, const char *text, const char *device, GError **error);
 void pm_backend_clear(PmBackend *backend);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* plugmap convert: reads a trace and writes it in plugmap's own format. */
+/* plugmap convert: converts a trace to plugmap's own format. */
 #include <stdio.h>
 
 #include "base/error_text.h"
@@ -15,7 +15,7 @@ typedef struct {
     PmTraceOptions trace;
     gboolean json;
     gboolean verbose;
-    char **paths; /* to read and, maybe, to write */
+    char **paths; /* TRACE and, optionally, OUTPUT */
 } Options;
 
 static void options_clear(Options *options)
@@ -29,10 +29,10 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Options, options_clear)
 static bool parse_options(Options *options, int argc, char **argv, GError **error)
 {
     const GOptionEntry entries[] = {
-        {"json", 0, 0, G_OPTION_ARG_NONE, &options->json,
-         "report to standard output as one JSON object; needs OUTPUT", NULL},
-        {"verbose", 'v', 0, G_OPTION_ARG_NONE, &options->verbose, "say which capabilities are kept",
+        {"json", 0, 0, G_OPTION_ARG_NONE, &options->json, "print a report in JSON; requires OUTPUT",
          NULL},
+        {"verbose", 'v', 0, G_OPTION_ARG_NONE, &options->verbose,
+         "print the capabilities that are kept", NULL},
         {G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &options->paths, NULL,
          "TRACE [OUTPUT]"},
         G_OPTION_ENTRY_NULL,
@@ -41,10 +41,9 @@ static bool parse_options(Options *options, int argc, char **argv, GError **erro
 
     g_option_context_set_summary(
         context,
-        "Reads a trace (QEMU's trace log or plugmap's own format, plain or compressed by gzip; "
-        "\"-\" is\nstandard input) and writes it in plugmap's own format, to OUTPUT or, without it "
-        "or with \"-\", to\nstandard output.\n\nExit status: 0 done, 2 bad input or usage, or "
-        "output that cannot be written.");
+        "Converts TRACE (a QEMU trace log or plugmap's own format, optionally gzip-compressed; "
+        "\"-\" for\nstandard input) to plugmap's own format. OUTPUT defaults to \"-\", standard "
+        "output.\n\nExit status: 0 on success, 2 on bad usage, bad input or a write error.");
     g_option_context_add_main_entries(context, entries, NULL);
     pm_trace_options_add(&options->trace, context);
     return g_option_context_parse(context, &argc, &argv, error);
@@ -56,11 +55,11 @@ static bool check_options(const Options *options, GError **error)
 
     if (paths == NULL || (paths[1] != NULL && paths[2] != NULL))
         return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
-                       "name the trace file to read, and at most one to write (see --help)");
+                       "expected a trace file and at most one output file (see --help)");
     if (options->json && (paths[1] == NULL || g_str_equal(paths[1], "-")))
         return pm_fail(
             error, PM_ERROR_INVALID_ARGUMENT,
-            "--json and the trace both go to standard output: name a file for the trace");
+            "--json requires an output file for the trace: both would go to standard output");
     return true;
 }
 
@@ -94,7 +93,7 @@ static bool convert(const Options *options, PmTrace **trace, GError **error)
     print_notes(options, *trace);
     if (!pm_output_open(&output, options->paths[1], options->paths[0], error))
         return false;
-    (void)pm_trace_write(*trace, output.stream); /* what fails is found at the end */
+    (void)pm_trace_write(*trace, output.stream); /* pm_output_finish() reports errors */
     return pm_output_finish(&output, error);
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the command exits with. */
+/* Exit status of the command. */
 #ifndef PLUGMAP_TOOLS_EXIT_STATUS_H
 #define PLUGMAP_TOOLS_EXIT_STATUS_H
 
@@ -7,24 +7,24 @@
 
 enum {
     PM_EXIT_OK = 0,
-    PM_EXIT_WRONG = 1,     /* an answer or a mapping is not what it has to be */
-    PM_EXIT_USAGE = 2,     /* bad input, bad usage, or output that cannot be written */
-    PM_EXIT_NOT_READY = 3, /* the host: no such device, its driver, permission, kernel */
-    PM_EXIT_NO_ROOM = 4,   /* mappings, locked memory, I/O addresses, memory */
-    PM_EXIT_SIGNAL = 128,  /* and the signal's number */
+    PM_EXIT_WRONG = 1,     /* a response differs or an audit failed */
+    PM_EXIT_USAGE = 2,     /* bad usage, bad input or a write error */
+    PM_EXIT_NOT_READY = 3, /* host not ready: device, driver, permissions or kernel */
+    PM_EXIT_NO_ROOM = 4,   /* limit exceeded: mappings, locked memory, IOVA space or memory */
+    PM_EXIT_SIGNAL = 128,  /* plus the signal number */
 };
 
 /* For --help. */
 #define PM_EXIT_HELP                                                                               \
     "Exit status:\n"                                                                               \
-    "  0    right\n"                                                                               \
-    "  1    an answer or a mapping differs\n"                                                      \
-    "  2    bad input or usage, or output that cannot be written\n"                                \
-    "  3    the host is not ready: no such device, its driver, permissions, the kernel\n"          \
-    "  4    does not fit: mappings, locked memory, I/O addresses, the host's memory\n"             \
-    "  130  interrupted (SIGINT), 143 terminated (SIGTERM), with the report so far"
+    "  0    pass, or nothing to check\n"                                                           \
+    "  1    a response differs or an audit failed\n"                                               \
+    "  2    bad usage, bad input or a write error\n"                                               \
+    "  3    host not ready: device, driver, permissions or kernel\n"                               \
+    "  4    limit exceeded: mappings, locked memory, IOVA space or host memory\n"                  \
+    "  130  interrupted (SIGINT), 143 terminated (SIGTERM); the report is partial"
 
-/* The status that says what @error says. */
+/* Maps @error to an exit status. */
 int pm_exit_status(const GError *error);
 
 #endif

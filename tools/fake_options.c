@@ -12,7 +12,7 @@
 #define MIN_IOVA_BITS 30
 #define MAX_IOVA_BITS 64
 
-/* Where PCs have their interrupt controllers: no IOMMU maps there. */
+/* The MSI window of x86, which IOMMUs reserve. */
 #define HOLE_START UINT64_C(0xfee00000)
 #define HOLE_END   UINT64_C(0xfef00000)
 
@@ -20,15 +20,16 @@ void pm_fake_options_add(PmFakeOptions *options, GOptionContext *context)
 {
     const GOptionEntry entries[] = {
         {"pin", 0, 0, G_OPTION_ARG_STRING, &options->pin,
-         "fake kernel: account (default) counts pinned memory, populate faults it in", "HOW"},
+         "fake kernel: 'account' (default) only counts pinned memory, 'populate' faults it in",
+         "MODE"},
         {"linux", 0, 0, G_OPTION_ARG_STRING, &options->linux_version,
-         "fake kernel: behave as Linux 6.12 (default) or 6.1", "VERSION"},
+         "fake kernel: emulate Linux 6.12 (default) or 6.1", "VERSION"},
         {"iova-bits", 0, 0, G_OPTION_ARG_STRING, &options->iova_bits,
-         "fake kernel: I/O addresses have N bits, 30 to 64 (default: 39)", "N"},
+         "fake kernel: IOVA width in bits, 30 to 64 (default: 39)", "N"},
         {"entry-limit", 0, 0, G_OPTION_ARG_STRING, &options->entry_limit,
-         "fake kernel: mappings that a container takes (default: 65535)", "N"},
+         "fake kernel: type1's dma_entry_limit (default: 65535)", "N"},
         {"memlock", 0, 0, G_OPTION_ARG_STRING, &options->memlock,
-         "fake kernel: limit of locked memory (default: none)", "SIZE"},
+         "fake kernel: RLIMIT_MEMLOCK (default: unlimited)", "SIZE"},
         G_OPTION_ENTRY_NULL,
     };
 
@@ -82,18 +83,16 @@ static bool check_backend(const PmFakeOptions *options, const PmBackend *backend
             continue;
         if (!backend->fake)
             return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
-                           "%s is for the fake kernel, and --device for a real one: leave one out",
-                           flags[i].name);
+                           "%s requires the fake kernel: drop it or --device", flags[i].name);
         if (flags[i].for_type1 && backend->iommu != PM_IOMMU_TYPE1)
             return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
-                           "%s is for type1, and --backend %s has no limit of mappings: leave one "
-                           "out",
-                           flags[i].name, backend->name);
+                           "%s requires type1: --backend %s has no mapping limit", flags[i].name,
+                           backend->name);
     }
     return true;
 }
 
-/* Returns how many of @ranges there are. */
+/* Returns the number of ranges. */
 static size_t make_ranges(uint64_t bits, PmIovaRange ranges[2])
 {
     uint64_t last = bits == MAX_IOVA_BITS ? UINT64_MAX : (UINT64_C(1) << bits) - 1;
@@ -126,7 +125,7 @@ static PmKernel *make_fake(const PmFakeOptions *options, const PmBackend *backen
     config.iommufd = backend->iommu == PM_IOMMU_IOMMUFD;
     if (config.iommufd && version == 1) {
         pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
-                "--linux 6.1 has no iommufd: leave it or --backend %s out", backend->name);
+                "--linux 6.1 has no iommufd: drop it or --backend %s", backend->name);
         return NULL;
     }
     config.linux_version = version == 1 ? PM_FAKE_LINUX_6_1 : PM_FAKE_LINUX_6_12;

@@ -11,7 +11,7 @@
 #include "base/error_text.h"
 #include "tools/signals.h"
 
-#define MAX_LINKS 40 /* as many as the kernel follows */
+#define MAX_LINKS 40 /* the kernel's limit */
 
 static bool fail_to_write(const PmOutput *output, GError **error)
 {
@@ -24,7 +24,7 @@ static bool is_same(const struct stat *a, const struct stat *b)
     return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
 }
 
-/* @input: as pm_trace_load() takes it. Terminals and sockets go both ways. */
+/* @input: as in pm_trace_load(). Terminals and sockets may be both input and output. */
 static bool is_input(const struct stat *info, const char *input)
 {
     struct stat input_info;
@@ -35,8 +35,8 @@ static bool is_input(const struct stat *info, const char *input)
     return is_same(info, &input_info) && !S_ISCHR(info->st_mode) && !S_ISSOCK(info->st_mode);
 }
 
-/* Standard output or error, if the file is theirs and they can be written; else -1. What both write
- * lands in one file then, and nothing overwrites the other. */
+/* Standard output or error if it refers to this file and is writable, else -1. Writing through the
+ * same open file keeps the two from overwriting each other. */
 static int find_standard(const struct stat *info)
 {
     for (int fd = STDOUT_FILENO; fd <= STDERR_FILENO; fd++) {
@@ -68,7 +68,7 @@ static char *follow_links(const char *path)
     return target;
 }
 
-/* Only root can give a file to someone else. Where it stays ours, nobody else gets at it. */
+/* Only root can change the owner. If that fails, the file stays private to us. */
 static void keep_access(int fd, const struct stat *old)
 {
     bool has_owner = fchown(fd, old->st_uid, old->st_gid) == 0;
@@ -76,7 +76,7 @@ static void keep_access(int fd, const struct stat *old)
     (void)fchmod(fd, old->st_mode & (has_owner ? 0777 : 0700));
 }
 
-/* @old: the file that is there, or NULL. */
+/* @old: the existing file, or NULL. */
 static int open_temporary(PmOutput *output, const struct stat *old)
 {
     g_autofree char *folder = NULL;
@@ -125,7 +125,7 @@ bool pm_output_open(PmOutput *output, const char *path, const char *input, GErro
         return fail_to_write(output, error);
     if (exists && is_input(&info, input))
         return pm_fail(error, PM_ERROR_BAD_INPUT,
-                       "%s: is the trace that is read: name another file", output->path);
+                       "%s: output is the input trace: choose another file", output->path);
     fd = path != NULL ? open_path(output, exists ? &info : NULL)
                       : fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 0);
     output->stream = fd >= 0 ? fdopen(fd, "w") : NULL;

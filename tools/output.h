@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A file that the command writes: it gets its name when it is whole, or it was never there. */
+/* An output file of the command, replaced atomically when it is complete. */
 #ifndef PLUGMAP_TOOLS_OUTPUT_H
 #define PLUGMAP_TOOLS_OUTPUT_H
 
@@ -12,24 +12,24 @@
 typedef struct {
     FILE *stream;
     char *path;      /* as given, for messages */
-    char *target;    /* where its links lead; only with a temporary */
-    char *temporary; /* in the same folder; NULL: written as it is */
+    char *target;    /* symlinks resolved; only with a temporary */
+    char *temporary; /* in the same directory; NULL: written in place */
     bool is_shared;  /* with standard output: a pipe or a file, not a terminal */
 } PmOutput;
 
 /*
- * @path: NULL and "-" are standard output. What is no regular file, and what standard output or
- * error go to already, is written as it is. Anything else is left alone until pm_output_finish(),
- * and its links stay links. @input: the trace, which is not overwritten. A signal that ends the
- * process takes the temporary along. One at a time. Errors: PM_ERROR_BAD_INPUT.
+ * @path: NULL and "-" mean standard output. Special files, and the files that standard output or
+ * error refer to, are written in place. Other files do not change until pm_output_finish();
+ * symlinks are preserved. @input: the trace, which must not be overwritten. A fatal signal removes
+ * the temporary. One at a time. Errors: PM_ERROR_BAD_INPUT.
  */
 bool pm_output_open(PmOutput *output, const char *path, const char *input, GError **error);
 
-/* Closes what was written and gives it its name. Errors: PM_ERROR_BAD_INPUT; all is as it was then.
+/* Closes the file and renames it into place. Errors: PM_ERROR_BAD_INPUT; the old file is unchanged.
  */
 bool pm_output_finish(PmOutput *output, GError **error);
 
-/* Drops what was not finished. */
+/* Discards an unfinished file. */
 void pm_output_clear(PmOutput *output);
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(PmOutput, pm_output_clear)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The command: picks the sub-command. */
+/* The command: dispatches to the sub-command. */
 #include <errno.h>
 #include <fcntl.h>
 #include <locale.h>
@@ -19,22 +19,23 @@ static const struct {
     int (*main)(int argc, char **argv);
     const char *what;
 } commands[] = {
-    {"replay", pm_replay_main, "play a trace of plug and unplug requests, and check every mapping"},
-    {"convert", pm_convert_main, "turn a trace into plugmap's own format"},
+    {"replay", pm_replay_main, "replay a trace of plug and unplug requests and audit the mappings"},
+    {"convert", pm_convert_main, "convert a trace to plugmap's own format"},
 };
 
 static void print_usage(FILE *stream)
 {
     fprintf(stream, "Usage: plugmap COMMAND [OPTIONS]\n\n"
-                    "Keeps a device's DMA mappings equal to the plugged blocks of a virtio-mem "
-                    "device.\n\nCommands:\n");
+                    "Replays virtio-mem traces and audits the device's DMA mappings.\n\n"
+                    "Commands:\n");
     for (size_t i = 0; i < G_N_ELEMENTS(commands); i++)
         fprintf(stream, "  %-10s %s\n", commands[i].name, commands[i].what);
-    fprintf(stream, "\nRun 'plugmap COMMAND --help' for more. Version %s.\n", PLUGMAP_VERSION);
+    fprintf(stream, "\nSee 'plugmap COMMAND --help' for the options. Version %s.\n",
+            PLUGMAP_VERSION);
 }
 
-/* A descriptor that is closed goes to the next file that is opened, and what is meant for standard
- * error lands in it. Opened the wrong way round, so that nobody takes it for a reader or a file. */
+/* The next open() would reuse a closed standard descriptor, and messages would end up in that file.
+ * The access mode is reversed, so that reading or writing fails. */
 static bool open_standard_descriptors(void)
 {
     for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
@@ -64,7 +65,7 @@ int main(int argc, char **argv)
 {
     if (!open_standard_descriptors())
         return PM_EXIT_USAGE;
-    /* A limit of the size of files is EFBIG then, and reported as any other error. */
+    /* Makes RLIMIT_FSIZE an EFBIG that is reported like any other error. */
     (void)signal(SIGXFSZ, SIG_IGN);
     setlocale(LC_ALL, "");
     if (argc < 2) {
@@ -85,6 +86,6 @@ int main(int argc, char **argv)
             return commands[i].main(argc - 1, argv + 1);
         }
     }
-    fprintf(stderr, "plugmap: '%s' is not a command; 'plugmap --help' lists them\n", argv[1]);
+    fprintf(stderr, "plugmap: unknown command '%s' (see plugmap --help)\n", argv[1]);
     return PM_EXIT_USAGE;
 }

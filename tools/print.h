@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What goes to standard output: one report. */
+/* Prints the report to standard output. */
 #ifndef PLUGMAP_TOOLS_PRINT_H
 #define PLUGMAP_TOOLS_PRINT_H
 
@@ -7,7 +7,7 @@
 
 #include "replay/report_json.h"
 
-/* Whether --json is among the arguments: a report is due even if they are wrong. */
+/* Whether --json is among the arguments: even bad usage gets a JSON report. */
 bool pm_json_is_asked_for(int argc, char **argv);
 
 /* Errors: PM_ERROR_BAD_INPUT. */

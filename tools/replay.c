@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* plugmap replay: plays a trace against the fake kernel or a real device. */
+/* plugmap replay: replays a trace on the fake kernel or a real device. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
@@ -17,9 +17,9 @@
 #include "tools/replay_options.h"
 #include "tools/signals.h"
 
-/* What the callbacks of a replay work on. */
+/* State of the replay callbacks. */
 typedef struct {
-    PmOutput dma_log; /* not open if not asked for */
+    PmOutput dma_log; /* not open without --dma-log */
     bool show_progress;
     gint64 start_us;  /* of the command */
     gint64 replay_us; /* of the replay itself */
@@ -34,7 +34,7 @@ static void output_clear(Output *output)
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Output, output_clear)
 
-/* What there is to report, as far as it got. @start_us: of the command. */
+/* Input of the report, which may be incomplete. @start_us: of the command. */
 typedef struct {
     gint64 start_us;
     PmBackend backend;
@@ -60,7 +60,7 @@ static void log_dma(PmDmaCall call, uint64_t iova, uint64_t size, void *user_dat
                 call == PM_DMA_MAP ? "map" : "unmap", iova, size);
 }
 
-/* A bar only for replays that take more than a second, ten times a second at most. */
+/* Shows the bar after one second, and updates it at most ten times a second. */
 static void show_progress(Output *output, guint n_done, guint n_events)
 {
     gint64 now_us = g_get_monotonic_time();
@@ -123,13 +123,13 @@ static void print_notes(const PmReplayOptions *options, const Session *session)
         return;
     capabilities = pm_privileges_describe();
     fprintf(stderr,
-            "plugmap replay: back end %s\n"
+            "plugmap replay: backend %s\n"
             "plugmap replay: capabilities kept: %s\n",
             backend->reason != NULL ? backend->reason : backend->name, capabilities);
 }
 
-/* Plays the trace of a session that is set up. An interrupted replay leaves no log: it would not be
- * whole. */
+/* Replays the trace of a session. An interrupted replay discards its DMA log, which is incomplete.
+ */
 static bool play(const PmReplayOptions *options, Session *session, PmReplayConfig *config,
                  GError **error)
 {
@@ -145,8 +145,7 @@ static bool play(const PmReplayOptions *options, Session *session, PmReplayConfi
         return false;
     if (options->json && output.dma_log.is_shared)
         return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
-                       "--json and --dma-log %s both write to standard output: name a file for the "
-                       "log",
+                       "--json and --dma-log %s both write to standard output: log to a file",
                        options->dma_log);
     output.replay_us = g_get_monotonic_time();
     session->result = pm_replay(session->trace, config, error);

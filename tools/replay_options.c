@@ -19,38 +19,33 @@ bool pm_replay_options_parse(PmReplayOptions *options, int argc, char **argv, GE
 {
     const GOptionEntry entries[] = {
         {"backend", 0, 0, G_OPTION_ARG_STRING, &options->backend,
-         "where to map: " PM_BACKENDS " (a real device by iommufd, if the host has it; the default "
-         "with --device, as fake is without)",
+         PM_BACKENDS " (default: auto with --device, else fake; auto prefers iommufd to type1)",
          "BACKEND"},
         {"device", 0, 0, G_OPTION_ARG_STRING, &options->device,
-         "PCI address of the device, bound to vfio-pci: 0000:04:00.0 or 04:00.0", "BDF"},
+         "PCI address of a device bound to vfio-pci, e.g. 04:00.0", "BDF"},
         {"memory", 0, 0, G_OPTION_ARG_STRING, &options->memory,
-         "what backs the region: anon (default), memfd or hugetlb (2M pages; on the fake kernel "
-         "with "
+         "region backing: anon (default), memfd or hugetlb (2M pages; the fake kernel requires "
          "--pin populate)",
          "KIND"},
         {"prefault", 0, 0, G_OPTION_ARG_INT, &options->prefault,
-         "fault memory in by so many threads before it is mapped (0: leave it to the mapping)",
-         "THREADS"},
+         "prefault memory before mapping it (default: 0, off)", "THREADS"},
         {"dma-log", 0, 0, G_OPTION_ARG_FILENAME, &options->dma_log,
-         "write the DMA calls inside the region to FILE; \"-\" is standard output, before the "
+         "log the region's MAP and UNMAP calls to FILE; \"-\" for standard output, before the "
          "report",
          "FILE"},
-        {"json", 0, 0, G_OPTION_ARG_NONE, &options->json, "report as one JSON object", NULL},
+        {"json", 0, 0, G_OPTION_ARG_NONE, &options->json, "print the report in JSON", NULL},
         {"no-audit", 0, 0, G_OPTION_ARG_NONE, &options->no_audit,
-         "do not compare plugged, mapped and resident memory", NULL},
+         "do not audit mapped and resident memory", NULL},
         {"dma-check", 0, 0, G_OPTION_ARG_NONE, &options->dma_check,
-         "after every request the device (QEMU's edu or nvme) reads and writes by DMA: plugged "
-         "memory has to be "
-         "reached, and no other. An nvme disk loses its first 4 KiB",
+         "have the device (QEMU's edu or nvme) access plugged and unplugged memory by DMA after "
+         "every request; overwrites the first 4 KiB of an nvme disk",
          NULL},
         {"overcommit", 0, 0, G_OPTION_ARG_NONE, &options->overcommit,
-         "start even where the limits have no room for all blocks of the region; a PLUG beyond "
-         "them is "
-         "answered BUSY",
+         "start even if the limits do not allow the whole region to be plugged; a PLUG that "
+         "exceeds them returns BUSY",
          NULL},
         {"verbose", 'v', 0, G_OPTION_ARG_NONE, &options->verbose,
-         "say which back end was chosen, and why, and which capabilities are kept", NULL},
+         "print the chosen backend, the reason, and the capabilities that are kept", NULL},
         {G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &options->rest, NULL, "TRACE"},
         G_OPTION_ENTRY_NULL,
     };
@@ -58,10 +53,10 @@ bool pm_replay_options_parse(PmReplayOptions *options, int argc, char **argv, GE
 
     g_option_context_set_summary(
         context,
-        "Plays the requests of a trace (QEMU's trace log or plugmap's own format, plain or "
-        "compressed by gzip; \"-\" is\nstandard input) against virtio-mem devices, maps what "
-        "is plugged, and compares answers, mappings and memory:\nwhat a request "
-        "touched after each request, the whole region now and then and at the "
+        "Replays TRACE (a QEMU trace log or plugmap's own format, optionally gzip-compressed; "
+        "\"-\" for\nstandard input) against virtio-mem devices, maps plugged blocks, and compares "
+        "the responses\nwith the recorded ones. Audits mappings and resident memory: the blocks of "
+        "a request after each\nrequest, the whole region periodically and at the "
         "end.\n\n" PM_EXIT_HELP);
     g_option_context_add_main_entries(context, entries, NULL);
     pm_trace_options_add(&options->trace, context);
@@ -75,16 +70,16 @@ bool pm_replay_options_check(const PmReplayOptions *options, const PmBackend *ba
     const char *complaint = NULL;
 
     if (options->rest == NULL || options->rest[1] != NULL)
-        complaint = "name one trace file (see --help)";
+        complaint = "expected one trace file (see --help)";
     else if (options->prefault < 0 || options->prefault > 64)
-        complaint = "--prefault: 0 to 64 threads";
+        complaint = "invalid --prefault: must be 0 to 64 threads";
     else if (options->dma_check && options->no_audit)
-        complaint = "--dma-check is a part of the audit, which --no-audit leaves out";
+        complaint = "--dma-check is part of the audit: drop --no-audit";
     else if (options->json && g_strcmp0(options->dma_log, "-") == 0)
-        complaint = "--json and --dma-log - both write to standard output: name a file for the log";
+        complaint = "--json and --dma-log - both write to standard output: log to a file";
     else if (backend->fake && !pm_fake_options_populate(&options->fake) && options->prefault == 0 &&
              g_strcmp0(options->memory, "hugetlb") == 0)
-        complaint = "--memory hugetlb: the fake kernel only counts memory, and would ask for no "
-                    "hugetlb page: add --pin populate";
+        complaint = "--memory hugetlb on the fake kernel requires --pin populate: account mode "
+                    "allocates no pages";
     return complaint == NULL || pm_fail(error, PM_ERROR_INVALID_ARGUMENT, "%s", complaint);
 }

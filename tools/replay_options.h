@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* The flags of plugmap replay. */
+/* The options of plugmap replay. */
 #ifndef PLUGMAP_TOOLS_REPLAY_OPTIONS_H
 #define PLUGMAP_TOOLS_REPLAY_OPTIONS_H
 
 #include "tools/fake_options.h"
 #include "tools/trace_options.h"
 
-/* As given, not parsed; NULL is not given. */
+/* Not parsed; NULL if not given. */
 typedef struct {
     char *backend;
     char *device;
@@ -27,8 +27,7 @@ typedef struct {
 bool pm_replay_options_parse(PmReplayOptions *options, int argc, char **argv, GError **error);
 void pm_replay_options_clear(PmReplayOptions *options);
 
-/* Refuses flags that would do nothing, so that nobody believes they did. Errors:
- * PM_ERROR_INVALID_ARGUMENT. */
+/* Rejects options that would have no effect. Errors: PM_ERROR_INVALID_ARGUMENT. */
 bool pm_replay_options_check(const PmReplayOptions *options, const PmBackend *backend,
                              GError **error);
 

@@ -28,7 +28,7 @@ static void note(int signal_number)
     (void)sigaction(SIGTERM, &end_action, NULL);
 }
 
-/* What somebody else handles or ignores is left alone. */
+/* Leaves signals alone that are ignored or have a handler. */
 static void handle(const int *numbers, size_t n_numbers, const struct sigaction *action)
 {
     struct sigaction old;

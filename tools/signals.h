@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/* Signals that end the command: no temporary file stays behind, and a replay ends with its report.
+/* Fatal signals: they leave no temporary file, and an interrupted replay prints its report.
  */
 #ifndef PLUGMAP_TOOLS_SIGNALS_H
 #define PLUGMAP_TOOLS_SIGNALS_H
 
-/* A file that a signal takes along; NULL: none. @path stays valid until the next call. */
+/* A file to remove on a fatal signal; NULL: none. @path must stay valid until the next call. */
 void pm_signals_set_temporary(char *path);
 
-/* From now on the first SIGINT or SIGTERM is only noted, and the second ends the process. What is
- * ignored, as by nohup, stays ignored. */
+/* From now on the first SIGINT or SIGTERM is recorded and the second one is fatal. Ignored signals,
+ * as under nohup, stay ignored. */
 void pm_signals_note(void);
 
-/* The signal that was noted; 0: none. */
+/* The recorded signal; 0: none. */
 int pm_signals_noted(void);
 
 #endif

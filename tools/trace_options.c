@@ -7,13 +7,13 @@ void pm_trace_options_add(PmTraceOptions *options, GOptionContext *context)
 {
     const GOptionEntry entries[] = {
         {"format", 0, 0, G_OPTION_ARG_STRING, &options->format,
-         "what TRACE is: auto (default), plugmap or qemu-log", "FORMAT"},
+         "format of TRACE: auto (default), plugmap or qemu-log", "FORMAT"},
         {"region-addr", 0, 0, G_OPTION_ARG_STRING, &options->region_address,
-         "guest address of the region, where the log does not say it", "A"},
+         "guest address of the region, if not in the log", "ADDR"},
         {"region-size", 0, 0, G_OPTION_ARG_STRING, &options->region_size,
-         "size of the region, where the log does not say it", "S"},
+         "size of the region, if not in the log", "SIZE"},
         {"block-size", 0, 0, G_OPTION_ARG_STRING, &options->block_size,
-         "size of a block, where the log does not say it", "S"},
+         "block size, if not in the log", "SIZE"},
         G_OPTION_ENTRY_NULL,
     };
 
@@ -43,8 +43,8 @@ bool pm_option_choose(const char *option, const char *text, const char *const *n
         }
     }
     list = g_strjoinv(", ", (char **)names);
-    g_set_error(error, PM_ERROR, PM_ERROR_INVALID_ARGUMENT, "%s %s: choose one of %s", option, text,
-                list);
+    g_set_error(error, PM_ERROR, PM_ERROR_INVALID_ARGUMENT, "invalid %s %s: must be one of %s",
+                option, text, list);
     return false;
 }
 
@@ -56,18 +56,18 @@ static bool parse_size(const char *option, const char *text, uint64_t *value, GE
     return false;
 }
 
-/* Wrong whatever the trace says; and 0 means 'not given' to the reader. */
+/* Checked here because 0 means "not given" to the loader. */
 static bool check_sizes(const PmTraceOptions *options, const PmTraceGeometry *given, GError **error)
 {
     if (options->region_size != NULL && given->region_size == 0) {
         g_set_error_literal(error, PM_ERROR, PM_ERROR_INVALID_ARGUMENT,
-                            "--region-size: must be more than nothing");
+                            "invalid --region-size 0: must be at least one block");
         return false;
     }
     if (options->block_size != NULL &&
         (given->block_size == 0 || (given->block_size & (given->block_size - 1)) != 0)) {
         g_set_error(error, PM_ERROR, PM_ERROR_INVALID_ARGUMENT,
-                    "--block-size %s: must be a power of two", options->block_size);
+                    "invalid --block-size %s: must be a power of two", options->block_size);
         return false;
     }
     return true;

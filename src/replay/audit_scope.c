@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "replay/audit_scope.h"
 
-/* A run of blocks takes about as long to compare as so much memory does. */
+/* Comparing a run of blocks takes about as long as scanning this much memory. */
 #define BYTES_A_RUN (4 * PM_MIB)
 
 static PmIovaRange whole_region(const PmAuditScope *scope)
@@ -11,7 +11,7 @@ static PmIovaRange whole_region(const PmAuditScope *scope)
     return (PmIovaRange){address, address + (pm_virtio_mem_get_region_size(scope->device) - 1)};
 }
 
-/* Counted when everything is looked at anyway. An event adds a run at most. */
+/* Updated by full audits only, because an event adds at most one run. */
 static uint64_t cost_of_everything(const PmAuditScope *scope)
 {
     const PmDiscardManager *manager = pm_virtio_mem_get_manager(scope->device);
@@ -25,7 +25,7 @@ static uint64_t cost_of_everything(const PmAuditScope *scope)
     return cost;
 }
 
-/* The whole region is cheaper than its parts one by one, and strict in more. */
+/* Replaces the ranges: one pass over the region is cheaper, and checks more. */
 static void look_at_everything(PmAuditScope *scope)
 {
     scope->everything = true;
@@ -51,7 +51,7 @@ static void add_range(PmAuditScope *scope, uint64_t start, uint64_t last)
     scope->ranges[scope->n_ranges - 1].last = last;
 }
 
-/* What is plugged now, and may go. */
+/* All plugged blocks: the event may unplug them. */
 static void add_plugged(PmAuditScope *scope)
 {
     const PmDiscardManager *manager = pm_virtio_mem_get_manager(scope->device);
@@ -87,7 +87,7 @@ void pm_audit_scope_begin(PmAuditScope *scope, const PmTraceEvent *event)
         add_plugged(scope);
     else if (event->type != PM_EVENT_RESIZE)
         add_request(scope, event);
-    /* A block stands for none: there is more to compare than blocks. */
+    /* Use the first block if none is touched: audits also compare other state. */
     if (scope->n_ranges == 0)
         add_range(scope, address, address + (pm_virtio_mem_get_block_size(scope->device) - 1));
 }

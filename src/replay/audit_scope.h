@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Where an audit looks: at what the event has touched, and now and then, and at the end, at
- * everything. So an event takes no longer in a larger region, and what goes wrong elsewhere is
- * found at the next look at everything.
+ * The ranges to audit: those that the event touched, and periodically, and at the end, the whole
+ * region. The cost per event does not depend on the size of the region; errors outside the touched
+ * ranges are found by the next full audit.
  */
 #ifndef PLUGMAP_SRC_REPLAY_AUDIT_SCOPE_H
 #define PLUGMAP_SRC_REPLAY_AUDIT_SCOPE_H
@@ -11,16 +11,16 @@
 
 #include "trace/trace.h"
 
-/* Runs of blocks that are told apart; the last one reaches over all others. */
+/* Further runs of blocks are merged into the last range. */
 #define PM_AUDIT_SCOPE_MAX_RANGES 4096
 
-/* What an event may look at beyond what it has touched: 1024 events for 64 GiB. */
+/* Credit per event for full audits: one every 1024 events for 64 GiB. */
 #define PM_AUDIT_SCOPE_EXTRA (64 * PM_MIB)
 
 /*
- * @everything: the whole region, and what is compared only as a whole; else @ranges, of which there
- * is at least one.
- * @n_events: since everything was looked at last, with the event of now.
+ * @everything: full audit: the whole region, and what can only be compared as a whole; else
+ * @ranges, of which there is at least one.
+ * @n_events: since the last full audit, including the current one.
  */
 typedef struct {
     PmVirtioMem *device;
@@ -28,17 +28,17 @@ typedef struct {
     size_t n_ranges;
     PmIovaRange ranges[PM_AUDIT_SCOPE_MAX_RANGES];
     uint64_t n_events;
-    uint64_t credit; /* bytes that may be looked at */
-    uint64_t cost;   /* of looking at everything, in bytes of memory */
+    uint64_t credit; /* in bytes */
+    uint64_t cost;   /* of a full audit, in bytes */
 } PmAuditScope;
 
-/* Of everything, until an event is concluded. @device lives as long. Free with g_free(). */
+/* Starts with a full scope. @device must outlive it. Free with g_free(). */
 PmAuditScope *pm_audit_scope_new(PmVirtioMem *device);
 
-/* Before @event is played: notes what it is about to touch. */
+/* Call before playing @event: records the ranges that it may touch. */
 void pm_audit_scope_begin(PmAuditScope *scope, const PmTraceEvent *event);
 
-/* After it was played: decides whether everything is looked at. @last: whatever it costs. */
+/* Call after playing it: decides whether to do a full audit. @last: always. */
 void pm_audit_scope_conclude(PmAuditScope *scope, bool last);
 
 #endif

@@ -8,7 +8,7 @@ struct PmReplayJudge {
     const PmTraceRegion *region;
     PmVirtioMem *device;
     PmReplayResult *result;
-    PmBitmap *recorded; /* the blocks that were plugged when the trace was recorded */
+    PmBitmap *recorded; /* blocks plugged at this point of the recording */
 };
 
 /* Blocks of the region. */
@@ -24,7 +24,7 @@ PmReplayJudge *pm_replay_judge_new(const PmTraceRegion *region, PmVirtioMem *dev
     PmReplayJudge *judge;
 
     if (recorded == NULL) {
-        pm_fail(error, PM_ERROR_MEMORY, "no memory for a bit for each block of the region");
+        pm_fail(error, PM_ERROR_MEMORY, "out of memory for the block bitmap of the region");
         return NULL;
     }
     judge = g_new0(PmReplayJudge, 1);
@@ -40,9 +40,9 @@ void pm_replay_judge_free(PmReplayJudge *judge)
     g_free(judge);
 }
 
-/* --- what was recorded --- */
+/* --- the recorded state --- */
 
-/* Only requests that no device carries out have none. */
+/* Empty only for requests that a device never carries out. */
 static Blocks blocks_of(const PmReplayJudge *judge, const PmTraceEvent *event)
 {
     uint64_t offset = event->address - judge->region->address;
@@ -54,7 +54,7 @@ static Blocks blocks_of(const PmReplayJudge *judge, const PmTraceEvent *event)
     return (Blocks){offset / judge->region->block_size, event->n_blocks};
 }
 
-/* Without a recorded answer it is taken to have been the same. */
+/* A response that was not recorded is assumed to have been the same. */
 static void note(PmReplayJudge *judge, const PmTraceEvent *event, int response)
 {
     Blocks blocks = blocks_of(judge, event);
@@ -68,7 +68,7 @@ static void note(PmReplayJudge *judge, const PmTraceEvent *event, int response)
         pm_bitmap_clear(judge->recorded, blocks.first, blocks.count);
 }
 
-/* Whether all of the blocks were plugged, or none. */
+/* Whether all of the blocks were plugged, or all unplugged. */
 static bool all_recorded_as(const PmReplayJudge *judge, Blocks blocks, bool plugged)
 {
     uint64_t end = blocks.first + blocks.count;
@@ -108,8 +108,9 @@ static uint64_t count_before(const PmReplayJudge *judge, const PmTraceEvent *eve
 }
 
 /*
- * Whether the device was not as recorded before the request, in what the answer depends on: the
- * state of its blocks and, for a PLUG, how many are plugged in all. An ACK says what the state was.
+ * Whether the state that determines the response had already diverged before the request: the state
+ * of its blocks and, for a PLUG, the total number of plugged blocks. An ACK implies the state
+ * before.
  */
 static bool is_consequence(const PmReplayJudge *judge, const PmTraceEvent *event, int response)
 {
@@ -132,10 +133,10 @@ static bool is_consequence(const PmReplayJudge *judge, const PmTraceEvent *event
     return !as_recorded;
 }
 
-/* --- answers --- */
+/* --- responses --- */
 
-/* Whether the host asked for less than the bound when it refused a PLUG that the bound has room for
- * is not known, so that the recorded answer can only be believed. */
+/* If only a bound of the requested size is known, a recorded NACK within the bound may be correct:
+ * the host may have requested less. */
 bool pm_replay_judge_can_judge(const PmReplayJudge *judge, const PmTraceEvent *event)
 {
     uint64_t plugged = pm_virtio_mem_get_plugged_size(judge->device);
@@ -150,8 +151,8 @@ bool pm_replay_judge_can_judge(const PmReplayJudge *judge, const PmTraceEvent *e
 void pm_replay_judge_leave_open(PmReplayJudge *judge, const PmTraceEvent *event, uint64_t bound)
 {
     g_autofree char *size = pm_size_format(bound);
-    g_autofree char *got = g_strdup_printf(
-        "ack or nack: the trace only says that the requested size was at most %s", size);
+    g_autofree char *got =
+        g_strdup_printf("ack or nack: requested size not recorded, at most %s", size);
 
     pm_replay_result_add_unjudged(judge->result, judge->region, event,
                                   pm_response_names[event->response], got);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* How far a replay is. */
+/* Progress bar of a replay. */
 #ifndef PLUGMAP_SRC_REPLAY_PROGRESS_H
 #define PLUGMAP_SRC_REPLAY_PROGRESS_H
 
@@ -7,8 +7,8 @@
 
 #include <glib.h>
 
-/* "[####....] 1,000 of 4,000 events, 500/s, 6 s left"; a new string without a newline. @n_done: at
- * least 1, done within @elapsed_us. */
+/* "[####....] 1,000 of 4,000 events, 500/s, 6 s left"; a new string, no newline. @n_done: at
+ * least 1. */
 char *pm_progress_text(uint64_t n_done, uint64_t n_events, uint64_t elapsed_us);
 
 #endif

@@ -14,7 +14,7 @@ typedef struct {
     uint64_t last;
     PmDmaFunc func;
     void *user_data;
-    pthread_mutex_t lock; /* of what is below, and of the order in which func sees the calls */
+    pthread_mutex_t lock; /* protects the members below and serialises func */
     bool stopped;
     uint64_t n_calls[PM_DMA_N_CALLS];
 } PmRecorder;
@@ -30,8 +30,7 @@ typedef struct {
     uint64_t size;
 } DmaRequest;
 
-/* Whether the request is a DMA call, and for which addresses; read before the kernel writes its
- * answer into it. */
+/* Decodes a MAP or UNMAP, before the kernel overwrites the argument. */
 static bool is_dma_call(unsigned long request, const void *argument, DmaRequest *dma)
 {
     const struct vfio_iommu_type1_dma_map *type1_map = argument;

@@ -9,13 +9,13 @@
 #include "replay/judge.h"
 #include "replay/replay_audit.h"
 
-/* What was mapped before the region: the DMA check's own memory. */
+/* Mapped before the region: the DMA check's own memory. */
 typedef struct {
     uint64_t n_mappings;
     uint64_t n_bytes;
 } PmReplayOwn;
 
-/* One of the devices of the trace. */
+/* A device of the trace. */
 typedef struct {
     const PmTraceRegion *region;
     PmVirtioMem *device;
@@ -23,16 +23,16 @@ typedef struct {
     PmAuditScope *scope; /* NULL: no audit */
 } PmReplayDevice;
 
-/* One replay under way: the whole stack, from the devices down. */
+/* A running replay: the whole stack, from the devices down. */
 typedef struct {
     const PmTrace *trace;
     const PmReplayConfig *config;
     PmReplayResult *result;
     PmKernel *recorder;
     PmIommu *iommu;
-    PmReplayDevice *devices; /* as many as the trace has regions */
+    PmReplayDevice *devices; /* one per region of the trace */
     PmMapper *mapper;
-    PmDmaCheck *dma_check; /* NULL if not asked for */
+    PmDmaCheck *dma_check; /* NULL: none */
     PmReplayOwn own;
 } PmReplay;
 
@@ -58,7 +58,7 @@ static uint16_t wire_type(PmEventType type)
     }
 }
 
-/* The three requests with a range have the same layout. */
+/* PLUG, UNPLUG and STATE have the same layout. */
 static bool send_request(PmReplay *replay, PmReplayDevice *to, const PmTraceEvent *event,
                          struct virtio_mem_resp *response, GError **error)
 {
@@ -94,8 +94,8 @@ static bool play_request(PmReplay *replay, PmReplayDevice *to, const PmTraceEven
     return true;
 }
 
-/* Played as if the host had asked for less, so that what follows meets the blocks as they were. The
- * usable region does not shrink by it. */
+/* Lowers the requested size for this request, so that the NACK is reproduced and later requests
+ * find the blocks as recorded. The usable region does not shrink. */
 static bool play_unknowable(PmReplay *replay, PmReplayDevice *to, const PmTraceEvent *event,
                             GError **error)
 {
@@ -122,7 +122,7 @@ static bool resize(PmReplayDevice *to, const PmTraceEvent *event, GError **error
     return false;
 }
 
-/* Of the machine. */
+/* System reset. */
 static void reset(PmReplay *replay, const PmTraceEvent *event)
 {
     for (guint i = 0; i < replay->trace->regions->len; i++) {
@@ -249,7 +249,7 @@ static uint64_t count_blocks(const PmReplay *replay)
     return n_blocks;
 }
 
-/* Keeps the counts that only the difference over an event shows. */
+/* Updates the counters that are derived from the difference made by an event. */
 static void count_event(PmReplay *replay, const PmTraceEvent *event, uint64_t blocks_before)
 {
     PmReplayResult *result = replay->result;
@@ -337,7 +337,7 @@ static bool finish_result(PmReplay *replay, GError **error)
     return true;
 }
 
-/* The engine's memory is mapped before the region, which then knows what is left for it. */
+/* Maps the engine's memory before the region, so that the region's budget accounts for it. */
 static bool set_up_dma_check(PmReplay *replay, GError **error)
 {
     const PmReplayDevice *only = &replay->devices[0];
@@ -347,8 +347,8 @@ static bool set_up_dma_check(PmReplay *replay, GError **error)
         return true;
     if (replay->trace->regions->len > 1)
         return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
-                       "%s: has %u devices, and a DMA check takes one: leave --dma-check out",
-                       replay->trace->file, replay->trace->regions->len);
+                       "%s: --dma-check supports one device, the trace has %u", replay->trace->file,
+                       replay->trace->regions->len);
     engine = pm_dma_engine_attach(replay->iommu, replay->recorder, replay->config->dma_device,
                                   only->region->address, only->region->size, error);
     if (engine == NULL)
@@ -404,7 +404,7 @@ static bool make_device(PmReplay *replay, PmReplayDevice *made, GError **error)
     return made->judge != NULL;
 }
 
-/* Which of several does not fit. */
+/* Names the device if there are several. */
 static void prefix_device(const PmReplay *replay, const PmReplayDevice *device, GError **error)
 {
     if (replay->trace->regions->len > 1)
@@ -448,7 +448,7 @@ static bool map_devices(PmReplay *replay, GError **error)
     return true;
 }
 
-/* From the first region's first address to the last one's last. */
+/* The range that spans all regions. */
 static void find_window(const PmTrace *trace, uint64_t *address, uint64_t *size)
 {
     uint64_t last = 0;
@@ -463,7 +463,7 @@ static void find_window(const PmTrace *trace, uint64_t *address, uint64_t *size)
     *size = last - *address + 1;
 }
 
-/* Builds the stack from the bottom up. */
+/* Sets up the stack, bottom up. */
 static bool set_up(PmReplay *replay, GError **error)
 {
     const PmReplayConfig *config = replay->config;
@@ -478,7 +478,7 @@ static bool set_up(PmReplay *replay, GError **error)
            set_up_dma_check(replay, error) && map_devices(replay, error);
 }
 
-/* What the end of the replay unmaps was not in the trace. */
+/* Unmaps during teardown are not part of the trace. */
 static void tear_down(PmReplay *replay)
 {
     if (replay->recorder != NULL)

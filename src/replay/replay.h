@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Plays a trace: every recorded request goes to its virtio-mem device in wire format, and the
- * answers are compared. All devices are in one I/O address space. */
+/* Replays a trace: sends every recorded request to its virtio-mem device in wire format and
+ * compares the responses. All devices share one I/O address space. */
 #ifndef PLUGMAP_SRC_REPLAY_REPLAY_H
 #define PLUGMAP_SRC_REPLAY_REPLAY_H
 
@@ -12,22 +12,21 @@
 #include "trace/trace.h"
 
 /*
- * @kernel: where the DMA calls go.
- * @fake: the same kernel, if it is a fake one, so that its page table can be walked; else NULL.
- * @only_counts: it is a fake one with PM_FAKE_PIN_ACCOUNT, which brings no memory in. Else memory
- * that is plugged has to be there.
- * @backend: how to map there.
+ * @kernel: kernel to map with.
+ * @fake: the same kernel if it is a fake one, to walk its page table; else NULL.
+ * @only_counts: fake kernel with PM_FAKE_PIN_ACCOUNT, which does not fault memory in. Otherwise
+ * plugged memory must be resident.
+ * @backend: type1 or iommufd.
  * @device, or if it is NULL @group: as in PmType1Config; @device, @device_file: as in
- * PmIommufdConfig. On a fake
- * kernel @group is the device's with both.
- * @memory: what backs the region.
+ * PmIommufdConfig. On a fake kernel @group is the device's group with both back ends.
+ * @memory: backing of the region.
  * @prefault_threads: as in PmVirtioMemConfig.
  * @audit: compare plugged, mapped and resident memory after every request.
- * @dma_device: PCI address of a device in the group that is to check by DMA after every request,
- * too (with @audit); NULL: none.
- * @dma_func: optional: sees the DMA calls inside the region, in order.
- * @overcommit: add the regions even where the limits have no room for all of their blocks.
- * @progress: optional: called after each event; false stops the replay there.
+ * @dma_device: PCI address of a device of the group, for a DMA check after every request (requires
+ * @audit); NULL: none.
+ * @dma_func: optional: called for the DMA calls inside the region, in order.
+ * @overcommit: add regions even if the limits do not allow all of their blocks to be plugged.
+ * @progress: optional: called after each event; return false to stop the replay.
  */
 typedef struct {
     PmKernel *kernel;
@@ -48,9 +47,9 @@ typedef struct {
 } PmReplayConfig;
 
 /*
- * Returns a result, right or not (pm_replay_is_right()), or NULL if the trace could not be played
- * at all: errors of opening the IOMMU, of reserving memory, of a region that the limits have no
- * room for; PM_ERROR_BAD_INPUT for an event that no host could carry out.
+ * Returns a result, passed or failed (pm_replay_is_right()), or NULL if the trace cannot be
+ * replayed: errors of opening the IOMMU, reserving memory or adding a region that exceeds the
+ * limits; PM_ERROR_BAD_INPUT for an event that no host can carry out.
  */
 PmReplayResult *pm_replay(const PmTrace *trace, const PmReplayConfig *config, GError **error);
 

@@ -18,7 +18,7 @@ static bool check_ranges(const PmReplayAuditSubject *subject, CheckRangeFunc che
     return true;
 }
 
-/* NULL: everything, beyond the region, too. */
+/* NULL: also what lies outside the region. */
 static const PmIovaRange *unless_everything(const PmReplayAuditSubject *subject,
                                             const PmIovaRange *range)
 {
@@ -36,7 +36,7 @@ static bool check_mapper(const PmReplayAuditSubject *subject, GError **error)
     return check_ranges(subject, check_mapped_range, error);
 }
 
-/* What the device can reach, from the page table, is what is plugged. */
+/* Compares the page table with the plugged blocks. */
 static bool check_translated_range(const PmReplayAuditSubject *subject, const PmIovaRange *range,
                                    GError **error)
 {
@@ -60,8 +60,8 @@ static bool check_translated_range(const PmReplayAuditSubject *subject, const Pm
         if (translated != plugged ||
             (plugged && (run_iova != address + offset || run_size != size)))
             return pm_fail(error, PM_ERROR_AUDIT,
-                           "the page table has 0x%" PRIx64 " bytes from 0x%" PRIx64
-                           " up where 0x%" PRIx64 " bytes from 0x%" PRIx64 " up are plugged",
+                           "page table maps 0x%" PRIx64 " bytes at 0x%" PRIx64 ", but 0x%" PRIx64
+                           " bytes at 0x%" PRIx64 " are plugged",
                            run_size, run_iova, plugged ? size : 0, address + offset);
         iova = run_iova + run_size;
     } while (plugged);
@@ -85,8 +85,8 @@ static uint64_t count_plugged(const PmReplayAuditSubject *subject, uint64_t firs
     return plugged;
 }
 
-/* Too little is the worst there is: a device reaches pages that were given back under its mapping,
- * and nobody else does. */
+/* Too few resident bytes is the worst case: pages were discarded while mapped, and the device does
+ * DMA to pages that nobody else sees. */
 static bool check_resident_range(const PmReplayAuditSubject *subject, const PmIovaRange *range,
                                  GError **error)
 {
@@ -101,15 +101,14 @@ static bool check_resident_range(const PmReplayAuditSubject *subject, const PmIo
         return false;
     if (resident > plugged)
         return pm_fail(error, PM_ERROR_AUDIT,
-                       "of 0x%" PRIx64 "-0x%" PRIx64 " %" PRIu64
-                       " bytes are in memory where %" PRIu64 " are plugged",
+                       "0x%" PRIx64 "-0x%" PRIx64 ": %" PRIu64 " bytes resident, %" PRIu64
+                       " plugged",
                        range->start, range->last, resident, plugged);
     if (subject->all_resident && resident < plugged)
         return pm_fail(error, PM_ERROR_AUDIT,
-                       "of 0x%" PRIx64 "-0x%" PRIx64 " %" PRIu64
-                       " bytes are in memory where %" PRIu64
-                       " are plugged: some were given back under their mapping (or, on a fake "
-                       "kernel, which does not hold them, swapped out)",
+                       "0x%" PRIx64 "-0x%" PRIx64 ": %" PRIu64 " bytes resident, %" PRIu64
+                       " plugged: some were discarded while mapped (or swapped out, on a fake "
+                       "kernel, which does not pin)",
                        range->start, range->last, resident, plugged);
     return true;
 }
@@ -119,14 +118,14 @@ static bool check_resident(const PmReplayAuditSubject *subject, GError **error)
     return check_ranges(subject, check_resident_range, error);
 }
 
-/* A replay is alone in its process. */
+/* Nothing else in this process locks memory. */
 static bool check_locked(const PmReplayAuditSubject *subject, GError **error)
 {
     return pm_iommu_audit(subject->iommu, unless_everything(subject, subject->scope->ranges),
                           PM_IOMMU_AUDIT_SOLE_LOCKER, error);
 }
 
-/* One call: it takes samples of everything, besides. */
+/* A single call, because it also samples the whole region. */
 static bool check_dma(const PmReplayAuditSubject *subject, GError **error)
 {
     const PmAuditScope *scope = subject->scope;

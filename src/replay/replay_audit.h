@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What is compared after every event of a replay, each from a source of its own. */
+/* The audits that run after every event of a replay; each compares independent sources. */
 #ifndef PLUGMAP_SRC_REPLAY_REPLAY_AUDIT_H
 #define PLUGMAP_SRC_REPLAY_REPLAY_AUDIT_H
 
@@ -15,8 +15,8 @@ typedef struct {
     PmMapper *mapper;
     PmKernel *fake; /* NULL on the host's kernel */
     unsigned group;
-    bool all_resident;     /* what is plugged was brought in, by pinning or before */
-    PmDmaCheck *dma_check; /* NULL if not asked for */
+    bool all_resident;     /* plugged memory was faulted in, by pinning or prefaulting */
+    PmDmaCheck *dma_check; /* NULL: none */
 } PmReplayAuditSubject;
 
 typedef struct {

@@ -19,7 +19,7 @@ static void begin(JsonBuilder *builder, const char *name)
     json_builder_begin_object(builder);
 }
 
-/* Paths and damaged files have any bytes; JSON is UTF-8. */
+/* JSON is UTF-8; paths and damaged files may hold any bytes. */
 static void add_value(JsonBuilder *builder, const char *text)
 {
     g_autofree char *valid = g_utf8_make_valid(text, -1);
@@ -45,7 +45,7 @@ static void begin_list(JsonBuilder *builder, const char *name)
     json_builder_begin_array(builder);
 }
 
-/* A number beyond 2^63 is read as it likes by each reader. */
+/* As a string: JSON readers disagree on numbers above 2^53. */
 static void add_address(JsonBuilder *builder, const char *name, uint64_t address)
 {
     g_autofree char *text = g_strdup_printf("0x%" PRIx64, address);
@@ -53,7 +53,7 @@ static void add_address(JsonBuilder *builder, const char *name, uint64_t address
     add_text(builder, name, text);
 }
 
-/* No limit is null: a number would be one. */
+/* null: no limit. */
 static void add_limit(JsonBuilder *builder, const char *name, uint64_t limit)
 {
     if (limit != UINT64_MAX) {
@@ -194,7 +194,7 @@ static void add_result(JsonBuilder *builder, const PmReplayResult *result)
     add_number(builder, "elapsed_ns", result->elapsed_ns);
 }
 
-/* @end: NULL if it was not replayed. */
+/* @end: NULL if nothing was replayed. */
 static void add_region(JsonBuilder *builder, const PmTraceRegion *region,
                        const PmReplayRegionEnd *end)
 {
@@ -256,10 +256,10 @@ static const char *verdict(const PmJsonReport *report)
     if (report->result == NULL)
         return "done";
     if (!pm_replay_is_right(report->result))
-        return "wrong";
+        return "fail";
     if (report->result->stopped)
         return "interrupted";
-    return report->trace->events->len == 0 ? "nothing-to-check" : "right";
+    return report->trace->events->len == 0 ? "nothing-to-check" : "pass";
 }
 
 static char *print(JsonBuilder *builder)

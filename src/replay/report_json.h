@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* What a sub-command did, for programs: docs/json.md. */
+/* The report for programs: docs/json.md. */
 #ifndef PLUGMAP_SRC_REPLAY_REPORT_JSON_H
 #define PLUGMAP_SRC_REPLAY_REPORT_JSON_H
 
 #include "replay/result.h"
 
-/* Changes when a field changes its meaning or goes; not when one is added. */
+/* Changes when a field is removed or changes its meaning, not when one is added. */
 #define PM_JSON_SCHEMA 1
 
 /*
- * @command: "replay" or "convert". The others are NULL where a command did not get that far.
- * @output: what convert wrote. @error: why it failed.
+ * @command: "replay" or "convert". The others are NULL if the command did not get that far.
+ * @output: the file that convert wrote. @error: why the command failed.
  */
 typedef struct {
     const char *command;
@@ -23,7 +23,7 @@ typedef struct {
     const GError *error;
 } PmJsonReport;
 
-/* Returns a new string that ends with a newline, one JSON object, whatever the texts hold. */
+/* Returns a new string: one JSON object and a newline. Always valid JSON. */
 char *pm_report_json(const PmJsonReport *report);
 
 #endif

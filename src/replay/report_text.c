@@ -26,7 +26,7 @@ static char *duration(uint64_t ns)
     return g_strdup_printf("%" PRIu64 " s", ns / 1000000000);
 }
 
-/* Ends the line: no reader wants to count columns. */
+/* Appends a labelled line, newline included. */
 static void add_line(GString *text, const char *label, const char *format, ...) G_GNUC_PRINTF(3, 4);
 
 static void add_line(GString *text, const char *label, const char *format, ...)
@@ -47,15 +47,7 @@ static void add_latency(GString *text, const char *label, const GArray *ns)
     g_autofree char *max = duration(pm_percentile(ns, 100));
 
     if (ns->len > 0)
-        add_line(text, "time", "%s: half within %s, 99%% within %s, longest %s", label, p50, p99,
-                 max);
-}
-
-static const char *backend_text(const char *backend)
-{
-    if (g_str_equal(backend, "fake"))
-        return "the fake kernel";
-    return g_str_equal(backend, "fake-iommufd") ? "the fake kernel's iommufd" : backend;
+        add_line(text, "latency", "%s: p50 %s, p99 %s, max %s", label, p50, p99, max);
 }
 
 static void add_subject(GString *text, const PmTrace *trace, const PmReportStyle *style)
@@ -64,16 +56,16 @@ static void add_subject(GString *text, const PmTrace *trace, const PmReportStyle
     g_autofree char *name = g_path_get_basename(trace->file);
 
     if (!is_one)
-        add_line(text, "trace", "%s: %u devices, on %s", name, trace->regions->len,
-                 backend_text(style->backend));
+        add_line(text, "trace", "%s: %u devices, backend %s", name, trace->regions->len,
+                 style->backend);
     for (guint i = 0; i < trace->regions->len; i++) {
         const PmTraceRegion *region = pm_trace_region(trace, i);
         g_autofree char *size = pm_size_format(region->size);
         g_autofree char *block = pm_size_format(region->block_size);
 
-        add_line(text, is_one ? "trace" : "device", "%s: %s at 0x%" PRIx64 " in blocks of %s%s%s",
-                 is_one ? name : region->name, size, region->address, block, is_one ? ", on " : "",
-                 is_one ? backend_text(style->backend) : "");
+        add_line(text, is_one ? "trace" : "device", "%s: %s at 0x%" PRIx64 ", block size %s%s%s",
+                 is_one ? name : region->name, size, region->address, block,
+                 is_one ? ", backend " : "", is_one ? style->backend : "");
     }
 }
 
@@ -82,14 +74,14 @@ static void add_requests(GString *text, const PmReplayResult *result)
     const uint64_t *requests = result->n_requests;
     const uint64_t *responses = result->n_responses;
     const char *recorded =
-        result->n_unjudged == 0 ? "all as recorded" : "as recorded where that can be judged";
+        result->n_unjudged == 0 ? "all as recorded" : "all that can be judged as recorded";
 
     add_line(text, "requests",
              "%" PRIu64 " plug, %" PRIu64 " unplug, %" PRIu64 " unplug-all, %" PRIu64
              " state, %" PRIu64 " resize, %" PRIu64 " reset",
              requests[PM_EVENT_PLUG], requests[PM_EVENT_UNPLUG], requests[PM_EVENT_UNPLUG_ALL],
              requests[PM_EVENT_STATE], requests[PM_EVENT_RESIZE], requests[PM_EVENT_RESET]);
-    add_line(text, "answers",
+    add_line(text, "responses",
              "%" PRIu64 " ack, %" PRIu64 " nack, %" PRIu64 " busy, %" PRIu64 " error; %s",
              responses[VIRTIO_MEM_RESP_ACK], responses[VIRTIO_MEM_RESP_NACK],
              responses[VIRTIO_MEM_RESP_BUSY], responses[VIRTIO_MEM_RESP_ERROR],
@@ -110,14 +102,13 @@ static void add_dma(GString *text, const PmReplayResult *result)
     g_autofree char *final = pm_size_format(result->final_plugged_bytes);
 
     add_line(text, "blocks", "%s plugged, %s unplugged", plugged, unplugged);
-    add_line(text, "calls", "%s map, %s unmap", map_calls, unmap_calls);
+    add_line(text, "dma calls", "%s map, %s unmap", map_calls, unmap_calls);
     if (limit != NULL)
-        add_line(text, "mappings", "%s at most, of %s that the container takes (%.1f%%)", peak,
-                 limit, 100.0 * (double)result->peak_mappings / (double)result->mapping_limit);
+        add_line(text, "mappings", "peak %s, limit %s (%.1f%%)", peak, limit,
+                 100.0 * (double)result->peak_mappings / (double)result->mapping_limit);
     else
-        add_line(text, "mappings", "%s at most, without a limit", peak);
-    add_line(text, "pinned", "%s at the end, where %s is plugged; %s at most", pinned, final,
-             peak_pinned);
+        add_line(text, "mappings", "peak %s, no limit", peak);
+    add_line(text, "pinned", "peak %s, final %s (%s plugged)", peak_pinned, pinned, final);
 }
 
 static void add_dma_check(GString *text, const PmReplayResult *result)
@@ -127,12 +118,12 @@ static void add_dma_check(GString *text, const PmReplayResult *result)
     g_autofree char *unplugged = pm_counted(result->dma_check.n_unplugged_pages, "unplugged page");
 
     if (result->dma_engine != NULL)
-        add_line(text, "dma check", "%s by %s, for %s plugged and %s", transfers,
-                 result->dma_engine, plugged, unplugged);
+        add_line(text, "dma check", "%s: %s, %s plugged and %s", result->dma_engine, transfers,
+                 plugged, unplugged);
 }
 
-/* How full each of @n_cells equal parts of a region of @size bytes is, from 0 to 8 eighths; more
- * than nothing is at least one. */
+/* Fill level, in eighths, of each of @n_cells equal parts of a region of @size bytes; a part that
+ * is not empty has at least 1. */
 static void fill_cells(uint8_t *eighths, unsigned n_cells, uint64_t size, const GArray *runs)
 {
     guint next = 0;
@@ -158,7 +149,7 @@ static void fill_cells(uint8_t *eighths, unsigned n_cells, uint64_t size, const 
     }
 }
 
-/* One line: a region from its first to its last block, darker where more is plugged. */
+/* A bar for the whole region; the higher a cell, the more of it is plugged. */
 static void add_strip(GString *text, const PmTraceRegion *region, const PmReplayRegionEnd *end,
                       const PmReportStyle *style)
 {
@@ -195,11 +186,11 @@ static void add_list(GString *text, const GPtrArray *divergences, uint64_t n_tot
         g_string_append_c(text, '\n');
     }
     if (n_total > n_listed)
-        g_string_append_printf(text, "  ... and %" PRIu64 " more (--json lists up to %d)\n",
+        g_string_append_printf(text, "  ... %" PRIu64 " more (--json lists up to %d)\n",
                                n_total - n_listed, PM_REPLAY_MAX_DIVERGENCES);
 }
 
-/* Only those that are consequences, or only those that are not. */
+/* Lists either the consequences or everything else. */
 static void add_causes(GString *text, const GPtrArray *causes, bool consequences,
                        const char *headline)
 {
@@ -216,7 +207,7 @@ static void add_causes(GString *text, const GPtrArray *causes, bool consequences
         has_headline = true;
         add_divergence(text, cause->first);
         if (cause->count > 1)
-            g_string_append_printf(text, "\n    and %s more like it, the last in line %u", more,
+            g_string_append_printf(text, "\n    ... %s more, last in line %u", more,
                                    cause->last_line);
         g_string_append_c(text, '\n');
     }
@@ -224,28 +215,26 @@ static void add_causes(GString *text, const GPtrArray *causes, bool consequences
 
 static void add_differing(GString *text, const PmReplayResult *result)
 {
-    g_autofree char *answers = pm_counted(result->n_divergences, "answer");
+    g_autofree char *responses = pm_counted(result->n_divergences, "response");
     g_autofree char *consequences = pm_counted(result->n_consequences, "consequence");
 
-    g_string_append_printf(text, "%s differ%s", answers, result->n_divergences == 1 ? "s" : "");
+    g_string_append_printf(text, "%s differ%s", responses, result->n_divergences == 1 ? "s" : "");
     if (result->n_consequences > 0)
-        g_string_append_printf(text, " (%s of earlier ones)", consequences);
+        g_string_append_printf(text, " (%s)", consequences);
 }
 
 static void add_audits(GString *text, const PmReplayResult *result)
 {
-    g_autofree char *checks = pm_counted(result->n_checks, "check");
+    g_autofree char *checks = pm_counted(result->n_checks, "audit");
     g_autofree char *mismatches = pm_count_text(result->n_mismatches);
 
     if (result->n_checks == 0)
-        g_string_append(text, "mappings were not audited (--no-audit)");
-    else if (result->n_mismatches == 0)
-        g_string_append_printf(text, "mapped = plugged in all of %s", checks);
+        g_string_append(text, "not audited (--no-audit)");
     else
-        g_string_append_printf(text, "%s of %s found mapped != plugged", mismatches, checks);
+        g_string_append_printf(text, "%s, %s failed", checks, mismatches);
 }
 
-/* The last line: what people look at first. */
+/* Last, where people look first. */
 static void add_verdict(GString *text, const PmTrace *trace, const PmReplayResult *result,
                         const PmReportStyle *style)
 {
@@ -260,7 +249,7 @@ static void add_verdict(GString *text, const PmTrace *trace, const PmReplayResul
         return;
     }
     g_string_append_printf(text, "%s%s%s", style->colours ? (right ? BOLD GREEN : BOLD RED) : "",
-                           right ? "right" : "WRONG", style->colours ? RESET : "");
+                           right ? "pass" : "FAIL", style->colours ? RESET : "");
     if (result->stopped)
         g_string_append_printf(text, " so far, interrupted after %s of %s", played, events);
     g_string_append(text, ": ");
@@ -268,7 +257,7 @@ static void add_verdict(GString *text, const PmTrace *trace, const PmReplayResul
     g_string_append(text, ", ");
     add_differing(text, result);
     if (result->n_unjudged > 0)
-        g_string_append_printf(text, ", cannot judge %s", unjudged);
+        g_string_append_printf(text, ", %s not judged", unjudged);
     g_string_append_c(text, '\n');
 }
 
@@ -276,12 +265,12 @@ static void add_findings(GString *text, const PmReplayResult *result)
 {
     gsize length = text->len;
 
-    add_causes(text, result->causes, false, "Answers that differ from the recorded ones:");
+    add_causes(text, result->causes, false, "differing responses:");
     add_causes(text, result->causes, true,
-               "Consequences: answers that differ where blocks were not as recorded already:");
+               "consequences (the device's state had already diverged from the recorded one):");
     add_list(text, result->unjudged, result->n_unjudged,
-             "Cannot judge these answers, for the trace says too little:");
-    add_causes(text, result->mismatch_causes, false, "Audits that failed:");
+             "responses not judged (not enough information in the trace):");
+    add_causes(text, result->mismatch_causes, false, "failed audits:");
     if (text->len > length)
         g_string_append_c(text, '\n');
 }

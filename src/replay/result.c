@@ -7,7 +7,7 @@
 
 #include "base/error_text.h"
 
-#define EXPECTED_OF_AUDITS "plugged = mapped"
+#define EXPECTED_OF_AUDITS "plugged == mapped"
 
 static void divergence_free(void *data)
 {
@@ -19,7 +19,7 @@ static void divergence_free(void *data)
     g_free(divergence);
 }
 
-/* A cause outlives the list of divergences, which is bounded: it has a copy. */
+/* Holds a copy of its first divergence, because the list of divergences is bounded. */
 typedef struct {
     PmReplayCause cause;
     PmEventType type;
@@ -130,7 +130,8 @@ static void list(GPtrArray *divergences, guint max, const PmReplayDivergence *di
     g_ptr_array_add(divergences, copy);
 }
 
-/* There are few: as many as kinds of requests, answers and refusals. Takes @divergence. */
+/* A linear search will do: there is at most one cause per request type, response and refusal. Takes
+ * ownership of @divergence. */
 static void count_cause(GPtrArray *causes, PmEventType type, unsigned number,
                         PmReplayDivergence *divergence)
 {
@@ -185,6 +186,6 @@ void pm_replay_result_add_mismatch(PmReplayResult *result, const PmTraceRegion *
 
     result->n_mismatches++;
     list(result->mismatches, PM_REPLAY_MAX_MISMATCHES, divergence);
-    /* What is wrong stays wrong, whatever the requests are. */
+    /* An audit that failed keeps failing, whatever the request type. */
     count_cause(result->mismatch_causes, PM_EVENT_N_TYPES, audit, divergence);
 }

@@ -166,7 +166,7 @@ static void flags_that_make_no_sense(void **state)
     } cases[] = {
         {"--backend", "vdpa", "fake, fake-iommufd, type1, iommufd, auto"},
         {"--memory", "ssd", "anon, memfd, hugetlb"},
-        {"--memory", "hugetlb", "add --pin populate"},
+        {"--memory", "hugetlb", "requires --pin populate"},
         {"--pin", "hard", "account, populate"},
         {"--block-size", "2X", "2X"},
         {"--block-size", "3M", "power of two"},
@@ -179,8 +179,8 @@ static void flags_that_make_no_sense(void **state)
         {"--entry-limit", "0", "invalid --entry-limit 0: must be a number from 1 to 4294967295"},
         {"--entry-limit", "4G", "from 1 to 4294967295"},
         {"--memlock", "much", "invalid --memlock much"},
-        {"--backend", "iommufd", "--backend iommufd needs --device BDF"},
-        {"--backend", "auto", "--backend auto needs --device BDF"},
+        {"--backend", "iommufd", "--backend iommufd requires --device BDF"},
+        {"--backend", "auto", "--backend auto requires --device BDF"},
         {"--prefault", "-1", "0 to 64 threads"},
         {"--prefault", "65", "0 to 64 threads"},
         {"--dma-check", "--no-audit", "part of the audit"},
@@ -201,7 +201,7 @@ static void a_device_on_the_fake_kernel(void **state)
                                      "0000:00:04.0", "tests/traces/qemu-vfio-4m.log", NULL);
 
     (void)state;
-    check_refused(run, "leave --backend fake-iommufd out, or --device");
+    check_refused(run, "--backend fake-iommufd does not support --device");
 }
 
 static void a_flag_that_contradicts_the_log(void **state)

@@ -191,9 +191,10 @@ static void an_interrupted_replay_reports_what_it_did(void **state)
         assert_int_equal(waitpid(child, &status, 0), child);
         assert_true(WIFEXITED(status));
         assert_int_equal(WEXITSTATUS(status), 128 + numbers[i]);
-        verdict = strstr(text, "\nverdict   right so far, interrupted after ");
+        verdict = strstr(text, "\nverdict   pass so far, interrupted after ");
         assert_non_null(verdict);
-        assert_non_null(strstr(verdict, " of 1,000,000 events: mapped = plugged in all of "));
+        assert_non_null(strstr(verdict, " of 1,000,000 events: "));
+        assert_non_null(strstr(verdict, " audits, 0 failed, 0 responses differ\n"));
     }
     scratch_remove(folder);
 }

@@ -210,8 +210,8 @@ static void each_verdict_is_shown(void **state)
 
     (void)state;
     scratch_remove(folder);
-    assert_verdict(right_run, "right", 0);
-    assert_verdict(wrong_run, "wrong", 1);
+    assert_verdict(right_run, "pass", 0);
+    assert_verdict(wrong_run, "fail", 1);
     assert_verdict(empty_run, "nothing-to-check", 0);
     assert_verdict(convert, "done", 0);
 }
@@ -259,7 +259,7 @@ static void a_log_on_standard_error_leaves_the_report_alone(void **state)
     g_autoptr(Run) run = run_plugmap("replay", "--json", "--dma-log", "/dev/stderr", TRACE, NULL);
 
     (void)state;
-    assert_verdict(run, "right", 0);
+    assert_verdict(run, "pass", 0);
     assert_true(g_str_has_prefix(run->err, "map iova=0x"));
 }
 

@@ -253,7 +253,7 @@ static void the_refusal_to_overwrite_the_trace_says_what_to_do(void **state)
     g_autofree char *folder = scratch_new();
     g_autofree char *trace = scratch_file(folder, "trace", HEADER, -1);
     g_autofree char *wanted = g_strdup_printf(
-        "plugmap replay: %s: is the trace that is read: name another file\n", trace);
+        "plugmap replay: %s: output is the input trace: choose another file\n", trace);
     g_autoptr(Run) run = run_plugmap("replay", "--dma-log", trace, trace, NULL);
 
     (void)state;

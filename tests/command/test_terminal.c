@@ -113,7 +113,7 @@ static void a_terminal_gets_colours(void **state)
 
     (void)state;
     assert_true(has_colours(shown));
-    assert_non_null(strstr(shown, "right"));
+    assert_non_null(strstr(shown, "pass"));
 }
 
 static void no_color_is_honoured_unless_it_is_empty(void **state)
@@ -131,7 +131,7 @@ static void no_color_is_honoured_behind_a_progress_bar(void **state)
     g_autofree char *without = show_slowly("1");
 
     (void)state;
-    assert_non_null(strstr(without, "right"));
+    assert_non_null(strstr(without, "pass"));
     assert_false(has_colours(without));
 }
 
@@ -159,7 +159,7 @@ static void no_progress_is_shown_in_the_first_second(void **state)
 
     (void)state;
     scratch_remove(folder);
-    assert_non_null(strstr(shown, "right"));
+    assert_non_null(strstr(shown, "pass"));
     assert_true(strstr(shown, " of 1 event") == NULL || elapsed_us >= SECOND);
 }
 

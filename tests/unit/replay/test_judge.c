@@ -145,7 +145,7 @@ static void the_same_cause_is_counted(void **state)
     assert_int_equal(cause->last_line, 2001);
     assert_non_null(strstr(report,
                            "  line 3: plug of 1 block at 0x103e00000: expected nack, got ack\n"
-                           "    and 999 more like it, the last in line 2001\n"));
+                           "    ... 999 more, last in line 2001\n"));
 }
 
 static void consequences_stand_apart_and_the_verdict_is_last(void **state)
@@ -154,9 +154,9 @@ static void consequences_stand_apart_and_the_verdict_is_last(void **state)
     g_autoptr(PmReplayResult) result = replay(HEADER "plug addr=4G blocks=2 -> ack\n"
                                                      "unplug addr=4G blocks=2 -> ack\n",
                                               1, &report);
-    const char *cause = strstr(report, "\nAnswers that differ from the recorded ones:\n  line 3: ");
-    const char *consequence = strstr(report, "\nConsequences: ");
-    const char *verdict = strstr(report, "\nverdict   WRONG: ");
+    const char *cause = strstr(report, "\ndiffering responses:\n  line 3: ");
+    const char *consequence = strstr(report, "\nconsequences (");
+    const char *verdict = strstr(report, "\nverdict   FAIL: ");
 
     (void)state;
     assert_int_equal(result->n_consequences, 1);
@@ -164,7 +164,7 @@ static void consequences_stand_apart_and_the_verdict_is_last(void **state)
     assert_true(cause < consequence);
     assert_non_null(strstr(consequence, "\n  line 4: "));
     assert_true(consequence < verdict);
-    assert_non_null(strstr(verdict, "2 answers differ (1 consequence of earlier ones)\n"));
+    assert_non_null(strstr(verdict, "2 responses differ (1 consequence)\n"));
     assert_ptr_equal(strchr(verdict + 1, '\n'), report + strlen(report) - 1);
 }
 

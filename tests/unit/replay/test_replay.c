@@ -122,10 +122,10 @@ static void a_wrong_replay_is_reported_as_wrong(void **state)
     text = pm_report_text(trace, result, &style);
     json = pm_report_json(&(PmJsonReport){
         .command = "replay", .version = "1", .trace = trace, .backend = "fake", .result = result});
-    assert_non_null(strstr(text, "WRONG: 6 of 20 checks found mapped != plugged, 2 answers differ "
-                                 "(1 consequence of earlier ones)\n"));
+    assert_non_null(
+        strstr(text, "FAIL: 20 audits, 6 failed, 2 responses differ (1 consequence)\n"));
     assert_non_null(strstr(text, "line 4: unplug of 4 blocks at 0x100000000: expected ack"));
-    assert_non_null(strstr(text, "Audits that failed:"));
+    assert_non_null(strstr(text, "failed audits:"));
     assert_non_null(strstr(json, "\"mismatches\" : 6"));
     assert_non_null(strstr(json, "\"line\" : 5"));
 }
@@ -222,9 +222,8 @@ static void unplugged_memory_that_is_there_is_found(void **state)
     (void)state;
     for (size_t i = 0; i < G_N_ELEMENTS(pins); i++)
         assert_found((Meddler){.pin = pins[i], .meddle = touch_unplugged_memory},
-                     pins[i] == PM_FAKE_PIN_ACCOUNT
-                         ? "16777216 bytes are in memory where 8388608 are plugged"
-                         : "25165824 bytes are in memory where 8388608 are plugged");
+                     pins[i] == PM_FAKE_PIN_ACCOUNT ? "16777216 bytes resident, 8388608 plugged"
+                                                    : "25165824 bytes resident, 8388608 plugged");
 }
 
 static void plugged_memory_that_was_given_back_under_its_mapping_is_found(void **state)
@@ -237,8 +236,7 @@ static void plugged_memory_that_was_given_back_under_its_mapping_is_found(void *
 
     (void)state;
     for (size_t i = 0; i < G_N_ELEMENTS(meddlers); i++)
-        assert_found(meddlers[i],
-                     "8384512 bytes are in memory where 8388608 are plugged: some were given back");
+        assert_found(meddlers[i], "8384512 bytes resident, 8388608 plugged: some were discarded");
 }
 
 static void memory_that_is_left_alone_is_right_however_it_is_pinned(void **state)
@@ -281,7 +279,7 @@ static void one_is_in_the_singular(void **state)
     g_autofree char *text = pm_report_text(trace, result, &style);
 
     (void)state;
-    assert_non_null(strstr(text, ", 1 answer differs\n"));
+    assert_non_null(strstr(text, ", 1 response differs\n"));
     assert_non_null(strstr(text, "line 3: plug of 1 block at 0x100000000: expected nack, got ack"));
 }
 

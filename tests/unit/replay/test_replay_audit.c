@@ -246,7 +246,7 @@ static void memory_that_unplug_did_not_discard_is_found(void **state)
     unplug(fixture, 103, 2);
     /* The plugged blocks beside it, which are not in memory, do not make up for it. */
     *memory_of(fixture, 104) = 1;
-    assert_finds(fixture, "of 0x10ce00000-0x10d1fffff ");
+    assert_finds(fixture, "0x10ce00000-0x10d1fffff: ");
 }
 
 static void memory_that_was_given_back_under_its_mapping_is_found(void **state)
@@ -259,7 +259,7 @@ static void memory_that_was_given_back_under_its_mapping_is_found(void **state)
     assert_passes(fixture);
     begin(fixture, PM_EVENT_STATE, 101, 1);
     assert_int_equal(madvise(memory_of(fixture, 101), 4096, MADV_DONTNEED), 0);
-    assert_finds(fixture, "2093056 bytes are in memory where 2097152 are plugged");
+    assert_finds(fixture, "2093056 bytes resident, 2097152 plugged");
 }
 
 static void memory_that_unplug_all_did_not_discard_is_found(void **state)
@@ -271,7 +271,7 @@ static void memory_that_unplug_all_did_not_discard_is_found(void **state)
     begin(fixture, PM_EVENT_UNPLUG_ALL, 0, 0);
     request(fixture, VIRTIO_MEM_REQ_UNPLUG_ALL, 0, 0);
     *memory_of(fixture, N_BLOCKS - 1) = 1;
-    assert_finds(fixture, "are in memory where 0 are plugged");
+    assert_finds(fixture, "bytes resident, 0 plugged");
 }
 
 /* Sums and the kernel's numbers are of everything in each event's audit. */

@@ -74,9 +74,9 @@ static void all_devices_are_mapped_in_one_address_space(void **state)
     assert_int_equal(result->final_plugged_bytes, 12 * PM_MIB);
     assert_int_equal(result->final_pinned_bytes, 12 * PM_MIB);
     assert_int_equal(result->n_checks, 16);
-    assert_non_null(strstr(report, ": 2 devices, on the fake kernel\n"
-                                   "device    a: 64M at 0x100000000 in blocks of 2M\n"
-                                   "device    b: 32M at 0x200000000 in blocks of 4M\n"));
+    assert_non_null(strstr(report, ": 2 devices, backend fake\n"
+                                   "device    a: 64M at 0x100000000, block size 2M\n"
+                                   "device    b: 32M at 0x200000000, block size 4M\n"));
     assert_non_null(strstr(report, "\na         ·"));
     assert_non_null(strstr(report, "\nb         █"));
 }
@@ -138,7 +138,7 @@ static void a_replay_that_is_stopped_reports_what_it_did_and_unmaps_it(void **st
     assert_int_equal(result->n_played, 2);
     assert_int_equal(watcher.n_calls, 2);
     assert_int_equal(result->final_mappings, 5);
-    assert_non_null(strstr(report, "verdict   right so far, interrupted after 2 of 3 events: "));
+    assert_non_null(strstr(report, "verdict   pass so far, interrupted after 2 of 3 events: "));
 }
 
 static void a_device_that_does_not_fit_is_named(void **state)
