@@ -155,7 +155,7 @@ static bool play_event(PmReplay *replay, const PmTraceEvent *event, GError **err
     }
 }
 
-/* What is found in a look at everything may have been wrong before the event. */
+/* A full audit may find what earlier events caused. */
 static void add_mismatch(PmReplay *replay, const PmReplayDevice *of, const PmTraceEvent *event,
                          unsigned check, const char *message)
 {
@@ -216,7 +216,7 @@ static void audit(PmReplay *replay, const PmTraceEvent *event, bool last)
     }
 }
 
-/* At the end: where not everything was looked at since the last event. */
+/* At the end: a full audit, unless the last event had one. */
 static void audit_the_rest(PmReplay *replay, const PmTraceEvent *event)
 {
     for (guint i = 0; i < replay->trace->regions->len; i++) {

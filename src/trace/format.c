@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 #include "trace/format.h"
 
-/* More than any machine records; what they take in memory is bounded by it. */
+/* Bounds the memory use; no real trace has as many. */
 #define MAX_EVENTS 4000000
 
 bool pm_format_add_event(PmTrace *trace, const PmLineReader *reader, PmTraceEvent event,
                          GError **error)
 {
     if (trace->events->len >= MAX_EVENTS)
-        return pm_line_fail(reader, error, "more than %d events: split the trace", MAX_EVENTS);
+        return pm_line_fail(reader, error, "too many events, at most %d: split the trace",
+                            MAX_EVENTS);
     event.line = reader->line;
     g_array_append_val(trace->events, event);
     return true;
@@ -18,7 +19,7 @@ void pm_format_leave_out(PmTrace *trace, const PmLineReader *reader)
 {
     g_free(trace->warning);
     trace->warning =
-        g_strdup_printf("%s:%u: the last line has no newline and is left out: the file is still "
-                        "being written, or was cut off there",
+        g_strdup_printf("%s:%u: ignored the last line, which has no newline: file is truncated or "
+                        "still being written",
                         reader->name, reader->line);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the formats of traces have in common. */
+/* Helpers shared by the trace formats. */
 #ifndef PLUGMAP_SRC_TRACE_FORMAT_H
 #define PLUGMAP_SRC_TRACE_FORMAT_H
 
@@ -10,11 +10,11 @@
 #define PM_TRACE_MAGIC   "plugmap-trace"
 #define PM_TRACE_VERSION "1"
 
-/* Adds an event, with the line of the reader. Fails if there are too many. */
+/* Adds an event at the reader's line. Fails if there are too many. */
 bool pm_format_add_event(PmTrace *trace, const PmLineReader *reader, PmTraceEvent event,
                          GError **error);
 
-/* Notes that the reader's line, the last one, was cut off and is left out. */
+/* Sets the warning that the reader's line, the last one, is truncated and ignored. */
 void pm_format_leave_out(PmTrace *trace, const PmLineReader *reader);
 
 #endif

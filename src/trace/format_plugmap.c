@@ -11,16 +11,16 @@
 
 #define MAX_WORDS     16
 #define NS_PER_SECOND 1000000000
-#define MAX_REGIONS   256 /* as many as a machine has slots for memory devices */
+#define MAX_REGIONS   256 /* QEMU's limit of memory slots */
 #define MAX_NAME      64
 
-/* The words of a line, up to a comment. */
+/* The words of a line, without the comment. */
 typedef struct {
     char *words[MAX_WORDS];
     unsigned n_words;
 } Words;
 
-/* Cuts the reader's text in place. Lines without a word are skipped. */
+/* Splits the reader's text in place. Skips empty lines. */
 static bool next_words(PmLineReader *reader, Words *words, bool *end, GError **error)
 {
     do {
@@ -33,14 +33,14 @@ static bool next_words(PmLineReader *reader, Words *words, bool *end, GError **e
         for (word = strtok_r(reader->text, " \t", &rest); word != NULL && *word != '#';
              word = strtok_r(NULL, " \t", &rest)) {
             if (words->n_words == MAX_WORDS)
-                return pm_line_fail(reader, error, "more words than any line of a trace has");
+                return pm_line_fail(reader, error, "too many words");
             words->words[words->n_words++] = word;
         }
     } while (words->n_words == 0 && !*end);
     return true;
 }
 
-/* Takes the value of "name=value" out of the words; NULL if there is no such word. */
+/* Removes "name=value" from the words and returns the value; NULL if there is none. */
 static const char *take_word(Words *words, const char *name)
 {
     size_t length = strlen(name);
@@ -56,7 +56,7 @@ static const char *take_word(Words *words, const char *name)
     return NULL;
 }
 
-/* *value is left alone if there is no such word. */
+/* Does not change *value if the word is missing. */
 static bool take_number(const PmLineReader *reader, Words *words, const char *name, bool required,
                         uint64_t *value, GError **error)
 {
@@ -64,17 +64,17 @@ static bool take_number(const PmLineReader *reader, Words *words, const char *na
     g_autoptr(GError) bad = NULL;
 
     if (text == NULL && required)
-        return pm_line_fail(reader, error, "%s= is missing", name);
+        return pm_line_fail(reader, error, "missing %s=", name);
     if (text == NULL || pm_size_parse(text, value, &bad))
         return true;
-    return pm_line_fail(reader, error, "%s: %s", name, bad->message);
+    return pm_line_fail(reader, error, "invalid %s: %s", name, bad->message);
 }
 
 static bool no_more_words(const PmLineReader *reader, const Words *words, GError **error)
 {
     if (words->n_words == 0)
         return true;
-    return pm_line_fail(reader, error, "'%s' does not belong here", words->words[0]);
+    return pm_line_fail(reader, error, "unexpected word '%s'", words->words[0]);
 }
 
 static void drop_first(Words *words, unsigned count)
@@ -92,11 +92,10 @@ static bool read_magic(PmLineReader *reader, GError **error)
         return false;
     if (end || words.n_words != 2 || strcmp(words.words[0], PM_TRACE_MAGIC) != 0)
         return pm_line_fail(reader, error,
-                            "the header is missing: the first line has to be '" PM_TRACE_MAGIC
+                            "missing header: the first line must be '" PM_TRACE_MAGIC
                             " " PM_TRACE_VERSION "'");
     if (strcmp(words.words[1], PM_TRACE_VERSION) != 0)
-        return pm_line_fail(reader, error,
-                            "version %s is not known: this plugmap reads version " PM_TRACE_VERSION,
+        return pm_line_fail(reader, error, "unsupported version %s: must be " PM_TRACE_VERSION,
                             words.words[1]);
     return true;
 }
@@ -104,11 +103,11 @@ static bool read_magic(PmLineReader *reader, GError **error)
 static bool fail_without_region(const PmLineReader *reader, GError **error)
 {
     return pm_line_fail(reader, error,
-                        "the region is missing: the second line has to be 'region addr=... "
+                        "missing region: the second line must be 'region addr=... "
                         "size=... block=... requested=...'");
 }
 
-/* A flag cannot change what the trace was recorded with. */
+/* Options must not contradict the trace. */
 static bool check_given(const PmLineReader *reader, const PmTraceGeometry *given,
                         const PmTraceRegion *region, GError **error)
 {
@@ -116,8 +115,8 @@ static bool check_given(const PmLineReader *reader, const PmTraceGeometry *given
         (given->region_size != 0 && given->region_size != region->size) ||
         (given->block_size != 0 && given->block_size != region->block_size))
         return pm_line_fail(reader, error,
-                            "the trace has another region than --region-addr, --region-size and "
-                            "--block-size say: leave them out");
+                            "region differs from --region-addr, --region-size or --block-size: "
+                            "drop the options");
     return true;
 }
 
@@ -153,7 +152,7 @@ static bool read_requested(const PmLineReader *reader, Words *words, PmTraceRegi
            take_number(reader, words, "requested", false, &region->requested_size, error);
 }
 
-/* Beside the regions before it. */
+/* Checks it against the regions before it. */
 static bool check_region(const PmLineReader *reader, const PmTrace *trace, const char *name,
                          const PmTraceRegion *region, GError **error)
 {
@@ -163,20 +162,22 @@ static bool check_region(const PmLineReader *reader, const PmTrace *trace, const
     if (!pm_trace_region_check(region, &wrong))
         return pm_line_fail(reader, error, "%s", wrong->message);
     if (trace->regions->len == MAX_REGIONS)
-        return pm_line_fail(reader, error, "more than %d regions", MAX_REGIONS);
+        return pm_line_fail(reader, error, "too many regions, at most %d", MAX_REGIONS);
     if (trace->regions->len > 0 && (name == NULL || find_region(trace, NULL, &found)))
-        return pm_line_fail(reader, error,
-                            "several regions need names: add device=NAME to each, and to their "
-                            "events");
+        return pm_line_fail(
+            reader, error,
+            "missing device=: with several regions, add device=NAME to each and to its "
+            "events");
     if (name != NULL && !is_name(name))
-        return pm_line_fail(reader, error,
-                            "invalid device name '%s': up to %d letters, digits and -_./:", name,
-                            MAX_NAME);
+        return pm_line_fail(
+            reader, error,
+            "invalid device name '%s': must be at most %d letters, digits and -_./:", name,
+            MAX_NAME);
     if (name != NULL && find_region(trace, name, &found))
-        return pm_line_fail(reader, error, "there is a region of device %s already", name);
+        return pm_line_fail(reader, error, "duplicate region of device %s", name);
     for (unsigned i = 0; i < trace->regions->len; i++)
         if (pm_trace_region_overlaps(region, pm_trace_region(trace, i)))
-            return pm_line_fail(reader, error, "overlaps the region of device %s",
+            return pm_line_fail(reader, error, "region overlaps that of device %s",
                                 pm_trace_region(trace, i)->name);
     return true;
 }
@@ -201,7 +202,7 @@ static bool read_region(PmLineReader *reader, Words *words, const PmTraceGeometr
     return true;
 }
 
-/* '@12.000345': seconds, and up to nine digits of a fraction. */
+/* '@12.000345': seconds, with up to nine fractional digits. */
 static bool parse_time(const PmLineReader *reader, const char *text, int64_t *time_ns,
                        GError **error)
 {
@@ -217,7 +218,7 @@ static bool parse_time(const PmLineReader *reader, const char *text, int64_t *ti
         }
     if (end == text || *end != '\0' || !g_ascii_isdigit(*text) ||
         seconds >= INT64_MAX / NS_PER_SECOND)
-        return pm_line_fail(reader, error, "'@%s' is not a time: it is @SECONDS.FRACTION", text);
+        return pm_line_fail(reader, error, "invalid time '@%s': must be @SECONDS.FRACTION", text);
     *time_ns = (int64_t)seconds * NS_PER_SECOND + fraction;
     return true;
 }
@@ -233,7 +234,7 @@ static bool find_name(const char *const *names, const char *text, int8_t *found)
     return false;
 }
 
-/* '-> ack' at the end; for STATE the state, which says that it was ACK. */
+/* '-> ack' at the end; for STATE the state, which implies ACK. */
 static bool take_answer(const PmLineReader *reader, Words *words, PmTraceEvent *event,
                         GError **error)
 {
@@ -250,7 +251,7 @@ static bool take_answer(const PmLineReader *reader, Words *words, PmTraceEvent *
     if (event->type != PM_EVENT_RESIZE && event->type != PM_EVENT_RESET &&
         find_name(pm_response_names, answer, &event->response))
         return true;
-    return pm_line_fail(reader, error, "'%s' is no answer to %s", answer,
+    return pm_line_fail(reader, error, "invalid response '%s' to %s", answer,
                         pm_event_type_name(event->type));
 }
 
@@ -263,13 +264,12 @@ static bool find_type(const PmLineReader *reader, const char *text, PmEventType 
             return true;
         }
     }
-    return pm_line_fail(reader, error,
-                        "'%s' is not an event: plug, unplug, unplug-all, state, resize and reset "
-                        "are",
-                        text);
+    return pm_line_fail(
+        reader, error,
+        "unknown event '%s': must be plug, unplug, unplug-all, state, resize or reset", text);
 }
 
-/* Whose event it is. */
+/* Finds the region of the event. */
 static bool take_device(const PmLineReader *reader, Words *words, const PmTrace *trace,
                         PmTraceEvent *event, GError **error)
 {
@@ -281,11 +281,11 @@ static bool take_device(const PmLineReader *reader, Words *words, const PmTrace 
     if (name == NULL && trace->regions->len == 1)
         return true;
     if (name == NULL)
-        return pm_line_fail(reader, error,
-                            "device= is missing: the trace has several, so each event but reset "
-                            "needs it");
+        return pm_line_fail(
+            reader, error,
+            "missing device=: with several regions, every event but reset requires it");
     return find_region(trace, name, &event->region) ||
-           pm_line_fail(reader, error, "there is no region of device %s", name);
+           pm_line_fail(reader, error, "no region of device %s", name);
 }
 
 static bool read_blocks(const PmLineReader *reader, Words *words, const PmTraceRegion *region,
@@ -298,8 +298,7 @@ static bool read_blocks(const PmLineReader *reader, Words *words, const PmTraceR
         !take_number(reader, words, "blocks", true, &n_blocks, error))
         return false;
     if (n_blocks > UINT16_MAX)
-        return pm_line_fail(reader, error,
-                            "%" PRIu64 " blocks do not fit into a request: %d is the most",
+        return pm_line_fail(reader, error, "invalid blocks=%" PRIu64 ": a request has at most %d",
                             n_blocks, UINT16_MAX);
     event->n_blocks = (uint16_t)n_blocks;
     if (!pm_trace_region_check_range(region, event->address, n_blocks, &wrong))
@@ -330,7 +329,7 @@ static bool read_event(const PmLineReader *reader, Words *words, PmTrace *trace,
             return false;
         drop_first(words, 1);
         if (words->n_words == 0)
-            return pm_line_fail(reader, error, "the event is missing behind the time");
+            return pm_line_fail(reader, error, "missing event after the time");
     }
     if (!find_type(reader, words->words[0], &event.type, error))
         return false;
@@ -347,14 +346,14 @@ static bool read_event(const PmLineReader *reader, Words *words, PmTrace *trace,
     return no_more_words(reader, words, error) && pm_format_add_event(trace, reader, event, error);
 }
 
-/* The regions come first, because the events are checked against them. */
+/* Regions must precede events, which are checked against them. */
 static bool read_words(PmLineReader *reader, Words *words, const PmTraceGeometry *given,
                        PmTrace *trace, GError **error)
 {
     bool is_region = strcmp(words->words[0], "region") == 0;
 
     if (is_region && trace->events->len > 0)
-        return pm_line_fail(reader, error, "a region behind an event: move it to the others");
+        return pm_line_fail(reader, error, "region after an event: list all regions first");
     if (is_region)
         return read_region(reader, words, given, trace, error);
     if (trace->regions->len == 0)

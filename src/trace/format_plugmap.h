@@ -6,7 +6,7 @@
 #include "trace/line_reader.h"
 #include "trace/trace.h"
 
-/* Reads from an opened reader, whose first line is still to be read, into an empty trace. */
+/* Reads from an open reader, at its first line, into an empty trace. */
 bool pm_format_plugmap_read(PmLineReader *reader, const PmTraceGeometry *given, PmTrace *trace,
                             GError **error);
 

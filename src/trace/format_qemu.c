@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * QEMU's trace log (-trace 'virtio_mem_*' -trace ram_block_discard_range, log back end): an event a
- * line, with one of two time stamps in front, or none. Names and arguments are those of QEMU's
- * hw/virtio/trace-events and system/trace-events. Lines of other events are skipped, however
- * long.
+ * QEMU's trace log (-trace 'virtio_mem_*' -trace ram_block_discard_range, log back end): one event
+ * per line, with an optional time stamp in one of two formats. Event names and arguments are those
+ * of QEMU's hw/virtio/trace-events and system/trace-events. Lines of other events are skipped,
+ * regardless of their length.
  */
 #include "trace/format_qemu.h"
 
@@ -16,9 +16,9 @@
 #include "kernel-uapi/virtio_mem.h"
 #include "trace/format.h"
 
-/* A discard of host memory. */
+/* A ram_block_discard_range event. */
 typedef struct {
-    unsigned line; /* 0: none seen */
+    unsigned line; /* 0: none */
     uint64_t host;
     uint64_t size;
 } Discard;
@@ -26,20 +26,21 @@ typedef struct {
 typedef struct {
     PmLineReader *reader;
     PmTrace *trace;
-    PmTraceRegion *region;  /* its only one */
-    int64_t first_time_ns;  /* -1: none yet */
-    int64_t time_ns;        /* of the line */
-    bool has_request;       /* a request has been seen */
-    bool answer_pending;    /* the newest event is a request without its answer yet */
-    bool in_unplug_all;     /* ... an UNPLUG_ALL */
-    Discard whole;          /* the first discard before any request: the whole region */
-    Discard newest;         /* since the newest request */
-    unsigned geometry_line; /* of the UNPLUG that shows address and block size; 0: none */
-    unsigned usable_line;   /* of the newest size of the usable region; 0: none */
+    PmTraceRegion *region; /* the only one */
+    int64_t first_time_ns; /* -1: none so far */
+    int64_t time_ns;       /* of the current line */
+    bool has_request;      /* saw a request */
+    bool answer_pending;   /* the last event is a request without a response */
+    bool in_unplug_all;    /* ... and an UNPLUG_ALL */
+    Discard whole;         /* first discard before any request: the whole region */
+    Discard newest;        /* last discard since the last request */
+    unsigned
+        geometry_line;    /* of the UNPLUG that address and block size were derived from; 0: none */
+    unsigned usable_line; /* of the last resize of the usable region; 0: none */
     unsigned first_usable_line;
-    uint64_t first_usable; /* before the first such line */
-    uint64_t usable;       /* since the newest */
-    bool all_unplugged;    /* the newest event has unplugged all; what is usable comes next */
+    uint64_t first_usable; /* before the first resize */
+    uint64_t usable;       /* after the last resize */
+    bool all_unplugged;    /* the last event unplugged all; a resize may follow */
 } Log;
 
 /* --- time stamps --- */
@@ -81,7 +82,7 @@ static const char *skip_iso_stamp(const char *text, int64_t *time_ns)
     return space + 1;
 }
 
-/* The event's text behind a stamp; its time, from the log's first stamp on, goes to the log. */
+/* Returns the text after the stamp. Sets the time of the log, relative to the first stamp. */
 static const char *skip_stamp(Log *log, const char *text)
 {
     int64_t time_ns;
@@ -100,7 +101,8 @@ static const char *skip_stamp(Log *log, const char *text)
 
 /* --- arguments --- */
 
-/* The number behind @name, wherever in the line; the names of one event are no parts of each other.
+/* The number after @name, anywhere in the line; no name is a substring of another of the same
+ * event.
  */
 static bool get_number(const Log *log, const char *text, const char *name, uint64_t max,
                        uint64_t *value, GError **error)
@@ -115,7 +117,8 @@ static bool get_number(const Log *log, const char *text, const char *name, uint6
     if (!g_ascii_isxdigit(is_hex ? digits[2] : digits[0]) || end == digits || errno != 0 ||
         *value > max)
         return pm_line_fail(log->reader, error,
-                            "the number behind '%s' is missing or more than 0x%" PRIx64, name, max);
+                            "missing or invalid number after '%s': must be at most 0x%" PRIx64,
+                            name, max);
     return true;
 }
 
@@ -147,7 +150,7 @@ static bool begin_request(Log *log, PmEventType type, const char *text, GError *
 
     if (log->answer_pending)
         return pm_line_fail(log->reader, error,
-                            "a request before line %u got its answer: the log is damaged, or has "
+                            "request while that of line %u is pending: the log is damaged or has "
                             "several virtio-mem devices; record one at a time",
                             newest_event(log)->line);
     if (type != PM_EVENT_UNPLUG_ALL &&
@@ -182,7 +185,7 @@ static bool on_unplug_all(Log *log, const char *text, GError **error)
     return begin_request(log, PM_EVENT_UNPLUG_ALL, text, error);
 }
 
-/* Behind an UNPLUG_ALL it only says that it was done; else the machine was reset. */
+/* Confirms an UNPLUG_ALL; without one, the event is a system reset. */
 static bool on_unplugged_all(Log *log, const char *text, GError **error)
 {
     (void)text;
@@ -192,7 +195,8 @@ static bool on_unplugged_all(Log *log, const char *text, GError **error)
     return add(log, PM_EVENT_RESET, 0, 0, error);
 }
 
-/* The host had set it before the newest event; only what that event did showed it. */
+/* The requested size changed before the last event, which only made QEMU resize the usable region.
+ */
 static void move_before_newest(Log *log)
 {
     PmTraceEvent *newest = newest_event(log);
@@ -204,9 +208,8 @@ static void move_before_newest(Log *log)
 }
 
 /*
- * QEMU does not log the requested size, but the usable region, which follows it: it grows when the
- * host asks for more, and shrinks when all is unplugged. The event's size is made a requested size
- * when the block size is known.
+ * QEMU does not log the requested size, only the usable region, which grows with it and shrinks
+ * when everything is unplugged. Converted to a requested size once the block size is known.
  */
 static bool on_resized(Log *log, const char *text, GError **error)
 {
@@ -220,15 +223,16 @@ static bool on_resized(Log *log, const char *text, GError **error)
         return false;
     if (was_known && old_size != log->usable)
         return pm_line_fail(log->reader, error,
-                            "the usable region was left with 0x%" PRIx64
-                            " bytes in line %u: the log is damaged, or has several virtio-mem "
-                            "devices or one that came by migration",
+                            "usable region had 0x%" PRIx64
+                            " bytes in line %u: the log is damaged or has several virtio-mem "
+                            "devices or one that was migrated",
                             log->usable, log->usable_line);
     if (log->answer_pending && !is_behind)
-        return pm_line_fail(log->reader, error,
-                            "a resize before line %u got its answer: the log is damaged, or has "
-                            "several virtio-mem devices; record one at a time",
-                            newest_event(log)->line);
+        return pm_line_fail(
+            log->reader, error,
+            "resize while the request of line %u is pending: the log is damaged or has "
+            "several virtio-mem devices; record one at a time",
+            newest_event(log)->line);
     if (!was_known) {
         log->first_usable = old_size;
         log->first_usable_line = log->reader->line;
@@ -248,10 +252,10 @@ static bool on_resized(Log *log, const char *text, GError **error)
 
 static bool fail_answer(const Log *log, const char *to_what, GError **error)
 {
-    return pm_line_fail(log->reader, error, "answers %s that is not in the log: %s", to_what,
-                        log->has_request ? "the log is damaged, or has several virtio-mem devices; "
+    return pm_line_fail(log->reader, error, "response without %s: %s", to_what,
+                        log->has_request ? "the log is damaged or has several virtio-mem devices; "
                                            "record one at a time"
-                                         : "the log begins in the middle; record from the start, "
+                                         : "the log lacks its beginning; record from the start "
                                            "or remove the lines before the first request");
 }
 
@@ -273,7 +277,7 @@ static bool on_discard(Log *log, const char *text, GError **error)
     Discard discard = {.line = log->reader->line};
 
     if (host == NULL)
-        return pm_line_fail(log->reader, error, "the host address of the discard is missing");
+        return pm_line_fail(log->reader, error, "missing host address of the discard");
     if (!get_number(log, host, "@", UINT64_MAX, &discard.host, error) ||
         !get_number(log, host, " + ", UINT64_MAX, &discard.size, error))
         return false;
@@ -283,8 +287,7 @@ static bool on_discard(Log *log, const char *text, GError **error)
     return true;
 }
 
-/* What an UNPLUG and its discard show for certain: where the region lies, and how large its blocks
- * are. */
+/* Derives the address of the region and the block size from an UNPLUG and its discard. */
 static bool learn_geometry(Log *log, GError **error)
 {
     const PmTraceEvent *event = newest_event(log);
@@ -301,8 +304,8 @@ static bool learn_geometry(Log *log, GError **error)
     if (log->geometry_line != 0 &&
         (block_size != region->block_size || region_address != region->address))
         return pm_line_fail(log->reader, error,
-                            "shows another region or block size than line %u: the log is damaged, "
-                            "or has several virtio-mem devices",
+                            "region or block size differs from line %u: the log is damaged or has "
+                            "several virtio-mem devices",
                             log->geometry_line);
     region->block_size = block_size;
     region->address = region_address;
@@ -326,7 +329,7 @@ static bool on_response(Log *log, const char *text, GError **error)
 }
 
 static const struct {
-    const char *name; /* with the space behind it, because some names begin with others */
+    const char *name; /* with a trailing space, because some names are prefixes of others */
     bool (*read)(Log *log, const char *text, GError **error);
 } log_events[] = {
     {"virtio_mem_plug_request ", on_plug},
@@ -342,7 +345,7 @@ static const struct {
 
 static bool read_line(Log *log, GError **error)
 {
-    /* Events without arguments may have lost the space at the end to an editor. */
+    /* An editor may have stripped the trailing space of events without arguments. */
     g_autofree char *line = g_strconcat(skip_stamp(log, log->reader->text), " ", NULL);
 
     for (size_t i = 0; i < G_N_ELEMENTS(log_events); i++)
@@ -358,8 +361,7 @@ static char *format_address(uint64_t address)
     return g_strdup_printf("0x%" PRIx64, address);
 }
 
-/* Takes what was given, if the log does not say otherwise. @line: of where the log says it; 0: it
- * does not. */
+/* Uses the given value unless the log has one. @line: of the value in the log; 0: none. */
 static bool settle(Log *log, const char *flag, bool is_given, uint64_t given, unsigned line,
                    char *(*format)(uint64_t), uint64_t *value, GError **error)
 {
@@ -368,15 +370,15 @@ static bool settle(Log *log, const char *flag, bool is_given, uint64_t given, un
 
     if (is_given && line != 0 && given != *value) {
         log->reader->line = line;
-        return pm_line_fail(log->reader, error, "says %s, and %s says %s: leave the flag out",
-                            value_text, flag, given_text);
+        return pm_line_fail(log->reader, error,
+                            "%s in the log conflicts with %s %s: drop the option", value_text, flag,
+                            given_text);
     }
     if (!is_given && line == 0) {
-        g_set_error(error, PM_ERROR, PM_ERROR_BAD_INPUT,
-                    "%s: does not say it (no %s is in it): pass %s", log->reader->name,
-                    log->whole.line == 0 ? "discard of the whole region at the start"
-                                         : "UNPLUG that was done",
-                    flag);
+        g_set_error(
+            error, PM_ERROR, PM_ERROR_BAD_INPUT, "%s: no %s in the log: pass %s", log->reader->name,
+            log->whole.line == 0 ? "initial discard of the whole region" : "successful UNPLUG",
+            flag);
         return false;
     }
     if (is_given)
@@ -397,7 +399,7 @@ static bool settle_geometry(Log *log, const PmTraceGeometry *given, GError **err
         !settle(log, "--region-addr", given->has_region_address, given->region_address,
                 log->geometry_line, format_address, &region->address, error))
         return false;
-    /* Until more is known; the whole region refuses nothing that was done. */
+    /* Until the bound is known: the whole region rejects nothing that the device accepted. */
     region->requested_size = region->size;
     if (pm_trace_region_check(region, &wrong))
         return true;
@@ -405,8 +407,8 @@ static bool settle_geometry(Log *log, const PmTraceGeometry *given, GError **err
     return false;
 }
 
-/* Makes requested sizes of the sizes of the usable region. A host that asks for less later on
- * leaves no line, so that each is a bound only. */
+/* Converts sizes of the usable region to requested sizes. They are bounds: QEMU logs nothing when
+ * the host lowers the requested size. */
 static bool bound_requested(Log *log, unsigned line, uint64_t usable, uint64_t *size,
                             GError **error)
 {
@@ -416,10 +418,11 @@ static bool bound_requested(Log *log, unsigned line, uint64_t usable, uint64_t *
         return true;
     usable_text = pm_size_format(usable);
     log->reader->line = line;
-    return pm_line_fail(log->reader, error,
-                        "no requested size makes %s usable of this region in these blocks: check "
-                        "--region-size and --block-size, or the log is damaged",
-                        usable_text);
+    return pm_line_fail(
+        log->reader, error,
+        "no requested size results in a usable region of %s: check --region-size and "
+        "--block-size, or the log is damaged",
+        usable_text);
 }
 
 static bool settle_requested(Log *log, GError **error)
@@ -472,7 +475,7 @@ bool pm_format_qemu_read(PmLineReader *reader, const PmTraceGeometry *given, PmT
             return false;
         if (end)
             break;
-        /* A number may have lost its last digits, and nothing shows it. */
+        /* A truncated number looks like a valid one. */
         if (reader->cut_off)
             pm_format_leave_out(trace, reader);
         else if (!read_line(&log, error))
@@ -480,7 +483,7 @@ bool pm_format_qemu_read(PmLineReader *reader, const PmTraceGeometry *given, PmT
     }
     if (trace->events->len == 0) {
         g_set_error(error, PM_ERROR, PM_ERROR_BAD_INPUT,
-                    "%s: has neither a virtio-mem event of QEMU's trace log (-trace "
+                    "%s: not a trace: has neither a virtio-mem event of QEMU's trace log (-trace "
                     "'virtio_mem_*' -trace ram_block_discard_range) nor the header of plugmap's "
                     "own format, '" PM_TRACE_MAGIC " 1'",
                     reader->name);

@@ -9,8 +9,8 @@
 
 #include "base/error_text.h"
 
-#define CUT_OFF         "; this last line has no newline: if the file was cut off there, remove the line"
-#define BYTE_ORDER_MARK "\xef\xbb\xbf" /* UTF-8's: some editors put it in front */
+#define CUT_OFF         " (the last line has no newline: if it is truncated, remove it)"
+#define BYTE_ORDER_MARK "\xef\xbb\xbf" /* in UTF-8, as written by some editors */
 
 static int open_file(PmLineReader *reader, const char *path)
 {
@@ -35,13 +35,13 @@ bool pm_line_reader_open(PmLineReader *reader, const char *path, GError **error)
         return pm_fail(error, PM_ERROR_BAD_INPUT, "%s: %s", reader->name, g_strerror(errno));
     if (fstat(fd, &info) == 0 && S_ISDIR(info.st_mode)) {
         close(fd);
-        return pm_fail(error, PM_ERROR_BAD_INPUT, "%s: is a directory: name a trace file in it",
+        return pm_fail(error, PM_ERROR_BAD_INPUT, "%s: is a directory: expected a trace file",
                        reader->name);
     }
     reader->file = gzdopen(fd, "r");
     if (reader->file == NULL) {
         close(fd);
-        return pm_fail(error, PM_ERROR_BAD_INPUT, "%s: no memory to read it", reader->name);
+        return pm_fail(error, PM_ERROR_BAD_INPUT, "%s: out of memory", reader->name);
     }
     return true;
 }
@@ -71,7 +71,7 @@ static bool is_mark(const PmLineReader *reader, size_t length)
            memcmp(reader->text, BYTE_ORDER_MARK, length) == 0;
 }
 
-/* Without the newline, and at most one byte more than a line has. */
+/* Strips the newline. Reads at most one byte more than the longest valid line. */
 static bool read_text(PmLineReader *reader, size_t *length, GError **error)
 {
     int character;
@@ -81,7 +81,7 @@ static bool read_text(PmLineReader *reader, size_t *length, GError **error)
     reader->cut_off = false;
     while ((character = gzgetc(reader->file)) >= 0 && character != '\n') {
         if (character == '\0')
-            return pm_line_fail(reader, error, "is a binary file, not a trace");
+            return pm_line_fail(reader, error, "not a trace: binary data");
         reader->too_long = *length > PM_MAX_LINE;
         if (!reader->too_long)
             reader->text[(*length)++] = (char)character;
@@ -93,8 +93,7 @@ static bool read_text(PmLineReader *reader, size_t *length, GError **error)
     return true;
 }
 
-/* Where the end of compressed data is missing, what there is of it is as good as a file that was
- * cut off. */
+/* Treats truncated gzip data like a truncated file. */
 static bool check_stream(PmLineReader *reader, GError **error)
 {
     int number = Z_OK;
@@ -139,6 +138,5 @@ bool pm_line_check_length(const PmLineReader *reader, GError **error)
 {
     if (!reader->too_long)
         return true;
-    return pm_line_fail(reader, error, "the line is longer than %d bytes: no line of a trace is",
-                        PM_MAX_LINE);
+    return pm_line_fail(reader, error, "line too long, at most %d bytes", PM_MAX_LINE);
 }

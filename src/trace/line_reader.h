@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A text line by line, with a bound for each line, and messages that name the place. What is
- * compressed by gzip is known by its content. */
+/* Reads text line by line, with a bound for the length; errors name file and line. Detects gzip by
+ * content. */
 #ifndef PLUGMAP_SRC_TRACE_LINE_READER_H
 #define PLUGMAP_SRC_TRACE_LINE_READER_H
 
@@ -15,11 +15,11 @@ typedef struct {
     const char *name; /* for messages */
     gzFile file;
     unsigned line;  /* of the last line read, from 1 */
-    bool again;     /* that line comes once more */
-    bool end;       /* there was none any more */
-    bool too_long;  /* text is only the line's beginning */
-    bool cut_off;   /* the line has no newline: it is the last one, perhaps not whole */
-    bool truncated; /* compressed, and its end is missing */
+    bool again;     /* return that line again */
+    bool end;       /* end of file */
+    bool too_long;  /* text is only a prefix of the line */
+    bool cut_off;   /* the last line, without a newline: may be truncated */
+    bool truncated; /* gzip data without its end */
     char text[PM_MAX_LINE + 2];
 } PmLineReader;
 
@@ -29,21 +29,20 @@ bool pm_line_reader_open(PmLineReader *reader, const char *path, GError **error)
 void pm_line_reader_close(PmLineReader *reader);
 
 /*
- * Reads the next line into text, without its end and without a byte order mark in front of the
- * first. At the end of the file *end is set and true returned. Errors: PM_ERROR_BAD_INPUT
+ * Reads the next line into text, without the newline and, in the first line, a byte order mark.
+ * At the end of the file, sets *end and returns true. Errors: PM_ERROR_BAD_INPUT
  * (binary, not readable, damaged).
  */
 bool pm_line_reader_next(PmLineReader *reader, bool *end, GError **error);
 
-/* Whether text is the whole line. A line that nobody reads may be of any length. */
+/* Fails if text is only a prefix. Skipped lines may have any length. */
 bool pm_line_check_length(const PmLineReader *reader, GError **error);
 
-/* The next call of pm_line_reader_next() gives the last line again: nothing that is read has to be
- * rewound, which a pipe has no way to do. */
+/* Makes the next pm_line_reader_next() return the same line; works on pipes, which cannot seek. */
 void pm_line_reader_unread(PmLineReader *reader);
 
-/* Sets an error of PM_ERROR_BAD_INPUT that begins with file and line, and ends with advice if the
- * line may have been cut off; returns false. */
+/* Sets PM_ERROR_BAD_INPUT with file and line in front, and a hint if the line may be truncated.
+ * Returns false. */
 bool pm_line_fail(const PmLineReader *reader, GError **error, const char *format, ...)
     G_GNUC_PRINTF(3, 4);
 

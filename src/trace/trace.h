@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A recorded life of one or more virtio-mem devices: their regions, and the requests they got, with
- * their answers. */
+/* A recording of one or more virtio-mem devices: their regions, and the requests with their
+ * responses. */
 #ifndef PLUGMAP_SRC_TRACE_TRACE_H
 #define PLUGMAP_SRC_TRACE_TRACE_H
 
@@ -26,14 +26,14 @@ typedef struct {
     uint16_t n_blocks; /* PLUG, UNPLUG, STATE */
     int8_t response;   /* VIRTIO_MEM_RESP_*, as recorded; -1: not recorded */
     int8_t state;      /* VIRTIO_MEM_STATE_*, as recorded for STATE; -1: not recorded */
-    unsigned region;   /* whose; not for RESET, which is for all */
+    unsigned region;   /* index; unused by RESET, which affects all */
     unsigned line;     /* of the file */
     uint64_t address;  /* PLUG, UNPLUG, STATE */
     uint64_t size;     /* RESIZE */
     int64_t time_ns;   /* since the first event that has a time; -1: not recorded */
 } PmTraceEvent;
 
-/* What of a trace's geometry is given from outside; 0 is not given. */
+/* Geometry given by the user; 0 if not given. */
 typedef struct {
     bool has_region_address;
     uint64_t region_address;
@@ -44,7 +44,7 @@ typedef struct {
 typedef struct {
     char *file;         /* the path, for messages */
     const char *format; /* "plugmap" or "qemu-log" */
-    char *warning;      /* what was left out, with file and line; NULL: nothing */
+    char *warning;      /* what was ignored, with file and line; NULL: nothing */
     GArray *regions;    /* of PmTraceRegion, in the order of the file; at least one */
     GArray *events;     /* of PmTraceEvent */
 } PmTrace;
@@ -55,7 +55,7 @@ void pm_trace_free(PmTrace *trace);
 /* Valid until a region is added. */
 PmTraceRegion *pm_trace_region(const PmTrace *trace, unsigned index);
 
-/* Takes the name. */
+/* Takes ownership of the name. */
 PmTraceRegion *pm_trace_add_region(PmTrace *trace, PmTraceRegion region);
 
 /* "plug", "unplug" and so on, as in plugmap's own format. */
@@ -64,7 +64,7 @@ const char *pm_event_type_name(PmEventType type);
 /* Whether events of that type have an address and blocks. */
 bool pm_event_type_has_blocks(PmEventType type);
 
-/* "ack" and so on by VIRTIO_MEM_RESP_*; "plugged" and so on by VIRTIO_MEM_STATE_*; NULL at the end.
+/* Indexed by VIRTIO_MEM_RESP_* ("ack") and VIRTIO_MEM_STATE_* ("plugged"); NULL-terminated.
  */
 extern const char *const pm_response_names[];
 extern const char *const pm_state_names[];

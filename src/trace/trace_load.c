@@ -6,7 +6,7 @@
 #include "trace/format_plugmap.h"
 #include "trace/format_qemu.h"
 
-/* Our own format says so in its first line; everything else is taken for a log. */
+/* Our own format has a magic; everything else is assumed to be a log. */
 static bool detect(PmLineReader *reader, PmTraceFormat *format, GError **error)
 {
     bool end;
@@ -14,8 +14,7 @@ static bool detect(PmLineReader *reader, PmTraceFormat *format, GError **error)
     if (!pm_line_reader_next(reader, &end, error))
         return false;
     if (end)
-        return pm_fail(error, PM_ERROR_BAD_INPUT, "%s: is empty: there is nothing to replay",
-                       reader->name);
+        return pm_fail(error, PM_ERROR_BAD_INPUT, "%s: empty file", reader->name);
     if (*format == PM_TRACE_FORMAT_AUTO)
         *format = g_str_has_prefix(reader->text, PM_TRACE_MAGIC) ? PM_TRACE_FORMAT_PLUGMAP
                                                                  : PM_TRACE_FORMAT_QEMU_LOG;
@@ -33,9 +32,10 @@ static bool read_format(PmLineReader *reader, PmTraceFormat format, const PmTrac
                                             : pm_format_qemu_read(reader, given, trace, error)))
         return false;
     if (reader->truncated && trace->warning == NULL)
-        trace->warning = g_strdup_printf("%s: the compressed data ends early: the file is still "
-                                         "being written, or was cut off",
-                                         reader->name);
+        trace->warning =
+            g_strdup_printf("%s: unexpected end of compressed data: file is truncated or "
+                            "still being written",
+                            reader->name);
     return true;
 }
 

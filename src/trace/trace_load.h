@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Reads a trace in any format from a file, compressed or not, or standard input. */
+/* Loads a trace in any format from a file or standard input, optionally gzip-compressed. */
 #ifndef PLUGMAP_SRC_TRACE_TRACE_LOAD_H
 #define PLUGMAP_SRC_TRACE_TRACE_LOAD_H
 
@@ -12,8 +12,8 @@ typedef enum {
 } PmTraceFormat;
 
 /*
- * @path: "-" is standard input. @given completes what the file does not say; it may be NULL.
- * A last line that was cut off is left out, and noted in the trace's warning.
+ * @path: "-" for standard input. @given: geometry that is not in the file; may be NULL.
+ * Ignores a truncated last line and sets the warning of the trace.
  * Errors: PM_ERROR_BAD_INPUT; the message begins with the file and, where there is one, the line.
  */
 PmTrace *pm_trace_load(const char *path, PmTraceFormat format, const PmTraceGeometry *given,

@@ -20,10 +20,10 @@ bool pm_trace_region_check(const PmTraceRegion *region, GError **error)
         return pm_fail(error, PM_ERROR_BAD_INPUT,
                        "invalid region size %s: must be one or more whole blocks of %s", size,
                        block);
-    /* What reserving the memory would refuse, but without the line. */
+    /* Reserving the memory would fail, too, but the error would not name the line. */
     if (region->size > INT64_MAX - region->block_size)
         return pm_fail(error, PM_ERROR_BAD_INPUT,
-                       "invalid region size %s: a process has 128T of addresses", size);
+                       "invalid region size %s: exceeds the 128T address space of a process", size);
     if (region->address % region->block_size != 0)
         return pm_fail(error, PM_ERROR_BAD_INPUT,
                        "invalid region address 0x%" PRIx64
@@ -31,8 +31,9 @@ bool pm_trace_region_check(const PmTraceRegion *region, GError **error)
                        region->address, block);
     if (region->address > UINT64_MAX - (region->size - 1))
         return pm_fail(error, PM_ERROR_BAD_INPUT,
-                       "a region of %s at 0x%" PRIx64 " reaches beyond the 64-bit address space",
-                       size, region->address);
+                       "invalid region address 0x%" PRIx64
+                       ": the region, %s, exceeds the 64-bit address space",
+                       region->address, size);
     if (region->requested_size % region->block_size != 0 || region->requested_size > region->size)
         return pm_fail(error, PM_ERROR_BAD_INPUT,
                        "invalid requested size %s: must be whole blocks of %s, at most the "
@@ -52,8 +53,8 @@ bool pm_trace_region_check_range(const PmTraceRegion *region, uint64_t address, 
         return true;
     blocks = pm_counted(n_blocks, "block");
     return pm_fail(error, PM_ERROR_BAD_INPUT,
-                   "a range of %s at 0x%" PRIx64 " is outside the region, 0x%" PRIx64 "-0x%" PRIx64,
-                   blocks, address, region->address, region->address + (region->size - 1));
+                   "%s at 0x%" PRIx64 ": outside the region, 0x%" PRIx64 "-0x%" PRIx64, blocks,
+                   address, region->address, region->address + (region->size - 1));
 }
 
 bool pm_trace_region_overlaps(const PmTraceRegion *a, const PmTraceRegion *b)

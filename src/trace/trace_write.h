@@ -8,7 +8,7 @@
 
 #include "trace/trace.h"
 
-/* False if the stream has an error. */
+/* Returns false on a write error. */
 bool pm_trace_write(const PmTrace *trace, FILE *stream);
 
 #endif

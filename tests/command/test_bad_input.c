@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Bad input: exit status 2, one clear sentence on standard error, nothing on standard output,
- * nothing left behind. */
+/* Bad input: exit status 2, one line on standard error, nothing on standard output, no leftover
+ * files. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -21,7 +21,7 @@ static void check_status(const Run *run, int status, const char *hint)
         fail_msg("exit status %d, expected %d and '%s' in: %s", run->status, status, hint,
                  run->err);
     assert_string_equal(run->out, "");
-    /* One line, from us and not from a crash or from GLib. */
+    /* One line from us, not from a crash or GLib. */
     assert_true(g_str_has_prefix(run->err, "plugmap"));
     assert_ptr_equal(strchr(run->err, '\n'), run->err + strlen(run->err) - 1);
 }
@@ -81,7 +81,7 @@ static void numbers_that_overflow(void **state)
     refuse_content(HEADER "plug addr=0x100000000 blocks=65536\n", -1, ":3:");
     refuse_content("plugmap-trace 1\nregion addr=0x100000000 size=16E block=2M\n", -1, ":2:");
     refuse_content("plugmap-trace 1\nregion addr=0x100000000 size=8E block=2M\n", -1,
-                   ":2: invalid region size 8E: a process has 128T of addresses");
+                   ":2: invalid region size 8E: exceeds the 128T address space of a process");
     refuse_content("plugmap-trace 1\nregion addr=0xffffffffffe00000 size=64M block=2M\n", -1,
                    ":2:");
 }
@@ -233,8 +233,7 @@ static void more_blocks_than_the_limit_are_refused_before_the_first_call(void **
     assert_non_null(strstr(run->err, "32K"));
 }
 
-/* A device that is always full: nothing may claim to have been written, and the device has to stay
- * what it is. */
+/* /dev/full fails every write: the command must report it, and must not replace the device. */
 static void output_that_cannot_be_written(void **state)
 {
     static const char trace[] = "tests/traces/qemu-vfio-4m.log";

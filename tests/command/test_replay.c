@@ -188,7 +188,7 @@ static void a_wrong_recorded_answer_is_listed_and_exits_1(void **state)
     (void)state;
     scratch_remove(folder);
     assert_int_equal(text->status, 1);
-    assert_non_null(strstr(text->out, "WRONG"));
+    assert_non_null(strstr(text->out, "verdict   FAIL: "));
     assert_non_null(strstr(text->out, "line 4: plug of 1 block at 0x100200000"));
     assert_int_equal(run->status, 1);
     json = parse(run);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a trace is read from: compressed files, standard input, files that are not whole. */
+/* Input of the trace loader: gzip, standard input, truncated files. */
 #include <fcntl.h>
 #include <unistd.h>
 #include <zlib.h>
@@ -52,7 +52,7 @@ static char *compress_text(const char *text, size_t *size)
     return out;
 }
 
-/* Events that hardly compress, and more than a buffer of them. */
+/* More events than fit in a buffer, and hardly compressible. */
 static char *long_text(void)
 {
     GString *text = g_string_new(OWN);
@@ -90,7 +90,7 @@ static void a_compressed_trace_is_known_by_its_content(void **state)
     assert_null(trace->warning);
 }
 
-/* As "cat a.gz b.gz" makes it. */
+/* As written by "cat a.gz b.gz". */
 static void all_members_of_a_compressed_trace_are_read(void **state)
 {
     static const char first[] = OWN;
@@ -134,7 +134,7 @@ static void a_missing_trailer_is_a_warning(void **state)
 
     (void)state;
     assert_int_equal(trace->events->len, 1);
-    assert_non_null(strstr(trace->warning, ": the compressed data ends early"));
+    assert_non_null(strstr(trace->warning, ": unexpected end of compressed data"));
 }
 
 /* Its checksum does not match. */
@@ -178,10 +178,10 @@ static void a_cut_off_last_event_is_left_out_with_a_warning(void **state)
     (void)state;
     assert_non_null(trace);
     assert_int_equal(trace->events->len, 1);
-    assert_non_null(strstr(trace->warning, ":4: the last line has no newline and is left out"));
+    assert_non_null(strstr(trace->warning, ":4: ignored the last line, which has no newline"));
 }
 
-/* Editors leave it out. */
+/* Some editors omit it. */
 static void a_whole_last_event_without_a_newline_is_read(void **state)
 {
     g_autoptr(PmTrace) trace = load_text(OWN "unplug addr=4G blocks=1 -> ack", NULL, NULL);
@@ -194,8 +194,7 @@ static void a_whole_last_event_without_a_newline_is_read(void **state)
 static void a_region_that_was_cut_off_is_refused(void **state)
 {
     (void)state;
-    assert_text_refused("plugmap-trace 1\nregion addr=4G si", NULL,
-                        "this last line has no newline");
+    assert_text_refused("plugmap-trace 1\nregion addr=4G si", NULL, "the last line has no newline");
 }
 
 int main(void)

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* Traces from what is read once only, and from editors that mark the byte order. */
+/* Traces from pipes, which cannot seek, and with a byte order mark. */
 #include <signal.h>
 #include <sys/stat.h>
 
 #include "util/trace_util.h"
 
-#define PIPE_CAPACITY 65536 /* what a pipe holds: a larger log is read while it is written */
+#define PIPE_CAPACITY 65536 /* a larger log is read while it is written */
 
 #define WHOLE                                                                                      \
     "ram_block_discard_range @0x7f0000000000 + 0x4000000: madvise: 1 fallocate: 0 ret: 0\n"
@@ -44,7 +44,7 @@ static PmTrace *load_through_pipe(const char *text)
     GThread *thread;
     PmTrace *trace;
 
-    (void)signal(SIGPIPE, SIG_IGN); /* a reader that fails leaves early */
+    (void)signal(SIGPIPE, SIG_IGN); /* the reader closes early on errors */
     assert_int_equal(mkfifo(path, 0600), 0);
     thread = g_thread_new("writer", write_pipe, &writer);
     trace = pm_trace_load(path, PM_TRACE_FORMAT_AUTO, NULL, &error);
@@ -107,7 +107,7 @@ static void a_byte_order_mark_is_no_part_of_the_first_line(void **state)
 static void a_byte_order_mark_alone_is_an_empty_file(void **state)
 {
     (void)state;
-    assert_text_refused(MARK, NULL, "is empty");
+    assert_text_refused(MARK, NULL, "empty file");
 }
 
 static void a_byte_order_mark_later_on_is_no_mark(void **state)

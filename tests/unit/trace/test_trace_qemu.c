@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* QEMU's trace log. What the recorded ones hold as a whole is tested by
- * tests/command/test_replay.c. */
+/* QEMU's trace log. tests/command/test_replay.c checks the totals of the recorded ones. */
 #include "util/trace_util.h"
 
 #define WHOLE                                                                                      \
@@ -88,7 +87,7 @@ static void an_event_that_is_too_long_is_damage(void **state)
                                         "addr=0x100400000 nb_blocks=4\n" ACK, NULL);
 
     (void)state;
-    assert_text_refused(text, NULL, ":7: the line is longer than 4096 bytes");
+    assert_text_refused(text, NULL, ":7: line too long, at most 4096 bytes");
 }
 
 static void unplugged_all_without_a_request_is_a_reset(void **state)
@@ -148,9 +147,10 @@ static void a_flag_against_what_is_certain_is_refused_with_the_line(void **state
     const PmTraceGeometry other_address = {.has_region_address = true, .region_address = 0};
 
     (void)state;
-    assert_text_refused(LOG, &other_block, ":4: says 2M, and --block-size says 4M");
-    assert_text_refused(LOG, &other_size, ":1: says 64M, and --region-size says 128M");
-    assert_text_refused(LOG, &other_address, ":4: says 0x100000000, and --region-addr says 0x0");
+    assert_text_refused(LOG, &other_block, ":4: 2M in the log conflicts with --block-size 4M");
+    assert_text_refused(LOG, &other_size, ":1: 64M in the log conflicts with --region-size 128M");
+    assert_text_refused(LOG, &other_address,
+                        ":4: 0x100000000 in the log conflicts with --region-addr 0x0");
 }
 
 static void damage_is_named_with_its_line(void **state)
@@ -160,20 +160,22 @@ static void damage_is_named_with_its_line(void **state)
         const char *hint;
     } table[] = {
         {"hello\nworld\n", "neither"},
-        {LOG ACK, ":7: answers a request that is not in the log: the log is damaged"},
-        {LOG "virtio_mem_state_response state=1\n", ":7: answers a STATE request that is not in"},
-        {LOG PLUG PLUG, ":8: a request before line 7 got its answer"},
-        {WHOLE "virtio_mem_plug_request addr=0x1 nb_blocks=65536\n", ":2: the number"},
-        {WHOLE "virtio_mem_plug_request addr=0x10000000000000000 nb_blocks=1\n", ":2: the number"},
-        {WHOLE "virtio_mem_plug_request addr= nb_blocks=1\n", ":2: the number"},
-        {WHOLE "virtio_mem_plug_request nb_blocks=1\n", ":2: the number"},
-        {WHOLE PLUG "virtio_mem_send_response type=4\n", ":3: the number"},
-        {WHOLE "virtio_mem_state_response state=1\n", ":2: answers a STATE"},
-        {"ram_block_discard_range 0x1 + 0x2\n", ":1: the host address"},
+        {LOG ACK, ":7: response without a request: the log is damaged"},
+        {LOG "virtio_mem_state_response state=1\n", ":7: response without a STATE request"},
+        {LOG PLUG PLUG, ":8: request while that of line 7 is pending"},
+        {WHOLE "virtio_mem_plug_request addr=0x1 nb_blocks=65536\n",
+         ":2: missing or invalid number"},
+        {WHOLE "virtio_mem_plug_request addr=0x10000000000000000 nb_blocks=1\n",
+         ":2: missing or invalid number"},
+        {WHOLE "virtio_mem_plug_request addr= nb_blocks=1\n", ":2: missing or invalid number"},
+        {WHOLE "virtio_mem_plug_request nb_blocks=1\n", ":2: missing or invalid number"},
+        {WHOLE PLUG "virtio_mem_send_response type=4\n", ":3: missing or invalid number"},
+        {WHOLE "virtio_mem_state_response state=1\n", ":2: response without a STATE"},
+        {"ram_block_discard_range 0x1 + 0x2\n", ":1: missing host address"},
         {LOG "virtio_mem_plug_request addr=0x104000000 nb_blocks=1\n" ACK,
-         ":7: a range of 1 block at 0x104000000 is outside the region"},
+         ":7: 1 block at 0x104000000: outside the region"},
         {LOG "virtio_mem_unplug_request addr=0x100800000 nb_blocks=2\n" DISCARD ACK,
-         "another region or block size than line 4"},
+         "region or block size differs from line 4"},
     };
 
     (void)state;
@@ -185,13 +187,13 @@ static void a_log_that_begins_in_the_middle_is_said_to(void **state)
 {
     (void)state;
     assert_text_refused(ACK PLUG ACK, NULL,
-                        ":1: answers a request that is not in the log: the log begins in the "
-                        "middle; record from the start, or remove the lines before the first");
+                        ":1: response without a request: the log lacks its "
+                        "beginning; record from the start or remove the lines before the first");
     assert_text_refused("virtio_mem_state_response state=1\n" ACK LOG, NULL,
-                        ":1: answers a STATE request that is not in the log: the log begins");
+                        ":1: response without a STATE request: the log lacks");
 }
 
-/* A number may have lost its last digits, so that no last line without a newline is believed. */
+/* A truncated number looks like a valid one, so a last line without a newline is ignored. */
 static void a_last_line_that_was_cut_off_is_left_out_with_a_warning(void **state)
 {
     static const char *const lines[] = {
@@ -215,7 +217,7 @@ static void a_last_line_that_was_cut_off_is_left_out_with_a_warning(void **state
 
         assert_non_null(trace);
         assert_same_trace(trace, whole);
-        assert_non_null(strstr(trace->warning, ": the last line has no newline and is left out"));
+        assert_non_null(strstr(trace->warning, ": ignored the last line, which has no newline"));
     }
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a QEMU log says of the requested size, which is not in it: a bound, from the usable region.
+/* The bound of the requested size, which QEMU does not log, derived from the usable region.
  */
 #include <plugmap/fake.h>
 #include <plugmap/plugmap.h>
@@ -108,7 +108,7 @@ static void a_line_without_a_change_is_no_event(void **state)
     assert_int_equal(pm_trace_region(trace, 0)->requested_size, 256 * PM_MIB);
 }
 
-/* The host asked for less before; the guest only showed it. */
+/* The host lowered the requested size before; the guest's request made it visible. */
 static void what_a_reset_shows_comes_before_the_reset(void **state)
 {
     g_autoptr(PmTrace) trace =
@@ -147,13 +147,18 @@ static void a_usable_region_that_cannot_have_come_about_is_damage(void **state)
         const char *hint;
     } table[] = {
         {WHOLE USABLE("0", "20000000") PLUG("1") ACK USABLE("0", "30000000"),
-         ":5: the usable region was left with 0x20000000 bytes in line 2"},
-        {WHOLE PLUG("1") USABLE("0", "20000000") ACK, ":3: a resize before line 2 got its answer"},
-        {WHOLE USABLE("0", "200000000") PLUG("1") ACK, ":2: no requested size makes 8G usable"},
-        {WHOLE USABLE("0", "20000001") PLUG("1") ACK, ":2: no requested size makes"},
-        {WHOLE USABLE("0", "10000000") PLUG("1") ACK, ":2: no requested size makes 256M usable"},
-        {WHOLE USABLE("10000000", "20000000") PLUG("1") ACK, ":2: no requested size makes 256M"},
-        {WHOLE "virtio_mem_resized_usable_region new_size=0x0\n", ":2: the number behind"},
+         ":5: usable region had 0x20000000 bytes in line 2"},
+        {WHOLE PLUG("1") USABLE("0", "20000000") ACK,
+         ":3: resize while the request of line 2 is pending"},
+        {WHOLE USABLE("0", "200000000") PLUG("1") ACK,
+         ":2: no requested size results in a usable region of 8G"},
+        {WHOLE USABLE("0", "20000001") PLUG("1") ACK, ":2: no requested size results"},
+        {WHOLE USABLE("0", "10000000") PLUG("1") ACK,
+         ":2: no requested size results in a usable region of 256M"},
+        {WHOLE USABLE("10000000", "20000000") PLUG("1") ACK,
+         ":2: no requested size results in a usable region of 256M"},
+        {WHOLE "virtio_mem_resized_usable_region new_size=0x0\n",
+         ":2: missing or invalid number after"},
     };
 
     (void)state;
@@ -172,7 +177,7 @@ static void a_bound_survives_conversion(void **state)
     assert_same_trace(trace, read_back);
 }
 
-/* --- answers --- */
+/* --- responses --- */
 
 static void a_nack_beyond_the_bound_is_reproduced(void **state)
 {
@@ -221,7 +226,7 @@ static void blocks_that_were_refused_without_a_known_reason_stay_unplugged(void 
     assert_int_equal(result->n_blocks_final, 96);
 }
 
-/* Refused for its range, before the requested size is looked at. */
+/* The device checks the range before the requested size. */
 static void a_nack_of_what_is_not_usable_differs(void **state)
 {
     g_autoptr(PmTrace) trace = load(
