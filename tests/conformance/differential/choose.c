@@ -101,7 +101,7 @@ void choose_memory(Op *op, GRand *random)
     Area area = (Area)choose_below(random, N_CHANGING_AREAS);
     unsigned page = choose_below(random, AREA_PAGES);
 
-    op->other = choose_below(random, N_MEMORY_DEEDS);
+    op->other = choose_below(random, N_MEMORY_ACTIONS);
     op->host = area_address(area) + page * PAGE;
     op->size = (1 + choose_below(random, MIN(AREA_PAGES - page, 8))) * PAGE;
 }

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What random lives do to an open device: its configuration space, its registers (QEMU's edu) and
- * its interrupts. */
+/* Operations on an open device: config space, registers (QEMU's edu) and interrupts. */
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -27,7 +26,7 @@
 #define REG_DMA_COMMAND    0x98
 #define REG_DMA_END        0xa0
 #define COMMAND_REGISTER   0x04
-#define NO_FILE            100000 /* a descriptor that nobody has */
+#define NO_FILE            100000 /* a descriptor that is not open */
 
 static const char all_ones[4] = {-1, -1, -1, -1};
 
@@ -49,8 +48,8 @@ static int make_event(void)
     return event;
 }
 
-/* One descriptor for both sides, whose arguments have to be equal; it is the eventfd of the side
- * that is called. */
+/* Both sides must get equal arguments, so they share this descriptor; it refers to the eventfd of
+ * the side that is called. */
 static int event_of_all(void)
 {
     static int event = -1;
@@ -60,7 +59,7 @@ static int event_of_all(void)
     return event;
 }
 
-/* What a real kernel waits for to unmask INTx; nothing signals it. */
+/* A real kernel waits for this one to unmask INTx; nothing signals it. */
 static int quiet_event(void)
 {
     static int event = -1;
@@ -70,7 +69,7 @@ static int quiet_event(void)
     return event;
 }
 
-/* As many for each life: what old ones have left over is nobody's. */
+/* New ones for each sequence, so that old signals do not count. */
 void world_make_events(World *world)
 {
     for (int i = 0; i < N_SIDES; i++)
@@ -103,12 +102,13 @@ void world_compare_events(World *world)
                      counts[FAKE]);
 }
 
-/* What the firmware has put there is each machine's own: the address of BAR 0, and the interrupt
- * line. So is, until it is written, what the kernel has left in MSI's address and data. */
-static bool is_the_machines(const World *world, uint64_t offset)
+/* Values that differ between machines: the firmware sets the address of BAR 0 and the interrupt
+ * line, and the kernel leaves its values in MSI's address and data until they are written. */
+static bool is_machine_specific(const World *world, uint64_t offset)
 {
     return (offset >= CONFIG_BAR0 && offset < CONFIG_BAR0 + 4) || offset == CONFIG_LINE ||
-           (world->sort == LIFE_OF_FILES && offset >= CONFIG_MSI_ADDRESS && offset < CONFIG_MEMORY);
+           (world->kind == SEQUENCE_FILES && offset >= CONFIG_MSI_ADDRESS &&
+            offset < CONFIG_MEMORY);
 }
 
 static char *in_hex(const char *bytes, size_t size)
@@ -131,7 +131,7 @@ static void read_region(World *world, const int *fds, const Op *op, uint64_t reg
         results[i] =
             kernel->ops->pread(kernel, fds[i], seen[i], op->size, REGION(region) + op->iova);
         for (uint64_t j = 0; region == VFIO_PCI_CONFIG_REGION_INDEX && j < op->size; j++) {
-            if (is_the_machines(world, op->iova + j))
+            if (is_machine_specific(world, op->iova + j))
                 seen[i][j] = 0;
         }
     }
@@ -146,7 +146,7 @@ static void read_region(World *world, const int *fds, const Op *op, uint64_t reg
     }
 }
 
-/* The host's result. */
+/* Returns the host's result. */
 static ssize_t write_region(World *world, const int *fds, uint64_t region, uint64_t offset,
                             const void *data, size_t size)
 {
@@ -164,8 +164,8 @@ static ssize_t write_region(World *world, const int *fds, uint64_t region, uint6
     return results[HOST];
 }
 
-/* QEMU's I/O APIC forgets an INTx that is asserted before it is set up: so the device takes it back
- * first; false if it cannot be told to. */
+/* QEMU's I/O APIC forgets an INTx that is asserted before it is set up, so the device deasserts it
+ * first; false if that fails. */
 static bool prepare_to_set_up(World *world, const int *fds, const Op *op)
 {
     const uint32_t set_up = VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_TRIGGER;
@@ -174,7 +174,7 @@ static bool prepare_to_set_up(World *world, const int *fds, const Op *op)
            write_region(world, fds, VFIO_PCI_BAR0_REGION_INDEX, REG_IRQ_ACK, all_ones, 4) == 4;
 }
 
-/* The data are an eventfd, none, or a truth value. */
+/* The data is an eventfd, none, or a boolean. */
 static void set_irqs(World *world, const Op *op)
 {
     bool unmasks = (op->flags & VFIO_IRQ_SET_ACTION_UNMASK) != 0;
@@ -187,8 +187,8 @@ static void set_irqs(World *world, const Op *op)
         (void)world_ioctl(world, fds, VFIO_DEVICE_SET_IRQS, words, sizeof words, op);
 }
 
-/* Not to what starts a transfer, which takes a tenth of a second, and may abort QEMU; nor to what
- * starts a calculation, which ends at no certain time. */
+/* Never write to registers that start a transfer, which takes 0.1 s and may abort QEMU, or a
+ * calculation, whose end is not deterministic. */
 static bool starts_something(const Op *op)
 {
     return (op->iova < REG_DMA_END && op->iova + op->size > REG_DMA_COMMAND) ||
@@ -213,8 +213,7 @@ static void use_region(World *world, const Op *op)
     (void)write_region(world, fds, op->other, op->iova, data, op->size);
 }
 
-/* A real device keeps what others have left in it: so each life begins, and leaves it, in a known
- * state. */
+/* A real device keeps its state, so each sequence starts and leaves it in a known one. */
 void world_clean_device(World *world)
 {
     static const char zeros[CONFIG_END];

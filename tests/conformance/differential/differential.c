@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * Lives random lives on the fake kernel and on the host's at once, and compares after every
- * operation what both say and what devices reach. For the VM: tests/vm/run --carry …/differential
- * -- ./differential. A difference is told with its seed, and the shortest life that was found to
- * lead to it.
- */
+/* Differential fuzzing: runs random sequences of operations on the fake kernel and the host's, and
+ * compares their results and what devices reach after every operation. For the VM: tests/vm/run
+ * --carry .../differential -- ./differential. A difference is reported with its seed and the
+ * shortest sequence found to cause it. */
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -12,9 +10,9 @@
 #include "kernel-uapi/vfio.h"
 #include "world.h"
 
-#define OPS_OF_A_LIFE 1000
+#define OPS_PER_SEQUENCE 1000
 
-/* So many operations without one transfer by DMA have not looked at what devices reach. */
+/* A run of this many operations must do some DMA, or it has not compared what devices reach. */
 #define OPS_WITH_DMA 10000
 
 typedef struct {
@@ -26,50 +24,51 @@ typedef struct {
 } Options;
 
 typedef struct {
-    LifeStart start;
+    SequenceStart start;
     GArray *ops; /* of Op */
-} Life;
+} Sequence;
 
-/* Everything of a life comes from its seed. */
-static Life *life_new(guint32 seed, bool on_iommufd)
+/* The seed determines the whole sequence. */
+static Sequence *sequence_new(guint32 seed, bool on_iommufd)
 {
-    static const LifeSort sorts[] = {LIFE_OF_MAPPINGS, LIFE_OF_MAPPINGS, LIFE_OF_MAPPINGS,
-                                     LIFE_OF_MAPPINGS, LIFE_OF_MAPPINGS, LIFE_OF_FILES,
-                                     LIFE_OF_FILES,    LIFE_OF_A_DEVICE};
+    static const SequenceKind kinds[] = {SEQUENCE_MAPPINGS, SEQUENCE_MAPPINGS, SEQUENCE_MAPPINGS,
+                                         SEQUENCE_MAPPINGS, SEQUENCE_MAPPINGS, SEQUENCE_FILES,
+                                         SEQUENCE_FILES,    SEQUENCE_DEVICE};
     static const uint32_t entry_limits[] = {65535, 65535, 30, 3};
-    Life *life = g_new0(Life, 1);
+    Sequence *sequence = g_new0(Sequence, 1);
     GRand *random = g_rand_new_with_seed(seed);
 
-    life->start.sort = sorts[g_rand_int_range(random, 0, G_N_ELEMENTS(sorts))];
-    life->start.iommu = g_rand_int_range(random, 0, 6) == 0 ? VFIO_TYPE1_IOMMU : VFIO_TYPE1v2_IOMMU;
-    life->start.entry_limit = entry_limits[g_rand_int_range(random, 0, G_N_ELEMENTS(entry_limits))];
+    sequence->start.kind = kinds[g_rand_int_range(random, 0, G_N_ELEMENTS(kinds))];
+    sequence->start.iommu =
+        g_rand_int_range(random, 0, 6) == 0 ? VFIO_TYPE1_IOMMU : VFIO_TYPE1v2_IOMMU;
+    sequence->start.entry_limit =
+        entry_limits[g_rand_int_range(random, 0, G_N_ELEMENTS(entry_limits))];
     if (on_iommufd)
-        life->start.sort = LIFE_ON_IOMMUFD;
-    life->start.has_device = g_rand_int_range(random, 0, 3) != 0;
-    life->ops = g_array_new(FALSE, FALSE, sizeof(Op));
-    g_array_set_size(life->ops, OPS_OF_A_LIFE);
-    for (guint i = 0; i < life->ops->len; i++)
-        op_make(&g_array_index(life->ops, Op, i), life->start.sort, random);
+        sequence->start.kind = SEQUENCE_IOMMUFD;
+    sequence->start.has_device = g_rand_int_range(random, 0, 3) != 0;
+    sequence->ops = g_array_new(FALSE, FALSE, sizeof(Op));
+    g_array_set_size(sequence->ops, OPS_PER_SEQUENCE);
+    for (guint i = 0; i < sequence->ops->len; i++)
+        op_make(&g_array_index(sequence->ops, Op, i), sequence->start.kind, random);
     g_rand_free(random);
-    return life;
+    return sequence;
 }
 
-static void life_free(Life *life)
+static void sequence_free(Sequence *sequence)
 {
-    g_array_unref(life->ops);
-    g_free(life);
+    g_array_unref(sequence->ops);
+    g_free(sequence);
 }
 
-/* How often the host's kernel gave which answer, and how much was moved; over all lives. */
+/* Counts over all sequences: operations, DMA transfers, and results of the host's kernel. */
 typedef struct {
     guint64 n_ops;
     guint64 n_transfers;
     GHashTable *results;
 } Totals;
 
-/* Lives it; NULL if both sides agreed to the end, else what differed, and @n_done, the operations
- * that it took. */
-static char *live(const LifeStart *start, const GArray *ops, guint *n_done, Totals *totals)
+/* Returns NULL if both sides agree, else the difference; @n_done: operations done. */
+static char *run(const SequenceStart *start, const GArray *ops, guint *n_done, Totals *totals)
 {
     World *world = world_new(start, totals->results);
     char *difference;
@@ -85,72 +84,71 @@ static char *live(const LifeStart *start, const GArray *ops, guint *n_done, Tota
     return difference;
 }
 
-/* Leaves out what is not needed for a difference (any one), in ever smaller pieces. */
-static void shorten(const Life *life, guint n_needed, Totals *totals)
+/* Removes operations that are not needed for a difference (any), in ever smaller pieces. */
+static void shorten(const Sequence *sequence, guint n_needed, Totals *totals)
 {
     guint piece;
 
-    g_array_set_size(life->ops, n_needed);
-    for (piece = life->ops->len / 2; piece > 0; piece /= 2) {
+    g_array_set_size(sequence->ops, n_needed);
+    for (piece = sequence->ops->len / 2; piece > 0; piece /= 2) {
         guint at = 0;
 
-        while (at + piece <= life->ops->len) {
-            g_autoptr(GArray) shorter = g_array_copy(life->ops);
+        while (at + piece <= sequence->ops->len) {
+            g_autoptr(GArray) shorter = g_array_copy(sequence->ops);
             g_autofree char *difference = NULL;
             guint n_done;
 
             g_array_remove_range(shorter, at, piece);
-            difference = live(&life->start, shorter, &n_done, totals);
+            difference = run(&sequence->start, shorter, &n_done, totals);
             if (difference == NULL) {
                 at += piece;
                 continue;
             }
-            g_array_set_size(life->ops, 0);
-            g_array_append_vals(life->ops, shorter->data, n_done);
+            g_array_set_size(sequence->ops, 0);
+            g_array_append_vals(sequence->ops, shorter->data, n_done);
         }
     }
 }
 
-static void tell(const Life *life, guint32 seed, const char *first, Totals *totals)
+static void report(const Sequence *sequence, guint32 seed, const char *first, Totals *totals)
 {
     guint n_done;
-    g_autofree char *difference = live(&life->start, life->ops, &n_done, totals);
+    g_autofree char *difference = run(&sequence->start, sequence->ops, &n_done, totals);
 
-    printf("DIFFERENCE in the life of seed %u: %s\n", seed, first);
-    printf("The shortest life that ends so (type %u, entry limit %u, %u operations):\n",
-           life->start.iommu, life->start.entry_limit, life->ops->len);
-    for (guint i = 0; i < life->ops->len; i++) {
-        g_autofree char *text = op_describe(&g_array_index(life->ops, Op, i));
+    printf("DIFFERENCE with seed %u: %s\n", seed, first);
+    printf("Shortest sequence found (type %u, entry limit %u, %u operations):\n",
+           sequence->start.iommu, sequence->start.entry_limit, sequence->ops->len);
+    for (guint i = 0; i < sequence->ops->len; i++) {
+        g_autofree char *text = op_describe(&g_array_index(sequence->ops, Op, i));
 
         printf("  %s\n", text);
     }
-    printf("  → %s\n", difference != NULL ? difference : "(does not happen every time)");
+    printf("  -> %s\n", difference != NULL ? difference : "(not reproducible)");
 }
 
-static bool live_one(guint32 seed, bool on_iommufd, Totals *totals)
+static bool run_one(guint32 seed, bool on_iommufd, Totals *totals)
 {
-    Life *life = life_new(seed, on_iommufd);
+    Sequence *sequence = sequence_new(seed, on_iommufd);
     guint n_done;
-    g_autofree char *difference = live(&life->start, life->ops, &n_done, totals);
+    g_autofree char *difference = run(&sequence->start, sequence->ops, &n_done, totals);
 
     totals->n_ops += n_done;
     if (difference != NULL) {
-        shorten(life, n_done, totals);
-        tell(life, seed, difference, totals);
+        shorten(sequence, n_done, totals);
+        report(sequence, seed, difference, totals);
     }
-    life_free(life);
+    sequence_free(sequence);
     return difference == NULL;
 }
 
 static bool parse(int argc, char **argv, Options *options)
 {
     const GOptionEntry entries[] = {
-        {"seed", 0, 0, G_OPTION_ARG_INT64, &options->seed, "of the first life (1)", "N"},
-        {"ops", 0, 0, G_OPTION_ARG_INT64, &options->n_ops, "how many operations (10000)", "N"},
-        {"iommu", 0, 0, G_OPTION_ARG_STRING, &options->iommu, "type1 (the default) or iommufd",
-         "KIND"},
-        {"verbose", 0, 0, G_OPTION_ARG_NONE, &options->verbose, "list how often which answer came",
-         NULL},
+        {"seed", 0, 0, G_OPTION_ARG_INT64, &options->seed, "seed of the first sequence (1)", "N"},
+        {"ops", 0, 0, G_OPTION_ARG_INT64, &options->n_ops, "number of operations (10000)", "N"},
+        {"iommu", 0, 0, G_OPTION_ARG_STRING, &options->iommu, "type1 (default) or iommufd", "KIND"},
+        {"verbose", 0, 0, G_OPTION_ARG_NONE, &options->verbose,
+         "print how often each result occurred", NULL},
         G_OPTION_ENTRY_NULL,
     };
     g_autoptr(GOptionContext) context = g_option_context_new(NULL);
@@ -164,7 +162,8 @@ static bool parse(int argc, char **argv, Options *options)
     options->on_iommufd = g_strcmp0(options->iommu, "iommufd") == 0;
     if (options->iommu == NULL || options->on_iommufd || strcmp(options->iommu, "type1") == 0)
         return true;
-    fprintf(stderr, "differential: --iommu %s: there is type1 and iommufd\n", options->iommu);
+    fprintf(stderr, "differential: invalid --iommu '%s': must be type1 or iommufd\n",
+            options->iommu);
     return false;
 }
 
@@ -187,14 +186,14 @@ int main(int argc, char **argv)
         return 2;
     seed = (guint32)options.seed;
     while (totals.n_ops < (guint64)options.n_ops) {
-        if (!live_one(seed++, options.on_iommufd, &totals))
+        if (!run_one(seed++, options.on_iommufd, &totals))
             return 1;
     }
     printf("seeds %" G_GINT64_FORMAT " to %u: %" G_GUINT64_FORMAT " operations, %" G_GUINT64_FORMAT
            " transfers by DMA, no difference\n",
            options.seed, seed - 1, totals.n_ops, totals.n_transfers);
     if (totals.n_ops >= OPS_WITH_DMA && totals.n_transfers == 0) {
-        fprintf(stderr, "differential: no device has done any DMA in all these operations\n");
+        fprintf(stderr, "differential: no device did any DMA in all these operations\n");
         return 2;
     }
     if (options.verbose)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What devices reach by DMA, compared: both sides' devices write and read at the same addresses. */
+/* Compares what devices reach by DMA: both sides' devices write and read at the same addresses. */
 #include <errno.h>
 #include <string.h>
 
@@ -8,16 +8,16 @@
 #include "kernel-uapi/vfio.h"
 #include "world.h"
 
-/* Where most mappings of random lives are, in a container and on iommufd. */
+/* Where most mappings are, in a container and on iommufd. */
 #define WINDOW_START UINT64_C(0x100000)
 #define WINDOW_END   UINT64_C(0x140000)
 #define PLACES_START UINT64_C(0x2000000)
 #define PLACES_END   UINT64_C(0x2040000)
 #define PLACE_SIZE   UINT64_C(0x8000)
 
-/* Not where a write is an interrupt, and not above 4 GiB, which a fake 6.1 cuts on the way to its
- * edu; nor where the engines' own memory is; nor where the device's registers are or were. */
-static bool can_be_asked(const World *world, uint64_t iova)
+/* Not where writes are interrupts, not above 4 GiB, which a fake 6.1 truncates on the way to its
+ * edu, not in the engines' own memory, and not where device registers are or were mapped. */
+static bool supports_dma(const World *world, uint64_t iova)
 {
     for (guint i = 0; i < world->registers->len; i++) {
         const Op *map = &g_array_index(world->registers, Op, i);
@@ -59,7 +59,7 @@ static void transfer(World *world, int side, bool write, uint64_t iova, void *da
         world_differ(world, "DMA: %s", error->message);
 }
 
-/* Data that no other transfer has left anywhere. */
+/* Data that no other transfer has written. */
 static uint32_t make_fresh(uint32_t *words)
 {
     static uint32_t n;
@@ -70,8 +70,8 @@ static uint32_t make_fresh(uint32_t *words)
     return n;
 }
 
-/* @writer writes by DMA, then both read: they reach the same memory, or none. Returns whether what
- * was written is read. */
+/* @writer writes by DMA, then both read: they must reach the same memory, or none. Returns whether
+ * the written data was read. */
 static bool write_and_compare(World *world, int writer, uint64_t iova)
 {
     size_t size = pm_dma_engine_transfer_size(world->sides[FAKE].engine);
@@ -83,7 +83,7 @@ static bool write_and_compare(World *world, int writer, uint64_t iova)
     for (int i = 0; i < N_SIDES; i++)
         transfer(world, i, false, iova, seen[i]);
     if (memcmp(seen[HOST], seen[FAKE], size) != 0)
-        world_differ(world, "DMA at 0x%x after the %s wrote 0x%x: host reads 0x%x…, fake 0x%x…",
+        world_differ(world, "DMA at 0x%x after the %s wrote 0x%x: host reads 0x%x..., fake 0x%x...",
                      (unsigned)iova, writer == HOST ? "host" : "fake", fresh, seen[HOST][0],
                      seen[FAKE][0]);
     return memcmp(seen[HOST], data, size) == 0;
@@ -91,7 +91,7 @@ static bool write_and_compare(World *world, int writer, uint64_t iova)
 
 static void count_dma(World *world, bool arrives)
 {
-    world_count(world, arrives ? "DMA that arrives" : "DMA that is refused", 0);
+    world_count(world, arrives ? "successful DMA" : "blocked DMA", 0);
 }
 
 void world_compare_dma(World *world, uint64_t iova)
@@ -99,23 +99,23 @@ void world_compare_dma(World *world, uint64_t iova)
     bool host_wrote;
     bool fake_wrote;
 
-    if (!can_be_asked(world, iova) || world->difference != NULL)
+    if (!supports_dma(world, iova) || world->difference != NULL)
         return;
     host_wrote = write_and_compare(world, HOST, iova);
     fake_wrote = write_and_compare(world, FAKE, iova);
     count_dma(world, host_wrote);
     if (host_wrote != fake_wrote)
-        world_differ(world, "DMA at 0x%x: a write by the host %s, by the fake it %s",
-                     (unsigned)iova, host_wrote ? "arrives" : "does not",
-                     fake_wrote ? "does" : "does not");
+        world_differ(world, "DMA at 0x%x: a write by the host %s, one by the fake %s",
+                     (unsigned)iova, host_wrote ? "succeeds" : "is blocked",
+                     fake_wrote ? "succeeds" : "is blocked");
 }
 
-/* By turns one side or the other writes, which costs half of what both do. */
+/* The sides write in turns, which takes half the time. */
 static void compare_quickly(World *world, uint64_t iova)
 {
     int writer = world->n_comparisons++ % N_SIDES;
 
-    if (can_be_asked(world, iova) && world->difference == NULL)
+    if (supports_dma(world, iova) && world->difference == NULL)
         count_dma(world, write_and_compare(world, writer, iova));
 }
 
@@ -126,10 +126,10 @@ void world_compare_ends(World *world, uint64_t iova, uint64_t size)
         compare_quickly(world, iova + size - PAGE);
 }
 
-/* What the host may have mapped alone. */
+/* Finds mappings that only the host has. */
 static void compare_window(World *world)
 {
-    bool is_iommufd = world->sort == LIFE_ON_IOMMUFD;
+    bool is_iommufd = world->kind == SEQUENCE_IOMMUFD;
     uint64_t start = is_iommufd ? PLACES_START : WINDOW_START;
     uint64_t end = is_iommufd ? PLACES_END : WINDOW_END;
 
@@ -157,8 +157,8 @@ void world_compare_all(World *world, unsigned group)
 
 /* --- in a container --- */
 
-/* Each side's own memory at the same place: false if it cannot be mapped there now. Unmapping
- * everything takes it away. */
+/* Each side's own memory at the same IOVA; false if the MAP fails. An unmap of everything removes
+ * it. */
 static bool map_scratch(World *world)
 {
     int results[N_SIDES];

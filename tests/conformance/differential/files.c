@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What random lives do to files: containers, groups and devices, opened, joined and closed in any
- * order. */
+/* Operations on files: opens, joins and closes containers, groups and devices in any order. */
 #include <fcntl.h>
 #include <string.h>
 
@@ -40,7 +39,7 @@ static int *device_slot(Side *side, const Op *op)
     return &side->devices[op->slot];
 }
 
-/* Any file: the sort is told by what is left of @other. */
+/* Any file: @other modulo 3 selects the type. */
 static int *any_slot(Side *side, const Op *op)
 {
     switch (op->other % 3) {
@@ -82,7 +81,7 @@ static int do_close(Side *side, const Op *op)
 
     if (fd < 0)
         return 1;
-    /* So that the device that does DMA is always on the first iommufd, or on none. */
+    /* The device that does DMA must always be on the first iommufd, or on none. */
     if (side->is_iommufd && slot == &side->containers[0] && side->devices[0] >= 0) {
         (void)side->kernel->ops->close(side->kernel, side->devices[0]);
         side->devices[0] = -1;
@@ -91,7 +90,7 @@ static int do_close(Side *side, const Op *op)
     return side->kernel->ops->close(side->kernel, fd);
 }
 
-/* Mostly a container; now and then what is none. */
+/* Mostly a container, sometimes another file. */
 static int do_join(Side *side, const Op *op)
 {
     int group = *group_slot(side, op);
@@ -148,9 +147,9 @@ static bool get_fds(World *world, const Op *op, int *(*slot_of)(Side *, const Op
     return fds[HOST] >= 0 && fds[FAKE] >= 0;
 }
 
-/* Structs that begin with argsz; the third number of region and interrupt info is the index. */
-static void ask(World *world, const Op *op, int *(*slot_of)(Side *, const Op *),
-                unsigned long request, size_t size)
+/* Structs that start with argsz; the third word of region and interrupt info is the index. */
+static void query(World *world, const Op *op, int *(*slot_of)(Side *, const Op *),
+                  unsigned long request, size_t size)
 {
     uint32_t words[16] = {op->argsz, 0, op->other};
     int fds[N_SIDES];
@@ -159,8 +158,8 @@ static void ask(World *world, const Op *op, int *(*slot_of)(Side *, const Op *),
         (void)world_ioctl(world, fds, request, words, size, op);
 }
 
-static void ask_number(World *world, const Op *op, int *(*slot_of)(Side *, const Op *),
-                       unsigned long request, unsigned long number)
+static void query_number(World *world, const Op *op, int *(*slot_of)(Side *, const Op *),
+                         unsigned long request, unsigned long number)
 {
     int fds[N_SIDES];
 
@@ -197,26 +196,26 @@ void world_do_files(World *world, const Op *op)
         (void)world_on_both(world, op, "reset", do_reset);
         break;
     case OP_SET_IOMMU:
-        ask_number(world, op, container_slot, VFIO_SET_IOMMU, choose_type(op));
+        query_number(world, op, container_slot, VFIO_SET_IOMMU, choose_type(op));
         break;
     case OP_CHECK_EXTENSION:
-        ask_number(world, op, container_slot, VFIO_CHECK_EXTENSION, op->other);
-        ask_number(world, op, container_slot, VFIO_GET_API_VERSION, 0);
+        query_number(world, op, container_slot, VFIO_CHECK_EXTENSION, op->other);
+        query_number(world, op, container_slot, VFIO_GET_API_VERSION, 0);
         break;
     case OP_STATUS:
-        ask(world, op, group_slot, VFIO_GROUP_GET_STATUS, sizeof(struct vfio_group_status));
+        query(world, op, group_slot, VFIO_GROUP_GET_STATUS, sizeof(struct vfio_group_status));
         break;
     case OP_DEVICE_INFO:
-        ask(world, op, device_slot, VFIO_DEVICE_GET_INFO, sizeof(struct vfio_device_info));
+        query(world, op, device_slot, VFIO_DEVICE_GET_INFO, sizeof(struct vfio_device_info));
         break;
     case OP_REGION_INFO:
-        ask(world, op, device_slot, VFIO_DEVICE_GET_REGION_INFO, sizeof(struct vfio_region_info));
+        query(world, op, device_slot, VFIO_DEVICE_GET_REGION_INFO, sizeof(struct vfio_region_info));
         break;
     case OP_IRQ_INFO:
-        ask(world, op, device_slot, VFIO_DEVICE_GET_IRQ_INFO, sizeof(struct vfio_irq_info));
+        query(world, op, device_slot, VFIO_DEVICE_GET_IRQ_INFO, sizeof(struct vfio_irq_info));
         break;
     default:
-        ask_number(world, op, any_slot, 0x3bf0, 0);
+        query_number(world, op, any_slot, 0x3bf0, 0);
         break;
     }
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What random lives do on iommufd: address spaces, page tables, and the devices' own files. */
+/* Operations on iommufd: IOAS, HWPT and cdevs. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -11,15 +11,15 @@
 #include "kernel-uapi/vfio.h"
 #include "world.h"
 
-/* Device 0 is the one that does DMA. On the host it is QEMU's nvme, which is quick. */
+/* Device 0 does the DMA. On the host it is QEMU's nvme, which is fast. */
 static const char *const addresses[N_DEVICES] = {"0000:00:06.0", "0000:00:04.0", "0000:00:05.0",
                                                  "0000:00:07.0"};
 static const unsigned fake_numbers[N_DEVICES] = {2, 0, 1, 3};
 
-/* Ids that objects can have: no life makes more. */
+/* Upper bound of object ids: no sequence creates more. */
 #define N_IDS 40
 
-/* An argument with room for a struct that is longer than the kernel knows. */
+/* An argument with room for a longer struct than the kernel knows. */
 typedef union {
     struct iommu_destroy destroy;
     struct iommu_ioas_alloc alloc;
@@ -41,7 +41,7 @@ typedef union {
     char bytes[128];
 } Argument;
 
-/* The host's result; 1 if it was not done. */
+/* Returns the host's result, or 1 if the call was skipped. */
 static int call(World *world, const Op *op, unsigned long request, Argument argument, size_t known)
 {
     const int fds[] = {world->sides[HOST].containers[op->slot % N_CONTAINERS],
@@ -55,7 +55,7 @@ static int call(World *world, const Op *op, unsigned long request, Argument argu
     return world_ioctl(world, fds, request, &argument, sizeof argument, op);
 }
 
-/* --- the devices' own files --- */
+/* --- cdevs --- */
 
 static char *device_path(int side, unsigned device)
 {
@@ -75,15 +75,15 @@ static char *device_path(int side, unsigned device)
 static int open_device(World *world, int side, unsigned device)
 {
     g_autofree char *path = device_path(side, device);
-    Side *it = &world->sides[side];
+    Side *opener = &world->sides[side];
     int fd;
 
-    if (it->devices[device] >= 0)
+    if (opener->devices[device] >= 0)
         return 1;
-    fd = it->kernel->ops->open(it->kernel, path, O_RDWR | O_CLOEXEC);
+    fd = opener->kernel->ops->open(opener->kernel, path, O_RDWR | O_CLOEXEC);
     if (fd < 0)
         return fd;
-    it->devices[device] = fd;
+    opener->devices[device] = fd;
     return 0;
 }
 
@@ -93,10 +93,10 @@ static void open_devices(World *world, unsigned device)
     int fake = open_device(world, FAKE, device);
 
     if (host != fake)
-        world_differ(world, "open of a device's own file: host %d, fake %d", host, fake);
+        world_differ(world, "open of a cdev: host %d, fake %d", host, fake);
 }
 
-/* @other: the first or second iommufd, or what is none. The id is told by those that use it. */
+/* @other: the first or second iommufd, or another file. Later operations compare the id. */
 static int bind_device(Side *side, const Op *op)
 {
     struct vfio_device_bind_iommufd bind = {
@@ -131,7 +131,7 @@ static void call_device(World *world, const Op *op)
 
 /* --- DMA --- */
 
-/* The memory of each side's engine, or its end, in one address space. */
+/* Maps or unmaps the memory of a side's engine in one IOAS. */
 static int map_scratch(Side *side, const Op *op)
 {
     struct iommu_ioas_map map = {
@@ -162,11 +162,11 @@ static int attach_for_dma(Side *side, const Op *op)
                                     &attach);
 }
 
-/* In every address space, whichever the device is attached to; false if it is not in one. */
+/* In every IOAS that the device may be attached to; false if one fails. */
 static bool map_scratch_everywhere(World *world)
 {
     for (unsigned id = 1; id < N_IDS && world->difference == NULL; id++) {
-        int result = world_on_both(world, &(Op){.other = id}, "scratch", map_scratch);
+        int result = world_on_both(world, &(Op){.other = id}, "scratch map", map_scratch);
 
         if (result < 0 && result != -ENOENT)
             return false;
@@ -179,7 +179,7 @@ static void end_dma(World *world)
     for (int i = 0; i < N_SIDES; i++)
         g_clear_pointer(&world->sides[i].engine, pm_dma_engine_free);
     for (unsigned id = 1; id < N_IDS; id++)
-        (void)world_on_both(world, &(Op){.other = id}, "scratch's end", unmap_scratch);
+        (void)world_on_both(world, &(Op){.other = id}, "scratch unmap", unmap_scratch);
 }
 
 static bool has_device_for_dma(const World *world)
@@ -187,7 +187,7 @@ static bool has_device_for_dma(const World *world)
     return world->sides[HOST].containers[0] >= 0 && world->sides[HOST].devices[0] >= 0;
 }
 
-/* Attached to @op->other, so that the engines reach their memory, whatever was before. */
+/* Attaches to @op->other, where the engines reach their memory. */
 static bool begin_dma(World *world, const Op *op)
 {
     return map_scratch_everywhere(world) &&
@@ -261,7 +261,7 @@ static void set_or_get_option(World *world, const Op *op)
     (void)call(world, op, IOMMU_OPTION, (Argument){.option = argument}, sizeof argument);
 }
 
-static void ask_hardware(World *world, const Op *op)
+static void query_hardware(World *world, const Op *op)
 {
     const struct iommu_hw_info info = {
         .dev_id = op->other, .data_len = (uint32_t)op->size, .data_uptr = bitmap_address()};
@@ -288,7 +288,7 @@ static void invalidate(World *world, const Op *op)
                (Argument){.invalidate = argument}, sizeof argument);
 }
 
-static void ask_for_dirty_pages(World *world, const Op *op)
+static void query_dirty_pages(World *world, const Op *op)
 {
     const struct iommu_hwpt_set_dirty_tracking set = {.flags = op->flags, .hwpt_id = op->other};
     const struct iommu_hwpt_get_dirty_bitmap get = {
@@ -340,8 +340,8 @@ static void do_small(World *world, const Op *op)
     }
 }
 
-/* An address space with the device that does DMA, as far as they are not there. */
-static void revive(World *world)
+/* Makes an IOAS with the device that does DMA, unless there is one. */
+static void restore(World *world)
 {
     static const Op ops[] = {
         {.kind = OP_OPEN, .other = 0},
@@ -372,13 +372,13 @@ void world_do_iommufd(World *world, const Op *op)
         break;
     case OP_HWPT:
     case OP_HW_INFO:
-        ask_hardware(world, op);
+        query_hardware(world, op);
         break;
     case OP_INVALIDATE:
         invalidate(world, op);
         break;
     case OP_HWPT_DIRTY:
-        ask_for_dirty_pages(world, op);
+        query_dirty_pages(world, op);
         break;
     case OP_CDEV_OPEN:
         open_devices(world, op->slot);
@@ -393,8 +393,8 @@ void world_do_iommufd(World *world, const Op *op)
     case OP_IOMMU_DMA:
         do_dma(world, op, 0);
         break;
-    case OP_REVIVE:
-        revive(world);
+    case OP_RESTORE:
+        restore(world);
         break;
     default:
         do_small(world, op);
@@ -409,20 +409,20 @@ void world_begin_iommufd(World *world)
         world->sides[i].scratch =
             mmap(NULL, SCRATCH_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     }
-    revive(world);
+    restore(world);
     if (world->sides[HOST].containers[0] < 0 || world->sides[HOST].devices[0] < 0) {
         fprintf(stderr,
-                "differential: /dev/iommu or the file of %s cannot be opened: run it in the "
+                "differential: failed to open /dev/iommu or the cdev of %s: run it in the "
                 "VM (tests/vm/run --kernel iommufd)\n",
                 addresses[0]);
         exit(2);
     }
 }
 
-/* Everything that is mapped anywhere. */
+/* Compares everything that is mapped anywhere. */
 void world_end_iommufd(World *world)
 {
-    revive(world);
+    restore(world);
     for (unsigned id = 1; id < N_IDS && has_device_for_dma(world); id++) {
         if (begin_dma(world, &(Op){.other = id}))
             world_compare_all(world, GROUP_OF_DMA);

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Operations of lives on iommufd. Ids are given as the lowest free ones, so small numbers meet
- * objects. */
+/* Operations on iommufd. The kernel allocates the lowest free id, so small numbers hit objects. */
 #include "choose.h"
 #include "kernel-uapi/iommufd.h"
 #include "kernel-uapi/vfio.h"
@@ -18,7 +17,7 @@ static const Weight weights[] = {
     {OP_GET_DEVICE, 2}, {OP_STATUS, 1},      {OP_SET_IOMMU, 1},
     {OP_MAP, 3},        {OP_UNMAP, 3},       {OP_DIRTY, 1},
     {OP_INFO, 2},       {OP_DEVICE_INFO, 1}, {OP_CHECK_EXTENSION, 1},
-    {OP_FORK, 1},       {OP_UNKNOWN, 1},     {OP_REVIVE, 6},
+    {OP_FORK, 1},       {OP_UNKNOWN, 1},     {OP_RESTORE, 6},
 };
 
 static unsigned choose_id(GRand *random)
@@ -28,13 +27,13 @@ static unsigned choose_id(GRand *random)
     return 1 + choose_below(random, choose_once_in(random, 3) ? 10 : 4);
 }
 
-/* Mostly the first, that the device begins with. */
+/* Mostly the first IOAS, which the device is attached to at the start. */
 static unsigned choose_ioas(GRand *random)
 {
     return choose_once_in(random, 4) ? choose_id(random) : 1;
 }
 
-/* Areas that are met again: a place has its size. */
+/* Each place has a fixed size, so that areas are hit again. */
 static void choose_place(uint64_t *iova, uint64_t *size, GRand *random)
 {
     uint64_t place = choose_below(random, 8);
@@ -52,7 +51,7 @@ static void choose_range(uint64_t *iova, uint64_t *size, GRand *random)
     *size = choose_size(random, *iova);
 }
 
-/* As choose_argument(), with something in the rest of a longer struct now and then. */
+/* Like choose_argument(), sometimes with nonzero bytes past the known struct. */
 static void choose_struct(Op *op, uint32_t size, GRand *random)
 {
     choose_argument(op, size, random);
@@ -69,8 +68,8 @@ static uint32_t choose_map_flags(GRand *random)
                                       : usual[choose_below(random, G_N_ELEMENTS(usual))];
 }
 
-/* What is mapped to be read alone is memory that nobody changes: the fake cannot hold more. Nor is
- * it what can only be written: iommufd refuses that again after a fork, which nobody can see. */
+/* Read-only mappings are of unchanging memory, because the fake can only hold writable pages. Not
+ * of write-only memory either: whether iommufd maps that after a fork is invisible to userspace. */
 static void choose_ioas_map(Op *op, GRand *random)
 {
     Area area;
@@ -103,7 +102,7 @@ static void choose_ioas_unmap(Op *op, GRand *random)
     }
 }
 
-/* @host: where from; @page_size: whose. */
+/* @host: source IOVA; @page_size: source IOAS. */
 static void choose_ioas_copy(Op *op, GRand *random)
 {
     uint64_t size;
@@ -120,7 +119,7 @@ static void choose_ioas_copy(Op *op, GRand *random)
     }
 }
 
-/* @page_size: how many; the list is two ranges, of which @host and @bitmap_size tell the second. */
+/* @page_size: number of ranges; @host and @bitmap_size are the second one. */
 static void choose_allow(Op *op, GRand *random)
 {
     choose_argument(op, sizeof(struct iommu_ioas_allow_iovas), random);
@@ -132,7 +131,7 @@ static void choose_allow(Op *op, GRand *random)
     op->flags = choose_once_in(random, 40);
 }
 
-/* @slot: of the file; @iova: which option; @other: of what; @page_size: to do what. */
+/* @slot: file; @iova: option; @other: object; @page_size: op. */
 static void choose_option(Op *op, GRand *random)
 {
     choose_struct(op, sizeof(struct iommu_option), random);
@@ -143,7 +142,7 @@ static void choose_option(Op *op, GRand *random)
     op->flags = choose_once_in(random, 40);
 }
 
-/* @other: the device; @page_size: the page table. */
+/* @other: device; @page_size: parent. */
 static void choose_hwpt(Op *op, GRand *random)
 {
     choose_struct(op, choose_once_in(random, 2) ? 24 : sizeof(struct iommu_hwpt_alloc), random);
@@ -152,7 +151,8 @@ static void choose_hwpt(Op *op, GRand *random)
     op->flags = choose_once_in(random, 8) ? choose_below(random, 16) & ~4U : 0;
 }
 
-/* @bitmap: the entries; @size: of one; @page_size: how many. No page table here knows any. */
+/* @bitmap: entries; @size: size of an entry; @page_size: number of entries. No HWPT here supports
+ * any. */
 static void choose_invalidation(Op *op, GRand *random)
 {
     choose_struct(op, sizeof(struct iommu_hwpt_invalidate), random);
@@ -190,7 +190,7 @@ static void choose_attach(Op *op, uint32_t size, GRand *random)
     op->slot = choose_once_in(random, 3) ? choose_below(random, 4) : 0;
 }
 
-/* Most is done with the first file, and some with a second one. */
+/* Mostly the first file, sometimes a second one. */
 static void choose_file(Op *op, GRand *random)
 {
     op->slot = choose_once_in(random, 10) ? 1 : 0;
@@ -266,11 +266,12 @@ void op_make_iommufd(Op *op, GRand *random)
         op->iova &= -PAGE;
         break;
     default:
-        op_make_common(op, LIFE_ON_IOMMUFD, random);
-        /* It is pinned when a device comes, and then may be what the fake cannot hold. */
+        op_make_common(op, SEQUENCE_IOMMUFD, random);
+        /* A device that is opened later pins it, and then it may be memory that the fake cannot
+         * hold. */
         if (op->kind == OP_MAP && op->flags == VFIO_DMA_MAP_FLAG_READ)
             op->flags |= VFIO_DMA_MAP_FLAG_WRITE;
-        /* The first is another device on the host. */
+        /* The first is a different device on the host. */
         if (op->kind == OP_DEVICE_INFO)
             op->slot = 1;
         break;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* What random lives do in a container: MAP, UNMAP and dirty pages. */
+/* Operations on a container: MAP, UNMAP and dirty pages. */
 #include <string.h>
 
 #include "kernel-uapi/vfio.h"
 #include "world.h"
 
-/* An argument with room behind the struct for what follows it. */
+/* An argument with room for data after the struct. */
 typedef union {
     struct vfio_iommu_type1_dma_map map;
     struct vfio_iommu_type1_dma_unmap unmap;

@@ -12,7 +12,7 @@
 #include "fake/memory/vma.h"
 
 #define ARENA        UINT64_C(0x100000000000)
-/* What registers a QEMU nvme has. */
+/* Registers of QEMU's nvme. */
 #define DEVICE_PAGES 4
 #define STRIDE       (4 * AREA_SIZE)
 #define BITMAPS      (ARENA + N_AREAS * STRIDE)
@@ -122,7 +122,7 @@ void memory_make(int device, uint64_t device_offset)
     map_anonymous(BITMAPS, BITMAP_SIZE, PROT_READ | PROT_WRITE);
 }
 
-/* Nothing is raised where nothing can be reached. */
+/* Never raises a signal for inaccessible memory. */
 static void touch(uint64_t address, bool write)
 {
     char byte = 't';
@@ -138,9 +138,9 @@ static void protect(uint64_t address, uint64_t size, int protection)
     (void)mprotect(pointer(address), size, protection);
 }
 
-void memory_do(MemoryDeed deed, uint64_t address, uint64_t size)
+void memory_do(MemoryAction action, uint64_t address, uint64_t size)
 {
-    switch (deed) {
+    switch (action) {
     case MEMORY_UNMAP:
         (void)munmap(pointer(address), size);
         break;
@@ -162,7 +162,7 @@ void memory_do(MemoryDeed deed, uint64_t address, uint64_t size)
         break;
     default:
         for (uint64_t done = 0; done < size; done += PAGE)
-            touch(address + done, deed == MEMORY_WRITE);
+            touch(address + done, action == MEMORY_WRITE);
         break;
     }
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The memory that random lives map: areas of every sort, at the same addresses in every run. */
+/* The memory that sequences map: areas of every type, at the same addresses in every run. */
 #ifndef PLUGMAP_TESTS_CONFORMANCE_DIFFERENTIAL_MEMORY_H
 #define PLUGMAP_TESTS_CONFORMANCE_DIFFERENTIAL_MEMORY_H
 
@@ -21,7 +21,7 @@ typedef enum {
     AREA_EXECUTE_ONLY,
     AREA_NO_ACCESS,
     AREA_HOLES,      /* every fourth page is missing */
-    AREA_SHORT_FILE, /* pages behind the fourth are beyond the end of the file */
+    AREA_SHORT_FILE, /* pages after the fourth are past EOF */
     AREA_HUGETLB,
     AREA_TRANSPARENT_HUGE,
     AREA_DEVICE, /* registers of a device */
@@ -33,7 +33,7 @@ typedef enum {
 #define N_CHANGING_AREAS ((Area)(AREA_PRIVATE_FILE + 1))
 
 #define AREA_SIZE  UINT64_C(0x200000)
-#define AREA_PAGES 32 /* that lives use of each */
+#define AREA_PAGES 32 /* how many sequences use of each */
 
 /* The buffer for dirty bitmaps. */
 #define BITMAP_SIZE 65536
@@ -41,20 +41,19 @@ typedef enum {
 uint64_t area_address(Area area);
 uint64_t bitmap_address(void);
 
-/* Makes all areas as they are at the start of a life; @device: the registers, or -1 and no offset.
- */
+/* Resets all areas for a new sequence; @device: whose registers to map, or -1. */
 void memory_make(int device, uint64_t device_offset);
 
-/* A child is forked, writes to memory, and ends. */
+/* Forks a child that writes to memory and exits. */
 void memory_fork(uint64_t address);
 
-/* False for memory that changes and that can be read but not written now: the fake kernel could pin
- * it, but not hold it. */
+/* False for changing memory that is currently read-only: the fake kernel can pin it, but not hold
+ * it. */
 bool memory_can_be_held(uint64_t address, uint64_t size);
 
-/* Some of it is of the device that memory_make() was told. */
+/* Whether the range overlaps the registers of memory_make()'s device. */
 bool memory_is_registers(uint64_t address, uint64_t size);
 
-void memory_do(MemoryDeed deed, uint64_t address, uint64_t size);
+void memory_do(MemoryAction action, uint64_t address, uint64_t size);
 
 #endif

@@ -55,8 +55,8 @@ static bool is_private_file(uint64_t host, uint64_t size)
     return host < area + AREA_SIZE && host + size > area;
 }
 
-/* Places where mappings of one size follow each other, so that a whole one is met again: to lose
- * its host address, and get another. */
+/* Places with mappings of one size, so that later operations hit exactly a mapping: to invalidate
+ * its vaddr and set a new one. */
 static void choose_fixed(Op *op, GRand *random)
 {
     uint64_t place = choose_below(random, 4);
@@ -75,8 +75,8 @@ static void choose_map(Op *op, GRand *random)
     op->iova = choose_iova(random);
     op->size = choose_size(random, op->iova);
     op->host = choose_host(random);
-    /* Linux 6.1 pins the file's page then, which the process no longer has once it writes. The fake
-     * has the process's. */
+    /* Linux 6.1 pins the file's page, which the process no longer maps once it writes. The fake
+     * pins the page of the process. */
     if (op->flags == VFIO_DMA_MAP_FLAG_READ && is_private_file(op->host, op->size))
         op->flags |= VFIO_DMA_MAP_FLAG_WRITE;
     if (!choose_once_in(random, 5))
@@ -125,17 +125,17 @@ static void choose_dirty(Op *op, GRand *random)
     choose_bitmap(op, random);
 }
 
-/* @iova: start; @size: count; @bitmap_size: what the data say. */
+/* @iova: start; @size: count; @host: which data. */
 static void choose_irqs(Op *op, GRand *random)
 {
-    static const uint32_t deeds[] = {8, 16, 32};
+    static const uint32_t actions[] = {8, 16, 32};
     static const uint32_t data[] = {1, 2, 4};
     static const unsigned indices[] = {VFIO_PCI_INTX_IRQ_INDEX, VFIO_PCI_INTX_IRQ_INDEX,
                                        VFIO_PCI_MSI_IRQ_INDEX, VFIO_PCI_MSI_IRQ_INDEX,
                                        VFIO_PCI_REQ_IRQ_INDEX};
 
     choose_argument(op, sizeof(struct vfio_irq_set), random);
-    op->flags = deeds[choose_below(random, G_N_ELEMENTS(deeds))] |
+    op->flags = actions[choose_below(random, G_N_ELEMENTS(actions))] |
                 data[choose_below(random, G_N_ELEMENTS(data))];
     if (choose_once_in(random, 12))
         op->flags = choose_below(random, 80);
@@ -149,7 +149,7 @@ static void choose_irqs(Op *op, GRand *random)
         op->argsz = sizeof(struct vfio_irq_set) + 4;
 }
 
-/* @other: which region; @flags: 1 to write @host's bytes. Mostly naturally aligned. */
+/* @other: region; @flags: 1 writes the bytes of @host. Mostly naturally aligned. */
 static void choose_region(Op *op, GRand *random)
 {
     static const uint64_t registers[] = {0x00, 0x04, 0x08, 0x20, 0x24, 0x60,    0x60,  0x64,
@@ -174,19 +174,19 @@ static void choose_region(Op *op, GRand *random)
         op->other = choose_below(random, 12);
 }
 
-static OpKind choose_kind_for(LifeSort sort, GRand *random)
+static OpKind choose_kind_for(SequenceKind kind, GRand *random)
 {
-    switch (sort) {
-    case LIFE_OF_MAPPINGS:
+    switch (kind) {
+    case SEQUENCE_MAPPINGS:
         return choose_kind(mapping_weights, G_N_ELEMENTS(mapping_weights), random);
-    case LIFE_OF_FILES:
+    case SEQUENCE_FILES:
         return choose_kind(file_weights, G_N_ELEMENTS(file_weights), random);
     default:
         return choose_kind(device_weights, G_N_ELEMENTS(device_weights), random);
     }
 }
 
-void op_make_common(Op *op, LifeSort sort, GRand *random)
+void op_make_common(Op *op, SequenceKind kind, GRand *random)
 {
     switch (op->kind) {
     case OP_MAP:
@@ -233,9 +233,9 @@ void op_make_common(Op *op, LifeSort sort, GRand *random)
         break;
     case OP_REGION:
         choose_region(op, random);
-        if (sort == LIFE_OF_A_DEVICE)
+        if (kind == SEQUENCE_DEVICE)
             break;
-        /* What is written there stays for lives to come. */
+        /* Writes would persist into later sequences. */
         op->flags = 0;
         op->other = VFIO_PCI_CONFIG_REGION_INDEX;
         break;
@@ -244,17 +244,17 @@ void op_make_common(Op *op, LifeSort sort, GRand *random)
     }
 }
 
-void op_make(Op *op, LifeSort sort, GRand *random)
+void op_make(Op *op, SequenceKind kind, GRand *random)
 {
     *op = (Op){0};
-    if (sort == LIFE_ON_IOMMUFD) {
+    if (kind == SEQUENCE_IOMMUFD) {
         op_make_iommufd(op, random);
         return;
     }
-    op->kind = choose_kind_for(sort, random);
-    op->slot = sort == LIFE_OF_A_DEVICE ? 0 : choose_below(random, 4);
+    op->kind = choose_kind_for(kind, random);
+    op->slot = kind == SEQUENCE_DEVICE ? 0 : choose_below(random, 4);
     op->other = choose_below(random, 16);
-    op_make_common(op, sort, random);
+    op_make_common(op, kind, random);
 }
 
 char *op_describe(const Op *op)
@@ -280,7 +280,7 @@ char *op_describe(const Op *op)
         "invalidate",  "hwpt-dirty",
         "cdev-open",   "bind",
         "attach",      "detach",
-        "iommu-dma",   "revive",
+        "iommu-dma",   "restore",
     };
 
     return g_strdup_printf(

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* One operation of a random life. All of it is in the numbers, so that a life can be shortened and
- * lived again. */
+/* One operation of a random sequence. It is self-contained, so that a sequence can be shortened and
+ * run again. */
 #ifndef PLUGMAP_TESTS_CONFORMANCE_DIFFERENTIAL_OP_H
 #define PLUGMAP_TESTS_CONFORMANCE_DIFFERENTIAL_OP_H
 
@@ -19,7 +19,7 @@ typedef enum {
     OP_MEMORY,
     OP_MEMLOCK,
     OP_FORK,
-    /* Of files. */
+    /* On files. */
     OP_OPEN,
     OP_CLOSE,
     OP_JOIN,
@@ -35,7 +35,7 @@ typedef enum {
     OP_RESET,
     OP_REGION,
     OP_UNKNOWN,
-    /* Of iommufd. */
+    /* On iommufd. */
     OP_IOAS_ALLOC,
     OP_DESTROY,
     OP_IOAS_MAP,
@@ -54,11 +54,11 @@ typedef enum {
     OP_ATTACH,
     OP_DETACH,
     OP_IOMMU_DMA,
-    OP_REVIVE, /* opens and attaches again what may be closed */
+    OP_RESTORE, /* reopens and attaches the device that does DMA */
     N_OPS,
 } OpKind;
 
-/* Where the argument of an ioctl lies. */
+/* Where the argument of an ioctl is. */
 typedef enum {
     PLACE_NORMAL,
     PLACE_NULL,
@@ -76,19 +76,19 @@ typedef enum {
     MEMORY_DISCARD,
     MEMORY_WRITE,
     MEMORY_READ,
-    N_MEMORY_DEEDS,
-} MemoryDeed;
+    N_MEMORY_ACTIONS,
+} MemoryAction;
 
-/* What an operation does not need is 0. */
+/* Unused fields are 0. */
 typedef struct {
     OpKind kind;
     Place place;
-    uint32_t place_bytes; /* PLACE_CUT: so many can be reached */
+    uint32_t place_bytes; /* PLACE_CUT: how many are accessible */
     uint32_t argsz;
     uint32_t flags;
     unsigned slot;  /* a file */
-    unsigned other; /* another one; or which thing, deed, type */
-    bool then_dma;  /* on iommufd: the device goes to what was changed, and does DMA there */
+    unsigned other; /* another file, object, action or type */
+    bool then_dma;  /* iommufd: attach the device to the changed IOAS and do DMA there */
     uint64_t iova;
     uint64_t size;
     uint64_t host;
@@ -98,22 +98,22 @@ typedef struct {
     uint64_t bitmap;
 } Op;
 
-/* A life is of one sort. */
+/* What a sequence operates on. */
 typedef enum {
-    LIFE_OF_MAPPINGS,
-    LIFE_OF_FILES,
-    LIFE_OF_A_DEVICE,
-    LIFE_ON_IOMMUFD,
-} LifeSort;
+    SEQUENCE_MAPPINGS,
+    SEQUENCE_FILES,
+    SEQUENCE_DEVICE,
+    SEQUENCE_IOMMUFD,
+} SequenceKind;
 
-void op_make(Op *op, LifeSort sort, GRand *random);
+void op_make(Op *op, SequenceKind kind, GRand *random);
 
-/* For diff_iommufd_op.c and diff_op.c: the operations that only lives on iommufd have, and those
- * that others have, too. @op has a kind, slot and other. */
+/* Fill in operations that only iommufd sequences have, and those of any sequence. @op has a kind,
+ * slot and other. */
 void op_make_iommufd(Op *op, GRand *random);
-void op_make_common(Op *op, LifeSort sort, GRand *random);
+void op_make_common(Op *op, SequenceKind kind, GRand *random);
 
-/* A line that says all of it; a new string. */
+/* A one-line description; the caller frees it. */
 char *op_describe(const Op *op);
 
 #endif

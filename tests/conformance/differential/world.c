@@ -40,7 +40,8 @@ void world_count(World *world, const char *what, int result)
     g_hash_table_insert(world->results, g_steal_pointer(&text), GSIZE_TO_POINTER(count + 1));
 }
 
-/* As pm_kernel_host_new()'s, but with the file kept open: it is asked for after every operation. */
+/* Like pm_kernel_host_new()'s, but keeps the file open, because it is read after every
+ * operation. */
 static uint64_t read_status(const char *name)
 {
     static int fd = -1;
@@ -64,13 +65,13 @@ static uint64_t read_locked_by_host(void)
 void world_begin_call(World *world, int side)
 {
     world_choose_event(world, side);
-    if (side == HOST && world->sort == LIFE_ON_IOMMUFD)
+    if (side == HOST && world->kind == SEQUENCE_IOMMUFD)
         world->pinned_at = read_status("VmPin:");
 }
 
 void world_end_call(World *world, int side)
 {
-    if (side == HOST && world->sort == LIFE_ON_IOMMUFD)
+    if (side == HOST && world->kind == SEQUENCE_IOMMUFD)
         world->pinned += read_status("VmPin:") - world->pinned_at;
 }
 
@@ -92,7 +93,7 @@ int world_on_both(World *world, const Op *op, const char *what, OneSideFunc func
 
 /* --- the argument's place --- */
 
-/* What is looked at: behind it is a page that cannot be reached. */
+/* The bytes that are compared, followed by an inaccessible page. */
 #define WINDOW 512
 
 typedef struct {
@@ -171,7 +172,7 @@ int world_ioctl(World *world, const int *fds, unsigned long request, const void 
         results[i] = kernel->ops->ioctl(kernel, fds[i], request, placed);
         world_end_call(world, i);
         memcpy(after[i], argument_page()->page + PAGE - WINDOW, WINDOW);
-        /* The fake's devices cannot be mapped, by decision. */
+        /* The fake's devices deliberately do not support mmap. */
         if (request == VFIO_DEVICE_GET_REGION_INFO && results[i] == 0)
             after[i][placed - (argument_page()->page + PAGE - WINDOW) +
                      (ptrdiff_t)offsetof(struct vfio_region_info, flags)] &=
@@ -254,7 +255,7 @@ static void set_cap_ipc_lock(bool in_effect)
     if (capng_get_caps_process() < 0 ||
         capng_update(in_effect ? CAPNG_ADD : CAPNG_DROP, CAPNG_EFFECTIVE, CAP_IPC_LOCK) < 0 ||
         capng_apply(CAPNG_SELECT_CAPS) < 0)
-        fprintf(stderr, "CAP_IPC_LOCK cannot be changed\n");
+        fprintf(stderr, "differential: failed to change CAP_IPC_LOCK\n");
 }
 
 static void set_memlock(World *world, uint64_t limit, bool cap_ipc_lock)
@@ -276,7 +277,7 @@ static uint64_t count_locked(const World *world, int side)
                         : pm_fake_kernel_get_locked(world->sides[FAKE].kernel);
 }
 
-/* --- a life --- */
+/* --- a sequence --- */
 
 static int open_both(World *world, const char *path, int *fds)
 {
@@ -286,15 +287,15 @@ static int open_both(World *world, const char *path, int *fds)
     return fds[HOST] < 0 || fds[FAKE] < 0 ? -1 : 0;
 }
 
-/* A life that cannot begin would agree on everything. */
+/* A sequence that does not start would find no difference. */
 G_NORETURN static void die(const char *what)
 {
     fprintf(stderr, "differential: %s\n", what);
     exit(2);
 }
 
-/* The device of container 0 is QEMU's nvme, which does DMA quickly; its fake is an edu. */
-static void begin_with_mappings(World *world, const LifeStart *start)
+/* The device of container 0 is QEMU's nvme, which does fast DMA; its fake is an edu. */
+static void begin_with_mappings(World *world, const SequenceStart *start)
 {
     int containers[N_SIDES];
     int groups[N_SIDES];
@@ -302,7 +303,7 @@ static void begin_with_mappings(World *world, const LifeStart *start)
 
     if (open_both(world, "/dev/vfio/vfio", containers) < 0 ||
         open_both(world, "/dev/vfio/3", groups) < 0)
-        die("/dev/vfio/vfio or /dev/vfio/3 cannot be opened: run it in the VM (tests/vm/run)");
+        die("failed to open /dev/vfio/vfio or /dev/vfio/3: run it in the VM (tests/vm/run)");
     for (int i = 0; i < N_SIDES; i++) {
         Side *side = &world->sides[i];
         const PmKernelOps *ops = side->kernel->ops;
@@ -312,11 +313,11 @@ static void begin_with_mappings(World *world, const LifeStart *start)
         if (ops->ioctl(side->kernel, groups[i], VFIO_GROUP_SET_CONTAINER, &containers[i]) < 0 ||
             ops->ioctl(side->kernel, containers[i], VFIO_SET_IOMMU,
                        (void *)(uintptr_t)start->iommu) < 0)
-            die("the IOMMU of group 3 cannot be set");
+            die("failed to set the IOMMU of group 3");
         side->devices[0] =
             ops->ioctl(side->kernel, groups[i], VFIO_GROUP_GET_DEVICE_FD, (void *)"0000:00:06.0");
         if (side->devices[0] < 0)
-            die("the device 0000:00:06.0 cannot be opened");
+            die("failed to open the device 0000:00:06.0");
         side->scratch =
             mmap(NULL, SCRATCH_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     }
@@ -336,15 +337,15 @@ static void begin_with_device(World *world)
     for (size_t i = 0; i < G_N_ELEMENTS(ops); i++)
         world_do_files(world, &ops[i]);
     if (world->sides[HOST].devices[0] < 0)
-        die("the device 0000:00:04.0 cannot be opened");
+        die("failed to open the device 0000:00:04.0");
     world_clean_device(world);
 }
 
-World *world_new(const LifeStart *start, GHashTable *results)
+World *world_new(const SequenceStart *start, GHashTable *results)
 {
     World *world = g_new0(World, 1);
 
-    world->sort = start->sort;
+    world->kind = start->kind;
     world->results = results;
     world->sides[HOST].kernel = pm_kernel_host_new();
     world->sides[FAKE].kernel = make_fake();
@@ -358,13 +359,13 @@ World *world_new(const LifeStart *start, GHashTable *results)
     set_entry_limit(world, start->entry_limit);
     set_memlock(world, UINT64_MAX, true);
     world->locked_before = read_locked_by_host();
-    if (start->sort == LIFE_OF_MAPPINGS)
+    if (start->kind == SEQUENCE_MAPPINGS)
         begin_with_mappings(world, start);
     else
         memory_make(-1, 0);
-    if (start->sort == LIFE_OF_A_DEVICE || (start->sort == LIFE_OF_FILES && start->has_device))
+    if (start->kind == SEQUENCE_DEVICE || (start->kind == SEQUENCE_FILES && start->has_device))
         begin_with_device(world);
-    if (start->sort == LIFE_ON_IOMMUFD)
+    if (start->kind == SEQUENCE_IOMMUFD)
         world_begin_iommufd(world);
     return world;
 }
@@ -382,7 +383,7 @@ static void compare_pinned(World *world)
 {
     uint64_t fake = pm_fake_kernel_get_pinned(world->sides[FAKE].kernel);
 
-    if (world->sort == LIFE_ON_IOMMUFD && world->pinned != fake)
+    if (world->kind == SEQUENCE_IOMMUFD && world->pinned != fake)
         world_differ(world, "pinned memory: host %" G_GUINT64_FORMAT ", fake %" G_GUINT64_FORMAT,
                      world->pinned, fake);
 }
@@ -397,13 +398,13 @@ static void compare_locked(World *world)
                      host, fake);
 }
 
-/* All that its device reaches, while the limits allow what that takes. */
+/* Compares all that the device reaches, without limits that would fail the scratch mappings. */
 static void compare_at_the_end(World *world)
 {
     set_memlock(world, UINT64_MAX, true);
-    if (world->sort == LIFE_ON_IOMMUFD)
+    if (world->kind == SEQUENCE_IOMMUFD)
         world_end_iommufd(world);
-    if (world->sort == LIFE_OF_MAPPINGS && world_prepare_dma(world))
+    if (world->kind == SEQUENCE_MAPPINGS && world_prepare_dma(world))
         world_compare_all(world, GROUP_OF_DMA);
 }
 
@@ -411,8 +412,8 @@ void world_end(World *world)
 {
     if (world->difference == NULL)
         compare_at_the_end(world);
-    memory_make(-1, 0); /* a mapping of registers keeps its device open */
-    if (world->sort == LIFE_OF_A_DEVICE)
+    memory_make(-1, 0); /* mmapped registers keep their device open */
+    if (world->kind == SEQUENCE_DEVICE)
         world_clean_device(world);
     for (int i = 0; i < N_SIDES; i++) {
         Side *side = &world->sides[i];
@@ -428,7 +429,7 @@ void world_end(World *world)
     compare_locked(world);
     compare_pinned(world);
     if (count_locked(world, FAKE) != 0)
-        world_differ(world, "the fake kernel still has locked memory when all is closed");
+        world_differ(world, "the fake kernel still has locked memory after everything is closed");
 }
 
 void world_free(World *world)
@@ -444,7 +445,7 @@ void world_free(World *world)
     g_free(world);
 }
 
-/* All that a container says of itself: dma_avail is in it. */
+/* The container's info, with dma_avail. */
 static void compare_info(World *world, const int *containers, const Op *op)
 {
     struct vfio_iommu_type1_info info = {.argsz = 128};
@@ -472,7 +473,7 @@ static void compare_counts(World *world)
     compare_pinned(world);
 }
 
-/* A device that writes into its own registers does no more DMA. */
+/* Remembers mapped registers: a device that writes into its own registers does no more DMA. */
 static int map(World *world, const Op *op, const int *fds)
 {
     int result = world_map(world, op, fds);
@@ -482,20 +483,20 @@ static int map(World *world, const Op *op, const int *fds)
     return result;
 }
 
-/* What the device reaches at both ends of what was mapped or unmapped; a range of 0 is all. */
+/* Compares both ends of what was mapped or unmapped; a size of 0 means everything. */
 static void compare_what_changed(World *world, const Op *op, int result)
 {
-    if (result != 0 || world->sort != LIFE_OF_MAPPINGS || op->size == 0)
+    if (result != 0 || world->kind != SEQUENCE_MAPPINGS || op->size == 0)
         return;
     if (world_prepare_dma(world))
         world_compare_ends(world, op->iova, op->size);
     else
-        world_count(world, "DMA that cannot be asked for", 0);
+        world_count(world, "unsupported DMA", 0);
 }
 
 static void do_in_container(World *world, const Op *op)
 {
-    unsigned slot = world->sort == LIFE_OF_MAPPINGS ? 0 : op->slot % N_CONTAINERS;
+    unsigned slot = world->kind == SEQUENCE_MAPPINGS ? 0 : op->slot % N_CONTAINERS;
     const int fds[] = {world->sides[HOST].containers[slot], world->sides[FAKE].containers[slot]};
 
     if (fds[HOST] < 0)
@@ -532,7 +533,7 @@ bool world_do(World *world, const Op *op)
             world_compare_dma(world, op->iova);
         break;
     case OP_MEMORY:
-        memory_do((MemoryDeed)op->other, op->host, op->size);
+        memory_do((MemoryAction)op->other, op->host, op->size);
         break;
     case OP_FORK:
         memory_fork(op->host);
