@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: MIT
-# What Debian's archive has; sourced by the scripts that fetch kernels into the cache.
+# Helpers for Debian's archive, sourced by the scripts that fetch kernels into the cache.
 
 apt_fail() {
     printf "%s\n" "tests/vm/$(basename "$0"): $1" "${@:2}" >&2
@@ -24,7 +24,7 @@ apt_newest() {
     [ -n "$version" ] && echo "$version"
 }
 
-# apt_download PACKAGE VERSION FOLDER. As root, apt would drop to a user who may not write into the cache.
+# apt_download PACKAGE VERSION FOLDER. As root, apt would switch to a user without write access to the cache.
 apt_download() {
     (cd "$3" && apt-get download -qq -o APT::Sandbox::User=root "$1=$2" >&2)
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* On a real kernel and a real IOMMU: a child made by fork() has the files of its parent, and shared
- * memory, and leaves both as they are, whatever it does with its copies of the objects. Run in the
- * VM by ctest vm/forked_child_changes_nothing_by_*. */
+/* On a real kernel and a real IOMMU: a forked child inherits its parent's files and shared memory,
+ * and changes neither, whatever it does with its copies of the objects. Run in the VM by ctest
+ * vm/forked_child_changes_nothing_by_*. */
 #include "vm_stack.h"
 
 #include <signal.h>
@@ -12,7 +12,7 @@
 
 #define BYTE 0x5a
 
-/* What the kernel says. */
+/* The kernel's counters. */
 typedef struct {
     uint64_t n_available; /* mappings; iommufd has no limit */
     uint64_t n_locked;    /* bytes: VmLck or VmPin */
@@ -107,24 +107,24 @@ static void check_children(const Memory *memory, bool (*body)(Stack *stack))
         run_child(ways_to_fork[i], body, &stack);
         assert_unchanged(&stack, &full);
     }
-    /* The kernel has what the parent believes it has. */
+    /* The kernel's state matches the parent's. */
     vm_request(&stack, &unplug_all);
     assert_int_equal(read_counts(&stack).n_locked, empty.n_locked);
     assert_int_equal(read_counts(&stack).n_available, empty.n_available);
     vm_stack_tear_down(&stack);
 }
 
-static void child_that_frees_what_it_inherited_changes_nothing(void **state)
+static void child_that_frees_inherited_objects_changes_nothing(void **state)
 {
     check_children(*state, free_all);
 }
 
-static void child_that_uses_what_it_inherited_is_refused_and_changes_nothing(void **state)
+static void inherited_objects_refuse_use_in_a_child(void **state)
 {
     check_children(*state, use_all);
 }
 
-/* Bytes that /proc/self/status names. */
+/* Bytes of a field of /proc/self/status. */
 static uint64_t status_of_process(const char *name)
 {
     g_autofree char *status = NULL;
@@ -142,7 +142,7 @@ static struct {
     uint64_t resident;
 } parent;
 
-/* A child of a parent with so much memory that the RAM is most of it. */
+/* The RAM is most of the parent's memory. */
 static bool lacks_the_ram(Stack *stack)
 {
     uint64_t size = status_of_process("VmSize");
@@ -153,7 +153,7 @@ static bool lacks_the_ram(Stack *stack)
            resident <= parent.resident - ram + PM_MIB;
 }
 
-static void fork_copies_nothing_of_pinned_memory(void **state)
+static void fork_does_not_copy_pinned_memory(void **state)
 {
     Stack stack;
 
@@ -176,12 +176,12 @@ static void fork_copies_nothing_of_pinned_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        MEMORY_TEST(child_that_frees_what_it_inherited_changes_nothing, anonymous),
-        MEMORY_TEST(child_that_frees_what_it_inherited_changes_nothing, memfd),
-        MEMORY_TEST(child_that_frees_what_it_inherited_changes_nothing, hugetlb),
-        MEMORY_TEST(child_that_uses_what_it_inherited_is_refused_and_changes_nothing, anonymous),
-        MEMORY_TEST(child_that_uses_what_it_inherited_is_refused_and_changes_nothing, memfd),
-        MEMORY_TEST(fork_copies_nothing_of_pinned_memory, half_a_gibibyte),
+        MEMORY_TEST(child_that_frees_inherited_objects_changes_nothing, anonymous),
+        MEMORY_TEST(child_that_frees_inherited_objects_changes_nothing, memfd),
+        MEMORY_TEST(child_that_frees_inherited_objects_changes_nothing, hugetlb),
+        MEMORY_TEST(inherited_objects_refuse_use_in_a_child, anonymous),
+        MEMORY_TEST(inherited_objects_refuse_use_in_a_child, memfd),
+        MEMORY_TEST(fork_does_not_copy_pinned_memory, half_a_gibibyte),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* On a real kernel and a real IOMMU: one process opens the files of VFIO or iommufd and sends them
- * over a socket, another has got nothing else, not even a /dev or a /sys, and drives the devices.
- * Run in the VM by ctest vm/sent_descriptors_by_*. */
+ * over a socket; another one, without /dev and /sys, drives the devices with them. Run in the VM by
+ * ctest vm/sent_descriptors_by_*. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -41,7 +41,7 @@ static const char *const devices[N_DEVICES] = {"0000:00:06.0", "0000:00:05.0"};
 #define N_FDS (1 + N_DEVICES)
 
 typedef struct {
-    int fds[N_FDS]; /* container and groups, or iommufd and devices' own files */
+    int fds[N_FDS]; /* container and groups, or iommufd and cdevs */
     uint32_t ids[N_DEVICES];
     uint32_t ioas;
 } Sent;
@@ -84,7 +84,7 @@ static bool receive_all(int socket, Sent *sent)
     return true;
 }
 
-/* --- who gets them: says what is wrong, and returns false --- */
+/* --- the receiver: prints what failed and returns false --- */
 
 #define CHECK(condition, error)                                                                    \
     do {                                                                                           \
@@ -141,7 +141,7 @@ static PmIommuClaim *claim_all(PmIommu *iommu, PmRam *ram, GError **error)
     return pm_iommu_claim_new(iommu, &config, error);
 }
 
-/* Every device reaches what is mapped by registers and DMA of its own. */
+/* Every device works: its registers, and DMA to mapped memory. */
 static bool drive_devices(PmIommu *iommu, Sent *sent)
 {
     g_autoptr(GError) error = NULL;
@@ -164,7 +164,7 @@ static bool drive_devices(PmIommu *iommu, Sent *sent)
     return true;
 }
 
-/* What is wrong is refused, and the same descriptors serve the right call. */
+/* Invalid calls fail, and the descriptors still work for a valid one. */
 static bool try_wrong_ones(Sent *sent)
 {
     Sent wrong = *sent;
@@ -201,7 +201,7 @@ static bool receive_and_drive(int socket)
     return driven;
 }
 
-/* --- who sends them --- */
+/* --- the sender --- */
 
 static int open_file(const char *path)
 {
@@ -240,7 +240,7 @@ static void close_all(const Sent *sent)
         assert_int_equal(close(sent->fds[i]), 0);
 }
 
-/* Begins before anything is open, so that nothing is inherited. */
+/* Forks before anything is open, so that nothing is inherited. */
 static pid_t start_receiver(int *socket)
 {
     int pair[2];
@@ -276,7 +276,7 @@ static uint32_t group_flags(int group)
     return status.flags;
 }
 
-/* An id is given again as soon as it is free: the first is the I/O address space's. */
+/* The kernel reuses the lowest free id: the first one is the IOAS's. */
 static void assert_all_is_undone(const Sent *sent)
 {
     struct iommu_ioas_alloc alloc = {.size = sizeof alloc};
@@ -290,8 +290,8 @@ static void assert_all_is_undone(const Sent *sent)
         assert_int_equal(group_flags(sent->fds[1 + i]), VFIO_GROUP_FLAGS_VIABLE);
 }
 
-/* The sender has all of them open still, so closing has ended nothing. */
-static void receiver_needs_no_files_and_undoes_what_it_did(void **state)
+/* The sender still has all of them open, so closing has released nothing. */
+static void receiver_needs_no_files_and_cleans_up(void **state)
 {
     int socket;
     pid_t child = start_receiver(&socket);
@@ -353,7 +353,7 @@ static uint64_t unmap(const Sent *sent, uint64_t iova, uint64_t size)
     return mapping.size;
 }
 
-static void receiver_leaves_what_the_sender_has_made_and_mapped(void **state)
+static void receiver_keeps_the_senders_objects_and_mappings(void **state)
 {
     void *memory = mmap(NULL, BLOCK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     int socket;
@@ -381,8 +381,8 @@ static void receiver_leaves_what_the_sender_has_made_and_mapped(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(receiver_needs_no_files_and_undoes_what_it_did),
-        cmocka_unit_test(receiver_leaves_what_the_sender_has_made_and_mapped),
+        cmocka_unit_test(receiver_needs_no_files_and_cleans_up),
+        cmocka_unit_test(receiver_keeps_the_senders_objects_and_mappings),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

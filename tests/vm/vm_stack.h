@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The whole stack on the VM's kernel and a device of it: virtio-mem, a mapper, and the back end
- * that PLUGMAP_BACKEND names (type1 if it is not set). */
+/* The whole stack on the VM's kernel and one of its devices: virtio-mem, a mapper, and the back end
+ * that PLUGMAP_BACKEND names (default: type1). */
 #ifndef PLUGMAP_TESTS_VM_VM_STACK_H
 #define PLUGMAP_TESTS_VM_VM_STACK_H
 
@@ -45,7 +45,7 @@ typedef struct {
 /* Fails the test with the error's message unless @right. */
 void vm_check(bool right, const GError *error);
 
-/* A number of /proc/meminfo, in its own unit. */
+/* A field of /proc/meminfo, in its unit. */
 uint64_t vm_meminfo(const char *name);
 
 PmIommu *vm_open_iommu(void);
@@ -54,7 +54,7 @@ PmRam *vm_make_ram(const Memory *memory);
 void vm_stack_set_up(Stack *stack, const Memory *memory);
 void vm_stack_tear_down(Stack *stack);
 
-/* Has the guest's driver ask for it, and get it. */
+/* Sends a request as the guest's driver would, and expects an ACK. */
 void vm_request(Stack *stack, const Step *step);
 
 #endif

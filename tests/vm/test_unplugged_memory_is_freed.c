@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* On a real kernel and a real IOMMU: what is unplugged goes back to the host, to the byte, while a
+/* On a real kernel and a real IOMMU: unplugged memory returns to the host, to the byte, while a
  * device keeps its mappings of the memory around it. Run in the VM by ctest
- * vm/memory_comes_back_on_*. */
+ * vm/unplugged_memory_is_freed_by_*. */
 #include "vm_stack.h"
 
 #include <string.h>
@@ -29,7 +29,7 @@ static uint64_t resident_bytes(const PmRam *ram)
     return n_resident * page_size;
 }
 
-/* What the host holds: pages in memory, or allocated blocks of the file. */
+/* Memory that the host holds: resident pages, or allocated blocks of the file. */
 static uint64_t held_bytes(const PmRam *ram)
 {
     uint64_t offset;
@@ -42,7 +42,7 @@ static uint64_t held_bytes(const PmRam *ram)
     return (uint64_t)status.st_blocks * 512;
 }
 
-/* All that can be counted says that just @n_plugged blocks are there. */
+/* Every counter agrees on @n_plugged blocks. */
 static void assert_held(Stack *stack, unsigned n_plugged)
 {
     uint64_t expected = n_plugged * stack->memory->block_size;
@@ -60,7 +60,7 @@ static void assert_held(Stack *stack, unsigned n_plugged)
         assert_int_equal(vm_meminfo("HugePages_Free"), stack->n_pool_free - n_plugged);
 }
 
-static void runs_come_back_to_the_byte_between_runs_that_stay(void **state)
+static void unplugged_runs_are_freed_to_the_byte(void **state)
 {
     static const Step steps[] = {
         {VIRTIO_MEM_REQ_PLUG, 0, 40},    {VIRTIO_MEM_REQ_PLUG, 48, 40},
@@ -89,8 +89,7 @@ static void runs_come_back_to_the_byte_between_runs_that_stay(void **state)
     vm_stack_tear_down(&stack);
 }
 
-/* The pages around are the same ones, and what comes again is a new one. */
-static void what_stays_keeps_its_content_and_what_comes_again_is_empty(void **state)
+static void plugged_blocks_keep_their_contents_and_replugged_blocks_are_zero(void **state)
 {
     const Step plug = {VIRTIO_MEM_REQ_PLUG, 0, 3};
     const Step unplug = {VIRTIO_MEM_REQ_UNPLUG, 1, 1};
@@ -113,9 +112,9 @@ static void what_stays_keeps_its_content_and_what_comes_again_is_empty(void **st
 }
 
 /*
- * What exists of the kind in question, on the whole host: pages taken from the pool, or on the
- * lists of anonymous and shared memory, which a page leaves when the last who holds it lets go.
- * (Free memory would say less: it leaves out what lies in lists of the processors.)
+ * Pages of this kind on the whole host: taken from the hugetlb pool, or on the LRU lists of
+ * anonymous and shared memory, which a page leaves when its last reference is dropped. (MemFree
+ * is less exact: it excludes the per-CPU lists.)
  */
 static uint64_t existing_bytes(const Memory *memory)
 {
@@ -125,7 +124,7 @@ static uint64_t existing_bytes(const Memory *memory)
            PM_KIB;
 }
 
-/* Other processes have memory of their own meanwhile, but little, and no hugetlb pages. */
+/* Other processes use little memory meanwhile, and no hugetlb pages. */
 static void assert_fallen(const Memory *memory, uint64_t before, uint64_t n_bytes)
 {
     uint64_t noise = memory->kind == PM_RAM_HUGETLB_2M ? 0 : 2 * PM_MIB;
@@ -134,9 +133,9 @@ static void assert_fallen(const Memory *memory, uint64_t before, uint64_t n_byte
     assert_in_range(fallen, n_bytes, n_bytes + 2 * noise);
 }
 
-/* Blocks of a file and resident pages count what the process can see, not what a device still
- * holds: this asks the host. */
-static void host_has_back_what_was_unplugged(void **state)
+/* File blocks and resident pages count what the process sees, not what a device still pins, so
+ * this test reads the host's counters. */
+static void unplugged_memory_returns_to_the_host(void **state)
 {
     const Step plug = {VIRTIO_MEM_REQ_PLUG, 0, N_BLOCKS};
     const Step unplug = {VIRTIO_MEM_REQ_UNPLUG, 32, 64};
@@ -151,7 +150,7 @@ static void host_has_back_what_was_unplugged(void **state)
     vm_stack_tear_down(&stack);
 }
 
-static void what_a_device_still_has_mapped_does_not_come_back(void **state)
+static void mapped_memory_is_not_freed_by_discard(void **state)
 {
     const Memory *memory = *state;
     g_autoptr(PmRam) ram = vm_make_ram(memory);
@@ -187,19 +186,19 @@ static void what_a_device_still_has_mapped_does_not_come_back(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        MEMORY_TEST(runs_come_back_to_the_byte_between_runs_that_stay, anonymous),
-        MEMORY_TEST(runs_come_back_to_the_byte_between_runs_that_stay, memfd),
-        MEMORY_TEST(runs_come_back_to_the_byte_between_runs_that_stay, memfd_of_single_pages),
-        MEMORY_TEST(runs_come_back_to_the_byte_between_runs_that_stay, hugetlb),
-        MEMORY_TEST(what_stays_keeps_its_content_and_what_comes_again_is_empty, anonymous),
-        MEMORY_TEST(what_stays_keeps_its_content_and_what_comes_again_is_empty, memfd),
-        MEMORY_TEST(what_stays_keeps_its_content_and_what_comes_again_is_empty, hugetlb),
-        MEMORY_TEST(host_has_back_what_was_unplugged, anonymous),
-        MEMORY_TEST(host_has_back_what_was_unplugged, memfd),
-        MEMORY_TEST(host_has_back_what_was_unplugged, hugetlb),
-        MEMORY_TEST(what_a_device_still_has_mapped_does_not_come_back, anonymous),
-        MEMORY_TEST(what_a_device_still_has_mapped_does_not_come_back, memfd),
-        MEMORY_TEST(what_a_device_still_has_mapped_does_not_come_back, hugetlb),
+        MEMORY_TEST(unplugged_runs_are_freed_to_the_byte, anonymous),
+        MEMORY_TEST(unplugged_runs_are_freed_to_the_byte, memfd),
+        MEMORY_TEST(unplugged_runs_are_freed_to_the_byte, memfd_of_single_pages),
+        MEMORY_TEST(unplugged_runs_are_freed_to_the_byte, hugetlb),
+        MEMORY_TEST(plugged_blocks_keep_their_contents_and_replugged_blocks_are_zero, anonymous),
+        MEMORY_TEST(plugged_blocks_keep_their_contents_and_replugged_blocks_are_zero, memfd),
+        MEMORY_TEST(plugged_blocks_keep_their_contents_and_replugged_blocks_are_zero, hugetlb),
+        MEMORY_TEST(unplugged_memory_returns_to_the_host, anonymous),
+        MEMORY_TEST(unplugged_memory_returns_to_the_host, memfd),
+        MEMORY_TEST(unplugged_memory_returns_to_the_host, hugetlb),
+        MEMORY_TEST(mapped_memory_is_not_freed_by_discard, anonymous),
+        MEMORY_TEST(mapped_memory_is_not_freed_by_discard, memfd),
+        MEMORY_TEST(mapped_memory_is_not_freed_by_discard, hugetlb),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
