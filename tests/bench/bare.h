@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The kernel's own calls without anything around them: what the whole stack is measured against.
- * Each dies if it fails. */
+/* The bare system calls, the baseline for the whole stack. They exit the program on failure. */
 #ifndef PLUGMAP_TESTS_BENCH_BARE_H
 #define PLUGMAP_TESTS_BENCH_BARE_H
 
@@ -22,7 +21,7 @@ void bare_close(Bare *bare);
 void bare_map(const Bare *bare, uint64_t iova, const void *host, uint64_t size);
 void bare_unmap(const Bare *bare, uint64_t iova, uint64_t size);
 
-/* «type1» or «iommufd». */
+/* "type1" or "iommufd". */
 const char *bare_backend_name(PmIommuBackend backend);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the benchmarks share: time, requests, and whether a target is met. */
+/* Helpers of the benchmarks: time, requests, targets. */
 #ifndef PLUGMAP_TESTS_BENCH_BENCH_UTIL_H
 #define PLUGMAP_TESTS_BENCH_BENCH_UTIL_H
 

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What one MAP and one UNMAP take by type1 and by iommufd, side by side in one run: the kernel's
- * calls alone, for blocks of several sizes, of memory that is there already and of memory that the
- * call has to find.
+ * Times of single MAP and UNMAP calls of type1 and iommufd in one run: bare system calls for
+ * several block sizes, of populated memory and of memory that the call faults in.
  *
  * calls --device BDF [--json]
  */
@@ -93,7 +92,7 @@ static void run(const Case *c, const Bare *bare, PmRam *ram, Times *times)
     }
 }
 
-/* By turns, so that both meet memory that lies alike. */
+/* In turns, so that both get equally fragmented memory. */
 static void measure(const Case *c, const char *device, Times *times)
 {
     g_autoptr(PmKernel) kernel = pm_kernel_host_new();

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What plugmap costs on a real kernel: the whole stack beside a bare loop of the same calls, and
- * faulting memory in by several threads beside leaving it to the mapping. Without --device only the
- * latter, and without mapping.
+ * Cost of plugmap on a real kernel: the whole stack against a bare loop of the same calls, and
+ * prefault by several threads against faulting in during MAP. Without --device: only prefault,
+ * without mapping.
  *
  * real [--device BDF] [--backend type1|iommufd] [--threads N] [--json]: exits 1 if a target is
  * missed.
@@ -49,7 +49,7 @@ static bool measure(const Options *options, JsonBuilder *json)
     bool met;
 
     json_builder_begin_object(json);
-    /* First what depends on how the host's free memory lies. */
+    /* First the part that depends on fragmentation of the host's free memory. */
     met = real_measure_prefault(options->device != NULL ? &device : NULL, n_threads, options->json,
                                 json);
     if (options->device != NULL)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The two halves of the benchmark on a real kernel. */
+/* The two parts of the benchmark on a real kernel. */
 #ifndef PLUGMAP_TESTS_BENCH_REAL_H
 #define PLUGMAP_TESTS_BENCH_REAL_H
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* From PLUG to ACK for 64 blocks of 2 MiB that were never touched: faulted in by threads before the
- * mapping, or by the mapping. Beside it the same by the system calls alone, which tells what the
- * kernel has to give. */
+/* From PLUG to ACK for 64 untouched blocks of 2 MiB: faulted in by threads before the MAP, or by
+ * the MAP. Compared with the bare system calls, which show what the kernel can reach. */
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
@@ -19,7 +18,7 @@
 
 #define MAX_ATTEMPTS    3
 #define MAX_RATIO       0.6
-/* Where the system calls alone do not reach that: so many times what they reach. */
+/* If the bare system calls miss the target: this times their ratio. */
 #define MAX_BESIDE_BARE 1.03
 #define MAX_THREADS     64
 
@@ -62,7 +61,7 @@ static PmRam *make_ram(const Case *c)
     return ram;
 }
 
-/* @device NULL: nothing is mapped, so that the memory alone is measured, by one thread or more. */
+/* @device NULL: maps nothing, measures faulting in by one or more threads. */
 static double run_stack(const Case *c, const RealDevice *device, unsigned n_threads)
 {
     g_autoptr(GError) error = NULL;
@@ -88,9 +87,9 @@ static double run_stack(const Case *c, const RealDevice *device, unsigned n_thre
     return bench_now_ns() - start;
 }
 
-/* --- the system calls alone --- */
+/* --- bare system calls --- */
 
-/* What one thread of @n_threads populates: every n-th block from @first on. */
+/* One of @n_threads threads: populates every n-th block from @first on. */
 typedef struct {
     PmRam *ram;
     unsigned first;
@@ -123,7 +122,7 @@ static void populate(PmRam *ram, unsigned n_threads)
         (void)pthread_join(shares[i].thread, NULL);
 }
 
-/* @n_threads: 0 leaves it to the mapping. */
+/* @n_threads 0: the MAP faults the memory in. */
 static double run_bare(const Case *c, const RealDevice *device, unsigned n_threads)
 {
     g_autoptr(PmKernel) kernel = pm_kernel_host_new();
@@ -207,7 +206,7 @@ static bool measure_mapping(const Case *c, const RealDevice *device, unsigned n_
     return met;
 }
 
-/* Without a device there is no target. */
+/* There is no target without a device. */
 static void measure_populating(const Case *c, unsigned n_threads, bool quiet, JsonBuilder *json)
 {
     Times times = {G_MAXDOUBLE, G_MAXDOUBLE};
@@ -231,8 +230,8 @@ bool real_measure_prefault(const RealDevice *device, unsigned n_threads, bool qu
         if (cases[i].kind == PM_RAM_MEMFD && cases[i].advice == MADV_HUGEPAGE &&
             !host_has_shmem_huge_pages()) {
             fprintf(stderr,
-                    "memfd_huge: left out; /sys/kernel/mm/transparent_hugepage/shmem_enabled "
-                    "has to be advise or always\n");
+                    "memfd_huge: skipped; /sys/kernel/mm/transparent_hugepage/shmem_enabled "
+                    "must be advise or always\n");
             continue;
         }
         if (device != NULL)

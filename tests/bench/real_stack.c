@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The whole stack (request in, answer out) beside the same ioctls and the same madvise in a loop.
- * Memory is there before. */
+/* The whole stack (request in, answer out) against a loop of the same ioctls and madvise calls,
+ * with populated memory. */
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -25,10 +25,9 @@ typedef struct {
     double max_ratio; /* of map, and of unmap */
 } Case;
 
-/* Blocks of 2 MiB from the host's pool of huge pages: the same pages for both, which lie as they
- * lie. The last case is what a Linux guest asks for, 128 MiB at a time: so few blocks that the
- * fixed cost of a request shows, above all where code that has not run for a while is slow, as
- * under emulation. */
+/* Blocks of 2 MiB from the hugetlb pool: both use the same pages. The last case is a Linux guest's
+ * request of 128 MiB: so few blocks that the fixed cost of a request shows, especially where cold
+ * code is slow, as under emulation. */
 static const Case cases[] = {
     {"blocks_4k", PM_RAM_ANONYMOUS, 4 * PM_KIB, 60000, 5, 1.05},
     {"blocks_2m", PM_RAM_HUGETLB_2M, 2 * PM_MIB, 2048, 12, 1.01},
@@ -156,7 +155,7 @@ static double ratio(const double *stack, const double *bare)
     return sum(stack, 0, N_PARTS) / sum(bare, 0, N_PARTS);
 }
 
-/* How much dearer the last quarter of the mappings is than the first. */
+/* Cost of the last quarter of the mappings relative to the first. */
 static double growth(const double *parts)
 {
     return sum(parts, N_PARTS - N_PARTS / 4, N_PARTS / 4) / sum(parts, 0, N_PARTS / 4);
@@ -215,10 +214,10 @@ static bool measure_case(const Case *c, const RealDevice *device, bool quiet, Js
 
     for (unsigned i = 0; i < N_PARTS; i++)
         stack.map_ns[i] = stack.unmap_ns[i] = bare.map_ns[i] = bare.unmap_ns[i] = G_MAXDOUBLE;
-    /* On a busy machine it takes more rounds until each part has had a quiet moment. */
+    /* On a busy machine it takes more rounds until each part was undisturbed once. */
     for (unsigned attempt = 0; attempt < MAX_ATTEMPTS && !met; attempt++) {
         for (unsigned round = 0; round < c->n_rounds; round++) {
-            /* By turns in both orders: how the memory lies depends on who had it before. */
+            /* Alternate the order: fragmentation depends on the previous user of the memory. */
             if (round % 2 == 0)
                 run_bare(c, device, &bare);
             run_stack(c, device, &stack);

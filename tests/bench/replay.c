@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What plugmap costs a block: plug and unplug through the whole stack (request in, answer out) on
- * the fake kernel, beside a bare loop of the same ioctls on the same fake kernel. Blocks are 2 MiB,
- * memory is only accounted for.
+ * Cost of plugmap per block: plug and unplug through the whole stack (request in, answer out) on
+ * the fake kernel, against a bare loop of the same ioctls. Blocks are 2 MiB; the fake only accounts
+ * for the memory.
  *
  * replay [--json]: exits 1 if a target is missed.
  */
@@ -73,7 +73,7 @@ static PmRam *make_ram(uint64_t size)
     return ram;
 }
 
-/* Bytes that this process has in memory. */
+/* Resident memory of this process in bytes. */
 static uint64_t resident(void)
 {
     g_autofree char *statm = NULL;
@@ -159,8 +159,7 @@ static Cost measure_bare(uint64_t size)
         unmap.size = MIN(MAX_BLOCKS_A_REQUEST, n_blocks - first) * BLOCK;
         if (kernel->ops->ioctl(kernel, container, VFIO_IOMMU_UNMAP_DMA, &unmap) < 0)
             bench_die("VFIO_IOMMU_UNMAP_DMA", NULL);
-        /* The stack gives the memory back as well; so does this loop, or it would not do the same
-         * work. */
+        /* The stack discards the memory as well, so this loop must do it too. */
         if (!pm_ram_discard(ram, first * BLOCK, unmap.size, NULL))
             bench_die("discard", NULL);
     }
@@ -175,7 +174,7 @@ static Cost least(Cost a, Cost b)
     return (Cost){MIN(a.plug_ns, b.plug_ns), MIN(a.unplug_ns, b.unplug_ns)};
 }
 
-/* The least of all rounds so far, taken by turns: what else the machine does only ever adds. */
+/* The minimum of all rounds, taken in turns: other load only adds time. */
 static void measure(Row *row, uint64_t size)
 {
     unsigned n_rounds = size > PM_TIB ? 2 : size > 64 * PM_GIB ? 5 : 50;
@@ -250,7 +249,7 @@ static bool check_targets(const Row *rows)
     met = bench_check("seconds for plug and unplug of 1T",
                       cost_of(tib) * (double)tib->n_blocks / 1e9, MAX_SECONDS_A_TIB) &&
           met;
-    return bench_check("bytes of memory a mapped block, 16T", largest->bytes_a_block,
+    return bench_check("bytes of memory per mapped block, 16T", largest->bytes_a_block,
                        MAX_BYTES_A_BLOCK) &&
            met;
 }
@@ -270,7 +269,7 @@ int main(int argc, char **argv)
             .stack = {G_MAXDOUBLE, G_MAXDOUBLE},
             .bare = {G_MAXDOUBLE, G_MAXDOUBLE},
         };
-    /* On a busy machine it takes more rounds until each has had a quiet moment. */
+    /* On a busy machine it takes more rounds until each was undisturbed once. */
     for (unsigned attempt = 0; attempt < MAX_ATTEMPTS && !met; attempt++) {
         for (size_t i = 0; i < N_SIZES; i++)
             measure(&rows[i], region_sizes[i]);
