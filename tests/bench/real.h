@@ -22,7 +22,7 @@ bool real_measure_stack(const RealDevice *device, bool quiet, JsonBuilder *json)
 bool real_measure_prefault(const RealDevice *device, unsigned n_threads, bool quiet,
                            JsonBuilder *json);
 
-/* An address space with the device; dies if it cannot be opened. */
+/* An address space with the device; exits on failure. */
 PmIommu *real_open(PmKernel *kernel, const RealDevice *device);
 
 void real_add(JsonBuilder *json, const char *name, double value);
