@@ -14,9 +14,9 @@ typedef struct {
 
 /*
  * Both add a member with their results to @json, print a table unless @quiet, and return whether
- * their targets are met. The least of several rounds counts, taken by turns: what else the machine
- * does only ever adds.
- * @device: one that is bound to vfio-pci; NULL (prefault alone): nothing is mapped.
+ * their targets are met. The result is the minimum of several rounds, taken in turns: other load
+ * only adds time.
+ * @device: bound to vfio-pci; NULL (prefault only): map nothing.
  */
 bool real_measure_stack(const RealDevice *device, bool quiet, JsonBuilder *json);
 bool real_measure_prefault(const RealDevice *device, unsigned n_threads, bool quiet,
