@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What prefault costs where there is nothing to do: processor time from PLUG to ACK for 64 blocks
- * of 2 MiB that are in memory already, with threads asked for and without, on a fake kernel that
- * pins as a real one does.
+ * Cost of prefault for resident memory: processor time from PLUG to ACK for 64 resident blocks of
+ * 2 MiB, with and without prefault threads, on a fake kernel that pins pages like a real one.
  *
  * resident: exits 1 if a target is missed.
  */
@@ -50,7 +49,7 @@ static PmKernel *make_fake(void)
     return fake;
 }
 
-/* Of all threads: a clock on the wall would measure what else the machine does, too. */
+/* Processor time of all threads: wall-clock time would include other load. */
 static double cpu_ns(void)
 {
     struct timespec now;
@@ -91,7 +90,7 @@ static double run(const Case *c, unsigned n_threads)
     return cpu_ns() - start;
 }
 
-/* By turns; the least counts: what else the machine does only ever adds. */
+/* In turns; the result is the minimum, because other load only adds time. */
 static bool measure(const Case *c)
 {
     g_autofree char *what = g_strdup_printf("prefault of resident memory, %s", c->name);

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# compare.awk PUBLISHED LAYOUT: whether programs built with what was published run with the layout.
+# compare.awk PUBLISHED LAYOUT: whether programs built with the published layout run with LAYOUT.
 function fail(message) { print message; failed = 1 }
 function owner(member) { sub(/\.[^.]*$/, "", member); return member }
 # "struct PmKernel" is two words.

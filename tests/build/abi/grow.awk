@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# Headers of another version: structs that begin with struct_size lose their last member (-v as=old), or gain one of 16
+# Makes headers of another version: structs that start with struct_size lose their last member (-v as=old) or gain one of 16
 # bytes (-v as=new).
 /^typedef struct \{$/ { inside = 1; body = $0; n = 0; next }
 !inside { print; next }

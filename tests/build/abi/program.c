@@ -80,7 +80,7 @@ static PmKernel *make_kernel(void)
     ops->ioctl = count_ioctl;
     CHECK_ADDED(ops, pm_kernel_init(&around, ops, inner, &refusal));
     CHECK(pm_kernel_init(&around, ops, inner, NULL));
-    munmap(ops, sizeof(*ops)); /* it was copied */
+    munmap(ops, sizeof(*ops)); /* the library has copied it */
     return &around;
 }
 
@@ -155,7 +155,7 @@ static PmDiscardListener *listen(PmDiscardManager *manager)
                                                  &refusal) != NULL);
     listener = pm_discard_manager_register(manager, ops, NULL, "program", 0, N * BLOCK, NULL);
     CHECK(listener != NULL);
-    munmap(ops, sizeof(*ops)); /* it was copied */
+    munmap(ops, sizeof(*ops)); /* the library has copied it */
     return listener;
 }
 
