@@ -78,9 +78,11 @@ static void collect_text(const char *text, GHashTable *fields)
 
 static char *read_document(void)
 {
+    GError *error = NULL;
     char *document = NULL;
 
-    assert_true(g_file_get_contents(PLUGMAP_SOURCE_DIR "/docs/json.md", &document, NULL, NULL));
+    if (!g_file_get_contents(PLUGMAP_SOURCE_DIR "/docs/json.md", &document, NULL, &error))
+        fail_msg("%s", error->message);
     return document;
 }
 
