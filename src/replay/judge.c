@@ -59,7 +59,7 @@ static void note(PmReplayJudge *judge, const PmTraceEvent *event, int response)
 {
     Blocks blocks = blocks_of(judge, event);
 
-    if ((event->response >= 0 ? event->response : response) != VIRTIO_MEM_RESP_ACK ||
+    if ((event->response >= 0 ? event->response : response) != PM_VIRTIO_MEM_ACK ||
         blocks.count == 0)
         return;
     if (event->type == PM_EVENT_PLUG)
@@ -102,9 +102,8 @@ static uint64_t count_before(const PmReplayJudge *judge, const PmTraceEvent *eve
 {
     uint64_t plugged = pm_virtio_mem_get_plugged_size(judge->device) / judge->region->block_size;
 
-    return event->type == PM_EVENT_PLUG && response == VIRTIO_MEM_RESP_ACK
-               ? plugged - event->n_blocks
-               : plugged;
+    return event->type == PM_EVENT_PLUG && response == PM_VIRTIO_MEM_ACK ? plugged - event->n_blocks
+                                                                         : plugged;
 }
 
 /*
@@ -122,11 +121,11 @@ static bool is_consequence(const PmReplayJudge *judge, const PmTraceEvent *event
         return true;
     if (blocks.count == 0)
         return false;
-    if (response == VIRTIO_MEM_RESP_ACK && event->type == PM_EVENT_PLUG)
+    if (response == PM_VIRTIO_MEM_ACK && event->type == PM_EVENT_PLUG)
         as_recorded = all_recorded_as(judge, blocks, false);
-    else if (response == VIRTIO_MEM_RESP_ACK && event->type == PM_EVENT_UNPLUG)
+    else if (response == PM_VIRTIO_MEM_ACK && event->type == PM_EVENT_UNPLUG)
         as_recorded = all_recorded_as(judge, blocks, true);
-    else if (response == VIRTIO_MEM_RESP_ACK && event->type == PM_EVENT_UNPLUG_ALL)
+    else if (response == PM_VIRTIO_MEM_ACK && event->type == PM_EVENT_UNPLUG_ALL)
         as_recorded = true;
     else
         as_recorded = is_as_recorded(judge, blocks);
@@ -144,7 +143,7 @@ bool pm_replay_judge_can_judge(const PmReplayJudge *judge, const PmTraceEvent *e
     uint64_t size = event->n_blocks * judge->region->block_size;
 
     return !judge->region->requested_is_bound || event->type != PM_EVENT_PLUG ||
-           event->response != VIRTIO_MEM_RESP_NACK || plugged > requested ||
+           event->response != PM_VIRTIO_MEM_NACK || plugged > requested ||
            size > requested - plugged;
 }
 
@@ -159,10 +158,9 @@ void pm_replay_judge_leave_open(PmReplayJudge *judge, const PmTraceEvent *event,
 }
 
 void pm_replay_judge_compare(PmReplayJudge *judge, const PmTraceEvent *event,
-                             const struct virtio_mem_resp *response)
+                             PmVirtioMemAnswer answer, PmVirtioMemState state)
 {
-    int type = GUINT16_FROM_LE(response->type);
-    int state = GUINT16_FROM_LE(response->u.state.state);
+    int type = (int)answer;
     const GError *error = NULL;
     PmRefusal refusal = pm_virtio_mem_last_refusal(judge->device, &error);
 
@@ -171,8 +169,8 @@ void pm_replay_judge_compare(PmReplayJudge *judge, const PmTraceEvent *event,
             judge->result, judge->region, event, pm_response_names[event->response],
             pm_response_names[type], (unsigned)type << 8 | (unsigned)refusal,
             error != NULL ? error->message : NULL, is_consequence(judge, event, type));
-    else if (event->type == PM_EVENT_STATE && type == VIRTIO_MEM_RESP_ACK && event->state >= 0 &&
-             event->state != state)
+    else if (event->type == PM_EVENT_STATE && type == PM_VIRTIO_MEM_ACK && event->state >= 0 &&
+             event->state != (int)state)
         pm_replay_result_add_divergence(judge->result, judge->region, event,
                                         pm_state_names[event->state], pm_state_names[state],
                                         (unsigned)state, NULL, is_consequence(judge, event, type));
@@ -187,6 +185,6 @@ void pm_replay_judge_compare_reset(PmReplayJudge *judge, const PmTraceEvent *eve
     if (refusal != NULL)
         pm_replay_result_add_divergence(judge->result, judge->region, event, "done", "refused",
                                         cause, refusal->message,
-                                        is_consequence(judge, event, VIRTIO_MEM_RESP_BUSY));
-    note(judge, event, VIRTIO_MEM_RESP_ACK);
+                                        is_consequence(judge, event, PM_VIRTIO_MEM_BUSY));
+    note(judge, event, PM_VIRTIO_MEM_ACK);
 }

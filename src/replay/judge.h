@@ -5,7 +5,6 @@
 
 #include <plugmap/plugmap.h>
 
-#include "kernel-uapi/virtio_mem.h"
 #include "replay/result.h"
 
 typedef struct PmReplayJudge PmReplayJudge;
@@ -18,9 +17,10 @@ void pm_replay_judge_free(PmReplayJudge *judge);
 /* Whether the trace has the information to judge the response to @event. Call before playing it. */
 bool pm_replay_judge_can_judge(const PmReplayJudge *judge, const PmTraceEvent *event);
 
-/* Call one of these after playing @event. @bound: upper bound of the requested size. */
+/* Call one of these after playing @event. @state: as STATE reports it. @bound: upper bound of the
+ * requested size. */
 void pm_replay_judge_compare(PmReplayJudge *judge, const PmTraceEvent *event,
-                             const struct virtio_mem_resp *response);
+                             PmVirtioMemAnswer answer, PmVirtioMemState state);
 void pm_replay_judge_leave_open(PmReplayJudge *judge, const PmTraceEvent *event, uint64_t bound);
 
 /* Call after a system reset. @refusal: NULL if it succeeded. */

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "base/error_text.h"
-#include "kernel-uapi/virtio_mem.h"
 #include "replay/judge.h"
 #include "replay/replay_audit.h"
 
@@ -44,53 +43,58 @@ static uint64_t now_ns(void)
     return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
-static uint16_t wire_type(PmEventType type)
+static PmVirtioMemRequestType wire_type(PmEventType type)
 {
     switch (type) {
     case PM_EVENT_PLUG:
-        return VIRTIO_MEM_REQ_PLUG;
+        return PM_VIRTIO_MEM_PLUG;
     case PM_EVENT_UNPLUG:
-        return VIRTIO_MEM_REQ_UNPLUG;
+        return PM_VIRTIO_MEM_UNPLUG;
     case PM_EVENT_STATE:
-        return VIRTIO_MEM_REQ_STATE;
+        return PM_VIRTIO_MEM_STATE;
     default:
-        return VIRTIO_MEM_REQ_UNPLUG_ALL;
+        return PM_VIRTIO_MEM_UNPLUG_ALL;
     }
 }
 
-/* PLUG, UNPLUG and STATE have the same layout. */
+/* What the device answered. */
+typedef struct {
+    PmVirtioMemAnswer answer;
+    PmVirtioMemState state; /* of STATE */
+} Response;
+
 static bool send_request(PmReplay *replay, PmReplayDevice *to, const PmTraceEvent *event,
-                         struct virtio_mem_resp *response, GError **error)
+                         Response *response, GError **error)
 {
     PmReplayResult *result = replay->result;
-    struct virtio_mem_req request = {
-        .type = GUINT16_TO_LE(wire_type(event->type)),
-        .u.plug = {.addr = GUINT64_TO_LE(event->address),
-                   .nb_blocks = GUINT16_TO_LE(event->n_blocks)},
-    };
-    uint64_t start = now_ns();
+    PmVirtioMemRequest request;
+    PmVirtioMemResponse bytes;
+    uint64_t start;
     uint64_t elapsed;
 
-    if (!pm_virtio_mem_handle(to->device, &request, sizeof(request), response, sizeof(*response),
-                              error))
+    pm_virtio_mem_request_init(&request, wire_type(event->type), event->address, event->n_blocks);
+    start = now_ns();
+    if (!pm_virtio_mem_handle(to->device, &request, sizeof(request), &bytes, sizeof(bytes), error))
         return false;
     elapsed = now_ns() - start;
+    if (!pm_virtio_mem_response_decode(&bytes, &response->answer, &response->state, error))
+        return false;
     if (event->type == PM_EVENT_PLUG)
         g_array_append_val(result->plug_ns, elapsed);
     if (event->type == PM_EVENT_UNPLUG)
         g_array_append_val(result->unplug_ns, elapsed);
-    result->n_responses[GUINT16_FROM_LE(response->type)]++;
+    result->n_responses[response->answer]++;
     return true;
 }
 
 static bool play_request(PmReplay *replay, PmReplayDevice *to, const PmTraceEvent *event,
                          GError **error)
 {
-    struct virtio_mem_resp response = {0};
+    Response response = {0};
 
     if (!send_request(replay, to, event, &response, error))
         return false;
-    pm_replay_judge_compare(to->judge, event, &response);
+    pm_replay_judge_compare(to->judge, event, response.answer, response.state);
     return true;
 }
 
@@ -100,16 +104,16 @@ static bool play_unknowable(PmReplay *replay, PmReplayDevice *to, const PmTraceE
                             GError **error)
 {
     uint64_t bound = pm_virtio_mem_get_requested_size(to->device);
-    struct virtio_mem_resp response = {0};
+    Response response = {0};
 
     if (!pm_virtio_mem_set_requested_size(to->device, 0, error) ||
         !send_request(replay, to, event, &response, error) ||
         !pm_virtio_mem_set_requested_size(to->device, bound, error))
         return false;
-    if (GUINT16_FROM_LE(response.type) == VIRTIO_MEM_RESP_NACK)
+    if (response.answer == PM_VIRTIO_MEM_NACK)
         pm_replay_judge_leave_open(to->judge, event, bound);
     else
-        pm_replay_judge_compare(to->judge, event, &response);
+        pm_replay_judge_compare(to->judge, event, response.answer, response.state);
     return true;
 }
 

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "kernel-uapi/virtio_mem.h"
+#include "tests/util/request_util.h"
 
 G_NORETURN void bench_die(const char *what, const GError *error)
 {
@@ -27,18 +28,13 @@ void bench_request(PmVirtioMem *device, uint16_t type, uint64_t first, uint64_t 
 {
     uint64_t address =
         pm_virtio_mem_get_address(device) + first * pm_virtio_mem_get_block_size(device);
-    struct virtio_mem_req request = {
-        .type = GUINT16_TO_LE(type),
-        .u.plug = {.addr = GUINT64_TO_LE(address), .nb_blocks = GUINT16_TO_LE((uint16_t)n_blocks)},
-    };
-    struct virtio_mem_resp response;
     g_autoptr(GError) error = NULL;
     const GError *refusal;
+    int answer = send_request(device, type, address, n_blocks, &error);
 
-    if (!pm_virtio_mem_handle(device, &request, sizeof(request), &response, sizeof(response),
-                              &error))
+    if (answer < 0)
         bench_die("request", error);
-    if (response.type == VIRTIO_MEM_RESP_ACK)
+    if (answer == VIRTIO_MEM_RESP_ACK)
         return;
     (void)pm_virtio_mem_last_refusal(device, &refusal);
     bench_die("request", refusal);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "util/stack_util.h"
 #include "util/mapper_util.h"
+#include "util/request_util.h"
 
 #include <string.h>
 
@@ -67,16 +68,11 @@ void stack_free(Stack *stack)
 
 int stack_request(Stack *stack, uint16_t type, uint64_t first, uint16_t n_blocks)
 {
-    struct virtio_mem_req request = {
-        .type = GUINT16_TO_LE(type),
-        .u.plug = {.addr = GUINT64_TO_LE(STACK_ADDRESS + first * STACK_BLOCK),
-                   .nb_blocks = GUINT16_TO_LE(n_blocks)},
-    };
-    struct virtio_mem_resp response;
+    int answer =
+        send_request(stack->device, type, STACK_ADDRESS + first * STACK_BLOCK, n_blocks, NULL);
 
-    assert_true(pm_virtio_mem_handle(stack->device, &request, sizeof(request), &response,
-                                     sizeof(response), NULL));
-    return GUINT16_FROM_LE(response.type);
+    assert_true(answer >= 0);
+    return answer;
 }
 
 void stack_check(Stack *stack)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "vm_stack.h"
 #include "util/mapper_util.h"
+#include "util/request_util.h"
 
 #include <string.h>
 
@@ -73,18 +74,12 @@ void vm_stack_tear_down(Stack *stack)
 
 void vm_request(Stack *stack, const Step *step)
 {
-    const struct virtio_mem_req request = {
-        .type = GUINT16_TO_LE(step->request),
-        .u.plug = {.addr = GUINT64_TO_LE(ADDRESS + step->first * stack->memory->block_size),
-                   .nb_blocks = GUINT16_TO_LE((uint16_t)step->n_blocks)},
-    };
-    struct virtio_mem_resp response;
+    uint64_t address = ADDRESS + step->first * stack->memory->block_size;
     const GError *refusal;
+    int answer = send_request(stack->device, step->request, address, step->n_blocks, NULL);
 
-    assert_true(pm_virtio_mem_handle(stack->device, &request, sizeof request, &response,
-                                     sizeof response, NULL));
     pm_virtio_mem_last_refusal(stack->device, &refusal);
-    if (GUINT16_FROM_LE(response.type) != VIRTIO_MEM_RESP_ACK)
+    if (answer != VIRTIO_MEM_RESP_ACK)
         fail_msg("request %u at block %u: %s", step->request, step->first,
                  refusal != NULL ? refusal->message : "");
 }

@@ -17,6 +17,7 @@
 #include "kernel-uapi/virtio_mem.h"
 #include "util/iommu_fixture.h"
 #include "util/mapper_util.h"
+#include "util/request_util.h"
 
 #define REGION_BLOCK    (64 * PM_KIB)
 #define REGION_N_BLOCKS 32
@@ -178,16 +179,9 @@ static int drop(void **state)
 
 static void request(Fixture *fixture, uint16_t type, uint64_t first, uint16_t n_blocks)
 {
-    const struct virtio_mem_req wire = {
-        .type = GUINT16_TO_LE(type),
-        .u.plug = {.addr = GUINT64_TO_LE(REGION_ADDRESS + first * REGION_BLOCK),
-                   .nb_blocks = GUINT16_TO_LE(n_blocks)},
-    };
-    struct virtio_mem_resp response;
-
-    assert_true(pm_virtio_mem_handle(fixture->device, &wire, sizeof wire, &response,
-                                     sizeof response, NULL));
-    assert_int_equal(GUINT16_FROM_LE(response.type), VIRTIO_MEM_RESP_ACK);
+    assert_int_equal(
+        send_request(fixture->device, type, REGION_ADDRESS + first * REGION_BLOCK, n_blocks, NULL),
+        VIRTIO_MEM_RESP_ACK);
 }
 
 static void assert_found(Fixture *fixture, PmError code, const char *words)

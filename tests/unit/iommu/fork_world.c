@@ -11,6 +11,7 @@
 #include "util/backend_util.h"
 #include "util/fork_util.h"
 #include "util/mapper_util.h"
+#include "util/request_util.h"
 
 #define GROUP     1
 #define BYTE      0x5a
@@ -115,15 +116,8 @@ static Shared *make_shared(void)
 
 bool request(World *world, uint16_t type, unsigned first, uint16_t n_blocks, GError **error)
 {
-    const struct virtio_mem_req request = {
-        .type = GUINT16_TO_LE(type),
-        .u.plug = {.addr = GUINT64_TO_LE(STACK_ADDRESS + first * STACK_BLOCK),
-                   .nb_blocks = GUINT16_TO_LE(n_blocks)},
-    };
-    struct virtio_mem_resp response;
-
-    return pm_virtio_mem_handle(world->device, &request, sizeof request, &response, sizeof response,
-                                error);
+    return send_request(world->device, type, STACK_ADDRESS + first * STACK_BLOCK, n_blocks,
+                        error) >= 0;
 }
 
 PmIommuClaim *claim_pages(PmIommu *iommu, PmRam *ram, uint64_t n_pages)

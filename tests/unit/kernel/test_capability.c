@@ -24,6 +24,7 @@
 #include "util/backend_util.h"
 #include "util/iommu_fixture.h"
 #include "util/mapper_util.h"
+#include "util/request_util.h"
 
 #define N_BLOCKS   64
 #define N_REQUESTS 100
@@ -146,15 +147,7 @@ static int drop(void **state)
 /* Plugs or unplugs the first block. Returns the response type; @error: the cause of a refusal. */
 static int request(World *world, uint16_t type, GError **error)
 {
-    const struct virtio_mem_req message = {
-        .type = GUINT16_TO_LE(type),
-        .u.plug = {.addr = GUINT64_TO_LE(BASE), .nb_blocks = GUINT16_TO_LE(1)},
-    };
-    struct virtio_mem_resp response;
-
-    assert_true(pm_virtio_mem_handle(world->device, &message, sizeof(message), &response,
-                                     sizeof(response), error));
-    return GUINT16_FROM_LE(response.type);
+    return send_request(world->device, type, BASE, 1, error);
 }
 
 static void plug(World *world)

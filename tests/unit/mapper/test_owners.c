@@ -17,6 +17,7 @@
 #include "kernel-uapi/virtio_mem.h"
 #include "util/backend_util.h"
 #include "util/mapper_util.h"
+#include "util/request_util.h"
 
 #define BLOCK    (64 * PM_KIB)
 #define N_BLOCKS UINT64_C(16)
@@ -85,16 +86,10 @@ static int drop(void **state)
 
 static int request(Owners *owners, uint16_t type, uint64_t first, uint16_t n_blocks)
 {
-    const struct virtio_mem_req wire = {
-        .type = GUINT16_TO_LE(type),
-        .u.plug = {.addr = GUINT64_TO_LE(ADDRESS + first * BLOCK),
-                   .nb_blocks = GUINT16_TO_LE(n_blocks)},
-    };
-    struct virtio_mem_resp response;
+    int answer = send_request(owners->device, type, ADDRESS + first * BLOCK, n_blocks, NULL);
 
-    assert_true(pm_virtio_mem_handle(owners->device, &wire, sizeof(wire), &response,
-                                     sizeof(response), NULL));
-    return GUINT16_FROM_LE(response.type);
+    assert_true(answer >= 0);
+    return answer;
 }
 
 static void plug(Owners *owners, uint64_t first, uint16_t n_blocks)

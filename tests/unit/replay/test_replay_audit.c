@@ -18,6 +18,7 @@
 #include "kernel-uapi/virtio_mem.h"
 #include "util/backend_util.h"
 #include "util/mapper_util.h"
+#include "util/request_util.h"
 
 #define ADDRESS     (4 * PM_GIB)
 #define BLOCK       (2 * PM_MIB)
@@ -86,15 +87,8 @@ static void begin(Fixture *fixture, PmEventType type, uint64_t block, uint16_t n
 
 static void request(Fixture *fixture, uint16_t type, uint64_t block, uint16_t n_blocks)
 {
-    struct virtio_mem_req wire = {
-        .type = GUINT16_TO_LE(type),
-        .u.plug = {.addr = GUINT64_TO_LE(address_of(block)), .nb_blocks = GUINT16_TO_LE(n_blocks)},
-    };
-    struct virtio_mem_resp response;
-
-    assert_true(pm_virtio_mem_handle(fixture->device, &wire, sizeof wire, &response,
-                                     sizeof response, NULL));
-    assert_int_equal(response.type, VIRTIO_MEM_RESP_ACK);
+    assert_int_equal(send_request(fixture->device, type, address_of(block), n_blocks, NULL),
+                     VIRTIO_MEM_RESP_ACK);
 }
 
 static void plug(Fixture *fixture, uint64_t block, uint16_t n_blocks)

@@ -11,18 +11,11 @@
 
 #include "kernel-uapi/virtio_mem.h"
 #include "util/mapper_util.h"
+#include "util/request_util.h"
 
 static void send(PmVirtioMem *device, uint16_t type, uint64_t offset)
 {
-    struct virtio_mem_req request = {
-        .type = GUINT16_TO_LE(type),
-        .u.plug = {.addr = GUINT64_TO_LE(pm_virtio_mem_get_address(device) + offset),
-                   .nb_blocks = GUINT16_TO_LE(1)},
-    };
-    struct virtio_mem_resp response;
-
-    (void)pm_virtio_mem_handle(device, &request, sizeof(request), &response, sizeof(response),
-                               NULL);
+    (void)send_request(device, type, pm_virtio_mem_get_address(device) + offset, 1, NULL);
 }
 
 static void use_rams(FuzzWorld *world)

@@ -7,6 +7,7 @@
 
 #include "kernel-uapi/virtio_mem.h"
 #include "stack_fuzz_check.h"
+#include "util/request_util.h"
 
 #define DEVICE_ADDRESS (64 * PM_GIB)
 
@@ -33,15 +34,10 @@ static FuzzRam *pick_device(FuzzWorld *world, unsigned *index)
 static int send(FuzzRam *ram, uint16_t type, unsigned first, unsigned n_blocks)
 {
     uint64_t address = pm_virtio_mem_get_address(ram->device) + first * ram->block_size;
-    struct virtio_mem_req request = {
-        .type = GUINT16_TO_LE(type),
-        .u.plug = {.addr = GUINT64_TO_LE(address), .nb_blocks = GUINT16_TO_LE(n_blocks)},
-    };
-    struct virtio_mem_resp response;
+    int answer = send_request(ram->device, type, address, n_blocks, NULL);
 
-    assert_true(pm_virtio_mem_handle(ram->device, &request, sizeof(request), &response,
-                                     sizeof(response), NULL));
-    return GUINT16_FROM_LE(response.type);
+    assert_true(answer >= 0);
+    return answer;
 }
 
 static bool any_is(const bool *blocks, bool value, const Request *request)
