@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* PmIommu from inside: the state that claims, budgets and back ends share, and what each back end
- * provides. */
+/* PmIommu internals: the state that claims, budgets and back ends share, and the operations of a
+ * back end. */
 #ifndef PLUGMAP_SRC_IOMMU_ADDRESS_SPACE_H
 #define PLUGMAP_SRC_IOMMU_ADDRESS_SPACE_H
 
@@ -10,20 +10,20 @@
 
 #include "base/range_map.h"
 
-/* What one pm_iommu_claim_map() asks for; checked. */
+/* What one pm_iommu_claim_map() asks for, validated. */
 typedef struct {
     uint64_t iova;
     uint64_t host;
     uint64_t block_size;
     uint64_t n_blocks;
     PmIommuAccess access;
-    int fd;               /* the file behind the memory, or -1 */
-    uint64_t file_offset; /* of @host in it */
+    int fd;               /* the backing file, or -1 */
+    uint64_t file_offset; /* offset of @host in it */
     bool device_memory;   /* not the host's RAM */
 } PmIommuRequest;
 
-/* What an errno from the kernel means, and what to do; a table ends with errno 0, for all others.
- */
+/* What an errno from the kernel means, and what to do; a table ends with errno 0, which matches all
+ * others. */
 typedef struct {
     int error_number;
     PmError code;
@@ -34,36 +34,35 @@ typedef struct {
 typedef enum {
     PM_IOMMU_ABSENT,  /* it has no mapping with a byte there */
     PM_IOMMU_PRESENT, /* it has one */
-    PM_IOMMU_UNSURE,  /* it does not say */
+    PM_IOMMU_UNSURE,  /* the kernel does not report it */
 } PmIommuPresence;
 
 /*
  * PmIommuOps: a back end. Called with the lock held, except @query_available, @open_device,
  * @get_kvm_fd and @has_device; these three, and those that attach and detach, with that of the
  * devices.
- * @map: maps block by block until one fails; @n_mapped says how many are mapped. Returns 0 or
+ * @map: maps block by block until one fails; @n_mapped is the number mapped. Returns 0 or -errno.
+ * @unmap: one call to the kernel; @n_bytes is the size the kernel reports as unmapped. Returns 0 or
  * -errno.
- * @unmap: one call to the kernel; @n_bytes is what it says it unmapped. Returns 0 or -errno.
  * @probe: asks the kernel whether anything is mapped in a range, by a MAP that cannot succeed.
- * @maps_by_file: optional: whether @map will map this by its file.
+ * @maps_by_file: optional: whether @map will use the backing file.
  * @query_available: as pm_iommu_query_available().
  * @attach, @attach_fd, @detach, @open_device, @get_kvm_fd: as pm_iommu_attach(),
  * pm_iommu_attach_fd(), pm_iommu_detach(), pm_iommu_open_device(), pm_iommu_get_kvm_fd(). Attaching
- * asks pm_iommu_check_claims().
+ * calls pm_iommu_check_claims().
  * @has_device: whether a device is attached.
- * @keep: from now on attaching a device that does not reach these ranges (of PmIovaRange) is to
- * fail; NULL: only pm_iommu_attach() looks after that. Returns 0 or -errno, and then it is as
- * before.
+ * @keep: from now on, attaching a device that does not reach these ranges (of PmIovaRange) fails;
+ * NULL: only pm_iommu_attach() checks. Returns 0, or -errno and changes nothing.
  * @set_dirty_tracking: as pm_iommu_set_dirty_tracking(); sets PmIommu.tracks_dirty. @read_dirty:
- * sets the bits of pages written since the last call, of a range without a hole, of whole mappings;
- * returns 0 or -errno. NULL: there is none.
- * @end: optional: detaches devices and ends the address space by calls, because closing does not
- * where registers are still mapped; whether that shows that nothing is mapped any more. @free:
- * closes the back end's files. The struct stays.
+ * sets the bits of pages written since the last call, for a range of whole mappings without a hole;
+ * returns 0 or -errno. NULL: not supported.
+ * @end: optional: detaches devices and destroys the address space explicitly, because close() does
+ * not do so while registers are still mapped; returns whether this proves that nothing is mapped
+ * any more. @free: closes the back end's files, but does not free the struct.
  * @map_causes, @unmap_causes: what the kernel's errors mean.
- * @no_device_memory: what to do, if it is never mapped (EFAULT); NULL: it can be.
- * @stops_halfway: errnos, and a 0 behind them, with which @unmap can end when some of the range's
- * mappings are gone already; NULL: none.
+ * @no_device_memory: advice where the back end never maps device memory (EFAULT); NULL: it does.
+ * @stops_halfway: zero-terminated errnos that @unmap can return after removing some of the
+ * mappings; NULL: none.
  * @nothing_found: what @unmap returns where nothing is mapped: 0 or -errno.
  * @counts_pinned: PmLockedMemory.pinned counts against the limit, not PmLockedMemory.used, and
  * nothing does with CAP_IPC_LOCK.
@@ -95,8 +94,8 @@ typedef struct {
     bool counts_pinned;
 } PmIommuOps;
 
-/* PmIommuGeometry: what can be mapped where. Another device can change it, and readers take no
- * lock: the older ones stay until the end. */
+/* PmIommuGeometry: page sizes and valid ranges. Attaching a device can change them, and readers
+ * take no lock, so older versions stay until the end. */
 typedef struct PmIommuGeometry {
     struct PmIommuGeometry *older;
     uint64_t page_sizes;
@@ -109,35 +108,35 @@ struct PmIommu {
     const PmIommuOps *ops;
     gatomicrefcount references;   /* the last one closes the files */
     gatomicrefcount holders;      /* of this struct: claims outlive the files */
-    PmKernel *kernel;             /* also says whether this is a copy in a forked child */
+    PmKernel *kernel;             /* also identifies a copy in a forked child */
     PmIommuGeometry *geometry;    /* read with pm_iommu_geometry() */
-    uint64_t mapping_limit;       /* stays as it is once the address space is open */
-    bool is_shared;               /* others may map here, too; stays as well */
-    pthread_mutex_t devices_lock; /* of which devices are attached; taken after the other */
-    pthread_mutex_t lock;         /* of all below; not GMutex, which the thread sanitizer misses */
+    uint64_t mapping_limit;       /* constant once the address space is open */
+    bool is_shared;               /* others may map here, too; constant as well */
+    pthread_mutex_t devices_lock; /* for the attached devices; taken after lock */
+    pthread_mutex_t lock;         /* for all below; not GMutex, which the thread sanitizer misses */
     PmRangeMap *claims;           /* of PmClaimRecord (claim.h) */
     uint64_t n_mappings;          /* mapped or unknown; both are atomic */
     uint64_t n_bytes;
-    uint64_t n_committed; /* mappings: of each claim what it has or what it has reserved */
+    uint64_t n_committed; /* mappings that each claim has made or reserved */
     bool tracks_dirty;
     bool closed;
 };
 
-/* From now on this is what can be mapped where; takes @ranges over (g_free()). */
+/* Replaces the geometry; takes ownership of @ranges (g_free()). */
 void pm_iommu_set_geometry(PmIommu *iommu, uint64_t page_sizes, PmIovaRange *ranges,
                            size_t n_ranges);
 
-/* What can be mapped where now; lives as long as @iommu. */
+/* The current geometry; valid as long as @iommu. */
 const PmIommuGeometry *pm_iommu_geometry(const PmIommu *iommu);
 
-/* Whether one of the valid ranges has all of @iova to @last. */
+/* Whether one valid range contains all of @iova to @last. */
 bool pm_iommu_geometry_has(const PmIommuGeometry *geometry, uint64_t iova, uint64_t last);
 
 /* The smallest page, in bytes. */
 uint64_t pm_iommu_page_size(const PmIommu *iommu);
 
-/* Takes and gives back the lock; a child made by fork() has but one thread, and the lock as it was.
- */
+/* Lock and unlock. No-ops in a child made by fork(), which has one thread and a lock in an
+ * arbitrary state. */
 void pm_iommu_lock(PmIommu *iommu);
 void pm_iommu_unlock(PmIommu *iommu);
 
@@ -148,7 +147,7 @@ void pm_iommu_unlock_devices(PmIommu *iommu);
 /* In a child made by fork(): the kernel's objects are the parent's. */
 bool pm_iommu_is_inherited(const PmIommu *iommu);
 
-/* Drops a holder of the struct's memory; closed by then. */
+/* Drops a holder of the struct's memory, after it was closed. */
 void pm_iommu_drop_holder(PmIommu *iommu);
 
 #endif

@@ -7,7 +7,7 @@
 #include "iommu/claim.h"
 #include "kernel/kernel_calls.h"
 
-/* What the claims have, counted run by run. */
+/* Totals of the claims, counted run by run. */
 typedef struct {
     uint64_t n_mappings;
     uint64_t n_bytes;
@@ -17,9 +17,9 @@ static bool fail_border(const PmIommuClaim *claim, const PmIommuRun *run, GError
 {
     return pm_fail(error, PM_ERROR_AUDIT,
                    "%" PRIu64 " mappings of 0x%" PRIx64 " bytes at I/O address 0x%" PRIx64
-                   " cross the border of 0x%" PRIx64 "-0x%" PRIx64 ", which %s has claimed",
-                   run->n_blocks, run->block_size, run->iova, claim->iova, claim->last,
-                   claim->owner);
+                   " cross the border of the claim of %s, 0x%" PRIx64 "-0x%" PRIx64,
+                   run->n_blocks, run->block_size, run->iova, claim->owner, claim->iova,
+                   claim->last);
 }
 
 /* Runs that reach into @range. */
@@ -45,11 +45,11 @@ static bool audit_runs(PmIommuClaim *claim, const PmIovaRange *range, Sums *sums
     return true;
 }
 
-/* Of a part, the ledger's own sums have to do. Where something is unknown, all is walked, to say
- * what. */
+/* For part of a claim, the ledger's own counters suffice. If any block is unknown, walk all runs to
+ * report which. */
 static bool audit_claim(PmIommuClaim *claim, const PmIovaRange *range, Sums *sums, GError **error)
 {
-    /* What lies before the claim is as wrong as what lies behind it. */
+    /* A run before the claim is as wrong as one past its end. */
     static const PmIovaRange everything = {0, UINT64_MAX};
     uint64_t n_blocks = pm_ledger_n_blocks(claim->ledger);
     Sums unused = {0};
@@ -84,7 +84,7 @@ static bool audit_sums(const PmIommu *iommu, const Sums *sums, GError **error)
         return true;
     return pm_fail(error, PM_ERROR_AUDIT,
                    "the claims have %" PRIu64 " mappings of 0x%" PRIx64
-                   " bytes together, where the address space counts %" PRIu64 " of 0x%" PRIx64
+                   " bytes in total, but the address space counts %" PRIu64 " of 0x%" PRIx64
                    " bytes",
                    sums->n_mappings, sums->n_bytes, iommu->n_mappings, iommu->n_bytes);
 }
@@ -96,7 +96,7 @@ static bool audit_available(PmIommu *iommu, GError **error)
     g_autofree char *limit = NULL;
     g_autofree char *known = NULL;
 
-    /* Others' mappings are nobody's difference. */
+    /* Mappings of others are not accounted here. */
     if (iommu->mapping_limit == UINT64_MAX || iommu->is_shared)
         return true;
     if (!iommu->ops->query_available(iommu, &n_available, error))
@@ -107,9 +107,8 @@ static bool audit_available(PmIommu *iommu, GError **error)
     limit = pm_count_text(iommu->mapping_limit);
     known = pm_counted(iommu->n_mappings, "mapping");
     return pm_fail(error, PM_ERROR_AUDIT,
-                   "the kernel has room for %s of %s at most, where claims have %s: look for an "
-                   "error before this one, or find who "
-                   "else has the container's descriptor",
+                   "the kernel has room for %s (limit %s), but claims have %s: look for an earlier "
+                   "error, or find who else has the container's descriptor",
                    room, limit, known);
 }
 
@@ -126,8 +125,7 @@ static bool audit_locked(PmIommu *iommu, GError **error)
         return true;
     return pm_fail(error, PM_ERROR_AUDIT,
                    "the kernel has locked 0x%" PRIx64 " bytes, 0x%" PRIx64
-                   " of them before the first mapping, where claims have 0x%" PRIx64
-                   " bytes mapped",
+                   " of them before the first mapping, but claims have 0x%" PRIx64 " bytes mapped",
                    locked.used, n_before, n_mapped);
 }
 
@@ -140,7 +138,7 @@ bool pm_iommu_audit(PmIommu *iommu, const PmIovaRange *range, unsigned flags, GE
         return pm_fail(error, PM_ERROR_INVALID_ARGUMENT, "invalid audit flags 0x%x", flags);
     if (pm_iommu_is_inherited(iommu))
         return pm_fail(error, PM_ERROR_PERMISSION,
-                       "the address space cannot be audited: " PM_KERNEL_CAUSE_INHERITED);
+                       "cannot audit the address space: " PM_KERNEL_CAUSE_INHERITED);
     pm_iommu_lock(iommu);
     right = audit_claims(iommu, range, &sums, error) && audit_sums(iommu, &sums, error) &&
             audit_available(iommu, error) &&

@@ -8,7 +8,7 @@
 #include "kernel/kernel_calls.h"
 #include "kernel/kernel_private.h"
 
-/* The kernel that keeps the sums, and those that this address space counts towards. */
+/* The kernel that keeps the totals, and the totals that this address space counts towards. */
 static PmKernelPrivate *root_of(const PmIommu *iommu)
 {
     return iommu->kernel->data->root;
@@ -19,7 +19,7 @@ static PmKernelLocked *sums_of(const PmIommu *iommu)
     return &root_of(iommu)->locked[iommu->ops->counts_pinned];
 }
 
-/* A child made by fork() has nothing of its own in its parent's sums. */
+/* A child made by fork() contributes nothing to its parent's totals. */
 static bool lock_sums(const PmIommu *iommu)
 {
     if (pm_iommu_is_inherited(iommu))
@@ -38,8 +38,8 @@ static uint64_t committed_with(const PmIommuClaim *claim, uint64_t n_in_flight)
     return MAX(claim->n_reserved, pm_ledger_n_blocks(claim->ledger) + n_in_flight);
 }
 
-/* Brings the account in line with the claim. The sums are locked, unless they are another
- * process's. Differences may be negative: unsigned arithmetic wraps both ways. */
+/* Updates the totals from the claim. The totals are locked, unless they belong to another process.
+ * Differences may be negative: unsigned arithmetic wraps both ways. */
 static void settle(PmIommuClaim *claim, bool sums_locked)
 {
     PmIommu *iommu = claim->iommu;
@@ -71,8 +71,8 @@ static bool check_mappings(const PmIommuClaim *claim, uint64_t n_more, GError **
     return pm_iommu_fail_limit(claim, n_more, error);
 }
 
-/* What others have locked, mlock() for example, is what the kernel counts beyond what is mapped.
- * While a call is under way, the two do not belong together: then it is what it was. */
+/* Memory that others have locked, by mlock() for example, is the kernel's count minus what is
+ * mapped. During a call the two are out of step: keep the previous value. */
 static uint64_t locked_by_others(PmKernelLocked *sums, uint64_t used)
 {
     if (sums->n_calls == 0)
@@ -80,7 +80,7 @@ static uint64_t locked_by_others(PmKernelLocked *sums, uint64_t used)
     return sums->others;
 }
 
-/* The sums are locked. */
+/* The totals are locked. */
 static bool fits(PmKernelLocked *sums, const PmLockedMemory *locked, uint64_t n_bytes)
 {
     uint64_t others = locked_by_others(sums, locked->used);
@@ -91,7 +91,7 @@ static bool fits(PmKernelLocked *sums, const PmLockedMemory *locked, uint64_t n_
            n_bytes <= locked->limit - others - sums->committed;
 }
 
-/* A kernel without a limit for this process. */
+/* The kernel enforces no limit on this process. */
 static const PmLockedMemory unlimited = {
     .struct_size = sizeof(unlimited), .limit = UINT64_MAX, .waived = true};
 
@@ -104,7 +104,7 @@ bool pm_budget_read_locked(PmIommu *iommu, PmLockedMemory *locked, GError **erro
     return result == 0 || pm_iommu_fail_locked_query(-result, error);
 }
 
-/* What is in use is asked for only where there is a limit: it takes longer than a MAP. */
+/* Query the usage only where there is a limit: that takes longer than a MAP. */
 static bool ask_limit(PmIommu *iommu, PmLockedMemory *locked, GError **error)
 {
     int result = pm_kernel_lock_limit(iommu->kernel, locked);
@@ -115,7 +115,7 @@ static bool ask_limit(PmIommu *iommu, PmLockedMemory *locked, GError **error)
            pm_budget_read_locked(iommu, locked, error);
 }
 
-/* Checks for @n_more blocks, and commits @n_in_flight of the claim if it is to. */
+/* Checks for room for @n_more blocks, and commits @n_in_flight blocks of the claim if there is. */
 static bool try_locked(PmIommuClaim *claim, const PmLockedMemory *locked, uint64_t n_more,
                        bool commit, uint64_t *n_reserved)
 {
@@ -134,8 +134,8 @@ static bool try_locked(PmIommuClaim *claim, const PmLockedMemory *locked, uint64
     return room;
 }
 
-/* The same; what the kernel remembers of the limit is read anew before it is held against anyone,
- * and then goes to @locked. */
+/* The same, but refreshes the kernel's cached limit before failing; @locked gets the refreshed
+ * values. */
 static bool check_locked(PmIommuClaim *claim, PmLockedMemory *locked, uint64_t n_more, bool commit,
                          GError **error)
 {
@@ -149,9 +149,9 @@ static bool check_locked(PmIommuClaim *claim, PmLockedMemory *locked, uint64_t n
            pm_iommu_fail_locked(locked, n_more * claim->pinned_size, n_reserved, error);
 }
 
-/* The kernel knows nothing of reservations: where others have some, what it would give has to be
- * enough for these, too, whether they are used or not: of what is unknown it may have let go
- * already. Else it decides itself, which takes no question. */
+/* The kernel does not know about reservations. Where others hold any, what remains must cover them,
+ * used or not: unknown blocks may have been unmapped already. Without reservations the kernel
+ * decides, and no query is needed. */
 static bool others_have_reserved(const PmIommuClaim *claim)
 {
     PmIommu *iommu = claim->iommu;
@@ -241,7 +241,8 @@ void pm_budget_drop_reservation(PmIommuClaim *claim)
     pm_budget_update(claim);
 }
 
-/* The kernel's numbers are nobody's yet; if they cannot be read, the audit will say so. */
+/* No mappings yet, so all that is locked is someone else's. If reading fails, the audit reports it.
+ */
 void pm_budget_open(PmIommu *iommu)
 {
     PmLockedMemory locked = {.struct_size = sizeof(locked)};

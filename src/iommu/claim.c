@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The life of claims; claim_map.c has what they map. */
+/* Life cycle of claims; claim_map.c maps and unmaps. */
 #include "iommu/claim.h"
 
 #include <inttypes.h>
@@ -14,8 +14,8 @@
 #include "memory/ram_private.h"
 #include "vfio/device_node.h"
 
-/* Why blocks are unknown if no unmap has failed. */
-#define LEFT_BEHIND "its owner left it behind mapped"
+/* Why blocks are unknown if no unmap failed. */
+#define ABANDONED "its owner abandoned it while mapped"
 
 /* --- the claims of an address space --- */
 
@@ -65,7 +65,7 @@ int pm_claims_keep(PmIommu *iommu)
     return iommu->ops->keep(iommu, ranges);
 }
 
-/* --- its end --- */
+/* --- release and abandon --- */
 
 static void free_claim(PmIommuClaim *claim)
 {
@@ -78,8 +78,8 @@ static void free_claim(PmIommuClaim *claim)
     pm_iommu_drop_holder(iommu);
 }
 
-/* Nothing of it is mapped any more. A kernel that does not follow goes on keeping more addresses
- * than it has to. */
+/* Nothing of it is mapped any more. If the kernel call fails, the kernel only keeps more addresses
+ * reserved than needed. */
 static void end(PmIommuClaim *claim)
 {
     PmIommu *iommu = claim->iommu;
@@ -94,7 +94,7 @@ static void end(PmIommuClaim *claim)
     g_clear_pointer(&claim->ram, pm_ram_unref);
 }
 
-/* An ended claim that nobody has a reference to. The lock is not held. */
+/* Frees an ended claim without references. The lock is not held. */
 static void free_if_unused(PmIommuClaim *claim)
 {
     if (claim->n_references == 0)
@@ -120,7 +120,7 @@ static void abandon(PmIommuClaim *claim)
     claim->life = PM_CLAIM_ABANDONED;
 }
 
-/* What was left behind ends with it: nobody else is going to release it. */
+/* An abandoned claim ends with it: nobody else will release it. */
 bool pm_iommu_claim_purge(PmIommuClaim *claim, GError **error)
 {
     bool purged = true;
@@ -171,7 +171,7 @@ PmIommuClaim *pm_iommu_claim_ref(PmIommuClaim *claim)
     return claim;
 }
 
-/* The last reference to a claim that has an owner. Returns why it was abandoned, or NULL. */
+/* Drops the last reference to a claim that has an owner. Returns why it was abandoned, or NULL. */
 static char *release_or_abandon(PmIommuClaim *claim)
 {
     g_autoptr(GError) error = NULL;
@@ -179,8 +179,8 @@ static char *release_or_abandon(PmIommuClaim *claim)
     if (release(claim, &error))
         return NULL;
     abandon(claim);
-    return g_strdup_printf("%s stays mapped (pm_iommu_settle() tries again to unmap it, closing "
-                           "the address space ends it): %s",
+    return g_strdup_printf("%s stays mapped (pm_iommu_settle() retries the unmap, closing the "
+                           "address space ends it): %s",
                            claim->owner, error->message);
 }
 
@@ -210,7 +210,7 @@ void pm_iommu_claim_unref(PmIommuClaim *claim)
         pm_iommu_unref(iommu);
 }
 
-/* --- its beginning --- */
+/* --- creation --- */
 
 static bool check_config(PmIommu *iommu, const PmIommuClaimConfig *config, GError **error)
 {
@@ -227,9 +227,9 @@ static bool check_config(PmIommu *iommu, const PmIommuClaimConfig *config, GErro
     if (config->size % config->block_size != 0 || config->reserved_size % config->block_size != 0 ||
         config->reserved_size > config->size)
         return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
-                       "a claim of 0x%" PRIx64 " bytes with 0x%" PRIx64
-                       " reserved needs both to be multiples of its block size 0x%" PRIx64
-                       ", and not more reserved than it has",
+                       "invalid claim of 0x%" PRIx64 " bytes with 0x%" PRIx64
+                       " reserved: both must be multiples of the block size 0x%" PRIx64
+                       ", and reserved at most the size",
                        config->size, config->reserved_size, config->block_size);
     return true;
 }
@@ -256,12 +256,11 @@ bool pm_claim_fail_unknown(const PmIommuClaim *claim, uint64_t iova, GError **er
 {
     return pm_fail(error, PM_ERROR_QUARANTINED,
                    "I/O address 0x%" PRIx64
-                   " is in quarantine: it is not known whether the kernel still has a block of %s "
-                   "mapped there (%s)",
-                   iova, claim->owner, claim->reason != NULL ? claim->reason : LEFT_BEHIND);
+                   " is in quarantine: the kernel may still have a block of %s mapped there (%s)",
+                   iova, claim->owner, claim->reason != NULL ? claim->reason : ABANDONED);
 }
 
-/* What an owner left behind may be gone by now. */
+/* Blocks of abandoned claims may be unmapped by now. */
 static bool settle(PmIommuClaim *claim, GError **error)
 {
     if (!release(claim, error))
@@ -281,13 +280,13 @@ static bool make_way(PmIommu *iommu, uint64_t iova, uint64_t last, GError **erro
             return pm_fail(error, PM_ERROR_OVERLAP,
                            "I/O addresses 0x%" PRIx64 "-0x%" PRIx64
                            " overlap those of %s, 0x%" PRIx64 "-0x%" PRIx64
-                           ": choose another address, or release that first",
+                           ": choose another address, or release that claim first",
                            iova, last, other->owner, other->iova, other->last);
         if (settle(other, &cause))
             continue;
         pm_reword(cause, PM_ERROR_QUARANTINED,
                   "I/O addresses 0x%" PRIx64 "-0x%" PRIx64
-                  " are in quarantine since %s left them behind; unmapping them again failed: %s",
+                  " are in quarantine since %s abandoned them; retrying the unmap failed: %s",
                   other->iova, other->last, other->owner, cause->message);
         g_propagate_error(error, cause);
         return false;
@@ -295,14 +294,14 @@ static bool make_way(PmIommu *iommu, uint64_t iova, uint64_t last, GError **erro
     return true;
 }
 
-/* Enters it into the list and the kernel's. */
+/* Adds it to the list, and to the kernel's reserved ranges. */
 static bool enter(PmIommuClaim *claim, GError **error)
 {
     const PmClaimRecord record = {{claim->iova, claim->last}, claim};
     int result;
 
     if (!pm_range_map_insert(claim->iommu->claims, &record))
-        return pm_fail(error, PM_ERROR_MEMORY, "there is no memory left for the list of claims");
+        return pm_fail(error, PM_ERROR_MEMORY, "out of memory for the list of claims");
     result = pm_claims_keep(claim->iommu);
     if (result == 0)
         return true;
@@ -312,7 +311,8 @@ static bool enter(PmIommuClaim *claim, GError **error)
                               claim->iova, claim->last, claim->owner);
 }
 
-/* All under one lock: nobody attaches a device or claims between a check and what relies on it. */
+/* All under one lock, so that no device is attached and nothing claimed between a check and its
+ * use. */
 static bool begin(PmIommuClaim *claim, const PmIommuClaimConfig *config, GError **error)
 {
     PmIommu *iommu = claim->iommu;
@@ -358,7 +358,7 @@ PmIommuClaim *pm_iommu_claim_new(PmIommu *iommu, const PmIommuClaimConfig *confi
     return new_claim(iommu, &known, error);
 }
 
-/* --- those that were left behind --- */
+/* --- abandoned claims --- */
 
 bool pm_claims_settle(PmIommu *iommu, GError **error)
 {
@@ -387,7 +387,7 @@ bool pm_iommu_settle(PmIommu *iommu, GError **error)
     return settled;
 }
 
-/* Only what could not be settled is there: an owner holds the address space. */
+/* Only abandoned claims are left: a claim with an owner holds a reference to the address space. */
 void pm_claims_close(PmIommu *iommu, bool gone)
 {
     PmIommuClaim *claim = pm_claim_find(iommu, 0);
@@ -401,8 +401,8 @@ void pm_claims_close(PmIommu *iommu, bool gone)
             free_if_unused(claim);
         } else {
             pm_log(G_LOG_LEVEL_WARNING,
-                   "the RAM of %s is not freed before this process ends: its address space was "
-                   "closed, and the kernel had not shown that it ended its mappings",
+                   "the RAM of %s is never freed: its address space was closed, and the kernel did "
+                   "not confirm that its mappings are gone",
                    claim->owner);
         }
         claim = next;
@@ -443,7 +443,7 @@ bool pm_iommu_claim_next_run(PmIommuClaim *claim, uint64_t offset, PmIommuRun *r
     return found;
 }
 
-/* Nearly always there is none, and it is asked before every request. The lock is held. */
+/* There is almost never one, and every request checks. The lock is held. */
 static bool find_unknown(PmIommuClaim *claim, uint64_t iova, PmIommuRun *run)
 {
     bool found;
@@ -471,7 +471,7 @@ bool pm_iommu_claim_next_unknown(PmIommuClaim *claim, uint64_t offset, uint64_t 
     pm_iommu_lock(claim->iommu);
     found = find_unknown(claim, claim->iova + offset, &run);
     if (found && reason != NULL)
-        *reason = g_strdup(claim->reason != NULL ? claim->reason : LEFT_BEHIND);
+        *reason = g_strdup(claim->reason != NULL ? claim->reason : ABANDONED);
     pm_iommu_unlock(claim->iommu);
     if (!found)
         return false;

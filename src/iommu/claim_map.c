@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What claims map: every change of what is mapped is here. */
+/* Mapping and unmapping through claims: no other file changes what is mapped. */
 #include <inttypes.h>
 
 #include <plugmap/size.h>
@@ -12,10 +12,10 @@
 #include "iommu/range_check.h"
 #include "memory/ram_private.h"
 
-/* How often a purge tries again before it believes that somebody else goes on mapping. */
+/* How often a purge retries before it concludes that somebody else keeps mapping. */
 #define MAX_PURGE_TRIES 16
 
-/* The latest is the one that helps. */
+/* The latest reason is the useful one. */
 static void set_reason(PmIommuClaim *claim, const char *reason)
 {
     g_free(claim->reason);
@@ -40,9 +40,8 @@ static bool check_blocks(const PmIommuClaim *claim, uint64_t offset, uint64_t si
 {
     if (size == 0 || offset >= claim->size || size > claim->size - offset)
         return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
-                       "0x%" PRIx64 " bytes at offset 0x%" PRIx64
-                       " are not a range inside the 0x%" PRIx64
-                       " bytes that %s has at I/O address 0x%" PRIx64,
+                       "invalid range of 0x%" PRIx64 " bytes at offset 0x%" PRIx64
+                       ": must be in the 0x%" PRIx64 " bytes of %s at I/O address 0x%" PRIx64,
                        size, offset, claim->size, claim->owner, claim->iova);
     if (offset % claim->block_size != 0 || size % claim->block_size != 0)
         return pm_fail(error, PM_ERROR_UNALIGNED,
@@ -78,7 +77,7 @@ bool pm_iommu_claim_check_room(PmIommuClaim *claim, uint64_t size, GError **erro
 
 /* --- mapping --- */
 
-/* A private mapping of a file has pages that the file does not have. */
+/* A private file mapping has pages that the file does not have. */
 static PmIommuRequest make_request(const PmIommuClaim *claim, uint64_t offset, uint64_t size,
                                    uint64_t ram_offset, PmIommuAccess access)
 {
@@ -104,13 +103,13 @@ static bool check_memory(const PmIommuClaim *claim, const PmIommuRequest *reques
 
     if (request->access == 0 || request->access > PM_IOMMU_READ_WRITE)
         return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
-                       "invalid access 0x%x: a mapping is for reading, writing or both",
+                       "invalid access 0x%x: must be PM_IOMMU_READ, PM_IOMMU_WRITE or both",
                        (unsigned)request->access);
     if (ram_offset > ram_size || size > ram_size - ram_offset)
         return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
                        "0x%" PRIx64 " bytes at offset 0x%" PRIx64
-                       " are not inside the RAM of 0x%" PRIx64 " bytes that %s maps",
-                       size, ram_offset, ram_size, claim->owner);
+                       " reach past the end of the RAM of %s, 0x%" PRIx64 " bytes",
+                       size, ram_offset, claim->owner, ram_size);
     return pm_iommu_check_aligned(claim->iommu, "host address", request->host, error);
 }
 
@@ -140,10 +139,10 @@ static bool reserve(PmIommuClaim *claim, GError **error)
 {
     if (pm_ledger_reserve(claim->ledger))
         return true;
-    return pm_fail(error, PM_ERROR_MEMORY, "there is no memory left for the list of mappings");
+    return pm_fail(error, PM_ERROR_MEMORY, "out of memory for the list of mappings");
 }
 
-/* One call, which has to remove just these bytes. The ledger stays as it is. */
+/* One call, which must remove exactly these bytes. Does not change the ledger. */
 static bool unmap_exactly(PmIommuClaim *claim, uint64_t iova, uint64_t size, GError **error)
 {
     PmIommu *iommu = claim->iommu;
@@ -154,15 +153,15 @@ static bool unmap_exactly(PmIommuClaim *claim, uint64_t iova, uint64_t size, GEr
         return pm_iommu_fail_unmap(iommu, iova, size, claim->block_size, -result, error);
     if (n_bytes == size)
         return true;
-    return pm_fail(
-        error, PM_ERROR_UNMAP_MISMATCH,
-        "unmapping 0x%" PRIx64 " bytes at I/O address 0x%" PRIx64 " removed 0x%" PRIx64
-        " bytes: what is still mapped there is not known until pm_iommu_claim_purge() or a "
-        "reset of the machine has unmapped it",
-        size, iova, n_bytes);
+    return pm_fail(error, PM_ERROR_UNMAP_MISMATCH,
+                   "unmapping 0x%" PRIx64 " bytes at I/O address 0x%" PRIx64 " removed 0x%" PRIx64
+                   " bytes: the blocks are in quarantine until pm_iommu_claim_purge() or a machine "
+                   "reset unmaps them",
+                   size, iova, n_bytes);
 }
 
-/* Removes the blocks before the one that failed. If that fails, too, they are unknown. */
+/* Rolls back: unmaps the blocks before the one that failed. If that fails, too, they are unknown.
+ */
 static void roll_back(PmIommuClaim *claim, const PmIommuRequest *request, uint64_t n_mapped,
                       uint64_t ram_offset, GError **error)
 {
@@ -178,15 +177,14 @@ static void roll_back(PmIommuClaim *claim, const PmIommuRequest *request, uint64
         return;
     blocks = pm_counted(n_mapped, "block");
     pm_reword(*error, PM_ERROR_QUARANTINED,
-              "%s; and the %s mapped before it, from I/O address 0x%" PRIx64
-              " on, could not be unmapped again (%s): they are in quarantine until "
-              "pm_iommu_claim_purge() or a reset of the machine has unmapped them",
+              "%s; and unmapping the %s before it, from I/O address 0x%" PRIx64
+              " on, failed (%s): they are in quarantine until pm_iommu_claim_purge() or a machine "
+              "reset unmaps them",
               (*error)->message, blocks, request->iova, unmap_error->message);
 }
 
-/* Kernels without the fixes of 2025 mishandle a hugetlb page that is not there when it is mapped by
- * file: the pool's reservation underflows, or the page is not zeroed. Blocks may be parts of pages.
- */
+/* Kernels without the fixes of 2025 mishandle a missing hugetlb page when mapping by file: the
+ * pool's reservation underflows, or the page is not zeroed. Blocks may be parts of pages. */
 static bool fault_in(PmIommuClaim *claim, const PmIommuRequest *request, uint64_t size,
                      uint64_t ram_offset, GError **error)
 {
@@ -204,7 +202,7 @@ static bool fault_in(PmIommuClaim *claim, const PmIommuRequest *request, uint64_
     return pm_ram_populate(claim->ram, ram_offset, end - ram_offset, 1, error);
 }
 
-/* Room has been committed. */
+/* The budgets have committed the blocks. */
 static bool call_map(PmIommuClaim *claim, const PmIommuRequest *request, uint64_t ram_offset,
                      GError **error)
 {
@@ -281,8 +279,8 @@ static bool check_mapped(PmIommuClaim *claim, uint64_t iova, uint64_t size, GErr
     }
     size_text = pm_size_format(size);
     return pm_fail(error, PM_ERROR_NO_MAPPING,
-                   "%s at I/O address 0x%" PRIx64 " are not wholly mapped: there is a hole at "
-                   "0x%" PRIx64,
+                   "%s at I/O address 0x%" PRIx64
+                   " are not entirely mapped: there is a hole at 0x%" PRIx64,
                    size_text, iova, at);
 }
 
@@ -321,17 +319,16 @@ bool pm_iommu_claim_unmap(PmIommuClaim *claim, uint64_t offset, uint64_t size, G
 
 /* --- purging --- */
 
-/* What one call of a purge is to unmap: all of the claim, or where others map, too, one run of it.
- */
+/* The range of one unmap call of a purge: the whole claim, or, where others map, too, one run of
+ * it. */
 typedef struct {
     uint64_t iova;
     uint64_t size;
-    uint64_t n_bytes; /* what is known to be mapped there */
-    bool known;       /* nothing else is */
+    uint64_t n_bytes; /* bytes known to be mapped there */
+    bool known;       /* nothing else is mapped there */
 } PurgeRange;
 
-/* What the kernel did not remove for a reason that leaves everything as it was: only the first call
- * can say that. */
+/* The error of the first call can mean that nothing changed; after that, mappings may be gone. */
 static bool fail_purge(PmIommuClaim *claim, const PurgeRange *range, unsigned n_calls,
                        int error_number, GError **error)
 {
@@ -357,12 +354,12 @@ static bool give_up_purge(PmIommuClaim *claim, const PurgeRange *range, PmIommuP
         (void)pm_fail(&cause, PM_ERROR_UNMAP_MISMATCH,
                       "the kernel still has a mapping in the 0x%" PRIx64
                       " bytes of %s at I/O address 0x%" PRIx64
-                      " after %u calls to unmap them. If it was not made through this object: find "
-                      "who else has the descriptor, or close the address space",
+                      " after %u calls to unmap them. Find who else has the descriptor and maps "
+                      "there, or close the address space",
                       range->size, claim->owner, range->iova, MAX_PURGE_TRIES);
     else
         (void)pm_fail(&cause, PM_ERROR_UNMAP_MISMATCH,
-                      "the kernel does not say whether anything is mapped in the 0x%" PRIx64
+                      "the kernel does not report whether anything is mapped in the 0x%" PRIx64
                       " bytes of %s at I/O address 0x%" PRIx64
                       ": close the address space to end its mappings",
                       range->size, claim->owner, range->iova);
@@ -372,7 +369,7 @@ static bool give_up_purge(PmIommuClaim *claim, const PurgeRange *range, PmIommuP
     return false;
 }
 
-/* The kernel's word for what it removed is enough only if it is just what is known to be mapped. */
+/* The size that the kernel reports suffices only if it is exactly what is known to be mapped. */
 static bool unmap_until_absent(PmIommuClaim *claim, const PurgeRange *range, GError **error)
 {
     PmIommu *iommu = claim->iommu;
@@ -392,7 +389,8 @@ static bool unmap_until_absent(PmIommuClaim *claim, const PurgeRange *range, GEr
         if (n_calls == 1 && range->known)
             pm_log(G_LOG_LEVEL_WARNING,
                    "purging 0x%" PRIx64 " bytes at I/O address 0x%" PRIx64 " removed 0x%" PRIx64
-                   " bytes where 0x%" PRIx64 " bytes were known to be mapped: asking what is left",
+                   " bytes where 0x%" PRIx64
+                   " bytes were known to be mapped: probing for what is left",
                    range->size, range->iova, n_bytes, range->n_bytes);
         presence = iommu->ops->probe(iommu, range->iova, range->size);
     }
@@ -424,8 +422,8 @@ static bool purge_whole(PmIommuClaim *claim, GError **error)
     return purge_range(claim, &range, error);
 }
 
-/* Where the claim has nothing mapped, somebody else may have. Whole runs go: that takes no memory.
- */
+/* Somebody else may map where the claim has nothing mapped. Only whole runs are removed, which
+ * needs no memory. */
 static bool purge_runs(PmIommuClaim *claim, GError **error)
 {
     bool purged = true;
@@ -450,7 +448,7 @@ bool pm_claim_purge(PmIommuClaim *claim, GError **error)
         return true;
     if (claim->iommu->closed)
         return pm_claim_fail_unknown(claim, claim->iova, error);
-    /* What a child made by fork() has inherited is nothing that it has mapped. */
+    /* A child made by fork() inherits the record, but no mapping of its own. */
     if (pm_iommu_is_inherited(claim->iommu)) {
         pm_claim_note(claim, claim->iova, claim->size, PM_LEDGER_UNMAPPED, 0);
         return true;

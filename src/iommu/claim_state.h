@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a claim is made of. */
+/* State of a claim. */
 #ifndef PLUGMAP_SRC_IOMMU_CLAIM_STATE_H
 #define PLUGMAP_SRC_IOMMU_CLAIM_STATE_H
 
@@ -17,26 +17,26 @@ typedef enum {
 struct PmIommuClaim {
     guint n_references;
     PmClaimLife life;
-    PmIommu *iommu; /* a reference while it is owned, a hold of its memory always */
+    PmIommu *iommu; /* a reference while it has an owner, a holder always */
     char *owner;
-    PmRam *ram; /* NULL when it has ended */
+    PmRam *ram; /* NULL once it has ended */
     uint64_t iova;
     uint64_t last;
     uint64_t size;
     uint64_t block_size;
-    uint64_t pinned_size; /* what each block locks: all of it, or nothing of a device's memory */
-    /* The budgets' view of it, in blocks (budget.h). */
+    uint64_t pinned_size; /* locked memory per block: 0 for device memory */
+    /* Budgets, in blocks (budget.h). */
     uint64_t n_reserved;
     uint64_t n_in_flight; /* about to be mapped */
     uint64_t n_used;
     uint64_t n_committed;
-    uint64_t n_promised; /* of n_reserved, what has been committed */
+    uint64_t n_promised; /* committed part of n_reserved */
     bool is_in_call;
     PmLedger *ledger;
-    char *reason; /* why the last unmap failed, if nothing has been shown to be unmapped since */
+    char *reason; /* why the last unmap failed; NULL once blocks are known to be unmapped */
 };
 
-/* What PmIommu.claims has. */
+/* Element of PmIommu.claims. */
 typedef struct {
     PmRangeKey key;
     PmIommuClaim *claim;

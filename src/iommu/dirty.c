@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* PmIommu's dirty pages. */
+/* Dirty page tracking. */
 #include "iommu/claim.h"
 #include "iommu/range_check.h"
 
@@ -11,10 +11,10 @@
 #include "vfio/device_node.h"
 
 #define WORD_BITS 64
-/* Read at once, unless one mapping has more. */
+/* Bytes read at once, unless one mapping is larger. */
 #define READ_BITS (UINT64_C(1) << 20)
 
-/* What is asked for. */
+/* One pm_iommu_read_dirty() call. */
 typedef struct {
     uint64_t iova;
     uint64_t last;
@@ -25,8 +25,8 @@ typedef struct {
 static bool fail_unsupported(GError **error)
 {
     return pm_fail(error, PM_ERROR_UNSUPPORTED,
-                   "type1 takes every mapped page for dirty: dirty tracking needs the back end "
-                   "iommufd, and an IOMMU that can do it");
+                   "type1 does not track dirty pages: use the back end iommufd with an IOMMU that "
+                   "supports it, or treat every mapped page as dirty");
 }
 
 bool pm_iommu_set_dirty_tracking(PmIommu *iommu, bool enabled, GError **error)
@@ -43,19 +43,19 @@ bool pm_iommu_set_dirty_tracking(PmIommu *iommu, bool enabled, GError **error)
 
 /* --- reading --- */
 
-/* Sets those of 64 bits, from bit @at on, that are set in @word. */
+/* Sets the bits of @word in the bitmap, from bit @at on. */
 static void set_bits(uint64_t *bitmap, uint64_t at, uint64_t word)
 {
     uint64_t *place = &bitmap[at / WORD_BITS];
     unsigned shift = at % WORD_BITS;
 
     place[0] |= word << shift;
-    /* Nothing to set can be behind the end. */
+    /* No set bit is past the end. */
     if (shift > 0 && word >> (WORD_BITS - shift) != 0)
         place[1] |= word >> (WORD_BITS - shift);
 }
 
-/* Tells the caller what was found from @iova on, where a bit stands for @unit bytes. */
+/* Merges the bits found from @iova on into the caller's bitmap; each stands for @unit bytes. */
 static void merge(const Reading *reading, uint64_t iova, uint64_t unit, const uint64_t *found,
                   uint64_t n_words)
 {
@@ -70,8 +70,8 @@ static void merge(const Reading *reading, uint64_t iova, uint64_t unit, const ui
     }
 }
 
-/* Into memory of our own: the kernel begins with the first bit of a byte, and loses without a word
- * what it cannot write. */
+/* Uses a buffer of its own: the kernel starts at the first bit of a byte, and silently drops what
+ * it cannot write. */
 static bool read_piece(PmIommu *iommu, const Reading *reading, uint64_t iova, uint64_t size,
                        uint64_t unit, GError **error)
 {
@@ -81,7 +81,7 @@ static bool read_piece(PmIommu *iommu, const Reading *reading, uint64_t iova, ui
 
     if (found == NULL)
         return pm_fail(error, PM_ERROR_MEMORY,
-                       "there is no memory for the %" PRIu64 " dirty bits of 0x%" PRIx64
+                       "out of memory for the %" PRIu64 " dirty bits of 0x%" PRIx64
                        " bytes at I/O address 0x%" PRIx64,
                        size / unit, size, iova);
     result = iommu->ops->read_dirty(iommu, iova, size, unit, found);
@@ -89,17 +89,18 @@ static bool read_piece(PmIommu *iommu, const Reading *reading, uint64_t iova, ui
     if (result == 0)
         return true;
     return pm_vfio_fail_ioctl(
-        error, -result, "take every page of the range for dirty, and " PM_SEE_KERNEL_LOG,
+        error, -result, "treat every page of the range as dirty, and " PM_SEE_KERNEL_LOG,
         "reading which pages of 0x%" PRIx64 " bytes at I/O address 0x%" PRIx64 " are dirty", size,
         iova);
 }
 
-/* Where pages are larger than mappings are aligned, a smaller unit tells more than is asked. */
+/* Where pages are larger than the alignment of mappings, a smaller unit is more precise than
+ * requested. */
 static bool read_run(PmIommu *iommu, const Reading *reading, PmIommuRun run, GError **error)
 {
     uint64_t alignment = run.iova | run.block_size;
     uint64_t unit = MIN(reading->page_size, alignment & -alignment);
-    /* Of unknown blocks each may be a hole, at which the kernel stops. */
+    /* Each unknown block may be a hole, at which the kernel stops. */
     uint64_t n_at_once = run.unknown ? 1 : MAX(READ_BITS / (run.block_size / unit), 1);
 
     while (run.n_blocks > 0) {
@@ -114,7 +115,7 @@ static bool read_run(PmIommu *iommu, const Reading *reading, PmIommuRun run, GEr
     return true;
 }
 
-/* Run by run: the kernel stops at the first hole, and says nothing. The lock is held. */
+/* Run by run: the kernel silently stops at the first hole. The lock is held. */
 static bool read_runs(PmIommu *iommu, const Reading *reading, GError **error)
 {
     uint64_t at = reading->iova;
@@ -139,8 +140,8 @@ static bool is_cut(PmIommu *iommu, uint64_t at, PmIommuRun *run)
     return pm_claims_find_run(iommu, at, run) && run->iova < at;
 }
 
-/* The IOMMU marks pages of its own size, up to that of a mapping: what lies outside of the range
- * would be forgotten, too, and the kernel would write its bits behind the bitmap. */
+/* The IOMMU marks pages of its own size, up to that of a mapping: bits outside the range would be
+ * lost, and the kernel would write past the end of the bitmap. */
 static bool check_whole(PmIommu *iommu, const Reading *reading, GError **error)
 {
     uint64_t size = reading->last - reading->iova + 1;
@@ -157,8 +158,8 @@ static bool check_whole(PmIommu *iommu, const Reading *reading, GError **error)
     size_text = pm_size_format(size);
     block_text = pm_size_format(run.block_size);
     return pm_fail(error, PM_ERROR_CUTS_MAPPING,
-                   "%s at I/O address 0x%" PRIx64 " would cut the mapping of %s at 0x%" PRIx64
-                   " at 0x%" PRIx64 ": dirty pages can be read only of whole mappings",
+                   "%s at I/O address 0x%" PRIx64 " cut the mapping of %s at 0x%" PRIx64
+                   " at 0x%" PRIx64 ": read dirty pages of whole mappings only",
                    size_text, reading->iova, block_text, run.iova, at);
 }
 
@@ -166,7 +167,7 @@ static bool read_tracked(PmIommu *iommu, const Reading *reading, GError **error)
 {
     if (!iommu->tracks_dirty)
         return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
-                       "dirty pages are not tracked: start that before they are read");
+                       "dirty pages are not tracked: call pm_iommu_set_dirty_tracking() first");
     return check_whole(iommu, reading, error) && read_runs(iommu, reading, error);
 }
 
@@ -180,14 +181,14 @@ bool pm_iommu_read_dirty(PmIommu *iommu, uint64_t iova, uint64_t size, uint64_t 
         return fail_unsupported(error);
     if (page_size == 0 || (page_size & (page_size - 1)) != 0)
         return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
-                       "page size 0x%" PRIx64 " is not a power of two", page_size);
+                       "invalid page size 0x%" PRIx64 ": must be a power of two", page_size);
     if (!pm_iommu_check_size(iommu, iova, size, error) ||
         !pm_iommu_check_aligned(iommu, "page size", page_size, error))
         return false;
     if (iova % page_size != 0 || size % page_size != 0 || size - 1 > UINT64_MAX - iova)
         return pm_fail(error, PM_ERROR_UNALIGNED,
                        "0x%" PRIx64 " bytes at I/O address 0x%" PRIx64
-                       " are not whole pages of 0x%" PRIx64 " bytes, or reach beyond 2^64",
+                       " are not whole pages of 0x%" PRIx64 " bytes, or reach past 2^64",
                        size, iova, page_size);
     reading.bitmap = bitmap;
     pm_iommu_lock(iommu);

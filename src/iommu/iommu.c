@@ -12,7 +12,7 @@
 #include "iommu/iommu_error.h"
 #include "kernel/kernel_calls.h"
 
-/* How often it is tried to unmap what owners left behind before the files are closed. */
+/* How often closing retries to unmap abandoned claims before the files are closed. */
 #define N_LAST_TRIES 3
 
 void pm_iommu_init(PmIommu *iommu, const PmIommuOps *ops, PmKernel *kernel)
@@ -33,20 +33,20 @@ PmIommu *pm_iommu_ref(PmIommu *iommu)
     return iommu;
 }
 
-/* The mappings of a process that has inherited them are not its own to end. */
+/* Inherited mappings belong to the parent process. */
 static void close_files(PmIommu *iommu)
 {
     bool gone = pm_iommu_is_inherited(iommu);
     bool settled = false;
 
-    /* What fails may fail once: nobody tries again later. */
+    /* An error may be transient, and nobody retries later. */
     for (unsigned i = 0; i < N_LAST_TRIES && !settled; i++)
         settled = pm_claims_settle(iommu, NULL);
     if (!gone && iommu->ops->end != NULL)
         gone = iommu->ops->end(iommu);
     iommu->closed = true;
     pm_claims_close(iommu, gone);
-    if (pm_claim_find(iommu, 0) == NULL) /* else it may go on holding locked memory */
+    if (pm_claim_find(iommu, 0) == NULL) /* else it may keep memory locked */
         pm_budget_close(iommu);
     iommu->ops->free(iommu);
 }
@@ -81,10 +81,10 @@ bool pm_iommu_check_claims(PmIommu *iommu, const char *device, GError **error)
     if (outside == NULL)
         return true;
     return pm_fail(error, PM_ERROR_IOVA_RANGE,
-                   "%s cannot be attached: it does not reach all of the I/O addresses 0x%" PRIx64
-                   "-0x%" PRIx64 " that %s has claimed. Move that, or give the device an address "
-                   "space of its own",
-                   device, outside->iova, outside->last, outside->owner);
+                   "cannot attach %s: it does not reach all I/O addresses of %s, 0x%" PRIx64
+                   "-0x%" PRIx64
+                   ". Move that claim, or give the device an address space of its own",
+                   device, outside->owner, outside->iova, outside->last);
 }
 
 bool pm_iommu_attach(PmIommu *iommu, const char *device, GError **error)
@@ -200,7 +200,7 @@ bool pm_iommu_next_run(PmIommu *iommu, uint64_t iova, PmIommuRun *run)
     return found;
 }
 
-/* «3 mappings at I/O addresses 0x…–0x…» */
+/* "3 mappings at I/O addresses 0x100000000-0x1003fffff" */
 static char *describe_contents(PmIommu *iommu)
 {
     g_autofree char *mappings = pm_counted(iommu->n_mappings, "mapping");
@@ -214,7 +214,7 @@ static char *describe_contents(PmIommu *iommu)
     do
         last = run.iova + (run.block_size * run.n_blocks - 1);
     while (last < UINT64_MAX && pm_claims_find_run(iommu, last + 1, &run));
-    return g_strdup_printf("%s at I/O addresses 0x%" PRIx64 "–0x%" PRIx64, mappings, first, last);
+    return g_strdup_printf("%s at I/O addresses 0x%" PRIx64 "-0x%" PRIx64, mappings, first, last);
 }
 
 void pm_iommu_add_contents(PmIommu *iommu, GError **error)
@@ -226,5 +226,5 @@ void pm_iommu_add_contents(PmIommu *iommu, GError **error)
         return;
     contents = describe_contents(iommu);
     ranges = pm_iommu_list_ranges(iommu);
-    g_prefix_error(error, "beside %s (valid so far: %s), ", contents, ranges);
+    g_prefix_error(error, "with %s (valid so far: %s): ", contents, ranges);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What back ends need of PmIommu besides its state. */
+/* What back ends use of PmIommu besides its state. */
 #ifndef PLUGMAP_SRC_IOMMU_IOMMU_H
 #define PLUGMAP_SRC_IOMMU_IOMMU_H
 
@@ -10,12 +10,12 @@
  * pm_iommu_set_geometry(). */
 void pm_iommu_init(PmIommu *iommu, const PmIommuOps *ops, PmKernel *kernel);
 
-/* Whether a device that has just been attached reaches all that is claimed; what it does not reach
- * would fail only when it is mapped. PM_ERROR_IOVA_RANGE. The lock is held. */
+/* Checks that a newly attached device reaches every claim; otherwise only mapping would fail.
+ * PM_ERROR_IOVA_RANGE. The lock is held. */
 bool pm_iommu_check_claims(PmIommu *iommu, const char *device, GError **error);
 
-/* Puts before an error of attaching another device what is mapped and which addresses are valid, if
- * it is about these (PM_ERROR_IOVA_RANGE). The lock is held. */
+/* Prefixes an error of attaching another device with what is mapped and which addresses are valid,
+ * if it is PM_ERROR_IOVA_RANGE. The lock is held. */
 void pm_iommu_add_contents(PmIommu *iommu, GError **error);
 
 #endif

@@ -15,8 +15,8 @@
 #define RAISE_LOCKED                                                                               \
     "raise the limit (ulimit -l, LimitMEMLOCK= of the systemd unit) " GIVE_CAPABILITY
 
-/* More are told by «and N more»: a message is read by people. */
-#define MAX_RANGES_TOLD 8
+/* The rest is "and N more". */
+#define MAX_RANGES_SHOWN 8
 
 static const PmIommuCause *find_cause(const PmIommuCause *causes, int error_number)
 {
@@ -30,7 +30,7 @@ static uint64_t saturating_sum(uint64_t a, uint64_t b)
     return a <= UINT64_MAX - b ? a + b : UINT64_MAX;
 }
 
-/* The limit, in KiB as the shell takes it, that has room for n_bytes more. */
+/* The limit, in KiB for ulimit -l, with room for n_bytes more. */
 static uint64_t kib_needed(uint64_t n_used, uint64_t n_bytes)
 {
     return saturating_sum(saturating_sum(n_used, n_bytes), PM_KIB - 1) / PM_KIB;
@@ -38,8 +38,8 @@ static uint64_t kib_needed(uint64_t n_used, uint64_t n_bytes)
 
 #define FREE_KERNEL_MEMORY "free some on the host, or raise memory.max of this process's cgroup"
 
-/* ENOMEM has two causes that the kernel does not tell apart; the numbers do. @code is the locked
- * memory's unless that is proved not to be it. */
+/* ENOMEM has two causes, and only the numbers distinguish them. @code is PM_ERROR_LOCKED_MEMORY
+ * unless the limit has room. */
 static char *describe_no_memory(PmIommu *iommu, uint64_t block_size, PmError *code)
 {
     PmLockedMemory locked = {.struct_size = sizeof(locked)};
@@ -56,8 +56,8 @@ static char *describe_no_memory(PmIommu *iommu, uint64_t block_size, PmError *co
             "the kernel is out of memory, as there is no locked-memory limit: " FREE_KERNEL_MEMORY);
     }
     if (locked.waived)
-        return g_strdup("the kernel is out of memory, or CAP_IPC_LOCK does not count because the "
-                        "process is in a user namespace: raise the limit there (ulimit -l)");
+        return g_strdup("the kernel is out of memory, or ignores CAP_IPC_LOCK because the process "
+                        "is in a user namespace: raise the limit there (ulimit -l)");
     limit = pm_size_format(locked.limit);
     used = pm_size_format(locked.used);
     needed = pm_size_format(block_size);
@@ -76,8 +76,8 @@ static char *describe_no_memory(PmIommu *iommu, uint64_t block_size, PmError *co
                            limit, used);
 }
 
-/* NULL unless the file behind the memory ends before the block's end, for which EFAULT is the
- * kernel's word where it maps by address, and EINVAL where by file. */
+/* NULL unless the backing file ends before the block does. The kernel then returns EFAULT if it
+ * maps by address, and EINVAL if by file. */
 static char *describe_end_of_file(const PmIommuRequest *request, uint64_t end, PmError *code)
 {
     struct stat status;
@@ -86,17 +86,17 @@ static char *describe_end_of_file(const PmIommuRequest *request, uint64_t end, P
         (uint64_t)status.st_size >= end)
         return NULL;
     *code = PM_ERROR_BAD_ADDRESS;
-    return g_strdup_printf("the file behind the memory has 0x%" PRIx64
-                           " bytes, and the block ends at 0x%" PRIx64
-                           " in it: make it larger (ftruncate)",
+    return g_strdup_printf("the backing file has 0x%" PRIx64
+                           " bytes, and the block ends at offset 0x%" PRIx64
+                           ": extend the file (ftruncate)",
                            (uint64_t)status.st_size, end);
 }
 
 static char *describe_device_memory(const PmIommu *iommu, PmError *code)
 {
     if (iommu->ops->no_device_memory == NULL)
-        return g_strdup("the memory of the device must be mapped, readable for a device that reads "
-                        "and writable for one that writes, and enabled (the PCI command register)");
+        return g_strdup("device memory must be mapped, readable for PM_IOMMU_READ and writable for "
+                        "PM_IOMMU_WRITE, and enabled (PCI command register)");
     *code = PM_ERROR_UNSUPPORTED;
     return g_strdup(iommu->ops->no_device_memory);
 }
@@ -146,7 +146,7 @@ bool pm_iommu_fail_unmap(const PmIommu *iommu, uint64_t iova, uint64_t size, uin
     (void)pm_fail(error, in_part ? PM_ERROR_UNMAP_MISMATCH : cause->code,
                   "unmapping %s at I/O address 0x%" PRIx64 " failed with %s: %s%s", size_text, iova,
                   name, cause->sentence,
-                  in_part ? ", with a purge: some of the mappings may be gone already" : "");
+                  in_part ? ", with a purge: some mappings may already be removed" : "");
     return pm_note_errno(error, error_number);
 }
 
@@ -154,18 +154,19 @@ char *pm_iommu_list_ranges(const PmIommu *iommu)
 {
     GString *text = g_string_new(NULL);
     const PmIommuGeometry *geometry = pm_iommu_geometry(iommu);
-    size_t n_told = MIN(geometry->n_ranges, MAX_RANGES_TOLD);
+    size_t n_shown = MIN(geometry->n_ranges, MAX_RANGES_SHOWN);
     size_t i;
 
-    for (i = 0; i < n_told; i++)
-        g_string_append_printf(text, "%s0x%" PRIx64 "–0x%" PRIx64, i > 0 ? ", " : "",
+    for (i = 0; i < n_shown; i++)
+        g_string_append_printf(text, "%s0x%" PRIx64 "-0x%" PRIx64, i > 0 ? ", " : "",
                                geometry->ranges[i].start, geometry->ranges[i].last);
-    if (geometry->n_ranges > n_told)
-        g_string_append_printf(text, " and %zu more", geometry->n_ranges - n_told);
+    if (geometry->n_ranges > n_shown)
+        g_string_append_printf(text, " and %zu more", geometry->n_ranges - n_shown);
     return g_string_free(text, FALSE);
 }
 
-/* The address in the range that is nearest to iova and has room for size bytes; false if none. */
+/* Finds the address in the range nearest to iova with room for size bytes; false if there is none.
+ */
 static bool nearest_in_range(const PmIovaRange *range, uint64_t alignment, uint64_t iova,
                              uint64_t size, uint64_t *nearest)
 {
@@ -217,15 +218,15 @@ bool pm_iommu_fail_range(const PmIommu *iommu, uint64_t iova, uint64_t size, uin
     if (nearest_fit(iommu, iova, size, alignment, &nearest))
         advice = g_strdup_printf("the nearest address with room for it is 0x%" PRIx64, nearest);
     else
-        advice = g_strdup("none of them is that large");
+        advice = g_strdup("no range is that large");
     return pm_fail(error, PM_ERROR_IOVA_RANGE,
                    "%s at I/O address 0x%" PRIx64
-                   " are not inside one of the IOMMU's valid ranges (%s): %s",
+                   " do not fit in one of the IOMMU's valid ranges (%s): %s",
                    size_text, iova, ranges, advice);
 }
 
-/* The smallest power of two from block_size up that makes at most max_blocks of n_bytes; 0: none.
- */
+/* The smallest power of two, at least block_size, that needs at most max_blocks for n_bytes; 0 if
+ * none. */
 static uint64_t smallest_block(uint64_t n_bytes, uint64_t block_size, uint64_t max_blocks)
 {
     uint64_t block = 1;
@@ -246,7 +247,7 @@ static char *describe_reserved(const char *count, bool any)
     return any ? g_strdup_printf(", %s more reserved", count) : g_strdup("");
 }
 
-/* The block size with which all of the claim would fit beside the others; 0 if none would. */
+/* The block size with which the whole claim would fit beside the others; 0 if none. */
 static uint64_t fitting_block_size(const PmIommuClaim *claim, uint64_t n_more)
 {
     const PmIommu *iommu = claim->iommu;
@@ -287,12 +288,11 @@ bool pm_iommu_fail_locked_query(int error_number, GError **error)
     g_autofree char *name = pm_errno_text(error_number);
 
     if (error_number == ECHILD)
-        (void)pm_fail(error, PM_ERROR_PERMISSION, "the locked-memory limit cannot be read: %s: %s",
+        (void)pm_fail(error, PM_ERROR_PERMISSION, "cannot read the locked-memory limit: %s: %s",
                       name, PM_KERNEL_CAUSE_INHERITED);
     else
         (void)pm_fail(error, PM_ERROR_KERNEL,
-                      "the locked-memory limit cannot be read: %s; check that /proc is mounted",
-                      name);
+                      "cannot read the locked-memory limit: %s; check that /proc is mounted", name);
     return pm_note_errno(error, error_number);
 }
 
@@ -307,9 +307,9 @@ bool pm_iommu_fail_locked(const PmLockedMemory *locked, uint64_t n_bytes, uint64
     g_autofree char *reserved = describe_reserved(reserved_text, n_reserved > 0);
 
     return pm_fail(error, PM_ERROR_LOCKED_MEMORY,
-                   "%s more of locked memory are needed, and %s of the limit of %s are in "
-                   "use%s: raise the limit (ulimit -l %" PRIu64 ", LimitMEMLOCK=%" PRIu64
-                   "K of the systemd unit; of a process that runs, as root: prlimit --pid PID "
+                   "%s more of locked memory are needed, and %s of the limit of %s are in use%s: "
+                   "raise the limit (ulimit -l %" PRIu64 ", LimitMEMLOCK=%" PRIu64
+                   "K of the systemd unit; for a running process, as root: prlimit --pid PID "
                    "--memlock=%" PRIu64 ") " GIVE_CAPABILITY,
                    needed, used, limit, reserved, kib, kib,
                    kib <= UINT64_MAX / PM_KIB ? kib * PM_KIB : UINT64_MAX);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The sentences of PmIommu's errors. Each function sets @error and returns false. */
+/* Error messages of PmIommu. Each function sets @error and returns false. */
 #ifndef PLUGMAP_SRC_IOMMU_IOMMU_ERROR_H
 #define PLUGMAP_SRC_IOMMU_IOMMU_ERROR_H
 
@@ -7,39 +7,40 @@
 
 #define PM_IOMMU_ENTRY_LIMIT "/sys/module/vfio_iommu_type1/parameters/dma_entry_limit"
 
-/* Sentences that both back ends' tables of causes have. */
+/* Messages that both back ends use. */
 #define PM_IOMMU_CAUSE_BAD_ADDRESS                                                                 \
-    "the host memory cannot be pinned: check that all of it is mapped, readable for a device "     \
+    "the kernel cannot pin the host memory: check that all of it is mapped, readable for a "       \
+    "device "                                                                                      \
     "that "                                                                                        \
-    "reads and writable for one that writes, and not behind the end of its file"
+    "reads and writable for one that writes, and within its backing file"
 #define PM_IOMMU_CAUSE_BAD_REQUEST "the kernel could not read the request"
 #define PM_IOMMU_CAUSE_GONE        "the device or its IOMMU is gone: open it again"
 #define PM_IOMMU_CAUSE_NO_MEMORY   "the kernel is out of memory: free some and try again"
-#define PM_IOMMU_CAUSE_SIGNAL      "a signal came in between: try again"
+#define PM_IOMMU_CAUSE_SIGNAL      "interrupted by a signal: try again"
 
-/* The kernel refused to map the block behind the first @n_mapped. */
+/* The kernel failed to map the block after the first @n_mapped. */
 bool pm_iommu_fail_map(PmIommu *iommu, const PmIommuRequest *request, uint64_t n_mapped,
                        int error_number, GError **error);
 
-/* @block_size: of the mappings in the range. */
+/* @block_size: size of each mapping in the range. */
 bool pm_iommu_fail_unmap(const PmIommu *iommu, uint64_t iova, uint64_t size, uint64_t block_size,
                          int error_number, GError **error);
 
-/* The range is in no valid one: which there are, and the nearest multiple of @alignment that fits.
+/* The range is not valid: lists the valid ones, and the nearest multiple of @alignment that fits.
  */
 bool pm_iommu_fail_range(const PmIommu *iommu, uint64_t iova, uint64_t size, uint64_t alignment,
                          GError **error);
 
-/* @n_more mappings of the claim do not fit beside what is in use and reserved. The lock is held. */
+/* @n_more mappings of the claim do not fit beside those in use and reserved. The lock is held. */
 bool pm_iommu_fail_limit(const PmIommuClaim *claim, uint64_t n_more, GError **error);
 
-/* @n_reserved: bytes that claims have reserved beside what is in use. */
+/* @n_reserved: bytes that claims have reserved, in addition to those in use. */
 bool pm_iommu_fail_locked(const PmLockedMemory *locked, uint64_t n_bytes, uint64_t n_reserved,
                           GError **error);
 
 bool pm_iommu_fail_locked_query(int error_number, GError **error);
 
-/* The valid ranges, for a sentence. Free with g_free(). */
+/* The valid ranges, for a message. Free with g_free(). */
 char *pm_iommu_list_ranges(const PmIommu *iommu);
 
 #endif

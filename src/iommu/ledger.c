@@ -53,7 +53,7 @@ static uint64_t ram_offset_at(const Run *run, uint64_t iova)
     return (run->memory & ~UINT64_C(1)) + (iova - run->key.first);
 }
 
-/* Unlike a division of the size, right for 2^64 bytes, too. */
+/* Unlike a division of the size, correct for 2^64 bytes, too. */
 static uint64_t count_blocks(const PmLedger *ledger, uint64_t first, uint64_t last)
 {
     return (last - first) / ledger->block_size + 1;
@@ -105,42 +105,42 @@ static void count_out(PmLedger *ledger, const Run *run, uint64_t first, uint64_t
     ledger->n_unknown -= is_unknown(run) ? n_blocks : 0;
 }
 
-/* What is left of a run that begins later: its memory, too. */
+/* Cuts the start of a run, and advances its memory. */
 static void cut_head(Run *run, uint64_t first)
 {
     run->memory += first - run->key.first;
     run->key.first = first;
 }
 
-/* Takes [@first, @last] out of the runs that reach in. */
+/* Removes [@first, @last] from the runs that overlap it. */
 static void cut_out(PmLedger *ledger, uint64_t first, uint64_t last)
 {
     uint64_t at = first;
     Run *run;
 
     while ((run = pm_range_map_find(ledger->runs, at)) != NULL && run->key.first <= last) {
-        Run behind = *run;
+        Run after = *run;
 
         count_out(ledger, run, MAX(run->key.first, first), MIN(run->key.last, last));
         if (run->key.first < first)
             run->key.last = first - 1;
-        if (behind.key.last <= last) {
-            if (behind.key.last == last)
+        if (after.key.last <= last) {
+            if (after.key.last == last)
                 break;
-            at = behind.key.last + 1;
+            at = after.key.last + 1;
             continue;
         }
-        cut_head(&behind, last + 1);
+        cut_head(&after, last + 1);
         if (run->key.first < first)
-            (void)pm_range_map_insert(ledger->runs, &behind);
+            (void)pm_range_map_insert(ledger->runs, &after);
         else
-            *run = behind;
+            *run = after;
         break;
     }
     (void)pm_range_map_remove(ledger->runs, first, last);
 }
 
-/* The run that ends right before @iova. */
+/* The run that ends immediately before @iova. */
 static Run *run_before(PmLedger *ledger, uint64_t iova)
 {
     Run *run = iova > 0 ? pm_range_map_find(ledger->runs, iova - 1) : NULL;
@@ -148,22 +148,22 @@ static Run *run_before(PmLedger *ledger, uint64_t iova)
     return run != NULL && run->key.last == iova - 1 ? run : NULL;
 }
 
-static bool continues(const Run *before, const Run *behind)
+static bool continues(const Run *before, const Run *after)
 {
-    return before->memory + (behind->key.first - before->key.first) == behind->memory;
+    return before->memory + (after->key.first - before->key.first) == after->memory;
 }
 
-/* The run that begins right behind @before becomes a part of it, if it continues it. */
+/* Merges the run that begins right after @before into it, if contiguous. */
 static void join_next(PmLedger *ledger, Run *before)
 {
     uint64_t end = before->key.last + 1;
-    const Run *behind = end != 0 ? pm_range_map_find(ledger->runs, end) : NULL;
+    const Run *after = end != 0 ? pm_range_map_find(ledger->runs, end) : NULL;
     uint64_t first = before->key.first;
     uint64_t last;
 
-    if (behind == NULL || behind->key.first != end || !continues(before, behind))
+    if (after == NULL || after->key.first != end || !continues(before, after))
         return;
-    last = behind->key.last;
+    last = after->key.last;
     (void)pm_range_map_remove(ledger->runs, end, last);
     before = pm_range_map_find(ledger->runs, first);
     before->key.last = last;
@@ -198,7 +198,7 @@ void pm_ledger_set(PmLedger *ledger, uint64_t first, uint64_t last, PmLedgerStat
         put(ledger, &added);
 }
 
-/* A run that lies wholly in the range is changed in place, which needs no memory. */
+/* A run entirely in the range is changed in place, which needs no memory. */
 static void forget_run(PmLedger *ledger, Run *run, uint64_t first, uint64_t last)
 {
     if (is_unknown(run))

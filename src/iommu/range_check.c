@@ -17,8 +17,8 @@ bool pm_iommu_check_aligned(const PmIommu *iommu, const char *what, uint64_t val
         return true;
     page_text = pm_size_format(page_size);
     return pm_fail(error, PM_ERROR_UNALIGNED,
-                   "%s 0x%" PRIx64 " is not a multiple of the IOMMU's page size, %s", what, value,
-                   page_text);
+                   "invalid %s 0x%" PRIx64 ": must be a multiple of the IOMMU's page size, %s",
+                   what, value, page_text);
 }
 
 bool pm_iommu_check_size(const PmIommu *iommu, uint64_t iova, uint64_t size, GError **error)

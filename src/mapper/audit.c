@@ -19,12 +19,12 @@ static const char *const state_texts[] = {
     [NOT_MAPPED] = "not mapped",
     [MAPPED] = "mapped",
     [MAPPED_ELSEWHERE] = "mapped to another part of the RAM",
-    [UNKNOWN] = "perhaps still mapped",
+    [UNKNOWN] = "possibly still mapped",
 };
 
-/* --- offsets are those from where the region begins --- */
+/* --- offsets are relative to the region --- */
 
-/* Whether @offset is populated; *@end: up to where the same is true, at most @limit. Plain RAM is
+/* Whether @offset is populated; *@end: the end of that state, at most @limit. Plain RAM is always
  * populated. */
 static bool populated_at(const PmRegion *region, uint64_t offset, uint64_t limit, uint64_t *end)
 {
@@ -43,7 +43,7 @@ static bool populated_at(const PmRegion *region, uint64_t offset, uint64_t limit
     return run_offset == offset;
 }
 
-/* How @offset, a multiple of the block size, is mapped; *@end: up to where the same is true. */
+/* The state of @offset, a multiple of the block size; *@end: the end of blocks in that state. */
 static MappedState mapped_at(const PmRegion *region, uint64_t offset, uint64_t *end)
 {
     uint64_t address = region->config.address;
@@ -67,10 +67,10 @@ static void fail_blocks(const PmRegion *region, uint64_t offset, uint64_t n_bloc
 {
     g_autofree char *blocks = pm_counted(n_blocks, "block");
 
-    (void)pm_fail(
-        error, state == UNKNOWN ? PM_ERROR_QUARANTINED : PM_ERROR_AUDIT,
-        "%s from 0x%" PRIx64 " up: %s and %s. Look for an error before this one. " WAY_OUT, blocks,
-        region->config.address + offset, populated ? "plugged" : "not plugged", state_texts[state]);
+    (void)pm_fail(error, state == UNKNOWN ? PM_ERROR_QUARANTINED : PM_ERROR_AUDIT,
+                  "%s at guest address 0x%" PRIx64 ": %s, %s. Look for an earlier error. " WAY_OUT,
+                  blocks, region->config.address + offset, populated ? "plugged" : "not plugged",
+                  state_texts[state]);
 }
 
 static void audit_quarantine(const PmRegion *region, GError **error)
@@ -89,12 +89,12 @@ static void audit_quarantine(const PmRegion *region, GError **error)
     offset = MAX(offset, start) - start;
     size = MIN(size, region->config.size - offset);
     (void)pm_fail(error, PM_ERROR_QUARANTINED,
-                  "0x%" PRIx64 " bytes from 0x%" PRIx64
-                  " up are in quarantine because of %s: %s. " WAY_OUT,
+                  "0x%" PRIx64 " bytes at guest address 0x%" PRIx64
+                  " are in quarantine because of %s: %s. " WAY_OUT,
                   size, region->config.address + offset, listener, reason);
 }
 
-/* Offsets of the whole blocks that reach into @range; false if there are none. */
+/* Offsets of the blocks that overlap @range; false if there are none. */
 static bool clip(const PmRegion *region, const PmIovaRange *range, uint64_t *offset,
                  uint64_t *limit)
 {

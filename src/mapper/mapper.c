@@ -41,8 +41,8 @@ void pm_mapper_free(PmMapper *mapper)
         if (pm_region_release(region, &error))
             continue;
         pm_log(G_LOG_LEVEL_WARNING,
-               "%s stays mapped, and its memory in quarantine, until it can be unmapped "
-               "(pm_iommu_settle()) or its IOMMU is closed: %s",
+               "%s stays mapped, and its memory in quarantine, until pm_iommu_settle() unmaps it "
+               "or its PmIommu is closed: %s",
                pm_iommu_claim_get_owner(region->claim), error->message);
         pm_region_abandon(region);
     }
@@ -66,7 +66,7 @@ static bool check_region(const PmMapper *mapper, const PmMapperRegion *config, G
     return true;
 }
 
-/* Not if the caller is wrong, or if devices may reach something else there. */
+/* False if the caller is at fault, or if devices may access something else there. */
 static bool can_do_without(const PmMapperRegion *config, const GError *failure)
 {
     return (config->flags & PM_MAPPER_OPTIONAL) != 0 &&
@@ -75,11 +75,11 @@ static bool can_do_without(const PmMapperRegion *config, const GError *failure)
            !g_error_matches(failure, PM_ERROR, PM_ERROR_QUARANTINED);
 }
 
-/* Takes @failure. The log gets its first line: commands to type stand on others. */
+/* Takes ownership of @failure. Logs only its first line: the others are commands. */
 static PmRegion *do_without(const PmMapperRegion *config, GError *failure)
 {
     pm_log(G_LOG_LEVEL_WARNING,
-           "the region at 0x%" PRIx64 " is not mapped, and devices cannot reach it: %.*s",
+           "the region at 0x%" PRIx64 " is not mapped, so devices cannot access it: %.*s",
            config->address, (int)strcspn(failure->message, "\n"), failure->message);
     return pm_region_new_unmapped(config, failure);
 }

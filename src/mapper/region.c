@@ -37,14 +37,14 @@ void pm_region_unref(PmRegion *region)
     g_free(region);
 }
 
-/* Listeners are notified of offsets in the RAM; the claim begins where the region does. */
+/* Listeners get offsets in the RAM; offsets in the claim are relative to the region. */
 static uint64_t claim_offset(const PmRegion *region, uint64_t ram_offset)
 {
     return ram_offset - region->config.ram_offset;
 }
 
-/* The kernel says EFAULT of a hugetlb page that cannot be had (ENOMEM, if mapped by file), as of
- * much else; but without the pages nothing can be mapped, whatever else is wrong. */
+/* A missing hugetlb page is EFAULT (ENOMEM if mapped by file), as are many other errors; but
+ * without pages no mapping succeeds, whatever else is wrong. */
 static void explain_lack_of_huge_pages(const PmRegion *region, uint64_t offset, uint64_t size,
                                        GError **error)
 {
@@ -59,12 +59,11 @@ static void explain_lack_of_huge_pages(const PmRegion *region, uint64_t offset, 
     if (lack == NULL)
         return;
     size_text = pm_size_format(size);
-    pm_reword(*error, PM_ERROR_MEMORY,
-              "%s of RAM at guest address 0x%" PRIx64 " cannot be pinned: %s", size_text,
-              region->config.address + claim_offset(region, offset), lack);
+    pm_reword(*error, PM_ERROR_MEMORY, "cannot pin %s of RAM at guest address 0x%" PRIx64 ": %s",
+              size_text, region->config.address + claim_offset(region, offset), lack);
 }
 
-/* --- what it does as a listener; offsets are those of the RAM --- */
+/* --- the discard listener; offsets are relative to the RAM --- */
 
 static bool can_populate(void *user_data, uint64_t offset G_GNUC_UNUSED, uint64_t size,
                          GError **error)
@@ -92,7 +91,7 @@ static bool discard(void *user_data, uint64_t offset, uint64_t size, GError **er
     return pm_iommu_claim_unmap(region->claim, claim_offset(region, offset), size, error);
 }
 
-/* A purge and not an unmap, because it has to work for unknown blocks, too. */
+/* Purge, because unmap fails for unknown blocks. */
 static bool discard_all(void *user_data, GError **error)
 {
     const PmRegion *region = user_data;
@@ -127,7 +126,7 @@ static const PmDiscardListenerOps listener_ops = {
     .free = unref,
 };
 
-/* --- its life --- */
+/* --- life cycle --- */
 
 static uint64_t count_populated(const PmRegion *region)
 {
@@ -200,8 +199,8 @@ bool pm_region_release(PmRegion *region, GError **error)
     return region->claim == NULL || pm_iommu_claim_release(region->claim, error);
 }
 
-/* The claim first: from then on it names all that it still has, as the manager needs it of a
- * dropped listener. The manager may keep the region from now on: the region must not keep the
+/* Abandon the claim first: it then names all blocks that it still has, as the manager requires of a
+ * dropped listener. The manager may keep the region from now on, so the region must not keep the
  * manager. */
 void pm_region_abandon(PmRegion *region)
 {

@@ -20,18 +20,17 @@ static bool check_place(const PmMapperRegion *region, GError **error)
 
     if (region->size == 0)
         return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
-                       "the region at 0x%" PRIx64
-                       " is empty: give its size, or leave out a region without memory",
+                       "the region at 0x%" PRIx64 " is empty: set PmMapperRegion.size",
                        region->address);
     if (region->ram_offset > ram_size || region->size > ram_size - region->ram_offset)
         return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
                        "the region at 0x%" PRIx64 " has 0x%" PRIx64 " bytes at offset 0x%" PRIx64
-                       ", which are not inside the RAM of 0x%" PRIx64 " bytes",
+                       ": must be inside the RAM of 0x%" PRIx64 " bytes",
                        region->address, region->size, region->ram_offset, ram_size);
     if (last_of(region) < region->address)
         return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
                        "the region at 0x%" PRIx64 " has 0x%" PRIx64
-                       " bytes, and would end beyond the last guest address, 2^64-1",
+                       " bytes, and would end past the last guest address, 2^64-1",
                        region->address, region->size);
     return true;
 }
@@ -52,14 +51,15 @@ bool pm_region_check_fields(const PmMapperRegion *region, GError **error)
                        "invalid flags 0x%x of the region at 0x%" PRIx64, region->flags,
                        region->address);
     if ((region->flags & PM_MAPPER_OPTIONAL) && pm_ram_get_discard_manager(region->ram) != NULL)
-        return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
-                       "the region at 0x%" PRIx64 " has a discard manager, and cannot be optional: "
-                       "leave out PM_MAPPER_OPTIONAL",
-                       region->address);
+        return pm_fail(
+            error, PM_ERROR_INVALID_ARGUMENT,
+            "the region at 0x%" PRIx64
+            " has a discard manager, which PM_MAPPER_OPTIONAL does not support: clear that flag",
+            region->address);
     return check_place(region, error);
 }
 
-/* Sizes of blocks and pages are powers of two. */
+/* Block and page sizes are powers of two. */
 bool pm_region_check_blocks(const PmIommu *iommu, const PmMapperRegion *region, GError **error)
 {
     const PmDiscardManager *manager = pm_ram_get_discard_manager(region->ram);
@@ -71,16 +71,16 @@ bool pm_region_check_blocks(const PmIommu *iommu, const PmMapperRegion *region, 
 
     if (unit < page_size)
         return pm_fail(error, PM_ERROR_UNALIGNED,
-                       "the region at 0x%" PRIx64 " with blocks of %s cannot be mapped: blocks "
-                       "have to be at least the IOMMU's page of %s",
-                       region->address, unit_text, page_text);
+                       "invalid block size %s of the region at 0x%" PRIx64
+                       ": must be at least the IOMMU's page size, %s",
+                       unit_text, region->address, page_text);
     if (((region->address | region->ram_offset | region->size) & (unit - 1)) != 0)
-        return pm_fail(error, PM_ERROR_UNALIGNED,
-                       "the region at 0x%" PRIx64 " with 0x%" PRIx64 " bytes at offset 0x%" PRIx64
-                       " of the RAM cannot be mapped: address, size and offset must be multiples "
-                       "of %s, %s",
-                       region->address, region->size, region->ram_offset, unit_text,
-                       manager != NULL ? "the manager's block" : "the IOMMU's page");
+        return pm_fail(
+            error, PM_ERROR_UNALIGNED,
+            "the region at 0x%" PRIx64 " with 0x%" PRIx64 " bytes at offset 0x%" PRIx64
+            " of the RAM is not aligned: address, size and offset must be multiples of %s, %s",
+            region->address, region->size, region->ram_offset, unit_text,
+            manager != NULL ? "the manager's block size" : "the IOMMU's page size");
     return true;
 }
 
@@ -91,6 +91,6 @@ bool pm_region_check_apart(const PmMapperRegion *region, const PmMapperRegion *o
         return true;
     return pm_fail(error, PM_ERROR_OVERLAP,
                    "the region at 0x%" PRIx64 "-0x%" PRIx64 " overlaps the one at 0x%" PRIx64
-                   "-0x%" PRIx64 ": choose another address, or remove that first",
+                   "-0x%" PRIx64 ": choose another address, or remove that one first",
                    region->address, last_of(region), other->address, last_of(other));
 }

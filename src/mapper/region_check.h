@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/* What a region has to be like before anything is done for it. */
+/* Validation of a region before anything is done for it. */
 #ifndef PLUGMAP_SRC_MAPPER_REGION_CHECK_H
 #define PLUGMAP_SRC_MAPPER_REGION_CHECK_H
 
 #include <plugmap/mapper.h>
 
-/* The fields by themselves. Errors: PM_ERROR_INVALID_ARGUMENT. */
+/* Validates the fields by themselves. Errors: PM_ERROR_INVALID_ARGUMENT. */
 bool pm_region_check_fields(const PmMapperRegion *region, GError **error);
 
 /* Whether @iommu can map a block at every block boundary. Errors: PM_ERROR_UNALIGNED. */
 bool pm_region_check_blocks(const PmIommu *iommu, const PmMapperRegion *region, GError **error);
 
-/* Whether the two leave each other's guest addresses alone. Errors: PM_ERROR_OVERLAP. */
+/* Whether the guest addresses of the two are disjoint. Errors: PM_ERROR_OVERLAP. */
 bool pm_region_check_apart(const PmMapperRegion *region, const PmMapperRegion *other,
                            GError **error);
 

@@ -28,7 +28,7 @@ bool pm_vfio_fail_ioctl(GError **error, int error_number, const char *advice, co
     return pm_note_errno(error, error_number);
 }
 
-/* Of files that are not what they should be: none, none of VFIO's, another one of VFIO's. */
+/* EBADF: not open; ENOTTY: not a file of VFIO; EINVAL: another kind of VFIO file. */
 bool pm_vfio_fail_descriptor(GError **error, int error_number, int fd, const char *what)
 {
     g_autofree char *name = pm_errno_text(error_number);
@@ -50,8 +50,8 @@ bool pm_vfio_fail_not_attached(GError **error, const char *device)
 bool pm_vfio_fail_last_device(GError **error, const char *device)
 {
     return pm_fail(error, PM_ERROR_BUSY,
-                   "%s is the last device of this address space: all mappings would go with it. "
-                   "Unmap, and drop the address space instead",
+                   "cannot detach %s: it is the last device of this address space, and the kernel "
+                   "would remove all mappings. Unmap, and drop the address space instead",
                    device);
 }
 
@@ -77,8 +77,7 @@ static char *group_name(gid_t gid)
     return g_strdup_printf("%u", (unsigned)gid);
 }
 
-/* «it belongs to root:vfio, mode 0660»; the file of a kernel that is not the host's has no owner.
- */
+/* "it belongs to root:vfio, mode 0660"; device nodes of a fake kernel have no owner. */
 static char *describe_owner(const char *path)
 {
     struct stat status;
@@ -93,7 +92,7 @@ static char *describe_owner(const char *path)
                            (unsigned)status.st_mode & 07777);
 }
 
-/* How udev tells the file from others. */
+/* The udev match key of the device node. */
 static const char *udev_match(const char *path)
 {
     if (g_str_equal(path, "/dev/iommu"))
@@ -108,9 +107,9 @@ static bool fail_permission(GError **error, const char *path, const char *name)
     g_autofree char *user = user_name(geteuid());
 
     return pm_fail(error, PM_ERROR_PERMISSION,
-                   "%s: %s; %s. Make it yours, as root:\n"
+                   "%s: %s; %s. Change its owner, as root:\n"
                    "  chown %s %s\n"
-                   "or for good, with a line in a file of /etc/udev/rules.d:\n"
+                   "or permanently, with a line in a file of /etc/udev/rules.d:\n"
                    "  %s, OWNER=\"%s\"",
                    path, name, owner, user, path, udev_match(path), user);
 }
@@ -129,16 +128,16 @@ static bool fail_open(GError **error, const char *path, const char *if_missing, 
         return fail_permission(error, path, name);
     case ECHILD:
         return pm_fail(error, PM_ERROR_PERMISSION,
-                       "%s: %s; this process was forked from the one that made the PmKernel: make "
-                       "one of its own",
+                       "%s: %s; this process was forked from the one that created the PmKernel: "
+                       "create one in this process",
                        path, name);
     case EBUSY:
         return pm_fail(error, PM_ERROR_BUSY,
-                       "%s: %s; another process has it open. This tells which:\n"
+                       "%s: %s; another process has it open. To find it:\n"
                        "  fuser -v %s",
                        path, name, path);
     default:
-        return pm_fail(error, PM_ERROR_KERNEL, "%s cannot be opened: %s; " PM_SEE_KERNEL_LOG, path,
+        return pm_fail(error, PM_ERROR_KERNEL, "cannot open %s: %s; " PM_SEE_KERNEL_LOG, path,
                        name);
     }
 }

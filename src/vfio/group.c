@@ -26,13 +26,12 @@ bool pm_vfio_fail_not_viable(GError **error, PmKernel *kernel, unsigned number)
     g_autofree char *devices = pm_sysfs_describe_group(kernel, number);
     g_autofree char *unbinding = pm_sysfs_describe_unbinding(kernel, number);
 
-    return pm_fail(error, PM_ERROR_NOT_VIABLE,
-                   "IOMMU group %u is not viable: all of a group goes to one owner, and another "
-                   "device of it has a host driver (%s). Bind every device of it to vfio-pci, as "
-                   "root:\n"
-                   "  driverctl set-override ADDRESS vfio-pci%s%s",
-                   number, devices, *unbinding != '\0' ? "\nor take the other drivers away:" : "",
-                   unbinding);
+    return pm_fail(
+        error, PM_ERROR_NOT_VIABLE,
+        "IOMMU group %u is not viable: a group has one owner, and a host driver has another device "
+        "of it (%s). Bind all devices of the group to vfio-pci, as root:\n"
+        "  driverctl set-override ADDRESS vfio-pci%s%s",
+        number, devices, *unbinding != '\0' ? "\nor unbind the other drivers:" : "", unbinding);
 }
 
 char *pm_vfio_group_describe(const PmVfioGroup *group)
@@ -45,7 +44,7 @@ char *pm_vfio_group_describe(const PmVfioGroup *group)
     return g_strdup_printf("IOMMU group %u (%s)", group->number, devices);
 }
 
-/* Its number, as shell commands take it. */
+/* Its number, for shell commands. */
 static char *number_text(const PmVfioGroup *group)
 {
     return group->has_number ? g_strdup_printf("%u", group->number) : g_strdup("*");
@@ -55,24 +54,24 @@ static bool fail_not_viable(GError **error, const PmVfioGroup *group)
 {
     if (group->has_number)
         return pm_vfio_fail_not_viable(error, group->kernel, group->number);
-    return pm_fail(error, PM_ERROR_NOT_VIABLE,
-                   "the IOMMU group of descriptor %d is not viable: all of a group goes to one "
-                   "owner, and another device of it has a host driver. Bind every device of it to "
-                   "vfio-pci, as root:\n"
-                   "  driverctl set-override ADDRESS vfio-pci",
-                   group->fd);
+    return pm_fail(
+        error, PM_ERROR_NOT_VIABLE,
+        "the IOMMU group of descriptor %d is not viable: a group has one owner, and a host driver "
+        "has another device of it. Bind all devices of the group to vfio-pci, as root:\n"
+        "  driverctl set-override ADDRESS vfio-pci",
+        group->fd);
 }
 
 static bool fail_busy(GError **error, unsigned number)
 {
     return pm_fail(error, PM_ERROR_BUSY,
-                   "IOMMU group %u is in a container already. This tells whose:\n"
+                   "IOMMU group %u is already in a container. To find its user:\n"
                    "  fuser -v /dev/vfio/%u",
                    number, number);
 }
 
-/* The group is in no container, and its devices can go, as its status has said just before; but
- * somebody can have come in between (EPERM). */
+/* VFIO_GROUP_GET_STATUS has just reported that the group is viable and in no container; but another
+ * driver can have bound one of its devices since (EPERM). */
 static bool fail_join(GError **error, const PmVfioGroup *group, int error_number)
 {
     g_autofree char *name = pm_vfio_group_describe(group);
@@ -83,25 +82,24 @@ static bool fail_join(GError **error, const PmVfioGroup *group, int error_number
         return fail_not_viable(error, group);
     case EBUSY:
         return pm_fail(error, PM_ERROR_BUSY,
-                       "%s cannot join the container (EBUSY): the container is "
-                       "being handed over to another process, and host addresses are invalid "
-                       "until that has set its own; or another part of the kernel holds the "
-                       "group's devices in an I/O address space of its own. End the handover and "
-                       "try again; else these tell who it is:\n"
+                       "cannot add %s to the container: EBUSY: the container is being handed over "
+                       "to another process, which has not set its host addresses yet; or another "
+                       "part of the kernel has the group's devices in an address space of its own. "
+                       "End the handover and try again; else find the user:\n"
                        "  fuser -v /dev/vfio/vfio /dev/vfio/%s\n"
                        "  dmesg | grep -i iommu",
                        name, number);
     case EINVAL:
-        return pm_fail(error, PM_ERROR_IOVA_RANGE,
-                       "%s cannot join the container (EINVAL): something is "
-                       "mapped where its devices have no I/O addresses, or where some are reserved "
-                       "for them. Attach it before anything is mapped there, map elsewhere, or "
-                       "give it an address space of its own. This tells what is reserved:\n"
-                       "  cat /sys/kernel/iommu_groups/%s/reserved_regions",
-                       name, number);
+        return pm_fail(
+            error, PM_ERROR_IOVA_RANGE,
+            "cannot add %s to the container: EINVAL: addresses that are mapped are reserved for "
+            "its devices, or out of their reach. Attach it before anything is mapped there, map "
+            "elsewhere, or give it an address space of its own. To list the reserved addresses:\n"
+            "  cat /sys/kernel/iommu_groups/%s/reserved_regions",
+            name, number);
     default:
         return pm_vfio_fail_ioctl(error, error_number, PM_SEE_KERNEL_LOG,
-                                  "putting %s into the container", name);
+                                  "adding %s to the container", name);
     }
 }
 
@@ -110,8 +108,8 @@ static bool fail_status(GError **error, const PmVfioGroup *group, int error_numb
     if (!group->has_number)
         return pm_vfio_fail_descriptor(error, error_number, group->fd, "a VFIO group");
     return pm_vfio_fail_ioctl(error, error_number,
-                              "check that its devices are bound to vfio-pci still, and "
-                              "that the file is VFIO's (ls -l /dev/vfio)",
+                              "check that its devices are still bound to vfio-pci, and that the "
+                              "file is VFIO's (ls -l /dev/vfio)",
                               "asking for the status of IOMMU group %u (/dev/vfio/%u)",
                               group->number, group->number);
 }

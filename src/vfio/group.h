@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* An IOMMU group: the devices that the IOMMU cannot tell apart, which go to one owner together. */
+/* An IOMMU group: devices that the IOMMU cannot isolate from each other, and which have one owner.
+ */
 #ifndef PLUGMAP_SRC_VFIO_GROUP_H
 #define PLUGMAP_SRC_VFIO_GROUP_H
 
@@ -7,9 +8,8 @@
 
 /*
  * An open group.
- * @kernel: lives as long.
- * @has_number: false: it was opened by somebody else, and sysfs, which describes group @number in
- * messages, is not read.
+ * @kernel: outlives the group.
+ * @has_number: false if somebody else opened it: then messages do not describe it from sysfs.
  */
 typedef struct {
     PmKernel *kernel;
@@ -25,16 +25,16 @@ char *pm_vfio_group_describe(const PmVfioGroup *group);
  * pm_vfio_open_node(). */
 int pm_vfio_group_open(PmKernel *kernel, unsigned number, GError **error);
 
-/* PM_ERROR_NOT_VIABLE: which device of the group has a host driver, and how to change that. Returns
- * false. */
+/* PM_ERROR_NOT_VIABLE: names the devices with host drivers, and how to unbind them. Returns false.
+ */
 bool pm_vfio_fail_not_viable(GError **error, PmKernel *kernel, unsigned number);
 
 /*
- * Puts an open group into a container, if all of its devices can go. *@joined: whether this call
- * did. A group that somebody else has opened may be in it already; whether it is in another one,
- * the kernel does not say. Errors: PM_ERROR_INVALID_ARGUMENT (the descriptor is no group's),
- * PM_ERROR_NOT_VIABLE, PM_ERROR_BUSY, PM_ERROR_IOVA_RANGE (something is mapped where they have no
- * addresses), PM_ERROR_KERNEL.
+ * Adds an open group to a container, if it is viable. *@joined: whether this call did so. A group
+ * that somebody else opened may already be in a container; the kernel does not report in which.
+ * Errors: PM_ERROR_INVALID_ARGUMENT (not a group's descriptor), PM_ERROR_NOT_VIABLE, PM_ERROR_BUSY,
+ * PM_ERROR_IOVA_RANGE (something is mapped where its devices have no valid addresses),
+ * PM_ERROR_KERNEL.
  */
 bool pm_vfio_group_set_container(const PmVfioGroup *group, int container, bool *joined,
                                  GError **error);

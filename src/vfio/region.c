@@ -36,7 +36,7 @@ bool pm_vfio_region_open(PmVfioRegion *region, PmKernel *kernel, const char *dev
                                   "asking for region %u of %s", index, device);
     if (info.size < min_size)
         return pm_fail(error, PM_ERROR_UNSUPPORTED,
-                       "region %u of %s has 0x%" PRIx64 " bytes, and 0x%" PRIx64 " are needed",
+                       "region %u of %s has 0x%" PRIx64 " bytes, must be at least 0x%" PRIx64,
                        index, device, (uint64_t)info.size, min_size);
     *region = (PmVfioRegion){kernel, device, fd, index, info.offset, info.size, NULL};
     return (info.flags & VFIO_REGION_INFO_FLAG_MMAP) == 0 || map_registers(region, error);
@@ -67,7 +67,7 @@ static void store(const PmVfioRegion *region, uint64_t offset, unsigned width, u
 {
     volatile char *address = (volatile char *)region->registers + offset;
 
-    /* What was written to memory has to be there before a doorbell rings. */
+    /* Writes to memory must be visible before a doorbell rings. */
     atomic_thread_fence(memory_order_seq_cst);
     switch (width) {
     case 2:
@@ -87,13 +87,14 @@ static bool check_transfer(const PmVfioRegion *region, const char *what, uint64_
 {
     if (result == (ssize_t)width)
         return true;
-    /* A part of a register is as good as nothing. */
+    /* A partial access is as bad as none. */
     return pm_vfio_fail_ioctl(error, result < 0 ? (int)-result : EIO, PM_VFIO_CHECK_DEVICE,
                               "%s %u bytes at 0x%" PRIx64 " of region %u of %s", what, width,
                               offset, region->index, region->device);
 }
 
-/* A child made by fork() has the registers mapped as well; it goes the other way and is refused. */
+/* A child made by fork() inherits the mapped registers: send it through the kernel calls, which
+ * fail. */
 static bool is_mapped_here(const PmVfioRegion *region)
 {
     return region->registers != NULL && !pm_kernel_is_inherited(region->kernel);

@@ -5,26 +5,26 @@
 
 #include <plugmap/kernel.h>
 
-/* Fields are this object's own. */
+/* Private fields. */
 typedef struct {
-    PmKernel *kernel;   /* lives as long */
-    const char *device; /* its name, for messages; lives as long */
-    int fd;             /* of the device; lives as long */
+    PmKernel *kernel;   /* outlives the region */
+    const char *device; /* its name, for messages; outlives the region */
+    int fd;             /* of the device; outlives the region */
     unsigned index;
-    uint64_t offset; /* in the device's file */
+    uint64_t offset; /* offset in the device's file */
     uint64_t size;
-    volatile void *registers; /* NULL: by pread and pwrite */
+    volatile void *registers; /* NULL: use pread and pwrite */
 } PmVfioRegion;
 
 /*
- * Opens region @index of the device, mapped if the region offers that: a store is then one access
- * of the device, while Linux before 6.10 splits a pwrite of 8 bytes in two. Errors:
- * PM_ERROR_KERNEL, PM_ERROR_UNSUPPORTED (smaller than @min_size).
+ * Opens region @index of the device, and maps it if possible: a store is then one access to the
+ * device, while Linux before 6.10 splits a pwrite of 8 bytes in two. Errors: PM_ERROR_KERNEL,
+ * PM_ERROR_UNSUPPORTED (smaller than @min_size).
  */
 bool pm_vfio_region_open(PmVfioRegion *region, PmKernel *kernel, const char *device, int fd,
                          unsigned index, uint64_t min_size, GError **error);
 
-/* Nothing to do for a region that is zeroed. */
+/* Does nothing to a zeroed region. */
 void pm_vfio_region_close(PmVfioRegion *region);
 
 /* Reads or writes @width (2, 4 or 8) bytes at @offset, a multiple of @width inside the region, in

@@ -9,8 +9,8 @@
 #include "base/error_text.h"
 #include "kernel/kernel_calls.h"
 
-/* More are told by «and N more»: a message is read by people. */
-#define MAX_DEVICES_TOLD 16
+/* The rest is "and N more". */
+#define MAX_DEVICES_SHOWN 16
 
 #define MIN_DOMAIN_DIGITS 4
 #define MAX_DOMAIN_DIGITS 8
@@ -29,7 +29,7 @@ bool pm_sysfs_is_pci_address(const char *text)
         n_domain++;
     if (n_domain < MIN_DOMAIN_DIGITS || n_domain > MAX_DOMAIN_DIGITS)
         return false;
-    rest = text + n_domain; /* «:00:1f.7» */
+    rest = text + n_domain; /* ":00:1f.7" */
     return strlen(rest) == strlen(":00:1f.7") && rest[0] == ':' && is_lower_hex(rest[1]) &&
            is_lower_hex(rest[2]) && rest[3] == ':' && (rest[4] == '0' || rest[4] == '1') &&
            is_lower_hex(rest[5]) && rest[6] == '.' && rest[7] >= '0' && rest[7] <= '7';
@@ -39,12 +39,12 @@ bool pm_sysfs_check_pci_address(const char *text, GError **error)
 {
     return pm_sysfs_is_pci_address(text) ||
            pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
-                   "«%s» is not a PCI address like «0000:00:04.0» (domain, bus, device, function; "
-                   "lspci -D shows them)",
+                   "invalid PCI address '%s': must be like 0000:00:04.0 (domain, bus, device, "
+                   "function; see lspci -D)",
                    text);
 }
 
-/* Where a link of sysfs leads to, its last part alone; NULL if there is no such link. */
+/* The base name of the target of a link in sysfs; NULL if there is no such link. */
 static char *link_name(PmKernel *kernel, const char *folder, const char *name)
 {
     g_autofree char *path = g_build_filename(folder, name, NULL);
@@ -81,13 +81,13 @@ static bool fail_driver(GError **error, const char *device, const char *driver)
                    device, problem, device, device, unbind, device);
 }
 
-/* There are others than vfio-pci itself (mlx5_vfio_pci, for example). */
+/* vfio-pci, and variant drivers such as mlx5_vfio_pci. */
 static bool is_vfio_driver(const char *driver)
 {
     return driver != NULL && strstr(driver, "vfio") != NULL;
 }
 
-/* A device's folder cannot be listed. */
+/* Listing a device's directory failed. */
 static bool fail_device(GError **error, const char *device, const char *folder, int error_number)
 {
     g_autofree char *name = pm_errno_text(error_number);
@@ -95,15 +95,14 @@ static bool fail_device(GError **error, const char *device, const char *folder, 
     switch (error_number) {
     case ENOENT:
     case ENOTDIR:
-        return pm_fail(error, PM_ERROR_NOT_FOUND,
-                       "there is no PCI device %s: lspci -D shows which there are", device);
+        return pm_fail(error, PM_ERROR_NOT_FOUND, "there is no PCI device %s: lspci -D lists them",
+                       device);
     case ECHILD:
         return pm_fail(error, PM_ERROR_PERMISSION, "%s: %s; " PM_KERNEL_CAUSE_INHERITED, device,
                        name);
     default:
         return pm_fail(error, PM_ERROR_KERNEL,
-                       "%s cannot be listed: %s; check that sysfs is mounted at /sys", folder,
-                       name);
+                       "cannot list %s: %s; check that sysfs is mounted at /sys", folder, name);
     }
 }
 
@@ -120,13 +119,13 @@ static bool read_group(PmKernel *kernel, const char *device, const char *folder,
 
     if (name == NULL)
         return pm_fail(error, PM_ERROR_NOT_FOUND,
-                       "%s is behind no IOMMU. Enable it in the firmware (VT-d or AMD-Vi) and, for "
-                       "Intel's, add to the kernel command line:\n"
+                       "%s has no IOMMU. Enable it in the firmware (VT-d or AMD-Vi) and, for "
+                       "Intel, add to the kernel command line:\n"
                        "  intel_iommu=on",
                        device);
     if (!g_ascii_string_to_unsigned(name, 10, 0, G_MAXUINT, &number, NULL))
-        return pm_fail(error, PM_ERROR_BAD_INPUT, "%s/iommu_group leads to «%s», not to a group",
-                       folder, name);
+        return pm_fail(error, PM_ERROR_BAD_INPUT,
+                       "%s/iommu_group links to '%s', which is not a group", folder, name);
     *group = (unsigned)number;
     return true;
 }
@@ -154,7 +153,7 @@ bool pm_sysfs_find_group(PmKernel *kernel, const char *device, unsigned *group, 
     return true;
 }
 
-/* The name of a device's own file; NULL if it has none. */
+/* The name of a device's cdev; NULL if it has none. */
 static char *own_file(PmKernel *kernel, const char *device)
 {
     g_autofree char *folder = device_folder(device);
@@ -183,8 +182,8 @@ bool pm_sysfs_find_device_file(PmKernel *kernel, const char *device, char **path
     name = own_file(kernel, device);
     if (name == NULL)
         return pm_fail(error, PM_ERROR_UNSUPPORTED,
-                       "%s has no file of its own: this kernel is without "
-                       "CONFIG_VFIO_DEVICE_CDEV, or older than Linux 6.6. Use the back end type1",
+                       "%s has no device cdev: this kernel lacks CONFIG_VFIO_DEVICE_CDEV (Linux "
+                       "6.6). Use the back end type1",
                        device);
     *path = g_build_filename("/dev/vfio/devices", name, NULL);
     return true;
@@ -195,8 +194,8 @@ static int compare_names(gconstpointer a, gconstpointer b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-/* The devices of a group, ascending; empty if they cannot be listed. The folder they are in goes to
- * @folder. */
+/* The devices of a group, ascending; empty if listing fails. *@folder: the directory they are in.
+ */
 static GStrv list_group(PmKernel *kernel, unsigned group, char **folder)
 {
     GStrv names = NULL;
@@ -220,25 +219,25 @@ char *pm_sysfs_describe_group(PmKernel *kernel, unsigned group)
     g_autofree char *path = NULL;
     g_auto(GStrv) names = list_group(kernel, group, &path);
     unsigned n_names = g_strv_length(names);
-    unsigned n_told = MIN(n_names, MAX_DEVICES_TOLD);
+    unsigned n_shown = MIN(n_names, MAX_DEVICES_SHOWN);
     GString *text = g_string_new(NULL);
     unsigned i;
 
-    for (i = 0; i < n_told; i++) {
+    for (i = 0; i < n_shown; i++) {
         const char *name = names[i];
         g_autofree char *driver = group_driver(kernel, path, name);
 
         g_string_append_printf(text, "%s%s: %s", i > 0 ? ", " : "", name,
                                driver != NULL ? driver : "no driver");
     }
-    if (n_names > n_told)
-        g_string_append_printf(text, " and %u more", n_names - n_told);
+    if (n_names > n_shown)
+        g_string_append_printf(text, " and %u more", n_names - n_shown);
     if (n_names == 0)
         g_string_append_printf(text, "%s lists no device", path);
     return g_string_free(text, FALSE);
 }
 
-/* Those that do no DMA of their own may stay. */
+/* Drivers that do no DMA of their own may stay. */
 static bool keeps_group_from_user(const char *driver)
 {
     return driver != NULL && !is_vfio_driver(driver) && strcmp(driver, "pci-stub") != 0 &&
@@ -257,7 +256,7 @@ char *pm_sysfs_describe_unbinding(PmKernel *kernel, unsigned group)
         const char *name = names[i];
         g_autofree char *driver = group_driver(kernel, path, name);
 
-        if (keeps_group_from_user(driver) && n_found++ < MAX_DEVICES_TOLD)
+        if (keeps_group_from_user(driver) && n_found++ < MAX_DEVICES_SHOWN)
             g_string_append_printf(text, "\n  echo %s > /sys/bus/pci/devices/%s/driver/unbind",
                                    name, name);
     }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What sysfs knows of PCI devices and IOMMU groups. */
+/* What sysfs has about PCI devices and IOMMU groups. */
 #ifndef PLUGMAP_SRC_VFIO_SYSFS_H
 #define PLUGMAP_SRC_VFIO_SYSFS_H
 
@@ -7,7 +7,7 @@
 
 #include <plugmap/kernel.h>
 
-/* «0000:00:04.0»: 4 to 8 digits of domain, then bus, device and function, in lower case. */
+/* "0000:00:04.0": 4 to 8 digits of domain, then bus, device and function, in lower case. */
 bool pm_sysfs_is_pci_address(const char *text);
 
 /* The same with an error: PM_ERROR_INVALID_ARGUMENT. */
@@ -15,28 +15,28 @@ bool pm_sysfs_check_pci_address(const char *text, GError **error);
 
 /*
  * The IOMMU group of a PCI device that is ready for VFIO. Errors: PM_ERROR_INVALID_ARGUMENT (not a
- * PCI address), PM_ERROR_NOT_FOUND (no such device; no IOMMU; no driver), PM_ERROR_BUSY (another
- * driver has it), PM_ERROR_PERMISSION (a forked child), PM_ERROR_KERNEL. @group is set on success
+ * PCI address), PM_ERROR_NOT_FOUND (no such device; no IOMMU; no driver), PM_ERROR_BUSY (bound to
+ * another driver), PM_ERROR_PERMISSION (a forked child), PM_ERROR_KERNEL. @group is set on success
  * only.
  */
 bool pm_sysfs_find_group(PmKernel *kernel, const char *device, unsigned *group, GError **error);
 
-/* Whether a PCI device has a file of its own beside its group's. */
+/* Whether a PCI device has a device cdev (/dev/vfio/devices/vfioN). */
 bool pm_sysfs_has_device_file(PmKernel *kernel, const char *device);
 
 /*
- * The file of its own of a PCI device that is ready for VFIO, a new string at @path, and its group.
+ * The device cdev of a PCI device that is ready for VFIO, a new string at @path, and its group.
  * Errors: those of pm_sysfs_find_group(); PM_ERROR_UNSUPPORTED (it has none).
  */
 bool pm_sysfs_find_device_file(PmKernel *kernel, const char *device, char **path, unsigned *group,
                                GError **error);
 
-/* The devices of a group and their drivers: «0000:00:07.0: vfio-pci, 0000:00:07.1: serial»; a new
- * string. */
+/* The devices of a group and their drivers, a new string: "0000:00:07.0: vfio-pci, 0000:00:07.1:
+ * serial". */
 char *pm_sysfs_describe_group(PmKernel *kernel, unsigned group);
 
-/* The commands that take the host's drivers away from a group, each behind a line break and two
- * spaces; a new string, empty if there is no such driver. */
+/* Commands that unbind the host drivers of a group, each on a line of its own after two spaces; a
+ * new string, empty if there are no such drivers. */
 char *pm_sysfs_describe_unbinding(PmKernel *kernel, unsigned group);
 
 #endif

@@ -172,7 +172,7 @@ static void flags_that_make_no_sense(void **state)
         {"--block-size", "3M", "power of two"},
         {"--region-addr", "-1", "-1"},
         {"--format", "vcr", "vcr"},
-        {"--device", "4:0", "is not a PCI address"},
+        {"--device", "4:0", "invalid PCI address '4:0'"},
         {"--linux", "5.10", "6.12, 6.1"},
         {"--iova-bits", "29", "invalid --iova-bits 29: must be a number from 30 to 64"},
         {"--iova-bits", "65", "from 30 to 64"},

@@ -24,13 +24,12 @@ PmIommuBackend pm_iommu_choose_backend(PmKernel *kernel, const char *device, cha
 
     if (iommufd && device_file)
         sentence = g_strdup_printf(
-            "iommufd, because " PM_IOMMUFD_PATH " and a file of %s's own exist", device);
+            "iommufd, because " PM_IOMMUFD_PATH " and the device cdev of %s exist", device);
     else if (device == NULL)
-        sentence = g_strdup("type1, because a group is to be opened and not a device");
+        sentence = g_strdup("type1, because a group is opened, not a device");
     else if (iommufd)
-        sentence = g_strdup_printf("type1, because %s has no file of its own "
-                                   "(CONFIG_VFIO_DEVICE_CDEV, Linux 6.6)",
-                                   device);
+        sentence = g_strdup_printf(
+            "type1, because %s has no device cdev (CONFIG_VFIO_DEVICE_CDEV, Linux 6.6)", device);
     else
         sentence = g_strdup("type1, because there is no " PM_IOMMUFD_PATH);
     if (reason != NULL)

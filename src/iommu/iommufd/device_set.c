@@ -14,7 +14,7 @@
 
 #define NO_GROUP G_MAXUINT
 
-#define DEVICE_FILE "a VFIO device's own file (/dev/vfio/devices/vfioN)"
+#define DEVICE_FILE "a VFIO device cdev (/dev/vfio/devices/vfioN)"
 
 void pm_vfio_device_set_init(PmVfioDeviceSet *set, PmKernel *kernel)
 {
@@ -28,8 +28,7 @@ static void detach(const PmVfioDeviceSet *set, PmVfioDevice *device)
     if (device->page_table != 0 && pm_vfio_device_detach(set, device) < 0)
         pm_log(
             G_LOG_LEVEL_WARNING,
-            "detaching %s failed: where its registers are still mapped it reaches what is mapped "
-            "for it until they are unmapped",
+            "detaching %s failed: while its registers are mapped, it can still access all mappings",
             device->address);
 }
 
@@ -72,8 +71,7 @@ PmVfioDevice *pm_vfio_device_set_find(const PmVfioDeviceSet *set, const char *de
     return NULL;
 }
 
-/* Another driver owns the group's DMA, or an interrupt could be forged; the kernel says the same to
- * both. */
+/* Another driver owns the group's DMA, or interrupts are not isolated: EPERM means either. */
 static bool fail_not_permitted(const PmVfioDeviceSet *set, const PmVfioDevice *device,
                                GError **error)
 {
@@ -83,25 +81,24 @@ static bool fail_not_permitted(const PmVfioDeviceSet *set, const PmVfioDevice *d
 
     if (*unbinding != '\0')
         return pm_vfio_fail_not_viable(error, set->kernel, device->group);
-    return pm_fail(
-        error, PM_ERROR_UNSUPPORTED,
-        "%s cannot be bound to the iommufd (EPERM): another driver has a device of its IOMMU "
-        "group, or there is no interrupt remapping. Enable that in the firmware (VT-d, x2APIC), "
-        "or, if you trust the device, do without, as root:\n"
-        "  modprobe iommufd allow_unsafe_interrupts=1",
-        device->address);
+    return pm_fail(error, PM_ERROR_UNSUPPORTED,
+                   "cannot bind %s to the iommufd: EPERM: another driver has a device of its IOMMU "
+                   "group, or there is no interrupt remapping. Enable interrupt remapping in the "
+                   "firmware (VT-d, x2APIC), or, if you trust the device, do without, as root:\n"
+                   "  modprobe iommufd allow_unsafe_interrupts=1",
+                   device->address);
 }
 
 static bool fail_bound_elsewhere(const PmVfioDevice *device, const char *files, GError **error)
 {
     return pm_fail(error, PM_ERROR_BUSY,
-                   "%s cannot be bound to the iommufd (EINVAL): it is bound through another "
-                   "file already, or its DMA is not cache coherent. This tells who has it:\n"
+                   "cannot bind %s to the iommufd: EINVAL: another open file has bound it already, "
+                   "or its DMA is not cache coherent. To find its user:\n"
                    "  fuser -v %s",
                    device->address, files);
 }
 
-/* A file does nothing before it is bound. Returns 0 or -errno. */
+/* A device file accepts no other request before it is bound. Returns 0 or -errno. */
 static int check_is_bound(const PmVfioDeviceSet *set, int fd)
 {
     struct vfio_device_info info = {.argsz = sizeof info};
@@ -109,7 +106,7 @@ static int check_is_bound(const PmVfioDeviceSet *set, int fd)
     return MIN(pm_kernel_ioctl(set->kernel, fd, VFIO_DEVICE_GET_INFO, &info), 0);
 }
 
-/* What a file that the caller has opened can be besides. */
+/* Causes that only a file opened by the caller can have. */
 static bool fail_bind_fd(const PmVfioDeviceSet *set, const PmVfioDevice *device, int error_number,
                          GError **error)
 {
@@ -118,12 +115,12 @@ static bool fail_bind_fd(const PmVfioDeviceSet *set, const PmVfioDevice *device,
     if (check_is_bound(set, device->fd) < 0)
         return fail_bound_elsewhere(device, "/dev/vfio/devices/*", error);
     return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
-                   "descriptor %d of %s is bound to an iommufd already: give the id that "
-                   "VFIO_DEVICE_BIND_IOMMUFD returned then (out_devid) as device_id",
+                   "descriptor %d of %s is already bound to an iommufd: set device_id to the "
+                   "out_devid that VFIO_DEVICE_BIND_IOMMUFD returned",
                    device->fd, device->address);
 }
 
-/* @path: NULL: the caller has opened it. */
+/* @path: NULL if the caller opened the file. */
 static bool fail_bind(const PmVfioDeviceSet *set, const PmVfioDevice *device, const char *path,
                       int error_number, GError **error)
 {
@@ -134,29 +131,27 @@ static bool fail_bind(const PmVfioDeviceSet *set, const PmVfioDevice *device, co
         return fail_not_permitted(set, device, error);
     case EBUSY:
         return pm_fail(error, PM_ERROR_BUSY,
-                       "%s cannot be bound to the iommufd (EBUSY): its IOMMU group is open, as the "
-                       "back end type1 does it. This tells whose:\n"
+                       "cannot bind %s to the iommufd: EBUSY: its IOMMU group is open, as for the "
+                       "back end type1. To find its user:\n"
                        "  fuser -v /dev/vfio/*",
                        device->address);
     case EINVAL:
         return fail_bound_elsewhere(device, path, error);
     case ENOTTY:
         return pm_fail(error, PM_ERROR_UNSUPPORTED,
-                       "%s cannot be bound to the iommufd (ENOTTY): this kernel's VFIO is built "
-                       "without iommufd. Use the back end type1",
+                       "cannot bind %s to the iommufd: ENOTTY: this kernel's VFIO is built without "
+                       "iommufd. Use the back end type1",
                        device->address);
     default:
         return pm_vfio_fail_ioctl(error, error_number, PM_SEE_KERNEL_LOG,
                                   "binding %s (%s) to the iommufd", device->address, path);
     }
 }
-
 static bool bind_device(const PmVfioDeviceSet *set, PmVfioDevice *device, const char *path,
                         GError **error)
 {
     struct vfio_device_bind_iommufd bind = {.argsz = sizeof bind, .iommufd = set->iommufd};
     int result = pm_kernel_ioctl(set->kernel, device->fd, VFIO_DEVICE_BIND_IOMMUFD, &bind);
-
     if (result < 0) {
         (void)fail_bind(set, device, path, -result, error);
         return pm_note_errno(error, -result);
@@ -164,24 +159,23 @@ static bool bind_device(const PmVfioDeviceSet *set, PmVfioDevice *device, const 
     device->id = bind.out_devid;
     return true;
 }
-
 static bool open_and_bind(const PmVfioDeviceSet *set, PmVfioDevice *device, const char *path,
                           GError **error)
 {
     device->fd = pm_vfio_open_node(set->kernel, path,
-                                   "the device has left vfio-pci, or nobody has made its file: "
-                                   "check that /dev is a devtmpfs",
+                                   "the device was unbound from vfio-pci, or its device node is "
+                                   "missing: check that /dev is a devtmpfs",
                                    error);
     return device->fd >= 0 && bind_device(set, device, path, error);
 }
 
-/* NULL with an error if it is there already. */
+/* NULL with an error if it is in the set already. */
 static PmVfioDevice *add_device(PmVfioDeviceSet *set, const char *device, int fd, GError **error)
 {
     PmVfioDevice *added;
 
     if (pm_vfio_device_set_find(set, device) != NULL) {
-        (void)pm_fail(error, PM_ERROR_BUSY, "%s is attached to this address space already", device);
+        (void)pm_fail(error, PM_ERROR_BUSY, "%s is already attached to this address space", device);
         return NULL;
     }
     added = g_new0(PmVfioDevice, 1);
@@ -208,9 +202,9 @@ PmVfioDevice *pm_vfio_device_set_bind(PmVfioDeviceSet *set, const char *device, 
     return NULL;
 }
 
-/* --- a file that somebody else has opened --- */
+/* --- files opened by the caller --- */
 
-/* Closed twice, it could be somebody else's the second time. */
+/* A descriptor in the set twice would be closed twice. */
 static bool is_ours(const PmVfioDeviceSet *set, int fd)
 {
     bool found = fd == set->iommufd;
@@ -220,7 +214,7 @@ static bool is_ours(const PmVfioDeviceSet *set, int fd)
     return found;
 }
 
-/* That both are the same device, the kernel does not say. */
+/* The kernel does not report whether both are the same device. */
 static bool check_bound(const PmVfioDeviceSet *set, const PmVfioDevice *device, GError **error)
 {
     struct iommu_hw_info info = {.size = sizeof info, .dev_id = device->id};
@@ -228,7 +222,7 @@ static bool check_bound(const PmVfioDeviceSet *set, const PmVfioDevice *device, 
 
     if (result == -EINVAL)
         (void)pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
-                      "descriptor %d of %s is not bound to an iommufd: leave device_id 0",
+                      "descriptor %d of %s is not bound to an iommufd: set device_id to 0",
                       device->fd, device->address);
     else if (result < 0)
         (void)pm_vfio_fail_descriptor(error, -result, device->fd, DEVICE_FILE);
@@ -237,8 +231,8 @@ static bool check_bound(const PmVfioDeviceSet *set, const PmVfioDevice *device, 
     if (pm_kernel_ioctl(set->kernel, set->iommufd, IOMMU_GET_HW_INFO, &info) != -ENOENT)
         return true;
     (void)pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
-                  "%s is not device %u of the iommufd, which has no such device: give the id that "
-                  "VFIO_DEVICE_BIND_IOMMUFD returned (out_devid), and the iommufd it was bound to",
+                  "invalid device_id of %s: the iommufd has no device %u. Pass the out_devid that "
+                  "VFIO_DEVICE_BIND_IOMMUFD returned, and the iommufd it was bound to",
                   device->address, device->id);
     return pm_note_errno(error, ENOENT);
 }
@@ -251,7 +245,8 @@ PmVfioDevice *pm_vfio_device_set_bind_fd(PmVfioDeviceSet *set, const char *devic
 
     if (fd < 0 || is_ours(set, fd)) {
         (void)pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
-                      "descriptor %d is not " DEVICE_FILE " that is new to this address space", fd);
+                      "descriptor %d is not " DEVICE_FILE ", or is already in this address space",
+                      fd);
         return NULL;
     }
     bound = add_device(set, device, fd, error);
@@ -269,7 +264,7 @@ PmVfioDevice *pm_vfio_device_set_bind_fd(PmVfioDeviceSet *set, const char *devic
     return NULL;
 }
 
-/* --- what it is attached to --- */
+/* --- attaching --- */
 
 int pm_vfio_device_attach(const PmVfioDeviceSet *set, PmVfioDevice *device, uint32_t page_table)
 {

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* PmIommu's back end iommufd: an I/O address space (IOAS) of /dev/iommu, and devices bound to it.
- */
+/* The iommufd back end of PmIommu: an IOAS of /dev/iommu, and devices bound to it. */
 #include "iommu/iommufd/iommufd.h"
 
 #include <errno.h>
@@ -14,11 +13,11 @@
 #include "vfio/device_node.h"
 #include "vfio/sysfs.h"
 
-/* Enough for every IOMMU known: one call does. */
+/* Enough for every known IOMMU, so that one call suffices. */
 #define FIRST_RANGES 32
-/* A range a page apart would still fit; more is not a kernel's answer. */
+/* A range of one page after every gap of one page would fit; more is a corrupt answer. */
 #define MAX_RANGES   (1U << 16)
-/* The ranges can grow in number between two calls, but not for ever. */
+/* The number of ranges can grow between two calls, but not forever. */
 #define MAX_TRIES    4
 
 int pm_iommufd_ioctl(const PmIommufd *iommufd, unsigned long request, void *argument)
@@ -36,7 +35,7 @@ static bool iommufd_query_available(PmIommu *iommu, uint64_t *n_mappings, GError
     return true;
 }
 
-/* --- what can be mapped where --- */
+/* --- page sizes and valid ranges --- */
 
 static bool check_ranges(const PmIovaRange *ranges, uint32_t n_ranges)
 {
@@ -47,8 +46,8 @@ static bool check_ranges(const PmIovaRange *ranges, uint32_t n_ranges)
     return n_ranges > 0;
 }
 
-/* @n_ranges: in, room at @ranges; out, how many there are. Returns 0 or -errno: EMSGSIZE if they
- * are more. */
+/* @n_ranges: in: capacity of @ranges; out: the number of ranges. Returns 0 or -errno: EMSGSIZE if
+ * they do not fit. */
 static int ask_ranges(const PmIommufd *iommufd, PmIovaRange *ranges, uint32_t *n_ranges,
                       uint64_t *alignment)
 {
@@ -65,7 +64,7 @@ static int ask_ranges(const PmIommufd *iommufd, PmIovaRange *ranges, uint32_t *n
     return result;
 }
 
-/* struct iommu_iova_range and PmIovaRange are the same two numbers. */
+/* struct iommu_iova_range and PmIovaRange have the same layout. */
 G_STATIC_ASSERT(sizeof(PmIovaRange) == sizeof(struct iommu_iova_range));
 
 static bool read_geometry(PmIommufd *iommufd, GError **error)
@@ -77,32 +76,31 @@ static bool read_geometry(PmIommufd *iommufd, GError **error)
     for (unsigned i = 0; i < MAX_TRIES && result == -EMSGSIZE && n_ranges <= MAX_RANGES; i++) {
         uint32_t room = n_ranges;
         g_autofree PmIovaRange *ranges = g_try_new0(PmIovaRange, room);
-        g_autofree char *told = NULL;
+        g_autofree char *count = NULL;
 
         if (ranges == NULL)
             return pm_fail(error, PM_ERROR_MEMORY,
-                           "there is no memory for %" PRIu32 " I/O address ranges", n_ranges);
+                           "out of memory for %" PRIu32 " I/O address ranges", n_ranges);
         result = ask_ranges(iommufd, ranges, &n_ranges, &alignment);
         if (result < 0)
             continue;
-        told = pm_counted(n_ranges, "range");
+        count = pm_counted(n_ranges, "range");
         if (n_ranges > room || !check_ranges(ranges, n_ranges) || alignment == 0 ||
             (alignment & (alignment - 1)) != 0)
-            return pm_fail(error, PM_ERROR_BAD_INPUT,
-                           "the kernel's description of the I/O address space cannot be: %s, "
-                           "alignment 0x%" PRIx64,
-                           told, alignment);
+            return pm_fail(
+                error, PM_ERROR_BAD_INPUT,
+                "invalid answer of the kernel to IOMMU_IOAS_IOVA_RANGES: %s, alignment 0x%" PRIx64,
+                count, alignment);
         pm_iommu_set_geometry(&iommufd->parent, alignment, g_steal_pointer(&ranges), n_ranges);
         return true;
     }
     return pm_vfio_fail_ioctl(error, -result, "try again, and " PM_SEE_KERNEL_LOG,
-                              "asking " PM_IOMMUFD_PATH
-                              " for the valid addresses of I/O address space %" PRIu32,
+                              "asking " PM_IOMMUFD_PATH " for the valid addresses of IOAS %" PRIu32,
                               iommufd->ioas);
 }
 
-/* The kernel compares these with what a device has when it is attached. In an address space of
- * others it is theirs to say: what is kept is also all that it places areas in by itself. */
+/* The kernel checks these against a device's reserved regions on attach. Skip IOASes of others: the
+ * kernel would restrict its own choice of IOVAs to these ranges, too. */
 static int iommufd_keep(PmIommu *iommu, const GArray *ranges)
 {
     const PmIommufd *iommufd = (const PmIommufd *)iommu;
@@ -120,22 +118,22 @@ static int iommufd_keep(PmIommu *iommu, const GArray *ranges)
 
 /* --- devices --- */
 
-/* Into an address space that is new, where nothing stands in its way. */
+/* To a new address space, where no mapping is in the way. */
 static bool fail_attach_first(const char *device, int error_number, GError **error)
 {
     switch (error_number) {
     case ENOMEM:
         return pm_fail(error, PM_ERROR_MEMORY,
-                       "%s cannot be attached (ENOMEM): " PM_IOMMU_CAUSE_NO_MEMORY, device);
+                       "cannot attach %s: ENOMEM: " PM_IOMMU_CAUSE_NO_MEMORY, device);
     case EINVAL:
         return pm_fail(error, PM_ERROR_UNSUPPORTED,
-                       "%s cannot be attached (EINVAL): the smallest page of its IOMMU is larger "
-                       "than this kernel's, or the IOMMU's driver refuses it. Use the back end "
-                       "type1, and " PM_SEE_KERNEL_LOG,
+                       "cannot attach %s: EINVAL: the smallest page of its IOMMU is larger than "
+                       "this kernel's, or the IOMMU driver rejects it. Use the back end type1, "
+                       "and " PM_SEE_KERNEL_LOG,
                        device);
     default:
         return pm_vfio_fail_ioctl(error, error_number, PM_SEE_KERNEL_LOG,
-                                  "attaching %s to its I/O address space", device);
+                                  "attaching %s to its IOAS", device);
     }
 }
 
@@ -144,31 +142,28 @@ static bool fail_attach_beside_others(const char *device, int error_number, GErr
     switch (error_number) {
     case EADDRINUSE:
         return pm_fail(error, PM_ERROR_IOVA_RANGE,
-                       "%s cannot be attached (EADDRINUSE): something is mapped, or kept for a "
-                       "region, where this device has no I/O addresses, or where some are "
-                       "reserved for it. Attach it before anything is mapped there, map "
-                       "elsewhere, or give it an address space of its own",
+                       "cannot attach %s: EADDRINUSE: addresses that are mapped or claimed are "
+                       "reserved for this device, or out of its reach. Attach it before anything "
+                       "is mapped there, map elsewhere, or give it an address space of its own",
                        device);
     case ENOMEM:
-        return pm_fail(
-            error, PM_ERROR_LOCKED_MEMORY,
-            "%s cannot be attached (ENOMEM): the kernel has no memory for it, or what is "
-            "mapped exceeds the locked-memory limit: raise it (ulimit -l)",
-            device);
+        return pm_fail(error, PM_ERROR_LOCKED_MEMORY,
+                       "cannot attach %s: ENOMEM: the kernel is out of memory, or the mappings "
+                       "exceed the locked-memory limit: raise it (ulimit -l)",
+                       device);
     case EOPNOTSUPP:
         return pm_fail(error, PM_ERROR_UNSUPPORTED,
-                       "%s cannot be attached (EOPNOTSUPP): its IOMMU cannot track dirty pages, "
-                       "which is going on here. Stop that first",
+                       "cannot attach %s: EOPNOTSUPP: dirty tracking is on, and its IOMMU does not "
+                       "support it. Stop dirty tracking first",
                        device);
     case EINVAL:
-        return pm_fail(
-            error, PM_ERROR_UNSUPPORTED,
-            "%s cannot be attached (EINVAL): its IOMMU cannot use the page tables of the "
-            "other devices. Give it an address space of its own",
-            device);
+        return pm_fail(error, PM_ERROR_UNSUPPORTED,
+                       "cannot attach %s: EINVAL: its IOMMU cannot share the page tables of the "
+                       "other devices. Give it an address space of its own",
+                       device);
     default:
         return pm_vfio_fail_ioctl(error, error_number, PM_SEE_KERNEL_LOG,
-                                  "attaching %s to the I/O address space", device);
+                                  "attaching %s to the IOAS", device);
     }
 }
 
@@ -182,7 +177,7 @@ static bool fail_attach(const PmIommufd *iommufd, const char *device, int error_
     return pm_note_errno(error, error_number);
 }
 
-/* @bound: NULL: @error is set already. */
+/* @bound: NULL with @error set if binding failed. */
 static bool attach(PmIommufd *iommufd, PmVfioDevice *bound, GError **error)
 {
     guint n_page_tables = iommufd->page_tables->len;
@@ -205,7 +200,7 @@ static bool attach(PmIommufd *iommufd, PmVfioDevice *bound, GError **error)
     return false;
 }
 
-/* Another one than the first. */
+/* A device after the first. */
 static bool attach_beside(PmIommufd *iommufd, PmVfioDevice *bound, GError **error)
 {
     if (attach(iommufd, bound, error))
@@ -232,8 +227,7 @@ static bool iommufd_attach_fd(PmIommu *iommu, const char *device, int fd, uint32
     return attach_beside(iommufd, bound, error);
 }
 
-/* A device that cannot be detached stays. The ranges may be more than before: those that were right
- * stay right. */
+/* On failure the device stays attached. Detaching can only add valid ranges. */
 static bool iommufd_detach(PmIommu *iommu, const char *device, GError **error)
 {
     PmIommufd *iommufd = (PmIommufd *)iommu;
@@ -247,9 +241,9 @@ static bool iommufd_detach(PmIommu *iommu, const char *device, GError **error)
     result = pm_vfio_device_detach(&iommufd->devices, found);
     if (result < 0)
         return pm_vfio_fail_ioctl(error, -result, "it stays attached: " PM_SEE_KERNEL_LOG,
-                                  "detaching %s from the I/O address space", device);
+                                  "detaching %s from the IOAS", device);
     pm_vfio_device_set_unbind(&iommufd->devices, found);
-    /* While pages are tracked, its page table still knows what it wrote. */
+    /* During dirty tracking, its page table still has the pages it wrote. */
     if (!iommu->tracks_dirty)
         pm_iommufd_drop_page_tables(iommufd, 0);
     (void)read_geometry(iommufd, NULL);
@@ -273,9 +267,9 @@ static bool iommufd_has_device(PmIommu *iommu, const char *device)
 
 /* --- life cycle --- */
 
-/* The devices first: what they are attached to cannot be destroyed. Destroyed, not only closed: a
- * device whose registers are still mapped somewhere keeps the iommufd open, and so does who has
- * sent its descriptor. What others have mapped stays. */
+/* Devices first: IOMMU_DESTROY fails on a HWPT or IOAS in use. Destroy, do not just close: the
+ * iommufd stays open while a device's registers are mapped, or while the sender has its descriptor.
+ * Mappings of others stay. */
 static bool iommufd_end(PmIommu *iommu)
 {
     PmIommufd *iommufd = (PmIommufd *)iommu;
@@ -317,9 +311,8 @@ static const PmIommuOps iommufd_ops = {
     .free = iommufd_free,
     .map_causes = pm_iommufd_map_causes,
     .unmap_causes = pm_iommufd_unmap_causes,
-    .no_device_memory =
-        "iommufd does not map the memory of devices (Linux 6.12): use type1 for DMA "
-        "from one device to another, or do without (PM_MAPPER_OPTIONAL)",
+    .no_device_memory = "iommufd does not map device memory (as of Linux 6.12): use type1 for "
+                        "peer-to-peer DMA, or do without (PM_MAPPER_OPTIONAL)",
     .stops_halfway = pm_iommufd_unmap_stops_halfway,
     .nothing_found = -ENOENT,
     .counts_pinned = true,
@@ -336,12 +329,12 @@ static bool make_ioas(PmIommufd *iommufd, GError **error)
         return pm_vfio_fail_ioctl(error, -result,
                                   "check that the file is iommufd's (ls -l " PM_IOMMUFD_PATH
                                   "), and " PM_SEE_KERNEL_LOG,
-                                  "making an I/O address space in " PM_IOMMUFD_PATH);
+                                  "allocating an IOAS in " PM_IOMMUFD_PATH);
     iommufd->ioas = alloc.out_ioas_id;
     return true;
 }
 
-/* That it is there; its ranges are not those that it will have. */
+/* Only checks that it exists; its ranges change on attach. */
 static bool use_ioas(PmIommufd *iommufd, uint32_t ioas, GError **error)
 {
     uint32_t n_ranges = 0;
@@ -356,26 +349,25 @@ static bool use_ioas(PmIommufd *iommufd, uint32_t ioas, GError **error)
     if (result != -ENOENT)
         return pm_vfio_fail_descriptor(error, -result, iommufd->iommufd, "an iommufd");
     (void)pm_fail(error, PM_ERROR_NOT_FOUND,
-                  "the iommufd (descriptor %d) has no I/O address space %" PRIu32
-                  ": give the id that IOMMU_IOAS_ALLOC returned (out_ioas_id), or 0 for a new one",
+                  "the iommufd (descriptor %d) has no IOAS %" PRIu32
+                  ": pass the out_ioas_id that IOMMU_IOAS_ALLOC returned, or 0 for a new one",
                   iommufd->iommufd, ioas);
     return pm_note_errno(error, ENOENT);
 }
 
 static bool open_iommufd(PmIommufd *iommufd, GError **error)
 {
-    iommufd->iommufd =
-        pm_vfio_open_node(iommufd->parent.kernel, PM_IOMMUFD_PATH,
-                          "this kernel is without CONFIG_IOMMUFD, or older than Linux 6.2, or the "
-                          "module is not loaded. Load it, as root:\n"
-                          "  modprobe iommufd\n"
-                          "or use the back end type1",
-                          error);
+    iommufd->iommufd = pm_vfio_open_node(iommufd->parent.kernel, PM_IOMMUFD_PATH,
+                                         "this kernel lacks CONFIG_IOMMUFD (Linux 6.2), or the "
+                                         "module is not loaded. Load it, as root:\n"
+                                         "  modprobe iommufd\n"
+                                         "or use the back end type1",
+                                         error);
     iommufd->devices.iommufd = iommufd->iommufd;
     return iommufd->iommufd >= 0 && make_ioas(iommufd, error);
 }
 
-/* The device first: a wrong address should not be hidden behind a module that is not loaded. */
+/* The device first: report a wrong address even if a module is not loaded. */
 static PmVfioDevice *open_files(PmIommufd *iommufd, const PmIommufdConfig *config, GError **error)
 {
     g_autofree char *path = NULL;
@@ -407,10 +399,9 @@ static bool check_config(const PmIommufdConfig *config, GError **error)
         return pm_fail(error, PM_ERROR_INVALID_ARGUMENT, "PmIommufdConfig.device is not set");
     if (config->has_fds ? config->device_file != NULL
                         : config->device_id != NULL || config->ioas != 0)
-        return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
-                       "PmIommufdConfig has %s: descriptors and files exclude each other",
-                       config->has_fds ? "both has_fds and device_file"
-                                       : "device_id or ioas, but not has_fds");
+        return pm_fail(error, PM_ERROR_INVALID_ARGUMENT, "invalid PmIommufdConfig: %s",
+                       config->has_fds ? "has_fds and device_file exclude each other"
+                                       : "device_id and ioas need has_fds");
     return true;
 }
 
@@ -422,7 +413,7 @@ static bool open_all(PmIommufd *iommufd, const PmIommufdConfig *config, GError *
     if (!attach(iommufd, bound, error))
         return false;
     iommufd->maps_files = pm_iommufd_can_map_files(iommufd);
-    /* Nothing has failed: what was given is taken. */
+    /* Success: take ownership of the descriptors. */
     iommufd->is_lent = false;
     return true;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* PmIommu's back end iommufd from inside. */
+/* Internals of the iommufd back end. */
 #ifndef PLUGMAP_SRC_IOMMU_IOMMUFD_IOMMUFD_H
 #define PLUGMAP_SRC_IOMMU_IOMMUFD_IOMMUFD_H
 
@@ -11,17 +11,17 @@
 typedef struct {
     PmIommu parent;
     int iommufd;   /* -1 until it is open */
-    bool is_lent;  /* its descriptor is not ours (yet) */
-    uint32_t ioas; /* 0 until there is one; not ours if the parent is shared */
+    bool is_lent;  /* the caller still owns the descriptor */
+    uint32_t ioas; /* 0 until allocated; not ours if the parent is shared */
     PmVfioDeviceSet devices;
     GArray *page_tables; /* of uint32_t: the HWPTs with dirty tracking */
-    bool maps_files;     /* the kernel has IOMMU_IOAS_MAP_FILE */
+    bool maps_files;     /* IOMMU_IOAS_MAP_FILE is supported */
 } PmIommufd;
 
-/* Argument structs begin with their size, which the caller has set. Returns 0 or -errno. */
+/* ioctl() on the iommufd. The caller sets the size field of @argument. Returns 0 or -errno. */
 int pm_iommufd_ioctl(const PmIommufd *iommufd, unsigned long request, void *argument);
 
-/* Whether the kernel has IOMMU_IOAS_MAP_FILE. */
+/* Whether the kernel supports IOMMU_IOAS_MAP_FILE. */
 bool pm_iommufd_can_map_files(const PmIommufd *iommufd);
 
 /* PmIommuOps of these names. */
@@ -33,11 +33,11 @@ extern const PmIommuCause pm_iommufd_map_causes[];
 extern const PmIommuCause pm_iommufd_unmap_causes[];
 extern const int pm_iommufd_unmap_stops_halfway[];
 
-/* Attaches a device that is bound: to a page table with dirty tracking if its IOMMU has that, else
- * to the IOAS. Returns 0 or -errno. */
+/* Attaches a bound device: to a HWPT with dirty tracking if its IOMMU supports that, else to the
+ * IOAS. Returns 0 or -errno. */
 int pm_iommufd_attach_tracking(PmIommufd *iommufd, PmVfioDevice *device);
 
-/* Destroys the page tables, from the @first on, that no device is attached to. */
+/* Destroys the HWPTs, from index @first on, without attached devices. */
 void pm_iommufd_drop_page_tables(PmIommufd *iommufd, guint first);
 
 /* PmIommuOps of these names. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* iommufd's dirty tracking: by page tables that are made for it, where the IOMMU can do that. */
+/* Dirty tracking with iommufd: needs HWPTs that are allocated for it. */
 #include "iommu/iommufd/iommufd.h"
 
 #include <errno.h>
@@ -14,7 +14,7 @@ static uint32_t page_table_at(const PmIommufd *iommufd, guint i)
     return g_array_index(iommufd->page_tables, uint32_t, i);
 }
 
-/* --- page tables --- */
+/* --- HWPTs --- */
 
 static void destroy(const PmIommufd *iommufd, uint32_t id)
 {
@@ -57,7 +57,7 @@ static int enable(const PmIommufd *iommufd, uint32_t page_table, bool enabled)
     return pm_iommufd_ioctl(iommufd, IOMMU_HWPT_SET_DIRTY_TRACKING, &set);
 }
 
-/* -EOPNOTSUPP where the IOMMU cannot, -ENOTTY where the kernel (before 6.6) does not know it. */
+/* -EOPNOTSUPP: not supported by the IOMMU; -ENOTTY: not by the kernel (before 6.6). */
 static int make_page_table(const PmIommufd *iommufd, const PmVfioDevice *device,
                            uint32_t *page_table)
 {
@@ -81,7 +81,7 @@ static int make_page_table(const PmIommufd *iommufd, const PmVfioDevice *device,
     return 0;
 }
 
-/* To a page table of its own. */
+/* Attaches the device to a HWPT of its own. */
 static int attach_to_new(PmIommufd *iommufd, PmVfioDevice *device, uint32_t page_table)
 {
     int result = pm_vfio_device_attach(&iommufd->devices, device, page_table);
@@ -93,7 +93,7 @@ static int attach_to_new(PmIommufd *iommufd, PmVfioDevice *device, uint32_t page
     return result;
 }
 
-/* One of the page tables that are there, if this device's IOMMU can use it. */
+/* Attaches the device to an existing HWPT, if its IOMMU can use one. */
 static int attach_to_known(const PmIommufd *iommufd, PmVfioDevice *device)
 {
     int result = -EINVAL;
@@ -113,13 +113,13 @@ int pm_iommufd_attach_tracking(PmIommufd *iommufd, PmVfioDevice *device)
     result = make_page_table(iommufd, device, &page_table);
     if (result == 0)
         return attach_to_new(iommufd, device, page_table);
-    /* What this device writes would be missing from what is read. */
+    /* Reading would miss the writes of this device. */
     if (iommufd->parent.tracks_dirty)
         return result;
     return pm_vfio_device_attach(&iommufd->devices, device, iommufd->ioas);
 }
 
-/* --- PmIommu's verbs --- */
+/* --- PmIommuOps --- */
 
 static bool check_tracked(const PmIommufd *iommufd, GError **error)
 {
@@ -133,14 +133,14 @@ static bool check_tracked(const PmIommufd *iommufd, GError **error)
             found = found || page_table_at(iommufd, j) == device->page_table;
         if (!found)
             return pm_fail(error, PM_ERROR_UNSUPPORTED,
-                           "dirty tracking is not supported by the IOMMU of %s, or by this kernel "
-                           "(Linux 6.7 and later can): take every mapped page for dirty",
+                           "the IOMMU of %s or this kernel (before Linux 6.7) does not support "
+                           "dirty tracking: treat every mapped page as dirty",
                            device->address);
     }
     return true;
 }
 
-/* On failure it is as before. */
+/* On failure, tracking stays off. */
 static bool start(const PmIommufd *iommufd, GError **error)
 {
     for (guint i = 0; i < iommufd->page_tables->len; i++) {
@@ -151,14 +151,14 @@ static bool start(const PmIommufd *iommufd, GError **error)
             continue;
         while (i-- > 0)
             (void)enable(iommufd, page_table_at(iommufd, i), false);
-        return pm_vfio_fail_ioctl(
-            error, -result, "take every mapped page for dirty, and " PM_SEE_KERNEL_LOG,
-            "starting to track dirty pages in page table %" PRIu32, page_table);
+        return pm_vfio_fail_ioctl(error, -result,
+                                  "treat every mapped page as dirty, and " PM_SEE_KERNEL_LOG,
+                                  "starting dirty tracking in HWPT %" PRIu32, page_table);
     }
     return true;
 }
 
-/* Those that have stopped cannot go on: that would begin with nothing dirty. */
+/* No rollback: restarting a HWPT would clear its dirty bits. */
 static bool stop(const PmIommufd *iommufd, GError **error)
 {
     bool stopped = true;
@@ -168,8 +168,8 @@ static bool stop(const PmIommufd *iommufd, GError **error)
 
         if (result < 0 && stopped)
             stopped = pm_vfio_fail_ioctl(
-                error, -result, "the IOMMU may go on to track them in vain; " PM_SEE_KERNEL_LOG,
-                "stopping to track dirty pages in page table %" PRIu32, page_table_at(iommufd, i));
+                error, -result, "the IOMMU may keep tracking, to no effect; " PM_SEE_KERNEL_LOG,
+                "stopping dirty tracking in HWPT %" PRIu32, page_table_at(iommufd, i));
     }
     return stopped;
 }
@@ -181,7 +181,7 @@ bool pm_iommufd_set_dirty_tracking(PmIommu *iommu, bool enabled, GError **error)
 
     if (!check_tracked(iommufd, error))
         return false;
-    /* Starting again would forget what has not been read. */
+    /* Starting again would clear dirty bits that have not been read. */
     if (iommu->tracks_dirty == enabled)
         return true;
     set = enabled ? start(iommufd, error) : stop(iommufd, error);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* iommufd's calls that map and unmap, and what their errors mean. */
+/* Mapping and unmapping with iommufd, and what the errors mean. */
 #include "iommu/iommufd/iommufd.h"
 
 #include <errno.h>
@@ -11,17 +11,16 @@
 
 const PmIommuCause pm_iommufd_map_causes[] = {
     {EEXIST, PM_ERROR_OVERLAP,
-     "the address space has an area there that was not made through this object: find who else has "
-     "the iommufd's descriptor"},
+     "the IOAS has an area there that this object did not map: find who else has the iommufd's "
+     "descriptor"},
     {EFAULT, PM_ERROR_BAD_ADDRESS, PM_IOMMU_CAUSE_BAD_ADDRESS},
     {EINVAL, PM_ERROR_KERNEL,
-     "the kernel finds the request invalid, though it was right for the address space as it was: "
-     "the valid I/O addresses are fewer now (another device has been attached, for which some are "
-     "reserved for interrupts or by the firmware)"},
-    {ENOSPC, PM_ERROR_LIMIT, "the kernel's page table has no room"},
-    {EPERM, PM_ERROR_PERMISSION, "the memory may not be mapped for writing"},
-    {EBADF, PM_ERROR_INVALID_ARGUMENT, "the file behind the memory is not open"},
-    {ENOENT, PM_ERROR_NOT_FOUND, "the I/O address space is gone: open it again"},
+     "the address is no longer valid: attaching another device reserved I/O addresses (for "
+     "interrupts, or by the firmware)"},
+    {ENOSPC, PM_ERROR_LIMIT, "the page table is full"},
+    {EPERM, PM_ERROR_PERMISSION, "the memory or its file is read-only"},
+    {EBADF, PM_ERROR_INVALID_ARGUMENT, "the backing file is not open"},
+    {ENOENT, PM_ERROR_NOT_FOUND, "the IOAS was destroyed: open it again"},
     {ENODEV, PM_ERROR_NOT_FOUND, PM_IOMMU_CAUSE_GONE},
     {ECHILD, PM_ERROR_PERMISSION, PM_KERNEL_CAUSE_INHERITED},
     {EINTR, PM_ERROR_KERNEL, PM_IOMMU_CAUSE_SIGNAL},
@@ -30,23 +29,23 @@ const PmIommuCause pm_iommufd_map_causes[] = {
 
 const PmIommuCause pm_iommufd_unmap_causes[] = {
     {ENOENT, PM_ERROR_UNMAP_MISMATCH,
-     "the kernel has no area there, or one that is only partly in the range, and may have removed "
-     "those before it: what is mapped there is not known, purge it"},
+     "the IOAS has no area there, or one that the range cuts; areas before it may be removed: "
+     "purge the claim"},
     {EFAULT, PM_ERROR_KERNEL, PM_IOMMU_CAUSE_BAD_REQUEST},
     {ENOMEM, PM_ERROR_MEMORY, PM_IOMMU_CAUSE_NO_MEMORY},
     {EBUSY, PM_ERROR_BUSY,
-     "somebody else who has the iommufd's descriptor is mapping or unmapping there: try again"},
-    {EDEADLOCK, PM_ERROR_BUSY, "a device's driver goes on using the memory: stop it and try again"},
+     "somebody else with the iommufd's descriptor is mapping or unmapping there: try again"},
+    {EDEADLOCK, PM_ERROR_BUSY, "a device's driver keeps using the memory: stop it and try again"},
     {ENODEV, PM_ERROR_NOT_FOUND, PM_IOMMU_CAUSE_GONE},
     {ECHILD, PM_ERROR_PERMISSION, PM_KERNEL_CAUSE_INHERITED},
     {EINTR, PM_ERROR_KERNEL, PM_IOMMU_CAUSE_SIGNAL},
     {0, PM_ERROR_KERNEL, PM_SEE_KERNEL_LOG},
 };
 
-/* It goes from mapping to mapping. */
+/* Checks mapping by mapping. */
 const int pm_iommufd_unmap_stops_halfway[] = {EBUSY, EDEADLOCK, 0};
 
-/* Kernels before 6.13 do not know the request at all; this one is refused by all others. */
+/* Kernels before 6.13 do not know the request; all others reject this one. */
 bool pm_iommufd_can_map_files(const PmIommufd *iommufd)
 {
     struct iommu_ioas_map_file nowhere = {.size = sizeof nowhere, .fd = -1};
@@ -99,15 +98,15 @@ bool pm_iommufd_maps_by_file(const PmIommu *iommu, const PmIommuRequest *request
     return request->fd >= 0 && ((const PmIommufd *)iommu)->maps_files;
 }
 
-/* What the kernel may say of a file that it could map by address: one that is no memfd and not of
- * hugetlbfs (EINVAL, EBADF), sealed (EPERM), or whose hugetlb pages it miscounts (ENOMEM). */
+/* Errors for files that the kernel can still map by address: neither memfd nor hugetlbfs (EINVAL,
+ * EBADF), sealed (EPERM), or hugetlb pages that it miscounts (ENOMEM). */
 static bool may_be_the_files(int result)
 {
     return result == -EINVAL || result == -EBADF || result == -EPERM || result == -EOPNOTSUPP ||
            result == -ENOMEM;
 }
 
-/* Block by block, so that one that cannot be mapped by its file is no hindrance to the others. */
+/* Block by block, so that one block that fails by file does not keep the others from it. */
 int pm_iommufd_map(PmIommu *iommu, const PmIommuRequest *request, uint64_t *n_mapped)
 {
     const PmIommufd *iommufd = (const PmIommufd *)iommu;
@@ -123,8 +122,8 @@ int pm_iommufd_map(PmIommu *iommu, const PmIommuRequest *request, uint64_t *n_ma
     return result;
 }
 
-/* On ENOENT the kernel may have removed what lies before the place that stopped it, and does not
- * say how much. */
+/* On ENOENT the kernel may have removed areas before the one that stopped it, and does not report
+ * how many. */
 int pm_iommufd_unmap(PmIommu *iommu, uint64_t iova, uint64_t size, uint64_t *n_bytes)
 {
     const PmIommufd *iommufd = (const PmIommufd *)iommu;
@@ -136,8 +135,8 @@ int pm_iommufd_unmap(PmIommu *iommu, uint64_t iova, uint64_t size, uint64_t *n_b
     return MIN(result, 0);
 }
 
-/* The kernel looks for other areas in the range (EEXIST) before it looks at the host address, which
- * has to be aligned as the area (EINVAL). If it takes it all the same, it is taken back. */
+/* The kernel checks for other areas in the range (EEXIST) before it checks the alignment of the
+ * host address (EINVAL). If it maps the range nevertheless, unmap it. */
 PmIommuPresence pm_iommufd_probe(PmIommu *iommu, uint64_t iova, uint64_t size)
 {
     const PmIommufd *iommufd = (const PmIommufd *)iommu;
@@ -151,7 +150,7 @@ PmIommuPresence pm_iommufd_probe(PmIommu *iommu, uint64_t iova, uint64_t size)
     };
     uint64_t n_bytes;
 
-    /* Close to 2^64 bytes the length is what is invalid. */
+    /* Near 2^64 bytes EINVAL is about the length. */
     if (size > INT64_MAX)
         return PM_IOMMU_UNSURE;
     switch (pm_iommufd_ioctl(iommufd, IOMMU_IOAS_MAP, &map)) {

@@ -12,15 +12,15 @@
 
 typedef struct {
     PmVfioGroup opened;
-    unsigned n_users; /* attached devices, and one if it was added by number or descriptor */
-    bool joined;      /* the container by this set; else it was there, and stays */
-    bool is_lent;     /* the descriptor is not the set's (yet) */
+    unsigned n_users; /* attached devices, plus one if it was added by number or descriptor */
+    bool joined;      /* the set put it into the container; else it stays there */
+    bool is_lent;     /* the caller still owns the descriptor */
 } Group;
 
 typedef struct {
     char *address;
     Group *group;
-    int fd; /* -1: not asked for yet */
+    int fd; /* -1: not opened yet */
 } Device;
 
 static void device_free(void *data)
@@ -46,8 +46,8 @@ static void close_device(PmVfioGroupSet *set, Device *device)
     device->fd = -1;
 }
 
-/* Closing the group's file would take it out as well, but for others who have the file: KVM, or
- * who has sent the descriptor. Returns 0 or -errno. */
+/* close() on the group's file removes it from the container, too, but not while others have the
+ * file open: KVM, or the sender of the descriptor. Returns 0 or -errno. */
 static int leave_container(const PmVfioGroupSet *set, const Group *group)
 {
     if (!group->joined)
@@ -88,7 +88,7 @@ void pm_vfio_group_set_take_fds(PmVfioGroupSet *set)
         ((Group *)g_ptr_array_index(set->groups, i))->is_lent = false;
 }
 
-/* NULL if it is not in the container, or was not opened by its number. */
+/* NULL if it is not in the container, or was not opened by number. */
 static Group *find_group(const PmVfioGroupSet *set, unsigned number)
 {
     guint i;
@@ -131,7 +131,7 @@ static void add_device(PmVfioGroupSet *set, const char *address, Group *group, i
     g_ptr_array_add(set->devices, device);
 }
 
-/* Nobody uses it yet. NULL with @error set. */
+/* Without users yet. NULL with @error set. */
 static Group *join(PmVfioGroupSet *set, const PmVfioGroup *opened, GError **error)
 {
     Group *group;
@@ -161,7 +161,7 @@ static Group *open_group(PmVfioGroupSet *set, unsigned number, GError **error)
     return group;
 }
 
-/* Closed twice, it could be somebody else's the second time. */
+/* A descriptor in the set twice would be closed twice. */
 static bool is_ours(const PmVfioGroupSet *set, int fd)
 {
     bool found = fd == set->container;
@@ -181,7 +181,7 @@ static Group *use_group(PmVfioGroupSet *set, int fd, GError **error)
     if (fd >= 0 && !is_ours(set, fd))
         return join(set, &opened, error);
     (void)pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
-                  "descriptor %d is not a VFIO group that is new to this address space", fd);
+                  "descriptor %d is not a VFIO group, or is already in this address space", fd);
     return NULL;
 }
 
@@ -205,7 +205,7 @@ bool pm_vfio_group_set_add_fd(PmVfioGroupSet *set, int fd, GError **error)
 static bool check_new(const PmVfioGroupSet *set, const char *device, GError **error)
 {
     return find_device(set, device) == NULL ||
-           pm_fail(error, PM_ERROR_BUSY, "%s is attached to this address space already", device);
+           pm_fail(error, PM_ERROR_BUSY, "%s is already attached to this address space", device);
 }
 
 bool pm_vfio_group_set_attach(PmVfioGroupSet *set, const char *device, GError **error)
@@ -243,7 +243,7 @@ static int fail_device(const char *device, int error_number, GError **error)
     return -1;
 }
 
-/* The device is opened at once, which shows that the group is its own. */
+/* Opening the device at once checks that it is in this group. */
 bool pm_vfio_group_set_attach_fd(PmVfioGroupSet *set, const char *device, int fd, GError **error)
 {
     Group *group = check_new(set, device, error) ? use_group(set, fd, error) : NULL;
@@ -266,8 +266,8 @@ bool pm_vfio_group_set_attach_fd(PmVfioGroupSet *set, const char *device, int fd
     return false;
 }
 
-/* Something that holds on to a device of the group keeps it in the container, and only
- * VFIO_GROUP_UNSET_CONTAINER tells. That wants our own file of the device closed. */
+/* While a device of the group is in use, it stays in the container, and only
+ * VFIO_GROUP_UNSET_CONTAINER reports that. Our own file of the device must be closed before. */
 static bool remove_group(PmVfioGroupSet *set, Device *device, GError **error)
 {
     Group *group = device->group;
@@ -282,8 +282,8 @@ static bool remove_group(PmVfioGroupSet *set, Device *device, GError **error)
     }
     name = pm_vfio_group_describe(&group->opened);
     (void)pm_fail(error, PM_ERROR_BUSY,
-                  "%s cannot be detached (EBUSY): a mapping of its registers, or another file "
-                  "of a device in %s, is still there; unmap and close that first",
+                  "cannot detach %s: EBUSY: its registers are still mapped, or another file of a "
+                  "device in %s is open: unmap and close that first",
                   device->address, name);
     return pm_note_errno(error, EBUSY);
 }
@@ -294,7 +294,7 @@ bool pm_vfio_group_set_detach(PmVfioGroupSet *set, const char *device, GError **
 
     if (found == NULL)
         return pm_vfio_fail_not_attached(error, device);
-    /* Nothing would say so where others stay in the group, or where closing does it. */
+    /* In a forked child, fail even where detaching needs no request that would. */
     if (pm_kernel_is_inherited(set->kernel))
         return pm_vfio_fail_ioctl(error, ECHILD, "", "detaching %s", device);
     if (found->group->n_users > 1)
@@ -306,7 +306,7 @@ bool pm_vfio_group_set_detach(PmVfioGroupSet *set, const char *device, GError **
     return true;
 }
 
-/* A group knows its devices by name, so each is asked. NULL with @error set. */
+/* A group opens devices by name, so ask each group. NULL with @error set. */
 static Device *open_unattached(PmVfioGroupSet *set, const char *device, GError **error)
 {
     int fd = -ENODEV;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* PmIommu's back end type1: a VFIO container with groups in it. */
+/* The type1 back end of PmIommu: a VFIO container with groups. */
 #include <errno.h>
 #include <inttypes.h>
 
@@ -24,7 +24,7 @@
 typedef struct {
     PmIommu parent;
     int container; /* -1 until it is open */
-    bool is_lent;  /* the container's descriptor is not ours (yet) */
+    bool is_lent;  /* the caller still owns the container's descriptor */
     PmVfioGroupSet groups;
 } PmType1;
 
@@ -68,9 +68,9 @@ static int type1_unmap(PmIommu *iommu, uint64_t iova, uint64_t size, uint64_t *n
     return MIN(result, 0);
 }
 
-/* A host address that no process has: the kernel looks for other mappings in the range (EEXIST),
- * and for room (ENOSPC), before it looks there (EFAULT). A container without an IOMMU of its own
- * (mediated devices) looks nowhere: what it takes is taken back. */
+/* A host address that no process can have: the kernel checks for other mappings in the range
+ * (EEXIST) and for the limit (ENOSPC) before the address (EFAULT). A container without an IOMMU of
+ * its own (mediated devices) checks none of these: unmap what it accepts. */
 static PmIommuPresence type1_probe(PmIommu *iommu, uint64_t iova, uint64_t size)
 {
     const PmType1 *type1 = (const PmType1 *)iommu;
@@ -123,10 +123,10 @@ static bool check_container(const PmType1 *type1, GError **error)
         return pm_vfio_fail_descriptor(error, -result, type1->container, "a VFIO container");
     if (result < 0)
         return pm_vfio_fail_ioctl(error, -result, CHECK_CONTAINER,
-                                  "asking " CONTAINER_PATH " for the version of the interface");
+                                  "asking " CONTAINER_PATH " for its API version");
     if (result != VFIO_API_VERSION)
         return pm_fail(error, PM_ERROR_UNSUPPORTED,
-                       CONTAINER_PATH " speaks version %d of the VFIO interface, not %d", result,
+                       CONTAINER_PATH ": VFIO API version %d is not supported, only %d", result,
                        VFIO_API_VERSION);
     result = container_ioctl(type1, VFIO_CHECK_EXTENSION, VFIO_TYPE1v2_IOMMU);
     if (result < 0)
@@ -134,7 +134,7 @@ static bool check_container(const PmType1 *type1, GError **error)
                                   "asking " CONTAINER_PATH " for type1v2");
     if (result == 0)
         return pm_fail(error, PM_ERROR_UNSUPPORTED,
-                       CONTAINER_PATH " offers no type1v2 IOMMU. Load it, as root:\n"
+                       CONTAINER_PATH " has no type1v2 IOMMU. Load its driver, as root:\n"
                                       "  modprobe vfio_iommu_type1");
     return true;
 }
@@ -163,31 +163,30 @@ static bool fail_set_iommu(const PmType1Config *config, int error_number, GError
     g_autofree char *whose = describe_owner(config);
 
     if (error_number == EPERM)
-        return pm_fail(
-            error, PM_ERROR_UNSUPPORTED,
-            "the container of %s cannot have an IOMMU (%s): there is no interrupt remapping. "
-            "Enable it in the firmware (VT-d, x2APIC), or, if you trust the devices, do without, "
-            "as root:\n"
-            "  modprobe vfio_iommu_type1 allow_unsafe_interrupts=1",
-            whose, name);
+        return pm_fail(error, PM_ERROR_UNSUPPORTED,
+                       "cannot set an IOMMU for the container of %s: %s: there is no interrupt "
+                       "remapping. Enable it in the firmware (VT-d, x2APIC), or, if you trust the "
+                       "devices, do without, as root:\n"
+                       "  modprobe vfio_iommu_type1 allow_unsafe_interrupts=1",
+                       whose, name);
     if (error_number == ENODEV)
         return pm_fail(error, PM_ERROR_UNSUPPORTED,
-                       "the container of %s cannot have an IOMMU (%s): its driver is gone. Load "
-                       "it, as root:\n"
+                       "cannot set an IOMMU for the container of %s: %s: its driver is not loaded. "
+                       "Load it, as root:\n"
                        "  modprobe vfio_iommu_type1",
                        whose, name);
     if (error_number == EBUSY)
         return pm_fail(error, PM_ERROR_BUSY,
-                       "the container of %s cannot have an IOMMU (%s): another part of the kernel "
-                       "has the group's devices. This may tell which:\n"
+                       "cannot set an IOMMU for the container of %s: %s: another part of the "
+                       "kernel has the group's devices. To find it:\n"
                        "  dmesg | grep -i iommu",
                        whose, name);
     return pm_vfio_fail_ioctl(error, error_number, PM_SEE_KERNEL_LOG,
-                              "giving the container of %s an IOMMU of type1v2", whose);
+                              "setting a type1v2 IOMMU for the container of %s", whose);
 }
 
-/* An unmap that ends at 2^64 succeeds and does nothing in kernels before 6.18, so that the last
- * page could be mapped, but never unmapped again. */
+/* Kernels before 6.18 ignore an unmap that ends at 2^64, but report success: the last page could be
+ * mapped, but never unmapped. */
 static void leave_out_last_page(PmType1Info *info)
 {
     uint64_t page_size = info->page_sizes & -info->page_sizes;
@@ -222,7 +221,7 @@ static void use_info(PmType1 *type1, PmType1Info *info)
                           info->n_ranges);
 }
 
-/* The ranges may be more than before: those that were right stay right. */
+/* Detaching can only add valid ranges. */
 static bool type1_detach(PmIommu *iommu, const char *device, GError **error)
 {
     PmType1 *type1 = (PmType1 *)iommu;
@@ -235,7 +234,7 @@ static bool type1_detach(PmIommu *iommu, const char *device, GError **error)
     return true;
 }
 
-/* The device is attached; if that does not do, no more. */
+/* Attached, but invalid here: detach it again. */
 static bool use_device(PmType1 *type1, const char *device, GError **error)
 {
     g_auto(PmType1Info) info = {0};
@@ -251,7 +250,7 @@ static bool use_device(PmType1 *type1, const char *device, GError **error)
     return false;
 }
 
-/* The kernel maps everything for the new group, too, or refuses. */
+/* The kernel maps everything for the new group, too, or fails. */
 static bool type1_attach(PmIommu *iommu, const char *device, GError **error)
 {
     PmType1 *type1 = (PmType1 *)iommu;
@@ -303,21 +302,20 @@ static void type1_free(PmIommu *iommu)
 
 static const PmIommuCause map_causes[] = {
     {EEXIST, PM_ERROR_OVERLAP,
-     "the container has a mapping there that was not made through this object: find who else has "
-     "the container's descriptor"},
+     "the container has a mapping there that this object did not make: find who else has the "
+     "container's descriptor"},
     {ENOSPC, PM_ERROR_LIMIT,
-     "the container holds as many mappings as it may: use larger blocks, or "
-     "raise " PM_IOMMU_ENTRY_LIMIT " before the container is opened"},
+     "the container is at its limit of mappings: use larger blocks, or raise " PM_IOMMU_ENTRY_LIMIT
+     " before the container is opened"},
     {EFAULT, PM_ERROR_BAD_ADDRESS, PM_IOMMU_CAUSE_BAD_ADDRESS},
     {EINVAL, PM_ERROR_KERNEL,
-     "the kernel finds the request invalid, though it was right for the container as it was "
-     "opened: "
-     "the valid I/O addresses are fewer now (another group has joined), or the group has left"},
+     "the address is no longer valid: another group has joined the container, or the group has "
+     "left"},
     {EPERM, PM_ERROR_PERMISSION,
      "this process may not map here: map from the process that opened the container"},
     {EBUSY, PM_ERROR_BUSY,
-     "the container is being handed over (host addresses are invalid): try again when that is "
-     "done"},
+     "the container is being handed over (host addresses are invalid): try again after the "
+     "handover"},
     {ENODEV, PM_ERROR_NOT_FOUND, PM_IOMMU_CAUSE_GONE},
     {ECHILD, PM_ERROR_PERMISSION, PM_KERNEL_CAUSE_INHERITED},
     {EINTR, PM_ERROR_KERNEL, PM_IOMMU_CAUSE_SIGNAL},
@@ -326,8 +324,8 @@ static const PmIommuCause map_causes[] = {
 
 static const PmIommuCause unmap_causes[] = {
     {EINVAL, PM_ERROR_KERNEL,
-     "the kernel has other mappings there than were made through this object: find who else has "
-     "the container's descriptor"},
+     "the container has mappings there that this object did not make: find who else has the "
+     "container's descriptor"},
     {EFAULT, PM_ERROR_KERNEL, PM_IOMMU_CAUSE_BAD_REQUEST},
     {ENOMEM, PM_ERROR_MEMORY, PM_IOMMU_CAUSE_NO_MEMORY},
     {EPERM, PM_ERROR_PERMISSION,
@@ -361,13 +359,13 @@ static bool check_config(const PmType1Config *config, GError **error)
 
     if (n_ways != 1)
         return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
-                       "PmType1Config names %s of device, has_group (with group) and has_fds "
-                       "(with container_fd and group_fds): set one of them",
+                       "PmType1Config has %s of device, has_group (with group) and has_fds (with "
+                       "container_fd and group_fds): set exactly one",
                        n_ways == 0 ? "none" : "more than one");
     if (config->has_fds && config->n_group_fds == 0)
-        return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
-                       "PmType1Config.group_fds is empty: a container needs the descriptor of a "
-                       "group");
+        return pm_fail(
+            error, PM_ERROR_INVALID_ARGUMENT,
+            "PmType1Config.group_fds is empty: pass the descriptor of at least one group");
     return true;
 }
 
@@ -378,7 +376,7 @@ static bool add_group(PmType1 *type1, const PmType1Config *config, GError **erro
     return pm_vfio_group_set_add(&type1->groups, config->group, error);
 }
 
-/* The device first: a wrong address should not be hidden behind a module that is not loaded. */
+/* The device first: report a wrong address even if a module is not loaded. */
 static bool open_files(PmType1 *type1, const PmType1Config *config, GError **error)
 {
     unsigned group;
@@ -397,7 +395,7 @@ static bool use_fds(PmType1 *type1, const PmType1Config *config, GError **error)
     type1->container = config->container_fd;
     type1->groups.container = config->container_fd;
     type1->is_lent = true;
-    /* Whoever has sent the descriptors can map, too. */
+    /* The sender of the descriptors can map, too. */
     type1->parent.is_shared = true;
     if (!check_container(type1, error))
         return false;
@@ -408,8 +406,8 @@ static bool use_fds(PmType1 *type1, const PmType1Config *config, GError **error)
     return true;
 }
 
-/* Whether the container has an IOMMU, and which, is seen by what a request without an argument
- * fails with: v1 does not know it, and without an IOMMU nobody does. */
+/* The error of a request without an argument shows which IOMMU the container has: v1 does not know
+ * the request, and without an IOMMU nobody does. */
 static bool check_iommu(const PmType1 *type1, GError **error)
 {
     int result = container_ioctl(type1, VFIO_IOMMU_DIRTY_PAGES, 0);
@@ -420,14 +418,14 @@ static bool check_iommu(const PmType1 *type1, GError **error)
         return true;
     case -EACCES:
         (void)pm_fail(error, PM_ERROR_UNSUPPORTED,
-                      "the container of descriptor %d has an IOMMU of type1, which unmaps more "
-                      "than it is asked to: give it one of type1v2",
+                      "the container of descriptor %d has a type1 (v1) IOMMU, which unmaps more "
+                      "than requested: set type1v2",
                       type1->container);
         break;
     case -EINVAL:
         (void)pm_fail(error, PM_ERROR_BUSY,
-                      "the container of descriptor %d has no group: those of the descriptors are "
-                      "in another container. Give the descriptor of that one, or take them out",
+                      "the container of descriptor %d has no group: those passed are in another "
+                      "container. Pass the descriptor of that container, or remove them from it",
                       type1->container);
         break;
     default:
@@ -460,7 +458,7 @@ static bool open_all(PmType1 *type1, const PmType1Config *config, GError **error
         return false;
     type1->parent.mapping_limit = info.n_available;
     use_info(type1, &info);
-    /* From here on nothing fails: what was given is taken. */
+    /* Nothing fails from here on: take ownership of the descriptors. */
     type1->is_lent = false;
     pm_vfio_group_set_take_fds(&type1->groups);
     return true;

@@ -9,14 +9,14 @@
 #include "kernel/kernel_calls.h"
 #include "vfio/device_node.h"
 
-/* Enough for all capabilities of today with six I/O address ranges: one call does. */
+/* Enough for all current capabilities with six I/O address ranges, so that one call suffices. */
 #define FIRST_SIZE 256
-/* A kernel with a range a page apart would still fit; more is not a kernel's answer. */
+/* A range of one page after every gap of one page would fit; more is a corrupt answer. */
 #define MAX_SIZE   (1U << 20)
-/* The ranges can grow in number between two calls, but not for ever. */
+/* The number of ranges can grow between two calls, but not forever. */
 #define MAX_TRIES  4
 
-/* The answer's bytes; structs in it are only 4-byte aligned, so they are copied out. */
+/* The answer's bytes; structs in it are only 4-byte aligned, so copy them out. */
 typedef struct {
     const uint8_t *bytes;
     size_t size;
@@ -24,10 +24,11 @@ typedef struct {
 
 static bool fail_chain(GError **error, const char *what, uint32_t offset)
 {
-    return pm_fail(error, PM_ERROR_BAD_INPUT,
-                   "the kernel's description of the IOMMU cannot be read: a capability at offset "
-                   "%" PRIu32 " %s",
-                   offset, what);
+    return pm_fail(
+        error, PM_ERROR_BAD_INPUT,
+        "invalid answer of the kernel to VFIO_IOMMU_GET_INFO: the capability at offset %" PRIu32
+        " %s",
+        offset, what);
 }
 
 static bool read_struct(const Answer *answer, uint32_t offset, void *to, size_t size)
@@ -59,13 +60,13 @@ static bool read_ranges(const Answer *answer, uint32_t offset, PmType1Info *info
         return fail_chain(error, "is cut off", offset);
     if (capability.nr_iovas >
         (answer->size - offset - sizeof capability) / sizeof(struct vfio_iova_range))
-        return fail_chain(error, "has more I/O address ranges than there is room for", offset);
+        return fail_chain(error, "has more I/O address ranges than fit", offset);
     if (info->ranges != NULL)
-        return fail_chain(error, "lists the I/O address ranges a second time", offset);
+        return fail_chain(error, "repeats the I/O address ranges", offset);
     info->n_ranges = capability.nr_iovas;
     info->ranges = g_try_new(PmIovaRange, MAX(info->n_ranges, 1));
     if (info->ranges == NULL)
-        return pm_fail(error, PM_ERROR_MEMORY, "there is no memory for %zu I/O address ranges",
+        return pm_fail(error, PM_ERROR_MEMORY, "out of memory for %zu I/O address ranges",
                        info->n_ranges);
     from = answer->bytes + offset + sizeof capability;
     for (i = 0; i < info->n_ranges; i++) {
@@ -75,7 +76,8 @@ static bool read_ranges(const Answer *answer, uint32_t offset, PmType1Info *info
         info->ranges[i] = (PmIovaRange){range.start, range.end};
     }
     if (!check_ranges(info->ranges, info->n_ranges))
-        return fail_chain(error, "has I/O address ranges that are not ascending and apart", offset);
+        return fail_chain(error, "has I/O address ranges that overlap or are not ascending",
+                          offset);
     return true;
 }
 
@@ -89,7 +91,7 @@ static bool read_available(const Answer *answer, uint32_t offset, PmType1Info *i
     return true;
 }
 
-/* Another version of a known capability is one that is not known. */
+/* Treat another version of a known capability as unknown. */
 static bool read_capability(const Answer *answer, const struct vfio_info_cap_header *header,
                             uint32_t offset, PmType1Info *info, GError **error)
 {
@@ -109,13 +111,13 @@ static bool read_chain(const Answer *answer, uint32_t offset, PmType1Info *info,
 
     for (; offset != 0; offset = header.next) {
         if (n_left-- == 0)
-            return fail_chain(error, "is reached again and again", offset);
+            return fail_chain(error, "is in a loop", offset);
         if (offset < sizeof(struct vfio_iommu_type1_info))
-            return fail_chain(error, "lies inside the fixed part", offset);
+            return fail_chain(error, "overlaps the fixed part", offset);
         if (offset % sizeof(uint32_t) != 0)
             return fail_chain(error, "is misaligned", offset);
         if (!read_struct(answer, offset, &header, sizeof header))
-            return fail_chain(error, "lies behind the end", offset);
+            return fail_chain(error, "is past the end", offset);
         if (!read_capability(answer, &header, offset, info, error))
             return false;
     }
@@ -130,9 +132,10 @@ bool pm_type1_info_parse(const void *answer, size_t size, PmType1Info *info, GEr
     *info = (PmType1Info){.n_available = UINT64_MAX};
     if (!read_struct(&bytes, 0, &fixed, sizeof fixed))
         return pm_fail(error, PM_ERROR_BAD_INPUT,
-                       "the kernel's description of the IOMMU is only %zu bytes long", size);
+                       "invalid answer of the kernel to VFIO_IOMMU_GET_INFO: only %zu bytes", size);
     if ((fixed.flags & VFIO_IOMMU_INFO_PGSIZES) == 0 || fixed.iova_pgsizes == 0)
-        return pm_fail(error, PM_ERROR_BAD_INPUT, "the kernel names no page size of the IOMMU");
+        return pm_fail(error, PM_ERROR_BAD_INPUT,
+                       "invalid answer of the kernel to VFIO_IOMMU_GET_INFO: no page sizes");
     info->page_sizes = fixed.iova_pgsizes;
     if ((fixed.flags & VFIO_IOMMU_INFO_CAPS) == 0 ||
         read_chain(&bytes, fixed.cap_offset, info, error))
@@ -165,7 +168,7 @@ bool pm_type1_info_query(PmKernel *kernel, int container, PmType1Info *info, GEr
         size = fixed.argsz;
     }
     return pm_fail(error, PM_ERROR_BAD_INPUT,
-                   "the kernel wants more than %u bytes to describe the IOMMU", size);
+                   "invalid answer of the kernel to VFIO_IOMMU_GET_INFO: more than %u bytes", size);
 }
 
 void pm_type1_info_clear(PmType1Info *info)

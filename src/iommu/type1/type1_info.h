@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a type1 IOMMU says of itself: VFIO_IOMMU_GET_INFO and its chain of capabilities. */
+/* The answer of a type1 IOMMU to VFIO_IOMMU_GET_INFO, with its capability chain. */
 #ifndef PLUGMAP_SRC_IOMMU_TYPE1_TYPE1_INFO_H
 #define PLUGMAP_SRC_IOMMU_TYPE1_TYPE1_INFO_H
 
@@ -7,8 +7,8 @@
 
 /*
  * PmType1Info: zero-initialise before the first use.
- * @n_available: UINT64_MAX if the kernel does not say.
- * @ranges: ascending, apart; NULL if the kernel does not say.
+ * @n_available: UINT64_MAX if the kernel does not report it.
+ * @ranges: ascending, disjoint; NULL if the kernel does not report them.
  */
 typedef struct {
     uint64_t page_sizes;
@@ -17,14 +17,13 @@ typedef struct {
     size_t n_ranges;
 } PmType1Info;
 
-/* Asks, with as much room as the kernel wants. Errors: PM_ERROR_KERNEL, PM_ERROR_BAD_INPUT,
- * PM_ERROR_MEMORY. */
+/* Queries the kernel, with a buffer as large as it needs. Errors: PM_ERROR_KERNEL,
+ * PM_ERROR_BAD_INPUT, PM_ERROR_MEMORY. */
 bool pm_type1_info_query(PmKernel *kernel, int container, PmType1Info *info, GError **error);
 
 /*
- * Reads an answer of @size bytes. Capabilities that are not known are skipped; a chain that leaves
- * the answer, is misaligned or goes round is refused. Errors: PM_ERROR_BAD_INPUT, PM_ERROR_MEMORY;
- * @info is empty then.
+ * Parses an answer of @size bytes. Skips unknown capabilities, and rejects a chain that leaves the
+ * answer, is misaligned or loops. Errors: PM_ERROR_BAD_INPUT, PM_ERROR_MEMORY; @info is empty then.
  */
 bool pm_type1_info_parse(const void *answer, size_t size, PmType1Info *info, GError **error);
 

@@ -205,7 +205,7 @@ static void choose_backend_follows_the_kernels_support(void **state)
 
     assert_int_equal(pm_iommu_choose_backend(*state, FIRST, &reason),
                      backend_is_iommufd() ? PM_IOMMU_IOMMUFD : PM_IOMMU_TYPE1);
-    assert_non_null(strstr(reason, backend_is_iommufd() ? "a file of " FIRST "'s own exist"
+    assert_non_null(strstr(reason, backend_is_iommufd() ? "the device cdev of " FIRST " exist"
                                                         : "there is no /dev/iommu"));
 }
 

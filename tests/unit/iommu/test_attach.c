@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Devices that come and go, in a fake kernel that can be told to fail: what is claimed keeps its
+/* Attaching and detaching, with a fake kernel that can be made to fail: what is claimed keeps its
  * addresses, and whatever fails changes nothing. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -114,8 +114,8 @@ static unsigned long attach_request(void)
 
 #define THIRD "0000:00:09.0"
 
-/* What a test of claims has: an address space whose kernel can be told which addresses a device
- * that is attached leaves. */
+/* What a test of claims has: an address space whose kernel can be made to limit the addresses a
+ * device that is attached leaves. */
 typedef struct {
     Devices *devices;
     HookedKernel hooked;
@@ -157,7 +157,7 @@ static uint64_t last_valid(const Narrowing *narrowing)
 }
 
 /* Whether something is mapped there or not. */
-static void device_that_does_not_reach_what_is_claimed_is_refused(void **state)
+static void device_that_does_not_reach_a_claim_is_refused(void **state)
 {
     g_autoptr(Narrowing) narrowing = narrowing_new(*state);
     g_autoptr(GError) error = NULL;
@@ -168,15 +168,15 @@ static void device_that_does_not_reach_what_is_claimed_is_refused(void **state)
     narrowing->hooked.last_iova = NARROW;
     assert_false(pm_iommu_attach(narrowing->iommu, THIRD, &error));
     assert_error(&error, PM_ERROR_IOVA_RANGE,
-                 THIRD " cannot be attached: it does not reach all of the I/O addresses "
-                       "0x100000000-0x1001fffff that the test has claimed");
+                 "cannot attach " THIRD ": it does not reach all I/O addresses of the test, "
+                 "0x100000000-0x1001fffff");
     assert_int_equal(pm_fake_kernel_get_n_open(narrowing->devices->kernel), n_open);
     assert_false(pm_iommu_detach(narrowing->iommu, THIRD, NULL));
     narrowing->hooked.last_iova = 0;
     assert_true(pm_iommu_attach(narrowing->iommu, THIRD, NULL));
 }
 
-static void device_that_reaches_all_that_is_claimed_is_attached(void **state)
+static void device_that_reaches_all_claims_is_attached(void **state)
 {
     g_autoptr(Narrowing) narrowing = narrowing_new(*state);
 
@@ -186,7 +186,7 @@ static void device_that_reaches_all_that_is_claimed_is_attached(void **state)
     assert_int_equal(last_valid(narrowing), BASE + BLOCK - 1);
 }
 
-static void claim_that_was_released_does_not_keep_a_device_out(void **state)
+static void released_claim_does_not_keep_a_device_out(void **state)
 {
     g_autoptr(Narrowing) narrowing = narrowing_new(*state);
 
@@ -197,7 +197,7 @@ static void claim_that_was_released_does_not_keep_a_device_out(void **state)
 }
 
 /* The kernel may still have it mapped. */
-static void claim_that_was_left_behind_keeps_a_device_out(void **state)
+static void abandoned_claim_keeps_a_device_out(void **state)
 {
     g_autoptr(Narrowing) narrowing = narrowing_new(*state);
 
@@ -212,7 +212,7 @@ static bool try_to_claim(Narrowing *narrowing, GError **error)
 {
     const PmIommuClaimConfig config = {
         .struct_size = sizeof(config),
-        .owner = "who comes later",
+        .owner = "a later claim",
         .ram = narrowing->devices->ram,
         .iova = BASE,
         .size = BLOCK,
@@ -223,7 +223,7 @@ static bool try_to_claim(Narrowing *narrowing, GError **error)
     return claim != NULL;
 }
 
-static void addresses_that_a_device_has_taken_cannot_be_claimed(void **state)
+static void addresses_reserved_by_a_device_are_not_claimed(void **state)
 {
     g_autoptr(Narrowing) narrowing = narrowing_new(*state);
     g_autoptr(GError) error = NULL;
@@ -231,10 +231,10 @@ static void addresses_that_a_device_has_taken_cannot_be_claimed(void **state)
     narrowing->hooked.last_iova = NARROW;
     assert_true(pm_iommu_attach(narrowing->iommu, THIRD, NULL));
     assert_false(try_to_claim(narrowing, &error));
-    assert_error(&error, PM_ERROR_IOVA_RANGE, "0xfef00000–0x1000fffff");
+    assert_error(&error, PM_ERROR_IOVA_RANGE, "0xfef00000-0x1000fffff");
 }
 
-static void addresses_come_back_when_the_device_goes(void **state)
+static void detaching_makes_its_reserved_addresses_valid_again(void **state)
 {
     g_autoptr(Narrowing) narrowing = narrowing_new(*state);
     uint64_t last = last_valid(narrowing);
@@ -248,7 +248,7 @@ static void addresses_come_back_when_the_device_goes(void **state)
 }
 
 /* A device that is refused leaves the addresses as they were, too. */
-static void addresses_come_back_when_the_device_is_refused(void **state)
+static void refused_device_leaves_the_valid_addresses(void **state)
 {
     g_autoptr(Narrowing) narrowing = narrowing_new(*state);
     uint64_t last = last_valid(narrowing);
@@ -261,8 +261,8 @@ static void addresses_come_back_when_the_device_is_refused(void **state)
     assert_true(try_to_claim(narrowing, NULL));
 }
 
-/* Ranges that cannot be read again stay as they are: they are right, and may be too few. */
-static void addresses_that_cannot_be_asked_for_stay_too_few(void **state)
+/* Ranges stay if querying them fails: they are valid, and possibly not all. */
+static void valid_addresses_stay_when_querying_them_fails(void **state)
 {
     g_autoptr(Narrowing) narrowing = narrowing_new(*state);
 
@@ -338,7 +338,7 @@ static GError *attach_refused(Devices *devices, int result, bool mapped)
     return error;
 }
 
-static void device_without_mapped_addresses_is_told_which_they_are(void **state)
+static void device_that_does_not_reach_mappings_gets_a_message_with_them(void **state)
 {
     g_autoptr(GError) error =
         attach_refused(*state, backend_is_iommufd() ? -EADDRINUSE : -EINVAL, true);
@@ -346,21 +346,21 @@ static void device_without_mapped_addresses_is_told_which_they_are(void **state)
     assert_non_null(
         strstr(error->message, "map elsewhere, or give it an address space of its own"));
     assert_error(&error, PM_ERROR_IOVA_RANGE,
-                 "beside 2 mappings at I/O addresses 0x100000000–0x1003fffff (valid so far: "
-                 "0x0–0xfedfffff, 0xfef00000–0x7fffffffff), ");
+                 "with 2 mappings at I/O addresses 0x100000000-0x1003fffff (valid so far: "
+                 "0x0-0xfedfffff, 0xfef00000-0x7fffffffff): ");
 }
 
-static void refused_device_is_told_by_cause(void **state)
+static void refused_device_is_reported_by_cause(void **state)
 {
     static const struct {
         int result;
         PmError code;
         const char *words;
     } rows[] = {
-        {-ENOMEM, PM_ERROR_LOCKED_MEMORY, "exceeds the locked-memory limit: raise it (ulimit -l)"},
-        {-EOPNOTSUPP, PM_ERROR_UNSUPPORTED, "cannot track dirty pages"},
-        {-EINVAL, PM_ERROR_UNSUPPORTED, "cannot use the page tables of the other devices"},
-        {-EIO, PM_ERROR_KERNEL, "attaching 0000:00:09.0 to the I/O address space failed: EIO"},
+        {-ENOMEM, PM_ERROR_LOCKED_MEMORY, "exceed the locked-memory limit: raise it (ulimit -l)"},
+        {-EOPNOTSUPP, PM_ERROR_UNSUPPORTED, "its IOMMU does not support it"},
+        {-EINVAL, PM_ERROR_UNSUPPORTED, "cannot share the page tables of the other devices"},
+        {-EIO, PM_ERROR_KERNEL, "attaching 0000:00:09.0 to the IOAS failed: EIO"},
     };
     Devices *devices = *state;
     Devices hooked_devices = *devices;
@@ -382,13 +382,13 @@ static void refused_device_is_told_by_cause(void **state)
     pm_kernel_unref(&hooked.parent);
 }
 
-static void device_that_has_no_address_in_common_is_told_so(void **state)
+static void device_without_common_addresses_gets_a_message_that_says_so(void **state)
 {
     g_autoptr(GError) error = attach_refused(*state, -EINVAL, false);
 
     assert_error(&error, PM_ERROR_IOVA_RANGE,
-                 "beside no mapping (valid so far: 0x0–0xfedfffff, 0xfef00000–0x7fffffffff), "
-                 "IOMMU group 9 (0000:00:09.0: vfio-pci) cannot join the container (EINVAL)");
+                 "with no mapping (valid so far: 0x0-0xfedfffff, 0xfef00000-0x7fffffffff): cannot "
+                 "add IOMMU group 9 (0000:00:09.0: vfio-pci) to the container: EINVAL");
 }
 
 static void device_cannot_join_a_handover(void **state)
@@ -396,7 +396,7 @@ static void device_cannot_join_a_handover(void **state)
     g_autoptr(GError) error = attach_refused(*state, -EBUSY, true);
 
     assert_error(&error, PM_ERROR_BUSY,
-                 "IOMMU group 9 (0000:00:09.0: vfio-pci) cannot join the container (EBUSY): the "
+                 "cannot add IOMMU group 9 (0000:00:09.0: vfio-pci) to the container: EBUSY: the "
                  "container is being handed over");
 }
 
@@ -412,7 +412,7 @@ static void device_that_the_kernel_holds_stays_attached(void **state)
     n_open = pm_fake_kernel_get_n_open(devices->kernel);
     pm_fake_kernel_fail(devices->kernel, PM_FAKE_CALL_IOCTL, 1, EBUSY);
     assert_false(pm_iommu_detach(devices->iommu, SECOND, &error));
-    assert_error(&error, PM_ERROR_BUSY, "a mapping of its registers");
+    assert_error(&error, PM_ERROR_BUSY, "its registers are still mapped");
     /* Its file is closed, and nothing else; it is opened anew. */
     assert_int_equal(pm_fake_kernel_get_n_open(devices->kernel), n_open - 1);
     assert_true(pm_iommu_open_device(devices->iommu, SECOND, NULL) >= 0);
@@ -458,18 +458,19 @@ int main(void)
         BACKEND_TYPE1_ONLY(ATTACH_TEST(group_that_was_opened_by_its_number_stays)),
         ATTACH_TEST(attaching_that_fails_at_any_call_changes_nothing),
         ATTACH_TEST(forked_child_cannot_detach),
-        ATTACH_TEST(device_that_does_not_reach_what_is_claimed_is_refused),
-        ATTACH_TEST(device_that_reaches_all_that_is_claimed_is_attached),
-        ATTACH_TEST(claim_that_was_released_does_not_keep_a_device_out),
-        ATTACH_TEST(claim_that_was_left_behind_keeps_a_device_out),
-        ATTACH_TEST(addresses_that_a_device_has_taken_cannot_be_claimed),
-        ATTACH_TEST(addresses_come_back_when_the_device_goes),
-        ATTACH_TEST(addresses_come_back_when_the_device_is_refused),
-        ATTACH_TEST(addresses_that_cannot_be_asked_for_stay_too_few),
+        ATTACH_TEST(device_that_does_not_reach_a_claim_is_refused),
+        ATTACH_TEST(device_that_reaches_all_claims_is_attached),
+        ATTACH_TEST(released_claim_does_not_keep_a_device_out),
+        ATTACH_TEST(abandoned_claim_keeps_a_device_out),
+        ATTACH_TEST(addresses_reserved_by_a_device_are_not_claimed),
+        ATTACH_TEST(detaching_makes_its_reserved_addresses_valid_again),
+        ATTACH_TEST(refused_device_leaves_the_valid_addresses),
+        ATTACH_TEST(valid_addresses_stay_when_querying_them_fails),
         ATTACH_TEST(nothing_is_claimed_while_a_device_is_being_attached),
-        ATTACH_TEST(device_without_mapped_addresses_is_told_which_they_are),
-        BACKEND_IOMMUFD_ONLY(ATTACH_TEST(refused_device_is_told_by_cause)),
-        BACKEND_TYPE1_ONLY(ATTACH_TEST(device_that_has_no_address_in_common_is_told_so)),
+        ATTACH_TEST(device_that_does_not_reach_mappings_gets_a_message_with_them),
+        BACKEND_IOMMUFD_ONLY(ATTACH_TEST(refused_device_is_reported_by_cause)),
+        BACKEND_TYPE1_ONLY(
+            ATTACH_TEST(device_without_common_addresses_gets_a_message_that_says_so)),
         BACKEND_TYPE1_ONLY(ATTACH_TEST(device_cannot_join_a_handover)),
         BACKEND_TYPE1_ONLY(ATTACH_TEST(device_that_the_kernel_holds_stays_attached)),
         BACKEND_TYPE1_ONLY(ATTACH_TEST(group_leaves_the_container_whatever_the_kernel_says_of_it)),

@@ -99,12 +99,12 @@ static void claim_of_parts_of_blocks_is_refused(void **state)
     PmIommuClaimConfig config = good(*state);
 
     config.size += 4096;
-    assert_refused(*state, &config, PM_ERROR_INVALID_ARGUMENT,
-                   "0x1001000 bytes with 0x0 reserved needs both to be multiples of its block size "
-                   "0x200000");
+    assert_refused(
+        *state, &config, PM_ERROR_INVALID_ARGUMENT,
+        "0x1001000 bytes with 0x0 reserved: both must be multiples of the block size 0x200000");
     config = good(*state);
     config.block_size = 16 * BLOCK;
-    assert_refused(*state, &config, PM_ERROR_INVALID_ARGUMENT, "multiples of its block size");
+    assert_refused(*state, &config, PM_ERROR_INVALID_ARGUMENT, "multiples of the block size");
 }
 
 static void reservation_of_parts_of_blocks_or_of_more_than_is_claimed_is_refused(void **state)
@@ -114,7 +114,7 @@ static void reservation_of_parts_of_blocks_or_of_more_than_is_claimed_is_refused
     config.reserved_size = BLOCK + 4096;
     assert_refused(*state, &config, PM_ERROR_INVALID_ARGUMENT, "with 0x201000 reserved");
     config.reserved_size = 9 * BLOCK;
-    assert_refused(*state, &config, PM_ERROR_INVALID_ARGUMENT, "not more reserved than it has");
+    assert_refused(*state, &config, PM_ERROR_INVALID_ARGUMENT, "reserved at most the size");
 }
 
 static void claim_outside_the_valid_addresses_is_refused(void **state)
@@ -122,14 +122,14 @@ static void claim_outside_the_valid_addresses_is_refused(void **state)
     PmIommuClaimConfig config = good(*state);
 
     config.iova = 0xfee00000;
-    assert_refused(*state, &config, PM_ERROR_IOVA_RANGE, "0x0–0xfedfffff, 0xfef00000–0x7fffffffff");
+    assert_refused(*state, &config, PM_ERROR_IOVA_RANGE, "0x0-0xfedfffff, 0xfef00000-0x7fffffffff");
     config.iova = 0x8000000000 - 7 * BLOCK;
     assert_refused(*state, &config, PM_ERROR_IOVA_RANGE, "room for it is 0x7fff000000");
     config.iova = UINT64_MAX - BLOCK + 1;
     assert_refused(*state, &config, PM_ERROR_IOVA_RANGE, "valid ranges");
     config = good(*state);
     config.size = UINT64_MAX - BLOCK + 1;
-    assert_refused(*state, &config, PM_ERROR_IOVA_RANGE, "none of them is that large");
+    assert_refused(*state, &config, PM_ERROR_IOVA_RANGE, "no range is that large");
 }
 
 static void advised_address_suits_the_blocks(void **state)
@@ -164,7 +164,7 @@ static void assert_overlap(IommuFixture *fixture, uint64_t iova, uint64_t size)
     assert_null(fixture_claim(fixture, iova, size, 4096, &error));
     assert_error(&error, PM_ERROR_OVERLAP,
                  "overlap those of the test, 0x100000000-0x107ffffff: choose another address, or "
-                 "release that first");
+                 "release that claim first");
 }
 
 static void claims_do_not_overlap_in_any_way(void **state)
@@ -187,13 +187,13 @@ static void claims_can_touch(void **state)
 {
     IommuFixture *fixture = *state;
     g_autoptr(PmIommuClaim) before = fixture_claim(fixture, BASE - 4096, 4096, 4096, NULL);
-    g_autoptr(PmIommuClaim) behind =
+    g_autoptr(PmIommuClaim) after =
         fixture_claim(fixture, BASE + FIXTURE_MEMORY_SIZE, 4096, 4096, NULL);
 
     assert_non_null(before);
-    assert_non_null(behind);
+    assert_non_null(after);
     assert_true(pm_iommu_claim_map(before, 0, 4096, 0, PM_IOMMU_READ, NULL));
-    assert_true(pm_iommu_claim_map(behind, 0, 4096, 0, PM_IOMMU_READ, NULL));
+    assert_true(pm_iommu_claim_map(after, 0, 4096, 0, PM_IOMMU_READ, NULL));
     assert_true(fixture_map(fixture, 0, FIXTURE_MEMORY_SIZE / BLOCK, NULL));
     assert_int_equal(pm_fake_kernel_get_n_mappings(fixture->kernel, GROUP),
                      FIXTURE_MEMORY_SIZE / BLOCK + 2);
@@ -212,7 +212,7 @@ static void claim_over_several_names_the_first(void **state)
     assert_error(&error, PM_ERROR_OVERLAP, "overlap those of the test");
 }
 
-static void claims_are_found_whatever_came_first(void **state)
+static void claims_are_found_in_any_order_of_creation(void **state)
 {
     IommuFixture *fixture = *state;
     static const uint64_t order[] = {4, 0, 2, 6, 1};
@@ -234,7 +234,7 @@ static void claims_are_found_whatever_came_first(void **state)
 
 /* --- the RAM --- */
 
-static void ram_with_a_manager_is_claimed_only_by_who_follows_it(void **state)
+static void ram_with_a_manager_is_claimed_only_by_a_follower(void **state)
 {
     IommuFixture *fixture = *state;
     PmIommuClaimConfig config = good(fixture);
@@ -277,7 +277,7 @@ static void ram_that_is_claimed_gets_no_manager(void **state)
     assert_non_null(manager);
 }
 
-static void ram_that_was_left_behind_gets_no_manager(void **state)
+static void abandoned_ram_gets_no_manager(void **state)
 {
     IommuFixture *fixture = *state;
     g_autoptr(PmDiscardManager) manager = NULL;
@@ -328,7 +328,7 @@ static void next_run_is_the_claims_own(void **state)
     assert_false(pm_iommu_claim_next_run(fixture->claim, UINT64_MAX, &run));
 }
 
-static void address_space_tells_the_runs_of_all_claims(void **state)
+static void next_run_finds_the_runs_of_all_claims(void **state)
 {
     IommuFixture *fixture = *state;
     g_autoptr(PmIommuClaim) other =
@@ -524,14 +524,14 @@ int main(void)
         CLAIM_TEST(claims_do_not_overlap_in_any_way),
         CLAIM_TEST(claims_can_touch),
         CLAIM_TEST(claim_over_several_names_the_first),
-        CLAIM_TEST(claims_are_found_whatever_came_first),
-        CLAIM_TEST(ram_with_a_manager_is_claimed_only_by_who_follows_it),
+        CLAIM_TEST(claims_are_found_in_any_order_of_creation),
+        CLAIM_TEST(ram_with_a_manager_is_claimed_only_by_a_follower),
         CLAIM_TEST(ram_that_could_not_be_claimed_gets_another_manager),
         CLAIM_TEST(ram_that_is_claimed_gets_no_manager),
-        CLAIM_TEST(ram_that_was_left_behind_gets_no_manager),
+        CLAIM_TEST(abandoned_ram_gets_no_manager),
         CLAIM_TEST(claim_that_cannot_begin_leaves_the_ram_free),
         CLAIM_TEST(next_run_is_the_claims_own),
-        CLAIM_TEST(address_space_tells_the_runs_of_all_claims),
+        CLAIM_TEST(next_run_finds_the_runs_of_all_claims),
         CLAIM_TEST(next_unknown_leaves_out_what_is_known),
         CLAIM_TEST(next_unknown_ends_with_the_claim),
         CLAIM_TEST(example_maps_and_unmaps),

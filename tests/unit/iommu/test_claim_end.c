@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* How claims end: released, abandoned, and what becomes of those that are left behind. */
+/* How claims end: released, or abandoned and settled. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -21,7 +21,7 @@
 
 #define N_CLAIMED UINT64_C(4)
 
-/* A claim of N_CLAIMED blocks behind the fixture's claim, number @nth of them. */
+/* A claim of N_CLAIMED blocks after the fixture's claim, number @nth of them. */
 static uint64_t iova_of(unsigned nth)
 {
     return BASE + FIXTURE_MEMORY_SIZE + nth * N_CLAIMED * BLOCK;
@@ -125,7 +125,7 @@ static void released_claim_refuses_requests(void **state)
     assert_mapped(fixture, 0);
 }
 
-static void released_claim_can_still_be_asked_and_released(void **state)
+static void released_claim_can_still_be_queried_and_released(void **state)
 {
     IommuFixture *fixture = *state;
     g_autoptr(PmIommuClaim) claim = mapped_claim(fixture, "the owner", 0);
@@ -146,7 +146,7 @@ static void released_claim_can_still_be_asked_and_released(void **state)
     assert_int_equal(n_unmaps(fixture), 1);
 }
 
-static void claim_that_cannot_be_released_stays(void **state)
+static void claim_that_fails_to_release_stays(void **state)
 {
     IommuFixture *fixture = *state;
     g_autoptr(PmIommuClaim) claim = mapped_claim(fixture, "the owner", 0);
@@ -178,11 +178,11 @@ static void last_reference_releases(void **state)
 static void count_message(GLogLevelFlags level, const char *message, void *user_data)
 {
     assert_int_equal(level, G_LOG_LEVEL_WARNING);
-    assert_non_null(strstr(message, "the owner stays mapped (pm_iommu_settle() tries again"));
+    assert_non_null(strstr(message, "the owner stays mapped (pm_iommu_settle() retries"));
     (*(unsigned *)user_data)++;
 }
 
-static void last_reference_abandons_what_cannot_be_released(void **state)
+static void last_reference_abandons_a_claim_that_fails_to_release(void **state)
 {
     IommuFixture *fixture = *state;
     PmIommuClaim *claim = mapped_claim(fixture, "the owner", 0);
@@ -195,7 +195,7 @@ static void last_reference_abandons_what_cannot_be_released(void **state)
     pm_log_set_func(NULL, NULL);
     assert_int_equal(n_messages, 1);
     assert_null(claim_for(fixture, "another", 0, fixture->ram, &error));
-    assert_error(&error, PM_ERROR_QUARANTINED, "since the owner left them behind");
+    assert_error(&error, PM_ERROR_QUARANTINED, "since the owner abandoned them");
     stuck_iova = 0;
     assert_true(pm_iommu_settle(fixture->iommu, NULL));
     assert_mapped(fixture, 0);
@@ -219,7 +219,7 @@ static void abandoned_claim_does_not_know_what_is_mapped(void **state)
     assert_true(pm_iommu_claim_next_unknown(claim, 0, &offset, &size, &reason));
     assert_int_equal(offset, BLOCK);
     assert_int_equal(size, (N_CLAIMED - 1) * BLOCK);
-    assert_string_equal(reason, "its owner left it behind mapped");
+    assert_string_equal(reason, "its owner abandoned it while mapped");
     assert_mapped(fixture, N_CLAIMED - 1);
 }
 
@@ -254,7 +254,7 @@ static void abandoned_claim_forgets_the_reason_of_what_was_purged(void **state)
     assert_true(pm_iommu_claim_purge(fixture->claim, NULL));
     assert_true(fixture_map(fixture, 0, 4, NULL));
     pm_iommu_claim_abandon(fixture->claim);
-    assert_unknown(fixture, 0, 4, "left it behind");
+    assert_unknown(fixture, 0, 4, "abandoned it while mapped");
 }
 
 static void abandoned_claim_with_nothing_mapped_just_ends(void **state)
@@ -271,7 +271,7 @@ static void abandoned_claim_with_nothing_mapped_just_ends(void **state)
     assert_int_equal(n_unmaps(fixture), 1);
 }
 
-static void abandoned_claim_can_be_purged_and_released_by_who_has_a_reference(void **state)
+static void abandoned_claim_can_be_purged_and_released_through_a_reference(void **state)
 {
     IommuFixture *fixture = *state;
     g_autoptr(PmIommuClaim) claim = abandoned_claim(fixture, "the owner", 0);
@@ -292,7 +292,7 @@ static bool is_open(int fd)
     return fcntl(fd, F_GETFD) >= 0;
 }
 
-/* A memfd's descriptor goes with its RAM. */
+/* A memfd is closed with its RAM. */
 static void abandoned_claim_keeps_its_ram_until_it_is_settled(void **state)
 {
     IommuFixture *fixture = *state;
@@ -313,7 +313,7 @@ static void abandoned_claim_keeps_its_ram_until_it_is_settled(void **state)
     assert_false(is_open(fd));
 }
 
-static void released_claim_lets_its_ram_go(void **state)
+static void released_claim_drops_its_ram(void **state)
 {
     IommuFixture *fixture = *state;
     PmRam *ram = pm_ram_new(PM_RAM_MEMFD, N_CLAIMED * BLOCK, 0, NULL);
@@ -326,9 +326,9 @@ static void released_claim_lets_its_ram_go(void **state)
     assert_false(is_open(fd));
 }
 
-/* --- addresses that were left behind --- */
+/* --- addresses of abandoned claims --- */
 
-static void abandoned_claim_that_is_purged_gives_its_ram_back(void **state)
+static void abandoned_claim_that_is_purged_releases_its_ram(void **state)
 {
     IommuFixture *fixture = *state;
     PmRam *ram = pm_ram_new(PM_RAM_MEMFD, N_CLAIMED * BLOCK, 0, NULL);
@@ -346,7 +346,7 @@ static void abandoned_claim_that_is_purged_gives_its_ram_back(void **state)
     assert_false(is_open(fd));
 }
 
-static void abandoned_addresses_are_refused_while_they_cannot_be_unmapped(void **state)
+static void abandoned_addresses_are_refused_until_they_are_unmapped(void **state)
 {
     IommuFixture *fixture = *state;
     g_autoptr(PmIommuClaim) claim = abandoned_claim(fixture, "the owner", 0);
@@ -357,14 +357,13 @@ static void abandoned_addresses_are_refused_while_they_cannot_be_unmapped(void *
     assert_null(fixture_claim(fixture, iova_of(0) + BLOCK, BLOCK, BLOCK, &error));
     assert_error(
         &error, PM_ERROR_QUARANTINED,
-        "I/O addresses 0x108000000-0x1087fffff are in quarantine since the owner left them "
-        "behind; unmapping them again failed: unmapping 8M at I/O address 0x108000000 failed with "
-        "EIO");
+        "I/O addresses 0x108000000-0x1087fffff are in quarantine since the owner abandoned them; "
+        "retrying the unmap failed: unmapping 8M at I/O address 0x108000000 failed with EIO");
     assert_mapped(fixture, N_CLAIMED);
     stuck_iova = 0;
 }
 
-static void new_claim_unmaps_what_was_left_behind_there(void **state)
+static void new_claim_unmaps_abandoned_blocks_there(void **state)
 {
     IommuFixture *fixture = *state;
     g_autoptr(PmIommuClaim) old = abandoned_claim(fixture, "the owner", 0);
@@ -387,7 +386,7 @@ static bool unmap_nothing(unsigned long request, void *argument, int *result)
     return request == backend_unmap_request();
 }
 
-static void new_claim_needs_evidence_of_what_was_left_behind(void **state)
+static void new_claim_over_an_abandoned_one_needs_proof_of_the_unmap(void **state)
 {
     IommuFixture *fixture = *state;
     g_autoptr(PmIommuClaim) old = abandoned_claim(fixture, "the owner", 0);
@@ -427,14 +426,14 @@ static void settling_nothing_is_fine(void **state)
     assert_int_equal(n_unmaps(fixture), 0);
 }
 
-static void settling_ends_all_but_those_that_stay_and_tells_the_first(void **state)
+static void settle_ends_all_it_can_and_reports_the_first_failure(void **state)
 {
     IommuFixture *fixture = *state;
     g_autoptr(PmIommuClaim) stays = abandoned_claim(fixture, "who stays", 1);
     g_autoptr(GError) error = NULL;
 
-    pm_iommu_claim_unref(abandoned_claim(fixture, "who goes", 0));
-    pm_iommu_claim_unref(abandoned_claim(fixture, "who goes, too", 2));
+    pm_iommu_claim_unref(abandoned_claim(fixture, "the owner", 0));
+    pm_iommu_claim_unref(abandoned_claim(fixture, "the other owner", 2));
     stuck_iova = iova_of(1);
     assert_false(pm_iommu_settle(fixture->iommu, &error));
     assert_error(&error, PM_ERROR_KERNEL, "0x108800000 failed with EIO");
@@ -454,25 +453,25 @@ int main(void)
     const struct CMUnitTest tests[] = {
         END_TEST(released_claim_has_nothing_mapped_and_its_addresses_are_free),
         END_TEST(released_claim_refuses_requests),
-        END_TEST(released_claim_can_still_be_asked_and_released),
-        END_TEST(claim_that_cannot_be_released_stays),
+        END_TEST(released_claim_can_still_be_queried_and_released),
+        END_TEST(claim_that_fails_to_release_stays),
         END_TEST(last_reference_releases),
-        END_TEST(last_reference_abandons_what_cannot_be_released),
+        END_TEST(last_reference_abandons_a_claim_that_fails_to_release),
         END_TEST(abandoned_claim_does_not_know_what_is_mapped),
         END_TEST(abandoned_claim_refuses_requests),
         END_TEST(abandoned_claim_keeps_the_reason_that_it_had),
         END_TEST(abandoned_claim_forgets_the_reason_of_what_was_purged),
         END_TEST(abandoned_claim_with_nothing_mapped_just_ends),
-        END_TEST(abandoned_claim_can_be_purged_and_released_by_who_has_a_reference),
+        END_TEST(abandoned_claim_can_be_purged_and_released_through_a_reference),
         END_TEST(abandoned_claim_keeps_its_ram_until_it_is_settled),
-        END_TEST(abandoned_claim_that_is_purged_gives_its_ram_back),
-        END_TEST(released_claim_lets_its_ram_go),
-        END_TEST(abandoned_addresses_are_refused_while_they_cannot_be_unmapped),
-        END_TEST(new_claim_unmaps_what_was_left_behind_there),
-        END_TEST(new_claim_needs_evidence_of_what_was_left_behind),
+        END_TEST(abandoned_claim_that_is_purged_releases_its_ram),
+        END_TEST(released_claim_drops_its_ram),
+        END_TEST(abandoned_addresses_are_refused_until_they_are_unmapped),
+        END_TEST(new_claim_unmaps_abandoned_blocks_there),
+        END_TEST(new_claim_over_an_abandoned_one_needs_proof_of_the_unmap),
         END_TEST(new_claim_over_several_unmaps_them_all),
         END_TEST(settling_nothing_is_fine),
-        END_TEST(settling_ends_all_but_those_that_stay_and_tells_the_first),
+        END_TEST(settle_ends_all_it_can_and_reports_the_first_failure),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

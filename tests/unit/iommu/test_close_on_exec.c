@@ -74,7 +74,7 @@ static void the_file_that_is_only_looked_for_is_closed_on_exec(void **state)
     pm_kernel_unref(&kernel);
 }
 
-static void the_fake_kernel_closes_on_exec_only_what_it_is_asked_to(void **state)
+static void the_fake_kernel_honors_o_cloexec(void **state)
 {
     const char *path = backend_is_iommufd() ? "/dev/iommu" : "/dev/vfio/vfio";
     g_autoptr(PmKernel) kernel = backend_fake_new(NULL, NULL);
@@ -92,7 +92,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_file_of_an_address_space_is_closed_on_exec),
         cmocka_unit_test(the_file_that_is_only_looked_for_is_closed_on_exec),
-        cmocka_unit_test(the_fake_kernel_closes_on_exec_only_what_it_is_asked_to),
+        cmocka_unit_test(the_fake_kernel_honors_o_cloexec),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

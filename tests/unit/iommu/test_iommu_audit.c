@@ -125,13 +125,13 @@ static void unknown_blocks_are_found_with_owner_and_reason(void **state)
     fixture->hooked.unmap_size_added = 4096;
     assert_false(fixture_unmap(fixture, 2, 1, NULL));
     fixture->hooked.unmap_size_added = 0;
-    assert_wrong(fixture, 0, PM_ERROR_QUARANTINED,
-                 "I/O address 0x100400000 is in quarantine: it is not known whether the kernel "
-                 "still has a block of the test mapped there (unmapping 0x200000 bytes at I/O "
-                 "address 0x100400000 removed 0x201000 bytes");
+    assert_wrong(
+        fixture, 0, PM_ERROR_QUARANTINED,
+        "I/O address 0x100400000 is in quarantine: the kernel may still have a block of the test "
+        "mapped there (unmapping 0x200000 bytes at I/O address 0x100400000 removed 0x201000 bytes");
 }
 
-static void what_an_owner_left_behind_is_found(void **state)
+static void blocks_of_an_abandoned_claim_are_found(void **state)
 {
     IommuFixture *fixture = *state;
 
@@ -142,7 +142,7 @@ static void what_an_owner_left_behind_is_found(void **state)
     assert_right(fixture, PM_IOMMU_AUDIT_SOLE_LOCKER);
 }
 
-static void mapping_made_behind_its_back_is_found(void **state)
+static void mapping_of_others_is_found(void **state)
 {
     IommuFixture *fixture = *state;
 
@@ -150,22 +150,21 @@ static void mapping_made_behind_its_back_is_found(void **state)
     fixture_map_secretly(fixture, END, BLOCK);
     assert_wrong(
         fixture, 0, PM_ERROR_AUDIT,
-        "the kernel has room for 65,532 more mappings of 65,535 at most, where claims have "
-        "2 mappings");
+        "the kernel has room for 65,532 more mappings (limit 65,535), but claims have 2 mappings");
     fixture_unmap_secretly(fixture, END, BLOCK);
     assert_right(fixture, 0);
 }
 
-static void mapping_removed_behind_its_back_is_found(void **state)
+static void mapping_removed_by_others_is_found(void **state)
 {
     IommuFixture *fixture = *state;
 
     assert_true(fixture_map(fixture, 0, 2, NULL));
     fixture_unmap_secretly(fixture, BASE, BLOCK);
-    assert_wrong(fixture, 0, PM_ERROR_AUDIT, "65,534 more mappings of 65,535 at most");
+    assert_wrong(fixture, 0, PM_ERROR_AUDIT, "65,534 more mappings (limit 65,535)");
 }
 
-static void memory_locked_behind_its_back_is_found_if_nobody_else_locks(void **state)
+static void memory_locked_by_others_is_found_by_a_sole_locker(void **state)
 {
     IommuFixture *fixture = *state;
 
@@ -173,15 +172,15 @@ static void memory_locked_behind_its_back_is_found_if_nobody_else_locks(void **s
     fixture->hooked.locked_by_others = 4096;
     assert_right(fixture, 0);
     assert_wrong(fixture, PM_IOMMU_AUDIT_SOLE_LOCKER, PM_ERROR_AUDIT,
-                 "the kernel has locked 0x401000 bytes, 0x0 of them before the first mapping, "
-                 "where claims have 0x400000 bytes mapped");
+                 "the kernel has locked 0x401000 bytes, 0x0 of them before the first mapping, but "
+                 "claims have 0x400000 bytes mapped");
     fixture->hooked.locked_by_others = -BLOCK;
     assert_wrong(fixture, PM_IOMMU_AUDIT_SOLE_LOCKER, PM_ERROR_AUDIT, "has locked 0x200000 bytes");
     fixture->hooked.locked_by_others = 0;
     assert_right(fixture, PM_IOMMU_AUDIT_SOLE_LOCKER);
 }
 
-static void area_made_behind_its_back_is_found_by_what_it_pins(void **state)
+static void area_of_others_is_found_by_its_pinned_memory(void **state)
 {
     IommuFixture *fixture = *state;
 
@@ -190,7 +189,7 @@ static void area_made_behind_its_back_is_found_by_what_it_pins(void **state)
     assert_wrong(fixture, PM_IOMMU_AUDIT_SOLE_LOCKER, PM_ERROR_AUDIT, "has locked 0x200000 bytes");
 }
 
-static void kernel_that_does_not_say_what_is_available_is_an_error(void **state)
+static void kernel_that_does_not_report_dma_avail_is_an_error(void **state)
 {
     IommuFixture *fixture = *state;
 
@@ -198,7 +197,7 @@ static void kernel_that_does_not_say_what_is_available_is_an_error(void **state)
     assert_wrong(fixture, 0, PM_ERROR_KERNEL, "EIO");
 }
 
-static void kernel_that_does_not_say_what_is_locked_is_an_error(void **state)
+static void kernel_that_does_not_report_locked_memory_is_an_error(void **state)
 {
     IommuFixture *fixture = *state;
 
@@ -220,7 +219,7 @@ static void run_that_crosses_its_claims_border_is_found(void **state)
 
         pm_ledger_set(ledger, places[i], last, PM_LEDGER_MAPPED, 0);
         assert_wrong(fixture, 0, PM_ERROR_AUDIT,
-                     "cross the border of 0x100000000-0x107ffffff, which the test has claimed");
+                     "cross the border of the claim of the test, 0x100000000-0x107ffffff");
         pm_ledger_set(ledger, places[i], last, PM_LEDGER_UNMAPPED, 0);
     }
     assert_right(fixture, 0);
@@ -233,7 +232,7 @@ static void sums_that_differ_are_found(void **state)
     assert_true(fixture_map(fixture, 0, 2, NULL));
     fixture->iommu->n_mappings++;
     assert_wrong(fixture, 0, PM_ERROR_AUDIT,
-                 "the claims have 2 mappings of 0x400000 bytes together, where the address space "
+                 "the claims have 2 mappings of 0x400000 bytes in total, but the address space "
                  "counts 3 of 0x400000 bytes");
     fixture->iommu->n_mappings--;
     fixture->iommu->n_bytes -= 4096;
@@ -256,7 +255,7 @@ static void audit_of_a_range_walks_its_runs_and_compares_all_sums(void **state)
     fixture->hooked.locked_by_others = 4096;
     assert_false(pm_iommu_audit(fixture->iommu, &range, PM_IOMMU_AUDIT_SOLE_LOCKER, NULL));
     fixture->hooked.locked_by_others = 0;
-    /* Beyond the claim, where only a walk of everything goes. */
+    /* Past the claim: only a walk of all runs gets there. */
     pm_ledger_set(ledger, END, END + BLOCK - 1, PM_LEDGER_MAPPED, 0);
     fixture->iommu->n_mappings++;
     fixture->iommu->n_bytes += BLOCK;
@@ -306,13 +305,13 @@ int main(void)
         AUDIT_TEST(locked_memory_of_all_address_spaces_is_counted),
         cmocka_unit_test(what_was_locked_before_is_nobodys_error),
         AUDIT_TEST(unknown_blocks_are_found_with_owner_and_reason),
-        AUDIT_TEST(what_an_owner_left_behind_is_found),
-        BACKEND_TYPE1_ONLY(AUDIT_TEST(mapping_made_behind_its_back_is_found)),
-        BACKEND_TYPE1_ONLY(AUDIT_TEST(mapping_removed_behind_its_back_is_found)),
-        AUDIT_TEST(memory_locked_behind_its_back_is_found_if_nobody_else_locks),
-        BACKEND_IOMMUFD_ONLY(AUDIT_TEST(area_made_behind_its_back_is_found_by_what_it_pins)),
-        BACKEND_TYPE1_ONLY(AUDIT_TEST(kernel_that_does_not_say_what_is_available_is_an_error)),
-        AUDIT_TEST(kernel_that_does_not_say_what_is_locked_is_an_error),
+        AUDIT_TEST(blocks_of_an_abandoned_claim_are_found),
+        BACKEND_TYPE1_ONLY(AUDIT_TEST(mapping_of_others_is_found)),
+        BACKEND_TYPE1_ONLY(AUDIT_TEST(mapping_removed_by_others_is_found)),
+        AUDIT_TEST(memory_locked_by_others_is_found_by_a_sole_locker),
+        BACKEND_IOMMUFD_ONLY(AUDIT_TEST(area_of_others_is_found_by_its_pinned_memory)),
+        BACKEND_TYPE1_ONLY(AUDIT_TEST(kernel_that_does_not_report_dma_avail_is_an_error)),
+        AUDIT_TEST(kernel_that_does_not_report_locked_memory_is_an_error),
         AUDIT_TEST(run_that_crosses_its_claims_border_is_found),
         AUDIT_TEST(sums_that_differ_are_found),
         AUDIT_TEST(audit_of_a_range_walks_its_runs_and_compares_all_sums),

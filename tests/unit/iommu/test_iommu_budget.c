@@ -28,7 +28,7 @@ static IommuFixture *make_limited(uint32_t entry_limit, uint64_t memlock_limit)
     return iommu_fixture_new(&config);
 }
 
-/* A claim of 16 blocks behind the fixture's claim, number @nth of them, with some reserved. */
+/* A claim of 16 blocks after the fixture's claim, number @nth of them, with some reserved. */
 static PmIommuClaim *reserve_in(IommuFixture *fixture, PmIommu *iommu, unsigned nth,
                                 uint64_t n_blocks, GError **error)
 {
@@ -110,7 +110,7 @@ static void there_is_no_limit_of_mappings(void **state)
     assert_true(has_room(fixture->claim, UINT64_C(1) << 40));
 }
 
-static void question_for_what_is_available_can_fail(void **state)
+static void query_available_can_fail(void **state)
 {
     IommuFixture *fixture = *state;
     g_autoptr(GError) error = NULL;
@@ -137,7 +137,7 @@ static void there_is_room_up_to_the_limit_and_no_further(void **state)
     iommu_fixture_free(fixture);
 }
 
-static void question_for_room_does_not_ask_the_kernel(void **state)
+static void check_room_makes_no_call(void **state)
 {
     IommuFixture *fixture = *state;
     uint64_t n_ioctls = pm_fake_kernel_get_n_calls(fixture->kernel, PM_FAKE_CALL_IOCTL);
@@ -256,7 +256,7 @@ static void own_reservation_is_room(void **state)
     iommu_fixture_free(fixture);
 }
 
-static void released_claim_gives_its_room_back(void **state)
+static void released_claim_frees_its_room(void **state)
 {
     IommuFixture *fixture = make_limited(8, UINT64_MAX);
     PmIommuClaim *reserved = reserve(fixture, 0, 8);
@@ -287,7 +287,7 @@ static void unknown_blocks_take_room_until_they_are_purged(void **state)
 }
 
 /* Until it is settled. What it has reserved beyond that is of no use to anybody. */
-static void abandoned_claim_takes_room_for_what_it_may_have_mapped(void **state)
+static void abandoned_claim_counts_what_it_may_have_mapped(void **state)
 {
     IommuFixture *fixture = make_limited(8, UINT64_MAX);
     PmIommuClaim *abandoned = reserve(fixture, 0, 5);
@@ -323,9 +323,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         BACKEND_IOMMUFD_ONLY(BUDGET_TEST(there_is_no_limit_of_mappings)),
         BACKEND_TYPE1_ONLY(BUDGET_TEST(limit_and_what_is_available_are_the_kernels)),
-        BACKEND_TYPE1_ONLY(BUDGET_TEST(question_for_what_is_available_can_fail)),
+        BACKEND_TYPE1_ONLY(BUDGET_TEST(query_available_can_fail)),
         BACKEND_TYPE1_ONLY(cmocka_unit_test(there_is_room_up_to_the_limit_and_no_further)),
-        BUDGET_TEST(question_for_room_does_not_ask_the_kernel),
+        BUDGET_TEST(check_room_makes_no_call),
         BACKEND_TYPE1_ONLY(cmocka_unit_test(advice_is_the_smallest_block_size_that_fits)),
         BACKEND_TYPE1_ONLY(cmocka_unit_test(full_container_advises_larger_blocks_for_all)),
         BACKEND_TYPE1_ONLY(cmocka_unit_test(there_is_no_advice_on_blocks_where_none_would_help)),
@@ -333,10 +333,9 @@ int main(void)
         BACKEND_TYPE1_ONLY(cmocka_unit_test(nobody_maps_what_others_have_reserved)),
         BACKEND_TYPE1_ONLY(cmocka_unit_test(what_is_mapped_of_a_reservation_counts_once)),
         BACKEND_TYPE1_ONLY(cmocka_unit_test(own_reservation_is_room)),
-        BACKEND_TYPE1_ONLY(cmocka_unit_test(released_claim_gives_its_room_back)),
+        BACKEND_TYPE1_ONLY(cmocka_unit_test(released_claim_frees_its_room)),
         BACKEND_TYPE1_ONLY(cmocka_unit_test(unknown_blocks_take_room_until_they_are_purged)),
-        BACKEND_TYPE1_ONLY(
-            cmocka_unit_test(abandoned_claim_takes_room_for_what_it_may_have_mapped)),
+        BACKEND_TYPE1_ONLY(cmocka_unit_test(abandoned_claim_counts_what_it_may_have_mapped)),
         BACKEND_TYPE1_ONLY(cmocka_unit_test(claim_that_could_not_begin_reserves_nothing)),
     };
 

@@ -137,13 +137,14 @@ static void map_outside_the_claim_is_refused(void **state)
     const uint64_t end = FIXTURE_MEMORY_SIZE;
 
     assert_refused(*state, end, BLOCK, 0, 3, PM_ERROR_INVALID_ARGUMENT,
-                   "0x200000 bytes at offset 0x8000000 are not a range inside the 0x8000000 bytes "
-                   "that the test has at I/O address 0x100000000");
-    assert_refused(*state, end - BLOCK, 2 * BLOCK, 0, 3, PM_ERROR_INVALID_ARGUMENT, "not a range");
+                   "invalid range of 0x200000 bytes at offset 0x8000000: must be in the 0x8000000 "
+                   "bytes of the test at I/O address 0x100000000");
+    assert_refused(*state, end - BLOCK, 2 * BLOCK, 0, 3, PM_ERROR_INVALID_ARGUMENT,
+                   "invalid range");
     assert_refused(*state, BLOCK, UINT64_MAX - BLOCK + 1, 0, 3, PM_ERROR_INVALID_ARGUMENT,
-                   "not a range");
+                   "invalid range");
     assert_refused(*state, UINT64_MAX - BLOCK + 1, 2 * BLOCK, 0, 3, PM_ERROR_INVALID_ARGUMENT,
-                   "not a range");
+                   "invalid range");
 }
 
 static void map_of_parts_of_blocks_is_refused(void **state)
@@ -159,11 +160,12 @@ static void map_of_memory_outside_the_ram_is_refused(void **state)
     const uint64_t end = FIXTURE_MEMORY_SIZE;
 
     assert_refused(*state, 0, BLOCK, end, 3, PM_ERROR_INVALID_ARGUMENT,
-                   "0x200000 bytes at offset 0x8000000 are not inside the RAM of 0x8000000 bytes "
-                   "that the test maps");
-    assert_refused(*state, 0, 2 * BLOCK, end - BLOCK, 3, PM_ERROR_INVALID_ARGUMENT, "inside the");
+                   "0x200000 bytes at offset 0x8000000 reach past the end of the RAM of the test, "
+                   "0x8000000 bytes");
+    assert_refused(*state, 0, 2 * BLOCK, end - BLOCK, 3, PM_ERROR_INVALID_ARGUMENT,
+                   "past the end of the RAM");
     assert_refused(*state, 0, BLOCK, UINT64_MAX - 4095, 3, PM_ERROR_INVALID_ARGUMENT,
-                   "inside the RAM");
+                   "past the end of the RAM");
 }
 
 static void map_of_memory_inside_a_page_is_refused(void **state)
@@ -195,8 +197,8 @@ static void map_over_a_block_that_is_unknown_is_refused(void **state)
 
         assert_false(fixture_map(fixture, first, 3, &error));
         assert_error(&error, PM_ERROR_QUARANTINED,
-                     "I/O address 0x100400000 is in quarantine: it is not known whether the kernel "
-                     "still has a block of the test mapped there (unmapping 0x200000 bytes");
+                     "I/O address 0x100400000 is in quarantine: the kernel may still have a block "
+                     "of the test mapped there (unmapping 0x200000 bytes");
     }
     assert_true(fixture_map(fixture, 0, 2, NULL));
 }
@@ -231,7 +233,7 @@ static void map_without_memory_for_the_ledger_does_not_ask_the_kernel(void **sta
     mapped = fixture_map(fixture, 0, 1, &error);
     allocations_go_on();
     assert_false(mapped);
-    assert_error(&error, PM_ERROR_MEMORY, "no memory left for the list of mappings");
+    assert_error(&error, PM_ERROR_MEMORY, "out of memory for the list of mappings");
     assert_int_equal(n_calls(fixture, PM_FAKE_CALL_MAP), n_maps);
     assert_mapped(fixture, 0);
     assert_true(fixture_map(fixture, 0, 1, NULL));
@@ -248,11 +250,11 @@ typedef struct {
 static void every_errno_has_its_code_and_sentence(void **state)
 {
     static const Row type1[] = {
-        {EEXIST, PM_ERROR_OVERLAP, "not made through this object"},
+        {EEXIST, PM_ERROR_OVERLAP, "that this object did not"},
         {ENOSPC, PM_ERROR_LIMIT, "dma_entry_limit"},
         {ENOMEM, PM_ERROR_MEMORY, "out of memory, as there is no locked-memory limit: free"},
-        {EFAULT, PM_ERROR_BAD_ADDRESS, "cannot be pinned"},
-        {EINVAL, PM_ERROR_KERNEL, "valid I/O addresses are fewer"},
+        {EFAULT, PM_ERROR_BAD_ADDRESS, "cannot pin the host memory"},
+        {EINVAL, PM_ERROR_KERNEL, "the address is no longer valid"},
         {EPERM, PM_ERROR_PERMISSION, "may not map here"},
         {EBUSY, PM_ERROR_BUSY, "handed over"},
         {ENODEV, PM_ERROR_NOT_FOUND, "is gone"},
@@ -261,14 +263,14 @@ static void every_errno_has_its_code_and_sentence(void **state)
         {0},
     };
     static const Row iommufd[] = {
-        {EEXIST, PM_ERROR_OVERLAP, "not made through this object"},
-        {ENOSPC, PM_ERROR_LIMIT, "page table has no room"},
+        {EEXIST, PM_ERROR_OVERLAP, "that this object did not"},
+        {ENOSPC, PM_ERROR_LIMIT, "page table is full"},
         {ENOMEM, PM_ERROR_MEMORY, "out of memory, as there is no locked-memory limit: free"},
-        {EFAULT, PM_ERROR_BAD_ADDRESS, "cannot be pinned"},
-        {EINVAL, PM_ERROR_KERNEL, "reserved for interrupts or by the firmware"},
-        {EPERM, PM_ERROR_PERMISSION, "for writing"},
+        {EFAULT, PM_ERROR_BAD_ADDRESS, "cannot pin the host memory"},
+        {EINVAL, PM_ERROR_KERNEL, "reserved I/O addresses (for interrupts, or by the firmware)"},
+        {EPERM, PM_ERROR_PERMISSION, "read-only"},
         {EBADF, PM_ERROR_INVALID_ARGUMENT, "not open"},
-        {ENOENT, PM_ERROR_NOT_FOUND, "address space is gone"},
+        {ENOENT, PM_ERROR_NOT_FOUND, "the IOAS was destroyed"},
         {ENODEV, PM_ERROR_NOT_FOUND, "is gone"},
         {EINTR, PM_ERROR_KERNEL, "EINTR"},
         {EIO, PM_ERROR_KERNEL, "EIO"},
@@ -300,7 +302,7 @@ static void failed_block_is_named(void **state)
     assert_error(&error, PM_ERROR_BAD_ADDRESS, words);
 }
 
-static void memory_that_is_not_there_cannot_be_mapped(void **state)
+static void unmapped_memory_is_a_bad_address(void **state)
 {
     IommuFixture *fixture = *state;
     g_autoptr(GError) error = NULL;
@@ -373,7 +375,7 @@ static void failure_of_any_block_leaves_all_as_before(void **state)
     assert_run(fixture, 0, 0, 9);
 }
 
-static void failed_rollback_is_told_with_both_causes(void **state)
+static void failed_rollback_is_reported_with_both_causes(void **state)
 {
     IommuFixture *fixture = *state;
     g_autoptr(GError) error = NULL;
@@ -393,7 +395,7 @@ static void failed_rollback_is_told_with_both_causes(void **state)
     assert_true(fixture_map(fixture, 0, 6, NULL));
 }
 
-static void short_rollback_is_told_and_leaves_the_blocks_unknown(void **state)
+static void short_rollback_is_reported_and_leaves_the_blocks_unknown(void **state)
 {
     IommuFixture *fixture = *state;
     g_autoptr(GError) error = NULL;
@@ -498,12 +500,12 @@ int main(void)
         BACKEND_TYPE1_ONLY(cmocka_unit_test(map_of_more_than_the_limit_is_refused)),
         MAP_TEST(every_errno_has_its_code_and_sentence),
         MAP_TEST(failed_block_is_named),
-        MAP_TEST(memory_that_is_not_there_cannot_be_mapped),
+        MAP_TEST(unmapped_memory_is_a_bad_address),
         cmocka_unit_test(reached_locked_memory_limit_has_the_numbers_and_advice),
         MAP_TEST(kernel_without_memory_is_not_taken_for_a_limit_with_room),
         MAP_TEST(failure_of_any_block_leaves_all_as_before),
-        MAP_TEST(failed_rollback_is_told_with_both_causes),
-        MAP_TEST(short_rollback_is_told_and_leaves_the_blocks_unknown),
+        MAP_TEST(failed_rollback_is_reported_with_both_causes),
+        MAP_TEST(short_rollback_is_reported_and_leaves_the_blocks_unknown),
         MAP_TEST(failure_without_interest_in_the_error_is_rolled_back_too),
         MAP_TEST(threads_map_side_by_side),
     };

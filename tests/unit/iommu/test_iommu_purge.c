@@ -59,7 +59,7 @@ static void purge_removes_everything_with_one_call(void **state)
     assert_purged(fixture);
 }
 
-static void purge_of_nothing_asks_nothing(void **state)
+static void purge_of_nothing_makes_no_call(void **state)
 {
     IommuFixture *fixture = *state;
     uint64_t n_ioctls = pm_fake_kernel_get_n_calls(fixture->kernel, PM_FAKE_CALL_IOCTL);
@@ -83,7 +83,7 @@ static void purge_after_a_short_unmap_leaves_nothing(void **state)
 /* --- a kernel whose word is not enough --- */
 
 /* The same number of bytes can be others than those that are known. */
-static void purge_of_unknown_blocks_asks_whatever_the_size_is(void **state)
+static void purge_of_unknown_blocks_always_probes(void **state)
 {
     IommuFixture *fixture = *state;
 
@@ -111,7 +111,7 @@ static void purge_of_unknown_blocks_that_are_gone_is_fine(void **state)
     assert_purged(fixture);
 }
 
-static void short_purge_goes_on_until_nothing_is_left(void **state)
+static void short_purge_repeats_until_nothing_is_left(void **state)
 {
     IommuFixture *fixture = *state;
 
@@ -123,7 +123,7 @@ static void short_purge_goes_on_until_nothing_is_left(void **state)
     assert_purged(fixture);
 }
 
-static void long_purge_is_not_believed_until_nothing_is_left(void **state)
+static void purge_that_removes_too_much_is_probed_until_nothing_is_left(void **state)
 {
     IommuFixture *fixture = *state;
 
@@ -149,7 +149,7 @@ static bool idle(unsigned long request, void *argument, int *result)
     return true;
 }
 
-static void purge_that_removes_nothing_is_not_believed_until_nothing_is_left(void **state)
+static void purge_that_removes_nothing_is_probed_until_nothing_is_left(void **state)
 {
     IommuFixture *fixture = *state;
 
@@ -166,11 +166,11 @@ static void count_message(GLogLevelFlags level, const char *message, void *user_
     assert_int_equal(level, G_LOG_LEVEL_WARNING);
     assert_string_equal(message,
                         "purging 0x8000000 bytes at I/O address 0x100000000 removed 0x600000 bytes "
-                        "where 0x400000 bytes were known to be mapped: asking what is left");
+                        "where 0x400000 bytes were known to be mapped: probing for what is left");
     (*(unsigned *)user_data)++;
 }
 
-static void purge_of_another_size_than_is_known_is_told_once(void **state)
+static void purge_of_an_unexpected_size_is_logged_once(void **state)
 {
     IommuFixture *fixture = *state;
     unsigned n_messages = 0;
@@ -218,7 +218,7 @@ static bool answer_probe(unsigned long request, void *argument, int *result)
     return backend_is_probe(request, argument);
 }
 
-static void purge_gives_up_on_a_kernel_that_goes_on_finding_mappings(void **state)
+static void purge_gives_up_on_a_kernel_that_keeps_finding_mappings(void **state)
 {
     IommuFixture *fixture = *state;
 
@@ -229,13 +229,13 @@ static void purge_gives_up_on_a_kernel_that_goes_on_finding_mappings(void **stat
     assert_given_up(fixture, "after 16 calls");
     assert_calls(fixture, 16, 16);
     assert_int_equal(pm_iommu_get_n_mappings(fixture->iommu), 8);
-    assert_unknown(fixture, 0, 8, "find who else has the descriptor");
+    assert_unknown(fixture, 0, 8, "Find who else has the descriptor");
     fixture->hooked.answer = NULL;
     assert_true(purge(fixture, NULL));
     assert_purged(fixture);
 }
 
-static void purge_gives_up_at_once_on_a_kernel_that_does_not_say(void **state)
+static void purge_gives_up_at_once_if_the_probe_is_inconclusive(void **state)
 {
     static const int results[] = {-EIO, -ENOMEM, -EPERM, -EINTR};
     IommuFixture *fixture = *state;
@@ -247,7 +247,7 @@ static void purge_gives_up_at_once_on_a_kernel_that_does_not_say(void **state)
         pm_fake_kernel_shorten_unmap(fixture->kernel, 1);
         fixture->hooked.answer = answer_probe;
         probe_result = results[i];
-        assert_given_up(fixture, "the kernel does not say whether anything is mapped in the "
+        assert_given_up(fixture, "the kernel does not report whether anything is mapped in the "
                                  "0x8000000 bytes of the test");
         assert_int_equal(n_unmaps(fixture), n_before + 1);
         assert_unknown(fixture, 0, 8, "close the address space");
@@ -257,8 +257,8 @@ static void purge_gives_up_at_once_on_a_kernel_that_does_not_say(void **state)
     }
 }
 
-/* Whatever that was: it is not left behind. */
-static void probe_that_succeeds_says_nothing(void **state)
+/* In any case it is unmapped. */
+static void probe_that_succeeds_proves_nothing(void **state)
 {
     IommuFixture *fixture = *state;
 
@@ -266,7 +266,7 @@ static void probe_that_succeeds_says_nothing(void **state)
     pm_fake_kernel_shorten_unmap(fixture->kernel, 1);
     fixture->hooked.answer = answer_probe;
     probe_result = 0;
-    assert_given_up(fixture, "does not say");
+    assert_given_up(fixture, "does not report");
     fixture->hooked.answer = NULL;
     assert_true(purge(fixture, NULL));
     assert_purged(fixture);
@@ -286,7 +286,7 @@ static bool take_probe(unsigned long request, void *argument, int *result)
     return false;
 }
 
-static void probe_that_is_taken_for_a_mapping_is_taken_back(void **state)
+static void probe_that_maps_is_unmapped(void **state)
 {
     IommuFixture *fixture = *state;
 
@@ -294,7 +294,7 @@ static void probe_that_is_taken_for_a_mapping_is_taken_back(void **state)
     fixture->hooked.unmap_size_added = PM_MIB;
     fixture->hooked.answer = take_probe;
     probed_memory = fixture->memory;
-    assert_given_up(fixture, "does not say");
+    assert_given_up(fixture, "does not report");
     assert_int_equal(pm_fake_kernel_get_n_mappings(fixture->kernel, GROUP), 0);
     fixture->hooked.unmap_size_added = 0;
     fixture->hooked.answer = NULL;
@@ -356,7 +356,7 @@ static void purge_that_stops_halfway_leaves_the_blocks_unknown(void **state)
 
     assert_true(fixture_map(fixture, 0, 8, NULL));
     pm_fake_kernel_fail(fixture->kernel, PM_FAKE_CALL_UNMAP, 1, EBUSY);
-    assert_given_up(fixture, "some of the mappings may be gone already");
+    assert_given_up(fixture, "some mappings may already be removed");
     assert_unknown(fixture, 0, 8, "EBUSY");
 }
 
@@ -382,7 +382,7 @@ static void purge_that_would_cut_a_mapping_changes_nothing(void **state)
     assert_true(fixture_map(fixture, 0, 2, NULL));
     fixture_map_secretly(fixture, BASE + FIXTURE_MEMORY_SIZE - BLOCK, 2 * BLOCK);
     assert_false(purge(fixture, &error));
-    assert_error(&error, PM_ERROR_KERNEL, "the kernel has other mappings there");
+    assert_error(&error, PM_ERROR_KERNEL, "the container has mappings there");
     assert_all_known(fixture);
     assert_int_equal(pm_fake_kernel_get_n_mappings(fixture->kernel, GROUP), 3);
     fixture_unmap_secretly(fixture, BASE + FIXTURE_MEMORY_SIZE - BLOCK, 2 * BLOCK);
@@ -390,8 +390,8 @@ static void purge_that_would_cut_a_mapping_changes_nothing(void **state)
     assert_purged(fixture);
 }
 
-/* iommufd says ENOENT, as if nothing was there, and has removed what comes before. */
-static void purge_does_not_overlook_what_reaches_beyond_the_claim(void **state)
+/* iommufd returns ENOENT, as if nothing was there, but has removed the areas before the hole. */
+static void purge_finds_a_mapping_that_reaches_past_the_claim(void **state)
 {
     static const uint64_t places[] = {BASE - BLOCK, BASE + FIXTURE_MEMORY_SIZE - BLOCK};
     IommuFixture *fixture = *state;
@@ -399,8 +399,7 @@ static void purge_does_not_overlook_what_reaches_beyond_the_claim(void **state)
     for (size_t i = 0; i < G_N_ELEMENTS(places); i++) {
         assert_true(fixture_map(fixture, 4, 2, NULL));
         fixture_map_secretly(fixture, places[i], 2 * BLOCK);
-        assert_given_up(fixture, "after 16 calls to unmap them. If it was not made through this "
-                                 "object: find who else has the descriptor");
+        assert_given_up(fixture, "after 16 calls to unmap them. Find who else has the descriptor");
         assert_unknown(fixture, 4, 2, "after 16 calls");
         fixture_unmap_secretly(fixture, places[i], 2 * BLOCK);
         assert_true(purge(fixture, NULL));
@@ -410,7 +409,7 @@ static void purge_does_not_overlook_what_reaches_beyond_the_claim(void **state)
 }
 
 /* Neighbours are not asked for. */
-static void mapping_beside_the_claim_is_none_of_its_business(void **state)
+static void purge_leaves_a_mapping_next_to_the_claim(void **state)
 {
     IommuFixture *fixture = *state;
 
@@ -422,7 +421,7 @@ static void mapping_beside_the_claim_is_none_of_its_business(void **state)
     assert_int_equal(pm_fake_kernel_get_n_mappings(fixture->kernel, GROUP), 2);
 }
 
-/* ENOSPC comes only where nothing is mapped. */
+/* ENOSPC only where nothing is mapped. */
 static void container_without_room_can_be_asked_too(void **state)
 {
     PmFakeConfig config;
@@ -451,27 +450,27 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         PURGE_TEST(purge_removes_everything_with_one_call),
-        PURGE_TEST(purge_of_nothing_asks_nothing),
+        PURGE_TEST(purge_of_nothing_makes_no_call),
         PURGE_TEST(purge_after_a_short_unmap_leaves_nothing),
-        PURGE_TEST(purge_of_unknown_blocks_asks_whatever_the_size_is),
+        PURGE_TEST(purge_of_unknown_blocks_always_probes),
         PURGE_TEST(purge_of_unknown_blocks_that_are_gone_is_fine),
-        PURGE_TEST(short_purge_goes_on_until_nothing_is_left),
-        PURGE_TEST(long_purge_is_not_believed_until_nothing_is_left),
-        PURGE_TEST(purge_that_removes_nothing_is_not_believed_until_nothing_is_left),
-        PURGE_TEST(purge_of_another_size_than_is_known_is_told_once),
+        PURGE_TEST(short_purge_repeats_until_nothing_is_left),
+        PURGE_TEST(purge_that_removes_too_much_is_probed_until_nothing_is_left),
+        PURGE_TEST(purge_that_removes_nothing_is_probed_until_nothing_is_left),
+        PURGE_TEST(purge_of_an_unexpected_size_is_logged_once),
         PURGE_TEST(purge_gives_up_on_a_kernel_that_removes_nothing),
-        PURGE_TEST(purge_gives_up_on_a_kernel_that_goes_on_finding_mappings),
-        PURGE_TEST(purge_gives_up_at_once_on_a_kernel_that_does_not_say),
-        PURGE_TEST(probe_that_succeeds_says_nothing),
-        BACKEND_IOMMUFD_ONLY(PURGE_TEST(probe_that_is_taken_for_a_mapping_is_taken_back)),
+        PURGE_TEST(purge_gives_up_on_a_kernel_that_keeps_finding_mappings),
+        PURGE_TEST(purge_gives_up_at_once_if_the_probe_is_inconclusive),
+        PURGE_TEST(probe_that_succeeds_proves_nothing),
+        BACKEND_IOMMUFD_ONLY(PURGE_TEST(probe_that_maps_is_unmapped)),
         PURGE_TEST(purge_that_the_kernel_refuses_keeps_the_ledger),
         PURGE_TEST(purge_that_is_refused_after_a_part_was_removed_leaves_the_blocks_unknown),
         PURGE_TEST(purge_of_unknown_blocks_that_is_refused_keeps_them_unknown),
         BACKEND_IOMMUFD_ONLY(PURGE_TEST(purge_that_stops_halfway_leaves_the_blocks_unknown)),
         PURGE_TEST(mapping_of_somebody_else_in_the_claim_is_purged_too),
         BACKEND_TYPE1_ONLY(PURGE_TEST(purge_that_would_cut_a_mapping_changes_nothing)),
-        BACKEND_IOMMUFD_ONLY(PURGE_TEST(purge_does_not_overlook_what_reaches_beyond_the_claim)),
-        PURGE_TEST(mapping_beside_the_claim_is_none_of_its_business),
+        BACKEND_IOMMUFD_ONLY(PURGE_TEST(purge_finds_a_mapping_that_reaches_past_the_claim)),
+        PURGE_TEST(purge_leaves_a_mapping_next_to_the_claim),
         BACKEND_TYPE1_ONLY(cmocka_unit_test(container_without_room_can_be_asked_too)),
     };
 

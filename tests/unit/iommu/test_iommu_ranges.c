@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The valid I/O addresses, and what the kernel is told of those that are claimed. */
+/* The valid I/O addresses, and the reservation of claimed ones in the kernel. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -63,7 +63,7 @@ static void range_outside_names_the_nearest_that_fits(void **state)
 
 static void range_larger_than_all_says_so(void **state)
 {
-    assert_not_valid(*state, 0, PM_TIB, PM_ERROR_IOVA_RANGE, "none of them is that large");
+    assert_not_valid(*state, 0, PM_TIB, PM_ERROR_IOVA_RANGE, "no range is that large");
 }
 
 static void range_that_is_empty_or_unaligned_is_refused(void **state)
@@ -73,7 +73,7 @@ static void range_that_is_empty_or_unaligned_is_refused(void **state)
     assert_not_valid(*state, 0, 100, PM_ERROR_UNALIGNED, "size 0x64");
 }
 
-static void many_ranges_are_not_all_told(void **state)
+static void many_ranges_are_abbreviated(void **state)
 {
     PmIovaRange ranges[10];
     PmFakeConfig config;
@@ -90,7 +90,7 @@ static void many_ranges_are_not_all_told(void **state)
     config.n_iova_ranges = G_N_ELEMENTS(ranges);
     fixture = iommu_fixture_new(&config);
     assert_not_valid(fixture, 0x20000, 4096, PM_ERROR_IOVA_RANGE,
-                     "0x700000–0x70ffff and 2 more): the nearest address");
+                     "0x700000-0x70ffff and 2 more): the nearest address");
     iommu_fixture_free(fixture);
 }
 
@@ -155,24 +155,24 @@ static uint64_t chosen_place(IommuFixture *fixture)
     return map.iova;
 }
 
-static void kernel_is_told_what_is_claimed_and_what_no_more(void **state)
+static void claims_are_reserved_in_the_kernel_until_released(void **state)
 {
     IommuFixture *fixture = *state;
-    g_autoptr(PmIommuClaim) behind = NULL;
+    g_autoptr(PmIommuClaim) after = NULL;
     g_autoptr(PmIommuClaim) before = NULL;
 
     fixture_drop_claim(fixture);
-    behind = fixture_claim(fixture, BASE + 4 * BLOCK, BLOCK, BLOCK, NULL);
+    after = fixture_claim(fixture, BASE + 4 * BLOCK, BLOCK, BLOCK, NULL);
     assert_int_equal(chosen_place(fixture), BASE + 4 * BLOCK);
     before = fixture_claim(fixture, BASE, BLOCK, BLOCK, NULL);
     assert_int_equal(chosen_place(fixture), BASE);
     assert_true(pm_iommu_claim_release(before, NULL));
     assert_int_equal(chosen_place(fixture), BASE + 4 * BLOCK);
-    assert_true(pm_iommu_claim_release(behind, NULL));
+    assert_true(pm_iommu_claim_release(after, NULL));
     assert_true(chosen_place(fixture) < BASE);
 }
 
-static void addresses_that_the_kernel_does_not_keep_are_not_claimed(void **state)
+static void claim_fails_if_the_kernel_does_not_reserve_its_addresses(void **state)
 {
     IommuFixture *fixture = *state;
     g_autoptr(GError) error = NULL;
@@ -186,8 +186,8 @@ static void addresses_that_the_kernel_does_not_keep_are_not_claimed(void **state
     assert_non_null(fixture->claim);
 }
 
-/* It goes on keeping more than it has to. */
-static void claim_is_released_though_the_kernel_goes_on_keeping_its_addresses(void **state)
+/* The kernel keeps more than needed. */
+static void claim_is_released_though_the_kernel_keeps_its_addresses_reserved(void **state)
 {
     IommuFixture *fixture = *state;
 
@@ -211,12 +211,12 @@ int main(void)
         RANGES_TEST(range_that_is_empty_or_unaligned_is_refused),
         RANGES_TEST(address_that_is_advised_for_blocks_suits_them),
         RANGES_TEST(blocks_that_do_not_fit_pages_or_the_range_are_refused),
-        cmocka_unit_test(many_ranges_are_not_all_told),
+        cmocka_unit_test(many_ranges_are_abbreviated),
         BACKEND_TYPE1_ONLY(cmocka_unit_test(last_page_below_two_to_the_64_is_left_out)),
-        BACKEND_IOMMUFD_ONLY(RANGES_TEST(kernel_is_told_what_is_claimed_and_what_no_more)),
-        BACKEND_IOMMUFD_ONLY(RANGES_TEST(addresses_that_the_kernel_does_not_keep_are_not_claimed)),
+        BACKEND_IOMMUFD_ONLY(RANGES_TEST(claims_are_reserved_in_the_kernel_until_released)),
+        BACKEND_IOMMUFD_ONLY(RANGES_TEST(claim_fails_if_the_kernel_does_not_reserve_its_addresses)),
         BACKEND_IOMMUFD_ONLY(
-            RANGES_TEST(claim_is_released_though_the_kernel_goes_on_keeping_its_addresses)),
+            RANGES_TEST(claim_is_released_though_the_kernel_keeps_its_addresses_reserved)),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

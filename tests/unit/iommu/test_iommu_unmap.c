@@ -82,14 +82,16 @@ static void assert_refused(IommuFixture *fixture, uint64_t offset, uint64_t size
     assert_mapped(fixture, n_mappings);
 }
 
-static void unmap_that_is_no_range_of_the_claim_is_refused(void **state)
+static void unmap_outside_the_claim_is_refused(void **state)
 {
     const uint64_t end = FIXTURE_MEMORY_SIZE;
 
-    assert_refused(*state, 0, 0, PM_ERROR_INVALID_ARGUMENT, "0x0 bytes at offset 0x0 are not");
-    assert_refused(*state, end, BLOCK, PM_ERROR_INVALID_ARGUMENT, "not a range");
-    assert_refused(*state, end - BLOCK, 2 * BLOCK, PM_ERROR_INVALID_ARGUMENT, "not a range");
-    assert_refused(*state, BLOCK, UINT64_MAX - BLOCK + 1, PM_ERROR_INVALID_ARGUMENT, "not a range");
+    assert_refused(*state, 0, 0, PM_ERROR_INVALID_ARGUMENT,
+                   "invalid range of 0x0 bytes at offset 0x0: must be");
+    assert_refused(*state, end, BLOCK, PM_ERROR_INVALID_ARGUMENT, "invalid range");
+    assert_refused(*state, end - BLOCK, 2 * BLOCK, PM_ERROR_INVALID_ARGUMENT, "invalid range");
+    assert_refused(*state, BLOCK, UINT64_MAX - BLOCK + 1, PM_ERROR_INVALID_ARGUMENT,
+                   "invalid range");
 }
 
 static void unmap_of_parts_of_blocks_changes_nothing(void **state)
@@ -108,9 +110,9 @@ static void unmap_with_a_hole_names_the_first(void **state)
 
     assert_true(fixture_map(fixture, 0, 2, NULL));
     assert_true(fixture_map(fixture, 3, 2, NULL));
-    assert_refused(fixture, 0, 5 * BLOCK, PM_ERROR_NO_MAPPING,
-                   "10M at I/O address 0x100000000 are not wholly mapped: there is a hole at "
-                   "0x100400000");
+    assert_refused(
+        fixture, 0, 5 * BLOCK, PM_ERROR_NO_MAPPING,
+        "10M at I/O address 0x100000000 are not entirely mapped: there is a hole at 0x100400000");
     assert_refused(fixture, 2 * BLOCK, BLOCK, PM_ERROR_NO_MAPPING, "hole at 0x100400000");
     assert_refused(fixture, 4 * BLOCK, 4 * BLOCK, PM_ERROR_NO_MAPPING, "hole at 0x100a00000");
 }
@@ -140,7 +142,7 @@ static void unmap_without_memory_for_the_ledger_does_not_ask_the_kernel(void **s
     unmapped = fixture_unmap(fixture, 2, 1, &error);
     allocations_go_on();
     assert_false(unmapped);
-    assert_error(&error, PM_ERROR_MEMORY, "no memory left for the list of mappings");
+    assert_error(&error, PM_ERROR_MEMORY, "out of memory for the list of mappings");
     assert_int_equal(n_unmaps(fixture), 0);
     assert_mapped(fixture, 8);
     assert_true(fixture_unmap(fixture, 2, 1, NULL));
@@ -157,7 +159,7 @@ typedef struct {
 static void every_errno_has_its_code_and_sentence(void **state)
 {
     static const Row type1[] = {
-        {EINVAL, PM_ERROR_KERNEL, "other mappings there"},
+        {EINVAL, PM_ERROR_KERNEL, "mappings there that this object did not make"},
         {EFAULT, PM_ERROR_KERNEL, "could not read the request"},
         {ENOMEM, PM_ERROR_MEMORY, "out of memory"},
         {EPERM, PM_ERROR_PERMISSION, "may not unmap here"},
@@ -168,11 +170,11 @@ static void every_errno_has_its_code_and_sentence(void **state)
         {0},
     };
     static const Row iommufd[] = {
-        {ENOENT, PM_ERROR_UNMAP_MISMATCH, "no area there, or one that is only partly in the range"},
+        {ENOENT, PM_ERROR_UNMAP_MISMATCH, "no area there, or one that the range cuts"},
         {EFAULT, PM_ERROR_KERNEL, "could not read the request"},
         {ENOMEM, PM_ERROR_MEMORY, "out of memory"},
         {EBUSY, PM_ERROR_UNMAP_MISMATCH,
-         "try again, with a purge: some of the mappings may be gone"},
+         "try again, with a purge: some mappings may already be removed"},
         {EDEADLK, PM_ERROR_UNMAP_MISMATCH, "stop it and try again, with a purge"},
         {ENODEV, PM_ERROR_NOT_FOUND, "is gone"},
         {EINTR, PM_ERROR_KERNEL, "EINTR"},
@@ -216,7 +218,7 @@ static void one_mapping_that_is_in_use_is_still_there(void **state)
     assert_all_known(fixture);
 }
 
-static void short_unmap_is_told_and_leaves_the_blocks_unknown(void **state)
+static void short_unmap_is_reported_and_leaves_the_blocks_unknown(void **state)
 {
     IommuFixture *fixture = *state;
     g_autoptr(GError) error = NULL;
@@ -232,7 +234,7 @@ static void short_unmap_is_told_and_leaves_the_blocks_unknown(void **state)
     assert_run(fixture, 6, 6, 2);
 }
 
-static void long_unmap_is_told_and_leaves_the_blocks_unknown(void **state)
+static void long_unmap_is_reported_and_leaves_the_blocks_unknown(void **state)
 {
     IommuFixture *fixture = *state;
     g_autoptr(GError) error = NULL;
@@ -253,7 +255,7 @@ static bool unmap_nothing(unsigned long request, void *argument, int *result)
     return request == backend_unmap_request();
 }
 
-static void unmap_of_nothing_is_told_and_leaves_the_blocks_unknown(void **state)
+static void unmap_of_nothing_is_reported_and_leaves_the_blocks_unknown(void **state)
 {
     IommuFixture *fixture = *state;
     g_autoptr(GError) error = NULL;
@@ -310,16 +312,16 @@ int main(void)
         UNMAP_TEST(middle_of_a_run_is_unmapped_alone),
         UNMAP_TEST(blocks_of_several_runs_are_unmapped_with_one_call),
         UNMAP_TEST(other_claims_keep_their_mappings),
-        UNMAP_TEST(unmap_that_is_no_range_of_the_claim_is_refused),
+        UNMAP_TEST(unmap_outside_the_claim_is_refused),
         UNMAP_TEST(unmap_of_parts_of_blocks_changes_nothing),
         UNMAP_TEST(unmap_with_a_hole_names_the_first),
         UNMAP_TEST(unmap_of_unknown_blocks_is_refused),
         UNMAP_TEST(unmap_without_memory_for_the_ledger_does_not_ask_the_kernel),
         UNMAP_TEST(every_errno_has_its_code_and_sentence),
         BACKEND_IOMMUFD_ONLY(UNMAP_TEST(one_mapping_that_is_in_use_is_still_there)),
-        UNMAP_TEST(short_unmap_is_told_and_leaves_the_blocks_unknown),
-        UNMAP_TEST(long_unmap_is_told_and_leaves_the_blocks_unknown),
-        UNMAP_TEST(unmap_of_nothing_is_told_and_leaves_the_blocks_unknown),
+        UNMAP_TEST(short_unmap_is_reported_and_leaves_the_blocks_unknown),
+        UNMAP_TEST(long_unmap_is_reported_and_leaves_the_blocks_unknown),
+        UNMAP_TEST(unmap_of_nothing_is_reported_and_leaves_the_blocks_unknown),
         UNMAP_TEST(blocks_that_are_known_can_be_used_beside_unknown_ones),
         UNMAP_TEST(latest_reason_is_reported),
     };

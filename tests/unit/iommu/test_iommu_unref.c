@@ -21,8 +21,8 @@
 
 #define DEVICE "0000:00:04.0"
 
-/* What is mapped when the last reference to an address space goes has been abandoned: an owner
- * holds it. */
+/* What is mapped when the last reference to an address space is dropped has been abandoned: an
+ * owner holds it. */
 static void abandon(IommuFixture *fixture)
 {
     pm_iommu_claim_abandon(fixture->claim);
@@ -44,7 +44,7 @@ static void address_space_lives_as_long_as_a_claim_is_owned(void **state)
     assert_int_equal(backend_get_pinned(fixture->kernel), 0);
 }
 
-static void address_space_goes_with_the_last_claim(void **state)
+static void address_space_is_freed_with_the_last_claim(void **state)
 {
     IommuFixture *fixture = *state;
 
@@ -90,7 +90,7 @@ static void abandoned_claim_ends_with_the_address_space(void **state)
 
     assert_true(fixture_map(fixture, 0, 4, NULL));
     pm_iommu_claim_abandon(fixture->claim);
-    assert_unknown(fixture, 0, 4, "left it behind");
+    assert_unknown(fixture, 0, 4, "abandoned it while mapped");
     g_clear_pointer(&fixture->iommu, pm_iommu_unref);
     assert_int_equal(backend_get_pinned(fixture->kernel), 0);
     assert_all_known(fixture);
@@ -98,8 +98,8 @@ static void abandoned_claim_ends_with_the_address_space(void **state)
     assert_true(pm_iommu_claim_release(fixture->claim, NULL));
 }
 
-/* A memfd's descriptor goes with its RAM. */
-static void ram_of_an_abandoned_claim_goes_with_the_address_space(void **state)
+/* A memfd is closed with its RAM. */
+static void ram_of_an_abandoned_claim_is_freed_with_the_address_space(void **state)
 {
     IommuFixture *fixture = *state;
     int fd;
@@ -119,7 +119,7 @@ static void ram_of_an_abandoned_claim_goes_with_the_address_space(void **state)
 }
 
 /* However often it could not be unmapped before. */
-static void ram_of_an_abandoned_claim_goes_when_its_area_is_destroyed(void **state)
+static void ram_of_an_abandoned_claim_is_freed_with_its_area(void **state)
 {
     IommuFixture *fixture = *state;
     int fd;
@@ -158,14 +158,13 @@ static void find_words(GLogLevelFlags level, const char *message, void *user_dat
     unsigned *n_found = user_data;
 
     assert_int_equal(level, G_LOG_LEVEL_WARNING);
-    *n_found +=
-        strstr(message, "the RAM of the test is not freed before this process ends") != NULL;
+    *n_found += strstr(message, "the RAM of the test is never freed") != NULL;
 }
 
 /* Its claim is never freed; this shows it to who looks for leaks. */
 static PmIommuClaim *kept_for_ever;
 
-static void mappings_that_do_not_end_with_the_last_reference_are_told(void **state)
+static void mappings_that_outlive_the_last_reference_are_reported(void **state)
 {
     IommuFixture *fixture = *state;
     unsigned n_found = 0;
@@ -221,14 +220,14 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         UNREF_TEST(address_space_lives_as_long_as_a_claim_is_owned),
-        UNREF_TEST(address_space_goes_with_the_last_claim),
+        UNREF_TEST(address_space_is_freed_with_the_last_claim),
         UNREF_TEST(claim_that_is_abandoned_last_closes_the_address_space),
         UNREF_TEST(claim_that_has_ended_does_not_keep_the_files_open),
         UNREF_TEST(abandoned_claim_ends_with_the_address_space),
-        UNREF_TEST(ram_of_an_abandoned_claim_goes_with_the_address_space),
-        BACKEND_IOMMUFD_ONLY(UNREF_TEST(ram_of_an_abandoned_claim_goes_when_its_area_is_destroyed)),
+        UNREF_TEST(ram_of_an_abandoned_claim_is_freed_with_the_address_space),
+        BACKEND_IOMMUFD_ONLY(UNREF_TEST(ram_of_an_abandoned_claim_is_freed_with_its_area)),
         UNREF_TEST(mappings_end_with_the_last_reference_though_registers_are_still_mapped),
-        UNREF_TEST(mappings_that_do_not_end_with_the_last_reference_are_told),
+        UNREF_TEST(mappings_that_outlive_the_last_reference_are_reported),
         UNREF_TEST(a_forked_child_only_closes),
     };
 

@@ -197,7 +197,7 @@ static void what_is_set_replaces_what_was_there(void **state)
     assert_counts(*state, 9, 9);
 }
 
-static void blocks_up_to_the_last_address_are_kept_right(void **state)
+static void blocks_up_to_the_last_address_are_tracked(void **state)
 {
     const uint64_t n_all = UINT64_MAX / BLOCK + 1;
 
@@ -221,7 +221,7 @@ static void assert_state(PmLedger *ledger, uint64_t block, uint64_t end_block,
     assert_int_equal(last, (block + n_same) * BLOCK - 1);
 }
 
-static void state_is_told_as_far_as_it_is_the_same(void **state)
+static void state_is_returned_with_the_end_of_its_run(void **state)
 {
     map(*state, 2, 3);
     set(*state, 5, 2, PM_LEDGER_UNKNOWN, 5);
@@ -231,7 +231,7 @@ static void state_is_told_as_far_as_it_is_the_same(void **state)
     assert_state(*state, 7, 9, PM_LEDGER_UNMAPPED, 3);
 }
 
-static void state_is_told_no_further_than_asked(void **state)
+static void state_is_returned_no_further_than_requested(void **state)
 {
     assert_state(*state, 0, 3, PM_LEDGER_UNMAPPED, 4);
     map(*state, 2, 6);
@@ -242,7 +242,7 @@ static void state_is_told_no_further_than_asked(void **state)
 
 /* --- forgetting --- */
 
-static void forgetting_makes_what_is_mapped_unknown_and_nothing_else(void **state)
+static void forget_marks_only_mapped_blocks_unknown(void **state)
 {
     set(*state, 0, 2, PM_LEDGER_MAPPED, 30);
     set(*state, 4, 2, PM_LEDGER_UNKNOWN, 60);
@@ -449,7 +449,7 @@ static void step(PmLedger *ledger, Model *model, GRand *random, bool forgets)
     allocations_go_on();
 }
 
-static void random_life_is_that_of_a_plain_model(void **state)
+static void ledger_agrees_with_a_plain_model(void **state)
 {
     PmLedger *ledger = pm_ledger_new(UNIT);
     GRand *random = random_new("ledger");
@@ -487,10 +487,10 @@ int main(void)
         LEDGER_TEST(middle_taken_out_leaves_both_ends_with_their_memory),
         LEDGER_TEST(unmapping_takes_parts_of_the_runs_at_its_ends),
         LEDGER_TEST(what_is_set_replaces_what_was_there),
-        LEDGER_TEST(blocks_up_to_the_last_address_are_kept_right),
-        LEDGER_TEST(state_is_told_as_far_as_it_is_the_same),
-        LEDGER_TEST(state_is_told_no_further_than_asked),
-        LEDGER_TEST(forgetting_makes_what_is_mapped_unknown_and_nothing_else),
+        LEDGER_TEST(blocks_up_to_the_last_address_are_tracked),
+        LEDGER_TEST(state_is_returned_with_the_end_of_its_run),
+        LEDGER_TEST(state_is_returned_no_further_than_requested),
+        LEDGER_TEST(forget_marks_only_mapped_blocks_unknown),
         LEDGER_TEST(forgetting_cuts_the_runs_at_its_ends),
         LEDGER_TEST(forgetting_the_middle_of_a_run_makes_it_three),
         LEDGER_TEST(set_and_forget_need_no_memory_that_was_not_reserved),
@@ -498,7 +498,7 @@ int main(void)
         LEDGER_TEST(forgetting_whole_runs_needs_no_memory_at_all),
         LEDGER_TEST(unmapping_everything_needs_no_memory_at_all),
         LEDGER_TEST(reservation_without_memory_fails_and_changes_nothing),
-        LEDGER_TEST(random_life_is_that_of_a_plain_model),
+        LEDGER_TEST(ledger_agrees_with_a_plain_model),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -49,7 +49,7 @@ static PmIommu *open_other(PmKernel *kernel)
     return iommu;
 }
 
-/* A claim of N_CLAIMED blocks behind the fixture's claim, with some reserved. */
+/* A claim of N_CLAIMED blocks after the fixture's claim, with some reserved. */
 static PmIommuClaim *reserve_in(IommuFixture *fixture, PmIommu *iommu, unsigned nth,
                                 uint64_t n_blocks, GError **error)
 {
@@ -105,8 +105,8 @@ static void there_is_room_up_to_the_limit_and_no_further(void **state)
     assert_true(has_room(fixture->claim, 5));
     assert_over(fixture->claim, 6,
                 "12M more of locked memory are needed, and 6M of the limit of 16M are in use: "
-                "raise the limit (ulimit -l 18432, LimitMEMLOCK=18432K of the systemd unit; of a "
-                "process that runs, as root: prlimit --pid PID --memlock=18874368)");
+                "raise the limit (ulimit -l 18432, LimitMEMLOCK=18432K of the systemd unit; for a "
+                "running process, as root: prlimit --pid PID --memlock=18874368)");
     assert_true(has_room(fixture->claim, 5));
 }
 
@@ -151,7 +151,7 @@ static void what_others_have_locked_counts(void **state)
     assert_over(fixture->claim, 1, "204M of the limit of 16M are in use");
 }
 
-static void limit_that_cannot_be_read_is_an_error(void **state)
+static void failure_to_read_the_limit_is_an_error(void **state)
 {
     IommuFixture *fixture = *state;
     g_autoptr(GError) error = NULL;
@@ -409,7 +409,7 @@ static void room_of_unknown_blocks_stays_reserved(void **state)
     assert_true(map_in(reserved, 0, 2, NULL));
 }
 
-static void released_claims_give_their_room_back(void **state)
+static void released_claims_free_their_room(void **state)
 {
     IommuFixture *fixture = *state;
     g_autoptr(PmIommuClaim) reserved = reserve(fixture, fixture->iommu, 0, 8);
@@ -421,7 +421,7 @@ static void released_claims_give_their_room_back(void **state)
     assert_true(fixture_map(fixture, 0, 8, NULL));
 }
 
-static void claim_that_goes_with_its_last_reference_gives_its_room_back(void **state)
+static void claim_released_by_its_last_reference_frees_its_room(void **state)
 {
     IommuFixture *fixture = *state;
 
@@ -429,7 +429,7 @@ static void claim_that_goes_with_its_last_reference_gives_its_room_back(void **s
     assert_true(has_room(fixture->claim, 8));
 }
 
-static void closed_address_space_gives_all_its_room_back(void **state)
+static void closed_address_space_frees_all_its_room(void **state)
 {
     IommuFixture *fixture = *state;
     PmIommu *other = open_other(fixture->kernel);
@@ -455,7 +455,7 @@ int main(void)
         LOCKED_TEST(cap_ipc_lock_waives_the_limit),
         LOCKED_TEST(locked_memory_is_the_kernels),
         LOCKED_TEST(what_others_have_locked_counts),
-        LOCKED_TEST(limit_that_cannot_be_read_is_an_error),
+        LOCKED_TEST(failure_to_read_the_limit_is_an_error),
         LOCKED_TEST(second_reservation_that_does_not_fit_is_refused),
         LOCKED_TEST(suggested_limit_is_enough_and_no_less_is),
         LOCKED_TEST(reservations_add_up_over_address_spaces),
@@ -469,9 +469,9 @@ int main(void)
         LOCKED_TEST(mapping_does_not_ask_what_is_locked_where_nothing_is_reserved_by_others),
         LOCKED_TEST(what_is_mapped_of_a_reservation_counts_once),
         LOCKED_TEST(room_of_unknown_blocks_stays_reserved),
-        LOCKED_TEST(released_claims_give_their_room_back),
-        LOCKED_TEST(claim_that_goes_with_its_last_reference_gives_its_room_back),
-        LOCKED_TEST(closed_address_space_gives_all_its_room_back),
+        LOCKED_TEST(released_claims_free_their_room),
+        LOCKED_TEST(claim_released_by_its_last_reference_frees_its_room),
+        LOCKED_TEST(closed_address_space_frees_all_its_room),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

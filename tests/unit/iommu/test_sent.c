@@ -55,7 +55,7 @@ static void descriptors_are_closed_with_the_last_reference(void **state)
 }
 
 /* The process that has sent them has them open as well, and KVM may have: closing ends nothing. */
-static void device_is_taken_out_though_others_have_its_descriptor(void **state)
+static void device_is_detached_though_others_have_its_descriptor(void **state)
 {
     Sent *sent = *state;
     struct vfio_group_status status = {.argsz = sizeof status};
@@ -156,7 +156,7 @@ static void attaching_that_fails_at_any_call_takes_nothing(void **state)
     assert_int_equal(n_failed, backend_is_iommufd() ? 3 : 4);
 }
 
-static void device_that_does_not_reach_what_is_claimed_is_not_taken(void **state)
+static void device_that_does_not_reach_a_claim_is_not_taken(void **state)
 {
     Sent *sent = *state;
     g_autoptr(PmIommuClaim) claim = NULL;
@@ -188,7 +188,7 @@ static void attached_device_is_detached_and_its_descriptor_closed(void **state)
     assert_true(pm_iommu_has_device(sent->iommu, sent_devices[1]));
     assert_int_equal(sent_n_mappings(sent, 1), 1);
     assert_false(pm_iommu_attach_fd(sent->iommu, sent_devices[1], sent->fds[2], NULL, &error));
-    assert_error(&error, PM_ERROR_BUSY, "attached to this address space already");
+    assert_error(&error, PM_ERROR_BUSY, "already attached to this address space");
     assert_true(pm_iommu_detach(sent->iommu, sent_devices[1], NULL));
     assert_int_equal(sent_n_mappings(sent, 1), 0);
     assert_int_equal(sent_n_mappings(sent, 0), 1);
@@ -247,14 +247,14 @@ static void descriptor_that_is_another_thing_is_refused(void **state)
     give(sent, sent->fds[1], fd);
     sent_assert_refused(sent, PM_ERROR_INVALID_ARGUMENT, "is not a");
     give(sent, main, main);
-    sent_assert_refused(sent, PM_ERROR_INVALID_ARGUMENT, "new to this address space");
+    sent_assert_refused(sent, PM_ERROR_INVALID_ARGUMENT, "already in this address space");
     give(sent, main, 0);
     sent_assert_refused(sent, PM_ERROR_INVALID_ARGUMENT, "descriptor 0 is not a");
     give(sent, main, fd);
     sent_open(sent);
 }
 
-static void attaching_what_is_here_already_is_refused(void **state)
+static void attaching_twice_is_refused(void **state)
 {
     Sent *sent = *state;
     const int known[] = {-1, sent->main, sent->fds[0]};
@@ -264,7 +264,7 @@ static void attaching_what_is_here_already_is_refused(void **state)
         g_autoptr(GError) error = NULL;
 
         assert_false(pm_iommu_attach_fd(sent->iommu, sent_devices[1], known[i], NULL, &error));
-        assert_error(&error, PM_ERROR_INVALID_ARGUMENT, "new to this address space");
+        assert_error(&error, PM_ERROR_INVALID_ARGUMENT, "already in this address space");
     }
     assert_int_equal(sent_n_open(sent), SENT_N + 1);
 }
@@ -364,8 +364,8 @@ static PmIommuClaim *kept_for_ever;
 
 static void count_warning(GLogLevelFlags level, const char *message, void *user_data)
 {
-    *(unsigned *)user_data +=
-        level == G_LOG_LEVEL_WARNING && strstr(message, "the RAM of the test is not freed") != NULL;
+    *(unsigned *)user_data += level == G_LOG_LEVEL_WARNING &&
+                              strstr(message, "the RAM of the test is never freed") != NULL;
 }
 
 /* Nothing ends with the descriptors, as others have them; so a device may reach it still. */
@@ -464,15 +464,15 @@ int main(void)
         SENT_TEST(nothing_is_opened),
         SENT_TEST(device_reaches_what_is_mapped),
         SENT_TEST(descriptors_are_closed_with_the_last_reference),
-        SENT_TEST(device_is_taken_out_though_others_have_its_descriptor),
+        SENT_TEST(device_is_detached_though_others_have_its_descriptor),
         SENT_TEST(creation_that_fails_at_any_call_takes_nothing),
         SENT_TEST(attaching_that_fails_at_any_call_takes_nothing),
-        SENT_TEST(device_that_does_not_reach_what_is_claimed_is_not_taken),
+        SENT_TEST(device_that_does_not_reach_a_claim_is_not_taken),
         SENT_TEST(attached_device_is_detached_and_its_descriptor_closed),
         SENT_TEST(kvm_gets_the_descriptor_that_was_given),
         SENT_TEST(kvm_gets_a_descriptor_of_a_device_that_was_opened),
         SENT_TEST(descriptor_that_is_another_thing_is_refused),
-        SENT_TEST(attaching_what_is_here_already_is_refused),
+        SENT_TEST(attaching_twice_is_refused),
         SENT_TEST(what_others_have_mapped_survives_the_end),
         SENT_TEST(purge_leaves_what_others_have_mapped_between_the_blocks),
         SENT_TEST(unknown_blocks_beside_what_others_have_mapped_are_settled),

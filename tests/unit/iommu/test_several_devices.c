@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Several devices in one address space, and in several: fake ones, or real ones (devices_util.h).
- * What a fake kernel alone can be told to do is in test_attach.c. */
+ * Cases that need a fake kernel are in test_attach.c. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -44,7 +44,7 @@ static void device_attached_later_sees_what_is_mapped(void **state)
     assert_true(device_sees(devices, devices->iommu, SECOND, 0));
 }
 
-static void detached_device_leaves_the_other_right(void **state)
+static void detached_device_leaves_the_other_attached(void **state)
 {
     Devices *devices = *state;
     PmIommuClaim *first;
@@ -62,7 +62,7 @@ static void detached_device_leaves_the_other_right(void **state)
 }
 
 /* Also the one that the address space was opened with. */
-static void any_device_can_be_the_first_to_go(void **state)
+static void devices_are_detached_in_any_order(void **state)
 {
     Devices *devices = *state;
     g_autoptr(PmIommu) other = NULL;
@@ -107,7 +107,7 @@ static void device_is_attached_once(void **state)
     g_autoptr(GError) error = NULL;
 
     assert_false(pm_iommu_attach(devices->iommu, FIRST, &error));
-    assert_error(&error, PM_ERROR_BUSY, FIRST " is attached");
+    assert_error(&error, PM_ERROR_BUSY, FIRST " is already attached");
 }
 
 static void last_device_stays(void **state)
@@ -117,7 +117,7 @@ static void last_device_stays(void **state)
 
     (void)map_block(devices, devices->iommu, 0);
     assert_false(pm_iommu_detach(devices->iommu, FIRST, &error));
-    assert_error(&error, PM_ERROR_BUSY, FIRST " is the last device");
+    assert_error(&error, PM_ERROR_BUSY, "cannot detach " FIRST ": it is the last device");
     assert_true(device_sees(devices, devices->iommu, FIRST, 0));
 }
 
@@ -198,8 +198,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         DEVICES_TEST(devices_of_one_address_space_share_its_mappings),
         DEVICES_TEST(device_attached_later_sees_what_is_mapped),
-        DEVICES_TEST(detached_device_leaves_the_other_right),
-        DEVICES_TEST(any_device_can_be_the_first_to_go),
+        DEVICES_TEST(detached_device_leaves_the_other_attached),
+        DEVICES_TEST(devices_are_detached_in_any_order),
         DEVICES_TEST(address_spaces_are_independent),
         DEVICES_TEST(device_of_another_address_space_is_busy),
         DEVICES_TEST(device_is_attached_once),

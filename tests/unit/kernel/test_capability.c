@@ -242,7 +242,7 @@ static void failure_to_read_capabilities_is_reported(void **state)
 
     read_error = EACCES;
     assert_false(pm_iommu_query_locked_memory(world->iommu, &locked, &error));
-    assert_error(&error, PM_ERROR_KERNEL, ": EACCES");
+    assert_error(&error, PM_ERROR_KERNEL, "cannot read the locked-memory limit: EACCES");
     set_limit(world, 0);
     assert_int_equal(request(world, VIRTIO_MEM_REQ_PLUG, NULL), VIRTIO_MEM_RESP_BUSY);
     read_error = 0;

@@ -69,7 +69,7 @@ static PmError why_unmapped(const RegionWorld *world, uint64_t address)
 
 /* --- what it is --- */
 
-static void memory_of_a_device_is_not_the_hosts_to_give(void **state)
+static void device_memory_is_never_discarded_or_populated(void **state)
 {
     g_auto(Bar) bar = map_bar();
     g_autoptr(GError) error = NULL;
@@ -179,7 +179,7 @@ static void a_bar_is_mapped_beyond_the_locked_memory_limit(void **state)
     assert_true(pm_mapper_remove(world->mappers[0], LOW, NULL));
 }
 
-static void iommufd_says_that_it_maps_no_bar(void **state)
+static void iommufd_refuses_a_bar(void **state)
 {
     RegionWorld *world = *state;
     g_auto(Bar) bar = map_bar();
@@ -202,7 +202,7 @@ static void keep_message(GLogLevelFlags level, const char *message, void *user_d
     g_ptr_array_add(messages, g_strdup(message));
 }
 
-static void iommufd_does_without_an_optional_bar(void **state)
+static void iommufd_skips_an_optional_bar(void **state)
 {
     RegionWorld *world = *state;
     g_autoptr(GPtrArray) messages = g_ptr_array_new_with_free_func(g_free);
@@ -224,7 +224,7 @@ static void iommufd_does_without_an_optional_bar(void **state)
 }
 
 /* A 64-bit BAR may be where the IOMMU has no addresses. */
-static void optional_region_out_of_the_iommus_reach_is_done_without(void **state)
+static void optional_region_out_of_the_iommus_reach_is_skipped(void **state)
 {
     RegionWorld *world = *state;
     PmMapperRegion region = region_of(world, 0, 2, UINT64_C(1) << 60);
@@ -239,7 +239,7 @@ static void optional_region_out_of_the_iommus_reach_is_done_without(void **state
     region_assert_nothing_left(world);
 }
 
-static void optional_region_off_the_iommus_pages_is_done_without(void **state)
+static void optional_region_off_the_iommus_pages_is_skipped(void **state)
 {
     RegionWorld *world = *state;
     PmMapperRegion region = region_of(world, 0, 2, LOW + 0x800);
@@ -280,7 +280,7 @@ static void optional_region_that_fails_to_map_is_tried_again_by_adding_it_anew(v
     }
 }
 
-static void optional_region_still_has_to_be_right(void **state)
+static void invalid_optional_region_is_refused(void **state)
 {
     RegionWorld *world = *state;
     PmMapperRegion region = region_of(world, N_BLOCKS, 1, LOW);
@@ -288,7 +288,7 @@ static void optional_region_still_has_to_be_right(void **state)
 
     region.flags = PM_MAPPER_OPTIONAL;
     assert_false(pm_mapper_add(world->mappers[0], &region, &error));
-    region_assert_code(&error, PM_ERROR_INVALID_ARGUMENT, "not inside the RAM");
+    region_assert_code(&error, PM_ERROR_INVALID_ARGUMENT, "must be inside the RAM");
 }
 
 static void region_that_is_not_mapped_keeps_its_addresses(void **state)
@@ -333,7 +333,7 @@ static void optional_region_over_quarantine_is_refused(void **state)
     world->mappers[0] = pm_mapper_new(world->iommus[0]);
     pm_fake_kernel_fail(world->fake, PM_FAKE_CALL_UNMAP, 1, EIO);
     assert_false(pm_mapper_add(world->mappers[0], &region, &error));
-    region_assert_code(&error, PM_ERROR_QUARANTINED, "left them behind");
+    region_assert_code(&error, PM_ERROR_QUARANTINED, "abandoned them");
     assert_true(pm_mapper_add(world->mappers[0], &region, NULL));
     assert_true(pm_mapper_check_mapped(world->mappers[0], LOW, NULL));
 }
@@ -346,7 +346,7 @@ static void ram_with_a_manager_is_never_optional(void **state)
 
     region.flags = PM_MAPPER_OPTIONAL;
     assert_false(pm_mapper_add(world->mappers[0], &region, &error));
-    region_assert_code(&error, PM_ERROR_INVALID_ARGUMENT, "cannot be optional");
+    region_assert_code(&error, PM_ERROR_INVALID_ARGUMENT, "PM_MAPPER_OPTIONAL does not support");
     region_assert_nothing_left(world);
 }
 
@@ -365,19 +365,19 @@ static void every_region_but_an_optional_one_is_mapped(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(memory_of_a_device_is_not_the_hosts_to_give),
+        cmocka_unit_test(device_memory_is_never_discarded_or_populated),
         cmocka_unit_test(a_child_keeps_the_memory_of_a_device),
         cmocka_unit_test(memory_of_a_device_has_neither_file_nor_large_pages),
         BACKEND_TYPE1_ONLY(PLAIN(other_devices_reach_a_bar)),
         BACKEND_TYPE1_ONLY(PLAIN(a_bar_locks_no_memory)),
         BACKEND_TYPE1_ONLY(PLAIN(a_bar_is_mapped_beyond_the_locked_memory_limit)),
-        BACKEND_IOMMUFD_ONLY(PLAIN(iommufd_says_that_it_maps_no_bar)),
-        BACKEND_IOMMUFD_ONLY(PLAIN(iommufd_does_without_an_optional_bar)),
-        PLAIN(optional_region_out_of_the_iommus_reach_is_done_without),
-        PLAIN(optional_region_off_the_iommus_pages_is_done_without),
+        BACKEND_IOMMUFD_ONLY(PLAIN(iommufd_refuses_a_bar)),
+        BACKEND_IOMMUFD_ONLY(PLAIN(iommufd_skips_an_optional_bar)),
+        PLAIN(optional_region_out_of_the_iommus_reach_is_skipped),
+        PLAIN(optional_region_off_the_iommus_pages_is_skipped),
         PLAIN(optional_region_is_mapped_where_it_can_be),
         PLAIN(optional_region_that_fails_to_map_is_tried_again_by_adding_it_anew),
-        PLAIN(optional_region_still_has_to_be_right),
+        PLAIN(invalid_optional_region_is_refused),
         PLAIN(region_that_is_not_mapped_keeps_its_addresses),
         PLAIN(optional_region_of_others_addresses_is_refused),
         PLAIN(optional_region_over_quarantine_is_refused),

@@ -106,7 +106,7 @@ static void a_hundred_mebibytes_are_a_hundred_maps_and_one_unmap(void **state)
     clear(&fixture);
 }
 
-static void a_region_that_comes_late_gets_what_is_populated(void **state)
+static void a_region_added_late_maps_what_is_populated(void **state)
 {
     Fixture fixture = make(65535, UINT64_MAX);
     g_autoptr(PmDiscardManager) manager = make_manager(16 * BLOCK, BLOCK);
@@ -317,7 +317,7 @@ static PmIommuClaim *claim_at(const Fixture *fixture, uint64_t iova)
     return pm_claim_find(fixture->iommu, iova);
 }
 
-static void an_audit_finds_a_block_that_was_unmapped_behind_its_back(void **state)
+static void an_audit_finds_a_block_that_others_unmapped(void **state)
 {
     Fixture fixture = make(65535, UINT64_MAX);
     g_autoptr(PmDiscardManager) manager = make_manager(16 * BLOCK, BLOCK);
@@ -392,7 +392,7 @@ static void removing_what_is_not_there_says_so(void **state)
 }
 
 /* Whatever the kernel says of it; the pool has what it has, but hardly 256 GiB. */
-static void lack_of_hugetlb_pages_is_told_with_the_command_that_ends_it(void **state)
+static void lack_of_hugetlb_pages_is_reported_with_the_command_that_adds_them(void **state)
 {
     static const int errors[] = {EFAULT, ENOMEM};
     Fixture fixture = make(UINT16_MAX, UINT64_MAX);
@@ -411,8 +411,9 @@ static void lack_of_hugetlb_pages_is_told_with_the_command_that_ends_it(void **s
         pm_fake_kernel_fail(fixture.fake, PM_FAKE_CALL_MAP, 1, errors[i]);
         assert_false(mapper_add_all(fixture.mapper, ADDRESS, ram, PM_MAPPER_STRICT, &error));
         assert_int_equal(error->code, PM_ERROR_MEMORY);
-        assert_non_null(strstr(error->message, "256G of RAM at guest address 0x100000000 cannot be "
-                                               "pinned: the range lacks 131,072 hugetlb pages"));
+        assert_non_null(strstr(error->message,
+                               "cannot pin 256G of RAM at guest address 0x100000000: the range "
+                               "lacks 131,072 hugetlb pages"));
         assert_non_null(strstr(error->message, "the whole RAM, which lacks 131,072 pages"));
         assert_non_null(strstr(error->message, "kB/nr_hugepages"));
     }
@@ -439,7 +440,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(plain_ram_is_mapped_whole_with_one_call),
         cmocka_unit_test(a_hundred_mebibytes_are_a_hundred_maps_and_one_unmap),
-        cmocka_unit_test(a_region_that_comes_late_gets_what_is_populated),
+        cmocka_unit_test(a_region_added_late_maps_what_is_populated),
         cmocka_unit_test(regions_may_not_overlap),
         cmocka_unit_test(a_region_across_a_reserved_window_is_refused_before_the_first_call),
         cmocka_unit_test(an_address_off_the_block_is_refused),
@@ -451,11 +452,11 @@ int main(void)
         cmocka_unit_test(plain_ram_does_not_take_the_room_of_a_strict_region),
         cmocka_unit_test(the_room_of_a_strict_region_is_kept_free),
         cmocka_unit_test(locked_memory_is_checked_before_the_first_call),
-        cmocka_unit_test(an_audit_finds_a_block_that_was_unmapped_behind_its_back),
+        cmocka_unit_test(an_audit_finds_a_block_that_others_unmapped),
         cmocka_unit_test(an_audit_finds_what_is_mapped_but_not_populated),
         cmocka_unit_test(an_audit_finds_a_block_that_maps_other_memory),
         cmocka_unit_test(removing_what_is_not_there_says_so),
-        cmocka_unit_test(lack_of_hugetlb_pages_is_told_with_the_command_that_ends_it),
+        cmocka_unit_test(lack_of_hugetlb_pages_is_reported_with_the_command_that_adds_them),
         cmocka_unit_test(only_hugetlb_memory_can_lack_hugetlb_pages),
     };
 

@@ -110,7 +110,7 @@ static void an_audit_of_a_range_looks_at_its_blocks_alone(void **state)
     Fixture *fixture = *state;
     PmIommuClaim *claim = pm_claim_find(fixture->iommu, address_of(1));
     const PmIovaRange range = {address_of(1) + 2 * BLOCK - 1, address_of(1) + 4 * BLOCK};
-    const PmIovaRange behind = {address_of(1) + 6 * BLOCK, UINT64_MAX};
+    const PmIovaRange after = {address_of(1) + 6 * BLOCK, UINT64_MAX};
     const PmIovaRange outside = {address_of(1) + N_BLOCKS * BLOCK, UINT64_MAX};
     PmMapperAudit counts = {.struct_size = sizeof(counts)};
 
@@ -121,7 +121,7 @@ static void an_audit_of_a_range_looks_at_its_blocks_alone(void **state)
     assert_int_equal(counts.n_mapped, 4);
     assert_true(pm_iommu_claim_map(claim, 5 * BLOCK, BLOCK, 5 * BLOCK, PM_IOMMU_READ_WRITE, NULL));
     assert_true(pm_mapper_audit(fixture->mapper, &range, NULL, NULL));
-    assert_true(pm_mapper_audit(fixture->mapper, &behind, NULL, NULL));
+    assert_true(pm_mapper_audit(fixture->mapper, &after, NULL, NULL));
     assert_true(pm_mapper_audit(fixture->mapper, &outside, &counts, NULL));
     assert_int_equal(counts.n_populated, 0);
     assert_int_equal(audit(fixture, &counts), PM_ERROR_AUDIT);
@@ -163,8 +163,8 @@ static void an_audit_does_not_count_unknown_blocks_as_mapped(void **state)
     assert_int_equal(counts.n_mismatches, 2);
 }
 
-/* What cannot be given back because it is locked is mapped nowhere. */
-static void an_audit_tells_memory_that_could_not_be_given_back(void **state)
+/* Memory that fails to be discarded because it is locked is mapped nowhere. */
+static void an_audit_reports_memory_that_could_not_be_discarded(void **state)
 {
     Fixture *fixture = *state;
     char *memory = pm_ram_get_host(fixture->rams[0]);
@@ -194,7 +194,7 @@ int main(void)
         TEST(an_audit_of_a_range_looks_at_its_blocks_alone),
         TEST(an_audit_of_a_range_finds_quarantine_anywhere),
         TEST(an_audit_does_not_count_unknown_blocks_as_mapped),
-        TEST(an_audit_tells_memory_that_could_not_be_given_back),
+        TEST(an_audit_reports_memory_that_could_not_be_discarded),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

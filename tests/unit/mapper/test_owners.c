@@ -143,7 +143,7 @@ static void fail_all_unmaps(Owners *owners)
 
 /* --- a region that could not be added --- */
 
-/* The third block cannot be mapped, and the first two cannot be unmapped again. */
+/* Mapping the third block fails, and so does unmapping the first two. */
 static void fail_to_add(Owners *owners)
 {
     g_autoptr(GError) error = NULL;
@@ -186,7 +186,7 @@ static void region_is_added_again_once_its_first_mappings_are_gone(void **state)
 
     fail_to_add(owners);
     assert_false(add(owners, 0, &error));
-    assert_code(&error, PM_ERROR_QUARANTINED, "the region at 0x100000000 left them behind");
+    assert_code(&error, PM_ERROR_QUARANTINED, "the region at 0x100000000 abandoned them");
     pm_fake_kernel_clear_faults(owners->fake);
     assert_true(add(owners, 0, NULL));
     assert_int_equal(n_mappings(owners, 0), 4);
@@ -212,7 +212,7 @@ static void settling_an_address_space_ends_quarantine(void **state)
 
 /* --- unmaps that remove less than they should --- */
 
-static void zero_bytes_removed_are_not_taken_for_everything(void **state)
+static void zero_bytes_removed_do_not_count_as_all(void **state)
 {
     Owners *owners = *state;
 
@@ -224,7 +224,7 @@ static void zero_bytes_removed_are_not_taken_for_everything(void **state)
     assert_true(is_right(owners, 0));
 }
 
-static void mapping_that_never_goes_keeps_its_block_in_quarantine(void **state)
+static void mapping_that_fails_to_unmap_keeps_its_block_in_quarantine(void **state)
 {
     Owners *owners = *state;
     g_autoptr(GError) error = NULL;
@@ -287,7 +287,7 @@ static void unplugging_all_leaves_other_mappers_alone(void **state)
     assert_true(pm_mapper_audit(other, NULL, NULL, NULL));
 }
 
-/* @advice: the last «ulimit -l KIB» of a message; in bytes. */
+/* @advice: the last "ulimit -l KIB" of a message; in bytes. */
 static uint64_t advised_limit(const char *message)
 {
     const char *advice = strstr(message, "ulimit -l ");
@@ -314,7 +314,7 @@ static void strict_regions_of_two_address_spaces_share_one_limit(void **state)
     assert_true(is_right(owners, 0) && is_right(owners, 1));
 }
 
-static void freed_mapper_gives_its_reserved_room_back(void **state)
+static void freed_mapper_frees_its_reserved_room(void **state)
 {
     Owners *owners = *state;
 
@@ -346,7 +346,7 @@ static void mapper_that_cannot_unmap_leaves_its_blocks_in_quarantine(void **stat
     assert_int_equal(n_resident(owners->ram), 0);
 }
 
-static void addresses_that_a_freed_mapper_left_mapped_are_had_again(void **state)
+static void addresses_abandoned_by_a_freed_mapper_can_be_reused(void **state)
 {
     Owners *owners = *state;
 
@@ -362,7 +362,7 @@ static void addresses_that_a_freed_mapper_left_mapped_are_had_again(void **state
     assert_int_equal(n_mappings(owners, 0), 3);
 }
 
-static void reset_gives_back_what_a_freed_mapper_had_reserved(void **state)
+static void reset_frees_what_a_freed_mapper_had_reserved(void **state)
 {
     Owners *owners = *state;
 
@@ -394,7 +394,7 @@ static void unmap_that_fails_once_when_all_is_closed_leaves_nothing(void **state
     owners->iommus[0] = backend_open(owners->fake, 0, NULL);
 }
 
-/* Nobody else can tell by then: closing is what the kernel ends mappings with. */
+/* No other proof is left by then: closing makes the kernel remove the mappings. */
 static void closing_the_address_space_ends_the_quarantine_of_a_freed_mapper(void **state)
 {
     Owners *owners = *state;
@@ -424,7 +424,7 @@ static void ram_with_a_manager_is_not_mapped_whole(void **state)
 }
 
 /* The message names who is in the way. */
-static void ram_of_a_freed_device_is_had_again_once_nobody_follows_it(void **state)
+static void ram_of_a_freed_device_can_be_reused_once_nobody_follows_it(void **state)
 {
     Owners *owners = *state;
     g_autoptr(GError) error = NULL;
@@ -497,19 +497,19 @@ int main(void)
         OWNER_TEST(region_that_stays_mapped_is_not_unplugged),
         OWNER_TEST(region_is_added_again_once_its_first_mappings_are_gone),
         OWNER_TEST(settling_an_address_space_ends_quarantine),
-        OWNER_TEST(zero_bytes_removed_are_not_taken_for_everything),
-        OWNER_TEST(mapping_that_never_goes_keeps_its_block_in_quarantine),
+        OWNER_TEST(zero_bytes_removed_do_not_count_as_all),
+        OWNER_TEST(mapping_that_fails_to_unmap_keeps_its_block_in_quarantine),
         OWNER_TEST(mapper_cannot_map_where_another_has_a_region),
         OWNER_TEST(unplugging_all_leaves_other_mappers_alone),
         OWNER_TEST(strict_regions_of_two_address_spaces_share_one_limit),
-        OWNER_TEST(freed_mapper_gives_its_reserved_room_back),
+        OWNER_TEST(freed_mapper_frees_its_reserved_room),
         OWNER_TEST(mapper_that_cannot_unmap_leaves_its_blocks_in_quarantine),
-        OWNER_TEST(addresses_that_a_freed_mapper_left_mapped_are_had_again),
-        OWNER_TEST(reset_gives_back_what_a_freed_mapper_had_reserved),
+        OWNER_TEST(addresses_abandoned_by_a_freed_mapper_can_be_reused),
+        OWNER_TEST(reset_frees_what_a_freed_mapper_had_reserved),
         OWNER_TEST(unmap_that_fails_once_when_all_is_closed_leaves_nothing),
         OWNER_TEST(closing_the_address_space_ends_the_quarantine_of_a_freed_mapper),
         OWNER_TEST(ram_with_a_manager_is_not_mapped_whole),
-        OWNER_TEST(ram_of_a_freed_device_is_had_again_once_nobody_follows_it),
+        OWNER_TEST(ram_of_a_freed_device_can_be_reused_once_nobody_follows_it),
         OWNER_TEST(mapped_ram_gets_no_device_that_would_wipe_it),
         OWNER_TEST(ram_that_a_freed_mapper_left_mapped_gets_no_device),
         OWNER_TEST(plain_ram_is_removed_and_added_after_a_mismatch),

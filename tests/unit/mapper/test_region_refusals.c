@@ -51,15 +51,16 @@ static void region_without_ram_is_refused(void **state)
     region_assert_code(&error, PM_ERROR_INVALID_ARGUMENT, "no RAM");
 }
 
-static void region_beyond_the_ram_is_refused(void **state)
+static void region_past_the_end_of_the_ram_is_refused(void **state)
 {
     static const Refusal refusals[] = {
-        {0, SIZE + BLOCK, LOW, 3, 0, PM_ERROR_INVALID_ARGUMENT, "not inside the RAM of 0x100000"},
+        {0, SIZE + BLOCK, LOW, 3, 0, PM_ERROR_INVALID_ARGUMENT,
+         "must be inside the RAM of 0x100000"},
         {BLOCK, SIZE, LOW, 3, 0, PM_ERROR_INVALID_ARGUMENT, "at offset 0x10000"},
-        {SIZE, BLOCK, LOW, 3, 0, PM_ERROR_INVALID_ARGUMENT, "not inside"},
-        {SIZE + BLOCK, BLOCK, LOW, 3, 0, PM_ERROR_INVALID_ARGUMENT, "not inside"},
-        {-BLOCK, 2 * BLOCK, LOW, 3, 0, PM_ERROR_INVALID_ARGUMENT, "not inside"},
-        {BLOCK, -BLOCK, LOW, 3, 0, PM_ERROR_INVALID_ARGUMENT, "not inside"},
+        {SIZE, BLOCK, LOW, 3, 0, PM_ERROR_INVALID_ARGUMENT, "must be inside"},
+        {SIZE + BLOCK, BLOCK, LOW, 3, 0, PM_ERROR_INVALID_ARGUMENT, "must be inside"},
+        {-BLOCK, 2 * BLOCK, LOW, 3, 0, PM_ERROR_INVALID_ARGUMENT, "must be inside"},
+        {BLOCK, -BLOCK, LOW, 3, 0, PM_ERROR_INVALID_ARGUMENT, "must be inside"},
     };
 
     assert_all_refused(*state, refusals, G_N_ELEMENTS(refusals));
@@ -75,10 +76,10 @@ static void empty_region_is_refused(void **state)
     assert_all_refused(*state, refusals, G_N_ELEMENTS(refusals));
 }
 
-static void region_beyond_guest_addresses_is_refused(void **state)
+static void region_past_the_last_guest_address_is_refused(void **state)
 {
     static const Refusal refusals[] = {
-        {0, 2 * BLOCK, -BLOCK, 3, 0, PM_ERROR_INVALID_ARGUMENT, "beyond the last guest address"},
+        {0, 2 * BLOCK, -BLOCK, 3, 0, PM_ERROR_INVALID_ARGUMENT, "past the last guest address"},
         {0, BLOCK, -BLOCK, 3, 0, PM_ERROR_IOVA_RANGE, "valid ranges"},
         {0, SIZE, 0xfee00000 - BLOCK, 3, 0, PM_ERROR_IOVA_RANGE, "valid ranges"},
     };
@@ -86,7 +87,7 @@ static void region_beyond_guest_addresses_is_refused(void **state)
     assert_all_refused(*state, refusals, G_N_ELEMENTS(refusals));
 }
 
-static void access_and_flags_have_to_be_known(void **state)
+static void unknown_access_and_flags_are_refused(void **state)
 {
     static const Refusal refusals[] = {
         {0, BLOCK, LOW, 0, 0, PM_ERROR_INVALID_ARGUMENT, "invalid access 0x0"},
@@ -154,7 +155,7 @@ static void mappers_of_one_address_space_do_not_overlap(void **state)
 
 /* --- failures --- */
 
-/* Adds the second half of the RAM behind one that is there, with each of @code failing in turn. */
+/* Adds the second half of the RAM after an existing region, with each of @code failing in turn. */
 static void fail_each_call(RegionWorld *world, PmFakeCall call)
 {
     const PmMapperRegion region = region_of(world, 8, 8, HIGH);
@@ -242,10 +243,10 @@ int main(void)
 {
     const struct CMUnitTest plain[] = {
         PLAIN(region_without_ram_is_refused),
-        PLAIN(region_beyond_the_ram_is_refused),
+        PLAIN(region_past_the_end_of_the_ram_is_refused),
         PLAIN(empty_region_is_refused),
-        PLAIN(region_beyond_guest_addresses_is_refused),
-        PLAIN(access_and_flags_have_to_be_known),
+        PLAIN(region_past_the_last_guest_address_is_refused),
+        PLAIN(unknown_access_and_flags_are_refused),
         PLAIN(plain_region_off_the_iommus_pages_is_refused),
         PLAIN(regions_of_one_mapper_may_touch_but_not_overlap),
         PLAIN(mappers_of_one_address_space_do_not_overlap),
@@ -254,9 +255,9 @@ int main(void)
         PLAIN(region_that_is_refused_for_want_of_room_reserves_none),
     };
     const struct CMUnitTest managed[] = {
-        MANAGED(region_beyond_the_ram_is_refused),
+        MANAGED(region_past_the_end_of_the_ram_is_refused),
         MANAGED(empty_region_is_refused),
-        MANAGED(region_beyond_guest_addresses_is_refused),
+        MANAGED(region_past_the_last_guest_address_is_refused),
         MANAGED(managed_region_off_the_managers_blocks_is_refused),
         MANAGED(mappers_of_one_address_space_do_not_overlap),
         MANAGED(failed_call_leaves_nothing_of_managed_ram),

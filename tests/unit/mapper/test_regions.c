@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* One PmRam behind several regions, in one mapper and in several. */
+/* One PmRam that backs several regions, in one mapper and in several. */
 #include "region_world.h"
 
 #include <errno.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A region that can be mapped, which the fake kernel's cannot: behind a kernel of this file's. */
+/* A region with mmap support, which the fake kernel lacks: a kernel of this file's provides it. */
 #include "vfio/region.h"
 
 #include <errno.h>
@@ -125,7 +125,7 @@ static void mapped_registers_are_read_and_written_in_their_width(void **state)
     pm_kernel_unref(&kernel.parent);
 }
 
-static void registers_that_cannot_be_mapped_are_named(void **state)
+static void failure_to_map_registers_names_the_region(void **state)
 {
     Kernel kernel = make_kernel();
     PmVfioRegion region = {0};
@@ -152,7 +152,7 @@ static void region_that_is_too_small_is_named(void **state)
     assert_false(pm_vfio_region_open(&region, &kernel.parent, NAME, DEVICE, 2, SIZE + 1, &error));
     assert_true(g_error_matches(error, PM_ERROR, PM_ERROR_UNSUPPORTED));
     assert_non_null(
-        strstr(error->message, "region 2 of " NAME " has 0x1000 bytes, and 0x1001 are needed"));
+        strstr(error->message, "region 2 of " NAME " has 0x1000 bytes, must be at least 0x1001"));
     assert_int_equal(kernel.n_mapped, 0);
     pm_kernel_unref(&kernel.parent);
 }
@@ -181,7 +181,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(closing_unmaps_the_registers_once),
         cmocka_unit_test(mapped_registers_are_read_and_written_in_their_width),
-        cmocka_unit_test(registers_that_cannot_be_mapped_are_named),
+        cmocka_unit_test(failure_to_map_registers_names_the_region),
         cmocka_unit_test(region_that_is_too_small_is_named),
         cmocka_unit_test(engine_that_is_freed_has_closed_its_registers),
     };

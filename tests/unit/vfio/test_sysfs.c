@@ -38,7 +38,7 @@ static void assert_refused(PmKernel *kernel, const char *device, PmError code, c
     assert_int_equal(group, 77);
 }
 
-static void pci_addresses_are_told_from_other_text(void **state)
+static void pci_addresses_are_recognized(void **state)
 {
     static const char *const right[] = {"0000:00:04.0", "0000:ff:1f.7", "10000:e1:00.0",
                                         "deadbeef:00:00.0"};
@@ -84,7 +84,7 @@ static void device_of_another_vfio_driver_has_its_group(void **state)
     assert_int_equal(group, 2);
 }
 
-static void text_that_is_no_address_is_refused(void **state)
+static void text_that_is_not_an_address_is_refused(void **state)
 {
     assert_refused(*state, "../../../etc", PM_ERROR_INVALID_ARGUMENT, "lspci -D");
 }
@@ -126,11 +126,12 @@ static void device_without_a_driver_says_how_to_bind(void **state)
                    "  echo 0000:00:04.0 > /sys/bus/pci/drivers_probe");
 }
 
-static void group_that_is_no_number_is_refused(void **state)
+static void group_link_without_a_number_is_refused(void **state)
 {
     sysfs_tree_add(*state, "0000:00:04.0", -1, "vfio-pci");
     sysfs_tree_add_link(*state, "0000:00:04.0", "iommu_group", "../../../../kernel/iommu_groups/x");
-    assert_refused(*state, "0000:00:04.0", PM_ERROR_BAD_INPUT, "leads to «x», not to a group");
+    assert_refused(*state, "0000:00:04.0", PM_ERROR_BAD_INPUT,
+                   "links to 'x', which is not a group");
 }
 
 static int list_nothing(PmKernel *kernel G_GNUC_UNUSED, const char *path G_GNUC_UNUSED,
@@ -139,7 +140,7 @@ static int list_nothing(PmKernel *kernel G_GNUC_UNUSED, const char *path G_GNUC_
     return -EIO;
 }
 
-static void sysfs_that_cannot_be_read_is_an_error_of_its_own(void **state)
+static void unreadable_sysfs_has_its_own_error(void **state)
 {
     static const PmKernelOps ops = {.struct_size = sizeof(PmKernelOps), .list = list_nothing};
     PmKernel unreadable;
@@ -147,7 +148,7 @@ static void sysfs_that_cannot_be_read_is_an_error_of_its_own(void **state)
     assert_true(pm_kernel_init(&unreadable, &ops, *state, NULL));
     sysfs_tree_add(*state, "0000:00:04.0", 1, "vfio-pci");
     assert_refused(&unreadable, "0000:00:04.0", PM_ERROR_KERNEL,
-                   "/sys/bus/pci/devices/0000:00:04.0 cannot be listed: EIO");
+                   "cannot list /sys/bus/pci/devices/0000:00:04.0: EIO");
     pm_kernel_unref(&unreadable);
 }
 
@@ -222,16 +223,16 @@ static void missing_group_is_described_as_such(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        SYSFS_TEST(pci_addresses_are_told_from_other_text),
+        SYSFS_TEST(pci_addresses_are_recognized),
         SYSFS_TEST(device_of_vfio_pci_has_its_group),
         SYSFS_TEST(device_of_another_vfio_driver_has_its_group),
-        SYSFS_TEST(text_that_is_no_address_is_refused),
+        SYSFS_TEST(text_that_is_not_an_address_is_refused),
         SYSFS_TEST(missing_device_is_refused),
         SYSFS_TEST(device_without_iommu_names_the_kernel_command_line),
         SYSFS_TEST(device_of_a_host_driver_names_it_and_how_to_rebind),
         SYSFS_TEST(device_without_a_driver_says_how_to_bind),
-        SYSFS_TEST(group_that_is_no_number_is_refused),
-        SYSFS_TEST(sysfs_that_cannot_be_read_is_an_error_of_its_own),
+        SYSFS_TEST(group_link_without_a_number_is_refused),
+        SYSFS_TEST(unreadable_sysfs_has_its_own_error),
         SYSFS_TEST(forked_child_finds_no_device),
         SYSFS_TEST(drivers_that_keep_a_group_from_its_user_are_to_be_unbound),
         SYSFS_TEST(group_lists_its_devices_and_their_drivers),

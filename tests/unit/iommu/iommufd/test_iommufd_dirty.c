@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Dirty pages, which only iommufd tells. */
+/* Dirty page tracking, which only iommufd has. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -147,7 +147,7 @@ static uint64_t read_dirty(Fixture *fixture)
     return read_from(fixture, 0, PAGE);
 }
 
-static void written_pages_are_told_once(void **state)
+static void written_pages_are_reported_once(void **state)
 {
     Fixture *fixture = *state;
     PmIommuClaim *claim = map(fixture, 0, PAGE, 8);
@@ -193,13 +193,13 @@ static void dirty_range_has_to_be_whole_pages(void **state)
     assert_error(&size, PM_ERROR_UNALIGNED, "whole pages");
 }
 
-static void iommu_that_cannot_track_says_so(void **state)
+static void iommu_without_dirty_tracking_is_an_error(void **state)
 {
     Fixture *fixture = *state;
     g_autoptr(GError) error = NULL;
 
     assert_false(pm_iommu_set_dirty_tracking(fixture->iommu, true, &error));
-    assert_error(&error, PM_ERROR_UNSUPPORTED, "not supported by the IOMMU of " FIRST);
+    assert_error(&error, PM_ERROR_UNSUPPORTED, "the IOMMU of " FIRST);
 }
 
 static void type1_says_that_it_cannot_track(void **state)
@@ -219,7 +219,7 @@ static void type1_says_that_it_cannot_track(void **state)
 
 /* --- holes --- */
 
-static void hole_in_front_or_in_the_middle_hides_nothing(void **state)
+static void hole_at_the_start_or_in_the_middle_hides_nothing(void **state)
 {
     Fixture *fixture = *state;
     PmIommuClaim *claim = map(fixture, 0, PAGE, 8);
@@ -237,7 +237,7 @@ static void hole_in_front_or_in_the_middle_hides_nothing(void **state)
 }
 
 /* What some of them still have dirties pages; the kernel stops at the first that is gone. */
-static void holes_that_nobody_knows_of_hide_nothing(void **state)
+static void unexpected_holes_hide_nothing(void **state)
 {
     Fixture *fixture = *state;
     PmIommuClaim *claim = map(fixture, 0, PAGE, 8);
@@ -307,7 +307,7 @@ static void bit_can_stand_for_more_than_a_block(void **state)
 }
 
 /* The kernel is asked more than once. */
-static void pages_of_a_large_region_are_all_told(void **state)
+static void pages_of_a_large_region_are_all_reported(void **state)
 {
     Fixture *fixture = *state;
     const uint64_t n_pages = 4 * PM_GIB / PAGE + 512;
@@ -358,7 +358,7 @@ static void range_that_cuts_a_mapping_is_refused_and_nothing_is_forgotten(void *
     write_page(fixture, 300);
     assert_cut(fixture, 0, PM_MIB, "cut the mapping of 2M at 0x100000000 at 0x100100000");
     assert_cut(fixture, PM_MIB, PM_MIB, "at 0x100000000 at 0x100100000");
-    assert_cut(fixture, PM_MIB, 3 * PM_MIB, "dirty pages can be read only of whole mappings");
+    assert_cut(fixture, PM_MIB, 3 * PM_MIB, "read dirty pages of whole mappings only");
     assert_true(pm_iommu_read_dirty(fixture->iommu, BASE, 2 * PM_MIB, PAGE, bitmap, NULL));
     for (size_t i = 0; i < G_N_ELEMENTS(bitmap); i++)
         assert_int_equal(bitmap[i], UINT64_MAX);
@@ -385,7 +385,7 @@ static void fail_request(Fixture *fixture, uint64_t nth)
     pm_fake_kernel_fail(fixture->kernel, PM_FAKE_CALL_IOCTL, nth, EIO);
 }
 
-static void pages_that_any_device_wrote_are_told(void **state)
+static void pages_that_any_device_wrote_are_reported(void **state)
 {
     Fixture *fixture = *state;
 
@@ -398,7 +398,7 @@ static void pages_that_any_device_wrote_are_told(void **state)
     assert_int_equal(read_dirty(fixture), 0);
 }
 
-static void device_that_comes_while_pages_are_tracked_is_tracked(void **state)
+static void device_attached_while_tracking_is_tracked(void **state)
 {
     Fixture *fixture = *state;
 
@@ -409,7 +409,7 @@ static void device_that_comes_while_pages_are_tracked_is_tracked(void **state)
     assert_int_equal(read_dirty(fixture), 0x20);
 }
 
-static void pages_that_a_device_wrote_are_told_when_it_has_gone(void **state)
+static void pages_of_a_detached_device_are_reported(void **state)
 {
     Fixture *fixture = *state;
 
@@ -423,7 +423,7 @@ static void pages_that_a_device_wrote_are_told_when_it_has_gone(void **state)
     assert_int_equal(count_page_tables(fixture), 1);
 }
 
-static void page_table_goes_with_its_device_if_nothing_is_tracked(void **state)
+static void page_table_is_destroyed_with_its_device_if_nothing_is_tracked(void **state)
 {
     Fixture *fixture = *state;
 
@@ -440,7 +440,7 @@ static void devices_share_a_page_table_if_they_can(void **state)
     assert_int_equal(count_page_tables(fixture), 1);
 }
 
-static void starting_what_goes_on_forgets_nothing(void **state)
+static void starting_twice_forgets_nothing(void **state)
 {
     Fixture *fixture = *state;
 
@@ -451,7 +451,7 @@ static void starting_what_goes_on_forgets_nothing(void **state)
     assert_int_equal(read_dirty(fixture), 0x20);
 }
 
-static void start_that_fails_has_not_started(void **state)
+static void failed_start_leaves_tracking_off(void **state)
 {
     Fixture *fixture = *state;
     g_autoptr(GError) error = NULL;
@@ -461,14 +461,14 @@ static void start_that_fails_has_not_started(void **state)
     attach_apart(fixture);
     fail_request(fixture, 2);
     assert_false(pm_iommu_set_dirty_tracking(fixture->iommu, true, &error));
-    assert_error(&error, PM_ERROR_KERNEL, "starting to track dirty pages in page table ");
+    assert_error(&error, PM_ERROR_KERNEL, "starting dirty tracking in HWPT ");
     assert_false(pm_iommu_read_dirty(fixture->iommu, BASE, PAGE, PAGE, &bitmap, &error));
     assert_error(&error, PM_ERROR_INVALID_ARGUMENT, "not tracked");
     assert_int_equal(fixture->hooked.n_tracking, 0);
 }
 
 /* Tracking that would go on would have forgotten what was written before. */
-static void stop_that_fails_has_stopped_all_the_same(void **state)
+static void failed_stop_turns_tracking_off(void **state)
 {
     Fixture *fixture = *state;
     g_autoptr(GError) error = NULL;
@@ -479,7 +479,7 @@ static void stop_that_fails_has_stopped_all_the_same(void **state)
     track(fixture);
     fail_request(fixture, 1);
     assert_false(pm_iommu_set_dirty_tracking(fixture->iommu, false, &error));
-    assert_error(&error, PM_ERROR_KERNEL, "stopping to track dirty pages in page table ");
+    assert_error(&error, PM_ERROR_KERNEL, "stopping dirty tracking in HWPT ");
     assert_int_equal(fixture->hooked.n_tracking, 1);
     assert_false(pm_iommu_read_dirty(fixture->iommu, BASE, PAGE, PAGE, &bitmap, &error));
     assert_error(&error, PM_ERROR_INVALID_ARGUMENT, "not tracked");
@@ -490,7 +490,7 @@ static void stop_that_fails_has_stopped_all_the_same(void **state)
     assert_int_equal(read_dirty(fixture), 2);
 }
 
-static void reading_that_fails_tells_what_it_has_read(void **state)
+static void failed_read_returns_the_bits_it_has_read(void **state)
 {
     Fixture *fixture = *state;
     g_autoptr(GError) error = NULL;
@@ -510,7 +510,7 @@ static void reading_that_fails_tells_what_it_has_read(void **state)
     assert_int_equal(read_dirty(fixture), 4);
 }
 
-static void device_that_cannot_be_tracked_does_not_come_while_pages_are(void **state)
+static void device_without_dirty_tracking_is_refused_while_tracking(void **state)
 {
     Fixture *fixture = *state;
     g_autoptr(GError) error = NULL;
@@ -520,15 +520,15 @@ static void device_that_cannot_be_tracked_does_not_come_while_pages_are(void **s
     fixture->hooked.result = -EOPNOTSUPP;
     track(fixture);
     assert_false(pm_iommu_attach(fixture->iommu, SECOND, &error));
-    assert_error(&error, PM_ERROR_UNSUPPORTED, "cannot track dirty pages");
+    assert_error(&error, PM_ERROR_UNSUPPORTED, "its IOMMU does not support it");
     assert_true(pm_iommu_set_dirty_tracking(fixture->iommu, false, NULL));
     assert_true(pm_iommu_attach(fixture->iommu, SECOND, NULL));
     assert_false(pm_iommu_set_dirty_tracking(fixture->iommu, true, &error));
-    assert_error(&error, PM_ERROR_UNSUPPORTED, "not supported by the IOMMU of " SECOND);
+    assert_error(&error, PM_ERROR_UNSUPPORTED, "the IOMMU of " SECOND);
 }
 
 /* Binding fails, making the page table, starting to track there, or attaching to it. */
-static void page_table_goes_if_its_device_cannot_come(void **state)
+static void page_table_is_destroyed_if_attaching_fails(void **state)
 {
     Fixture *fixture = *state;
 
@@ -548,30 +548,30 @@ static void page_table_goes_if_its_device_cannot_come(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        DIRTY_TEST(written_pages_are_told_once),
+        DIRTY_TEST(written_pages_are_reported_once),
         DIRTY_TEST(dirty_pages_are_read_only_while_they_are_tracked),
         DIRTY_TEST(dirty_range_has_to_be_whole_pages),
-        UNABLE_TEST(iommu_that_cannot_track_says_so),
+        UNABLE_TEST(iommu_without_dirty_tracking_is_an_error),
         cmocka_unit_test(type1_says_that_it_cannot_track),
-        DIRTY_TEST(hole_in_front_or_in_the_middle_hides_nothing),
-        DIRTY_TEST(holes_that_nobody_knows_of_hide_nothing),
+        DIRTY_TEST(hole_at_the_start_or_in_the_middle_hides_nothing),
+        DIRTY_TEST(unexpected_holes_hide_nothing),
         DIRTY_TEST(runs_of_other_block_sizes_are_read_as_well),
         DIRTY_TEST(range_can_begin_and_end_anywhere),
         DIRTY_TEST(bit_can_stand_for_more_than_a_block),
-        DIRTY_TEST(pages_of_a_large_region_are_all_told),
+        DIRTY_TEST(pages_of_a_large_region_are_all_reported),
         DIRTY_TEST(mapping_of_any_size_is_read),
         DIRTY_TEST(range_that_cuts_a_mapping_is_refused_and_nothing_is_forgotten),
-        DIRTY_TEST(pages_that_any_device_wrote_are_told),
-        DIRTY_TEST(device_that_comes_while_pages_are_tracked_is_tracked),
-        DIRTY_TEST(pages_that_a_device_wrote_are_told_when_it_has_gone),
-        DIRTY_TEST(page_table_goes_with_its_device_if_nothing_is_tracked),
+        DIRTY_TEST(pages_that_any_device_wrote_are_reported),
+        DIRTY_TEST(device_attached_while_tracking_is_tracked),
+        DIRTY_TEST(pages_of_a_detached_device_are_reported),
+        DIRTY_TEST(page_table_is_destroyed_with_its_device_if_nothing_is_tracked),
         DIRTY_TEST(devices_share_a_page_table_if_they_can),
-        DIRTY_TEST(starting_what_goes_on_forgets_nothing),
-        DIRTY_TEST(start_that_fails_has_not_started),
-        DIRTY_TEST(stop_that_fails_has_stopped_all_the_same),
-        DIRTY_TEST(reading_that_fails_tells_what_it_has_read),
-        DIRTY_TEST(device_that_cannot_be_tracked_does_not_come_while_pages_are),
-        DIRTY_TEST(page_table_goes_if_its_device_cannot_come),
+        DIRTY_TEST(starting_twice_forgets_nothing),
+        DIRTY_TEST(failed_start_leaves_tracking_off),
+        DIRTY_TEST(failed_stop_turns_tracking_off),
+        DIRTY_TEST(failed_read_returns_the_bits_it_has_read),
+        DIRTY_TEST(device_without_dirty_tracking_is_refused_while_tracking),
+        DIRTY_TEST(page_table_is_destroyed_if_attaching_fails),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

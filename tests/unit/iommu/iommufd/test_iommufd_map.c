@@ -144,7 +144,7 @@ static char seen_at(Fixture *fixture, uint64_t iova)
 /* --- by file --- */
 
 /* What the process has mapped in place of the file's pages is not what the device sees. */
-static void file_is_mapped_and_not_what_the_process_has_there(void **state)
+static void pages_of_the_file_are_mapped_not_those_of_the_process(void **state)
 {
     Fixture *fixture = *state;
     g_autoptr(PmRam) ram = pm_ram_new(PM_RAM_MEMFD, 4 * PAGE, 0, NULL);
@@ -160,7 +160,7 @@ static void file_is_mapped_and_not_what_the_process_has_there(void **state)
     assert_true(pm_iommu_claim_unmap(fixture->claim, 0, 4 * PAGE, NULL));
 }
 
-static void kernel_that_knows_no_files_maps_by_address(void **state)
+static void kernel_without_map_file_maps_by_address(void **state)
 {
     Fixture *fixture = *state;
     g_autoptr(PmRam) ram = pm_ram_new(PM_RAM_MEMFD, 4 * PAGE, 0, NULL);
@@ -174,7 +174,7 @@ static void kernel_that_knows_no_files_maps_by_address(void **state)
 /* What only the file can be the cause of; type and seals for EINVAL, EBADF and EPERM. */
 static const int files_errors[] = {EINVAL, EBADF, EPERM, EOPNOTSUPP, ENOMEM};
 
-static void file_that_cannot_be_mapped_is_mapped_by_address(void **state)
+static void file_that_fails_by_file_is_mapped_by_address(void **state)
 {
     Fixture *fixture = *state;
 
@@ -189,8 +189,8 @@ static void file_that_cannot_be_mapped_is_mapped_by_address(void **state)
     }
 }
 
-/* One that cannot be mapped by its file is no hindrance to the others. */
-static void any_block_that_cannot_be_mapped_by_its_file_is_mapped_by_address(void **state)
+/* A block that fails by file does not keep the others from it. */
+static void any_block_that_fails_by_file_is_mapped_by_address(void **state)
 {
     Fixture *fixture = *state;
     g_autoptr(PmRam) ram = pm_ram_new(PM_RAM_MEMFD, 4 * PAGE, 0, NULL);
@@ -246,8 +246,8 @@ static void what_is_not_the_files_fault_is_not_tried_by_address(void **state)
     }
 }
 
-/* Both ways fail: what the second says is told. */
-static void block_that_cannot_be_mapped_either_way_is_an_error(void **state)
+/* Mapping by file and by address both fail: the second error is reported. */
+static void block_that_fails_by_file_and_by_address_is_an_error(void **state)
 {
     Fixture *fixture = *state;
     g_autoptr(PmRam) ram = pm_ram_new(PM_RAM_MEMFD, 4 * PAGE, 0, NULL);
@@ -355,7 +355,7 @@ static void file_that_ends_before_the_last_block_is_not_mapped(void **state)
     for (uint64_t n_pages = 0; n_pages < 4; n_pages++) {
         Cuttable file = make_cuttable(4 * PAGE, PAGE);
         g_autofree char *words =
-            g_strdup_printf("has 0x%" PRIx64 " bytes, and the block ends at 0x%" PRIx64,
+            g_strdup_printf("has 0x%" PRIx64 " bytes, and the block ends at offset 0x%" PRIx64,
                             n_pages * PAGE, (n_pages + 1) * PAGE);
         g_autoptr(GError) error = NULL;
 
@@ -451,7 +451,7 @@ static void other_memory_is_not_populated_by_mapping(void **state)
     check_populated(*state, file, file, 0);
 }
 
-static void hugetlb_memory_that_cannot_be_populated_is_not_mapped(void **state)
+static void failure_to_populate_hugetlb_memory_maps_nothing(void **state)
 {
     Fixture *fixture = *state;
     Cuttable file = make_cuttable(4 * BLOCK, BLOCK);
@@ -506,7 +506,7 @@ static void a_hundred_thousand_blocks_are_mapped(void **state)
 /* --- unmap --- */
 
 /* Somebody else has removed it: iommufd says ENOENT, which is never success. */
-static void area_that_is_gone_is_an_error_of_its_own(void **state)
+static void enoent_of_unmap_is_a_mismatch(void **state)
 {
     Fixture *fixture = *state;
     g_autoptr(PmRam) ram = pm_ram_new(PM_RAM_ANONYMOUS, PAGE, 0, NULL);
@@ -527,12 +527,12 @@ static void area_that_is_gone_is_an_error_of_its_own(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        MAP_TEST(file_is_mapped_and_not_what_the_process_has_there),
-        OLD_TEST(kernel_that_knows_no_files_maps_by_address),
-        MAP_TEST(file_that_cannot_be_mapped_is_mapped_by_address),
-        MAP_TEST(any_block_that_cannot_be_mapped_by_its_file_is_mapped_by_address),
+        MAP_TEST(pages_of_the_file_are_mapped_not_those_of_the_process),
+        OLD_TEST(kernel_without_map_file_maps_by_address),
+        MAP_TEST(file_that_fails_by_file_is_mapped_by_address),
+        MAP_TEST(any_block_that_fails_by_file_is_mapped_by_address),
         MAP_TEST(what_is_not_the_files_fault_is_not_tried_by_address),
-        MAP_TEST(block_that_cannot_be_mapped_either_way_is_an_error),
+        MAP_TEST(block_that_fails_by_file_and_by_address_is_an_error),
         MAP_TEST(failure_of_any_block_of_a_file_leaves_all_as_before),
         MAP_TEST(each_block_shows_its_own_page_of_the_file),
         PINNING_TEST(file_that_ends_before_the_last_block_is_not_mapped, make_pinning),
@@ -542,10 +542,10 @@ int main(void)
         MAP_TEST(hugetlb_memory_is_populated_before_it_is_mapped_by_file),
         OLD_TEST(hugetlb_memory_is_not_populated_where_it_is_mapped_by_address),
         MAP_TEST(other_memory_is_not_populated_by_mapping),
-        MAP_TEST(hugetlb_memory_that_cannot_be_populated_is_not_mapped),
+        MAP_TEST(failure_to_populate_hugetlb_memory_maps_nothing),
         MAP_TEST(pages_of_a_pool_are_there_when_they_are_mapped),
         MAP_TEST(a_hundred_thousand_blocks_are_mapped),
-        MAP_TEST(area_that_is_gone_is_an_error_of_its_own),
+        MAP_TEST(enoent_of_unmap_is_a_mismatch),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -146,12 +146,12 @@ static void kernel_without_iommufd_says_what_to_do(void **state)
     assert_not_opened(fixture, PM_ERROR_NOT_FOUND, "modprobe iommufd");
 }
 
-static void device_without_a_file_of_its_own_says_so(void **state)
+static void missing_device_cdev_is_reported(void **state)
 {
     assert_not_opened(*state, PM_ERROR_UNSUPPORTED, "CONFIG_VFIO_DEVICE_CDEV");
 }
 
-static void file_that_nobody_made_is_named(void **state)
+static void missing_device_node_is_named(void **state)
 {
     Fixture *fixture = *state;
 
@@ -159,7 +159,7 @@ static void file_that_nobody_made_is_named(void **state)
     assert_not_opened(fixture, PM_ERROR_NOT_FOUND, "/dev/vfio/devices/vfio9");
 }
 
-static void forbidden_file_says_how_to_get_at_it(void **state)
+static void permission_error_says_how_to_change_it(void **state)
 {
     Fixture *fixture = *state;
 
@@ -176,7 +176,7 @@ static void file_that_does_not_open_for_another_reason_says_where_to_look(void *
 
     fixture->hooked.path = "/dev/iommu";
     fixture->hooked.open_result = -EMFILE;
-    assert_not_opened(fixture, PM_ERROR_KERNEL, "/dev/iommu cannot be opened: EMFILE");
+    assert_not_opened(fixture, PM_ERROR_KERNEL, "cannot open /dev/iommu: EMFILE");
 }
 
 static void device_that_is_not_ready_is_refused(void **state)
@@ -240,24 +240,24 @@ static void kernel_without_interrupt_remapping_says_how_to_do_without(void **sta
     assert_not_opened(*state, PM_ERROR_UNSUPPORTED, "allow_unsafe_interrupts=1");
 }
 
-static void vfio_without_iommufd_is_told(void **state)
+static void vfio_without_iommufd_is_reported(void **state)
 {
     answer(*state, VFIO_DEVICE_BIND_IOMMUFD, -ENOTTY);
     assert_not_opened(*state, PM_ERROR_UNSUPPORTED, "back end type1");
 }
 
 /* There is nothing in its way but itself. */
-static void refused_attaching_is_told_by_cause(void **state)
+static void refused_attach_is_reported_by_cause(void **state)
 {
     answer(*state, VFIO_DEVICE_ATTACH_IOMMUFD_PT, -ENOMEM);
     assert_not_opened(*state, PM_ERROR_MEMORY, "the kernel is out of memory");
     answer(*state, VFIO_DEVICE_ATTACH_IOMMUFD_PT, -EINVAL);
     assert_not_opened(*state, PM_ERROR_UNSUPPORTED, "Use the back end type1");
     answer(*state, VFIO_DEVICE_ATTACH_IOMMUFD_PT, -EADDRINUSE);
-    assert_not_opened(*state, PM_ERROR_KERNEL, "attaching " DEVICE " to its I/O address space");
+    assert_not_opened(*state, PM_ERROR_KERNEL, "attaching " DEVICE " to its IOAS");
 }
 
-/* Answers that cannot be, each made of a good one: 0–0xfedfffff and 0xfef00000–0x7fffffffff. */
+/* Invalid answers, each derived from a valid one: 0-0xfedfffff and 0xfef00000-0x7fffffffff. */
 
 static struct iommu_iova_range *ranges_of(const struct iommu_ioas_iova_ranges *answer)
 {
@@ -305,18 +305,18 @@ static void say_of_ranges(unsigned long request, void *argument)
         say(argument);
 }
 
-static void ranges_that_cannot_be_are_refused(void **state)
+static void invalid_ranges_are_refused(void **state)
 {
     static const struct {
         void (*say)(struct iommu_ioas_iova_ranges *answer);
         const char *words;
     } rows[] = {
-        {say_no_range, "cannot be: 0 ranges, alignment 0x1000"},
-        {say_more_than_there_is_room_for, "cannot be: 33 ranges"},
-        {say_an_empty_range, "cannot be: 2 ranges"},
-        {say_ranges_that_overlap, "cannot be: 2 ranges"},
-        {say_no_alignment, "cannot be: 2 ranges, alignment 0x0"},
-        {say_an_alignment_of_no_power_of_two, "cannot be: 2 ranges, alignment 0x3000"},
+        {say_no_range, "IOMMU_IOAS_IOVA_RANGES: 0 ranges, alignment 0x1000"},
+        {say_more_than_there_is_room_for, "IOMMU_IOAS_IOVA_RANGES: 33 ranges"},
+        {say_an_empty_range, "IOMMU_IOAS_IOVA_RANGES: 2 ranges"},
+        {say_ranges_that_overlap, "IOMMU_IOAS_IOVA_RANGES: 2 ranges"},
+        {say_no_alignment, "IOMMU_IOAS_IOVA_RANGES: 2 ranges, alignment 0x0"},
+        {say_an_alignment_of_no_power_of_two, "IOMMU_IOAS_IOVA_RANGES: 2 ranges, alignment 0x3000"},
     };
     Fixture *fixture = *state;
 
@@ -364,7 +364,7 @@ static void assert_chosen_for(Fixture *fixture, const char *device, PmIommuBacke
 
     assert_int_equal(pm_iommu_choose_backend(fixture->config.kernel, device, &reason), backend);
     if (strstr(reason, words) == NULL)
-        fail_msg("«%s» lacks «%s»", reason, words);
+        fail_msg("'%s' lacks '%s'", reason, words);
     assert_int_equal(pm_fake_kernel_get_n_open(fixture->kernel), 0);
 }
 
@@ -375,7 +375,7 @@ static void assert_chosen(Fixture *fixture, PmIommuBackend backend, const char *
 
 static void iommufd_is_chosen_where_both_files_exist(void **state)
 {
-    assert_chosen(*state, PM_IOMMU_IOMMUFD, "a file of 0000:00:04.0's own exist");
+    assert_chosen(*state, PM_IOMMU_IOMMUFD, "the device cdev of 0000:00:04.0 exist");
 }
 
 /* Where its registers are mapped, closing its file does nothing; test_several_devices tries that on
@@ -391,7 +391,7 @@ static void last_reference_detaches_and_destroys_as_well(void **state)
     assert_int_equal(fixture->hooked.n_objects, 0);
 }
 
-/* Opening it tells how to get at it. */
+/* Opening it reports how to change the permission. */
 static void iommufd_that_is_forbidden_is_chosen_all_the_same(void **state)
 {
     Fixture *fixture = *state;
@@ -403,7 +403,7 @@ static void iommufd_that_is_forbidden_is_chosen_all_the_same(void **state)
 
 static void type1_is_chosen_for_a_group(void **state)
 {
-    assert_chosen_for(*state, NULL, PM_IOMMU_TYPE1, "because a group is to be opened");
+    assert_chosen_for(*state, NULL, PM_IOMMU_TYPE1, "because a group is opened");
 }
 
 static void type1_is_chosen_without_iommufd(void **state)
@@ -418,7 +418,7 @@ static void type1_is_chosen_without_a_file_of_the_device(void **state)
 
     sysfs_tree_add(old, DEVICE, GROUP, "vfio-pci");
     fixture->config.kernel = old;
-    assert_chosen(fixture, PM_IOMMU_TYPE1, "0000:00:04.0 has no file of its own");
+    assert_chosen(fixture, PM_IOMMU_TYPE1, "0000:00:04.0 has no device cdev");
 }
 
 #define OPEN_TEST(name)    cmocka_unit_test_setup_teardown(name, make, drop)
@@ -433,18 +433,18 @@ int main(void)
         OPEN_TEST(last_reference_detaches_and_destroys_as_well),
         OPEN_TEST(failure_of_any_call_leaves_no_descriptor),
         OPEN_TEST(kernel_without_iommufd_says_what_to_do),
-        WITHOUT_TEST(device_without_a_file_of_its_own_says_so),
-        OPEN_TEST(file_that_nobody_made_is_named),
-        OPEN_TEST(forbidden_file_says_how_to_get_at_it),
+        WITHOUT_TEST(missing_device_cdev_is_reported),
+        OPEN_TEST(missing_device_node_is_named),
+        OPEN_TEST(permission_error_says_how_to_change_it),
         OPEN_TEST(file_that_does_not_open_for_another_reason_says_where_to_look),
         OPEN_TEST(device_that_is_not_ready_is_refused),
         OPEN_TEST(device_whose_group_is_open_says_how_to_find_who),
         OPEN_TEST(device_that_is_bound_elsewhere_says_how_to_find_who),
         OPEN_TEST(group_that_is_not_viable_names_the_other_drivers),
         OPEN_TEST(kernel_without_interrupt_remapping_says_how_to_do_without),
-        OPEN_TEST(vfio_without_iommufd_is_told),
-        OPEN_TEST(refused_attaching_is_told_by_cause),
-        OPEN_TEST(ranges_that_cannot_be_are_refused),
+        OPEN_TEST(vfio_without_iommufd_is_reported),
+        OPEN_TEST(refused_attach_is_reported_by_cause),
+        OPEN_TEST(invalid_ranges_are_refused),
         cmocka_unit_test(many_ranges_are_all_read),
         OPEN_TEST(iommufd_is_chosen_where_both_files_exist),
         OPEN_TEST(iommufd_that_is_forbidden_is_chosen_all_the_same),

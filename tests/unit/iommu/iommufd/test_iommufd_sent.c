@@ -60,7 +60,7 @@ static void id_of_the_device_is_reported(void **state)
     assert_int_equal(sent_ioctl(sent, sent->main, IOMMU_GET_HW_INFO, &info), 0);
 }
 
-static void nobody_has_to_ask_for_the_id(void **state)
+static void device_id_is_optional(void **state)
 {
     Sent *sent = *state;
 
@@ -89,18 +89,18 @@ static void device_that_is_bound_needs_its_id(void **state)
 
     bind_to(sent, 0, sent->main);
     sent->ids[0] = 0;
-    sent_assert_refused(sent, PM_ERROR_INVALID_ARGUMENT, "(out_devid) as device_id");
+    sent_assert_refused(sent, PM_ERROR_INVALID_ARGUMENT, "set device_id to the out_devid");
     sent->iommufd.device_id = NULL;
-    sent_assert_refused(sent, PM_ERROR_INVALID_ARGUMENT, "(out_devid) as device_id");
+    sent_assert_refused(sent, PM_ERROR_INVALID_ARGUMENT, "set device_id to the out_devid");
 }
 
-static void id_that_is_no_device_is_refused(void **state)
+static void unknown_device_id_is_refused(void **state)
 {
     Sent *sent = *state;
 
     bind_to(sent, 0, sent->main);
     sent->ids[0] = NO_ID;
-    sent_assert_refused(sent, PM_ERROR_INVALID_ARGUMENT, "is not device 4711 of the iommufd");
+    sent_assert_refused(sent, PM_ERROR_INVALID_ARGUMENT, "the iommufd has no device 4711");
 }
 
 static void device_of_another_iommufd_is_refused(void **state)
@@ -108,7 +108,7 @@ static void device_of_another_iommufd_is_refused(void **state)
     Sent *sent = *state;
 
     bind_to(sent, 0, sent_file(sent, "/dev/iommu"));
-    sent_assert_refused(sent, PM_ERROR_INVALID_ARGUMENT, "of the iommufd, which has no such");
+    sent_assert_refused(sent, PM_ERROR_INVALID_ARGUMENT, "the iommufd has no");
 }
 
 static void device_that_is_not_bound_has_no_id(void **state)
@@ -144,7 +144,7 @@ static void device_that_was_bound_before_a_failure_reports_its_id(void **state)
     sent_open(sent);
 }
 
-static void device_that_cannot_be_bound_says_why(void **state)
+static void failure_to_bind_a_device_says_why(void **state)
 {
     Sent *sent = *state;
 
@@ -154,7 +154,7 @@ static void device_that_cannot_be_bound_says_why(void **state)
     sent->hooked.result = -EBUSY;
     sent_assert_refused(sent, PM_ERROR_BUSY, "its IOMMU group is open");
     sent->hooked.result = -ENOTTY;
-    sent_assert_refused(sent, PM_ERROR_INVALID_ARGUMENT, "is not a VFIO device's own file");
+    sent_assert_refused(sent, PM_ERROR_INVALID_ARGUMENT, "is not a VFIO device cdev");
 }
 
 static void device_that_was_attached_elsewhere_is_moved(void **state)
@@ -183,7 +183,7 @@ static void own_address_space_is_destroyed_and_others_are_not(void **state)
     assert_int_equal(destroy(sent, ioas), 0);
 }
 
-static void address_space_that_was_given_is_not_destroyed(void **state)
+static void given_ioas_is_not_destroyed(void **state)
 {
     Sent *sent = *state;
     uint32_t ioas = sent->iommufd.ioas = new_ioas(sent);
@@ -201,7 +201,7 @@ static bool is_there(const Sent *sent, uint32_t ioas)
     return sent_ioctl(sent, sent->main, IOMMU_IOAS_IOVA_RANGES, &ask) == -EMSGSIZE;
 }
 
-static void address_space_that_was_given_outlives_a_failure(void **state)
+static void given_ioas_survives_a_failure(void **state)
 {
     Sent *sent = *state;
     uint32_t ioas = sent->iommufd.ioas = new_ioas(sent);
@@ -221,17 +221,17 @@ static void address_space_that_was_given_outlives_a_failure(void **state)
     sent_open(sent);
 }
 
-static void address_space_that_is_not_there_is_refused(void **state)
+static void missing_ioas_is_refused(void **state)
 {
     Sent *sent = *state;
 
     sent->iommufd.ioas = NO_ID;
-    sent_assert_refused(sent, PM_ERROR_NOT_FOUND, "has no I/O address space 4711");
+    sent_assert_refused(sent, PM_ERROR_NOT_FOUND, "has no IOAS 4711");
     assert_int_equal(sent->ids[0], 0);
 }
 
 /* It is where others have areas placed. */
-static void placing_of_areas_is_left_to_who_gave_the_address_space(void **state)
+static void given_ioas_keeps_its_allowed_iovas(void **state)
 {
     Sent *sent = *state;
     g_autoptr(PmIommuClaim) claim = NULL;
@@ -249,16 +249,16 @@ static void placing_of_areas_is_left_to_who_gave_the_address_space(void **state)
     assert_true(map.iova < BASE);
 }
 
-static void device_that_cannot_be_attached_beside_others_says_why(void **state)
+static void failure_to_attach_beside_others_says_why(void **state)
 {
     Sent *sent = *state;
 
     sent->hooked.request = VFIO_DEVICE_ATTACH_IOMMUFD_PT;
     sent->hooked.result = -EADDRINUSE;
     sent->iommufd.ioas = new_ioas(sent);
-    sent_assert_refused(sent, PM_ERROR_IOVA_RANGE, "cannot be attached (EADDRINUSE)");
+    sent_assert_refused(sent, PM_ERROR_IOVA_RANGE, ": EADDRINUSE:");
     sent->hooked.result = -ENOMEM;
-    sent_assert_refused(sent, PM_ERROR_LOCKED_MEMORY, "cannot be attached (ENOMEM)");
+    sent_assert_refused(sent, PM_ERROR_LOCKED_MEMORY, ": ENOMEM:");
 }
 
 static void files_and_descriptors_exclude_each_other(void **state)
@@ -266,12 +266,13 @@ static void files_and_descriptors_exclude_each_other(void **state)
     Sent *sent = *state;
 
     sent->iommufd.device_file = "/dev/vfio/devices/vfio0";
-    sent_assert_refused(sent, PM_ERROR_INVALID_ARGUMENT, "both has_fds and device_file");
+    sent_assert_refused(sent, PM_ERROR_INVALID_ARGUMENT,
+                        "has_fds and device_file exclude each other");
     sent->iommufd.has_fds = false;
-    sent_assert_refused(sent, PM_ERROR_INVALID_ARGUMENT, "but not has_fds");
+    sent_assert_refused(sent, PM_ERROR_INVALID_ARGUMENT, "need has_fds");
     sent->iommufd.device_id = NULL;
     sent->iommufd.ioas = 1;
-    sent_assert_refused(sent, PM_ERROR_INVALID_ARGUMENT, "but not has_fds");
+    sent_assert_refused(sent, PM_ERROR_INVALID_ARGUMENT, "need has_fds");
     sent->iommufd = (PmIommufdConfig){
         .struct_size = sizeof(PmIommufdConfig), .kernel = sent->iommufd.kernel, .has_fds = true};
     sent_assert_refused(sent, PM_ERROR_INVALID_ARGUMENT, "device is not set");
@@ -279,7 +280,7 @@ static void files_and_descriptors_exclude_each_other(void **state)
     sent_assert_refused(sent, PM_ERROR_INVALID_ARGUMENT, "device is not set");
 }
 
-static void name_of_the_device_is_the_callers_to_choose(void **state)
+static void device_name_is_the_callers_choice(void **state)
 {
     Sent *sent = *state;
 
@@ -294,24 +295,24 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         SENT_TEST(id_of_the_device_is_reported),
-        SENT_TEST(nobody_has_to_ask_for_the_id),
+        SENT_TEST(device_id_is_optional),
         SENT_TEST(device_that_is_bound_is_used_by_its_id),
         SENT_TEST(device_that_is_bound_needs_its_id),
-        SENT_TEST(id_that_is_no_device_is_refused),
+        SENT_TEST(unknown_device_id_is_refused),
         SENT_TEST(device_of_another_iommufd_is_refused),
         SENT_TEST(device_that_is_not_bound_has_no_id),
         SENT_TEST(device_that_is_bound_by_another_file_is_busy),
         SENT_TEST(device_that_was_bound_before_a_failure_reports_its_id),
-        SENT_TEST(device_that_cannot_be_bound_says_why),
+        SENT_TEST(failure_to_bind_a_device_says_why),
         SENT_TEST(device_that_was_attached_elsewhere_is_moved),
         SENT_TEST(own_address_space_is_destroyed_and_others_are_not),
-        SENT_TEST(address_space_that_was_given_is_not_destroyed),
-        SENT_TEST(address_space_that_was_given_outlives_a_failure),
-        SENT_TEST(address_space_that_is_not_there_is_refused),
-        SENT_TEST(placing_of_areas_is_left_to_who_gave_the_address_space),
-        SENT_TEST(device_that_cannot_be_attached_beside_others_says_why),
+        SENT_TEST(given_ioas_is_not_destroyed),
+        SENT_TEST(given_ioas_survives_a_failure),
+        SENT_TEST(missing_ioas_is_refused),
+        SENT_TEST(given_ioas_keeps_its_allowed_iovas),
+        SENT_TEST(failure_to_attach_beside_others_says_why),
         SENT_TEST(files_and_descriptors_exclude_each_other),
-        SENT_TEST(name_of_the_device_is_the_callers_to_choose),
+        SENT_TEST(device_name_is_the_callers_choice),
     };
 
     (void)g_setenv("PLUGMAP_BACKEND", "iommufd", TRUE);

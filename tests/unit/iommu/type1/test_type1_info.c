@@ -137,7 +137,7 @@ static void other_version_of_a_capability_is_skipped(void **state)
     assert_int_equal(info.n_ranges, 2);
 }
 
-static void chain_that_goes_backwards_is_read(void **state)
+static void chain_with_descending_offsets_is_read(void **state)
 {
     uint8_t answer[ANSWER_SIZE];
     g_auto(PmType1Info) info = {0};
@@ -151,24 +151,24 @@ static void chain_that_goes_backwards_is_read(void **state)
     assert_right(&info);
 }
 
-static void capability_that_follows_itself_is_refused(void **state)
+static void capability_that_links_to_itself_is_refused(void **state)
 {
     uint8_t answer[ANSWER_SIZE];
 
     (void)state;
     fill(answer);
     put_header(answer, MIGRATION_AT, VFIO_IOMMU_TYPE1_INFO_CAP_MIGRATION, MIGRATION_AT);
-    assert_refused(answer, sizeof answer, "again and again");
+    assert_refused(answer, sizeof answer, "is in a loop");
 }
 
-static void chain_that_goes_round_is_refused(void **state)
+static void chain_that_loops_is_refused(void **state)
 {
     uint8_t answer[ANSWER_SIZE];
 
     (void)state;
     fill(answer);
     put_header(answer, AVAIL_AT, VFIO_IOMMU_TYPE1_INFO_DMA_AVAIL, MIGRATION_AT);
-    assert_refused(answer, sizeof answer, "again and again");
+    assert_refused(answer, sizeof answer, "is in a loop");
 }
 
 static void second_list_of_ranges_is_refused(void **state)
@@ -178,10 +178,10 @@ static void second_list_of_ranges_is_refused(void **state)
     (void)state;
     fill(answer);
     put_header(answer, RANGES_AT, VFIO_IOMMU_TYPE1_INFO_CAP_IOVA_RANGE, MIGRATION_AT);
-    assert_refused(answer, sizeof answer, "second time");
+    assert_refused(answer, sizeof answer, "repeats the");
 }
 
-static void capability_behind_the_end_is_refused(void **state)
+static void capability_past_the_end_is_refused(void **state)
 {
     static const uint32_t offsets[] = {ANSWER_SIZE - 4, ANSWER_SIZE, 4096, UINT32_MAX - 3};
     uint8_t answer[ANSWER_SIZE];
@@ -191,7 +191,7 @@ static void capability_behind_the_end_is_refused(void **state)
     for (i = 0; i < G_N_ELEMENTS(offsets); i++) {
         fill(answer);
         put_header(answer, MIGRATION_AT, VFIO_IOMMU_TYPE1_INFO_CAP_MIGRATION, offsets[i]);
-        assert_refused(answer, sizeof answer, "behind the end");
+        assert_refused(answer, sizeof answer, "past the end");
     }
 }
 
@@ -202,7 +202,7 @@ static void capability_inside_the_fixed_part_is_refused(void **state)
     (void)state;
     fill(answer);
     put_fixed(answer, ANSWER_SIZE, VFIO_IOMMU_INFO_PGSIZES | VFIO_IOMMU_INFO_CAPS, 8);
-    assert_refused(answer, sizeof answer, "inside the fixed part");
+    assert_refused(answer, sizeof answer, "overlaps the fixed part");
 }
 
 static void misaligned_capability_is_refused(void **state)
@@ -236,11 +236,11 @@ static void more_ranges_than_the_answer_holds_are_refused(void **state)
     for (i = 0; i < G_N_ELEMENTS(counts); i++) {
         fill(answer);
         memcpy(answer + RANGES_AT + 8, &counts[i], sizeof counts[i]);
-        assert_refused(answer, sizeof answer, "room");
+        assert_refused(answer, sizeof answer, "than fit");
     }
 }
 
-static void ranges_that_cannot_be_are_refused(void **state)
+static void invalid_ranges_are_refused(void **state)
 {
     static const struct vfio_iova_range wrong[][2] = {
         {{0x2000, 0x1000}, {0x4000, 0x5000}}, /* ends before it starts */
@@ -268,10 +268,10 @@ static void iommu_without_page_sizes_is_refused(void **state)
     (void)state;
     fill(answer);
     put_fixed(answer, ANSWER_SIZE, VFIO_IOMMU_INFO_CAPS, MIGRATION_AT);
-    assert_refused(answer, sizeof answer, "page size");
+    assert_refused(answer, sizeof answer, "page sizes");
     fill(answer);
     memset(answer + offsetof(struct vfio_iommu_type1_info, iova_pgsizes), 0, sizeof(uint64_t));
-    assert_refused(answer, sizeof answer, "page size");
+    assert_refused(answer, sizeof answer, "page sizes");
 }
 
 /* --- asking --- */
@@ -375,7 +375,7 @@ static void answer_of_gigabytes_is_refused_unasked(void **state)
     pm_kernel_unref(&asked.parent);
 }
 
-static void refused_question_names_the_errno(void **state)
+static void refused_query_names_the_errno(void **state)
 {
     AskedKernel asked = {.error_number = 22};
     g_auto(PmType1Info) info = {0};
@@ -396,22 +396,22 @@ int main(void)
         cmocka_unit_test(answer_without_capabilities_has_no_limits),
         cmocka_unit_test(unknown_capability_is_skipped),
         cmocka_unit_test(other_version_of_a_capability_is_skipped),
-        cmocka_unit_test(chain_that_goes_backwards_is_read),
-        cmocka_unit_test(capability_that_follows_itself_is_refused),
-        cmocka_unit_test(chain_that_goes_round_is_refused),
+        cmocka_unit_test(chain_with_descending_offsets_is_read),
+        cmocka_unit_test(capability_that_links_to_itself_is_refused),
+        cmocka_unit_test(chain_that_loops_is_refused),
         cmocka_unit_test(second_list_of_ranges_is_refused),
-        cmocka_unit_test(capability_behind_the_end_is_refused),
+        cmocka_unit_test(capability_past_the_end_is_refused),
         cmocka_unit_test(capability_inside_the_fixed_part_is_refused),
         cmocka_unit_test(misaligned_capability_is_refused),
         cmocka_unit_test(answer_cut_off_anywhere_is_refused),
         cmocka_unit_test(more_ranges_than_the_answer_holds_are_refused),
-        cmocka_unit_test(ranges_that_cannot_be_are_refused),
+        cmocka_unit_test(invalid_ranges_are_refused),
         cmocka_unit_test(iommu_without_page_sizes_is_refused),
         cmocka_unit_test(answer_that_needs_more_room_is_asked_for_again),
         cmocka_unit_test(answer_that_grows_between_two_questions_is_asked_for_again),
         cmocka_unit_test(answer_that_never_fits_is_refused),
         cmocka_unit_test(answer_of_gigabytes_is_refused_unasked),
-        cmocka_unit_test(refused_question_names_the_errno),
+        cmocka_unit_test(refused_query_names_the_errno),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

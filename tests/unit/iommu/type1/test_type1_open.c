@@ -84,7 +84,7 @@ static void zeroed_config_opens_nothing(void **state)
     fixture->config =
         (PmType1Config){.struct_size = sizeof(PmType1Config), .kernel = &fixture->hooked.parent};
     assert_not_opened(fixture, PM_ERROR_INVALID_ARGUMENT,
-                      "PmType1Config names none of device, has_group");
+                      "PmType1Config has none of device, has_group");
     assert_int_equal(pm_fake_kernel_get_n_calls(fixture->kernel, PM_FAKE_CALL_ANY), 0);
 }
 
@@ -94,7 +94,7 @@ static void device_and_group_at_once_are_refused(void **state)
 
     fixture->config.device = "0000:00:04.0";
     assert_not_opened(fixture, PM_ERROR_INVALID_ARGUMENT,
-                      "PmType1Config names more than one of device, has_group");
+                      "PmType1Config has more than one of device, has_group");
 }
 
 static void device_is_opened_by_address(void **state)
@@ -196,7 +196,7 @@ static void missing_group_file_names_the_devices_of_the_group(void **state)
                       "no device of IOMMU group 22 is bound to vfio-pci (0000:00:05.0: e1000e)");
 }
 
-static void forbidden_file_says_how_to_get_at_it(void **state)
+static void permission_error_says_how_to_change_it(void **state)
 {
     static const int errors[] = {EACCES, EPERM};
     g_autofree char *command = g_strdup_printf("\n  chown %s /dev/vfio/1\n", g_get_user_name());
@@ -246,7 +246,7 @@ static void group_that_is_not_viable_names_the_other_drivers(void **state)
     assert_not_opened(fixture, PM_ERROR_NOT_VIABLE, "0000:00:07.0: vfio-pci, 0000:00:07.1: serial");
     assert_not_opened(fixture, PM_ERROR_NOT_VIABLE,
                       "\n  driverctl set-override ADDRESS vfio-pci"
-                      "\nor take the other drivers away:"
+                      "\nor unbind the other drivers:"
                       "\n  echo 0000:00:07.1 > /sys/bus/pci/devices/0000:00:07.1/driver/unbind");
 }
 
@@ -280,12 +280,12 @@ static void group_that_cannot_join_says_what_to_do(void **state)
 {
     answer(*state, VFIO_GROUP_SET_CONTAINER, -EBUSY);
     assert_not_opened(*state, PM_ERROR_BUSY,
-                      "IOMMU group 1 (0000:00:04.0: vfio-pci) cannot join the container (EBUSY): "
+                      "cannot add IOMMU group 1 (0000:00:04.0: vfio-pci) to the container: EBUSY: "
                       "the container is being handed over");
     assert_not_opened(*state, PM_ERROR_BUSY, "\n  dmesg | grep -i iommu");
     answer(*state, VFIO_GROUP_SET_CONTAINER, -EIO);
     assert_not_opened(*state, PM_ERROR_KERNEL,
-                      "putting IOMMU group 1 (0000:00:04.0: vfio-pci) into the container failed: "
+                      "adding IOMMU group 1 (0000:00:04.0: vfio-pci) to the container failed: "
                       "EIO (Input/output error); see the kernel's log");
 }
 
@@ -297,7 +297,7 @@ static void group_without_a_status_is_named(void **state)
     assert_not_opened(*state, PM_ERROR_KERNEL, "ls -l /dev/vfio");
 }
 
-static void iommu_that_cannot_be_set_is_refused(void **state)
+static void failure_to_set_the_iommu_is_an_error(void **state)
 {
     answer(*state, VFIO_SET_IOMMU, -EPERM);
     assert_not_opened(*state, PM_ERROR_UNSUPPORTED, "allow_unsafe_interrupts=1");
@@ -305,17 +305,17 @@ static void iommu_that_cannot_be_set_is_refused(void **state)
     assert_not_opened(*state, PM_ERROR_UNSUPPORTED, "modprobe vfio_iommu_type1");
     answer(*state, VFIO_SET_IOMMU, -EBUSY);
     assert_not_opened(*state, PM_ERROR_BUSY,
-                      "container of IOMMU group 1 cannot have an IOMMU (EBUSY");
+                      "cannot set an IOMMU for the container of IOMMU group 1: EBUSY");
     answer(*state, VFIO_SET_IOMMU, -ENOMEM);
     assert_not_opened(*state, PM_ERROR_KERNEL,
-                      "container of IOMMU group 1 an IOMMU of type1v2 failed");
+                      "setting a type1v2 IOMMU for the container of IOMMU group 1 failed");
 }
 
-static void info_that_cannot_be_is_refused(void **state)
+static void invalid_info_is_refused(void **state)
 {
     /* Success, with nothing filled in. */
     answer(*state, VFIO_IOMMU_GET_INFO, 0);
-    assert_not_opened(*state, PM_ERROR_BAD_INPUT, "page size");
+    assert_not_opened(*state, PM_ERROR_BAD_INPUT, "page sizes");
 }
 
 #define OPEN_TEST(name) cmocka_unit_test_setup_teardown(name, make, drop)
@@ -333,7 +333,7 @@ int main(void)
         OPEN_TEST(failure_of_any_call_leaves_no_descriptor),
         OPEN_TEST(missing_container_file_names_the_modules),
         OPEN_TEST(missing_group_file_names_the_devices_of_the_group),
-        OPEN_TEST(forbidden_file_says_how_to_get_at_it),
+        OPEN_TEST(permission_error_says_how_to_change_it),
         OPEN_TEST(group_in_use_says_how_to_find_who),
         OPEN_TEST(device_that_is_not_ready_is_refused),
         OPEN_TEST(group_that_is_not_viable_names_the_other_drivers),
@@ -342,8 +342,8 @@ int main(void)
         OPEN_TEST(group_taken_at_the_last_moment_is_refused),
         OPEN_TEST(group_that_cannot_join_says_what_to_do),
         OPEN_TEST(group_without_a_status_is_named),
-        OPEN_TEST(iommu_that_cannot_be_set_is_refused),
-        OPEN_TEST(info_that_cannot_be_is_refused),
+        OPEN_TEST(failure_to_set_the_iommu_is_an_error),
+        OPEN_TEST(invalid_info_is_refused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -68,7 +68,7 @@ static void container_can_have_its_iommu_already(void **state)
     assert_all_reach(sent);
 }
 
-/* One of a process that goes on using it. */
+/* A group that another process keeps using. */
 static void group_that_was_in_the_container_stays_there(void **state)
 {
     Sent *sent = *state;
@@ -109,7 +109,7 @@ static void iommu_that_the_container_was_given_stays_after_a_failure(void **stat
     assert_all_reach(sent);
 }
 
-static void question_for_the_iommu_may_fail(void **state)
+static void failure_to_query_the_iommu_is_an_error(void **state)
 {
     Sent *sent = *state;
 
@@ -130,7 +130,7 @@ static void iommu_of_the_first_version_is_refused(void **state)
 
     join(sent, 1, sent->main);
     set_iommu(sent, VFIO_TYPE1_IOMMU);
-    sent_assert_refused(sent, PM_ERROR_UNSUPPORTED, "has an IOMMU of type1");
+    sent_assert_refused(sent, PM_ERROR_UNSUPPORTED, "has a type1 (v1) IOMMU");
     assert_false(is_in_container(sent, 0));
 }
 
@@ -171,13 +171,13 @@ static void group_that_cannot_join_is_named_by_its_descriptor(void **state)
     sent_assert_refused(sent, PM_ERROR_UNSUPPORTED, "the container of descriptor");
 }
 
-static void group_that_is_given_twice_is_refused(void **state)
+static void duplicate_group_descriptor_is_refused(void **state)
 {
     Sent *sent = *state;
 
     sent->fds[1] = sent->fds[0];
     sent->type1.n_group_fds = 2;
-    sent_assert_refused(sent, PM_ERROR_INVALID_ARGUMENT, "new to this address space");
+    sent_assert_refused(sent, PM_ERROR_INVALID_ARGUMENT, "already in this address space");
     assert_false(is_in_container(sent, 0));
 }
 
@@ -210,7 +210,7 @@ static void device_of_another_group_is_not_attached(void **state)
     assert_false(is_in_container(sent, 1));
 }
 
-/* It goes with the last of its devices. */
+/* It leaves the container with the last of its devices. */
 static void devices_of_an_attached_group_keep_it(void **state)
 {
     Sent *sent = *state;
@@ -259,12 +259,12 @@ int main(void)
         SENT_TEST(group_that_was_in_the_container_stays_there),
         SENT_TEST(attached_group_that_was_in_the_container_stays_there),
         SENT_TEST(iommu_that_the_container_was_given_stays_after_a_failure),
-        SENT_TEST(question_for_the_iommu_may_fail),
+        SENT_TEST(failure_to_query_the_iommu_is_an_error),
         SENT_TEST(iommu_of_the_first_version_is_refused),
         SENT_TEST(group_of_another_container_is_refused),
         SENT_TEST(group_that_is_not_viable_is_refused_without_sysfs),
         SENT_TEST(group_that_cannot_join_is_named_by_its_descriptor),
-        SENT_TEST(group_that_is_given_twice_is_refused),
+        SENT_TEST(duplicate_group_descriptor_is_refused),
         SENT_TEST(descriptors_exclude_a_device_and_a_group),
         SENT_TEST(device_of_another_group_is_not_attached),
         SENT_TEST(devices_of_an_attached_group_keep_it),
