@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/error_text.h"
+#include "replay/host_memory.h"
 #include "replay/progress.h"
 #include "replay/replay.h"
 #include "replay/report_text.h"
@@ -197,6 +198,9 @@ static bool run(const PmReplayOptions *options, Session *session, GError **error
     config.fake = backend->fake ? kernel : NULL;
     config.only_counts = backend->fake && !pm_fake_options_populate(&options->fake);
     config.memory = kinds[memory];
+    if (!options->force && (!config.only_counts || config.prefault_threads > 0) &&
+        !pm_host_memory_check(session->trace, config.memory, "", error))
+        return false;
     return play(options, session, &config, error);
 }
 

@@ -44,6 +44,10 @@ bool pm_replay_options_parse(PmReplayOptions *options, int argc, char **argv, GE
          "start even if the limits do not allow the whole region to be plugged; a PLUG that "
          "exceeds them returns BUSY",
          NULL},
+        {"force", 0, 0, G_OPTION_ARG_NONE, &options->force,
+         "replay even where the host, this process's cgroup or the pool of hugetlb pages has less "
+         "memory than the trace plugs at once",
+         NULL},
         {"verbose", 'v', 0, G_OPTION_ARG_NONE, &options->verbose,
          "print the chosen backend, the reason, and the capabilities that are kept", NULL},
         {G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &options->rest, NULL, "TRACE"},
@@ -67,6 +71,7 @@ bool pm_replay_options_parse(PmReplayOptions *options, int argc, char **argv, GE
 bool pm_replay_options_check(const PmReplayOptions *options, const PmBackend *backend,
                              GError **error)
 {
+    bool only_counts = backend->fake && !pm_fake_options_populate(&options->fake);
     const char *complaint = NULL;
 
     if (options->rest == NULL || options->rest[1] != NULL)
@@ -77,8 +82,10 @@ bool pm_replay_options_check(const PmReplayOptions *options, const PmBackend *ba
         complaint = "--dma-check is part of the audit: drop --no-audit";
     else if (options->json && g_strcmp0(options->dma_log, "-") == 0)
         complaint = "--json and --dma-log - both write to standard output: log to a file";
-    else if (backend->fake && !pm_fake_options_populate(&options->fake) && options->prefault == 0 &&
-             g_strcmp0(options->memory, "hugetlb") == 0)
+    else if (options->force && only_counts && options->prefault == 0)
+        complaint = "--force requires --device, --pin populate or --prefault: account mode "
+                    "allocates no pages";
+    else if (only_counts && options->prefault == 0 && g_strcmp0(options->memory, "hugetlb") == 0)
         complaint = "--memory hugetlb on the fake kernel requires --pin populate: account mode "
                     "allocates no pages";
     return complaint == NULL || pm_fail(error, PM_ERROR_INVALID_ARGUMENT, "%s", complaint);

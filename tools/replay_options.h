@@ -18,6 +18,7 @@ typedef struct {
     gboolean no_audit;
     gboolean dma_check;
     gboolean overcommit;
+    gboolean force;
     gboolean verbose;
     gint prefault;
     char **rest; /* the trace */

@@ -184,6 +184,7 @@ static void flags_that_make_no_sense(void **state)
         {"--prefault", "-1", "0 to 64 threads"},
         {"--prefault", "65", "0 to 64 threads"},
         {"--dma-check", "--no-audit", "part of the audit"},
+        {"--force", "--verbose", "--force requires --device, --pin populate"},
     };
 
     (void)state;

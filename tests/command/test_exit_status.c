@@ -54,6 +54,37 @@ static void each_cause_has_its_status(void **state)
         assert_status(table[i].line, table[i].status);
 }
 
+/* No process has the addresses for it: if it is not refused, it ends before it takes any memory. */
+static void a_trace_that_plugs_more_than_the_host_has_is_refused(void **state)
+{
+    static const char *const flags[] = {"--pin populate", "--prefault 2",
+                                        "--pin populate --memory memfd"};
+    g_autofree char *folder = scratch_new();
+    g_autofree char *path = scratch_file(folder, "trace",
+                                         "plugmap-trace 1\n"
+                                         "region addr=4G size=200T block=1G\n"
+                                         "plug addr=4G blocks=65535 -> ack\n",
+                                         -1);
+
+    (void)state;
+    for (size_t i = 0; i < G_N_ELEMENTS(flags); i++) {
+        g_autofree char *refused = g_strdup_printf(
+            "\"$PLUGMAP\" replay %s %s 2>&1 >/dev/null | grep 'plugs up to 65535G at once' | "
+            "grep -q -e --force",
+            flags[i], path);
+        g_autofree char *status =
+            g_strdup_printf("\"$PLUGMAP\" replay %s %s >/dev/null 2>&1", flags[i], path);
+        g_autofree char *forced = g_strdup_printf(
+            "\"$PLUGMAP\" replay --force %s %s 2>&1 | grep -q 'cannot reserve 200T'", flags[i],
+            path);
+
+        assert_status(refused, 0);
+        assert_status(status, 4);
+        assert_status(forced, 0);
+    }
+    scratch_remove(folder);
+}
+
 /* Most of what a host can lack is shown on a real one: tests/vm/not-ready-cases. */
 static void each_error_has_its_status(void **state)
 {
@@ -300,6 +331,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_cause_has_its_status),
+        cmocka_unit_test(a_trace_that_plugs_more_than_the_host_has_is_refused),
         cmocka_unit_test(each_error_has_its_status),
         cmocka_unit_test(every_status_is_documented),
         cmocka_unit_test(a_trace_without_events_is_said_to_be_nothing_to_check),

@@ -369,6 +369,7 @@ static void a_lack_of_hugetlb_pages_is_reported_with_the_command_that_ends_it(vo
     g_autofree char *n_free = NULL;
     g_autofree char *folder = NULL;
     g_autofree char *trace = NULL;
+    g_autoptr(Run) refused = NULL;
     g_autoptr(Run) run = NULL;
 
     (void)state;
@@ -384,8 +385,14 @@ static void a_lack_of_hugetlb_pages_is_reported_with_the_command_that_ends_it(vo
                          "region addr=4G size=64M block=2M\n"
                          "plug addr=4G blocks=8 -> ack\n",
                          -1);
-    run = run_plugmap("replay", "--memory", "hugetlb", "--pin", "populate", "--json", trace, NULL);
+    refused = run_plugmap("replay", "--memory", "hugetlb", "--pin", "populate", trace, NULL);
+    run = run_plugmap("replay", "--memory", "hugetlb", "--pin", "populate", "--force", "--json",
+                      trace, NULL);
     scratch_remove(folder);
+    assert_int_equal(refused->status, 4);
+    assert_non_null(strstr(refused->err, "16M at once, which takes 8 hugetlb pages of 2M, and the "
+                                         "host has 0 free"));
+    assert_non_null(strstr(refused->err, "\n  echo 8 > " POOL "/nr_hugepages"));
     assert_int_equal(run->status, 1);
     assert_non_null(strstr(run->out, "the range lacks 8 hugetlb pages of 2M, and the host has 0 "
                                      "free. Have enough for the whole RAM, which lacks 32 pages"));
