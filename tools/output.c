@@ -68,6 +68,14 @@ static char *follow_links(const char *path)
     return target;
 }
 
+/* A file without a name, deleted or never linked, still opens as /dev/fd/N. */
+static bool can_replace(const char *target, const struct stat *old)
+{
+    struct stat info;
+
+    return lstat(target, &info) == 0 && is_same(&info, old);
+}
+
 /* Only root can change the owner. If that fails, the file stays private to us. */
 static void keep_access(int fd, const struct stat *old)
 {
@@ -76,7 +84,7 @@ static void keep_access(int fd, const struct stat *old)
     (void)fchmod(fd, old->st_mode & (has_owner ? 0777 : 0700));
 }
 
-/* @old: the existing file, or NULL. */
+/* output->target is set. @old: the existing file, or NULL. */
 static int open_temporary(PmOutput *output, const struct stat *old)
 {
     g_autofree char *folder = NULL;
@@ -84,7 +92,6 @@ static int open_temporary(PmOutput *output, const struct stat *old)
 
     if (old != NULL && access(output->path, W_OK) != 0)
         return -1;
-    output->target = follow_links(output->path);
     folder = g_path_get_dirname(output->target);
     output->temporary = g_build_filename(folder, ".plugmap-XXXXXX", NULL);
     pm_signals_set_temporary(output->temporary);
@@ -101,14 +108,16 @@ static int open_temporary(PmOutput *output, const struct stat *old)
 static int open_path(PmOutput *output, const struct stat *info)
 {
     int standard = info != NULL ? find_standard(info) : -1;
+    bool is_regular = info != NULL && S_ISREG(info->st_mode);
 
     if (standard >= 0) {
         output->is_shared = standard == STDOUT_FILENO && !S_ISCHR(info->st_mode);
         return fcntl(standard, F_DUPFD_CLOEXEC, 0);
     }
-    if (info == NULL || S_ISREG(info->st_mode))
+    output->target = follow_links(output->path);
+    if (info == NULL || (is_regular && can_replace(output->target, info)))
         return open_temporary(output, info);
-    return open(output->path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
+    return open(output->path, O_WRONLY | O_CLOEXEC | O_NOCTTY | (is_regular ? O_TRUNC : 0));
 }
 
 bool pm_output_open(PmOutput *output, const char *path, const char *input, GError **error)

@@ -154,6 +154,22 @@ static void a_link_stays_a_link_and_its_file_is_replaced(void **state)
     scratch_remove(folder);
 }
 
+/* As a program passes a temporary file of its own to the command. */
+static void a_file_without_a_name_gets_what_is_written(void **state)
+{
+    g_autofree char *folder = scratch_with_old_file();
+    g_autofree char *wanted = wanted_log();
+
+    (void)state;
+    assert_int_equal(run_shell("exec 7<>\"$1/old\" && rm \"$1/old\" && \"$PLUGMAP\" replay "
+                               "--dma-log /dev/fd/7 " TRACE " && cat /dev/fd/7 >\"$1/read\"",
+                               folder),
+                     0);
+    assert_content(folder, "read", wanted);
+    assert_int_equal(count_files(folder), 1);
+    scratch_remove(folder);
+}
+
 static void who_may_read_the_old_log_may_read_the_new_one(void **state)
 {
     g_autofree char *folder = scratch_with_old_file();
@@ -441,6 +457,7 @@ int main(void)
         cmocka_unit_test(a_file_size_limit_is_named),
         cmocka_unit_test(a_replay_that_fails_leaves_the_old_file),
         cmocka_unit_test(a_link_stays_a_link_and_its_file_is_replaced),
+        cmocka_unit_test(a_file_without_a_name_gets_what_is_written),
         cmocka_unit_test(who_may_read_the_old_log_may_read_the_new_one),
         cmocka_unit_test(a_pipe_is_written_as_it_is),
         cmocka_unit_test(a_log_on_standard_output_comes_before_the_report),
