@@ -256,12 +256,14 @@ bool pm_vfio_group_set_attach_fd(PmVfioGroupSet *set, const char *device, int fd
         add_device(set, device, group, device_fd);
         return true;
     }
-    if (device_fd == -ENODEV)
+    if (device_fd == -ENODEV) {
         (void)pm_fail(error, PM_ERROR_NOT_FOUND,
                       "%s is not in the IOMMU group of descriptor %d, or not bound to vfio-pci",
                       device, fd);
-    else
+        (void)pm_note_errno(error, ENODEV);
+    } else {
         (void)fail_device(device, -device_fd, error);
+    }
     drop_group(set, group);
     return false;
 }

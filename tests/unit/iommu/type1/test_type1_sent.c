@@ -205,6 +205,7 @@ static void device_of_another_group_is_not_attached(void **state)
 
     sent_open(sent);
     assert_false(pm_iommu_attach_fd(sent->iommu, sent_devices[2], sent->fds[1], NULL, &error));
+    assert_int_equal(pm_error_get_errno(error), ENODEV);
     assert_error(&error, PM_ERROR_NOT_FOUND, "0000:00:06.0 is not in the IOMMU group of");
     assert_int_equal(sent_n_open(sent), n_open);
     assert_false(is_in_container(sent, 1));
