@@ -2,6 +2,7 @@
 #include "iommu/iommufd/device_set.h"
 
 #include <errno.h>
+#include <inttypes.h>
 
 #include "base/error_text.h"
 #include "base/log.h"
@@ -237,6 +238,22 @@ static bool check_bound(const PmVfioDeviceSet *set, const PmVfioDevice *device, 
     return pm_note_errno(error, ENOENT);
 }
 
+/* With two names for one device, detaching one would detach the other. */
+static bool check_new_id(const PmVfioDeviceSet *set, const char *device, uint32_t id,
+                         GError **error)
+{
+    for (guint i = 0; i < set->devices->len; i++) {
+        const PmVfioDevice *other = set->devices->pdata[i];
+
+        if (other->id == id)
+            return pm_fail(error, PM_ERROR_BUSY,
+                           "invalid device_id %" PRIu32 " of %s: it is the id of %s, which is "
+                           "attached to this address space already",
+                           id, device, other->address);
+    }
+    return true;
+}
+
 PmVfioDevice *pm_vfio_device_set_bind_fd(PmVfioDeviceSet *set, const char *device, int fd,
                                          uint32_t *id, GError **error)
 {
@@ -249,6 +266,8 @@ PmVfioDevice *pm_vfio_device_set_bind_fd(PmVfioDeviceSet *set, const char *devic
                       fd);
         return NULL;
     }
+    if (is_known && !check_new_id(set, device, *id, error))
+        return NULL;
     bound = add_device(set, device, fd, error);
     if (bound == NULL)
         return NULL;

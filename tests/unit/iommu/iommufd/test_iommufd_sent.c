@@ -94,6 +94,21 @@ static void device_that_is_bound_needs_its_id(void **state)
     sent_assert_refused(sent, PM_ERROR_INVALID_ARGUMENT, "set device_id to the out_devid");
 }
 
+static void device_id_of_an_attached_device_is_refused(void **state)
+{
+    Sent *sent = *state;
+    g_autoptr(GError) error = NULL;
+
+    sent_open(sent);
+    bind_to(sent, 1, sent->main);
+    assert_false(
+        pm_iommu_attach_fd(sent->iommu, sent_devices[1], sent->fds[1], &sent->ids[0], &error));
+    assert_error(&error, PM_ERROR_BUSY, "it is the id of 0000:00:04.0");
+    assert_false(pm_iommu_has_device(sent->iommu, sent_devices[1]));
+    assert_true(
+        pm_iommu_attach_fd(sent->iommu, sent_devices[1], sent->fds[1], &sent->ids[1], NULL));
+}
+
 static void unknown_device_id_is_refused(void **state)
 {
     Sent *sent = *state;
@@ -298,6 +313,7 @@ int main(void)
         SENT_TEST(device_id_is_optional),
         SENT_TEST(device_that_is_bound_is_used_by_its_id),
         SENT_TEST(device_that_is_bound_needs_its_id),
+        SENT_TEST(device_id_of_an_attached_device_is_refused),
         SENT_TEST(unknown_device_id_is_refused),
         SENT_TEST(device_of_another_iommufd_is_refused),
         SENT_TEST(device_that_is_not_bound_has_no_id),
