@@ -1,35 +1,34 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * PmDiscardManager: which blocks of one PmRam are populated, and who is notified before that
- * changes.
+ * PmDiscardManager: tracks which blocks of a PmRam are populated, and notifies listeners before
+ * that changes.
  *
- * The owner (a virtio-mem device) populates and discards; everybody who keeps references to the
- * memory (a mapper that pins it) registers a listener and follows. The order is fixed. Populate:
- * every listener is asked, then notified in the order of registration, then the blocks count as
- * populated. Discard: every listener is asked, then notified in the order of registration, then the
- * memory goes back to the host, then the blocks count as discarded. Listeners come first because a
- * page that is still pinned is not freed, and a device would go on writing into memory that nobody
- * sees. If a listener objects when it is asked, nobody has been notified and nothing was done. If
- * one fails when it is notified, those notified before it are notified of the opposite, in reverse
- * order, and everything is as before. The error names the listener: pm_error_get_listener().
+ * The owner (a virtio-mem device) populates and discards. Whoever keeps references to the memory (a
+ * mapper that pins it) registers a listener. Populate: all listeners are asked, then notified in
+ * order of registration, then the blocks count as populated. Discard: all listeners are asked, then
+ * notified in order of registration, then the host frees the memory, then the blocks count as
+ * discarded. Listeners come before the host because the host cannot free a pinned page, and a
+ * device would keep writing to memory that nobody sees. If a listener objects when asked, nothing
+ * has happened yet. If one fails when notified, those before it are notified of the opposite in
+ * reverse order, and everything is as before. The error names the listener:
+ * pm_error_get_listener().
  *
- * A block is in quarantine while it is not known what a listener has of it, or while a listener did
- * not follow and could be neither undone nor redone; and while its memory could not be given back.
- * Every populate or discard of such a block fails. As far as possible quarantine is not recorded
- * but asked for: a listener that can lose track of blocks names them itself (@next_unknown), also
- * after its owner has left.
+ * Quarantine: a block whose state at a listener is unknown, because the listener failed and could
+ * be neither undone nor redone; or whose memory the host did not free. Populate and discard of such
+ * a block fail. A listener that can lose track of blocks reports them itself (@next_unknown), even
+ * after its owner is gone; the manager records only what no listener reports.
  *
- * The ways out: pm_discard_manager_discard_all(), which has every listener drop all that it may
- * have, and stands behind a reset of the machine (pm_virtio_mem_system_reset()) and the guest's
- * UNPLUG_ALL; pm_mapper_remove(), if it is a region of that mapper that does not know;
- * pm_iommu_settle(), if a mapper left the region behind. Memory that the host did not take back is
- * tried again at every request. While a discard is taken back, and while a new listener is notified
- * of what there is, the blocks count as populated.
+ * Quarantine ends with pm_discard_manager_discard_all() (on a machine reset,
+ * pm_virtio_mem_system_reset(), and on the guest's UNPLUG_ALL), in which every listener drops all
+ * that it may have; with pm_mapper_remove(), if a region of that mapper caused it; with
+ * pm_iommu_settle(), if a mapper abandoned the region. Every request retries to free memory that
+ * the host did not free. While a failed discard is being undone, and while a new listener is
+ * notified of what is populated, the blocks count as populated.
  *
- * Threads: one at a time; listeners are called in the thread that called the manager. A listener
- * must not call back into the manager, except for the getters (get_*, is_populated, is_discarded,
- * next_populated, next_discarded), nor into what owns it (a virtio-mem device). All ranges are byte
- * offsets into the PmRam, multiples of the granularity.
+ * Threads: one at a time; listeners run in the thread that called the manager. A listener must not
+ * call back into the manager, except for the getters (get_*, is_populated, is_discarded,
+ * next_populated, next_discarded), nor into the manager's owner. All ranges are byte offsets into
+ * the PmRam, multiples of the granularity.
  */
 #ifndef PLUGMAP_DISCARD_MANAGER_H
 #define PLUGMAP_DISCARD_MANAGER_H
@@ -46,42 +45,38 @@ typedef struct PmDiscardManager PmDiscardManager;
 typedef struct PmDiscardListener PmDiscardListener;
 
 /**
- * PmDiscardListenerOps: what a listener does. Ranges are multiples of the granularity and clipped
- * to the range that the listener registered for; they may be cut differently when discarded than
- * when populated.
+ * PmDiscardListenerOps: a listener's callbacks. Ranges are multiples of the granularity, clipped to
+ * the registered range; discards may be split differently from populates.
  * @struct_size: sizeof(PmDiscardListenerOps) (macros.h).
- * @can_populate: optional. Whether @populate of this range could succeed, without side effects
- * (budgets).
- * @can_discard: optional. Whether this range, which is populated, may be discarded now. Object with
- * false and an error, of any code but PM_ERROR_QUARANTINED and PM_ERROR_UNMAP_MISMATCH: because
- * I/O is in flight there, for example. It is asked before every pm_discard_manager_discard(), and
- * for every populated run before pm_discard_manager_discard_all(); so also when the guest unplugs,
- * when the machine is reset, and when the device is freed. It is not asked before a populate that
- * failed is undone, when a listener is unregistered, and once it was dropped. To answer true is no
- * promise to anybody: another listener may object, in which case this one hears no more of it. So
- * change nothing that has to be undone; locks of the listener's own may be taken, and have to be
- * dropped before it returns. It is part of each unplug: be quick, and do not wait for the I/O.
- * @populate: mandatory. The range is about to be used: map it. Or object: false with an error, and
- * nothing of it left behind; if something cannot be removed again, the code has to be
- * PM_ERROR_QUARANTINED.
- * @discard: mandatory. The range is about to go: unmap it. On failure false with an error, and the
- * range as populated as before; if that cannot be said, the code has to be PM_ERROR_QUARANTINED or
- * PM_ERROR_UNMAP_MISMATCH.
- * @discard_all: optional. Everything in the registered range is about to go, also what is in
- * quarantine. Returning true means that nothing of it is left for certain. Without it @discard is
- * called for every run of blocks that are populated, that @next_unknown finds, or that are recorded
- * because of a listener without @next_unknown; once the listener was dropped, only for those that
- * @next_unknown finds.
- * @next_unknown: optional. Finds the first run of blocks that has a byte at or behind @offset, and
- * of which the listener does not know whether it still has them; sets @run_offset and @run_size,
- * and @reason, if that is not NULL, to a new string. With it the manager asks, and asks again, what
- * is in quarantine; without it the manager goes by the error codes above, and by what
- * @discard_all returns. It is called before every request: be quick where nothing is unknown. Once
- * it was dropped (pm_discard_manager_drop()) or could not be registered, a listener has to name
- * every block that it still has, also those of which it knows that it has them: what it does not
- * name is taken for gone.
- * @free: optional. The manager has no more use for @user_data: after the listener was unregistered
- * or could not be registered, or when it was dropped and @next_unknown finds nothing any more.
+ * @can_populate: optional. Whether @populate of this range could succeed (budgets). No side
+ * effects.
+ * @can_discard: optional. Whether this populated range may be discarded now. To object, for example
+ * because of I/O in flight, return false and set an error of any code but PM_ERROR_QUARANTINED and
+ * PM_ERROR_UNMAP_MISMATCH. Called before every pm_discard_manager_discard(), and for every
+ * populated run before pm_discard_manager_discard_all(): when the guest unplugs, on a machine
+ * reset, and when the device is freed. Not called to undo a failed populate, when a listener is
+ * unregistered, and for a dropped listener. Returning true is not a commitment: another listener
+ * may object, and then this one is not notified. So change nothing that needs undoing, and release
+ * any lock before returning. It is part of each unplug: be quick, and do not wait for the I/O.
+ * @populate: mandatory. The range is about to be used: map it. On failure return false with an
+ * error and undo what was done; if that fails, the code must be PM_ERROR_QUARANTINED.
+ * @discard: mandatory. The range is about to be discarded: unmap it. On failure return false with
+ * an error and keep the range populated; if its state is unknown, the code must be
+ * PM_ERROR_QUARANTINED or PM_ERROR_UNMAP_MISMATCH.
+ * @discard_all: optional. Everything in the registered range is about to be discarded, including
+ * what is in quarantine. Return true only if nothing of it is left for certain. Without it the
+ * manager calls @discard for every run of blocks that are populated, that @next_unknown reports, or
+ * that are recorded because of a listener without @next_unknown; for a dropped listener, only for
+ * those that @next_unknown reports.
+ * @next_unknown: optional. Finds the first run of blocks that has a byte at or after @offset and
+ * that the listener may or may not still have; sets @run_offset and @run_size, and @reason, if not
+ * NULL, to a new string. With it the manager asks the listener what is in quarantine, each time;
+ * without it the manager relies on the error codes above and on the result of @discard_all. It is
+ * called before every request: be quick where nothing is unknown. A listener that was dropped
+ * (pm_discard_manager_drop()) or whose registration failed must report every block that it still
+ * has, known or unknown: the manager takes all others as unmapped.
+ * @free: optional. Last use of @user_data: after the listener was unregistered, after its
+ * registration failed, or once it was dropped and @next_unknown finds nothing.
  */
 typedef struct {
     size_t struct_size;
@@ -96,20 +91,20 @@ typedef struct {
 } PmDiscardListenerOps;
 
 /**
- * Makes a manager for @ram with nothing populated. A PmRam can have one manager at a time: whoever
- * keeps a reference to the old one, as a mapper's region does, has to let go of it first
- * (pm_mapper_remove(), pm_mapper_free()). Where a transparent huge page of the host would reach
- * beyond a block, @ram gets none from now on (MADV_NOHUGEPAGE): touching a block takes memory for
- * no other. Where they fit, a memfd of pm_ram_new() asks for them (MADV_HUGEPAGE; the host gives
- * them if its shmem_enabled is "advise" or "always").
+ * Makes a manager for @ram with nothing populated. A PmRam has one manager at a time: whoever
+ * references the old one, such as a mapper's region, must release it first (pm_mapper_remove(),
+ * pm_mapper_free()). If the host's transparent huge pages are larger than a block, or not aligned
+ * with blocks, they are disabled for @ram (MADV_NOHUGEPAGE), so that touching a block allocates
+ * memory for no other. Else they are enabled for memfds of pm_ram_new() (MADV_HUGEPAGE; effective
+ * if the host's shmem_enabled is "advise" or "always").
  * @ram: a reference is taken.
- * @granularity: bytes of a block: a power of two, at least the RAM's page size; the RAM's size must
- * be a multiple.
+ * @granularity: block size in bytes: a power of two, at least the RAM's page size, that divides the
+ * RAM's size.
  *
  * Returns: a new reference, or NULL. Errors: PM_ERROR_INVALID_ARGUMENT, PM_ERROR_UNALIGNED,
- * PM_ERROR_UNSUPPORTED (memory of a device), PM_ERROR_BUSY (@ram has a manager; or it is mapped for
- * a device, also by a claim that was abandoned: pm_iommu_settle()), PM_ERROR_MEMORY (no room for
- * the bitmap).
+ * PM_ERROR_UNSUPPORTED (device memory), PM_ERROR_BUSY (@ram has a manager, or is mapped for a
+ * device, perhaps by an abandoned claim: pm_iommu_settle()), PM_ERROR_MEMORY (no memory for the
+ * bitmap).
  */
 PM_EXPORT PmDiscardManager *pm_discard_manager_new(PmRam *ram, uint64_t granularity,
                                                    GError **error);
@@ -117,26 +112,29 @@ PM_EXPORT PmDiscardManager *pm_discard_manager_new(PmRam *ram, uint64_t granular
 /** Takes a reference. Returns @manager. */
 PM_EXPORT PmDiscardManager *pm_discard_manager_ref(PmDiscardManager *manager);
 
-/** Drops a reference. With the last one, which may be a mapper's, the RAM is free for another
- * manager. No listener may be registered then. NULL does nothing. */
+/**
+ * Drops a reference; NULL does nothing. The last one, which may be a mapper's, frees the RAM for
+ * another manager; no listener may be registered then.
+ */
 PM_EXPORT void pm_discard_manager_unref(PmDiscardManager *manager);
 
-/** The manager that @ram has, or NULL. Owned by those who have references to it: call it from the
- * thread that uses the manager. */
+/**
+ * The manager of @ram, or NULL. Owned by those who reference it. Call it from the manager's thread.
+ */
 PM_EXPORT PmDiscardManager *pm_ram_get_discard_manager(const PmRam *ram);
 
 /** The RAM it manages; owned by the manager. */
 PM_EXPORT PmRam *pm_discard_manager_get_ram(const PmDiscardManager *manager);
 
-/** Bytes of a block: the smallest piece that is ever populated or discarded. */
+/** Block size in bytes: all populates and discards are multiples of it. */
 PM_EXPORT uint64_t pm_discard_manager_get_granularity(const PmDiscardManager *manager);
 
-/** Bytes that are populated now. */
+/** Bytes that are populated. */
 PM_EXPORT uint64_t pm_discard_manager_get_populated(const PmDiscardManager *manager);
 
 /**
- * Whether every byte of a range is populated. Any alignment: the range is widened to whole blocks.
- * False for an empty range and for one that leaves the RAM.
+ * Whether every byte of a range is populated. Any alignment: the range is extended to whole blocks.
+ * False for an empty range and for one that is not inside the RAM.
  */
 PM_EXPORT bool pm_discard_manager_is_populated(const PmDiscardManager *manager, uint64_t offset,
                                                uint64_t size);
@@ -148,7 +146,7 @@ PM_EXPORT bool pm_discard_manager_is_discarded(const PmDiscardManager *manager, 
 /**
  * Finds the first maximal run of populated blocks in [@offset, @end), clipped to it.
  * @offset, @end: multiples of the granularity; an @end beyond the RAM means the end of the RAM.
- * Returns: false if there is none; else @run_offset and @run_size are set. Go on from their sum.
+ * Returns: false if there is none; else sets @run_offset and @run_size. Continue at their sum.
  */
 PM_EXPORT bool pm_discard_manager_next_populated(const PmDiscardManager *manager, uint64_t offset,
                                                  uint64_t end, uint64_t *run_offset,
@@ -161,17 +159,17 @@ PM_EXPORT bool pm_discard_manager_next_discarded(const PmDiscardManager *manager
 
 /**
  * Registers a listener for [@offset, @offset + @size) and notifies it at once of what is populated
- * there. If it objects, that is undone, and it is not registered.
+ * there. If it fails, that is undone, and the listener is not registered.
  * @ops: copied. @user_data: must stay valid until the listener is unregistered, or until @free.
  * @name: for messages and pm_error_get_listener(); not empty; copied.
  *
  * Returns: a handle for pm_discard_manager_unregister(), or NULL. Errors: PM_ERROR_INVALID_ARGUMENT
- * (range, @name, or a mandatory callback is missing: the message has which), PM_ERROR_UNALIGNED,
- * PM_ERROR_UNSUPPORTED (@ops has what this library does not know; then, as without a valid
- * struct_size, @free is not called), what the listener set; PM_ERROR_QUARANTINED (populated blocks
- * of the range are in quarantine; or it could not be undone: it is not registered, and what it may
- * still hold is in quarantine now: a listener with @next_unknown goes on being asked, as if it had
- * been dropped).
+ * (range, @name, or the mandatory callback that the message names), PM_ERROR_UNALIGNED,
+ * PM_ERROR_UNSUPPORTED (@ops sets members that this library does not know; then, and without a
+ * valid struct_size, @free is not called), what the listener set, PM_ERROR_QUARANTINED (populated
+ * blocks of the range are in quarantine; or undoing failed: the listener is not registered, and
+ * what it may still have is now in quarantine, where a listener with @next_unknown is treated as if
+ * it had been dropped).
  */
 PM_EXPORT PmDiscardListener *pm_discard_manager_register(PmDiscardManager *manager,
                                                          const PmDiscardListenerOps *ops,
@@ -180,34 +178,31 @@ PM_EXPORT PmDiscardListener *pm_discard_manager_register(PmDiscardManager *manag
                                                          GError **error);
 
 /**
- * Has a listener drop everything and forgets it.
- * On failure it stays registered, as it was before the call. Errors: what the listener set,
- * PM_ERROR_QUARANTINED (what it had dropped could not be redone, or it does not know whether it
- * still has something), PM_ERROR_NOT_FOUND (it is not registered).
+ * Has a listener drop everything and removes it. On failure it stays registered, as before the
+ * call. Errors: what the listener set, PM_ERROR_QUARANTINED (redoing what it had dropped failed, or
+ * it does not know what it still has), PM_ERROR_NOT_FOUND (not registered).
  */
 PM_EXPORT bool pm_discard_manager_unregister(PmDiscardManager *manager, PmDiscardListener *listener,
                                              GError **error);
 
 /**
- * Forgets a listener whose owner has to go and that could not be unregistered: it is notified of no
- * populate or discard any more. One with @next_unknown is asked on, and takes part in
- * pm_discard_manager_discard_all(), until it knows, for every block, whether it still has it; so
- * @user_data must stay valid until @free. It has to name every block that it still
- * has from this call on. One without @next_unknown cannot be asked, and is not needed any more: all
- * populated blocks of its range are in quarantine until pm_discard_manager_discard_all(), which
- * takes it for gone. @listener: registered.
+ * Removes a listener whose owner must go away although unregistering failed: it is no longer
+ * notified of populates and discards. One with @next_unknown is still asked, and takes part in
+ * pm_discard_manager_discard_all(), until it reports no block any more; @user_data must stay valid
+ * until @free. From this call on it must report every block that it still has. One without
+ * @next_unknown is not called again: all populated blocks of its range are in quarantine until
+ * pm_discard_manager_discard_all(), which assumes that it has nothing. @listener: registered.
  */
 PM_EXPORT void pm_discard_manager_drop(PmDiscardManager *manager, PmDiscardListener *listener);
 
 /**
- * For the owner: populates a range that is wholly discarded. Listeners are asked, then notified;
- * blocks count as populated afterwards. On failure the memory of the range is given back to the
- * host.
- * @prefault_threads: fault the memory in by so many threads before the listeners are notified
- * (pm_ram_populate()); 0: leave that to them.
+ * For the owner: populates a range that is wholly discarded. Listeners are asked, then notified,
+ * then the blocks count as populated. On failure the memory of the range is discarded.
+ * @prefault_threads: prefault the memory with this many threads before listeners are notified
+ * (pm_ram_populate()); 0: do not.
  * Errors: PM_ERROR_INVALID_ARGUMENT (range, or not wholly discarded), PM_ERROR_UNALIGNED,
- * PM_ERROR_QUARANTINED (the range is, or has just come, into quarantine), PM_ERROR_MEMORY
- * (prefault), PM_ERROR_PERMISSION (in a child made by fork(2)), what a listener set.
+ * PM_ERROR_QUARANTINED (the range is in quarantine, from before or now), PM_ERROR_MEMORY
+ * (prefault), PM_ERROR_PERMISSION (in a child of fork(2)), what a listener set.
  */
 PM_EXPORT bool pm_discard_manager_populate(PmDiscardManager *manager, uint64_t offset,
                                            uint64_t size, unsigned prefault_threads,
@@ -215,19 +210,19 @@ PM_EXPORT bool pm_discard_manager_populate(PmDiscardManager *manager, uint64_t o
 
 /**
  * For the owner: discards a range that is wholly populated. Listeners are asked, then notified.
- * Errors: as pm_discard_manager_populate(); PM_ERROR_MEMORY if the host does not take the memory
- * back (listeners then populate again).
+ * Errors: as pm_discard_manager_populate(); PM_ERROR_MEMORY if the host does not free the memory
+ * (listeners populate again).
  */
 PM_EXPORT bool pm_discard_manager_discard(PmDiscardManager *manager, uint64_t offset, uint64_t size,
                                           GError **error);
 
 /**
- * For the owner: discards everything, and gives the whole RAM back to the host. Listeners are asked
- * about what is populated, then notified. If it succeeds,
- * nothing is in quarantine any more. Errors: what a listener set, PM_ERROR_MEMORY,
- * PM_ERROR_PERMISSION (in a child made by fork(2)), PM_ERROR_QUARANTINED (it is still not known
- * what a listener has, registered or dropped, or what was dropped could not be redone). No memory
- * is given back unless every listener, also a dropped one with @next_unknown, has dropped all.
+ * For the owner: discards everything, including the memory of the whole RAM. Listeners are asked
+ * about what is populated, then notified. On success nothing is in quarantine. No memory is
+ * discarded unless every listener, including dropped ones with @next_unknown, has dropped
+ * everything. Errors: what a listener set, PM_ERROR_MEMORY, PM_ERROR_PERMISSION (in a child of
+ * fork(2)), PM_ERROR_QUARANTINED (a listener, registered or dropped, still does not know what it
+ * has, or redoing what was dropped failed).
  */
 PM_EXPORT bool pm_discard_manager_discard_all(PmDiscardManager *manager, GError **error);
 
@@ -235,10 +230,10 @@ PM_EXPORT bool pm_discard_manager_discard_all(PmDiscardManager *manager, GError 
 PM_EXPORT uint64_t pm_discard_manager_get_quarantined(const PmDiscardManager *manager);
 
 /**
- * Finds the first run of blocks in quarantine at or behind @offset.
- * @listener, @reason: because of whom, and why; new strings, freed with g_free(); either may be
- * NULL. Of several listeners one is named. It is "the host" where memory could not be given back,
- * or was in part.
+ * Finds the first run of blocks in quarantine at or after @offset.
+ * @listener, @reason: who caused it, and why; new strings, free with g_free(); either may be NULL.
+ * Names one of several listeners, and "the host" where the host did not free the memory, or only in
+ * part.
  * Returns: false if there is none.
  */
 PM_EXPORT bool pm_discard_manager_next_quarantined(const PmDiscardManager *manager, uint64_t offset,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What plugmap would like to say without failing. The library itself never prints. */
+/* Messages about what is not an error of a call. The library itself never prints. */
 #ifndef PLUGMAP_LOG_H
 #define PLUGMAP_LOG_H
 
@@ -8,19 +8,17 @@
 G_BEGIN_DECLS
 
 /**
- * PmLogFunc: takes one message.
- * @level: G_LOG_LEVEL_WARNING (somebody should look) or G_LOG_LEVEL_INFO.
+ * PmLogFunc: receives one message.
+ * @level: G_LOG_LEVEL_WARNING (needs attention) or G_LOG_LEVEL_INFO.
  * @message: one line without a newline; valid during the call only.
  *
- * Called in the thread that caused the message. Must not call back into the object that is being
- * worked on.
+ * Called in the thread that caused the message. Must not call back into the object that logs.
  */
 typedef void (*PmLogFunc)(GLogLevelFlags level, const char *message, void *user_data);
 
 /**
- * Sets who gets the library's messages, for the whole process; NULL (the default) drops them.
- * Set it before other threads use the library. @user_data must stay valid until another function is
- * set.
+ * Sets the log function of the process; NULL (the default) drops messages. Call it before other
+ * threads use the library. @user_data must stay valid until another function is set.
  */
 PM_EXPORT void pm_log_set_func(PmLogFunc func, void *user_data);
 

@@ -2,16 +2,16 @@
 /*
  * plugmap keeps a device's DMA mappings equal to the plugged blocks of a virtio-mem device.
  *
- * Five nouns, in the order in which a program meets them: PmIommu, PmRam, PmDiscardManager,
- * PmVirtioMem, PmMapper. A buffer of your own, which no PmMapper follows, is mapped by a
- * PmIommuClaim (iommu_claim.h).
+ * Five objects, in the order in which a program uses them: PmIommu, PmRam, PmDiscardManager,
+ * PmVirtioMem, PmMapper. To map a buffer that no PmMapper tracks, use a PmIommuClaim
+ * (iommu_claim.h).
  *
- * Freeing. Every unref and free function takes NULL, and any order is safe: objects hold references
- * to what they need, so yours can be dropped as soon as you have no more use for it. What a device
- * may still reach stays until it is unmapped. To know that it is, look at the results of
- * pm_mapper_remove() and pm_iommu_claim_release(): freeing can only log. What holds nothing of
- * yours: a listener that you registered (unregister or drop it while its manager is there), and a
- * kernel of your own (it has to live until its last reference is gone).
+ * Freeing. Every unref and free function accepts NULL, in any order: objects hold references to
+ * what they need, so drop yours as soon as you do not need them. What a device may still access
+ * stays until it is unmapped. Check the results of pm_mapper_remove() and pm_iommu_claim_release()
+ * to know that it is: freeing can only log. Two things hold no references: a listener that you
+ * registered (unregister or drop it before its manager is freed), and a kernel of your own (it must
+ * outlive its last user).
  *
  * How structs grow, and why most begin with struct_size: macros.h.
  */

@@ -17,20 +17,19 @@ G_BEGIN_DECLS
 #define PM_TIB (UINT64_C(1) << 40)
 
 /**
- * Reads a size or an address in bytes.
- * @text: a decimal or 0x-prefixed number, then optionally K, M, G, T, P or E (powers of 1024), with
- * or without "i", "iB" or "B" behind it; case does not matter. No sign, no fraction, nothing else
- * around it. In a 0x number E is a digit: 0x1E is 30.
- * @value: set on success; left alone on failure.
+ * Parses a size or an address in bytes.
+ * @text: a decimal or 0x-prefixed number, then optionally K, M, G, T, P or E (powers of 1024),
+ * optionally followed by "i", "iB" or "B"; case-insensitive. No sign, fraction or white space. In a
+ * 0x number E is a digit: 0x1E is 30.
+ * @value: set on success only.
  *
- * Errors: PM_ERROR_BAD_INPUT (not such a text, or more than 2^64-1; the message quotes it). Any
- * thread.
+ * Errors: PM_ERROR_BAD_INPUT (invalid, or more than 2^64-1; the message quotes @text). Any thread.
  */
 PM_EXPORT bool pm_size_parse(const char *text, uint64_t *value, GError **error);
 
 /**
- * Prints a size in the largest binary unit that divides it: 2097152 is "2M", 4097 is "4097", 0 is
- * "0". pm_size_parse() reads the result back to the same number. Any thread.
+ * Formats a size in the largest binary unit that divides it: 2097152 is "2M", 4097 is "4097", 0 is
+ * "0". pm_size_parse() returns the same number for the result. Any thread.
  *
  * Returns: a new string; free with g_free().
  */

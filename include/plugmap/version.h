@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Which plugmap this is. CMake reads the numbers from here. */
+/* The version of plugmap. CMake reads the numbers from here. */
 #ifndef PLUGMAP_VERSION_H
 #define PLUGMAP_VERSION_H
 
@@ -8,28 +8,26 @@
 
 G_BEGIN_DECLS
 
-/** The version that a program is compiled with. */
+/** The version that a program is compiled against. */
 #define PM_VERSION_MAJOR 0
 #define PM_VERSION_MINOR 1
 #define PM_VERSION_MICRO 0
 
-/** A version as one number, so that versions can be compared; each part is at most 255. */
+/** A version as one number, for comparisons; each part is at most 255. */
 #define PM_VERSION_ENCODE(major, minor, micro) (((major) << 16) | ((minor) << 8) | (micro))
 
-/** The version that a program is compiled with, as one number. */
+/** The version that a program is compiled against, as one number. */
 #define PM_VERSION PM_VERSION_ENCODE(PM_VERSION_MAJOR, PM_VERSION_MINOR, PM_VERSION_MICRO)
 
-/** The version that a program is compiled with, as text: "0.1.0". */
+/** The version that a program is compiled against, as text: "0.1.0". */
 #define PM_VERSION_STRING                                                                          \
     G_STRINGIFY(PM_VERSION_MAJOR)                                                                  \
     "." G_STRINGIFY(PM_VERSION_MINOR) "." G_STRINGIFY(PM_VERSION_MICRO)
 
-/** Whether the headers are of this version or a later one; for #if. */
+/** Whether the headers are of this version or later; for #if. */
 #define PM_CHECK_VERSION(major, minor, micro) (PM_VERSION >= PM_VERSION_ENCODE(major, minor, micro))
 
-/**
- * The version of the library that the program runs with, as PM_VERSION_ENCODE() has it. Any thread.
- */
+/** The version of the library at run time, encoded by PM_VERSION_ENCODE(). Any thread. */
 PM_EXPORT unsigned pm_version(void);
 
 G_END_DECLS

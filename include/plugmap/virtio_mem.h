@@ -3,10 +3,9 @@
  * PmVirtioMem: the virtio-mem device (virtio 1.3, section 5.15), device side: configuration space,
  * requests in wire format, and the plugged blocks, kept in a PmDiscardManager.
  *
- * Answers, and the order of the checks that lead to them, are QEMU's (hw/virtio/virtio-mem.c), with
- * these differences, chosen on purpose: listeners unmap before the memory is discarded; an UNPLUG
- * that a listener or the host cannot carry out is answered BUSY with everything as before; every
- * refusal has a cause that the host can read.
+ * Responses and the order of checks are QEMU's (hw/virtio/virtio-mem.c), with these intended
+ * differences: listeners unmap before the memory is discarded; an UNPLUG that a listener or the
+ * host cannot perform gets BUSY and changes nothing; the host can read the cause of every refusal.
  *
  * Threads: one at a time. Callbacks run in the thread that caused them and must not call back into
  * the device, except for pm_virtio_mem_get_*() and pm_virtio_mem_config_read().
@@ -26,25 +25,24 @@ typedef struct PmVirtioMem PmVirtioMem;
 
 /**
  * PM_REFUSAL: the domain of the GErrors that say why a device refused a request; their codes are
- * PmRefusal. The guest has its answer then: a refusal is for the host's program alone.
+ * PmRefusal. They are for the host's program: the guest only gets its response.
  */
 #define PM_REFUSAL (pm_refusal_quark())
 
 /**
- * PmRefusal: why the last request was not answered ACK, or the last reset failed.
- * @PM_REFUSAL_NONE: it was.
+ * PmRefusal: why the response to the last request was not ACK, or why the last reset failed.
+ * @PM_REFUSAL_NONE: not refused.
  * @PM_REFUSAL_BAD_RANGE: ERROR: unaligned, empty, wraps, or outside the usable region.
- * @PM_REFUSAL_BLOCK_STATE: ERROR: a block already has (PLUG) or does not have (UNPLUG) the state
- * asked for.
- * @PM_REFUSAL_REQUESTED_SIZE: NACK: plugging would go beyond the requested size.
+ * @PM_REFUSAL_BLOCK_STATE: ERROR: PLUG of a plugged, or UNPLUG of an unplugged block.
+ * @PM_REFUSAL_REQUESTED_SIZE: NACK: PLUG beyond the requested size.
  * @PM_REFUSAL_LIMIT: BUSY: no mapping left (PM_ERROR_LIMIT).
  * @PM_REFUSAL_LOCKED_MEMORY: BUSY: locked-memory limit (PM_ERROR_LOCKED_MEMORY).
- * @PM_REFUSAL_LISTENER: BUSY: a listener objected or failed for another reason.
- * @PM_REFUSAL_MEMORY: BUSY: host memory could not be had or given back (PM_ERROR_MEMORY).
+ * @PM_REFUSAL_LISTENER: BUSY: a listener objected, or failed for another reason.
+ * @PM_REFUSAL_MEMORY: BUSY: allocating or discarding host memory failed (PM_ERROR_MEMORY).
  * @PM_REFUSAL_MIGRATION: BUSY: pm_virtio_mem_set_migrating() is on.
  * @PM_REFUSAL_QUARANTINE: BUSY: a block is in quarantine (PM_ERROR_QUARANTINED,
  * PM_ERROR_UNMAP_MISMATCH).
- * @PM_REFUSAL_PROTOCOL: no answer: the request broke the protocol, or did so earlier.
+ * @PM_REFUSAL_PROTOCOL: no response: this request, or an earlier one, violated the protocol.
  */
 typedef enum {
     PM_REFUSAL_NONE = 0,
@@ -60,21 +58,21 @@ typedef enum {
     PM_REFUSAL_PROTOCOL = 10,
 } PmRefusal;
 
-/** The quark behind PM_REFUSAL. Any thread. */
+/** The quark of PM_REFUSAL. Any thread. */
 PM_EXPORT GQuark pm_refusal_quark(void);
 
 /**
- * The name of a refusal, for logs and machine-readable output: that of the enumerator in lower
- * case, such as "block-state", except for PM_REFUSAL_LIMIT, which is "entry-limit". Names do not
- * change between releases. "unknown" for a number that is no refusal. A static string. Any thread.
+ * The name of a refusal, for logs and machine-readable output: the enumerator in lower case, such
+ * as "block-state", except for PM_REFUSAL_LIMIT, which is "entry-limit". Names do not change
+ * between releases. "unknown" for an invalid code. A static string. Any thread.
  */
 PM_EXPORT const char *pm_refusal_code_name(PmRefusal refusal);
 
 /**
- * The error of PM_ERROR behind a refusal: of which code, with which errno (pm_error_get_errno())
- * and because of which listener (pm_error_get_listener()); owned by @refusal, and copied with it.
- * NULL if the device itself refused (BAD_RANGE, BLOCK_STATE, REQUESTED_SIZE, MIGRATION, PROTOCOL),
- * for other domains and for NULL. Any thread.
+ * The PM_ERROR that caused a refusal, with its code, errno (pm_error_get_errno()) and listener
+ * (pm_error_get_listener()); owned by @refusal, and copied with it. NULL if the device itself
+ * refused (BAD_RANGE, BLOCK_STATE, REQUESTED_SIZE, MIGRATION, PROTOCOL), for other domains and for
+ * NULL. Any thread.
  */
 PM_EXPORT const GError *pm_refusal_get_cause(const GError *refusal);
 
@@ -82,24 +80,22 @@ PM_EXPORT const GError *pm_refusal_get_cause(const GError *refusal);
 typedef void (*PmVirtioMemSizeFunc)(PmVirtioMem *device, uint64_t size, void *user_data);
 
 /**
- * PmVirtioMemConfig: how to make a device. What is zero is the default.
+ * PmVirtioMemConfig: how to make a device. Zero selects the default.
  * @struct_size: sizeof(PmVirtioMemConfig) (macros.h).
- * @ram: the memory; its size is the region size. A reference is taken. It must not have a manager
- * yet.
+ * @ram: the memory; its size is the region size. A reference is taken. It must not have a manager.
  * @address: guest physical address of the region, a multiple of the block size; the region must end
  * below 2^64.
- * @block_size: bytes, a power of two, at least the RAM's page size; below 1 MiB with a warning to
- * the log. 0: the larger of the page size and the host's transparent huge page size (base pages) or
+ * @block_size: bytes, a power of two, at least the RAM's page size; below 1 MiB the device logs a
+ * warning. 0: the larger of the page size and the host's transparent huge page size (base pages) or
  * 1 MiB.
- * @requested_size: bytes that the guest should plug at first, a multiple of the block size.
- * @usable_extent: bytes that the usable region reaches beyond the requested size; 0: 256 MiB (arm:
- * 1 GiB).
+ * @requested_size: initial requested size in bytes, a multiple of the block size.
+ * @usable_extent: bytes of the usable region beyond the requested size; 0: 256 MiB (arm: 1 GiB).
  * @has_node, @node: NUMA node of the memory; offers VIRTIO_MEM_F_ACPI_PXM.
  * @no_unplugged_inaccessible: do not offer VIRTIO_MEM_F_UNPLUGGED_INACCESSIBLE (old guests that
  * read unplugged memory).
  * @persistent_suspend: offer VIRTIO_MEM_F_PERSISTENT_SUSPEND.
- * @prefault_threads: fault memory in by so many threads before a PLUG is answered
- * (pm_ram_populate()); BUSY if the host has none. 0: do not.
+ * @prefault_threads: prefault memory with this many threads before a PLUG succeeds
+ * (pm_ram_populate()); BUSY if the host is out of memory. 0: do not.
  * @plugged_size_changed: optional: the plugged size changed.
  * @config_changed: optional: the requested size was set: send the guest a configuration interrupt.
  * @user_data: for both.
@@ -122,7 +118,7 @@ typedef struct {
 } PmVirtioMemConfig;
 
 /**
- * Makes a device with nothing plugged; the memory of the whole RAM is given back to the host.
+ * Makes a device with nothing plugged; discards the memory of the whole RAM.
  * Returns: the device, or NULL; free with pm_virtio_mem_free(). Errors: PM_ERROR_INVALID_ARGUMENT,
  * PM_ERROR_UNALIGNED (the message names the property and the numbers), PM_ERROR_BUSY (as
  * pm_discard_manager_new()), and those of pm_ram_discard().
@@ -130,16 +126,18 @@ typedef struct {
 PM_EXPORT PmVirtioMem *pm_virtio_mem_new(const PmVirtioMemConfig *config, GError **error);
 
 /**
- * Takes the device away; NULL does nothing. Listeners discard everything, and the memory goes back
- * to the host. If a listener objects (@can_discard) or cannot drop something, all of it stays as it
- * is, and the log says why. A mapper that still follows keeps the manager, and with it the RAM:
- * pm_mapper_remove() comes before another device on the same RAM. In a child made by fork(2) only
- * the child's copy of the device goes.
+ * Frees the device; NULL does nothing. Discards all its memory, listeners first. If a listener
+ * objects (@can_discard) or cannot unmap something, everything stays as it is, and the log says
+ * why. A mapper that still references the manager keeps it, and with it the RAM: call
+ * pm_mapper_remove() before making another device on the same RAM. In a child of fork(2) this frees
+ * only the child's copy.
  */
 PM_EXPORT void pm_virtio_mem_free(PmVirtioMem *device);
 
-/** The manager of the device's memory, for listeners to register with; owned by the device (take a
- * reference to keep). */
+/**
+ * The manager of the device's memory, for registering listeners; owned by the device (take a
+ * reference to keep it).
+ */
 PM_EXPORT PmDiscardManager *pm_virtio_mem_get_manager(const PmVirtioMem *device);
 
 /** Guest physical address of the region. */
@@ -160,15 +158,15 @@ PM_EXPORT uint64_t pm_virtio_mem_get_plugged_size(const PmVirtioMem *device);
 /** Bytes that the guest should plug. */
 PM_EXPORT uint64_t pm_virtio_mem_get_requested_size(const PmVirtioMem *device);
 
-/** Feature bits on offer: 1 << VIRTIO_MEM_F_*. */
+/** Offered feature bits: 1 << VIRTIO_MEM_F_*. */
 PM_EXPORT uint64_t pm_virtio_mem_get_features(const PmVirtioMem *device);
 
-/** Feature bits that the driver has accepted; 0 before that and after a device reset. */
+/** Feature bits that the driver accepted; 0 before that and after a device reset. */
 PM_EXPORT uint64_t pm_virtio_mem_get_accepted_features(const PmVirtioMem *device);
 
 /**
  * The driver accepts features.
- * @features: those of the device type (bits 0 to 23); the transport's own are not known here.
+ * @features: those of the device type (bits 0 to 23), not the transport's.
  * Errors: PM_ERROR_BAD_REQUEST (bits that were not offered, or UNPLUGGED_INACCESSIBLE was offered
  * and is not among them): do not let the driver set FEATURES_OK then.
  */
@@ -176,42 +174,43 @@ PM_EXPORT bool pm_virtio_mem_set_features(PmVirtioMem *device, uint64_t features
 
 /**
  * Copies @size bytes from @offset of the configuration space (struct virtio_mem_config, little
- * endian). Bytes beyond its 56 are read as zero. Never fails.
+ * endian). Bytes beyond its 56 read as zero. Never fails.
  */
 PM_EXPORT void pm_virtio_mem_config_read(const PmVirtioMem *device, uint64_t offset, void *buffer,
                                          size_t size);
 
 /**
- * Sets how much the guest should plug. The usable region grows with it, and never shrinks here.
- * config_changed is called even if the value is what it was.
+ * Sets the requested size. The usable region grows with it, and never shrinks here. Calls
+ * config_changed even if the size stays the same.
  * @size: bytes, a multiple of the block size, at most the region size.
  * Errors: PM_ERROR_UNALIGNED, PM_ERROR_INVALID_ARGUMENT.
  */
 PM_EXPORT bool pm_virtio_mem_set_requested_size(PmVirtioMem *device, uint64_t size, GError **error);
 
-/** While on, PLUG, UNPLUG and (if anything is plugged) UNPLUG_ALL and resets are refused: the state
- * is on its way. */
+/**
+ * While on, the device refuses PLUG, UNPLUG and (if anything is plugged) UNPLUG_ALL and resets: its
+ * state is being migrated.
+ */
 PM_EXPORT void pm_virtio_mem_set_migrating(PmVirtioMem *device, bool migrating);
 
 /**
- * Carries out one request of the guest.
+ * Handles one request of the guest.
  * @request, @request_size: struct virtio_mem_req as in the descriptor, little endian; more bytes
  * are ignored.
  * @response, @response_size: room for struct virtio_mem_resp; its 10 bytes are set if true is
  * returned. May overlap @request.
  *
- * Returns: true if there is an answer (of any type: see pm_virtio_mem_last_refusal()). False for a
- * request that breaks the protocol (unknown type, too short, response buffer too small):
- * PM_ERROR_BAD_REQUEST; nothing is changed, the device is broken, and every later request fails in
- * the same way until pm_virtio_mem_device_reset(). False, too, in a child made by fork(2):
+ * Returns: true if there is a response (of any type: see pm_virtio_mem_last_refusal()). False for a
+ * request that violates the protocol (unknown type, too short, response buffer too small):
+ * PM_ERROR_BAD_REQUEST; nothing changes, the device is broken, and every later request fails in the
+ * same way until pm_virtio_mem_device_reset(). False, too, in a child of fork(2):
  * PM_ERROR_PERMISSION.
  */
 PM_EXPORT bool pm_virtio_mem_handle(PmVirtioMem *device, const void *request, size_t request_size,
                                     void *response, size_t response_size, GError **error);
 
 /**
- * Why the last request or system reset was refused. A request in a child made by fork(2) is not
- * one: it leaves this as it was.
+ * Why the last request or system reset was refused. Requests in a child of fork(2) do not count.
  * @refusal: set to an error of the domain PM_REFUSAL, whose message has the request and the
  * numbers, or to NULL if it was not refused; owned by the device, valid until the next request or
  * reset (g_error_copy() keeps it). May be NULL.
@@ -219,20 +218,21 @@ PM_EXPORT bool pm_virtio_mem_handle(PmVirtioMem *device, const void *request, si
  */
 PM_EXPORT PmRefusal pm_virtio_mem_last_refusal(const PmVirtioMem *device, const GError **refusal);
 
-/** The virtio device is reset by its driver: features are forgotten, a broken device works again,
- * no block changes. */
+/**
+ * The driver resets the virtio device: clears the features, and a broken device works again. No
+ * block changes.
+ */
 PM_EXPORT void pm_virtio_mem_device_reset(PmVirtioMem *device);
 
 /**
- * The machine is reset: everything is unplugged, and the usable region shrinks to what the
- * requested size needs. No configuration interrupt: no driver listens. Not to be called for a
- * wake-up from suspend. The virtio device itself is reset by pm_virtio_mem_device_reset().
+ * The machine is reset: unplugs everything, and shrinks the usable region to what the requested
+ * size needs. No configuration interrupt: no driver listens. Do not call it for a wake-up from
+ * suspend. It does not reset the virtio device: pm_virtio_mem_device_reset().
  *
- * Listeners may object (@can_discard) as they may to an unplug: I/O in flight does not end because
- * the machine is reset, and would reach memory that the host has given to somebody else. Reset the
+ * Listeners may object (@can_discard) as to an unplug: I/O in flight does not end because the
+ * machine is reset, and would hit memory that the host has given to somebody else. Reset the
  * devices that do it first, and call this again.
- * Errors: what made it impossible (the code of the cause; PM_ERROR_BUSY while migrating).
- * Everything stays plugged then.
+ * Errors: the code of the cause; PM_ERROR_BUSY while migrating. Everything stays plugged then.
  */
 PM_EXPORT bool pm_virtio_mem_system_reset(PmVirtioMem *device, GError **error);
 
