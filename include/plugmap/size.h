@@ -19,8 +19,8 @@ G_BEGIN_DECLS
 /**
  * Parses a size or an address in bytes.
  * @text: a decimal or 0x-prefixed number, then optionally K, M, G, T, P or E (powers of 1024),
- * optionally followed by "i", "iB" or "B"; case-insensitive. No sign, fraction or white space. In a
- * 0x number E is a digit: 0x1E is 30.
+ * optionally followed by "i", "iB" or "B"; case-insensitive. No sign, no
+ * fraction, nothing else. In a 0x number E is a digit: 0x1E is 30.
  * @value: set on success only.
  *
  * Errors: PM_ERROR_BAD_INPUT (invalid, or more than 2^64-1; the message quotes @text). Any thread.

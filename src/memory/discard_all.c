@@ -3,7 +3,7 @@
 #include "memory/discard_manager_private.h"
 #include "memory/ram_private.h"
 
-/* Orphans have nothing that could be redone. */
+/* Nothing to redo for orphans: they only have what is unknown. */
 static bool drop_orphans(const PmDiscardManager *manager, const PmDiscardListener **failed,
                          GError **error)
 {
@@ -32,7 +32,7 @@ static bool drop_listeners(PmDiscardManager *manager, guint *n_notified,
     return true;
 }
 
-/* Who has dropped everything but still does not know is not believed. */
+/* A listener that returned true but still reports unknown blocks has failed. */
 static bool check_known(const GPtrArray *listeners, const PmDiscardListener **failed,
                         GError **error)
 {
@@ -74,7 +74,7 @@ static bool drop_everything(PmDiscardManager *manager, const PmDiscardListener *
     return false;
 }
 
-/* A dropped listener has no owner any more that could object. */
+/* Orphans are not asked: their owners are gone. */
 static bool ask_listeners(const PmDiscardManager *manager, GError **error)
 {
     for (guint i = 0; i < manager->listeners->len; i++)

@@ -66,7 +66,7 @@ static bool clip(const PmDiscardListener *listener, uint64_t offset, uint64_t si
     return run->offset < run->end;
 }
 
-/* Nobody behind this has to ask whether a failure came with an error, and of which domain. */
+/* So that callers can rely on an error, of the domain PM_ERROR, after each failure. */
 static bool check_answer(const PmDiscardListener *listener, bool done, GError **error)
 {
     if (done)
@@ -110,7 +110,7 @@ bool pm_discard_listener_next_unknown(const PmDiscardListener *listener, uint64_
     if (listener->ops.next_unknown == NULL || start >= listener->end ||
         !listener->ops.next_unknown(listener->user_data, start, run_offset, run_size, reason))
         return false;
-    /* It may say more than it was asked. */
+    /* It may report more than its range. */
     if (__builtin_add_overflow(*run_offset, *run_size, &end) || end > listener->end)
         end = listener->end;
     *run_offset = MAX(*run_offset, start);
@@ -123,7 +123,7 @@ bool pm_discard_listener_next_unknown(const PmDiscardListener *listener, uint64_
     return true;
 }
 
-/* The listener itself says that it is not as before, and the manager has to remember it. */
+/* The listener failed to roll back, and the manager has to record it. */
 static bool is_lost(const PmDiscardListener *listener, const GError *error)
 {
     if (listener->ops.next_unknown != NULL)
@@ -213,7 +213,7 @@ static bool next_populated(const PmBlocks *blocks, uint64_t offset, uint64_t end
     return run->offset < run->end;
 }
 
-/* The last run of populated blocks in [@offset, @end). Only for going back: block by block. */
+/* The last run of populated blocks in [@offset, @end). Block by block: for rollback only. */
 static bool previous_populated(const PmBlocks *blocks, uint64_t offset, uint64_t end, Run *run)
 {
     uint64_t first = offset / blocks->granularity;
@@ -251,7 +251,7 @@ static bool next_unknown(const PmDiscardListener *listener, uint64_t offset, Run
     return true;
 }
 
-/* The first run at or behind @offset that the listener may have: populated, lost or unknown. */
+/* The first run at or after @offset that the listener may have: populated, lost or unknown. */
 static bool next_held(const PmDiscardListener *listener, const PmBlocks *blocks, uint64_t offset,
                       Run *run)
 {

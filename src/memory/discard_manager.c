@@ -21,13 +21,13 @@ static bool check_granularity(const PmRam *ram, uint64_t granularity, GError **e
 
     if (granularity < page_size || (granularity & (granularity - 1)) != 0)
         return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
-                       "granularity 0x%" PRIx64 " must be a power of two and at least the RAM's "
-                       "page size 0x%" PRIx64,
+                       "invalid granularity 0x%" PRIx64
+                       ": must be a power of two, at least the RAM's page size 0x%" PRIx64,
                        granularity, page_size);
     if (size % granularity != 0)
         return pm_fail(error, PM_ERROR_UNALIGNED,
-                       "the RAM's size 0x%" PRIx64
-                       " must be a multiple of the granularity 0x%" PRIx64,
+                       "invalid RAM size 0x%" PRIx64
+                       ": must be a multiple of the granularity 0x%" PRIx64,
                        size, granularity);
     return true;
 }
@@ -45,7 +45,7 @@ static bool make_blocks(PmBlocks *blocks, uint64_t size, uint64_t granularity, G
         return true;
     n_blocks = pm_counted(size / granularity, "block");
     return pm_fail(error, PM_ERROR_MEMORY,
-                   "no memory for the bitmaps of %s: use larger blocks than 0x%" PRIx64, n_blocks,
+                   "cannot allocate the bitmaps of %s: use larger blocks than 0x%" PRIx64, n_blocks,
                    granularity);
 }
 
@@ -107,7 +107,7 @@ uint64_t pm_discard_manager_get_populated(const PmDiscardManager *manager)
 
 typedef uint64_t (*NextBit)(const PmBitmap *bitmap, uint64_t from, uint64_t end);
 
-/* Whether @find_other finds nothing in a range, which is widened to whole blocks. */
+/* Whether @find_other finds nothing in a range, which is extended to whole blocks. */
 static bool is_uniform(const PmBlocks *blocks, uint64_t offset, uint64_t size, NextBit find_other)
 {
     uint64_t first;
@@ -195,7 +195,7 @@ static bool check_change(PmDiscardManager *manager, uint64_t offset, uint64_t si
         return true;
     return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
                    "0x%" PRIx64 " bytes at offset 0x%" PRIx64
-                   " are not wholly %s: ask pm_discard_manager_next_%s() before",
+                   " are not wholly %s: call pm_discard_manager_next_%s() first",
                    size, offset, populated ? "populated" : "discarded",
                    populated ? "populated" : "discarded");
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* PmDiscardManager from inside: what its files share. */
+/* Shared by the files of PmDiscardManager. */
 #ifndef PLUGMAP_SRC_MEMORY_DISCARD_MANAGER_PRIVATE_H
 #define PLUGMAP_SRC_MEMORY_DISCARD_MANAGER_PRIVATE_H
 
@@ -25,7 +25,7 @@ static inline PmDiscardListener *pm_manager_listener_at(const PmDiscardManager *
 bool pm_manager_check_range(const PmDiscardManager *manager, uint64_t offset, uint64_t size,
                             GError **error);
 
-/* --- quarantine: what lost, stuck, listeners and orphans say together --- */
+/* --- quarantine: blocks that are lost or stuck, or that listeners or orphans report --- */
 
 /* The first byte in quarantine in [@offset, @end), or @end. */
 uint64_t pm_manager_next_quarantined(const PmDiscardManager *manager, uint64_t offset,
@@ -35,27 +35,25 @@ uint64_t pm_manager_next_quarantined(const PmDiscardManager *manager, uint64_t o
 bool pm_manager_check_no_quarantine(const PmDiscardManager *manager, uint64_t offset, uint64_t end,
                                     GError **error);
 
-/* For a change of a range of which nothing was in quarantine before. Takes @cause; returns false.
- */
+/* After a failure on a range that was not in quarantine before. Takes @cause; returns false. */
 bool pm_manager_conclude_range(const PmDiscardManager *manager, uint64_t offset, uint64_t size,
                                GError *cause, GError **error);
 
-/* For a change of everything. @n_losses: pm_quarantine_n_added() of what was lost before. @failed:
- * who failed, which may say itself that it does not know what it has now; or NULL. */
+/* After a failure on everything. @n_losses: pm_quarantine_n_added() of the lost blocks before.
+ * @failed: who failed, and may report unknown blocks now; or NULL. */
 bool pm_manager_conclude_all(const PmDiscardManager *manager, uint64_t n_losses,
                              const PmDiscardListener *failed, GError *cause, GError **error);
 
-/* @failure: why the host did not take the memory back. If some of it may be gone all the same, what
- * is plugged there has lost its contents. */
+/* @failure: why the host did not free the memory. If it may have freed a part, the contents of the
+ * populated blocks are lost. */
 void pm_manager_lose_contents(PmDiscardManager *manager, uint64_t offset, uint64_t size,
                               const GError *failure);
 
-/* Gives the memory of discarded blocks back, but for what somebody may still have mapped; what does
- * not go is stuck, and the reason joins @cause, if that is not NULL. */
+/* Discards the memory of discarded blocks, except what a listener may still have mapped. The rest
+ * is stuck, and the reason is added to @cause, if that is not NULL. */
 void pm_manager_give_back(PmDiscardManager *manager, uint64_t offset, uint64_t size, GError *cause);
 
-/* Forgets orphans that know, for every block, whether they still have it, and tries again to give
- * back what is stuck. */
+/* Frees orphans that report no unknown block, and retries to discard what is stuck. */
 void pm_manager_refresh(PmDiscardManager *manager);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What is in quarantine, asked of everybody who may know. */
+/* Collects what is in quarantine from the records, the listeners and the orphans. */
 #include <inttypes.h>
 
 #include <plugmap/size.h>
@@ -9,16 +9,15 @@
 #include "base/log.h"
 #include "memory/discard_manager_private.h"
 
-/* What ends it, as the last sentence of a message. */
+/* The last sentence of a message: how to end the quarantine. */
 #define BY_RESET                                                                                   \
     "Reset the machine (pm_virtio_mem_system_reset()) or have the guest unplug all of it"
 #define BY_SETTLING                                                                                \
     "Reset the machine (pm_virtio_mem_system_reset()), have the guest unplug all of it, or "       \
     "settle the address space (pm_iommu_settle())"
-#define BY_THE_HOST                                                                                \
-    "They stay there until the host takes the memory back, which each request tries again"
+#define BY_THE_HOST "They stay there until the host frees the memory; every request retries it"
 
-/* In a listener's place. */
+/* Instead of a listener's name. */
 #define THE_HOST "the host"
 
 typedef struct {
@@ -38,7 +37,7 @@ static void found_clear(Found *found)
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Found, found_clear)
 
-/* Keeps the one that begins first. */
+/* Keeps the run with the lower offset. */
 static void keep_first(Found *best, Found *other)
 {
     if (best->size == 0 || other->offset < best->offset) {
@@ -78,7 +77,7 @@ static void ask_listeners(const GPtrArray *listeners, uint64_t offset, bool text
     }
 }
 
-/* @texts: whether the names and reasons are wanted. @stuck: whether what is only stuck counts. */
+/* @texts: return names and reasons. @stuck: include blocks that are only stuck. */
 static bool find(const PmDiscardManager *manager, uint64_t offset, bool texts, bool stuck,
                  Found *found)
 {
@@ -145,22 +144,22 @@ bool pm_manager_check_no_quarantine(const PmDiscardManager *manager, uint64_t of
 
 /* --- failures --- */
 
-/* The cause as it is. Takes @cause. Returns false. */
+/* Takes @cause. Returns false. */
 static bool pass_on(GError *cause, GError **error)
 {
     g_propagate_error(error, cause);
     return false;
 }
 
-/* @first: of what is in quarantine now. Takes @cause. Returns false. */
+/* @first: the first run in quarantine. Takes @cause. Returns false. */
 static bool fail_quarantined(const PmDiscardManager *manager, const Found *first, GError *cause,
                              GError **error)
 {
     g_autofree char *size_text = pm_size_format(pm_discard_manager_get_quarantined(manager));
 
     pm_reword(cause, PM_ERROR_QUARANTINED,
-              "%s; and not everything could be brought back: %s of the RAM are in quarantine. %s",
-              cause->message, size_text, first->way_out);
+              "%s; rollback failed as well: %s of the RAM are in quarantine. %s", cause->message,
+              size_text, first->way_out);
     pm_log(G_LOG_LEVEL_WARNING, "%s", cause->message);
     return pass_on(cause, error);
 }
@@ -175,7 +174,7 @@ bool pm_manager_conclude_range(const PmDiscardManager *manager, uint64_t offset,
     return fail_quarantined(manager, &first, cause, error);
 }
 
-/* Not by how much is in quarantine: some of it may have gone while other blocks came. */
+/* Comparing sizes is not enough: some blocks may have left quarantine while others entered. */
 static bool has_lost(const PmDiscardManager *manager, uint64_t n_losses,
                      const PmDiscardListener *failed, const GError *cause)
 {
@@ -202,9 +201,9 @@ void pm_manager_lose_contents(PmDiscardManager *manager, uint64_t offset, uint64
         pm_quarantine_add(manager->blocks.lost, offset, size, NULL, THE_HOST, failure->message);
 }
 
-/* --- memory that has to go back --- */
+/* --- memory that must be freed --- */
 
-/* The first byte at or behind @offset that somebody may have mapped, or @end. */
+/* The first byte at or after @offset that a listener may have mapped, or @end. */
 static uint64_t next_held(const PmDiscardManager *manager, uint64_t offset, uint64_t end)
 {
     Found found = {0};
@@ -250,12 +249,12 @@ void pm_manager_give_back(PmDiscardManager *manager, uint64_t offset, uint64_t s
         }
         if (held_end > free_end)
             pm_quarantine_add(stuck, free_end, held_end - free_end, NULL, THE_HOST,
-                              "its memory could not be given back while it may be mapped");
+                              "its memory is not freed while it may be mapped");
         offset = held_end;
     }
 }
 
-/* Of each run that is stuck, what nobody may have mapped any more. */
+/* Only what no listener may have mapped any more. */
 static void retry_stuck(PmDiscardManager *manager)
 {
     PmQuarantine *stuck = manager->blocks.stuck;
@@ -280,7 +279,8 @@ static void retry_stuck(PmDiscardManager *manager)
 
 /* --- orphans --- */
 
-/* What a listener that keeps no account itself has lost is in quarantine until everything goes. */
+/* What a listener without @next_unknown has lost stays in quarantine until everything is
+ * discarded. */
 static void forget_losses(PmDiscardManager *manager, const PmDiscardListener *orphan)
 {
     if (orphan->ops.next_unknown != NULL)

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Listeners come and go. */
+/* Registers, unregisters and drops listeners. */
 #include "base/error_text.h"
 #include "base/sized.h"
 #include "memory/discard_manager_private.h"
 
-/* Nobody can be notified of a block whose holders are not known. */
+/* The state of a block in quarantine is unknown: nothing correct to notify a listener of. */
 static bool check_replayable(const PmDiscardManager *manager, uint64_t offset, uint64_t end,
                              GError **error)
 {
@@ -20,8 +20,8 @@ static bool check_replayable(const PmDiscardManager *manager, uint64_t offset, u
     return true;
 }
 
-/* A listener that could not be undone is asked on as if it had been dropped; but not now: its owner
- * has to learn first that it is not registered, and has to name what it still has. */
+/* A listener whose rollback failed becomes an orphan. It is not asked yet: its owner must first see
+ * that registration failed, so that it reports what it still has. */
 static bool begin_listening(PmDiscardManager *manager, PmDiscardListener *listener, GError **error)
 {
     uint64_t n_losses = pm_quarantine_n_added(manager->blocks.lost);
@@ -43,13 +43,13 @@ static bool begin_listening(PmDiscardManager *manager, PmDiscardListener *listen
 static bool check_mandatory(bool given, const char *what, GError **error)
 {
     return given || pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
-                            "a discard listener cannot be registered without %s", what);
+                            "invalid discard listener: must have %s", what);
 }
 
 static bool check_listener(const PmDiscardListenerOps *ops, const char *name, GError **error)
 {
-    return check_mandatory(ops->populate != NULL, "the callback populate", error) &&
-           check_mandatory(ops->discard != NULL, "the callback discard", error) &&
+    return check_mandatory(ops->populate != NULL, "a populate callback", error) &&
+           check_mandatory(ops->discard != NULL, "a discard callback", error) &&
            check_mandatory(name != NULL && *name != '\0', "a name", error);
 }
 
@@ -110,7 +110,7 @@ void pm_discard_manager_drop(PmDiscardManager *manager, PmDiscardListener *liste
     if (listener->ops.next_unknown == NULL)
         pm_discard_listener_lose_all(listener, &manager->blocks,
                                      "it was dropped, and may still have what was populated");
-    else /* It need not have what is populated any more: what it says itself is all that counts. */
+    else /* It may not have what is populated any more: only what it reports counts. */
         pm_quarantine_remove_owner(manager->blocks.lost, listener);
     g_ptr_array_add(manager->orphans, g_ptr_array_steal_index(manager->listeners, index));
     pm_manager_refresh(manager);

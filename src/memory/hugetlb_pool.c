@@ -19,7 +19,7 @@ static uint64_t read_pool(const char *folder, const char *name)
     return g_ascii_strtoull(text, NULL, 10);
 }
 
-/* What others have reserved is free, but cannot be had. */
+/* free_hugepages includes what others have reserved. */
 static uint64_t count_free(const char *folder)
 {
     uint64_t n_free = read_pool(folder, "free_hugepages");
@@ -45,7 +45,7 @@ static char *describe_lack(PmRam *ram, uint64_t n_missing, uint64_t n_free, cons
 
     return g_strdup_printf(
         "the range lacks %s of %s, and the host has %" PRIu64
-        " free. Have enough for the whole RAM, which lacks %s, or for what will be plugged; as "
+        " free. Add enough for the whole RAM, which lacks %s, or for what will be plugged; as "
         "root:\n"
         "  echo %" PRIu64 " > %s/nr_hugepages",
         missing, page, n_free, whole, read_pool(folder, "nr_hugepages") + n_missing_in_all - n_free,

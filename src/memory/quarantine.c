@@ -100,8 +100,8 @@ void pm_quarantine_clear(PmQuarantine *quarantine)
     g_ptr_array_set_size(quarantine->records, 0);
 }
 
-/* Cuts a record down to its first and last block in quarantine. False if it has none: a record that
- * stayed would take one of the places, and lend its reason to what comes there later. */
+/* Cuts a record down to its first and last block in quarantine. False if it has none: an empty
+ * record would use up one of the records, and give its reason to blocks that are added later. */
 static bool trim(const PmQuarantine *quarantine, Record *record)
 {
     uint64_t limit = record->end;
@@ -115,7 +115,7 @@ static bool trim(const PmQuarantine *quarantine, Record *record)
     return record->offset < limit;
 }
 
-/* Between its ends a record may name blocks that are in order by now: the bitmap decides. */
+/* A record may still include blocks that have left quarantine: the bitmap decides. */
 void pm_quarantine_remove(PmQuarantine *quarantine, uint64_t offset, uint64_t size)
 {
     pm_bitmap_clear(quarantine->blocks, offset / quarantine->granularity,
@@ -138,7 +138,7 @@ void pm_quarantine_disown(PmQuarantine *quarantine, const void *owner)
     }
 }
 
-/* Blocks of [@offset, @end) that records name. */
+/* Sets the blocks of [@offset, @end) that records include. */
 static void set_recorded(PmQuarantine *quarantine, uint64_t offset, uint64_t end)
 {
     for (guint i = 0; i < quarantine->records->len; i++) {
@@ -151,7 +151,7 @@ static void set_recorded(PmQuarantine *quarantine, uint64_t offset, uint64_t end
     }
 }
 
-/* A block may be in several owners' records. */
+/* A block may be in the records of several owners. */
 void pm_quarantine_remove_owner(PmQuarantine *quarantine, const void *owner)
 {
     for (guint i = quarantine->records->len; i-- > 0;) {
@@ -175,7 +175,7 @@ uint64_t pm_quarantine_n_bytes(const PmQuarantine *quarantine)
 
 uint64_t pm_quarantine_next(const PmQuarantine *quarantine, uint64_t offset, uint64_t end)
 {
-    /* Nearly always empty, and asked before every request. */
+    /* Fast path: called before every request, and nearly always empty. */
     if (pm_bitmap_n_set(quarantine->blocks) == 0)
         return end;
     return quarantine->granularity * pm_bitmap_next_set(quarantine->blocks,
@@ -192,7 +192,8 @@ uint64_t pm_quarantine_next_free(const PmQuarantine *quarantine, uint64_t offset
                                                           end / quarantine->granularity);
 }
 
-/* The first record that holds @offset; @end comes down to where it, or its precedence, ends. */
+/* The first record that includes @offset; lowers @end to where it ends, or an earlier record
+ * begins. */
 static const Record *record_at(const PmQuarantine *quarantine, uint64_t offset, uint64_t *end)
 {
     guint i;
@@ -217,7 +218,7 @@ bool pm_quarantine_next_run(const PmQuarantine *quarantine, uint64_t offset, uin
     uint64_t end = quarantine->size;
     const Record *record;
 
-    /* Each request asks: what is hardly ever there takes no search. */
+    /* Fast path, as above. */
     if (offset >= quarantine->size || pm_bitmap_n_set(quarantine->blocks) == 0)
         return false;
     start = pm_quarantine_next(quarantine, offset, quarantine->size);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Blocks of a PmRam of which a listener may have kept or lost what it should not, with who and why.
+ * Blocks of a PmRam whose state is unknown, with the listener that caused it and the reason.
  * All offsets and sizes are bytes, multiples of the granularity.
  */
 #ifndef PLUGMAP_SRC_MEMORY_QUARANTINE_H
@@ -13,8 +13,7 @@
 
 typedef struct PmQuarantine PmQuarantine;
 
-/* Records kept apart; what comes after them goes under the last one's name, so that their memory
- * stays bounded. */
+/* Bounds the memory of records: what is added beyond is merged into the last one. */
 #define PM_QUARANTINE_MAX_RECORDS 1024
 
 /* NULL if there is no memory for the bitmap. */
@@ -26,27 +25,27 @@ void pm_quarantine_add(PmQuarantine *quarantine, uint64_t offset, uint64_t size,
                        const char *listener, const char *reason);
 void pm_quarantine_clear(PmQuarantine *quarantine);
 
-/* Blocks are in order again, whoever put them here. A record of which nothing is left goes. */
+/* Removes blocks, whoever added them, and records that become empty. */
 void pm_quarantine_remove(PmQuarantine *quarantine, uint64_t offset, uint64_t size);
 
-/* @owner goes; what was added for it stays. */
+/* Forgets @owner, but keeps what was added for it. */
 void pm_quarantine_disown(PmQuarantine *quarantine, const void *owner);
 
-/* What was added for @owner, unless its record had to go under another's name. */
+/* Removes what was added for @owner, unless it was merged into another's record. */
 void pm_quarantine_remove_owner(PmQuarantine *quarantine, const void *owner);
 
-/* How often something was added, ever: more of it since is a loss since, whatever has gone. */
+/* How often something was ever added: grows with each loss, whatever was removed. */
 uint64_t pm_quarantine_n_added(const PmQuarantine *quarantine);
 
 uint64_t pm_quarantine_n_bytes(const PmQuarantine *quarantine);
 
-/* The first byte in quarantine in [@offset, @end), or @end; and the first one out of it. */
+/* The first byte in quarantine in [@offset, @end), or @end; and the first that is not. */
 uint64_t pm_quarantine_next(const PmQuarantine *quarantine, uint64_t offset, uint64_t end);
 uint64_t pm_quarantine_next_free(const PmQuarantine *quarantine, uint64_t offset, uint64_t end);
 
 /*
- * The first run at or behind @offset that one record names. Where several listeners have to do with
- * a block, it is the first that was added.
+ * The first run at or after @offset within one record. Of several records with a block, the one
+ * that was added first.
  */
 bool pm_quarantine_next_run(const PmQuarantine *quarantine, uint64_t offset, uint64_t *run_offset,
                             uint64_t *run_size, const char **listener, const char **reason);

@@ -25,7 +25,7 @@ static bool is_power_of_two(uint64_t value)
     return value != 0 && (value & (value - 1)) == 0;
 }
 
-/* 0 for a kind that cannot be made here. */
+/* 0 for kinds that pm_ram_new() does not make. */
 static uint64_t page_size_of_kind(PmRamKind kind)
 {
     switch (kind) {
@@ -51,23 +51,22 @@ static bool check_geometry(PmRamKind kind, uint64_t size, uint64_t alignment, GE
 
     if (page_size == 0)
         return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
-                       "RAM of kind %d cannot be reserved: give anonymous, memfd or hugetlb, or "
-                       "adopt the memory",
+                       "invalid kind %d of RAM to reserve: must be anonymous, memfd or hugetlb; "
+                       "adopt other memory",
                        (int)kind);
     if (size == 0 || size % page_size != 0)
         return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
-                       "size %s of the RAM must be a multiple of its page size %s, and not 0",
+                       "invalid RAM size %s: must be a multiple of the page size %s, not 0",
                        size_text, page_text);
     if (!is_power_of_two(alignment) || alignment < page_size)
         return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
-                       "alignment 0x%" PRIx64 " of the RAM must be a power of two and at least its "
-                       "page size %s",
+                       "invalid RAM alignment 0x%" PRIx64
+                       ": must be a power of two, at least the page size %s",
                        alignment, page_text);
     if (alignment > INT64_MAX || size > INT64_MAX - alignment)
         return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
-                       "size %s of the RAM with alignment 0x%" PRIx64
-                       " is more than an address space holds: reserve less, a process has 128T of "
-                       "addresses",
+                       "invalid RAM size %s with alignment 0x%" PRIx64
+                       ": exceeds the 128T address space of a process",
                        size_text, alignment);
     return true;
 }
@@ -89,8 +88,7 @@ static bool check_file_size_limit(uint64_t size, GError **error)
 
     if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY &&
         size > limit.rlim_cur)
-        return fail_to_make(size, EFBIG, "raise the limit for files of this process (ulimit -f)",
-                            error);
+        return fail_to_make(size, EFBIG, "raise this process's file size limit (ulimit -f)", error);
     return true;
 }
 
@@ -104,17 +102,17 @@ static int make_memfd(unsigned flags)
     return fd;
 }
 
-/* Others who have the file could cut it, and whoever touches what was cut off gets SIGBUS. */
+/* Without seals others could truncate the file, and touching what was cut off raises SIGBUS. */
 static bool fix_size(PmRam *ram, GError **error)
 {
     int seals;
 
     if (ftruncate(ram->fd, (off_t)ram->size) != 0)
-        return fail_to_make(ram->size, errno, "give it a smaller size", error);
+        return fail_to_make(ram->size, errno, "reserve less", error);
     seals = fcntl(ram->fd, F_GET_SEALS);
     if (seals >= 0 && !(seals & F_SEAL_SEAL) &&
         fcntl(ram->fd, F_ADD_SEALS, F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) != 0)
-        return fail_to_make(ram->size, errno, "its file must be sealed", error);
+        return fail_to_make(ram->size, errno, "the kernel must be able to seal its file", error);
     return true;
 }
 
@@ -134,14 +132,14 @@ static bool make_file(PmRam *ram, GError **error)
     if (ram->fd < 0)
         return fail_to_make(ram->size, errno,
                             flags & MFD_HUGETLB
-                                ? "this kernel must have hugetlb pages of that size (see "
+                                ? "the kernel must support hugetlb pages of that size (see "
                                   "/sys/kernel/mm/hugepages)"
                                 : "this process must be able to open one more file (ulimit -n)",
                             error);
     return fix_size(ram, error);
 }
 
-/* Address space that nobody can touch yet; MAP_FAILED if the kernel refuses. */
+/* Inaccessible address space; MAP_FAILED if the kernel refuses. */
 static void *reserve_aligned(uint64_t size, uint64_t alignment)
 {
     uint64_t slack = alignment - pm_base_page_size();
@@ -162,7 +160,7 @@ static void *reserve_aligned(uint64_t size, uint64_t alignment)
 static bool map_memory(PmRam *ram, uint64_t alignment, GError **error)
 {
     static const char advice[] =
-        "set vm.overcommit_memory to 0 or 1, raise the limit for this process's address space "
+        "set vm.overcommit_memory to 0 or 1, raise this process's address space limit "
         "(ulimit -v), or reserve less: a process has 128T of addresses";
     int backing = ram->shared ? MAP_SHARED : MAP_PRIVATE | MAP_ANONYMOUS;
     void *host = reserve_aligned(ram->size, alignment);
@@ -173,7 +171,7 @@ static bool map_memory(PmRam *ram, uint64_t alignment, GError **error)
     if (mmap(host, ram->size, PROT_READ | PROT_WRITE, MAP_FIXED | MAP_NORESERVE | backing, ram->fd,
              0) == MAP_FAILED)
         return fail_to_make(ram->size, errno, advice, error);
-    /* A child made by fork() neither copies the memory nor keeps what is given back. */
+    /* So that a child of fork() neither copies the memory nor keeps discarded pages. */
     if (madvise(host, ram->size, MADV_DONTFORK) != 0)
         return fail_to_make(ram->size, errno, "raise vm.max_map_count", error);
     return true;
@@ -219,24 +217,24 @@ static bool check_adoption(const PmRamAdoption *adoption, uint64_t page_size, GE
 
     if (!is_power_of_two(page_size) || page_size < pm_base_page_size())
         return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
-                       "page size 0x%" PRIx64 " of the adopted memory must be a power of two and "
+                       "invalid page size 0x%" PRIx64 " of adopted memory: must be a power of two, "
                        "at least the host's page size 0x%" PRIx64,
                        page_size, pm_base_page_size());
     if (adoption->device_memory && (adoption->has_fd || page_size != pm_base_page_size()))
         return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
-                       "the memory of a device at host address 0x%" PRIx64
-                       " is mapped by address, in base pages: leave has_fd and page_size unset",
+                       "invalid adoption of device memory at host address 0x%" PRIx64
+                       ": has_fd and page_size must be unset",
                        host);
     if (host == 0 || adoption->size == 0 || adoption->size > UINT64_MAX - host)
         return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
-                       "0x%" PRIx64 " bytes at host address 0x%" PRIx64
-                       " are not memory that can be adopted",
+                       "cannot adopt 0x%" PRIx64 " bytes at host address 0x%" PRIx64
+                       ": must be non-empty, at an address, and end below 2^64",
                        adoption->size, host);
     if (adoption->has_fd && (adoption->fd < 0 || fd_offset > INT64_MAX ||
                              adoption->size > (uint64_t)INT64_MAX - fd_offset))
         return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
-                       "0x%" PRIx64 " bytes at offset 0x%" PRIx64
-                       " of file descriptor %d are not a piece of a file",
+                       "invalid file range: 0x%" PRIx64 " bytes at offset 0x%" PRIx64
+                       " of file descriptor %d",
                        adoption->size, fd_offset, adoption->fd);
     if ((host | adoption->size | fd_offset) & (page_size - 1))
         return pm_fail(error, PM_ERROR_UNALIGNED,
@@ -284,7 +282,7 @@ bool pm_ram_is_inherited(const PmRam *ram)
     return ram->process != pm_process_token();
 }
 
-/* In a child something else may be where the memory is in its parent. */
+/* In a forked child something else may be mapped at the parent's addresses. */
 void pm_ram_unref(PmRam *ram)
 {
     if (ram == NULL || !g_atomic_ref_count_dec(&ram->references))

@@ -7,7 +7,7 @@
 
 #include "memory/ram_private.h"
 
-/* Linux 6.7's question to /proc/PID/pagemap for ranges of pages of some categories. */
+/* The PAGEMAP_SCAN ioctl of /proc/PID/pagemap (Linux 6.7). */
 struct page_range {
     uint64_t start;
     uint64_t end;
@@ -31,14 +31,13 @@ struct pagemap_scan {
 #define CATEGORY_PRESENT (1 << 3)
 #define CATEGORY_ZERO    (1 << 5)
 
-/* What every kernel's pagemap has: 64 bits a base page. */
+/* Reading pagemap, on any kernel: 64 bits per base page. */
 #define ENTRY_PRESENT   (UINT64_C(1) << 63)
 #define ENTRY_EXCLUSIVE (UINT64_C(1) << 56)
 #define N_ENTRIES       512
 
-/* It skips huge pages, but not over what is not mapped at all, and does not know pages that are
- * shared until they are written: for memory of pm_ram_new(). Returns false if the kernel lacks it.
- */
+/* PAGEMAP_SCAN reports neither holes between mappings nor copy-on-write pages: only for memory of
+ * pm_ram_new(). Returns false if the kernel lacks it. */
 static bool scan(const PmRam *ram, int pagemap, uint64_t offset, uint64_t end, uint64_t *absent)
 {
     struct page_range found = {0};
@@ -66,7 +65,7 @@ static bool is_present(uint64_t entry)
     return (entry & ENTRY_PRESENT) != 0 && (entry & ENTRY_EXCLUSIVE) != 0;
 }
 
-/* All base pages, or one a hugetlb page. */
+/* Reads all base pages, or one entry per hugetlb page. */
 static uint64_t read_entries(const PmRam *ram, int pagemap, uint64_t offset, uint64_t end)
 {
     uint64_t base_page = pm_base_page_size();

@@ -16,20 +16,20 @@
 #define MADV_POPULATE_WRITE 23
 #endif
 
-/* What is asked for at a time: small enough to share out, and to be done between two signals; and a
- * transparent huge page is not torn apart. */
+/* Bytes per call: small enough to distribute over threads, and to finish between two signals; large
+ * enough not to split a transparent huge page. */
 #define PIECE (2 * PM_MIB)
 
 #define MAX_THREADS 64
 
-/* A range that several threads populate; they take piece by piece. */
+/* A range that several threads populate piece by piece. */
 typedef struct {
     PmRam *ram;
     uint64_t end;
     uint64_t piece_size;
-    pthread_mutex_t lock; /* of what is below */
+    pthread_mutex_t lock; /* protects the members below */
     uint64_t next;
-    int error_number; /* of the first that failed, nobody goes on then; or 0 */
+    int error_number; /* of the first failure, which stops all threads; or 0 */
 } Job;
 
 static bool fail_populate(PmRam *ram, uint64_t offset, uint64_t size, int error_number,
@@ -46,7 +46,7 @@ static bool fail_populate(PmRam *ram, uint64_t offset, uint64_t size, int error_
         error);
 }
 
-/* The compare-and-exchange stores what is there already, so no write of anybody else gets lost. */
+/* Compare-and-exchange stores the old value, so that no concurrent write is lost. */
 static void touch(char *address)
 {
     volatile char *byte = address;
@@ -55,8 +55,8 @@ static void touch(char *address)
     __atomic_compare_exchange_n(byte, &value, value, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
 }
 
-/* A signal ends the call and, where the file is a memfd, takes back what it has allocated: so each
- * one halves what is asked for at a time, down to a page. Returns 0 or an errno. */
+/* A signal interrupts fallocate(), which for a memfd then frees what it has allocated: so each
+ * EINTR halves the step, down to a page. Returns 0 or an errno. */
 static int allocate(const PmRam *ram, uint64_t offset, uint64_t size)
 {
     uint64_t end = offset + size;
@@ -90,7 +90,7 @@ int pm_ram_populate_by_touching(const PmRam *ram, uint64_t offset, uint64_t size
     return 0;
 }
 
-/* An empty range is only refused if the kernel does not know the advice. */
+/* For an empty range madvise() only fails if the kernel does not know the advice. */
 static bool kernel_can_populate(void)
 {
     return madvise(NULL, 0, MADV_POPULATE_WRITE) == 0;
@@ -140,8 +140,8 @@ static void *work(void *user_data)
     return NULL;
 }
 
-/* The caller works, too, so that it gets done even if no thread can be made. Signals are the
- * caller's. */
+/* The caller works, too, so that failing to create threads does not matter. The threads block all
+ * signals. */
 static void work_in_threads(Job *job, unsigned n_threads)
 {
     pthread_t threads[MAX_THREADS];
@@ -159,7 +159,7 @@ static void work_in_threads(Job *job, unsigned n_threads)
         (void)pthread_join(threads[n_made], NULL);
 }
 
-/* From @from on, up to @end. Returns 0 or an errno. */
+/* Populates [@from, @end). Returns 0 or an errno. */
 static int populate_range(PmRam *ram, uint64_t from, uint64_t end, unsigned n_threads)
 {
     uint64_t piece_size = MAX(ram->page_size, PIECE);
@@ -175,7 +175,7 @@ static int populate_range(PmRam *ram, uint64_t from, uint64_t end, unsigned n_th
     return job.error_number;
 }
 
-/* The page table does not say what may be written: one page shows that. */
+/* pagemap does not say what is writable: populate one page to find out. */
 static int populate_absent(PmRam *ram, uint64_t offset, uint64_t end, unsigned n_threads)
 {
     uint64_t absent = pm_ram_find_absent(ram, offset, end);
@@ -206,8 +206,8 @@ bool pm_ram_populate(PmRam *ram, uint64_t offset, uint64_t size, unsigned n_thre
            populate(ram, offset, size, n_threads, populate_absent, error);
 }
 
-/* Of memory that was adopted nobody knows whether it may be written. What fails here because it is
- * not mapped, or behind the end of its file, the kernel says better when it pins it. */
+/* Adopted memory may be read-only. If it is not mapped, or past the end of its file, pinning it
+ * fails with a better error. */
 bool pm_ram_own_pages(PmRam *ram, uint64_t offset, uint64_t size, GError **error)
 {
     if (ram->shared)

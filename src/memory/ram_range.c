@@ -11,17 +11,18 @@
 
 #include "base/error_text.h"
 
-/* Base pages that one mincore() is asked about: bounds the answer on the stack. */
+/* Base pages per mincore() call: bounds its result on the stack. */
 #define MINCORE_PAGES 32768
 
 bool pm_ram_check_process(const PmRam *ram, GError **error)
 {
     if (!pm_ram_is_inherited(ram))
         return true;
-    return pm_fail(error, PM_ERROR_PERMISSION,
-                   "the RAM at host address %p belongs to the process that this one was forked "
-                   "from: make RAM of its own, or map and adopt the file behind it",
-                   (void *)ram->host);
+    return pm_fail(
+        error, PM_ERROR_PERMISSION,
+        "the RAM at host address %p belongs to the parent process: after fork() make new "
+        "RAM, or map and adopt its backing file",
+        (void *)ram->host);
 }
 
 bool pm_ram_check_is_ram(const PmRam *ram, const char *what, GError **error)
@@ -29,8 +30,8 @@ bool pm_ram_check_is_ram(const PmRam *ram, const char *what, GError **error)
     if (ram->kind != PM_RAM_DEVICE)
         return true;
     return pm_fail(error, PM_ERROR_UNSUPPORTED,
-                   "cannot %s the memory of a device at host address %p: it is not the host's RAM",
-                   what, (void *)ram->host);
+                   "cannot %s device memory at host address %p: it is not the host's RAM", what,
+                   (void *)ram->host);
 }
 
 bool pm_ram_check_range(const PmRam *ram, uint64_t offset, uint64_t size, GError **error)
@@ -83,7 +84,7 @@ bool pm_ram_advise(const PmRam *ram, int advice, uint64_t offset, uint64_t size)
     return result == 0;
 }
 
-/* Errors that fallocate() ends with before it does anything. */
+/* Errors that fallocate() returns before it changes anything. */
 static bool refuses_at_once(int error_number)
 {
     static const int refusals[] = {EACCES, EBADF,      EFBIG, EINVAL, ENODEV, ENOSYS,
@@ -98,10 +99,9 @@ static bool refuses_at_once(int error_number)
 static bool fail_discard(const PmRam *ram, uint64_t offset, uint64_t size, int error_number,
                          bool maybe_gone, const char *advice, GError **error)
 {
-    g_autofree char *warning =
-        g_strdup_printf("what it held may be gone in part, take it for lost; %s", advice);
+    g_autofree char *warning = g_strdup_printf("its contents may be lost; %s", advice);
 
-    return pm_ram_fail_range(ram, maybe_gone ? PM_ERROR_QUARANTINED : PM_ERROR_MEMORY, "give back",
+    return pm_ram_fail_range(ram, maybe_gone ? PM_ERROR_QUARANTINED : PM_ERROR_MEMORY, "discard",
                              offset, size, error_number, maybe_gone ? warning : advice, error);
 }
 
@@ -109,8 +109,8 @@ static bool fail_punch(const PmRam *ram, uint64_t offset, uint64_t size, int err
                        GError **error)
 {
     return fail_discard(ram, offset, size, error_number, !refuses_at_once(error_number),
-                        "the file must be writable, not sealed against writing, and of a file "
-                        "system that can punch holes",
+                        "the file must be writable, not sealed against writing, and on a file "
+                        "system that supports punching holes",
                         error);
 }
 
@@ -118,13 +118,12 @@ static bool fail_advice(const PmRam *ram, uint64_t offset, uint64_t size, int er
                         bool maybe_gone, GError **error)
 {
     return fail_discard(ram, offset, size, error_number, maybe_gone,
-                        "the memory must be mapped as it was described, and must not be locked "
-                        "(mlock)",
+                        "the memory must be mapped as described, and must not be locked (mlock)",
                         error);
 }
 
-/* Goes from mapping to mapping (of the process's list) until one refuses. If that was the first
- * one, it refuses its first page as well; else that page is gone already. */
+/* madvise() processes VMA by VMA until one fails. If the first VMA fails, so does its first page;
+ * else that page is gone already. */
 static bool advise_all(const PmRam *ram, uint64_t offset, uint64_t size, GError **error)
 {
     int advice = ram->shared ? MADV_REMOVE : MADV_DONTNEED;
@@ -137,11 +136,11 @@ static bool advise_all(const PmRam *ram, uint64_t offset, uint64_t size, GError 
                        ram->fd >= 0 || pm_ram_advise(ram, advice, offset, ram->page_size), error);
 }
 
-/* What can refuse is asked before anything is gone: msync() finds holes and locked pages and, with
- * this flag alone, does nothing else; a file refuses to be punched before it has a hole. */
+/* Checks for refusals before anything is lost: msync() detects holes and locked pages and, with
+ * this flag alone, does nothing else; punching a file comes before the advice. */
 bool pm_ram_discard(PmRam *ram, uint64_t offset, uint64_t size, GError **error)
 {
-    /* A private mapping of a file has copies of its own beside the file's pages. */
+    /* A private file mapping has copies of its own in addition to the file's pages. */
     bool by_advice = ram->fd < 0 || !ram->shared;
 
     if (!pm_ram_check_is_ram(ram, "discard", error) ||
@@ -161,7 +160,7 @@ static bool ask_file(const PmRam *ram, uint64_t *bytes, GError **error)
     struct stat status;
 
     if (fstat(ram->fd, &status) != 0)
-        return pm_ram_fail_range(ram, PM_ERROR_MEMORY, "ask about", 0, ram->size, errno,
+        return pm_ram_fail_range(ram, PM_ERROR_MEMORY, "query", 0, ram->size, errno,
                                  "the file must stay open", error);
     *bytes = (uint64_t)status.st_blocks * 512;
     return true;
@@ -182,7 +181,7 @@ static bool ask_pages(const PmRam *ram, uint64_t offset, uint64_t size, uint64_t
         if (mincore(ram->host + offset, length, answer) != 0) {
             if (errno == EAGAIN)
                 continue;
-            return pm_ram_fail_range(ram, PM_ERROR_MEMORY, "ask about", offset, length, errno,
+            return pm_ram_fail_range(ram, PM_ERROR_MEMORY, "query", offset, length, errno,
                                      "it must stay mapped", error);
         }
         for (i = 0; i < length / page_size; i++)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Who may do what with a PmRam: it has one discard manager, or is mapped without one. Each side
- * shows itself before it looks for the other, so that two threads are not both let in. */
+/* A PmRam has one discard manager, or is mapped without one. Each side registers before it checks
+ * for the other, so that of two threads not both succeed. */
 #include <plugmap/size.h>
 
 #include "base/error_text.h"
@@ -11,18 +11,19 @@ bool pm_ram_take_manager(PmRam *ram, PmDiscardManager *manager, GError **error)
     if (!pm_ram_check_is_ram(ram, "manage", error))
         return false;
     if (!g_atomic_pointer_compare_and_exchange(&ram->manager, NULL, manager))
-        return pm_fail(error, PM_ERROR_BUSY,
-                       "the RAM at host address %p has a discard manager already: it can have one "
-                       "at a time. The other one goes with its device (pm_virtio_mem_free()), once "
-                       "nobody follows it any more (pm_mapper_remove())",
-                       (void *)ram->host);
+        return pm_fail(
+            error, PM_ERROR_BUSY,
+            "the RAM at host address %p already has a discard manager: remove it from its "
+            "mappers (pm_mapper_remove()) and free its device (pm_virtio_mem_free()) "
+            "first",
+            (void *)ram->host);
     if (g_atomic_int_get(&ram->n_mappings) == 0)
         return true;
     pm_ram_release_manager(ram);
     return pm_fail(error, PM_ERROR_BUSY,
                    "the RAM at host address %p is mapped for a device: unmap it "
                    "(pm_mapper_remove(), or pm_iommu_settle() for what a mapper left mapped) "
-                   "before it gets a discard manager, which gives its memory back",
+                   "before it gets a discard manager, which discards its memory",
                    (void *)ram->host);
 }
 
@@ -44,8 +45,8 @@ bool pm_ram_take_mapping(PmRam *ram, bool follows_manager, const char *owner, GE
     pm_ram_release_mapping(ram);
     return pm_fail(
         error, PM_ERROR_BUSY,
-        "%s cannot map the RAM at host address %p whole: it has a discard manager, which gives "
-        "memory back that is not populated; have a mapper follow it (pm_mapper_add())",
+        "%s cannot map the whole RAM at host address %p: it has a discard manager, which discards "
+        "unpopulated memory; use a mapper (pm_mapper_add())",
         owner, (void *)ram->host);
 }
 

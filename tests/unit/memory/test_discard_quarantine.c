@@ -434,15 +434,15 @@ static void memory_that_stays_after_an_objection_is_quarantined_until_it_goes(vo
     fail_next(&fixture, 0, 1, PM_ERROR_LIMIT);
     assert_false(try_plug(&fixture, 3, 1, &error));
     assert_non_null(strstr(error->message, "listener a objects"));
-    assert_non_null(strstr(error->message, "cannot give back 64K"));
-    assert_non_null(strstr(error->message, "until the host takes the memory back"));
+    assert_non_null(strstr(error->message, "cannot discard 64K"));
+    assert_non_null(strstr(error->message, "until the host frees the memory"));
     assert_code(error, PM_ERROR_QUARANTINED);
     assert_quarantined(&fixture, 3, 1);
     /* Not handed out as long as it holds what was there before. */
     error = NULL;
     assert_false(try_plug(&fixture, 3, 1, &error));
     assert_non_null(strstr(error->message, "because of the host"));
-    assert_non_null(strstr(error->message, "until the host takes the memory back"));
+    assert_non_null(strstr(error->message, "until the host frees the memory"));
     assert_null(strstr(error->message, "pm_virtio_mem_system_reset()"));
     assert_code(error, PM_ERROR_QUARANTINED);
     assert_true(plug(&fixture, 4, 1));

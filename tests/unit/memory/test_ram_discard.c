@@ -214,7 +214,7 @@ static void nothing_is_lost_before_a_page_that_is_not_mapped(void **state)
     skip_under_valgrind(); /* it counts bad addresses in system calls as errors */
     memory = make_memory(false, false);
     assert_int_equal(munmap(memory.host + 4 * PAGE, PAGE), 0);
-    assert_fails(&memory, PM_ERROR_MEMORY, "mapped as it was described");
+    assert_fails(&memory, PM_ERROR_MEMORY, "mapped as described");
     assert_memory(&memory, 4, 'm');
     drop(&memory);
 }
@@ -234,7 +234,7 @@ static void a_first_mapping_that_refuses_loses_nothing(void **state)
 
     (void)state;
     replace_by_private_memory(&memory, 0, 4 * PAGE);
-    assert_fails(&memory, PM_ERROR_MEMORY, "mapped as it was described");
+    assert_fails(&memory, PM_ERROR_MEMORY, "mapped as described");
     assert_memory(&memory, N_PAGES, 'm');
     drop(&memory);
 }
@@ -245,7 +245,7 @@ static void what_is_lost_before_a_mapping_that_refuses_is_told(void **state)
 
     (void)state;
     replace_by_private_memory(&memory, 4 * PAGE, 4 * PAGE);
-    assert_fails(&memory, PM_ERROR_QUARANTINED, "take it for lost");
+    assert_fails(&memory, PM_ERROR_QUARANTINED, "its contents may be lost");
     assert_memory(&memory, 4, 0);
     drop(&memory);
 }
@@ -309,7 +309,7 @@ static void a_file_has_lost_its_pages_if_those_of_a_private_mapping_cannot_go(vo
 
     (void)state;
     dontneed_error = EINVAL; /* locked since it was asked about */
-    assert_fails(&memory, PM_ERROR_QUARANTINED, "take it for lost");
+    assert_fails(&memory, PM_ERROR_QUARANTINED, "its contents may be lost");
     dontneed_error = 0;
     assert_file(&memory, 0);
     drop(&memory);
