@@ -153,14 +153,21 @@ bool pm_sysfs_find_group(PmKernel *kernel, const char *device, unsigned *group, 
     return true;
 }
 
-/* The name of a device's cdev; NULL if it has none. */
+/* The name of a device's cdev; NULL if it has none: without CONFIG_VFIO_DEVICE_CDEV there is
+ * vfio-dev/vfioN, too, but no device number in it. */
 static char *own_file(PmKernel *kernel, const char *device)
 {
     g_autofree char *folder = device_folder(device);
     g_autofree char *path = g_build_filename(folder, "vfio-dev", NULL);
+    g_autofree char *file = NULL;
     g_auto(GStrv) names = NULL;
+    g_auto(GStrv) attributes = NULL;
 
     if (pm_kernel_list(kernel, path, &names) < 0 || names[0] == NULL)
+        return NULL;
+    file = g_build_filename(path, names[0], NULL);
+    if (pm_kernel_list(kernel, file, &attributes) < 0 ||
+        !g_strv_contains((const char *const *)attributes, "dev"))
         return NULL;
     return g_strdup(names[0]);
 }

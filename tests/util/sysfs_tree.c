@@ -113,11 +113,14 @@ void sysfs_tree_add(PmKernel *tree, const char *address, int group, const char *
     link_to(member_target, group_directory, address);
 }
 
-void sysfs_tree_add_file(PmKernel *tree, const char *address, int number)
+void sysfs_tree_add_vfio(PmKernel *tree, const char *address, int number, bool has_cdev)
 {
     g_autofree char *name = g_strdup_printf("vfio%d", number);
     g_autofree char *device = device_place(tree, address);
     g_autofree char *directory = g_build_filename(device, "vfio-dev", name, NULL);
+    g_autofree char *number_file = g_build_filename(directory, "dev", NULL);
 
     g_assert_cmpint(g_mkdir_with_parents(directory, 0700), ==, 0);
+    if (has_cdev)
+        g_assert_true(g_file_set_contents(number_file, "511:0\n", -1, NULL));
 }

@@ -13,8 +13,8 @@ PmKernel *sysfs_tree_new(PmKernel *next);
 /* A PCI device. @group: IOMMU group, or negative for none. @driver: NULL for none. */
 void sysfs_tree_add(PmKernel *tree, const char *address, int group, const char *driver);
 
-/* Adds a cdev, /dev/vfio/devices/vfio@number, to a device. */
-void sysfs_tree_add_file(PmKernel *tree, const char *address, int number);
+/* Lists a device as VFIO's vfio@number. @has_cdev: with /dev/vfio/devices/vfio@number. */
+void sysfs_tree_add_vfio(PmKernel *tree, const char *address, int number, bool has_cdev);
 
 /* Adds a link to @target to a device's directory. */
 void sysfs_tree_add_link(PmKernel *tree, const char *address, const char *name, const char *target);

@@ -37,9 +37,20 @@ static void make_link(Node *node, const char *directory, const char *name)
 
 /* --- devices --- */
 
-static bool has_cdev(const PmFakeSysfs *sysfs, const PmFakeVfioDevice *device)
+/* Every VFIO device has vfio-dev/vfioN; only a cdev has a device number, dev, in it. */
+static void find_vfio_dev(const PmFakeSysfs *sysfs, const PmFakeVfioDevice *device, char **names,
+                          Node *node)
 {
-    return sysfs->device_files && device->pci->edu != NULL;
+    g_autofree char *own = g_strdup_printf("vfio%u", device->number);
+
+    if (names[0] == NULL) {
+        make_directory(node);
+        add_name(node, own);
+    } else if (g_str_equal(names[0], own) && names[1] == NULL) {
+        make_directory(node);
+        if (sysfs->device_files)
+            add_name(node, "dev");
+    }
 }
 
 /* Looks up @names (NULL-terminated) in a device's directory. */
@@ -47,21 +58,17 @@ static void find_in_device(const PmFakeSysfs *sysfs, const PmGroup *group,
                            const PmFakeVfioDevice *device, char **names, Node *node)
 {
     g_autofree char *number = g_strdup_printf("%u", group->number);
-    g_autofree char *own = g_strdup_printf("vfio%u", device->number);
+    bool is_vfio = device->pci->edu != NULL;
 
     if (names[0] == NULL) {
         make_directory(node);
         add_name(node, "iommu_group");
         if (device->pci->driver != NULL)
             add_name(node, "driver");
-        if (has_cdev(sysfs, device))
+        if (is_vfio)
             add_name(node, "vfio-dev");
-    } else if (g_str_equal(names[0], "vfio-dev") && has_cdev(sysfs, device)) {
-        if (names[1] != NULL && (!g_str_equal(names[1], own) || names[2] != NULL))
-            return;
-        make_directory(node);
-        if (names[1] == NULL)
-            add_name(node, own);
+    } else if (g_str_equal(names[0], "vfio-dev") && is_vfio) {
+        find_vfio_dev(sysfs, device, names + 1, node);
     } else if (names[1] != NULL) {
         return;
     } else if (g_str_equal(names[0], "iommu_group")) {

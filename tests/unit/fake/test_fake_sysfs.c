@@ -111,15 +111,12 @@ static void vfio_devices_have_cdevs_with_iommufd(void **state)
 {
     PmKernel *kernel = *state;
 
-    if (backend_is_iommufd()) {
-        assert_directory(kernel, "/sys/bus/pci/devices/" SECOND, "driver iommu_group vfio-dev");
-        assert_directory(kernel, "/sys/bus/pci/devices/" SECOND "/vfio-dev", "vfio1");
-        assert_directory(kernel, "/sys/bus/pci/devices/" SECOND "/vfio-dev/vfio1", "");
-        assert_missing(kernel, "/sys/bus/pci/devices/" SECOND "/vfio-dev/vfio0");
-    } else {
-        assert_directory(kernel, "/sys/bus/pci/devices/" SECOND, "driver iommu_group");
-        assert_missing(kernel, "/sys/bus/pci/devices/" SECOND "/vfio-dev");
-    }
+    assert_directory(kernel, "/sys/bus/pci/devices/" SECOND, "driver iommu_group vfio-dev");
+    assert_directory(kernel, "/sys/bus/pci/devices/" SECOND "/vfio-dev", "vfio1");
+    assert_directory(kernel, "/sys/bus/pci/devices/" SECOND "/vfio-dev/vfio1",
+                     backend_is_iommufd() ? "dev" : "");
+    assert_missing(kernel, "/sys/bus/pci/devices/" SECOND "/vfio-dev/vfio0");
+    assert_missing(kernel, "/sys/bus/pci/devices/" SECOND "/vfio-dev/vfio1/nothing");
     assert_directory(kernel, "/sys/bus/pci/devices/" HOSTS, "driver iommu_group");
     assert_missing(kernel, "/sys/bus/pci/devices/" HOSTS "/vfio-dev");
 }

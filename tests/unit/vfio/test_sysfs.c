@@ -162,6 +162,22 @@ static bool find_in_child(void *user_data)
            strstr(error->message, "forked") != NULL;
 }
 
+static void vfio_dev_without_a_device_number_is_no_cdev(void **state)
+{
+    g_autofree char *path = NULL;
+    unsigned group;
+
+    sysfs_tree_add(*state, "0000:00:04.0", 1, "vfio-pci");
+    sysfs_tree_add(*state, "0000:00:05.0", 2, "vfio-pci");
+    sysfs_tree_add_vfio(*state, "0000:00:04.0", 7, true);
+    sysfs_tree_add_vfio(*state, "0000:00:05.0", 8, false);
+    assert_true(pm_sysfs_has_device_file(*state, "0000:00:04.0"));
+    assert_false(pm_sysfs_has_device_file(*state, "0000:00:05.0"));
+    assert_true(pm_sysfs_find_device_file(*state, "0000:00:04.0", &path, &group, NULL));
+    assert_string_equal(path, "/dev/vfio/devices/vfio7");
+    assert_int_equal(group, 1);
+}
+
 static void forked_child_finds_no_device(void **state)
 {
     sysfs_tree_add(*state, "0000:00:04.0", 1, "vfio-pci");
@@ -233,6 +249,7 @@ int main(void)
         SYSFS_TEST(device_without_a_driver_says_how_to_bind),
         SYSFS_TEST(group_link_without_a_number_is_refused),
         SYSFS_TEST(unreadable_sysfs_has_its_own_error),
+        SYSFS_TEST(vfio_dev_without_a_device_number_is_no_cdev),
         SYSFS_TEST(forked_child_finds_no_device),
         SYSFS_TEST(drivers_that_keep_a_group_from_its_user_are_to_be_unbound),
         SYSFS_TEST(group_lists_its_devices_and_their_drivers),

@@ -419,6 +419,10 @@ static void type1_is_chosen_without_a_file_of_the_device(void **state)
     sysfs_tree_add(old, DEVICE, GROUP, "vfio-pci");
     fixture->config.kernel = old;
     assert_chosen(fixture, PM_IOMMU_TYPE1, "0000:00:04.0 has no device cdev");
+    assert_not_opened(fixture, PM_ERROR_UNSUPPORTED, "CONFIG_VFIO_DEVICE_CDEV");
+    sysfs_tree_add_vfio(old, DEVICE, 0, false);
+    assert_chosen(fixture, PM_IOMMU_TYPE1, "0000:00:04.0 has no device cdev");
+    assert_not_opened(fixture, PM_ERROR_UNSUPPORTED, "CONFIG_VFIO_DEVICE_CDEV");
 }
 
 #define OPEN_TEST(name)    cmocka_unit_test_setup_teardown(name, make, drop)
