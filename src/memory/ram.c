@@ -171,7 +171,8 @@ static bool map_memory(PmRam *ram, uint64_t alignment, GError **error)
     if (mmap(host, ram->size, PROT_READ | PROT_WRITE, MAP_FIXED | MAP_NORESERVE | backing, ram->fd,
              0) == MAP_FAILED)
         return fail_to_make(ram->size, errno, advice, error);
-    /* So that a child of fork() neither copies the memory nor keeps discarded pages. */
+    /* So that a child of fork() neither copies the memory nor keeps pages that the parent discards.
+     */
     if (madvise(host, ram->size, MADV_DONTFORK) != 0)
         return fail_to_make(ram->size, errno, "raise vm.max_map_count", error);
     return true;

@@ -137,7 +137,8 @@ static bool advise_all(const PmRam *ram, uint64_t offset, uint64_t size, GError 
 }
 
 /* Checks for refusals before anything is lost: msync() detects holes and locked pages and, with
- * this flag alone, does nothing else; punching a file comes before the advice. */
+ * this flag alone, does nothing else; a file that does not support holes fails before it gets one.
+ */
 bool pm_ram_discard(PmRam *ram, uint64_t offset, uint64_t size, GError **error)
 {
     /* A private file mapping has copies of its own in addition to the file's pages. */

@@ -33,27 +33,27 @@ static bool discard_all(void *user_data, GError **error)
 
     account->n_dropped++;
     if (account->keeps_failing)
-        return pm_fail(error, PM_ERROR_UNMAP_MISMATCH, "the account cannot be settled");
+        return pm_fail(error, PM_ERROR_UNMAP_MISMATCH, "the account is not settled");
     if (!account->settles_nothing)
         account->unknown_size = 0;
     return true;
 }
 
-/* What a listener without a call for all does: it finds out what is unknown in the range. */
+/* As @discard of a listener without @discard_all: nothing in the range is unknown any more. */
 static bool discard_run(void *user_data, uint64_t offset, uint64_t size, GError **error)
 {
     Account *account = user_data;
 
     account->n_dropped++;
     if (account->keeps_failing)
-        return pm_fail(error, PM_ERROR_UNMAP_MISMATCH, "the account cannot be settled");
+        return pm_fail(error, PM_ERROR_UNMAP_MISMATCH, "the account is not settled");
     if (!account->settles_nothing && account->unknown_offset >= offset &&
         account->unknown_offset + account->unknown_size <= offset + size)
         account->unknown_size = 0;
     return true;
 }
 
-/* Loses its account of one block, finds out about all others, and names a cause beside that. */
+/* One block is unknown afterwards, all others are known, and the error is another one. */
 static bool fail_plainly(void *user_data, GError **error)
 {
     Account *account = user_data;

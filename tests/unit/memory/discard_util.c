@@ -22,7 +22,7 @@ static void set_blocks(Listener *listener, uint64_t offset, uint64_t size, bool 
     assert_true(offset % BLOCK == 0 && size % BLOCK == 0 && size > 0);
     assert_true(offset >= listener->offset && offset + size <= listener->offset + listener->size);
     for (uint64_t i = offset / BLOCK; i < (offset + size) / BLOCK; i++) {
-        /* Never told twice. */
+        /* Never notified twice. */
         assert_int_equal(listener->has[i], !value);
         listener->has[i] = value;
     }

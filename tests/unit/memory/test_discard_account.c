@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Listeners that account themselves for blocks of which they do not know what they have: quarantine
- * is what they say, as long as they say it, also when their owner has left. */
+/* Listeners that report unknown blocks themselves: those blocks are in quarantine as long as they
+ * report them, even after their owner is gone. */
 #include <string.h>
 
 #include "account_util.h"
@@ -11,7 +11,7 @@ static PmDiscardListener *follow(Fixture *fixture, Account *account, GError **er
                                        SIZE, error);
 }
 
-static void quarantine_is_what_a_listener_says_while_it_says_it(void **state)
+static void quarantine_follows_the_listeners_reports(void **state)
 {
     Fixture fixture;
     Account account = {0};
@@ -34,8 +34,8 @@ static void quarantine_is_what_a_listener_says_while_it_says_it(void **state)
     fixture_clear(&fixture);
 }
 
-/* It may say more than it was asked. */
-static void what_a_listener_does_not_know_ends_with_its_range(void **state)
+/* It may report more than its range. */
+static void unknown_blocks_are_clipped_to_the_listeners_range(void **state)
 {
     Fixture fixture;
     Account account = {.unknown_offset = 6 * BLOCK, .unknown_size = 4 * BLOCK};
@@ -51,7 +51,7 @@ static void what_a_listener_does_not_know_ends_with_its_range(void **state)
     fixture_clear(&fixture);
 }
 
-static void blocks_are_handed_out_again_when_the_listener_knows(void **state)
+static void blocks_can_be_populated_once_the_listener_knows(void **state)
 {
     Fixture fixture;
     Account account = {0};
@@ -70,8 +70,8 @@ static void blocks_are_handed_out_again_when_the_listener_knows(void **state)
     fixture_clear(&fixture);
 }
 
-/* Memory that could not go back because somebody might have had it mapped goes later. */
-static void memory_goes_back_when_the_listener_knows_again(void **state)
+/* Memory that was not discarded because it might be mapped is discarded later. */
+static void memory_is_freed_once_the_listener_knows(void **state)
 {
     Fixture fixture;
     Account account = {0};
@@ -92,8 +92,8 @@ static void memory_goes_back_when_the_listener_knows_again(void **state)
     fixture_clear(&fixture);
 }
 
-/* Whatever else is done, and makes the manager try again. */
-static void memory_stays_as_long_as_the_listener_does_not_know(void **state)
+/* Whatever other call makes the manager retry. */
+static void memory_is_kept_while_the_listener_does_not_know(void **state)
 {
     Fixture fixture;
     Account account = {0};
@@ -114,7 +114,7 @@ static void memory_stays_as_long_as_the_listener_does_not_know(void **state)
     fixture_clear(&fixture);
 }
 
-static void listener_that_could_not_be_registered_is_asked_on(void **state)
+static void listener_with_a_failed_rollback_is_still_asked(void **state)
 {
     Fixture fixture;
     Account account = {.fail_in = 2};
@@ -129,7 +129,7 @@ static void listener_that_could_not_be_registered_is_asked_on(void **state)
     g_clear_error(&error);
     assert_quarantined(&fixture, 4, 2);
     assert_int_equal(account.n_freed, 0);
-    /* It hears of nothing but a reset. */
+    /* It is only notified of a reset. */
     account.n_populated = 0;
     assert_true(plug(&fixture, 8, 1));
     assert_int_equal(account.n_populated, 0);
@@ -144,7 +144,7 @@ static void listener_that_could_not_be_registered_is_asked_on(void **state)
     fixture_clear(&fixture);
 }
 
-static void listener_that_objects_to_its_registration_is_freed(void **state)
+static void listener_that_rejects_its_registration_is_freed(void **state)
 {
     Fixture fixture;
     Account account = {0};
@@ -197,8 +197,8 @@ static void dropped_listener_that_knows_all_is_freed_at_once(void **state)
     fixture_clear(&fixture);
 }
 
-/* It is not as it was notified, which nobody expects of it any more. */
-static void blocks_that_a_dropped_listener_does_not_have_are_in_order(void **state)
+/* It need not have what it was notified of any more. */
+static void blocks_unmapped_by_a_dropped_listener_leave_quarantine(void **state)
 {
     Fixture fixture;
     Account account = {0};
@@ -222,7 +222,7 @@ static void blocks_that_a_dropped_listener_does_not_have_are_in_order(void **sta
     fixture_clear(&fixture);
 }
 
-static void manager_that_goes_frees_listeners_that_do_not_know(void **state)
+static void manager_frees_dropped_listeners_with_its_last_reference(void **state)
 {
     Fixture fixture;
     Account account = {0};
@@ -237,8 +237,8 @@ static void manager_that_goes_frees_listeners_that_do_not_know(void **state)
     assert_int_equal(account.n_freed, 1);
 }
 
-/* One that keeps no account cannot be asked: what it has lost stays until everything goes. */
-static void losses_of_a_dropped_listener_without_account_stay(void **state)
+/* One without next_unknown reports nothing: its losses stay until everything is discarded. */
+static void losses_of_a_dropped_listener_without_next_unknown_stay(void **state)
 {
     Fixture fixture;
 
@@ -258,7 +258,7 @@ static void losses_of_a_dropped_listener_without_account_stay(void **state)
     fixture_clear(&fixture);
 }
 
-static void the_first_of_what_several_have_lost_is_told(void **state)
+static void the_first_of_several_losses_is_reported(void **state)
 {
     const uint64_t firsts[] = {4, 12};
 
@@ -287,8 +287,8 @@ static void the_first_of_what_several_have_lost_is_told(void **state)
     }
 }
 
-/* Nor can it be asked what it still has. */
-static void what_a_dropped_listener_without_account_had_is_quarantined(void **state)
+/* Nor does it report what it still has. */
+static void blocks_of_a_dropped_listener_without_next_unknown_are_quarantined(void **state)
 {
     Fixture fixture;
     Listener *listener = &fixture.listeners[0];
@@ -320,20 +320,20 @@ static void what_a_dropped_listener_without_account_had_is_quarantined(void **st
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(quarantine_is_what_a_listener_says_while_it_says_it),
-        cmocka_unit_test(what_a_listener_does_not_know_ends_with_its_range),
-        cmocka_unit_test(blocks_are_handed_out_again_when_the_listener_knows),
-        cmocka_unit_test(memory_goes_back_when_the_listener_knows_again),
-        cmocka_unit_test(memory_stays_as_long_as_the_listener_does_not_know),
-        cmocka_unit_test(listener_that_could_not_be_registered_is_asked_on),
-        cmocka_unit_test(listener_that_objects_to_its_registration_is_freed),
+        cmocka_unit_test(quarantine_follows_the_listeners_reports),
+        cmocka_unit_test(unknown_blocks_are_clipped_to_the_listeners_range),
+        cmocka_unit_test(blocks_can_be_populated_once_the_listener_knows),
+        cmocka_unit_test(memory_is_freed_once_the_listener_knows),
+        cmocka_unit_test(memory_is_kept_while_the_listener_does_not_know),
+        cmocka_unit_test(listener_with_a_failed_rollback_is_still_asked),
+        cmocka_unit_test(listener_that_rejects_its_registration_is_freed),
         cmocka_unit_test(dropped_listener_is_asked_until_it_knows),
         cmocka_unit_test(dropped_listener_that_knows_all_is_freed_at_once),
-        cmocka_unit_test(blocks_that_a_dropped_listener_does_not_have_are_in_order),
-        cmocka_unit_test(manager_that_goes_frees_listeners_that_do_not_know),
-        cmocka_unit_test(losses_of_a_dropped_listener_without_account_stay),
-        cmocka_unit_test(the_first_of_what_several_have_lost_is_told),
-        cmocka_unit_test(what_a_dropped_listener_without_account_had_is_quarantined),
+        cmocka_unit_test(blocks_unmapped_by_a_dropped_listener_leave_quarantine),
+        cmocka_unit_test(manager_frees_dropped_listeners_with_its_last_reference),
+        cmocka_unit_test(losses_of_a_dropped_listener_without_next_unknown_stay),
+        cmocka_unit_test(the_first_of_several_losses_is_reported),
+        cmocka_unit_test(blocks_of_a_dropped_listener_without_next_unknown_are_quarantined),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Everything goes, or nothing does, also when listeners do not know what they have or memory goes
- * in part: what of it is quarantined then, and which cause is told. */
+/* Everything is discarded, or nothing, even with unknown blocks and partly discarded memory: what
+ * is in quarantine then, and which error is reported. */
 #include <string.h>
 #include <sys/mman.h>
 
@@ -25,9 +25,9 @@ static void assert_code(GError **error, PmError code, const char *words)
     g_clear_error(error);
 }
 
-/* --- blocks of which a listener does not know --- */
+/* --- unknown blocks --- */
 
-static void unknown_blocks_are_dropped_by_who_has_no_call_for_all(void **state)
+static void unknown_blocks_are_dropped_without_discard_all(void **state)
 {
     Fixture fixture;
     Account account = {.fail_in = 1};
@@ -45,7 +45,7 @@ static void unknown_blocks_are_dropped_by_who_has_no_call_for_all(void **state)
     fixture_clear(&fixture);
 }
 
-/* Populated or not, and one beside the other, they are one run. */
+/* Adjacent unknown blocks, populated or not, are one run. */
 static void unknown_and_populated_blocks_are_dropped_together(void **state)
 {
     Fixture fixture;
@@ -64,7 +64,7 @@ static void unknown_and_populated_blocks_are_dropped_together(void **state)
     fixture_clear(&fixture);
 }
 
-static void memory_stays_while_a_listener_says_that_it_does_not_know(void **state)
+static void memory_is_kept_while_a_listener_reports_unknown_blocks(void **state)
 {
     static const PmDiscardListenerOps *const ops[] = {&run_ops, &account_ops};
 
@@ -94,7 +94,7 @@ static void memory_stays_while_a_listener_says_that_it_does_not_know(void **stat
     }
 }
 
-static void memory_stays_while_a_dropped_listener_does_not_know(void **state)
+static void memory_is_kept_while_a_dropped_listener_reports_unknown_blocks(void **state)
 {
     Fixture fixture;
     Account account = {.settles_nothing = true};
@@ -112,7 +112,7 @@ static void memory_stays_while_a_dropped_listener_does_not_know(void **state)
     account.n_populated = 0;
     assert_false(pm_discard_manager_discard_all(fixture.manager, &error));
     assert_code(&error, PM_ERROR_QUARANTINED, "pm_iommu_settle()");
-    /* Only of what it names itself, and it is not asked to take anything back. */
+    /* Only what it reports, and nothing is undone. */
     assert_int_equal(account.n_dropped, 1);
     assert_int_equal(account.n_populated, 0);
     assert_int_equal(resident(&fixture), 2 * BLOCK);
@@ -122,7 +122,7 @@ static void memory_stays_while_a_dropped_listener_does_not_know(void **state)
     fixture_clear(&fixture);
 }
 
-static void listener_that_does_not_know_is_not_unregistered(void **state)
+static void listener_with_unknown_blocks_is_not_unregistered(void **state)
 {
     Fixture fixture;
     Account account = {.settles_nothing = true};
@@ -143,9 +143,9 @@ static void listener_that_does_not_know_is_not_unregistered(void **state)
     fixture_clear(&fixture);
 }
 
-/* --- one quarantine ends and another begins in the same call --- */
+/* --- one call ends one quarantine and begins another --- */
 
-static void redo_that_fails_is_not_hidden_by_what_was_settled(void **state)
+static void failed_redo_is_reported_although_other_losses_ended(void **state)
 {
     Fixture fixture;
     Account account = {0};
@@ -170,7 +170,7 @@ static void redo_that_fails_is_not_hidden_by_what_was_settled(void **state)
     fixture_clear(&fixture);
 }
 
-static void what_a_failing_listener_says_decides_the_code(void **state)
+static void unknown_blocks_of_the_failing_listener_decide_the_code(void **state)
 {
     Fixture fixture;
     Account account = {0};
@@ -188,8 +188,8 @@ static void what_a_failing_listener_says_decides_the_code(void **state)
     fixture_clear(&fixture);
 }
 
-/* As everything is as before, its cause is not hidden. */
-static void failure_of_another_keeps_its_code(void **state)
+/* As everything is as before, the cause is reported as it is. */
+static void failure_of_another_listener_keeps_its_code(void **state)
 {
     Fixture fixture;
     Account account = {0};
@@ -211,10 +211,10 @@ static void failure_of_another_keeps_its_code(void **state)
     fixture_clear(&fixture);
 }
 
-/* --- memory whose contents are gone though the host did not take it --- */
+/* --- memory that is lost although discarding it failed --- */
 
-/* Shared memory, the second half of which is not: MADV_REMOVE ends there. */
-static void init_with_memory_that_goes_in_part(Fixture *fixture, char *host)
+/* The second half of this memory is not shared: MADV_REMOVE stops there. */
+static void init_with_partly_discardable_memory(Fixture *fixture, char *host)
 {
     const PmRamAdoption adoption = {
         .struct_size = sizeof(adoption), .host = host, .size = SIZE, .shared = true};
@@ -237,7 +237,7 @@ static void blocks_that_may_have_lost_their_contents_are_quarantined(void **stat
     GError *error = NULL;
 
     (void)state;
-    init_with_memory_that_goes_in_part(&fixture, host);
+    init_with_partly_discardable_memory(&fixture, host);
     assert_true(plug(&fixture, 0, N_BLOCKS));
     assert_false(pm_discard_manager_discard(fixture.manager, SIZE / 2 - BLOCK, 2 * BLOCK, &error));
     assert_true(g_error_matches(error, PM_ERROR, PM_ERROR_QUARANTINED));
@@ -250,14 +250,14 @@ static void blocks_that_may_have_lost_their_contents_are_quarantined(void **stat
     (void)munmap(host, SIZE);
 }
 
-/* Not what is unplugged between them. */
-static void every_run_that_a_reset_may_have_emptied_is_quarantined(void **state)
+/* Not the unplugged blocks between them. */
+static void every_run_that_a_reset_may_have_discarded_is_quarantined(void **state)
 {
     char *host = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     Fixture fixture;
 
     (void)state;
-    init_with_memory_that_goes_in_part(&fixture, host);
+    init_with_partly_discardable_memory(&fixture, host);
     assert_true(plug(&fixture, 1, 2));
     assert_true(plug(&fixture, 5, 1));
     assert_true(plug(&fixture, N_BLOCKS - 1, 1));
@@ -270,16 +270,16 @@ static void every_run_that_a_reset_may_have_emptied_is_quarantined(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(unknown_blocks_are_dropped_by_who_has_no_call_for_all),
+        cmocka_unit_test(unknown_blocks_are_dropped_without_discard_all),
         cmocka_unit_test(unknown_and_populated_blocks_are_dropped_together),
-        cmocka_unit_test(memory_stays_while_a_listener_says_that_it_does_not_know),
-        cmocka_unit_test(memory_stays_while_a_dropped_listener_does_not_know),
-        cmocka_unit_test(listener_that_does_not_know_is_not_unregistered),
-        cmocka_unit_test(redo_that_fails_is_not_hidden_by_what_was_settled),
-        cmocka_unit_test(what_a_failing_listener_says_decides_the_code),
-        cmocka_unit_test(failure_of_another_keeps_its_code),
+        cmocka_unit_test(memory_is_kept_while_a_listener_reports_unknown_blocks),
+        cmocka_unit_test(memory_is_kept_while_a_dropped_listener_reports_unknown_blocks),
+        cmocka_unit_test(listener_with_unknown_blocks_is_not_unregistered),
+        cmocka_unit_test(failed_redo_is_reported_although_other_losses_ended),
+        cmocka_unit_test(unknown_blocks_of_the_failing_listener_decide_the_code),
+        cmocka_unit_test(failure_of_another_listener_keeps_its_code),
         cmocka_unit_test(blocks_that_may_have_lost_their_contents_are_quarantined),
-        cmocka_unit_test(every_run_that_a_reset_may_have_emptied_is_quarantined),
+        cmocka_unit_test(every_run_that_a_reset_may_have_discarded_is_quarantined),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

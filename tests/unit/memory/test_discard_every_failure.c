@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Every call to a listener fails once, and then every call of the way back, too: with one failure
- * all is as before; with two, what differs is in quarantine and nothing else is.
+ * Fails each call to a listener, then also each call of the rollback. After one failure everything
+ * is as before; after two, what differs is in quarantine, and nothing else.
  */
 #include "discard_util.h"
 
@@ -9,7 +9,7 @@
 
 #include "memory/discard_manager_private.h"
 
-/* Fails the calls of all listeners whose number, from 1 on, is in the set. */
+/* Fails calls by their number, counted from 1 over all listeners. */
 typedef struct {
     Fixture fixture;
     int n_calls;
@@ -91,7 +91,7 @@ static bool change_unregister(Fixture *fixture, GError **error)
     return true;
 }
 
-/* Blocks 1, 2, 6 to 8, 17 to 20 and 30 are populated and in memory; a sees all, b a part, c all. */
+/* Blocks 1, 2, 6 to 8, 17 to 20 and 30 are populated and resident; a and c see all, b a part. */
 static void set_up(void)
 {
     Fixture *fixture = &plan.fixture;
@@ -133,8 +133,8 @@ static uint64_t resident_in(const Fixture *fixture, uint64_t block)
     return bytes;
 }
 
-/* Outside quarantine all three views of a block, and memory, are @before; inside, it still is
- * populated if it was. */
+/* Outside quarantine all three views of a block, and its memory, are as @before; inside, it is
+ * still populated if it was. */
 static void check_blocks(const bool *before)
 {
     const Fixture *fixture = &plan.fixture;
@@ -154,7 +154,7 @@ static void check_blocks(const bool *before)
     }
 }
 
-/* One life: the @first and @second call of @change fail. Returns whether it succeeded. */
+/* One run: the @first and @second call of @change fail. Returns whether it succeeded. */
 static bool try_change(Change change, int first, int second)
 {
     g_autoptr(GError) error = NULL;
@@ -175,7 +175,7 @@ static bool try_change(Change change, int first, int second)
         assert_int_equal(quarantined, 0);
         check_views(&plan.fixture);
     } else {
-        /* A second failure can only be met on the way back. */
+        /* A second failure can only happen in the rollback. */
         bool met_second = second != 0 && plan.n_calls >= second;
 
         assert_int_equal(quarantined > 0, met_second);
@@ -185,7 +185,7 @@ static bool try_change(Change change, int first, int second)
     }
     plan.fail_first = 0;
     plan.fail_second = 0;
-    /* Where all is as before, the same change now succeeds. */
+    /* If everything is as before, the same change now succeeds. */
     if (!done && quarantined == 0)
         assert_true(change(&plan.fixture, NULL));
     if (quarantined > 0) {
@@ -200,7 +200,7 @@ static bool try_change(Change change, int first, int second)
     return done;
 }
 
-/* Fails call 1, 2, 3 … until it succeeds, then each pair. @n_calls: how many calls there are. */
+/* Fails call 1, 2, 3, ... until it succeeds, then each pair. @n_calls: the number of calls. */
 static void fail_everywhere(Change change, int n_calls)
 {
     int first = 1;

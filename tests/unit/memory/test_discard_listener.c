@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a listener has to have, and what a program learns from its errors. */
+/* What a listener must have, and what its errors contain. */
 #include "discard_util.h"
 
 #include <errno.h>
@@ -12,7 +12,7 @@ static void count_free(void *user_data)
     (*(int *)user_data)++;
 }
 
-static void listener_without_a_mandatory_part_is_rejected(void **state)
+static void listener_without_a_mandatory_callback_or_name_is_rejected(void **state)
 {
     static const struct {
         const PmDiscardListenerOps ops;
@@ -71,9 +71,9 @@ static void listener_without_operations_is_rejected(void **state)
     fixture_clear(&fixture);
 }
 
-/* Fails as the test says. */
+/* Fails on demand. */
 typedef struct {
-    const GError *failure; /* NULL: without an error */
+    const GError *failure; /* NULL: fail without an error */
     bool at_question;
 } Failing;
 
@@ -121,7 +121,7 @@ static bool change_discard_all(Fixture *fixture, GError **error)
     return pm_discard_manager_discard_all(fixture->manager, error);
 }
 
-/* The error of each change of which a listener fails, when it is asked and when it is notified. */
+/* The error of each change that a listener fails, when asked and when notified. */
 static void check_each_error(const GError *failure, void (*check)(const GError *error))
 {
     static const PmDiscardListenerOps ops = {.struct_size = sizeof(ops),
@@ -164,7 +164,7 @@ static void check_refused_by_the_kernel(const GError *error)
     assert_null(pm_error_get_cause(copy));
 }
 
-static void error_has_the_listener_and_what_it_set(void **state)
+static void error_names_the_listener_and_keeps_its_code_and_errno(void **state)
 {
     g_autoptr(GError) failure = g_error_new(PM_ERROR, PM_ERROR_LIMIT, "no room");
 
@@ -205,8 +205,8 @@ static void listener_that_sets_no_error_is_named(void **state)
     check_each_error(NULL, check_mute);
 }
 
-/* The call that fails for it makes no call to the listener. */
-static void error_over_quarantine_names_whose_blocks_they_are(void **state)
+/* The failing call does not call the listener. */
+static void quarantine_error_names_the_listener(void **state)
 {
     g_autoptr(GError) error = NULL;
     Fixture fixture;
@@ -245,12 +245,12 @@ static void error_without_a_listener_names_none(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(listener_without_a_mandatory_part_is_rejected),
+        cmocka_unit_test(listener_without_a_mandatory_callback_or_name_is_rejected),
         cmocka_unit_test(listener_without_operations_is_rejected),
-        cmocka_unit_test(error_has_the_listener_and_what_it_set),
+        cmocka_unit_test(error_names_the_listener_and_keeps_its_code_and_errno),
         cmocka_unit_test(error_of_another_domain_is_kept_as_the_cause),
         cmocka_unit_test(listener_that_sets_no_error_is_named),
-        cmocka_unit_test(error_over_quarantine_names_whose_blocks_they_are),
+        cmocka_unit_test(quarantine_error_names_the_listener),
         cmocka_unit_test(error_without_a_listener_names_none),
     };
 

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-static void listeners_are_asked_then_told_in_order_of_registration(void **state)
+static void listeners_are_asked_then_notified_in_order_of_registration(void **state)
 {
     Fixture fixture;
 
@@ -29,7 +29,7 @@ static bool sees_nothing_populated(void *user_data, uint64_t offset, uint64_t si
     return true;
 }
 
-static void blocks_count_as_populated_only_when_all_have_agreed(void **state)
+static void blocks_count_as_populated_after_all_listeners_succeeded(void **state)
 {
     static const PmDiscardListenerOps ops = {.struct_size = sizeof(ops),
                                              .populate = sees_nothing_populated,
@@ -62,7 +62,7 @@ static void notifications_are_clipped_to_each_listeners_range(void **state)
     fixture_clear(&fixture);
 }
 
-static void a_late_listener_is_told_every_populated_run(void **state)
+static void a_late_listener_is_notified_of_every_populated_run(void **state)
 {
     Fixture fixture;
 
@@ -80,7 +80,7 @@ static void a_late_listener_is_told_every_populated_run(void **state)
     fixture_clear(&fixture);
 }
 
-static void a_refused_question_is_asked_before_anyone_is_told(void **state)
+static void an_objection_prevents_all_notifications(void **state)
 {
     Fixture fixture;
 
@@ -95,7 +95,7 @@ static void a_refused_question_is_asked_before_anyone_is_told(void **state)
     fixture_clear(&fixture);
 }
 
-static void discard_all_falls_back_to_runs_for_who_has_no_call_for_it(void **state)
+static void discard_all_falls_back_to_discarding_runs(void **state)
 {
     Fixture fixture;
 
@@ -110,13 +110,13 @@ static void discard_all_falls_back_to_runs_for_who_has_no_call_for_it(void **sta
     assert_true(pm_discard_manager_discard_all(fixture.manager, NULL));
     assert_log(&fixture, "a-1,2 a-7,3 b-all ");
     assert_int_equal(pm_discard_manager_get_populated(fixture.manager), 0);
-    /* All of it, also what was never populated. */
+    /* All of it, including what was never populated. */
     assert_int_equal(resident(&fixture), 0);
     check_views(&fixture);
     fixture_clear(&fixture);
 }
 
-static void wrong_ranges_and_states_are_refused(void **state)
+static void invalid_ranges_and_states_are_rejected(void **state)
 {
     static const struct {
         uint64_t offset;
@@ -152,7 +152,7 @@ static void wrong_ranges_and_states_are_refused(void **state)
     fixture_clear(&fixture);
 }
 
-static void questions_are_widened_to_blocks_and_bounded(void **state)
+static void queries_are_extended_to_blocks_and_bounded(void **state)
 {
     Fixture fixture;
 
@@ -211,7 +211,7 @@ static void memory_has_one_manager_at_a_time(void **state)
     assert_non_null(next);
 }
 
-static void a_granularity_that_cannot_be_is_refused(void **state)
+static void an_invalid_granularity_is_rejected(void **state)
 {
     static const uint64_t refused[] = {0, 1, 2048, 12288, 4 * PM_MIB};
     g_autoptr(PmRam) ram = pm_ram_new(PM_RAM_ANONYMOUS, SIZE, 0, NULL);
@@ -224,17 +224,17 @@ static void a_granularity_that_cannot_be_is_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(listeners_are_asked_then_told_in_order_of_registration),
-        cmocka_unit_test(blocks_count_as_populated_only_when_all_have_agreed),
+        cmocka_unit_test(listeners_are_asked_then_notified_in_order_of_registration),
+        cmocka_unit_test(blocks_count_as_populated_after_all_listeners_succeeded),
         cmocka_unit_test(notifications_are_clipped_to_each_listeners_range),
-        cmocka_unit_test(a_late_listener_is_told_every_populated_run),
-        cmocka_unit_test(a_refused_question_is_asked_before_anyone_is_told),
-        cmocka_unit_test(discard_all_falls_back_to_runs_for_who_has_no_call_for_it),
-        cmocka_unit_test(wrong_ranges_and_states_are_refused),
-        cmocka_unit_test(questions_are_widened_to_blocks_and_bounded),
+        cmocka_unit_test(a_late_listener_is_notified_of_every_populated_run),
+        cmocka_unit_test(an_objection_prevents_all_notifications),
+        cmocka_unit_test(discard_all_falls_back_to_discarding_runs),
+        cmocka_unit_test(invalid_ranges_and_states_are_rejected),
+        cmocka_unit_test(queries_are_extended_to_blocks_and_bounded),
         cmocka_unit_test(runs_are_maximal_and_clipped),
         cmocka_unit_test(memory_has_one_manager_at_a_time),
-        cmocka_unit_test(a_granularity_that_cannot_be_is_refused),
+        cmocka_unit_test(an_invalid_granularity_is_rejected),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

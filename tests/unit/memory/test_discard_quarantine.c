@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What comes into quarantine, what that forbids, and what ends it; and what happens when the host
- * does not take memory back. */
+/* What enters quarantine, what fails in it, and what ends it; and what happens when the host does
+ * not free memory. */
 #include "discard_util.h"
 
 #include <string.h>
@@ -71,7 +71,8 @@ static void a_redo_that_fails_leaves_blocks_populated_and_in_quarantine(void **s
     assert_quarantined(&fixture, 2, 3);
     assert_true(pm_discard_manager_is_populated(fixture.manager, 0, 8 * BLOCK));
     assert_int_equal(resident(&fixture), 8 * BLOCK);
-    /* Neither a block of it nor a range that touches it can go; its neighbours can. */
+    /* Discarding a block of it, or a range that overlaps it, fails; its neighbors are not affected.
+     */
     error = NULL;
     assert_false(try_unplug(&fixture, 4, 1, &error));
     assert_non_null(strstr(error->message, "listener a objects"));
@@ -85,7 +86,7 @@ static void a_redo_that_fails_leaves_blocks_populated_and_in_quarantine(void **s
     fixture_clear(&fixture);
 }
 
-static void a_listener_that_says_it_is_lost_is_quarantined_at_once(void **state)
+static void a_listener_that_reports_a_loss_is_quarantined_at_once(void **state)
 {
     static const PmError codes[] = {PM_ERROR_QUARANTINED, PM_ERROR_UNMAP_MISMATCH};
 
@@ -145,7 +146,7 @@ static void a_listener_that_loses_everything_puts_each_run_into_quarantine(void 
     fixture_clear(&fixture);
 }
 
-static void only_what_the_listener_saw_comes_into_quarantine(void **state)
+static void only_the_listeners_part_of_a_range_is_quarantined(void **state)
 {
     Fixture fixture;
 
@@ -156,7 +157,7 @@ static void only_what_the_listener_saw_comes_into_quarantine(void **state)
     fail_next(&fixture, 0, 1, PM_ERROR_QUARANTINED);
     assert_false(plug(&fixture, 4, 6));
     assert_quarantined(&fixture, 6, 2);
-    /* The rest of the range has gone back on both sides of it. */
+    /* The rest of the range was freed on both sides of it. */
     assert_int_equal(resident(&fixture), 2 * BLOCK);
     assert_true(plug(&fixture, 4, 2));
     assert_true(plug(&fixture, 8, 2));
@@ -175,7 +176,7 @@ static unsigned count(const char *text, const char *word)
     return n_found;
 }
 
-static void a_message_says_the_way_out_of_quarantine_once(void **state)
+static void a_message_says_once_how_to_end_quarantine(void **state)
 {
     Fixture fixture;
     g_autoptr(GError) first = NULL;
@@ -200,7 +201,7 @@ static void a_message_says_the_way_out_of_quarantine_once(void **state)
     fixture_clear(&fixture);
 }
 
-static void nobody_can_register_over_populated_blocks_in_quarantine(void **state)
+static void registering_over_populated_blocks_in_quarantine_fails(void **state)
 {
     Fixture fixture;
     GError *error = NULL;
@@ -216,14 +217,14 @@ static void nobody_can_register_over_populated_blocks_in_quarantine(void **state
     assert_non_null(strstr(error->message, "listener a objects"));
     assert_code(error, PM_ERROR_QUARANTINED);
     assert_log(&fixture, "");
-    /* Beside them everybody can. */
+    /* Next to them it works. */
     assert_true(try_add(&fixture, 1, &plain_ops, 6, 4, NULL));
     assert_log(&fixture, "b+6,2 ");
     reset(&fixture);
     fixture_clear(&fixture);
 }
 
-static void discarded_blocks_in_quarantine_are_not_told_to_a_new_listener(void **state)
+static void a_new_listener_is_not_notified_of_discarded_blocks_in_quarantine(void **state)
 {
     Fixture fixture;
 
@@ -240,7 +241,7 @@ static void discarded_blocks_in_quarantine_are_not_told_to_a_new_listener(void *
     fixture_clear(&fixture);
 }
 
-static void a_registration_that_cannot_be_undone_is_quarantined(void **state)
+static void a_registration_that_fails_to_roll_back_is_quarantined(void **state)
 {
     Fixture fixture;
     GError *error = NULL;
@@ -255,12 +256,12 @@ static void a_registration_that_cannot_be_undone_is_quarantined(void **state)
     assert_log(&fixture, "a+1,2 a-1,2 ");
     assert_quarantined(&fixture, 5, 1);
     reset(&fixture);
-    /* Not registered: it hears nothing. */
+    /* Not registered: it is not notified. */
     assert_log(&fixture, "");
     fixture_clear(&fixture);
 }
 
-static void a_reset_has_blocks_in_quarantine_dropped_by_who_has_no_call_for_all(void **state)
+static void a_reset_drops_quarantined_blocks_without_discard_all(void **state)
 {
     Fixture fixture;
 
@@ -279,7 +280,7 @@ static void a_reset_has_blocks_in_quarantine_dropped_by_who_has_no_call_for_all(
     fixture_clear(&fixture);
 }
 
-static void a_reset_that_fails_ends_no_quarantine(void **state)
+static void a_failed_reset_ends_no_quarantine(void **state)
 {
     Fixture fixture;
     GError *error = NULL;
@@ -297,8 +298,8 @@ static void a_reset_that_fails_ends_no_quarantine(void **state)
     fixture_clear(&fixture);
 }
 
-/* They have been told of all that is plugged again. */
-static void a_reset_that_fails_ends_what_those_had_lost_who_dropped_all(void **state)
+/* They were notified again of all that is plugged. */
+static void a_failed_reset_ends_losses_of_listeners_that_dropped_all(void **state)
 {
     Fixture fixture;
 
@@ -327,7 +328,7 @@ static void count_warning(GLogLevelFlags level, const char *message, void *user_
     (*n_warnings)++;
 }
 
-static void what_comes_into_quarantine_is_logged(void **state)
+static void entering_quarantine_is_logged(void **state)
 {
     Fixture fixture;
     unsigned n_warnings = 0;
@@ -347,7 +348,7 @@ static void what_comes_into_quarantine_is_logged(void **state)
     fixture_clear(&fixture);
 }
 
-/* A fixture whose memory can be locked: the host then does not take it back. */
+/* A fixture with memory that may be locked: the host does not discard locked memory. */
 static void init_lockable(Fixture *fixture)
 {
     fixture_init(fixture);
@@ -376,7 +377,7 @@ static void unlock_block(const Fixture *fixture, uint64_t block)
     assert_int_equal(syscall(SYS_munlock, host + block * BLOCK, BLOCK), 0);
 }
 
-static void memory_that_does_not_go_back_fails_a_discard_and_all_are_told_again(void **state)
+static void memory_that_is_not_freed_fails_a_discard_and_listeners_are_renotified(void **state)
 {
     Fixture fixture;
     GError *error = NULL;
@@ -398,7 +399,7 @@ static void memory_that_does_not_go_back_fails_a_discard_and_all_are_told_again(
     fixture_clear(&fixture);
 }
 
-static void memory_that_does_not_go_back_fails_a_reset_and_all_are_told_again(void **state)
+static void memory_that_is_not_freed_fails_a_reset_and_listeners_are_renotified(void **state)
 {
     Fixture fixture;
     GError *error = NULL;
@@ -421,7 +422,7 @@ static void memory_that_does_not_go_back_fails_a_reset_and_all_are_told_again(vo
     fixture_clear(&fixture);
 }
 
-static void memory_that_stays_after_an_objection_is_quarantined_until_it_goes(void **state)
+static void memory_not_freed_after_an_objection_is_quarantined_until_freed(void **state)
 {
     Fixture fixture;
     GError *error = NULL;
@@ -438,7 +439,7 @@ static void memory_that_stays_after_an_objection_is_quarantined_until_it_goes(vo
     assert_non_null(strstr(error->message, "until the host frees the memory"));
     assert_code(error, PM_ERROR_QUARANTINED);
     assert_quarantined(&fixture, 3, 1);
-    /* Not handed out as long as it holds what was there before. */
+    /* Not populated while it has its old contents. */
     error = NULL;
     assert_false(try_plug(&fixture, 3, 1, &error));
     assert_non_null(strstr(error->message, "because of the host"));
@@ -447,7 +448,7 @@ static void memory_that_stays_after_an_objection_is_quarantined_until_it_goes(vo
     assert_code(error, PM_ERROR_QUARANTINED);
     assert_true(plug(&fixture, 4, 1));
     unlock_block(&fixture, 3);
-    /* Any later discard tries again. */
+    /* Any later discard retries. */
     assert_true(unplug(&fixture, 4, 1));
     assert_int_equal(pm_discard_manager_get_quarantined(fixture.manager), 0);
     assert_int_equal(resident(&fixture), 0);
@@ -461,7 +462,7 @@ static bool object_without_a_word(void *user_data, uint64_t offset, uint64_t siz
     return false;
 }
 
-static void a_listener_that_does_not_say_why_is_named(void **state)
+static void a_listener_that_fails_without_an_error_is_named(void **state)
 {
     static const PmDiscardListenerOps ops = {.struct_size = sizeof(ops),
                                              .populate = object_without_a_word,
@@ -478,7 +479,7 @@ static void a_listener_that_does_not_say_why_is_named(void **state)
     fixture_clear(&fixture);
 }
 
-static void a_listener_that_leaves_in_order_has_lost_nothing(void **state)
+static void unregistering_a_listener_ends_its_losses(void **state)
 {
     Fixture fixture;
 
@@ -496,7 +497,7 @@ static void a_listener_that_leaves_in_order_has_lost_nothing(void **state)
     fixture_clear(&fixture);
 }
 
-static void who_is_not_registered_cannot_be_unregistered(void **state)
+static void unregistering_an_unknown_listener_fails(void **state)
 {
     Fixture fixture;
     PmDiscardListener *gone;
@@ -517,23 +518,23 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_redo_that_fails_leaves_blocks_populated_and_in_quarantine),
-        cmocka_unit_test(a_listener_that_says_it_is_lost_is_quarantined_at_once),
+        cmocka_unit_test(a_listener_that_reports_a_loss_is_quarantined_at_once),
         cmocka_unit_test(a_listener_that_loses_everything_puts_each_run_into_quarantine),
-        cmocka_unit_test(only_what_the_listener_saw_comes_into_quarantine),
-        cmocka_unit_test(a_message_says_the_way_out_of_quarantine_once),
-        cmocka_unit_test(nobody_can_register_over_populated_blocks_in_quarantine),
-        cmocka_unit_test(discarded_blocks_in_quarantine_are_not_told_to_a_new_listener),
-        cmocka_unit_test(a_registration_that_cannot_be_undone_is_quarantined),
-        cmocka_unit_test(a_reset_has_blocks_in_quarantine_dropped_by_who_has_no_call_for_all),
-        cmocka_unit_test(a_reset_that_fails_ends_no_quarantine),
-        cmocka_unit_test(a_reset_that_fails_ends_what_those_had_lost_who_dropped_all),
-        cmocka_unit_test(what_comes_into_quarantine_is_logged),
-        cmocka_unit_test(memory_that_does_not_go_back_fails_a_discard_and_all_are_told_again),
-        cmocka_unit_test(memory_that_does_not_go_back_fails_a_reset_and_all_are_told_again),
-        cmocka_unit_test(memory_that_stays_after_an_objection_is_quarantined_until_it_goes),
-        cmocka_unit_test(a_listener_that_does_not_say_why_is_named),
-        cmocka_unit_test(a_listener_that_leaves_in_order_has_lost_nothing),
-        cmocka_unit_test(who_is_not_registered_cannot_be_unregistered),
+        cmocka_unit_test(only_the_listeners_part_of_a_range_is_quarantined),
+        cmocka_unit_test(a_message_says_once_how_to_end_quarantine),
+        cmocka_unit_test(registering_over_populated_blocks_in_quarantine_fails),
+        cmocka_unit_test(a_new_listener_is_not_notified_of_discarded_blocks_in_quarantine),
+        cmocka_unit_test(a_registration_that_fails_to_roll_back_is_quarantined),
+        cmocka_unit_test(a_reset_drops_quarantined_blocks_without_discard_all),
+        cmocka_unit_test(a_failed_reset_ends_no_quarantine),
+        cmocka_unit_test(a_failed_reset_ends_losses_of_listeners_that_dropped_all),
+        cmocka_unit_test(entering_quarantine_is_logged),
+        cmocka_unit_test(memory_that_is_not_freed_fails_a_discard_and_listeners_are_renotified),
+        cmocka_unit_test(memory_that_is_not_freed_fails_a_reset_and_listeners_are_renotified),
+        cmocka_unit_test(memory_not_freed_after_an_objection_is_quarantined_until_freed),
+        cmocka_unit_test(a_listener_that_fails_without_an_error_is_named),
+        cmocka_unit_test(unregistering_a_listener_ends_its_losses),
+        cmocka_unit_test(unregistering_an_unknown_listener_fails),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

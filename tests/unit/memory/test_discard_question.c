@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* can_discard: an objection is heard before anything is done. */
+/* can_discard: an objection prevents all changes. */
 #include "discard_util.h"
 
 #include <string.h>
@@ -25,7 +25,7 @@ static void assert_as_set_up(const Fixture *fixture)
     assert_int_equal(resident(fixture), 6 * BLOCK);
 }
 
-/* Every call to a listener but a question fails from now on. */
+/* From now on every notification fails, but not can_discard. */
 static void fail_from_now_on(Fixture *fixture, bool failing)
 {
     for (unsigned i = 0; i < N_LISTENERS; i++) {
@@ -89,8 +89,8 @@ static bool discard_all(Fixture *fixture, GError **error)
 
 static const Change changes[] = {discard, discard_all};
 
-/* Even if nobody could follow: nobody is notified, so nobody has to. */
-static void objection_costs_nothing_whoever_objects(void **state)
+/* Even if every notification would fail: none is sent. */
+static void objection_of_any_listener_changes_nothing(void **state)
 {
     (void)state;
     for (size_t i = 0; i < G_N_ELEMENTS(changes); i++)
@@ -141,7 +141,7 @@ static void nothing_is_lost_if_a_listener_fails_after_an_objection(void **state)
             }
 }
 
-static void objection_concerns_no_other_block(void **state)
+static void objection_does_not_affect_other_blocks(void **state)
 {
     Fixture fixture;
 
@@ -157,7 +157,7 @@ static void objection_concerns_no_other_block(void **state)
     fixture_clear(&fixture);
 }
 
-static void undo_of_a_populate_and_leaving_are_not_asked_for(void **state)
+static void can_discard_is_not_called_for_undo_and_unregister(void **state)
 {
     Fixture fixture;
 
@@ -175,7 +175,7 @@ static void undo_of_a_populate_and_leaving_are_not_asked_for(void **state)
     fixture_clear(&fixture);
 }
 
-static void dropped_listener_cannot_object(void **state)
+static void dropped_listener_is_not_asked(void **state)
 {
     Fixture fixture;
 
@@ -226,11 +226,11 @@ int main(void)
         cmocka_unit_test(all_are_asked_before_any_is_notified_of_a_discard),
         cmocka_unit_test(all_are_asked_about_each_run_before_all_is_discarded),
         cmocka_unit_test(questions_are_clipped_to_the_listeners_range),
-        cmocka_unit_test(objection_costs_nothing_whoever_objects),
+        cmocka_unit_test(objection_of_any_listener_changes_nothing),
         cmocka_unit_test(nothing_is_lost_if_a_listener_fails_after_an_objection),
-        cmocka_unit_test(objection_concerns_no_other_block),
-        cmocka_unit_test(undo_of_a_populate_and_leaving_are_not_asked_for),
-        cmocka_unit_test(dropped_listener_cannot_object),
+        cmocka_unit_test(objection_does_not_affect_other_blocks),
+        cmocka_unit_test(can_discard_is_not_called_for_undo_and_unregister),
+        cmocka_unit_test(dropped_listener_is_not_asked),
         cmocka_unit_test(getters_work_while_a_listener_is_asked),
     };
 

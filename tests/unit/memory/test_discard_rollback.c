@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* What a discard manager does when listeners object: everything back, or quarantine. */
+/* What a discard manager does when listeners fail: rollback or quarantine. */
 #include "discard_util.h"
 
 #include <string.h>
 
 #include "util/random_util.h"
 
-static void a_populate_that_is_objected_to_is_undone_in_reverse_order(void **state)
+static void a_failed_populate_is_undone_in_reverse_order(void **state)
 {
     Fixture fixture;
 
@@ -21,14 +21,14 @@ static void a_populate_that_is_objected_to_is_undone_in_reverse_order(void **sta
     assert_log(&fixture, "a+4,2 b+4,2 b-4,2 a-4,2 ");
     assert_int_equal(pm_discard_manager_get_populated(fixture.manager), 0);
     assert_int_equal(pm_discard_manager_get_quarantined(fixture.manager), 0);
-    /* What a listener may have faulted in has gone back. */
+    /* What a listener may have faulted in was freed. */
     assert_int_equal(resident(&fixture), 0);
     check_views(&fixture);
     assert_true(plug(&fixture, 4, 2));
     fixture_clear(&fixture);
 }
 
-static void a_discard_that_fails_is_redone_and_the_memory_stays(void **state)
+static void a_failed_discard_is_redone_and_keeps_the_memory(void **state)
 {
     Fixture fixture;
 
@@ -51,7 +51,7 @@ static void a_discard_that_fails_is_redone_and_the_memory_stays(void **state)
     fixture_clear(&fixture);
 }
 
-static void discard_all_that_fails_is_redone(void **state)
+static void a_failed_discard_all_is_redone(void **state)
 {
     Fixture fixture;
 
@@ -66,7 +66,7 @@ static void discard_all_that_fails_is_redone(void **state)
     assert_false(pm_discard_manager_discard_all(fixture.manager, NULL));
     assert_int_equal(pm_discard_manager_get_populated(fixture.manager), 5 * BLOCK);
     check_views(&fixture);
-    /* In the fallback, too. */
+    /* Without discard_all, too. */
     fixture.listeners[0].fail_in = 2;
     fixture.listeners[0].fail_with = PM_ERROR_KERNEL;
     assert_false(pm_discard_manager_discard_all(fixture.manager, NULL));
@@ -74,7 +74,7 @@ static void discard_all_that_fails_is_redone(void **state)
     fixture_clear(&fixture);
 }
 
-static void who_can_be_neither_undone_nor_redone_is_quarantined(void **state)
+static void blocks_that_are_neither_undone_nor_redone_are_quarantined(void **state)
 {
     Fixture fixture;
     uint64_t offset;
@@ -87,7 +87,7 @@ static void who_can_be_neither_undone_nor_redone_is_quarantined(void **state)
     fixture_init(&fixture);
     add(&fixture, 0, &all_ops, 0, N_BLOCKS);
     add(&fixture, 1, &all_ops, 0, N_BLOCKS);
-    /* a is told, b objects, and a's undo fails. */
+    /* a is notified, b fails, and undoing a fails. */
     fixture.listeners[0].fail_in = 2;
     fixture.listeners[0].fail_with = PM_ERROR_KERNEL;
     fixture.listeners[1].fail_in = 1;
@@ -105,12 +105,12 @@ static void who_can_be_neither_undone_nor_redone_is_quarantined(void **state)
     assert_non_null(strstr(reason, "listener a objects"));
     assert_false(pm_discard_manager_next_quarantined(fixture.manager, 6 * BLOCK, &offset, &size,
                                                      NULL, NULL));
-    /* Never handed out, neighbours are. */
+    /* Populate fails; not for its neighbors. */
     assert_false(pm_discard_manager_populate(fixture.manager, 5 * BLOCK, BLOCK, 0, &error));
     assert_true(g_error_matches(error, PM_ERROR, PM_ERROR_QUARANTINED));
     g_clear_error(&error);
     assert_true(plug(&fixture, 6, 1));
-    /* A reset that succeeds ends it. */
+    /* A successful reset ends it. */
     assert_true(pm_discard_manager_discard_all(fixture.manager, NULL));
     assert_int_equal(pm_discard_manager_get_quarantined(fixture.manager), 0);
     assert_true(plug(&fixture, 4, 3));
@@ -118,7 +118,7 @@ static void who_can_be_neither_undone_nor_redone_is_quarantined(void **state)
     fixture_clear(&fixture);
 }
 
-static void memory_in_quarantine_is_not_given_back(void **state)
+static void memory_in_quarantine_is_not_discarded(void **state)
 {
     Fixture fixture;
 
@@ -134,7 +134,7 @@ static void memory_in_quarantine_is_not_given_back(void **state)
     fixture_clear(&fixture);
 }
 
-static void a_listener_that_stays_is_told_again_when_its_unregistering_fails(void **state)
+static void a_failed_unregister_notifies_the_listener_again(void **state)
 {
     Fixture fixture;
 
@@ -150,7 +150,7 @@ static void a_listener_that_stays_is_told_again_when_its_unregistering_fails(voi
     fixture_clear(&fixture);
 }
 
-static void a_registration_that_is_objected_to_fails_and_is_undone(void **state)
+static void a_failed_registration_is_undone(void **state)
 {
     Fixture fixture;
 
@@ -176,7 +176,7 @@ static void a_registration_that_is_objected_to_fails_and_is_undone(void **state)
     fixture_clear(&fixture);
 }
 
-static void prefault_brings_the_memory_in_and_takes_it_back_on_objection(void **state)
+static void prefaulted_memory_is_discarded_after_an_objection(void **state)
 {
     Fixture fixture;
 
@@ -192,8 +192,8 @@ static void prefault_brings_the_memory_in_and_takes_it_back_on_objection(void **
     fixture_clear(&fixture);
 }
 
-/* Random changes with random objections, beside an array of bools. */
-static void a_random_life_keeps_every_view_equal(void **state)
+/* Random changes with random failures, compared with an array of bools. */
+static void differential_fuzzing_keeps_all_views_equal(void **state)
 {
     g_autoptr(GRand) rand = random_new("discard_manager");
     bool model[N_BLOCKS] = {false};
@@ -213,7 +213,7 @@ static void a_random_life_keeps_every_view_equal(void **state)
         bool legal = true;
         bool done;
 
-        /* One objection at most, so that the way back never fails. */
+        /* One failure at most, so that rollback succeeds. */
         listener->fail_in = g_rand_int_range(rand, 0, 4) == 0;
         listener->fail_with = PM_ERROR_LIMIT;
         for (uint64_t i = first; i < first + n_blocks && !everything; i++)
@@ -242,15 +242,15 @@ static void a_random_life_keeps_every_view_equal(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_populate_that_is_objected_to_is_undone_in_reverse_order),
-        cmocka_unit_test(a_discard_that_fails_is_redone_and_the_memory_stays),
-        cmocka_unit_test(discard_all_that_fails_is_redone),
-        cmocka_unit_test(who_can_be_neither_undone_nor_redone_is_quarantined),
-        cmocka_unit_test(memory_in_quarantine_is_not_given_back),
-        cmocka_unit_test(a_listener_that_stays_is_told_again_when_its_unregistering_fails),
-        cmocka_unit_test(a_registration_that_is_objected_to_fails_and_is_undone),
-        cmocka_unit_test(prefault_brings_the_memory_in_and_takes_it_back_on_objection),
-        cmocka_unit_test(a_random_life_keeps_every_view_equal),
+        cmocka_unit_test(a_failed_populate_is_undone_in_reverse_order),
+        cmocka_unit_test(a_failed_discard_is_redone_and_keeps_the_memory),
+        cmocka_unit_test(a_failed_discard_all_is_redone),
+        cmocka_unit_test(blocks_that_are_neither_undone_nor_redone_are_quarantined),
+        cmocka_unit_test(memory_in_quarantine_is_not_discarded),
+        cmocka_unit_test(a_failed_unregister_notifies_the_listener_again),
+        cmocka_unit_test(a_failed_registration_is_undone),
+        cmocka_unit_test(prefaulted_memory_is_discarded_after_an_objection),
+        cmocka_unit_test(differential_fuzzing_keeps_all_views_equal),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

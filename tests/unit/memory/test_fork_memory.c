@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* How a child knows that it is one, and what it has of its parent's memory. */
+/* How a child knows that it is one, and what it inherits of its parent's memory. */
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -68,7 +68,7 @@ static bool token_is_new_in_a_grandchild_too(void *user_data)
     return is_new && waitpid(child, &status, 0) == child && status == 0;
 }
 
-static void token_is_another_in_every_child(void **state)
+static void token_differs_in_every_child(void **state)
 {
     (void)state;
     older_tokens[0] = pm_process_token();
@@ -82,9 +82,9 @@ static void token_is_another_in_every_child(void **state)
 /* @line: of /proc/self/maps, FROM-TO in hexadecimal. */
 static bool reaches_into(const char *line, uint64_t first, uint64_t end)
 {
-    char *behind_from = NULL;
-    uint64_t from = g_ascii_strtoull(line, &behind_from, 16);
-    uint64_t to = *behind_from == '-' ? g_ascii_strtoull(behind_from + 1, NULL, 16) : UINT64_MAX;
+    char *after_from = NULL;
+    uint64_t from = g_ascii_strtoull(line, &after_from, 16);
+    uint64_t to = *after_from == '-' ? g_ascii_strtoull(after_from + 1, NULL, 16) : UINT64_MAX;
 
     return from < end && to > first;
 }
@@ -140,8 +140,8 @@ static bool try_to_discard_some_ram(void *user_data)
     return is_refused(discarded, error);
 }
 
-/* Which a child has, unless the caller sees to it that it does not. */
-static void child_does_not_discard_memory_that_its_parent_has_adopted(void **state)
+/* A child inherits it, unless the caller prevents that. */
+static void child_does_not_discard_memory_adopted_by_its_parent(void **state)
 {
     PmRamAdoption adoption = {.struct_size = sizeof(adoption), .size = PM_MIB, .shared = true};
 
@@ -162,9 +162,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(token_is_the_same_in_all_threads),
-        cmocka_unit_test(token_is_another_in_every_child),
+        cmocka_unit_test(token_differs_in_every_child),
         cmocka_unit_test(memory_is_not_copied_into_a_child),
-        cmocka_unit_test(child_does_not_discard_memory_that_its_parent_has_adopted),
+        cmocka_unit_test(child_does_not_discard_memory_adopted_by_its_parent),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What is said of a pool of hugetlb pages: one that a test has written, for memory that only has to
- * claim such pages. */
+/* Messages about a hugetlb pool: a folder that the test writes, and memory that pretends to have
+ * hugetlb pages. */
 #include "memory/hugetlb_pool.h"
 
 #include <setjmp.h>
@@ -19,8 +19,8 @@
 
 typedef struct {
     char *pools;
-    char *folder;  /* in it, of pages of 2 MiB */
-    PmRam *memory; /* what the RAM is a part of */
+    char *folder;  /* in it, for pages of 2 MiB */
+    PmRam *memory; /* contains the RAM */
     PmRam *ram;
 } Fixture;
 
@@ -89,7 +89,7 @@ static void a_pool_with_enough_pages_is_not_the_cause(void **state)
     assert_null(describe(fixture));
 }
 
-static void pages_that_others_have_reserved_are_not_free(void **state)
+static void pages_reserved_by_others_are_not_free(void **state)
 {
     Fixture *fixture = *state;
     g_autofree char *lack = NULL;
@@ -100,7 +100,7 @@ static void pages_that_others_have_reserved_are_not_free(void **state)
     assert_non_null(strstr(lack, "the range lacks 4 hugetlb pages of 2M, and the host has 3 free"));
 }
 
-/* The kernel's numbers are not read at once. */
+/* The files are not read atomically. */
 static void more_reserved_than_free_is_none_free(void **state)
 {
     Fixture *fixture = *state;
@@ -112,7 +112,7 @@ static void more_reserved_than_free_is_none_free(void **state)
     assert_non_null(strstr(lack, "the host has 0 free"));
 }
 
-static void pages_that_are_in_memory_are_not_missing(void **state)
+static void resident_pages_are_not_missing(void **state)
 {
     Fixture *fixture = *state;
     g_autofree char *lack = NULL;
@@ -126,7 +126,7 @@ static void pages_that_are_in_memory_are_not_missing(void **state)
     assert_null(describe(fixture));
 }
 
-static void command_makes_the_pool_as_large_as_it_has_to_be(void **state)
+static void command_raises_the_pool_to_the_required_size(void **state)
 {
     Fixture *fixture = *state;
     g_autofree char *lack = NULL;
@@ -145,10 +145,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         POOL_TEST(a_pool_with_enough_pages_is_not_the_cause),
-        POOL_TEST(pages_that_others_have_reserved_are_not_free),
+        POOL_TEST(pages_reserved_by_others_are_not_free),
         POOL_TEST(more_reserved_than_free_is_none_free),
-        POOL_TEST(pages_that_are_in_memory_are_not_missing),
-        POOL_TEST(command_makes_the_pool_as_large_as_it_has_to_be),
+        POOL_TEST(resident_pages_are_not_missing),
+        POOL_TEST(command_raises_the_pool_to_the_required_size),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -21,7 +21,7 @@ static PmQuarantine *make(void)
     return quarantine;
 }
 
-/* The next run at or behind a block is this one, in blocks, and told so. */
+/* The next run at or after a block is this one, in blocks. */
 static void assert_run(const PmQuarantine *quarantine, uint64_t from, uint64_t first,
                        uint64_t n_blocks, const char *expected_listener,
                        const char *expected_reason)
@@ -49,7 +49,7 @@ static void assert_no_run(const PmQuarantine *quarantine, uint64_t from)
     assert_int_equal(size, 7);
 }
 
-static void nothing_is_in_it_at_first(void **state)
+static void new_quarantine_is_empty(void **state)
 {
     g_autoptr(PmQuarantine) quarantine = make();
 
@@ -61,7 +61,7 @@ static void nothing_is_in_it_at_first(void **state)
     assert_no_run(quarantine, N_BLOCKS);
 }
 
-static void what_is_added_is_told_with_who_and_why(void **state)
+static void runs_are_reported_with_listener_and_reason(void **state)
 {
     g_autoptr(PmQuarantine) quarantine = make();
 
@@ -79,7 +79,7 @@ static void what_is_added_is_told_with_who_and_why(void **state)
     assert_int_equal(pm_quarantine_next_free(quarantine, 4 * BLOCK, 5 * BLOCK), 5 * BLOCK);
 }
 
-static void runs_that_touch_are_told_apart_by_listener(void **state)
+static void adjacent_runs_of_different_listeners_are_separate(void **state)
 {
     g_autoptr(PmQuarantine) quarantine = make();
 
@@ -90,7 +90,7 @@ static void runs_that_touch_are_told_apart_by_listener(void **state)
     assert_run(quarantine, 6, 6, 2, "b", "y");
 }
 
-static void of_several_listeners_with_a_block_the_first_is_told(void **state)
+static void the_first_of_several_listeners_with_a_block_is_reported(void **state)
 {
     g_autoptr(PmQuarantine) quarantine = make();
 
@@ -115,7 +115,7 @@ static void clearing_frees_all(void **state)
     assert_no_run(quarantine, 0);
 }
 
-static void removed_blocks_are_out_and_their_neighbours_stay(void **state)
+static void removing_blocks_keeps_their_neighbors(void **state)
 {
     g_autoptr(PmQuarantine) quarantine = make();
 
@@ -130,8 +130,8 @@ static void removed_blocks_are_out_and_their_neighbours_stay(void **state)
     assert_run(quarantine, 0, 2, 1, "b", "y");
 }
 
-/* A record of which nothing is left lends its name to nobody. */
-static void record_removed_piece_by_piece_is_gone(void **state)
+/* An empty record does not give its name to later blocks. */
+static void record_removed_piece_by_piece_is_freed(void **state)
 {
     g_autoptr(PmQuarantine) quarantine = make();
 
@@ -159,7 +159,7 @@ static void record_ends_where_its_last_block_does(void **state)
     assert_run(quarantine, 4, 4, 1, "c", "z");
 }
 
-static void removed_records_leave_room_for_others(void **state)
+static void removed_records_make_room_for_others(void **state)
 {
     g_autoptr(PmQuarantine) quarantine = make();
     int a;
@@ -175,7 +175,7 @@ static void removed_records_leave_room_for_others(void **state)
     assert_no_run(quarantine, 0);
 }
 
-static void removing_an_owner_leaves_what_others_have(void **state)
+static void removing_an_owner_keeps_blocks_of_others(void **state)
 {
     g_autoptr(PmQuarantine) quarantine = make();
     int a;
@@ -202,8 +202,8 @@ static void disowned_blocks_stay_when_their_owner_is_removed(void **state)
     assert_run(quarantine, 0, 2, 1, "a", "x");
 }
 
-/* A record that stands for several owners belongs to none of them. */
-static void owner_beyond_the_records_is_not_removed(void **state)
+/* A record of several owners belongs to none of them. */
+static void owner_of_a_merged_record_is_not_removed(void **state)
 {
     g_autoptr(PmQuarantine) quarantine = make();
     int a;
@@ -217,61 +217,61 @@ static void owner_beyond_the_records_is_not_removed(void **state)
     assert_int_equal(pm_quarantine_n_bytes(quarantine), (PM_QUARANTINE_MAX_RECORDS + 1) * BLOCK);
 }
 
-static void more_than_the_records_hold_is_told_block_by_block_all_the_same(void **state)
+static void blocks_beyond_the_record_limit_are_reported_exactly(void **state)
 {
     g_autoptr(PmQuarantine) quarantine = make();
     const uint64_t n_runs = N_BLOCKS / 2;
     uint64_t offset = 0;
     uint64_t size = 0;
-    uint64_t n_told = 0;
+    uint64_t n_reported = 0;
 
     (void)state;
     assert_true(n_runs > PM_QUARANTINE_MAX_RECORDS);
-    /* Downwards, as a way back does. */
+    /* Downwards, as in a rollback. */
     for (uint64_t i = n_runs; i-- > 0;)
         pm_quarantine_add(quarantine, 2 * i * BLOCK, BLOCK, NULL, "a", "x");
     assert_int_equal(pm_quarantine_n_bytes(quarantine), n_runs * BLOCK);
     while (pm_quarantine_next_run(quarantine, offset + size, &offset, &size, NULL, NULL)) {
-        assert_int_equal(offset, 2 * n_told * BLOCK);
+        assert_int_equal(offset, 2 * n_reported * BLOCK);
         assert_int_equal(size, BLOCK);
-        n_told++;
+        n_reported++;
     }
-    assert_int_equal(n_told, n_runs);
+    assert_int_equal(n_reported, n_runs);
 }
 
-static void more_than_the_records_hold_is_told_in_ascending_order_too(void **state)
+static void blocks_beyond_the_record_limit_added_upwards_are_reported_exactly(void **state)
 {
     g_autoptr(PmQuarantine) quarantine = make();
     const uint64_t n_runs = N_BLOCKS / 2;
     uint64_t offset = 0;
     uint64_t size = 0;
-    uint64_t n_told = 0;
+    uint64_t n_reported = 0;
 
     (void)state;
     for (uint64_t i = 0; i < n_runs; i++)
         pm_quarantine_add(quarantine, 2 * i * BLOCK, BLOCK, NULL, "a", "x");
     while (pm_quarantine_next_run(quarantine, offset + size, &offset, &size, NULL, NULL))
-        n_told++;
-    assert_int_equal(n_told, n_runs);
+        n_reported++;
+    assert_int_equal(n_reported, n_runs);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(nothing_is_in_it_at_first),
-        cmocka_unit_test(what_is_added_is_told_with_who_and_why),
-        cmocka_unit_test(runs_that_touch_are_told_apart_by_listener),
-        cmocka_unit_test(of_several_listeners_with_a_block_the_first_is_told),
+        cmocka_unit_test(new_quarantine_is_empty),
+        cmocka_unit_test(runs_are_reported_with_listener_and_reason),
+        cmocka_unit_test(adjacent_runs_of_different_listeners_are_separate),
+        cmocka_unit_test(the_first_of_several_listeners_with_a_block_is_reported),
         cmocka_unit_test(clearing_frees_all),
-        cmocka_unit_test(removed_blocks_are_out_and_their_neighbours_stay),
-        cmocka_unit_test(record_removed_piece_by_piece_is_gone),
+        cmocka_unit_test(removing_blocks_keeps_their_neighbors),
+        cmocka_unit_test(record_removed_piece_by_piece_is_freed),
         cmocka_unit_test(record_ends_where_its_last_block_does),
-        cmocka_unit_test(removed_records_leave_room_for_others),
-        cmocka_unit_test(removing_an_owner_leaves_what_others_have),
+        cmocka_unit_test(removed_records_make_room_for_others),
+        cmocka_unit_test(removing_an_owner_keeps_blocks_of_others),
         cmocka_unit_test(disowned_blocks_stay_when_their_owner_is_removed),
-        cmocka_unit_test(owner_beyond_the_records_is_not_removed),
-        cmocka_unit_test(more_than_the_records_hold_is_told_block_by_block_all_the_same),
-        cmocka_unit_test(more_than_the_records_hold_is_told_in_ascending_order_too),
+        cmocka_unit_test(owner_of_a_merged_record_is_not_removed),
+        cmocka_unit_test(blocks_beyond_the_record_limit_are_reported_exactly),
+        cmocka_unit_test(blocks_beyond_the_record_limit_added_upwards_are_reported_exactly),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

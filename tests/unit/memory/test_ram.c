@@ -31,7 +31,7 @@ static uint64_t resident(PmRam *ram, uint64_t offset, uint64_t size)
     return bytes;
 }
 
-/* Small pages, so that the host holds no more than was touched. */
+/* No huge pages, so that only what was touched is resident. */
 static void small_pages_only(PmRam *ram)
 {
     (void)madvise(pm_ram_get_host(ram), pm_ram_get_size(ram), MADV_NOHUGEPAGE);
@@ -48,7 +48,7 @@ static PmRam *make(PmRamKind kind)
     return ram;
 }
 
-/* Memory comes with populate, keeps what it holds, and goes with discard, exactly where asked. */
+/* Populate and discard affect exactly their range; populate keeps the contents. */
 static void check_life(PmRam *ram, uint64_t unit)
 {
     uint64_t size = pm_ram_get_size(ram);
@@ -67,7 +67,7 @@ static void check_life(PmRam *ram, uint64_t unit)
     assert_int_equal(host[unit + 17], 0);
 }
 
-static void anonymous_memory_comes_and_goes(void **state)
+static void anonymous_memory_is_populated_and_discarded(void **state)
 {
     g_autoptr(PmRam) ram = make(PM_RAM_ANONYMOUS);
 
@@ -78,7 +78,7 @@ static void anonymous_memory_comes_and_goes(void **state)
     check_life(ram, 4 * PAGE);
 }
 
-static void memory_of_a_memfd_comes_and_goes(void **state)
+static void memory_of_a_memfd_is_populated_and_discarded(void **state)
 {
     g_autoptr(PmRam) ram = make(PM_RAM_MEMFD);
     uint64_t offset = 99;
@@ -94,7 +94,7 @@ static void memory_of_a_memfd_comes_and_goes(void **state)
     check_life(ram, 4 * PAGE);
 }
 
-/* Whoever touches what was cut off would get SIGBUS. */
+/* Touching what was cut off would raise SIGBUS. */
 static void peers_cannot_change_the_size_of_a_memfd(void **state)
 {
     g_autoptr(PmRam) ram = make(PM_RAM_MEMFD);
@@ -117,7 +117,7 @@ static void descriptor_of_a_memfd_is_closed_on_exec(void **state)
 
 #define POOL "/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages"
 
-/* Pages in the host's pool; 0 if it has none of 2 MiB. */
+/* Pages in the host's pool of 2 MiB pages; 0 if there is none. */
 static unsigned long read_pool(void)
 {
     g_autofree char *text = NULL;
@@ -137,7 +137,7 @@ static void write_pool(unsigned long n_pages)
     (void)fclose(file);
 }
 
-/* The pool is the host's: after the test it is as it was, whatever the test found. */
+/* Restores the host's pool after the test. */
 static int remember_pool(void **state)
 {
     unsigned long *n_pages = g_new(unsigned long, 1);
@@ -166,7 +166,7 @@ static void huge_pages_come_and_go(void **state)
     write_pool(*n_before + 4);
     if (read_pool() < *n_before + 4) {
         fprintf(stderr,
-                "skipped: the host gives no 4 more huge pages of 2 MiB; as root: "
+                "skipped: the host has no 4 free hugetlb pages of 2 MiB; as root: "
                 "echo %lu > " POOL "\n",
                 *n_before + 4);
         skip();
@@ -177,14 +177,14 @@ static void huge_pages_come_and_go(void **state)
     check_life(ram, 2 * PM_MIB);
 }
 
-static void an_empty_pool_of_huge_pages_is_told_and_not_a_crash(void **state)
+static void an_empty_hugetlb_pool_is_an_error_not_a_crash(void **state)
 {
     g_autoptr(PmRam) ram = NULL;
     g_autoptr(GError) error = NULL;
 
     (void)state;
     if (read_pool() != 0) {
-        fprintf(stderr, "skipped: the host's pool of huge pages is in use; it must be empty: "
+        fprintf(stderr, "skipped: the host's hugetlb pool must be empty; as root: "
                         "echo 0 > " POOL "\n");
         skip();
     }
@@ -207,7 +207,8 @@ static void sixteen_tebibytes_can_be_reserved(void **state)
         g_autoptr(PmRam) ram = pm_ram_new(kinds[i], 16 * PM_TIB, 2 * PM_MIB, NULL);
 
         if (ram == NULL) {
-            fprintf(stderr, "skipped: this process has not 16 TiB of addresses (valgrind?)\n");
+            fprintf(stderr,
+                    "skipped: this process does not have 16 TiB of address space (valgrind?)\n");
             skip();
         }
         small_pages_only(ram);
@@ -218,7 +219,7 @@ static void sixteen_tebibytes_can_be_reserved(void **state)
     }
 }
 
-static void wrong_geometry_is_refused(void **state)
+static void invalid_geometry_is_rejected(void **state)
 {
     static const struct {
         PmRamKind kind;
@@ -241,7 +242,7 @@ static void wrong_geometry_is_refused(void **state)
     }
 }
 
-static void ranges_outside_or_off_the_page_are_refused(void **state)
+static void ranges_that_are_outside_or_unaligned_are_rejected(void **state)
 {
     g_autoptr(PmRam) ram = make(PM_RAM_ANONYMOUS);
     static const struct {
@@ -276,7 +277,7 @@ typedef struct {
     int fd;
 } Adopted;
 
-/* Memory of the test's own: private or shared, without a file or from PAGE on in one. */
+/* Memory of the test: private or shared, without a file or at offset PAGE of one. */
 static Adopted adopt(bool shared, bool with_file)
 {
     Adopted adopted = {.fd = -1};
@@ -309,7 +310,7 @@ static void drop(Adopted *adopted)
         assert_int_equal(close(adopted->fd), 0);
 }
 
-static void adopted_memory_comes_and_goes(void **state)
+static void adopted_memory_is_populated_and_discarded(void **state)
 {
     (void)state;
     for (unsigned i = 0; i < 3; i++) {
@@ -324,7 +325,7 @@ static void adopted_memory_comes_and_goes(void **state)
     }
 }
 
-static void a_private_file_mapping_loses_its_own_pages_and_the_files(void **state)
+static void discarding_a_private_file_mapping_discards_its_pages_and_the_files(void **state)
 {
     Adopted adopted = adopt(false, true);
     g_autoptr(PmRam) ram = pm_ram_adopt(&adopted.adoption, NULL);
@@ -343,7 +344,7 @@ static void a_private_file_mapping_loses_its_own_pages_and_the_files(void **stat
     drop(&adopted);
 }
 
-static void adoption_of_what_cannot_be_is_refused(void **state)
+static void invalid_adoptions_are_rejected(void **state)
 {
     Adopted adopted = adopt(false, false);
     PmRamAdoption off_page = adopted.adoption;
@@ -360,7 +361,7 @@ static void adoption_of_what_cannot_be_is_refused(void **state)
     drop(&adopted);
 }
 
-static void memory_can_be_touched_in_on_kernels_that_cannot_populate(void **state)
+static void memory_is_touched_on_kernels_without_populate(void **state)
 {
     static const PmRamKind kinds[] = {PM_RAM_ANONYMOUS, PM_RAM_MEMFD};
 
@@ -377,7 +378,7 @@ static void memory_can_be_touched_in_on_kernels_that_cannot_populate(void **stat
     }
 }
 
-static void read_only_memory_is_refused_and_not_touched(void **state)
+static void populate_of_read_only_memory_fails(void **state)
 {
     Adopted adopted = adopt(false, false);
     g_autoptr(PmRam) ram = pm_ram_adopt(&adopted.adoption, NULL);
@@ -393,7 +394,7 @@ static void read_only_memory_is_refused_and_not_touched(void **state)
     drop(&adopted);
 }
 
-static void a_limit_for_files_is_told_and_not_a_signal(void **state)
+static void a_file_size_limit_is_an_error_not_a_signal(void **state)
 {
     struct rlimit before;
     struct rlimit lowered;
@@ -410,7 +411,7 @@ static void a_limit_for_files_is_told_and_not_a_signal(void **state)
     assert_non_null(strstr(error->message, "ulimit -f"));
 }
 
-/* Bytes of addresses that this process has mapped; the sanitizers map many. */
+/* Address space that this process has mapped, in bytes; sanitizers map a lot. */
 static uint64_t mapped_now(void)
 {
     g_autofree char *text = NULL;
@@ -419,7 +420,7 @@ static uint64_t mapped_now(void)
     return strtoul(text, NULL, 10) * PAGE;
 }
 
-static void a_limit_for_addresses_is_told_with_what_to_raise(void **state)
+static void an_address_space_limit_is_an_error_that_names_the_limit(void **state)
 {
     struct rlimit before;
     struct rlimit lowered;
@@ -438,10 +439,10 @@ static void a_limit_for_addresses_is_told_with_what_to_raise(void **state)
     assert_int_equal(pm_error_get_errno(error), ENOMEM);
 }
 
-static void only_one_manager_can_have_the_memory(void **state)
+static void a_second_manager_is_rejected(void **state)
 {
     g_autoptr(PmRam) ram = make(PM_RAM_ANONYMOUS);
-    PmDiscardManager *manager = (PmDiscardManager *)&ram; /* nobody looks into it */
+    PmDiscardManager *manager = (PmDiscardManager *)&ram; /* never dereferenced */
     g_autoptr(GError) error = NULL;
 
     (void)state;
@@ -456,7 +457,7 @@ static void only_one_manager_can_have_the_memory(void **state)
 static void memory_has_a_manager_or_is_mapped_without_one(void **state)
 {
     g_autoptr(PmRam) ram = make(PM_RAM_ANONYMOUS);
-    PmDiscardManager *manager = (PmDiscardManager *)&ram; /* nobody looks into it */
+    PmDiscardManager *manager = (PmDiscardManager *)&ram; /* never dereferenced */
 
     (void)state;
     assert_true(pm_ram_take_mapping(ram, false, "one", NULL));
@@ -495,7 +496,7 @@ static void threads_populate_all_of_a_range_and_no_more(void **state)
     }
 }
 
-static void failure_of_one_thread_is_the_failure_of_all(void **state)
+static void failure_of_one_thread_fails_populate(void **state)
 {
     (void)state;
     for (uint64_t piece = 0; piece < 8; piece++) {
@@ -510,7 +511,7 @@ static void failure_of_one_thread_is_the_failure_of_all(void **state)
     }
 }
 
-/* Whether /proc/self/smaps says of the memory that it gets no huge pages («nh»). */
+/* Whether /proc/self/smaps shows that huge pages are disabled ("nh"). */
 static bool has_huge_pages_forbidden(const PmRam *ram)
 {
     g_autofree char *start =
@@ -537,7 +538,7 @@ static void assert_huge_pages(PmRamKind kind, uint64_t block_size, bool forbidde
     assert_int_equal(has_huge_pages_forbidden(ram), forbidden);
 }
 
-static void small_blocks_keep_huge_pages_away(void **state)
+static void small_blocks_disable_huge_pages(void **state)
 {
     (void)state;
     if (!g_file_test("/sys/kernel/mm/transparent_hugepage/hpage_pmd_size", G_FILE_TEST_EXISTS))
@@ -551,27 +552,27 @@ static void small_blocks_keep_huge_pages_away(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(anonymous_memory_comes_and_goes),
-        cmocka_unit_test(memory_of_a_memfd_comes_and_goes),
+        cmocka_unit_test(anonymous_memory_is_populated_and_discarded),
+        cmocka_unit_test(memory_of_a_memfd_is_populated_and_discarded),
         cmocka_unit_test(peers_cannot_change_the_size_of_a_memfd),
         cmocka_unit_test(descriptor_of_a_memfd_is_closed_on_exec),
         cmocka_unit_test_setup_teardown(huge_pages_come_and_go, remember_pool, restore_pool),
-        cmocka_unit_test(an_empty_pool_of_huge_pages_is_told_and_not_a_crash),
+        cmocka_unit_test(an_empty_hugetlb_pool_is_an_error_not_a_crash),
         cmocka_unit_test(sixteen_tebibytes_can_be_reserved),
-        cmocka_unit_test(wrong_geometry_is_refused),
-        cmocka_unit_test(ranges_outside_or_off_the_page_are_refused),
-        cmocka_unit_test(adopted_memory_comes_and_goes),
-        cmocka_unit_test(a_private_file_mapping_loses_its_own_pages_and_the_files),
-        cmocka_unit_test(adoption_of_what_cannot_be_is_refused),
-        cmocka_unit_test(memory_can_be_touched_in_on_kernels_that_cannot_populate),
-        cmocka_unit_test(read_only_memory_is_refused_and_not_touched),
-        cmocka_unit_test(a_limit_for_files_is_told_and_not_a_signal),
-        cmocka_unit_test(a_limit_for_addresses_is_told_with_what_to_raise),
-        cmocka_unit_test(only_one_manager_can_have_the_memory),
+        cmocka_unit_test(invalid_geometry_is_rejected),
+        cmocka_unit_test(ranges_that_are_outside_or_unaligned_are_rejected),
+        cmocka_unit_test(adopted_memory_is_populated_and_discarded),
+        cmocka_unit_test(discarding_a_private_file_mapping_discards_its_pages_and_the_files),
+        cmocka_unit_test(invalid_adoptions_are_rejected),
+        cmocka_unit_test(memory_is_touched_on_kernels_without_populate),
+        cmocka_unit_test(populate_of_read_only_memory_fails),
+        cmocka_unit_test(a_file_size_limit_is_an_error_not_a_signal),
+        cmocka_unit_test(an_address_space_limit_is_an_error_that_names_the_limit),
+        cmocka_unit_test(a_second_manager_is_rejected),
         cmocka_unit_test(memory_has_a_manager_or_is_mapped_without_one),
         cmocka_unit_test(threads_populate_all_of_a_range_and_no_more),
-        cmocka_unit_test(failure_of_one_thread_is_the_failure_of_all),
-        cmocka_unit_test(small_blocks_keep_huge_pages_away),
+        cmocka_unit_test(failure_of_one_thread_fails_populate),
+        cmocka_unit_test(small_blocks_disable_huge_pages),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Which page of a range has to be faulted in first: as new kernels say it, and as old ones do. */
+/* The first page of a range to fault in, with and without PAGEMAP_SCAN. */
 #include "memory/ram_absent.h"
 
 #include <errno.h>
@@ -131,7 +131,7 @@ static void page_that_was_only_read_is_absent(void **state)
     assert_absent(ram, SIZE / 2);
 }
 
-/* In the file, but in nobody's page table. */
+/* In the file, but in no page table. */
 static void page_that_was_written_through_the_file_is_absent(void **state)
 {
     g_autoptr(PmRam) ram = make_ram(PM_RAM_MEMFD);

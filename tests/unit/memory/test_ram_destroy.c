@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Who gives memory to a PmRam learns when it is his again. */
+/* The owner of adopted memory is notified when the PmRam is freed. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -50,7 +50,7 @@ static void destroy_is_called_with_the_last_reference(void **state)
     assert_int_equal(n_destroyed, 1);
 }
 
-static void destroy_is_not_called_for_what_was_not_adopted(void **state)
+static void destroy_is_not_called_if_adopting_fails(void **state)
 {
     (void)state;
     assert_null(adopt(SIZE + 1));
@@ -89,7 +89,7 @@ static bool drop_in_child(void *user_data)
     return n_destroyed == 0;
 }
 
-static void child_does_not_destroy_what_is_its_parents(void **state)
+static void child_does_not_call_destroy(void **state)
 {
     PmRam *ram = adopt(SIZE);
 
@@ -104,9 +104,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(destroy_is_called_with_the_last_reference),
-        cmocka_unit_test(destroy_is_not_called_for_what_was_not_adopted),
+        cmocka_unit_test(destroy_is_not_called_if_adopting_fails),
         cmocka_unit_test(destroy_waits_for_the_last_mapping),
-        cmocka_unit_test(child_does_not_destroy_what_is_its_parents),
+        cmocka_unit_test(child_does_not_call_destroy),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

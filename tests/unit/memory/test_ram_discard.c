@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Memory that cannot be given back: nothing is lost, or the error says that something is. The
- * linker puts what is here in place of fallocate() and madvise(), for what only failing hardware
- * and races show. */
+/* Failed discards: nothing is lost, or the error says that something may be. The linker wraps
+ * fallocate() and madvise() with the functions here, for failures of hardware and races. */
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -30,11 +29,11 @@ int __wrap_fallocate(int fd, int mode, off_t offset, off_t size);
 int __real_madvise(void *address, size_t size, int advice);
 int __wrap_madvise(void *address, size_t size, int advice);
 
-/* The next call fails with it; 0: it does not. */
+/* Errno of the next call; 0: it succeeds. */
 static int fallocate_error;
-/* So many calls are ended by a signal. */
+/* So many calls are interrupted by a signal. */
 static unsigned dontneed_signals;
-/* All calls do. */
+/* Errno of every call; 0: it succeeds. */
 static int dontneed_error;
 
 int __wrap_fallocate(int fd, int mode, off_t offset, off_t size)
@@ -62,7 +61,7 @@ int __wrap_madvise(void *address, size_t size, int advice)
 typedef struct {
     char *host;
     int fd;      /* -1: none */
-    int used_fd; /* that the RAM has; another one, if a test wants that */
+    int used_fd; /* the RAM's; may differ */
     PmRam *ram;
 } Memory;
 
@@ -80,7 +79,7 @@ static void adopt(Memory *memory, bool shared)
     memset(memory->host, 'm', SIZE);
 }
 
-/* A file has «f» where a private mapping of it has «m». */
+/* The file contains 'f' where its private mapping contains 'm'. */
 static Memory make_memory(bool shared, bool with_file)
 {
     Memory memory = {.fd = -1};
@@ -135,10 +134,10 @@ static void assert_fails(const Memory *memory, PmError code, const char *words)
 
     assert_false(pm_ram_discard(memory->ram, 0, SIZE, &error));
     if (!g_error_matches(error, PM_ERROR, (gint)code) || strstr(error->message, words) == NULL)
-        fail_msg("code %d, «%s»", error->code, error->message);
+        fail_msg("code %d, '%s'", error->code, error->message);
 }
 
-/* Not by mlock(), which the sanitizers make do nothing. */
+/* Without mlock(), which sanitizers make a no-op. */
 static void lock_page(const char *address)
 {
     if (syscall(SYS_mlock, address, PAGE) == 0)
@@ -188,8 +187,8 @@ static void a_locked_private_file_mapping_keeps_its_pages_and_the_files(void **s
     drop(&memory);
 }
 
-/* Holes are punched whoever has the pages locked. */
-static void locked_pages_of_a_shared_file_are_given_back(void **state)
+/* Punching a hole ignores locked pages. */
+static void locked_pages_of_a_shared_file_are_discarded(void **state)
 {
     Memory memory = make_memory(true, true);
     char *other = mmap(NULL, SIZE, PROT_READ, MAP_SHARED, memory.fd, 0);
@@ -204,14 +203,14 @@ static void locked_pages_of_a_shared_file_are_given_back(void **state)
     drop(&memory);
 }
 
-/* --- mappings that are not what was described --- */
+/* --- mappings other than described --- */
 
 static void nothing_is_lost_before_a_page_that_is_not_mapped(void **state)
 {
     Memory memory;
 
     (void)state;
-    skip_under_valgrind(); /* it counts bad addresses in system calls as errors */
+    skip_under_valgrind(); /* it reports bad addresses in system calls as errors */
     memory = make_memory(false, false);
     assert_int_equal(munmap(memory.host + 4 * PAGE, PAGE), 0);
     assert_fails(&memory, PM_ERROR_MEMORY, "mapped as described");
@@ -219,7 +218,7 @@ static void nothing_is_lost_before_a_page_that_is_not_mapped(void **state)
     drop(&memory);
 }
 
-/* MADV_REMOVE takes only memory that is shared. */
+/* MADV_REMOVE only works on shared memory. */
 static void replace_by_private_memory(Memory *memory, uint64_t offset, uint64_t size)
 {
     assert_ptr_equal(mmap(memory->host + offset, size, PROT_READ | PROT_WRITE,
@@ -239,7 +238,7 @@ static void a_first_mapping_that_refuses_loses_nothing(void **state)
     drop(&memory);
 }
 
-static void what_is_lost_before_a_mapping_that_refuses_is_told(void **state)
+static void losses_before_a_refusing_mapping_are_reported(void **state)
 {
     Memory memory = make_memory(true, false);
 
@@ -252,7 +251,7 @@ static void what_is_lost_before_a_mapping_that_refuses_is_told(void **state)
 
 /* --- files that refuse --- */
 
-static void a_file_that_cannot_be_written_is_not_given_back(void **state)
+static void a_read_only_file_is_not_discarded(void **state)
 {
     (void)state;
     for (unsigned shared = 0; shared < 2; shared++) {
@@ -269,7 +268,7 @@ static void a_file_that_cannot_be_written_is_not_given_back(void **state)
     }
 }
 
-static void a_file_that_is_sealed_against_writing_is_not_given_back(void **state)
+static void a_write_sealed_file_is_not_discarded(void **state)
 {
     Memory memory = make_memory(false, true);
 
@@ -281,19 +280,19 @@ static void a_file_that_is_sealed_against_writing_is_not_given_back(void **state
     drop(&memory);
 }
 
-static void a_shared_file_that_is_sealed_against_writing_is_not_given_back(void **state)
+static void a_shared_write_sealed_file_is_not_discarded(void **state)
 {
     Memory memory = make_memory(true, true);
 
     (void)state;
-    /* What is mapped writable already stays so. */
+    /* Existing writable mappings stay writable. */
     assert_int_equal(fcntl(memory.fd, F_ADD_SEALS, F_SEAL_FUTURE_WRITE), 0);
     assert_fails(&memory, PM_ERROR_MEMORY, "EPERM");
     assert_memory(&memory, N_PAGES, 'm');
     drop(&memory);
 }
 
-static void a_file_that_fails_may_have_lost_something(void **state)
+static void a_failing_file_may_have_lost_contents(void **state)
 {
     Memory memory = make_memory(true, true);
 
@@ -303,12 +302,12 @@ static void a_file_that_fails_may_have_lost_something(void **state)
     drop(&memory);
 }
 
-static void a_file_has_lost_its_pages_if_those_of_a_private_mapping_cannot_go(void **state)
+static void a_failed_private_mapping_reports_that_the_file_lost_its_pages(void **state)
 {
     Memory memory = make_memory(false, true);
 
     (void)state;
-    dontneed_error = EINVAL; /* locked since it was asked about */
+    dontneed_error = EINVAL; /* locked after the check */
     assert_fails(&memory, PM_ERROR_QUARANTINED, "its contents may be lost");
     dontneed_error = 0;
     assert_file(&memory, 0);
@@ -317,7 +316,7 @@ static void a_file_has_lost_its_pages_if_those_of_a_private_mapping_cannot_go(vo
 
 /* --- signals --- */
 
-static void a_signal_does_not_end_a_discard(void **state)
+static void a_signal_does_not_interrupt_a_discard(void **state)
 {
     Memory memory = make_memory(true, true);
 
@@ -328,7 +327,7 @@ static void a_signal_does_not_end_a_discard(void **state)
     drop(&memory);
 }
 
-static void a_signal_does_not_end_a_discard_of_memory_without_a_file(void **state)
+static void a_signal_does_not_interrupt_a_discard_of_memory_without_a_file(void **state)
 {
     Memory memory = make_memory(false, false);
 
@@ -345,17 +344,17 @@ int main(void)
         cmocka_unit_test(nothing_is_lost_before_a_locked_page),
         cmocka_unit_test(locked_pages_beside_the_range_do_not_matter),
         cmocka_unit_test(a_locked_private_file_mapping_keeps_its_pages_and_the_files),
-        cmocka_unit_test(locked_pages_of_a_shared_file_are_given_back),
+        cmocka_unit_test(locked_pages_of_a_shared_file_are_discarded),
         cmocka_unit_test(nothing_is_lost_before_a_page_that_is_not_mapped),
         cmocka_unit_test(a_first_mapping_that_refuses_loses_nothing),
-        cmocka_unit_test(what_is_lost_before_a_mapping_that_refuses_is_told),
-        cmocka_unit_test(a_file_that_cannot_be_written_is_not_given_back),
-        cmocka_unit_test(a_file_that_is_sealed_against_writing_is_not_given_back),
-        cmocka_unit_test(a_shared_file_that_is_sealed_against_writing_is_not_given_back),
-        cmocka_unit_test(a_file_that_fails_may_have_lost_something),
-        cmocka_unit_test(a_file_has_lost_its_pages_if_those_of_a_private_mapping_cannot_go),
-        cmocka_unit_test(a_signal_does_not_end_a_discard),
-        cmocka_unit_test(a_signal_does_not_end_a_discard_of_memory_without_a_file),
+        cmocka_unit_test(losses_before_a_refusing_mapping_are_reported),
+        cmocka_unit_test(a_read_only_file_is_not_discarded),
+        cmocka_unit_test(a_write_sealed_file_is_not_discarded),
+        cmocka_unit_test(a_shared_write_sealed_file_is_not_discarded),
+        cmocka_unit_test(a_failing_file_may_have_lost_contents),
+        cmocka_unit_test(a_failed_private_mapping_reports_that_the_file_lost_its_pages),
+        cmocka_unit_test(a_signal_does_not_interrupt_a_discard),
+        cmocka_unit_test(a_signal_does_not_interrupt_a_discard_of_memory_without_a_file),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Signals that come faster than memory does. The linker puts what is here in place of madvise() and
- * fallocate(): they are interrupted by whatever takes longer than the time between two signals. */
+/* Signals that arrive faster than memory is populated. The linker wraps madvise() and fallocate()
+ * with the functions here, which return EINTR if they take longer than the time between signals. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -19,7 +19,7 @@
 
 #define SIZE (16 * PM_MIB)
 
-/* A test that needs more has failed. */
+/* A test that needs more fails. */
 #define MAX_CALLS 10000
 
 int __real_fallocate(int fd, int mode, off_t offset, off_t size);
@@ -28,12 +28,12 @@ int __real_madvise(void *address, size_t size, int advice);
 int __wrap_madvise(void *address, size_t size, int advice);
 
 static struct {
-    uint64_t between_signals; /* bytes that are had in the time */
+    uint64_t between_signals; /* bytes populated between two signals */
     bool old_kernel;          /* before 5.14 */
     unsigned n_calls;
 } world;
 
-/* True with errno. */
+/* True: interrupted, with errno set. */
 static bool is_interrupted(uint64_t size)
 {
     world.n_calls++;
@@ -80,7 +80,7 @@ static void signals_do_not_starve_populate(void **state)
     check_populate(PM_RAM_MEMFD);
 }
 
-/* Where fallocate() takes back what it has done so far. */
+/* fallocate() of a memfd undoes what it has done when interrupted. */
 static void signals_do_not_starve_populate_of_an_old_kernel(void **state)
 {
     (void)state;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Threads that populate memory. The linker puts what is here in place of madvise() and
- * pthread_create(), so that a test sees who populates, and decides how it ends. */
+/* Threads that populate memory. The linker wraps madvise() and pthread_create() with the functions
+ * here, so that a test sees which thread populates, and sets the result. */
 #include <errno.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -25,7 +25,7 @@
 #define PIECE    (2 * PM_MIB)
 #define N_PIECES 8
 
-/* A test that waits longer has failed. */
+/* A test that waits longer fails. */
 #define PATIENCE_S 30
 
 int __real_madvise(void *address, size_t size, int advice);
@@ -39,12 +39,12 @@ static struct {
     PmRam *ram;
     pthread_t caller;
     bool (*before_populate)(void); /* false: this call fails with ENOMEM */
-    bool no_threads;               /* none can be made */
+    bool no_threads;               /* creating them fails */
     void *(*start)(void *);
     unsigned n_made;
-    atomic_uint n_calls; /* that were to populate */
+    atomic_uint n_calls; /* to populate */
     atomic_uint n_with_signals;
-    pthread_mutex_t lock; /* of what is below */
+    pthread_mutex_t lock; /* protects the members below */
     pthread_cond_t changed;
     unsigned n_met;
     unsigned n_ended;
@@ -70,7 +70,7 @@ static void add(unsigned *counter)
     pthread_mutex_unlock(&world.lock);
 }
 
-/* Returns whether the counter got there. */
+/* Returns whether the counter reached the value. */
 static bool wait_for(const unsigned *counter, unsigned value)
 {
     struct timespec end;
@@ -100,7 +100,7 @@ int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
 {
     if (world.no_threads)
         return EAGAIN;
-    /* The same for all: written before any of them reads it. */
+    /* Written before the threads read it. */
     if (world.n_made++ == 0)
         world.start = start_of_thread;
     return __real_pthread_create(thread, attributes, start, argument);
@@ -139,14 +139,14 @@ static void assert_resident(uint64_t expected)
     assert_int_equal(bytes, expected);
 }
 
-/* No one is let go before four are there. */
+/* Blocks until four threads have arrived. */
 static bool meet_three_others(void)
 {
     add(&world.n_met);
     return wait_for(&world.n_met, 4);
 }
 
-static void as_many_as_asked_for_populate_at_the_same_time(void **state)
+static void requested_number_of_threads_populate_concurrently(void **state)
 {
     (void)state;
     world.before_populate = meet_three_others;
@@ -162,7 +162,7 @@ static bool go_on(void)
     return true;
 }
 
-static void caller_does_all_if_no_thread_can_be_made(void **state)
+static void caller_does_all_if_creating_threads_fails(void **state)
 {
     (void)state;
     world.before_populate = go_on;
@@ -172,9 +172,9 @@ static void caller_does_all_if_no_thread_can_be_made(void **state)
     assert_resident(N_PIECES * PIECE);
 }
 
-/* --- what is there already --- */
+/* --- resident memory --- */
 
-static void what_is_present_takes_no_thread_and_one_page(void **state)
+static void resident_memory_needs_no_thread_and_one_page(void **state)
 {
     (void)state;
     world.before_populate = go_on;
@@ -194,12 +194,12 @@ static void work_begins_at_the_first_absent_page(void **state)
     memset(memory, 1, N_PIECES * PIECE);
     assert_true(pm_ram_discard(world.ram, 5 * PIECE + 4096, 4096, NULL));
     assert_true(populate(1, NULL));
-    /* Of the first page, and the last three pieces. */
+    /* For the first page, and the last three pieces. */
     assert_int_equal(world.n_calls, 1 + 3);
     assert_resident(N_PIECES * PIECE);
 }
 
-static void one_piece_takes_no_thread(void **state)
+static void one_piece_needs_no_thread(void **state)
 {
     (void)state;
     world.before_populate = go_on;
@@ -222,7 +222,7 @@ static bool look_at_signals(void)
     return true;
 }
 
-static void signals_are_left_to_the_caller(void **state)
+static void threads_block_signals(void **state)
 {
     sigset_t usr2;
     sigset_t before;
@@ -240,7 +240,7 @@ static void signals_are_left_to_the_caller(void **state)
     assert_int_equal(sigismember(&after, SIGUSR2), 1);
 }
 
-/* While the caller is at a piece, the other thread fails and ends. */
+/* While the caller populates a piece, the other thread fails and exits. */
 static bool fail_but_for_the_caller(void)
 {
     if (!pthread_equal(pthread_self(), world.caller)) {
@@ -251,7 +251,7 @@ static bool fail_but_for_the_caller(void)
     return wait_for(&world.n_ended, 1);
 }
 
-static void nobody_goes_on_after_an_error(void **state)
+static void all_threads_stop_after_an_error(void **state)
 {
     g_autoptr(GError) error = NULL;
 
@@ -268,13 +268,13 @@ static void nobody_goes_on_after_an_error(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        THREADS_TEST(as_many_as_asked_for_populate_at_the_same_time),
-        THREADS_TEST(caller_does_all_if_no_thread_can_be_made),
-        THREADS_TEST(signals_are_left_to_the_caller),
-        THREADS_TEST(nobody_goes_on_after_an_error),
-        THREADS_TEST(what_is_present_takes_no_thread_and_one_page),
+        THREADS_TEST(requested_number_of_threads_populate_concurrently),
+        THREADS_TEST(caller_does_all_if_creating_threads_fails),
+        THREADS_TEST(threads_block_signals),
+        THREADS_TEST(all_threads_stop_after_an_error),
+        THREADS_TEST(resident_memory_needs_no_thread_and_one_page),
         THREADS_TEST(work_begins_at_the_first_absent_page),
-        THREADS_TEST(one_piece_takes_no_thread),
+        THREADS_TEST(one_piece_needs_no_thread),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
