@@ -18,11 +18,10 @@ bool pm_ram_check_process(const PmRam *ram, GError **error)
 {
     if (!pm_ram_is_inherited(ram))
         return true;
-    return pm_fail(
-        error, PM_ERROR_PERMISSION,
-        "the RAM at host address %p belongs to the parent process: after fork() make new "
-        "RAM, or map and adopt its backing file",
-        (void *)ram->host);
+    return pm_fail(error, PM_ERROR_PERMISSION,
+                   "this process was forked from the one that made the RAM at host address %p: "
+                   "make RAM of its own, or map and adopt its backing file",
+                   (void *)ram->host);
 }
 
 bool pm_ram_check_is_ram(const PmRam *ram, const char *what, GError **error)
