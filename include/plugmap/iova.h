@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * I/O virtual addresses (IOVA): what a device puts on the bus, and an IOMMU translates.
+ * I/O virtual addresses (IOVAs): the addresses that a device uses for DMA, and an IOMMU translates.
  */
 #ifndef PLUGMAP_IOVA_H
 #define PLUGMAP_IOVA_H
@@ -11,15 +11,15 @@
 
 G_BEGIN_DECLS
 
-/** PmIovaRange: valid I/O addresses, from @start to @last inclusive (so that 2^64-1 can be one).
+/** PmIovaRange: I/O addresses from @start to @last inclusive, so that a range can end at 2^64-1.
  * Frozen: it never grows. */
 typedef struct {
     uint64_t start;
     uint64_t last;
 } PmIovaRange;
 
-/** PmIommuAccess: what the device may do with a mapping. Intel IOMMUs let a write-only mapping be
- * read, too. */
+/** PmIommuAccess: what a device may do. Intel IOMMUs allow reading through write-only mappings,
+ * too. */
 typedef enum {
     PM_IOMMU_READ = 1 << 0,
     PM_IOMMU_WRITE = 1 << 1,
