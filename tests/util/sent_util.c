@@ -68,6 +68,7 @@ int sent_teardown(void **state)
     Sent *sent = *state;
 
     g_clear_pointer(&sent->iommu, pm_iommu_unref);
+    pm_kernel_unref(&sent->hooked.parent);
     pm_kernel_unref(sent->kernel);
     pm_ram_unref(sent->ram);
     g_free(sent);

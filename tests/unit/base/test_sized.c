@@ -34,12 +34,15 @@ typedef struct {
 
 static void what_an_old_program_lacks_is_zero(void **state)
 {
-    const Old old = {sizeof(old), 1};
+    const struct {
+        Old old;
+        uint64_t next;
+    } caller = {{sizeof(Old), 1}, POISON};
     Known known;
 
     (void)state;
     memset(&known, 0xa5, sizeof(known));
-    assert_true(pm_sized_read("Known", &known, sizeof(known), &old, NULL));
+    assert_true(pm_sized_read("Known", &known, sizeof(known), &caller, NULL));
     assert_int_equal(known.struct_size, sizeof(known));
     assert_int_equal(known.first, 1);
     assert_int_equal(known.second, 0);
@@ -107,7 +110,7 @@ static void results_are_written_as_far_as_the_program_has_room(void **state)
     const Known known = {sizeof(known), 1, 2};
     struct {
         Old old;
-        uint64_t behind;
+        uint64_t next;
     } caller = {{sizeof(Old), POISON}, POISON};
 
     (void)state;
@@ -115,7 +118,7 @@ static void results_are_written_as_far_as_the_program_has_room(void **state)
     pm_sized_write(&caller, &known, sizeof(known));
     assert_int_equal(caller.old.struct_size, sizeof(Old));
     assert_int_equal(caller.old.first, 1);
-    assert_true(caller.behind == POISON);
+    assert_true(caller.next == POISON);
 }
 
 static void results_that_the_library_does_not_know_stay(void **state)

@@ -161,8 +161,10 @@ static void find_words(GLogLevelFlags level, const char *message, void *user_dat
     *n_found += strstr(message, "the RAM of the test is never freed") != NULL;
 }
 
-/* Its claim is never freed; this shows it to who looks for leaks. */
+/* Its claim is never freed, nor what the kernel has for it; this shows them to who looks for leaks.
+ */
 static PmIommuClaim *kept_for_ever;
+static const PmKernelPrivate *volatile kernel_kept_for_ever;
 
 static void mappings_that_outlive_the_last_reference_are_reported(void **state)
 {
@@ -174,6 +176,7 @@ static void mappings_that_outlive_the_last_reference_are_reported(void **state)
 
     assert_true(fixture_map(fixture, 0, 1, NULL));
     kept_for_ever = pm_iommu_claim_ref(fixture->claim);
+    kernel_kept_for_ever = fixture->hooked.parent.data;
     pm_log_set_func(find_words, &n_found);
     abandon(fixture);
     /* type1: UNMAP; iommufd: DETACH. */
@@ -187,6 +190,7 @@ static void mappings_that_outlive_the_last_reference_are_reported(void **state)
     assert_false(pm_iommu_claim_release(kept_for_ever, NULL));
     /* Its numbers may be those of other files by now. */
     assert_int_equal(pm_fake_kernel_get_n_calls(fixture->kernel, PM_FAKE_CALL_ANY), n_calls);
+    assert_non_null(kernel_kept_for_ever);
 }
 
 /* A child has a fake kernel of its own, which can say what the child has asked for;

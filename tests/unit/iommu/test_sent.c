@@ -348,10 +348,12 @@ static void purge_leaves_what_others_have_mapped_between_the_blocks(void **state
 static void unknown_blocks_beside_what_others_have_mapped_are_settled(void **state)
 {
     Sent *sent = *state;
+    g_autoptr(PmIommuClaim) claim = NULL;
 
     share(sent);
     sent_open(sent);
-    pm_iommu_claim_abandon(sent_claim(sent, 0, 4, 1));
+    claim = sent_claim(sent, 0, 4, 1);
+    pm_iommu_claim_abandon(claim);
     pm_fake_kernel_fail(sent->kernel, PM_FAKE_CALL_UNMAP, 1, EIO);
     assert_false(pm_iommu_settle(sent->iommu, NULL));
     assert_int_equal(sent_n_mappings(sent, 2), 2);
@@ -359,8 +361,10 @@ static void unknown_blocks_beside_what_others_have_mapped_are_settled(void **sta
     assert_int_equal(sent_n_mappings(sent, 2), 1);
 }
 
-/* Its claim is never freed; this shows it to who looks for leaks. */
+/* Its claim is never freed, nor what the kernel has for it; this shows them to who looks for leaks.
+ */
 static PmIommuClaim *kept_for_ever;
+static const PmKernelPrivate *volatile kernel_kept_for_ever;
 
 static void count_warning(GLogLevelFlags level, const char *message, void *user_data)
 {
@@ -381,6 +385,7 @@ static void memory_that_could_not_be_unmapped_from_what_others_share_is_kept(voi
     sent_open(sent);
     claim = sent_claim(sent, 0, 4, 1);
     kept_for_ever = pm_iommu_claim_ref(claim);
+    kernel_kept_for_ever = sent->hooked.parent.data;
     pm_log_set_func(count_warning, &n_warnings);
     pm_iommu_claim_abandon(claim);
     pm_iommu_claim_unref(claim);
@@ -389,6 +394,7 @@ static void memory_that_could_not_be_unmapped_from_what_others_share_is_kept(voi
     g_clear_pointer(&sent->iommu, pm_iommu_unref);
     pm_log_set_func(NULL, NULL);
     assert_int_equal(n_warnings, 1);
+    assert_non_null(kernel_kept_for_ever);
     assert_true(pm_iommu_claim_next_unknown(kept_for_ever, 0, &offset, &size, NULL));
     assert_int_equal(sent_n_mappings(sent, 2), 2);
 }
