@@ -45,7 +45,7 @@ bool pm_ram_take_mapping(PmRam *ram, bool follows_manager, const char *owner, GE
     pm_ram_release_mapping(ram);
     return pm_fail(
         error, PM_ERROR_BUSY,
-        "%s cannot map the whole RAM at host address %p: it has a discard manager, which discards "
+        "%s cannot map the RAM at host address %p: it has a discard manager, which discards "
         "unpopulated memory; use a mapper (pm_mapper_add())",
         owner, (void *)ram->host);
 }

@@ -395,7 +395,7 @@ static void a_lack_of_hugetlb_pages_is_reported_with_the_command_that_ends_it(vo
     assert_non_null(strstr(refused->err, "\n  echo 8 > " POOL "/nr_hugepages"));
     assert_int_equal(run->status, 1);
     assert_non_null(strstr(run->out, "the range lacks 8 hugetlb pages of 2M, and the host has 0 "
-                                     "free. Have enough for the whole RAM, which lacks 32 pages"));
+                                     "free. Add enough for the whole RAM, which lacks 32 pages"));
     assert_non_null(strstr(run->out, "\\n  echo 32 > "));
     assert_non_null(strstr(run->out, "nr_hugepages\""));
 }

@@ -79,7 +79,7 @@ static void device_memory_is_never_discarded_or_populated(void **state)
     bar.host[0] = 'x';
     assert_int_equal(pm_ram_get_kind(bar.ram), PM_RAM_DEVICE);
     assert_false(pm_ram_discard(bar.ram, 0, BAR_SIZE, &error));
-    region_assert_code(&error, PM_ERROR_UNSUPPORTED, "cannot discard the memory of a device");
+    region_assert_code(&error, PM_ERROR_UNSUPPORTED, "cannot discard device memory");
     assert_false(pm_ram_populate(bar.ram, 0, BAR_SIZE, 1, &error));
     region_assert_code(&error, PM_ERROR_UNSUPPORTED, "cannot populate");
     assert_null(pm_discard_manager_new(bar.ram, BLOCK, &error));
@@ -125,7 +125,7 @@ static void memory_of_a_device_has_neither_file_nor_large_pages(void **state)
         g_autoptr(GError) error = NULL;
 
         assert_null(pm_ram_adopt(&adoptions[i], &error));
-        region_assert_code(&error, PM_ERROR_INVALID_ARGUMENT, "has_fd and page_size unset");
+        region_assert_code(&error, PM_ERROR_INVALID_ARGUMENT, "has_fd and page_size must be unset");
     }
 }
 
