@@ -41,7 +41,7 @@ uint64_t pm_bitmap_n_set(const PmBitmap *bitmap)
     return bitmap->n_set;
 }
 
-/* The bits of the word of @bit from @bit up to, not including, @end. */
+/* Mask of [@bit, @end) within the word that holds @bit. */
 static uint64_t word_mask(uint64_t bit, uint64_t end)
 {
     uint64_t word_end = bit - bit % WORD_BITS + WORD_BITS;
@@ -83,7 +83,7 @@ void pm_bitmap_clear(PmBitmap *bitmap, uint64_t first, uint64_t count)
     }
 }
 
-/* @flip is all ones to look for clear bits. */
+/* @flip: all ones to search for clear bits. */
 static uint64_t next_bit(const PmBitmap *bitmap, uint64_t from, uint64_t end, uint64_t flip)
 {
     for (uint64_t bit = from; bit < end; bit += WORD_BITS - bit % WORD_BITS) {

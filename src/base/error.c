@@ -27,7 +27,7 @@ static const char *const code_names[] = {
     [PM_ERROR_LISTENER] = "listener",
 };
 
-/* What an error has beside its code and message; GLib zeroes it and copies it with the error. */
+/* GLib zeroes it, and copies it with the error. */
 typedef struct {
     int error_number;
     char *listener;

@@ -4,7 +4,7 @@
 
 #include <plugmap/log.h>
 
-/* Hands one message to the function set with pm_log_set_func(), if there is one. */
+/* Passes a message to the function set with pm_log_set_func(), if any. */
 void pm_log(GLogLevelFlags level, const char *format, ...) G_GNUC_PRINTF(2, 3);
 
 #endif

@@ -13,13 +13,13 @@
 
 typedef _Atomic uint64_t Token;
 
-/* In place of a page where there can be none; its value is not used. */
+/* Stands for a page that is not available; its value is not used. */
 static Token no_page;
 
-/* NULL before the first call. What it points to reads as 0 in a new child. */
+/* NULL before the first call. The page reads as 0 in a new child. */
 static _Atomic(Token *) page;
 
-/* Kernels before 4.14 do not wipe. */
+/* MADV_WIPEONFORK requires Linux 4.14. */
 static Token *make_page(void)
 {
     size_t size = (size_t)sysconf(_SC_PAGESIZE);
@@ -43,14 +43,14 @@ static Token *find_page(void)
     made = make_page();
     if (atomic_compare_exchange_strong(&page, &found, made))
         return made;
-    /* Another thread was faster. */
+    /* Lost the race against another thread. */
     if (made != &no_page)
         (void)munmap(made, (size_t)sysconf(_SC_PAGESIZE));
     return found;
 }
 
-/* It has to differ from those of the process's ancestors, and need not be secret: early in a boot
- * there may be no random numbers, and nobody waits for them. */
+/* Must differ from the tokens of the ancestors, but need not be secret: no need to wait for the
+ * entropy pool. */
 static uint64_t make_token(void)
 {
     struct timespec now;

@@ -11,18 +11,18 @@ typedef struct {
 } Chunk;
 
 /*
- * The chunks lie in ascending order in one array with a gap, which moves to where chunks come and
- * go: so a run of changes in one place moves few of them, however many there are. None is empty.
+ * A gap buffer of chunks, in ascending order. The gap moves to where chunks are added and removed,
+ * so that consecutive changes in one place move few of them. No chunk is empty.
  */
 struct PmRangeMap {
     size_t record_size;
     uint64_t n_records;
     Chunk *chunks;
     guint n_chunks;
-    guint gap; /* how many chunks lie before the gap */
+    guint gap; /* number of chunks before the gap */
     guint n_allocated;
-    GPtrArray *spares; /* empty chunks' records, kept by pm_range_map_reserve() */
-    guint recent; /* where the last search ended: the next one mostly ends there, or one behind */
+    GPtrArray *spares; /* records of empty chunks, reserved by pm_range_map_reserve() */
+    guint recent; /* result of the last search; the next one is usually this chunk or the next */
 };
 
 /* Chunk @index, not counting the gap. */
@@ -71,15 +71,15 @@ static uint64_t first_of(const PmRangeMap *map, guint index)
     return key_at(map, chunk_at(map, index), 0)->first;
 }
 
-/* Whether @address belongs into the chunk: not before it, unless it is the first, and before the
- * next. */
+/* Whether the chunk is the place for @address: it starts at or before @address, or is the first,
+ * and the next one starts after @address. */
 static bool chunk_is_for(const PmRangeMap *map, guint index, uint64_t address)
 {
     return index < map->n_chunks && (index == 0 || first_of(map, index) <= address) &&
            (index + 1 == map->n_chunks || address < first_of(map, index + 1));
 }
 
-/* The chunk that @address belongs into; the map has one. */
+/* The chunk for @address; the map must not be empty. */
 static guint find_chunk(PmRangeMap *map, uint64_t address)
 {
     guint low = 0;
@@ -101,8 +101,8 @@ static guint find_chunk(PmRangeMap *map, uint64_t address)
     return low;
 }
 
-/* The first record of the chunk that ends at or behind @address; the number of records if there is
- * none. */
+/* Index of the chunk's first record that ends at or after @address; the number of records if there
+ * is none. */
 static guint find_record(const PmRangeMap *map, const Chunk *chunk, uint64_t address)
 {
     guint low = 0;
@@ -172,7 +172,7 @@ static uint8_t *make_records(PmRangeMap *map)
     return g_try_malloc_n(CHUNK_RECORDS, map->record_size);
 }
 
-/* An insert adds one chunk at most. */
+/* An insert adds at most one chunk. */
 bool pm_range_map_reserve(PmRangeMap *map, guint n_inserts)
 {
     while (map->spares->len < n_inserts) {
@@ -188,7 +188,7 @@ bool pm_range_map_reserve(PmRangeMap *map, guint n_inserts)
     return true;
 }
 
-/* Makes an empty chunk at @index. */
+/* Adds an empty chunk at @index. */
 static bool add_chunk(PmRangeMap *map, guint index)
 {
     uint8_t *records = make_records(map);
@@ -206,8 +206,8 @@ static bool add_chunk(PmRangeMap *map, guint index)
 }
 
 /*
- * Makes room in a full chunk for a record at @place. Adding behind its last record starts a new
- * chunk, so that ascending order leaves full chunks behind; else the chunk is halved.
+ * Makes room in a full chunk for a record at @place. Appending starts a new chunk, so that inserts
+ * in ascending order fill the chunks; other inserts split the chunk in half.
  */
 static bool split_chunk(PmRangeMap *map, guint *index, guint *place)
 {
@@ -255,7 +255,7 @@ bool pm_range_map_insert(PmRangeMap *map, const void *record)
     return true;
 }
 
-/* Removes what lies in [@first, @last] from one chunk, which may be empty afterwards. */
+/* Removes the records in [@first, @last] from one chunk, which may end up empty. */
 static void remove_from_chunk(PmRangeMap *map, Chunk *chunk, uint64_t first, uint64_t last)
 {
     guint place = find_record(map, chunk, first);
@@ -267,7 +267,7 @@ static void remove_from_chunk(PmRangeMap *map, Chunk *chunk, uint64_t first, uin
     map->n_records -= end - place;
 }
 
-/* Drops the empty ones of the chunks [@from, @end): only the outer two can have records left. */
+/* Removes empty chunks among [@from, @end); only the first and the last can have records left. */
 static void drop_empty_chunks(PmRangeMap *map, guint from, guint end)
 {
     if (from < end && chunk_at(map, from)->n_records > 0)

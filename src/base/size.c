@@ -6,7 +6,7 @@
 
 #include "base/error_text.h"
 
-/* The n-th unit is 1024 to the power n + 1. */
+/* units[n] is 1024^(n + 1). */
 static const char units[] = "KMGTPE";
 
 static bool digit_value(char c, uint64_t base, uint64_t *digit)
@@ -19,7 +19,7 @@ static bool digit_value(char c, uint64_t base, uint64_t *digit)
     return true;
 }
 
-/* Leaves @text behind the last digit. False if there is no digit or the number is too large. */
+/* Advances @text past the digits. Returns false if there are none or the number is too large. */
 static bool read_number(const char **text, uint64_t *number)
 {
     const char *position = *text;
@@ -42,7 +42,7 @@ static bool read_number(const char **text, uint64_t *number)
     return true;
 }
 
-/* False if @text is not wholly a unit, or nothing. */
+/* Returns false if @text is neither a unit nor empty. */
 static bool read_unit(const char *text, unsigned *shift)
 {
     const char *unit;
@@ -71,11 +71,10 @@ bool pm_size_parse(const char *text, uint64_t *value, GError **error)
         return true;
     }
     shown = g_strescape(text, NULL);
-    return pm_fail(
-        error, PM_ERROR_BAD_INPUT,
-        "«%.60s» is not a size: write a whole number of bytes up to 2^64-1, such as 4096 "
-        "or 0x100000000, or with a unit K, M, G, T, P or E, such as 2M or 1GiB",
-        shown);
+    return pm_fail(error, PM_ERROR_BAD_INPUT,
+                   "invalid size '%.60s': must be a number up to 2^64-1, decimal or 0x..., with an "
+                   "optional unit K, M, G, T, P or E",
+                   shown);
 }
 
 char *pm_size_format(uint64_t value)

@@ -7,7 +7,7 @@
 
 #include "base/error_text.h"
 
-/* More than any struct will ever have: a size that was not set is not followed. */
+/* An upper bound for all structs, to catch uninitialised sizes. */
 #define MAX_SIZE 4096
 
 static size_t size_of(const void *caller)
@@ -28,7 +28,7 @@ bool pm_sized_check(const char *name, const void *caller, GError **error)
     if (size > sizeof(size_t) && size <= MAX_SIZE && size % sizeof(size_t) == 0)
         return true;
     return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
-                   "invalid %s.struct_size %zu: set it to sizeof(%s), and zero what you do not use",
+                   "invalid %s.struct_size %zu: must be sizeof(%s), with unused members zeroed",
                    name, size, name);
 }
 
@@ -53,8 +53,8 @@ bool pm_sized_read(const char *name, void *known, size_t known_size, const void 
     if (size > known_size && !is_zero(bytes + known_size, size - known_size))
         return pm_fail(error, PM_ERROR_UNSUPPORTED,
                        "%s has members set that plugmap " PM_VERSION_STRING
-                       " does not know: it ends after %zu of the %zu bytes here. Install the "
-                       "plugmap that the program was built for, or leave them zero",
+                       " does not support: it knows %zu of the %zu bytes. Install the version that "
+                       "the program was built for",
                        name, known_size, size);
     memset(known, 0, known_size);
     memcpy(known, caller, MIN(size, known_size));

@@ -6,7 +6,7 @@
 
 #include "base/error_text.h"
 
-/* Pages tried besides the ends of the runs, of each kind. */
+/* Sampled pages of each kind, in addition to the ends of runs. */
 #define N_SAMPLES 4
 
 struct PmDmaCheck {
@@ -15,7 +15,7 @@ struct PmDmaCheck {
     PmDiscardManager *manager;
     PmRam *ram;
     PmIommuAccess access;
-    GRand *random; /* always the same sequence */
+    GRand *random; /* fixed seed */
     uint64_t n_patterns;
     PmDmaCheckCounts counts;
 };
@@ -51,7 +51,7 @@ PmDmaCheckCounts pm_dma_check_get_counts(const PmDmaCheck *check)
     return check->counts;
 }
 
-/* No two patterns have a word in common. */
+/* Patterns have no word in common. */
 static void make_pattern(PmDmaCheck *check, uint64_t *words)
 {
     uint64_t first = ++check->n_patterns * (PM_DMA_PAGE / sizeof *words);
@@ -78,7 +78,7 @@ static bool fail_page(PmDmaCheck *check, const char *what, uint64_t iova, GError
                    pm_dma_engine_name(check->engine), what, iova);
 }
 
-/* Memory that cannot be had is told by this, and not by a signal. */
+/* Faults the page in; reports an error where a plain access would raise SIGBUS. */
 static bool populate(PmDmaCheck *check, uint64_t offset, GError **error)
 {
     uint64_t page_size = MAX(pm_ram_get_page_size(check->ram), PM_DMA_PAGE);
@@ -97,7 +97,7 @@ static bool check_reads(PmDmaCheck *check, char *memory, uint64_t iova, GError *
     if (!device_reads(check, iova, seen, error))
         return false;
     if (memcmp(seen, pattern, size) != 0)
-        return fail_page(check, "a read does not see the plugged memory", iova, error);
+        return fail_page(check, "read does not return plugged memory", iova, error);
     return true;
 }
 
@@ -112,10 +112,9 @@ static bool check_writes(PmDmaCheck *check, const char *memory, uint64_t iova, G
         return false;
     if ((memcmp(memory, pattern, size) == 0) == allowed)
         return true;
-    return fail_page(check,
-                     allowed ? "a write does not arrive in the plugged memory"
-                             : "a write arrives in memory that is read-only",
-                     iova, error);
+    return fail_page(
+        check, allowed ? "write does not reach plugged memory" : "write reaches read-only memory",
+        iova, error);
 }
 
 static bool check_plugged(PmDmaCheck *check, uint64_t offset, GError **error)
@@ -129,8 +128,8 @@ static bool check_plugged(PmDmaCheck *check, uint64_t offset, GError **error)
            check_writes(check, memory, iova, error);
 }
 
-/* Memory that is still mapped but was given back is the device's alone: only it can read what it
- * wrote. */
+/* Discarded memory that is still mapped is visible to the device only: it reads back what it wrote.
+ */
 static bool check_unplugged(PmDmaCheck *check, uint64_t offset, GError **error)
 {
     uint64_t iova = pm_virtio_mem_get_address(check->device) + offset;
@@ -149,9 +148,9 @@ static bool check_unplugged(PmDmaCheck *check, uint64_t offset, GError **error)
         !pm_ram_resident(check->ram, block, block_size, &resident_after, error))
         return false;
     if (memcmp(seen, pattern, size) == 0)
-        return fail_page(check, "the device reads what it wrote to unplugged memory", iova, error);
+        return fail_page(check, "device reads back what it wrote to unplugged memory", iova, error);
     if (resident_before != resident_after)
-        return fail_page(check, "a write to unplugged memory has taken memory", iova, error);
+        return fail_page(check, "write to unplugged memory allocated memory", iova, error);
     return true;
 }
 
@@ -208,7 +207,7 @@ static bool check_samples(PmDmaCheck *check, unsigned n_samples, NextRunFunc nex
 static bool check_kind(PmDmaCheck *check, const PmIovaRange *range, NextRunFunc next_run,
                        CheckPageFunc check_page, GError **error)
 {
-    /* The first one tells whether there is time for more. */
+    /* The first one shows whether the engine is slow. */
     if (!check_samples(check, 1, next_run, check_page, error))
         return false;
     return pm_dma_engine_is_slow(check->engine) ||

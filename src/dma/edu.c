@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* QEMU's edu device (hw/misc/edu.c): one transfer takes 100 ms on the real one, none on the fake
- * kernel's. */
+/* QEMU's edu device (hw/misc/edu.c). A transfer takes 100 ms; the fake kernel's edu completes at
+ * once. */
 #include <time.h>
 
 #include "base/error_text.h"
@@ -10,10 +10,10 @@
 #define REGISTER_DESTINATION 0x88
 #define REGISTER_COUNT       0x90
 #define REGISTER_COMMAND     0x98
-#define COMMAND_START        0x1 /* reads as set until the transfer is done */
+#define COMMAND_START        0x1 /* reads as set until the transfer completes */
 #define COMMAND_TO_MEMORY    0x2
 #define BUFFER               0x40000
-/* QEMU 7.2 ends itself at a transfer of the whole buffer of 4096 bytes. */
+/* QEMU 7.2 aborts on a transfer of the whole 4096-byte buffer. */
 #define TRANSFER_SIZE        4088
 
 #define POLL_NS   1000000
@@ -33,10 +33,10 @@ static bool wait_until_done(PmDmaEngine *engine, GError **error)
         engine->is_slow = true;
         nanosleep(&pause, NULL);
     }
-    return pm_fail(error, PM_ERROR_DEVICE, "edu has not ended its transfer after %u ms", MAX_POLLS);
+    return pm_fail(error, PM_ERROR_DEVICE, "edu: transfer timed out after %u ms", MAX_POLLS);
 }
 
-/* Addresses have 64 bits, which edu takes only in one access. */
+/* edu accepts 64-bit addresses only as a single access. */
 static bool transfer(PmDmaEngine *engine, uint64_t source, uint64_t destination, uint32_t command,
                      GError **error)
 {

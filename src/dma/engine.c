@@ -22,7 +22,7 @@ static const PmDmaEngineKind *find_kind(const char *device, uint32_t pci_id, GEr
             return kinds[i];
     }
     pm_fail(error, PM_ERROR_UNSUPPORTED,
-            "there is no DMA engine for %s (PCI id %04x:%04x): checking by DMA needs QEMU's edu "
+            "no DMA engine for %s (PCI ID %04x:%04x): the DMA check requires QEMU's edu "
             "(1234:11e8) or nvme (1b36:0010)",
             device, pci_id & 0xffff, pci_id >> 16);
     return NULL;
@@ -37,7 +37,7 @@ static bool enable_device(PmDmaEngine *engine, GError **error)
     return engine->is_enabled;
 }
 
-/* Without this the device could go on reading and writing where the scratch was. */
+/* Without this the device could continue DMA to the former scratch addresses. */
 static void disable_device(PmDmaEngine *engine)
 {
     if (engine->registers.size > 0)

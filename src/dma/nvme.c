@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * QEMU's nvme (hw/nvme/ctrl.c), with one pair of queues, polled; NVM Express Base
- * Specification 1.4. The disk's first blocks are the way from one I/O address to another: Write
- * reads memory, Read writes it. QEMU reports success for DMA that the IOMMU refuses.
+ * QEMU's nvme (hw/nvme/ctrl.c), with one polled queue pair; NVM Express Base Specification 1.4.
+ * Copies through the first blocks of the disk: Write reads memory, Read writes it. QEMU reports
+ * success for DMA that the IOMMU blocks.
  */
 #include <stdatomic.h>
 #include <string.h>
@@ -19,9 +19,10 @@
 #define REGISTER_ADMIN_ANSWERS  0x30
 #define REGISTER_DOORBELLS      0x1000
 #define CONFIGURATION_ENABLE    0x1
-#define CONFIGURATION_ENTRIES   0x460000 /* requests of 64 bytes, answers of 16 */
-#define STATUS_READY            0x1
-#define STATUS_FATAL            0x2
+#define CONFIGURATION_ENTRIES                                                                      \
+    0x460000 /* submission entries of 64 bytes, completion entries of 16 */
+#define STATUS_READY 0x1
+#define STATUS_FATAL 0x2
 
 #define ADMIN_CREATE_REQUESTS 0x01
 #define ADMIN_CREATE_ANSWERS  0x05
@@ -29,12 +30,12 @@
 #define IO_WRITE              0x01
 #define IO_READ               0x02
 
-#define N_ENTRIES 4 /* of each queue; one is in use at a time */
+#define N_ENTRIES 4 /* per queue; one is in use at a time */
 #define NAMESPACE 1
 
 #define TIMEOUT_NS 5000000000
 
-/* The pages behind the data page of the scratch. */
+/* The pages after the data page of the scratch. */
 enum {
     DATA_PAGE,
     ADMIN_REQUESTS_PAGE,
@@ -62,7 +63,7 @@ typedef struct {
     uint16_t requests_head;
     uint16_t queue;
     uint16_t id;
-    uint16_t status; /* bit 0 turns with every round through the queue */
+    uint16_t status; /* bit 0 is the phase tag */
 } Answer;
 
 G_STATIC_ASSERT(sizeof(Answer) == 16);
@@ -71,7 +72,7 @@ typedef struct {
     unsigned number;
     Request *requests;
     Answer *answers;
-    unsigned next; /* where the next request goes, and its answer comes */
+    unsigned next; /* index of the next submission and completion entry */
     unsigned round;
 } Queue;
 
@@ -80,7 +81,7 @@ typedef struct {
     Queue admin;
     Queue io;
     unsigned doorbell_step;
-    uint32_t n_blocks; /* of one transfer */
+    uint32_t n_blocks; /* per transfer */
 } Nvme;
 
 static char *scratch_page(const PmDmaEngine *engine, unsigned page)
@@ -112,7 +113,7 @@ static bool wait_for_ready(PmDmaEngine *engine, bool ready, GError **error)
         if (((status & STATUS_READY) != 0) == ready)
             return true;
     } while (now_ns() < end && (status & STATUS_FATAL) == 0);
-    return pm_fail(error, PM_ERROR_DEVICE, "nvme does not %s: its status is 0x%x",
+    return pm_fail(error, PM_ERROR_DEVICE, "nvme: controller does not %s: CSTS 0x%x",
                    ready ? "become ready" : "stop", (unsigned)status);
 }
 
@@ -125,7 +126,7 @@ static bool set_enabled(PmDmaEngine *engine, bool enabled, GError **error)
            wait_for_ready(engine, enabled, error);
 }
 
-/* @side: 0 for requests, 1 for answers. */
+/* @side: 0 for submission, 1 for completion. */
 static bool ring(const Nvme *nvme, const Queue *queue, unsigned side, unsigned value,
                  GError **error)
 {
@@ -148,7 +149,7 @@ static bool wait_for_answer(const Queue *queue, uint16_t *status, GError **error
             return true;
         }
     } while (now_ns() < end);
-    return pm_fail(error, PM_ERROR_DEVICE, "nvme has not answered after %u s",
+    return pm_fail(error, PM_ERROR_DEVICE, "nvme: command timed out after %u s",
                    (unsigned)(TIMEOUT_NS / 1000000000));
 }
 
@@ -166,7 +167,7 @@ static bool execute(Nvme *nvme, Queue *queue, const Request *request, GError **e
         return false;
     if (status >> 1 == 0)
         return true;
-    return pm_fail(error, PM_ERROR_DEVICE, "nvme refuses request 0x%02x of queue %u: status 0x%x",
+    return pm_fail(error, PM_ERROR_DEVICE, "nvme: command 0x%02x of queue %u failed: status 0x%x",
                    request->opcode, queue->number, status >> 1);
 }
 
@@ -189,7 +190,7 @@ static bool create_queue(Nvme *nvme, uint8_t opcode, unsigned page, uint32_t fla
     return execute(nvme, &nvme->admin, &request, error);
 }
 
-/* How many blocks a page is: the namespace's format in use says how large they are. */
+/* Blocks per page, from the LBA format of the namespace. */
 static bool read_block_size(Nvme *nvme, GError **error)
 {
     const uint8_t *identity = (const uint8_t *)scratch_page(&nvme->parent, DATA_PAGE);
@@ -201,7 +202,7 @@ static bool read_block_size(Nvme *nvme, GError **error)
     shift = identity[128 + 4 * (identity[26] & 0xf) + 2];
     if (shift < 9 || shift > 12)
         return pm_fail(error, PM_ERROR_UNSUPPORTED,
-                       "the nvme disk has blocks of 2^%u bytes; 2^9 to 2^12 are supported", shift);
+                       "nvme: unsupported block size 2^%u: must be 2^9 to 2^12", shift);
     nvme->n_blocks = PM_DMA_PAGE >> shift;
     return true;
 }

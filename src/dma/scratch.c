@@ -12,8 +12,8 @@ struct PmDmaScratch {
     PmIommuClaim *claim;
 };
 
-/* Memory for a page between the engine's and what is to be avoided, so that it is a run of its
- * own. */
+/* Leaves a page between the scratch and the avoided range, so that the scratch is a separate run.
+ */
 static bool find_room(PmIommu *iommu, uint64_t size, uint64_t page, uint64_t avoid,
                       uint64_t avoid_size, uint64_t *found, GError **error)
 {
@@ -35,8 +35,8 @@ static bool find_room(PmIommu *iommu, uint64_t size, uint64_t page, uint64_t avo
         }
     }
     return pm_fail(error, PM_ERROR_UNSUPPORTED,
-                   "there is no room for the DMA engine's 0x%" PRIx64
-                   " bytes beside the region at 0x%" PRIx64,
+                   "no IOVA space for 0x%" PRIx64
+                   " bytes of DMA engine memory outside the region at 0x%" PRIx64,
                    size, avoid);
 }
 
@@ -75,7 +75,7 @@ PmDmaScratch *pm_dma_scratch_new(PmIommu *iommu, uint64_t avoid, uint64_t avoid_
     return scratch->claim != NULL ? g_steal_pointer(&scratch) : NULL;
 }
 
-/* The memory of a mapping that cannot be removed stays, by the claim: a device may be using it. */
+/* If the unmap fails, the claim keeps the memory: the device may still use it. */
 void pm_dma_scratch_free(PmDmaScratch *scratch)
 {
     if (scratch == NULL)

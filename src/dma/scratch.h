@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/* PmDmaScratch: memory of a DMA engine's own, mapped away from the memory that it is to check. */
+/* PmDmaScratch: private memory of a DMA engine, mapped away from the memory that it checks. */
 #ifndef PLUGMAP_SRC_DMA_SCRATCH_H
 #define PLUGMAP_SRC_DMA_SCRATCH_H
 
 #include <plugmap/iommu.h>
 
-/* The page that data pass through, and pages of the engine's own behind it. */
+/* The data page, followed by pages for the engine's queues. */
 #define PM_DMA_PAGE          4096
 #define PM_DMA_SCRATCH_PAGES 8
 
 typedef struct PmDmaScratch PmDmaScratch;
 
-/* Maps zeroed memory outside of [@avoid, @avoid + @avoid_size), with a page between them at least.
+/* Maps zeroed memory outside [@avoid, @avoid + @avoid_size), at least one page away from it.
  * Errors: PM_ERROR_UNSUPPORTED (no room), PM_ERROR_MEMORY, those of pm_iommu_claim_new() and
  * pm_iommu_claim_map(). */
 PmDmaScratch *pm_dma_scratch_new(PmIommu *iommu, uint64_t avoid, uint64_t avoid_size,

@@ -7,8 +7,8 @@
 
 static int read_effective(unsigned capability, bool *effective)
 {
-    /* Whoever embeds the library may have named another process; and the number that a forked
-     * child inherits is its parent's. */
+    /* The embedding program may have selected another process, and a forked child inherits its
+     * parent's PID. */
     capng_setpid(gettid());
     errno = 0;
     if (capng_get_caps_process() < 0)
@@ -17,7 +17,7 @@ static int read_effective(unsigned capability, bool *effective)
     return 0;
 }
 
-/* libcap-ng keeps one set in each thread, and whoever embeds the library may be at work on it. */
+/* libcap-ng has one set per thread, which the embedding program may be using. */
 int pm_capability_read(unsigned capability, bool *effective)
 {
     void *state = capng_save_state();

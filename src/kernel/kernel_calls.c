@@ -12,7 +12,7 @@ bool pm_kernel_is_inherited(const PmKernel *kernel)
     return kernel->data->process != pm_process_token();
 }
 
-/* The first in the chain that has the operation at @offset of its table; NULL if none has. */
+/* The first kernel in the chain that implements the operation at @offset; NULL if none does. */
 static PmKernel *find(PmKernel *kernel, size_t offset)
 {
     while (kernel != NULL && *(void *const *)((const char *)kernel->ops + offset) == NULL)
@@ -20,7 +20,7 @@ static PmKernel *find(PmKernel *kernel, size_t offset)
     return kernel;
 }
 
-/* Returns what the operation does. */
+/* Returns the result of the operation. */
 #define CALL(kernel, operation, ...)                                                               \
     do {                                                                                           \
         PmKernel *found = find(kernel, offsetof(PmKernelOps, operation));                          \
@@ -28,7 +28,7 @@ static PmKernel *find(PmKernel *kernel, size_t offset)
         return found != NULL ? found->ops->operation(found, ##__VA_ARGS__) : -ENOSYS;              \
     } while (0)
 
-/* The same, but only in the process that made the kernel. */
+/* The same, but fails outside the process that created the kernel. */
 #define CALL_OWN(kernel, operation, ...)                                                           \
     do {                                                                                           \
         if (pm_kernel_is_inherited(kernel))                                                        \

@@ -1,20 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The calls on a PmKernel, as the library makes them: none goes past these. Everywhere but in the
- * process that made the PmKernel they fail with -ECHILD and call nothing: a child made by fork(2)
- * has the files of its parent, whose mappings it must not change. Closing and unmapping work there,
- * because they concern the child's own copies alone.
+ * The only way in which the library calls a PmKernel. Outside the process that created the PmKernel
+ * they fail with -ECHILD: a child made by fork(2) shares the files of its parent, whose mappings it
+ * must not change. close and munmap still work, because they only affect the child's own copies.
  */
 #ifndef PLUGMAP_SRC_KERNEL_KERNEL_CALLS_H
 #define PLUGMAP_SRC_KERNEL_KERNEL_CALLS_H
 
 #include <plugmap/kernel.h>
 
-/* What ECHILD means, and what to do. */
+/* Explains ECHILD. */
 #define PM_KERNEL_CAUSE_INHERITED                                                                  \
-    "this process was forked from the one that opened it: open an address space of its own"
+    "opened by the parent of this forked process: open another address space in the child"
 
-/* Whether it was made in another process, which this one was forked from. */
+/* Whether the kernel was created by a process that this one was forked from. */
 bool pm_kernel_is_inherited(const PmKernel *kernel);
 
 int pm_kernel_open(PmKernel *kernel, const char *path, int flags);

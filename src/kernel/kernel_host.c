@@ -18,7 +18,7 @@
 #include "kernel/capability.h"
 #include "kernel/kernel_private.h"
 
-/* Whether CAP_IPC_LOCK is effective, as far as is remembered. */
+/* Cached: whether CAP_IPC_LOCK is effective. */
 enum {
     UNKNOWN,
     MISSING,
@@ -82,8 +82,8 @@ static ssize_t host_pwrite(PmKernel *kernel G_GNUC_UNUSED, int fd, const void *b
     return result < 0 ? -errno : result;
 }
 
-/* Reading takes longer than a MAP, and each PLUG asks: so it is remembered, and read anew before
- * that matters (refresh). */
+/* Cached, because every PLUG asks and reading takes longer than a MAP; reread before failing
+ * (refresh). */
 static int read_ipc_lock(HostKernel *host)
 {
     bool effective = false;
@@ -93,8 +93,8 @@ static int read_ipc_lock(HostKernel *host)
     return result;
 }
 
-/* What is not known is taken for missing: then the limit is checked, and read anew if it is too
- * low. */
+/* Unknown counts as missing: then the limit is checked, and the capability reread if it is too low.
+ */
 static bool has_ipc_lock(HostKernel *host)
 {
     if (g_atomic_int_get(&host->ipc_lock) == UNKNOWN)

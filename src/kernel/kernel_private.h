@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the library keeps with each PmKernel. */
+/* Private data of a PmKernel. */
 #ifndef PLUGMAP_SRC_KERNEL_KERNEL_PRIVATE_H
 #define PLUGMAP_SRC_KERNEL_KERNEL_PRIVATE_H
 
@@ -21,9 +21,9 @@ typedef struct {
 struct PmKernelPrivate {
     PmKernelOps ops;
     gatomicrefcount references;
-    uint64_t process;      /* that it was made in */
-    PmKernel *next;        /* that calls are forwarded to; NULL: none */
-    PmKernelPrivate *root; /* that keeps the account */
+    uint64_t process;      /* that created it */
+    PmKernel *next;        /* forwards to this one; NULL: none */
+    PmKernelPrivate *root; /* that holds the account */
     pthread_mutex_t lock;
     PmKernelLocked locked[2];
 };

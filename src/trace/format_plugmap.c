@@ -67,7 +67,7 @@ static bool take_number(const PmLineReader *reader, Words *words, const char *na
         return pm_line_fail(reader, error, "missing %s=", name);
     if (text == NULL || pm_size_parse(text, value, &bad))
         return true;
-    return pm_line_fail(reader, error, "invalid %s: %s", name, bad->message);
+    return pm_line_fail(reader, error, "%s: %s", name, bad->message);
 }
 
 static bool no_more_words(const PmLineReader *reader, const Words *words, GError **error)

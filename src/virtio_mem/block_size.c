@@ -30,7 +30,7 @@ uint64_t pm_thp_size(const char *path)
 
 uint64_t pm_default_block_size(uint64_t page_size, uint64_t base_page_size, const char *thp_path)
 {
-    /* Blocks of a whole huge page: smaller ones would break it up when they are unplugged. */
+    /* At least a huge page: unplugging smaller blocks would split it. */
     if (page_size == base_page_size)
         return MAX(page_size, pm_thp_size(thp_path));
     return MAX(page_size, PM_BLOCK_SIZE_FLOOR);

@@ -12,8 +12,8 @@
 #include "virtio_mem/block_size.h"
 #include "virtio_mem/device.h"
 
-/* Linux guests online memory in blocks of 128 MiB (x86) or up to 512 MiB (arm64 with large pages).
- * Two of them beyond the requested size let a guest fill up behind a block that it cannot use. */
+/* Linux guests online memory in blocks of 128 MiB (x86) to 512 MiB (arm64 with 64K pages). Two of
+ * them past the requested size let a guest skip memory blocks that it cannot use. */
 #if defined(__aarch64__) || defined(__arm__)
 #define DEFAULT_USABLE_EXTENT (2 * (UINT64_C(512) << 20))
 #else
@@ -36,12 +36,12 @@ static bool check_block_size(const PmVirtioMemConfig *config, uint64_t block_siz
 
     if ((block_size & (block_size - 1)) != 0)
         return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
-                       "virtio-mem: block_size %s is not a power of two", block_text);
+                       "virtio-mem: invalid block_size %s: must be a power of two", block_text);
     if (block_size < page_size)
-        return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
-                       "virtio-mem: block_size %s is smaller than the page size of ram, %s: "
-                       "use at least that",
-                       block_text, page_text);
+        return pm_fail(
+            error, PM_ERROR_INVALID_ARGUMENT,
+            "virtio-mem: invalid block_size %s: must be at least the page size of ram, %s",
+            block_text, page_text);
     return true;
 }
 
@@ -53,8 +53,8 @@ static bool check_alignment(const char *property, uint64_t value, uint64_t block
     if (value % block_size == 0)
         return true;
     return pm_fail(error, PM_ERROR_UNALIGNED,
-                   "virtio-mem: %s 0x%" PRIx64 " is not a multiple of block_size %s", property,
-                   value, block_text);
+                   "virtio-mem: invalid %s 0x%" PRIx64 ": must be a multiple of block_size %s",
+                   property, value, block_text);
 }
 
 static bool check_sizes(const PmVirtioMemConfig *config, uint64_t block_size, GError **error)
@@ -66,16 +66,17 @@ static bool check_sizes(const PmVirtioMemConfig *config, uint64_t block_size, GE
 
     if (!check_alignment("requested_size", config->requested_size, block_size, error) ||
         !check_alignment("address", config->address, block_size, error) ||
-        !check_alignment("the size of ram", region_size, block_size, error))
+        !check_alignment("ram size", region_size, block_size, error))
         return false;
     if (config->requested_size > region_size)
         return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
-                       "virtio-mem: requested_size %s is larger than ram, which has %s",
+                       "virtio-mem: invalid requested_size %s: must be at most the ram size, %s",
                        requested_text, region_text);
     if (__builtin_add_overflow(config->address, region_size, &end))
         return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
-                       "virtio-mem: address 0x%" PRIx64 " is too high for a region of %s: its end "
-                       "does not fit in 64 bits",
+                       "virtio-mem: invalid address 0x%" PRIx64
+                       ": the region, %s, exceeds the 64-bit "
+                       "address space",
                        config->address, region_text);
     return true;
 }
@@ -87,8 +88,8 @@ static void warn_of_small_blocks(uint64_t block_size)
 
     if (block_size < PM_BLOCK_SIZE_FLOOR)
         pm_log(G_LOG_LEVEL_WARNING,
-               "virtio-mem: block_size %s is below %s: QEMU does not offer that, and every block "
-               "takes a mapping of its own",
+               "virtio-mem: block_size %s is below %s, the minimum of QEMU: every block requires a "
+               "mapping",
                block_text, floor_text);
 }
 
@@ -118,7 +119,7 @@ static PmVirtioMem *make_device(const PmVirtioMemConfig *config, GError **error)
     block_size = choose_block_size(config);
     if (!check_block_size(config, block_size, error) || !check_sizes(config, block_size, error))
         return NULL;
-    /* Become the one manager first: until then the memory may be somebody else's to discard. */
+    /* Become the manager first: until then the memory may belong to another one. */
     manager = pm_discard_manager_new(config->ram, block_size, error);
     if (manager == NULL || !pm_ram_discard(config->ram, 0, pm_ram_get_size(config->ram), error))
         return NULL;
@@ -160,8 +161,9 @@ void pm_virtio_mem_free(PmVirtioMem *device)
     if (!pm_ram_is_inherited(pm_discard_manager_get_ram(device->manager)) &&
         !pm_discard_manager_discard_all(device->manager, &error))
         pm_log(G_LOG_LEVEL_WARNING,
-               "virtio-mem: the device at 0x%" PRIx64 " goes away, but not everything could be "
-               "discarded: %s",
+               "virtio-mem: freed the device at 0x%" PRIx64
+               ", but failed to discard all of its memory: "
+               "%s",
                device->address, error->message);
     pm_discard_manager_unref(device->manager);
     g_clear_error(&device->refusal);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the files of this room share: the state of a device and the steps between them. */
+/* State of a device, and helpers shared by the files of this directory. */
 #ifndef PLUGMAP_SRC_VIRTIO_MEM_DEVICE_H
 #define PLUGMAP_SRC_VIRTIO_MEM_DEVICE_H
 
@@ -8,7 +8,7 @@
 
 #include <plugmap/virtio_mem.h>
 
-/* Which blocks are plugged, and how many, is known to the manager alone. */
+/* The discard manager tracks the plugged blocks. */
 struct PmVirtioMem {
     PmDiscardManager *manager;
     uint64_t address;
@@ -29,14 +29,14 @@ struct PmVirtioMem {
     void *user_data;
 };
 
-/* The usable size that the requested size calls for. */
+/* The usable size for the requested size. */
 uint64_t pm_virtio_mem_wanted_usable_size(const PmVirtioMem *device);
 
-/* Calls plugged_size_changed if the plugged size is not @before any more. */
+/* Calls plugged_size_changed if the plugged size differs from @before. */
 void pm_virtio_mem_notify_plugged(PmVirtioMem *device, uint64_t before);
 
-/* Discards all blocks, if there are any, and lets the usable region shrink. On failure nothing has
- * changed; returns the cause and sets @error. */
+/* Discards all blocks and shrinks the usable region. On failure changes nothing, returns the cause
+ * and sets @error. */
 PmRefusal pm_virtio_mem_unplug_all(PmVirtioMem *device, GError **error);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Why the device said no: kept for the host, because the guest's answer cannot say it. */
+/* Why the device refused a request: for the host, because the response has no room for a reason. */
 #ifndef PLUGMAP_SRC_VIRTIO_MEM_REFUSAL_H
 #define PLUGMAP_SRC_VIRTIO_MEM_REFUSAL_H
 
@@ -11,7 +11,7 @@ void pm_refusal_clear(PmVirtioMem *device);
 void pm_refusal_set(PmVirtioMem *device, PmRefusal refusal, const char *message,
                     const GError *cause);
 
-/* What a failed populate or discard is refused with. @error: of PM_ERROR. */
+/* The refusal for a failed populate or discard. @error: of PM_ERROR. */
 PmRefusal pm_refusal_of_error(const GError *error);
 
 #endif

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The guest's requests. Each handler is the list of its checks, in the order that decides the
- * answer. */
+/* The guest's requests. The order of the checks in a handler determines the response. */
 #include <inttypes.h>
 #include <string.h>
 
@@ -12,12 +11,12 @@
 #include "virtio_mem/device.h"
 #include "virtio_mem/refusal.h"
 
-/* A request in the host's byte order. Its padding is not looked at. */
+/* A request in host byte order. Padding is ignored. */
 typedef struct {
     uint16_t type;
     uint16_t n_blocks;
     uint64_t address;
-    /* In the region; set by range_is_valid(). */
+    /* Relative to the region; set by range_is_valid(). */
     uint64_t offset;
     uint64_t size;
 } Request;
@@ -29,7 +28,7 @@ static const char *const type_names[] = {
     [VIRTIO_MEM_REQ_STATE] = "STATE",
 };
 
-/* Notes why a request is refused. @cause: the error behind it, or NULL. Returns false. */
+/* Records why a request is refused. @cause: the underlying error, or NULL. Returns false. */
 static bool note(PmVirtioMem *device, const Request *request, PmRefusal refusal, const char *reason,
                  const GError *cause)
 {
@@ -46,7 +45,7 @@ static bool note(PmVirtioMem *device, const Request *request, PmRefusal refusal,
     return false;
 }
 
-/* The device itself refuses. Returns false, so that a check can end with it. */
+/* A refusal without an underlying error. Returns false, for "return refuse(...)". */
 G_GNUC_PRINTF(4, 5)
 static bool refuse(PmVirtioMem *device, const Request *request, PmRefusal refusal,
                    const char *format, ...)
@@ -65,7 +64,7 @@ static bool refuse_for(PmVirtioMem *device, const Request *request, const GError
     return note(device, request, pm_refusal_of_error(cause), cause->message, cause);
 }
 
-/* The usable part of the region is the bound, not the whole. */
+/* Requests are limited to the usable region. */
 static bool range_is_valid(PmVirtioMem *device, Request *request)
 {
     uint64_t usable_end = device->address + device->usable_size;
@@ -76,17 +75,17 @@ static bool range_is_valid(PmVirtioMem *device, Request *request)
         g_autofree char *block_text = pm_size_format(device->block_size);
 
         return refuse(device, request, PM_REFUSAL_BAD_RANGE,
-                      "the address is not a multiple of the block size, %s", block_text);
+                      "address is not a multiple of the block size, %s", block_text);
     }
     if (request->n_blocks == 0)
-        return refuse(device, request, PM_REFUSAL_BAD_RANGE, "it names no block");
+        return refuse(device, request, PM_REFUSAL_BAD_RANGE, "no blocks");
     if (__builtin_mul_overflow(request->n_blocks, device->block_size, &size) ||
         __builtin_add_overflow(request->address, size, &end))
         return refuse(device, request, PM_REFUSAL_BAD_RANGE,
-                      "the range wraps around the end of the address space");
+                      "range wraps around the address space");
     if (request->address < device->address || request->address >= usable_end || end > usable_end)
         return refuse(device, request, PM_REFUSAL_BAD_RANGE,
-                      "the range, up to 0x%" PRIx64 ", is not inside the usable region, 0x%" PRIx64
+                      "range end 0x%" PRIx64 " is outside the usable region, 0x%" PRIx64
                       " to 0x%" PRIx64,
                       end, device->address, usable_end);
     request->offset = request->address - device->address;
@@ -109,16 +108,16 @@ static bool fits_requested_size(PmVirtioMem *device, const Request *request)
     size_text = pm_size_format(request->size);
     requested_text = pm_size_format(device->requested_size);
     return refuse(device, request, PM_REFUSAL_REQUESTED_SIZE,
-                  "%s are plugged, and %s more would exceed the requested size, %s", plugged_text,
+                  "%s plugged, %s more would exceed the requested size, %s", plugged_text,
                   size_text, requested_text);
 }
 
-/* Names the first block that stands in the way: it tells where guest and host disagree. */
+/* Names the first block in the wrong state: it shows where guest and host disagree. */
 static bool refuse_for_block(PmVirtioMem *device, const Request *request, uint64_t offset,
                              const char *state)
 {
-    return refuse(device, request, PM_REFUSAL_BLOCK_STATE,
-                  "the block at 0x%" PRIx64 " is %s already", device->address + offset, state);
+    return refuse(device, request, PM_REFUSAL_BLOCK_STATE, "block at 0x%" PRIx64 " is already %s",
+                  device->address + offset, state);
 }
 
 static bool is_unplugged(PmVirtioMem *device, const Request *request)
@@ -145,13 +144,13 @@ static bool is_plugged(PmVirtioMem *device, const Request *request)
     return refuse_for_block(device, request, run_offset, "unplugged");
 }
 
-/* The other side already has, or is being sent, the state of the blocks. */
+/* The destination already has, or is receiving, the state of the blocks. */
 static bool may_change(PmVirtioMem *device, const Request *request)
 {
     if (!device->migrating)
         return true;
     return refuse(device, request, PM_REFUSAL_MIGRATION,
-                  "migration is running: try again when it is over");
+                  "migration in progress: retry when it has completed");
 }
 
 static bool populate(PmVirtioMem *device, const Request *request)
@@ -177,8 +176,8 @@ static uint16_t handle_plug(PmVirtioMem *device, Request *request)
 {
     if (!range_is_valid(device, request))
         return VIRTIO_MEM_RESP_ERROR;
-    /* Before the block states: a driver that has not seen a lower requested size yet is told to
-     * look, not that it is wrong. */
+    /* Before the block states: a driver that has not noticed a lower requested size gets NACK, not
+     * ERROR. */
     if (!fits_requested_size(device, request))
         return VIRTIO_MEM_RESP_NACK;
     if (!is_unplugged(device, request))
@@ -188,7 +187,7 @@ static uint16_t handle_plug(PmVirtioMem *device, Request *request)
     return VIRTIO_MEM_RESP_ACK;
 }
 
-/* Never NACK: a guest may unplug whatever it likes to. */
+/* Never NACK: a guest may always unplug. */
 static uint16_t handle_unplug(PmVirtioMem *device, Request *request)
 {
     if (!range_is_valid(device, request))
@@ -211,7 +210,7 @@ static uint16_t handle_unplug_all(PmVirtioMem *device, const Request *request)
     return VIRTIO_MEM_RESP_BUSY;
 }
 
-/* Changes nothing, so it is never busy. */
+/* Read-only, so never BUSY. */
 static uint16_t handle_state(PmVirtioMem *device, Request *request, uint16_t *state)
 {
     if (!range_is_valid(device, request))
@@ -262,7 +261,7 @@ static void encode(uint16_t type, uint16_t state, void *bytes)
     memcpy(bytes, &wire, sizeof(wire));
 }
 
-/* The guest broke the protocol: there is no answer that it could understand. */
+/* The guest violated the protocol: the device stops responding. */
 G_GNUC_PRINTF(3, 4)
 static bool violated(PmVirtioMem *device, GError **error, const char *format, ...)
 {
@@ -275,7 +274,7 @@ static bool violated(PmVirtioMem *device, GError **error, const char *format, ..
     va_end(arguments);
     device->broken = true;
     message =
-        g_strdup_printf("virtio-mem: %s: the device is broken until its driver resets it", reason);
+        g_strdup_printf("virtio-mem: %s: device is broken until the driver resets it", reason);
     pm_refusal_set(device, PM_REFUSAL_PROTOCOL, message, NULL);
     return pm_fail(error, PM_ERROR_BAD_REQUEST, "%s", message);
 }
@@ -292,17 +291,16 @@ bool pm_virtio_mem_handle(PmVirtioMem *device, const void *request, size_t reque
         return false;
     pm_refusal_clear(device);
     if (device->broken)
-        return violated(device, error, "an earlier request broke the protocol");
+        return violated(device, error, "an earlier request violated the protocol");
     if (request_size < sizeof(struct virtio_mem_req))
-        return violated(device, error, "a request is too short: it needs %zu bytes, not %zu",
+        return violated(device, error, "request too short: requires %zu bytes, got %zu",
                         sizeof(struct virtio_mem_req), request_size);
     if (response_size < sizeof(struct virtio_mem_resp))
-        return violated(device, error,
-                        "room for a response is too small: it needs %zu bytes, not %zu",
+        return violated(device, error, "response buffer too short: requires %zu bytes, got %zu",
                         sizeof(struct virtio_mem_resp), response_size);
     decoded = decode(request);
     if (decoded.type >= G_N_ELEMENTS(type_names))
-        return violated(device, error, "request type %u is unknown", decoded.type);
+        return violated(device, error, "unknown request type %u", decoded.type);
 
     answer = dispatch(device, &decoded, &state);
     pm_virtio_mem_notify_plugged(device, before);

@@ -60,14 +60,14 @@ bool pm_virtio_mem_set_features(PmVirtioMem *device, uint64_t features, GError *
 
     if ((features & ~device->offered_features) != 0)
         return pm_fail(error, PM_ERROR_BAD_REQUEST,
-                       "virtio-mem: the driver accepts features 0x%" PRIx64 ", but only 0x%" PRIx64
-                       " are on offer",
+                       "virtio-mem: driver accepted features 0x%" PRIx64 ", but only 0x%" PRIx64
+                       " are offered",
                        features, device->offered_features);
     if ((device->offered_features & ~features & inaccessible) != 0)
         return pm_fail(error, PM_ERROR_BAD_REQUEST,
-                       "virtio-mem: the driver accepts features 0x%" PRIx64
+                       "virtio-mem: driver accepted features 0x%" PRIx64
                        " without UNPLUGGED_INACCESSIBLE (0x%" PRIx64
-                       "): for such a driver set no_unplugged_inaccessible",
+                       "): set no_unplugged_inaccessible to support it",
                        features, inaccessible);
     device->accepted_features = features;
     return true;
@@ -103,7 +103,7 @@ uint64_t pm_virtio_mem_wanted_usable_size(const PmVirtioMem *device)
     if (__builtin_add_overflow(device->requested_size, device->usable_extent, &size) ||
         size > device->region_size)
         return device->region_size;
-    /* Cannot leave the region, whose size is a multiple of the block size. */
+    /* Stays within the region, whose size is a multiple of the block size. */
     beyond_block = size % device->block_size;
     return beyond_block == 0 ? size : size - beyond_block + device->block_size;
 }
@@ -115,16 +115,16 @@ bool pm_virtio_mem_set_requested_size(PmVirtioMem *device, uint64_t size, GError
 
     if (size % device->block_size != 0)
         return pm_fail(error, PM_ERROR_UNALIGNED,
-                       "virtio-mem: requested_size 0x%" PRIx64
-                       " is not a multiple of block_size %s",
+                       "virtio-mem: invalid requested_size 0x%" PRIx64
+                       ": must be a multiple of block_size %s",
                        size, block_text);
     if (size > device->region_size)
         return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
-                       "virtio-mem: requested_size 0x%" PRIx64
-                       " is larger than the region, which has %s",
+                       "virtio-mem: invalid requested_size 0x%" PRIx64
+                       ": must be at most the region size, %s",
                        size, region_text);
     device->requested_size = size;
-    /* Never shrinks here: the guest may be using what lies beyond. */
+    /* Never shrink it here: the guest may be using memory past the new size. */
     device->usable_size = MAX(device->usable_size, pm_virtio_mem_wanted_usable_size(device));
     if (device->config_changed != NULL)
         device->config_changed(device, size, device->user_data);
@@ -151,7 +151,7 @@ PmRefusal pm_virtio_mem_unplug_all(PmVirtioMem *device, GError **error)
                      pm_discard_manager_get_quarantined(device->manager) != 0;
 
     if (something && device->migrating) {
-        pm_fail(error, PM_ERROR_BUSY, "migration is running: try again when it is over");
+        pm_fail(error, PM_ERROR_BUSY, "migration in progress: retry when it has completed");
         return PM_REFUSAL_MIGRATION;
     }
     if (something && !pm_discard_manager_discard_all(device->manager, &failure)) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the command exits with, and how it ends when it is interrupted. */
+/* Exit status, and interrupted replays. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -25,7 +25,7 @@ static void assert_status(const char *line, int status)
     int found = run_shell(line, NULL);
 
     if (found != status)
-        fail_msg("exit status %d instead of %d: %s", found, status, line);
+        fail_msg("exit status %d, expected %d: %s", found, status, line);
 }
 
 static void each_cause_has_its_status(void **state)
@@ -54,8 +54,8 @@ static void each_cause_has_its_status(void **state)
         assert_status(table[i].line, table[i].status);
 }
 
-/* No process has the addresses for it: if it is not refused, it ends before it takes any memory. */
-static void a_trace_that_plugs_more_than_the_host_has_is_refused(void **state)
+/* 200T exceed the address space of a process: with --force it fails before allocating memory. */
+static void a_trace_that_exceeds_host_memory_is_refused(void **state)
 {
     static const char *const flags[] = {"--pin populate", "--prefault 2",
                                         "--pin populate --memory memfd"};
@@ -85,7 +85,7 @@ static void a_trace_that_plugs_more_than_the_host_has_is_refused(void **state)
     scratch_remove(folder);
 }
 
-/* Most of what a host can lack is shown on a real one: tests/vm/not-ready-cases. */
+/* tests/vm/not-ready-cases covers most of these on a real kernel. */
 static void each_error_has_its_status(void **state)
 {
     static const struct {
@@ -119,7 +119,7 @@ static void each_error_has_its_status(void **state)
     }
 }
 
-/* The help is what people look at; README and docs/json.md have the same table. */
+/* --help, README and docs/json.md have the same table. */
 static void every_status_is_documented(void **state)
 {
     static const char *const files[] = {"README.md", "docs/json.md"};
@@ -156,7 +156,7 @@ static void a_trace_without_events_is_said_to_be_nothing_to_check(void **state)
 
 /* --- signals --- */
 
-/* "plugmap replay @flag @trace" with its standard output in a pipe. */
+/* Runs "plugmap replay @flag @trace" with its standard output in a pipe. */
 static pid_t start(const char *flag, const char *trace, FILE **out)
 {
     int ends[2];
@@ -189,7 +189,7 @@ static char *read_all(FILE *out)
     return g_string_free(text, FALSE);
 }
 
-/* Takes minutes, and says when it has begun: the DMA log on a pipe. */
+/* Takes minutes; the DMA log on the pipe shows when it has started. */
 static char *make_long_trace(const char *folder)
 {
     GString *text = g_string_new("plugmap-trace 1\nregion addr=4G size=1G block=2M\n");
@@ -216,7 +216,7 @@ static void an_interrupted_replay_reports_what_it_did(void **state)
         const char *verdict;
         int status;
 
-        assert_int_equal(getc(out), 'm'); /* the first of the log's lines */
+        assert_int_equal(getc(out), 'm'); /* "map ...", the first line of the log */
         assert_int_equal(kill(child, numbers[i]), 0);
         text = read_all(out);
         assert_int_equal(waitpid(child, &status, 0), child);
@@ -230,7 +230,7 @@ static void an_interrupted_replay_reports_what_it_did(void **state)
     scratch_remove(folder);
 }
 
-/* A report that no pipe holds, and that nobody reads. */
+/* The report exceeds the capacity of the pipe, which is not read. */
 static char *make_long_report(const char *folder)
 {
     GString *text = g_string_new(HEADER);
@@ -243,7 +243,7 @@ static char *make_long_report(const char *folder)
     return path;
 }
 
-/* A signal that was delivered is pending no more; SIGINT is bit 1. */
+/* Wait until the signal is no longer pending; SIGINT is bit 1. */
 static void wait_until_noted(pid_t child)
 {
     g_autofree char *path = g_strdup_printf("/proc/%d/status", (int)child);
@@ -301,7 +301,7 @@ static void an_interrupt_while_the_report_is_printed_does_not_cut_it(void **stat
     assert_true(g_str_has_suffix(text, "\n}\n"));
 }
 
-/* As behind nohup: handlers that were ignored are not installed. */
+/* Ignored signals, as under nohup, stay ignored. */
 static void a_replay_that_ignores_interrupts_goes_on_ignoring_them(void **state)
 {
     g_autofree char *folder = scratch_new();
@@ -331,7 +331,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_cause_has_its_status),
-        cmocka_unit_test(a_trace_that_plugs_more_than_the_host_has_is_refused),
+        cmocka_unit_test(a_trace_that_exceeds_host_memory_is_refused),
         cmocka_unit_test(each_error_has_its_status),
         cmocka_unit_test(every_status_is_documented),
         cmocka_unit_test(a_trace_without_events_is_said_to_be_nothing_to_check),

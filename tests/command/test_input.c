@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What the command takes: traces from anywhere, addresses and sizes as people write them, and the
- * flags of the fake kernel. */
+/* Input of the command: sources of traces, formats of addresses and sizes, options of the fake
+ * kernel. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -64,7 +64,7 @@ static void a_log_that_is_still_being_written_is_played_with_a_warning(void **st
     scratch_remove(folder);
 }
 
-/* The messages name the address as it was completed. */
+/* The error shows the complete address. */
 static void a_pci_address_may_lack_its_domain(void **state)
 {
     static const char *const given[] = {"1f:1f.7", "1F:1f.7", "0000:1f:1f.7", "0000:1F:1F.7"};

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What --json prints is what docs/json.md lists, field by field, and valid in every case. */
+/* --json prints the fields that docs/json.md lists, and is always valid JSON. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -19,7 +19,7 @@
 #define TRACE  "tests/traces/qemu-vfio-4m.log"
 #define HEADER "plugmap-trace 1\nregion device=vm0 addr=4G size=64M block=2M requested-max=4M\n"
 
-/* Answers that differ, one that cannot be judged, and a last line that was cut off. */
+/* Differing responses, one that cannot be judged, and a truncated last line. */
 #define EVERYTHING                                                                                 \
     HEADER "plug addr=4G blocks=1 -> nack\n"                                                       \
            "plug addr=4G blocks=1 -> busy\n"                                                       \
@@ -86,7 +86,7 @@ static char *read_document(void)
     return document;
 }
 
-/* The first column of its table of fields. */
+/* The first column of the table of fields. */
 static GHashTable *read_documented(void)
 {
     g_autofree char *document = read_document();
@@ -101,7 +101,7 @@ static GHashTable *read_documented(void)
     return fields;
 }
 
-/* Audits fail only where the kernel is wrong, which no flag makes it. */
+/* Made by hand: audits only fail if the kernel misbehaves, which no option requests. */
 static void collect_failed_audit(const char *path, GHashTable *fields)
 {
     g_autoptr(PmTrace) trace = pm_trace_load(path, PM_TRACE_FORMAT_AUTO, NULL, NULL);
@@ -246,7 +246,7 @@ static void an_error_at_any_point_is_valid_json(void **state)
     assert_error(convert_usage, "usage", 2);
     assert_error(flag, "invalid-argument", 2);
     assert_error(missing, "bad-input", 2);
-    assert_verdict(input, "error", 2); /* the message has bytes that JSON has not */
+    assert_verdict(input, "error", 2); /* the message has bytes that are not UTF-8 */
     assert_error(host, "not-found", 3);
     assert_error(room, "entry-limit", 4);
     assert_verdict(convert, "error", 2);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the command writes: whole or not at all, and nothing else's file. */
+/* Output files: complete or not at all, and never the input. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -21,7 +21,7 @@
 #define HEADER "plugmap-trace 1\nregion addr=4G size=64M block=2M\n"
 #define OLD    "what was there before\n"
 
-/* What a replay of TRACE writes: more than a limit of 8 blocks of 512 bytes. */
+/* Size of the log of TRACE: more than 8 blocks of 512 bytes. */
 static char *wanted_log(void)
 {
     char *wanted = NULL;
@@ -71,7 +71,7 @@ static void a_new_log_takes_the_place_of_the_old_one(void **state)
     scratch_remove(folder);
 }
 
-/* Whoever has the old file open keeps reading it: it is replaced, not overwritten. */
+/* The file is replaced, not overwritten: readers of the old one are not affected. */
 static void a_reader_of_the_old_log_keeps_it(void **state)
 {
     g_autofree char *folder = scratch_with_old_file();
@@ -199,7 +199,7 @@ static void a_pipe_is_written_as_it_is(void **state)
     scratch_remove(folder);
 }
 
-/* Each would begin at the start of the file by itself. */
+/* Opened separately, each would write at the start of the file. */
 static void a_log_on_standard_output_comes_before_the_report(void **state)
 {
     g_autofree char *folder = scratch_new();
@@ -280,7 +280,7 @@ static void the_refusal_to_overwrite_the_trace_says_what_to_do(void **state)
 
 /* --- while it runs --- */
 
-/* A replay of a trace that the test writes, with a log in the folder. */
+/* Replays a trace that the test writes, with a log in @folder. */
 static pid_t start_replay(const char *folder, bool close_standard)
 {
     g_autofree char *trace = g_build_filename(folder, "trace", NULL);
@@ -298,7 +298,7 @@ static pid_t start_replay(const char *folder, bool close_standard)
     _exit(99);
 }
 
-/* Returns when the replay has opened it, too. */
+/* Blocks until the replay has opened it. */
 static FILE *open_trace(const char *folder)
 {
     g_autofree char *path = g_build_filename(folder, "trace", NULL);
@@ -335,7 +335,7 @@ static void a_report_to_nowhere_is_an_error(void **state)
     assert_int_equal(run_shell("\"$PLUGMAP\" replay " TRACE " 2>&- <&-", NULL), 0);
 }
 
-/* So long that the signal comes first: it is sent as soon as there is something to leave behind. */
+/* Long enough for the signal, which is sent as soon as there is a temporary file. */
 static void write_long_trace(FILE *trace)
 {
     fputs("plugmap-trace 1\nregion addr=4G size=32G block=2M\n", trace);
@@ -343,7 +343,7 @@ static void write_long_trace(FILE *trace)
         fputs("plug addr=4G blocks=16384\nunplug addr=4G blocks=16384\n", trace);
 }
 
-/* @end: what ends it at once; @status: as waitpid() has it. */
+/* @end: fatal signal; @status: as returned by waitpid(). */
 static void end_replay(int end, int *status)
 {
     g_autofree char *folder = scratch_with_old_file();
@@ -400,7 +400,7 @@ static void a_folder_that_takes_no_file_is_an_error(void **state)
     assert_true(g_str_has_prefix(run->err, "plugmap replay: /sys/plugmap.log: write failed: "));
 }
 
-/* Between the opening of the log and its end the name becomes that of a folder. */
+/* A directory takes the name of the log during the replay. */
 static void a_log_that_cannot_get_its_name_is_an_error_that_leaves_nothing(void **state)
 {
     g_autofree char *folder = scratch_new();
@@ -428,7 +428,7 @@ static void a_log_that_cannot_get_its_name_is_an_error_that_leaves_nothing(void 
     scratch_remove(folder);
 }
 
-/* Only root can give files away. */
+/* Only root can change the owner of a file. */
 static void the_owner_of_the_old_log_keeps_the_new_one(void **state)
 {
     g_autofree char *folder = scratch_with_old_file();
@@ -438,7 +438,7 @@ static void the_owner_of_the_old_log_keeps_the_new_one(void **state)
     (void)state;
     if (chown(path, 12345, 54321) != 0) {
         scratch_remove(folder);
-        fprintf(stderr, "skipped: only root gives files away; run it as root\n");
+        fprintf(stderr, "skipped: only root can change the owner of a file; run as root\n");
         skip();
     }
     assert_int_equal(run_shell("\"$PLUGMAP\" replay --dma-log \"$1/old\" " TRACE, folder), 0);

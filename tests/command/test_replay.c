@@ -12,7 +12,7 @@
 
 #define POOL "/sys/kernel/mm/hugepages/hugepages-2048kB"
 
-/* Counted from the logs with awk, apart from plugmap. */
+/* Counted with awk, independently of plugmap. */
 typedef struct {
     const char *path;
     gint64 block_size;
@@ -76,7 +76,7 @@ static void check_totals(const Totals *totals, const char *backend, const char *
     assert_int_equal(json_number(json, "dma.peak_pinned_bytes"), totals->peak * totals->block_size);
     assert_int_equal(json_number(json, "dma.final_pinned_bytes"),
                      totals->blocks_final * totals->block_size);
-    /* The fake kernel brings memory in only when asked to. */
+    /* By default the fake kernel does not fault memory in. */
     assert_int_equal(json_number(json, "dma.final_resident_bytes"),
                      g_str_equal(pin, "populate") ? totals->blocks_final * totals->block_size : 0);
     assert_int_equal(json_number(json, "audit.mismatches"), 0);
@@ -201,7 +201,7 @@ static void a_wrong_recorded_answer_is_listed_and_exits_1(void **state)
     assert_true(g_str_has_prefix(json_object_get_string_member(first, "got"), "error: "));
 }
 
-/* What was asked for follows from the usable region, but not when it became less. */
+/* The usable region bounds the requested size, but does not show when it was lowered. */
 static void a_nack_that_no_log_explains_is_left_unjudged(void **state)
 {
     static const char log[] =
@@ -295,7 +295,7 @@ static void what_is_not_a_terminal_gets_no_colours_and_no_bar(void **state)
     assert_non_null(strstr(run->out, "verdict   pass: "));
 }
 
-/* The engine's own mapping is in none of the other numbers. */
+/* The engine's mapping is not included in the other numbers. */
 static void dma_check_changes_no_total(void **state)
 {
     static const char trace[] = "tests/traces/fragmented-2m.log";
@@ -335,7 +335,7 @@ static void the_report_has_the_dma_check(void **state)
         strstr(run->out, "dma check edu: 972 transfers, 243 plugged and 243 unplugged pages"));
 }
 
-/* The fake kernel only counts by default, so that what is in memory was faulted in before. */
+/* The fake kernel only counts by default: resident memory was prefaulted. */
 static void prefault_brings_in_what_is_plugged_and_changes_no_other_total(void **state)
 {
     static const char *const threads[] = {"0", "2"};
@@ -363,7 +363,7 @@ static void prefault_brings_in_what_is_plugged_and_changes_no_other_total(void *
     scratch_remove(folder);
 }
 
-/* The host's pool is what it is; empty, it is the cause of every refusal. */
+/* Requires an empty pool on the host. */
 static void a_lack_of_hugetlb_pages_is_reported_with_the_command_that_ends_it(void **state)
 {
     g_autofree char *n_free = NULL;

@@ -24,7 +24,7 @@
     "plugmap-trace 1\nregion addr=4G size=4M block=2M\n"                                           \
     "plug addr=4G blocks=1 -> ack\n"
 
-/* 'plugmap replay @trace' on a terminal of so many columns. */
+/* Runs 'plugmap replay @trace' on a terminal with @columns columns. */
 static pid_t start(const char *trace, unsigned short n_columns, const char *no_color, int *terminal)
 {
     struct winsize size = {.ws_row = 24, .ws_col = n_columns};
@@ -43,7 +43,7 @@ static pid_t start(const char *trace, unsigned short n_columns, const char *no_c
     _exit(99);
 }
 
-/* Everything that it shows. */
+/* All output. */
 static char *finish(pid_t child, int terminal)
 {
     GString *shown = g_string_new(NULL);
@@ -51,7 +51,7 @@ static char *finish(pid_t child, int terminal)
     int status;
     ssize_t n_read;
 
-    /* When the child has gone, a terminal gives EIO. */
+    /* EIO: the child has closed the terminal. */
     while ((n_read = read(terminal, buffer, sizeof(buffer))) > 0 || (n_read < 0 && errno == EINTR))
         if (n_read > 0)
             g_string_append_len(shown, buffer, n_read);
@@ -70,7 +70,7 @@ static char *show(const char *trace, unsigned short n_columns, const char *no_co
     return finish(child, terminal);
 }
 
-/* A replay that takes more than a second on any host: its trace does not come before. */
+/* Takes more than a second on any host, because the trace arrives late. */
 static char *show_slowly(const char *no_color)
 {
     g_autofree char *folder = scratch_new();
@@ -81,7 +81,7 @@ static char *show_slowly(const char *no_color)
 
     assert_int_equal(mkfifo(path, 0600), 0);
     child = start(path, 80, no_color, &terminal);
-    trace = fopen(path, "we"); /* when the replay has opened it, too */
+    trace = fopen(path, "we"); /* blocks until the replay has opened it */
     assert_non_null(trace);
     g_usleep(SECOND + SECOND / 10);
     fputs(SHORT_TRACE, trace);
@@ -90,13 +90,13 @@ static char *show_slowly(const char *no_color)
     return finish(child, terminal);
 }
 
-/* Colours alone: a progress bar is wiped by an escape sequence, too. */
+/* Colours only; the progress bar is erased by another escape sequence. */
 static bool has_colours(const char *shown)
 {
     return g_regex_match_simple("\033\\[[0-9;]*m", shown, 0, 0);
 }
 
-/* Columns of the line that shows the region. */
+/* Width of the region line. */
 static glong strip_width(const char *shown)
 {
     const char *line = strstr(shown, "region ");
@@ -148,7 +148,7 @@ static void the_strip_is_as_wide_as_the_terminal_allows(void **state)
     }
 }
 
-/* On a busy host even this may take a second; then, and only then, there may be a bar. */
+/* On a busy host even this may take a second; only then may there be a bar. */
 static void no_progress_is_shown_in_the_first_second(void **state)
 {
     g_autofree char *folder = scratch_new();
@@ -169,7 +169,7 @@ static void a_long_replay_shows_its_progress_and_cleans_up(void **state)
 
     (void)state;
     assert_non_null(strstr(shown, "\r\033[K[####################] 1 of 1 event, "));
-    /* The bar is wiped before the report. */
+    /* The bar is erased before the report. */
     assert_non_null(strstr(shown, "\r\033[Ktrace "));
 }
 

@@ -11,7 +11,7 @@
 #include "base/bitmap.h"
 #include "util/random_util.h"
 
-/* Not a multiple of a word. */
+/* Not a multiple of the word size. */
 #define N_BITS 1003
 
 static int make(void **state)
@@ -34,7 +34,7 @@ static void new_bitmap_is_clear(void **state)
     assert_int_equal(pm_bitmap_next_clear(*state, 0, N_BITS), 0);
 }
 
-/* The sanitizers ask these: too large an allocation is to fail, not to end the program. */
+/* Queried by the sanitizers: excessive allocations must fail instead of aborting. */
 #define ASKED_EARLY __attribute__((visibility("default"), no_sanitize("thread")))
 ASKED_EARLY const char *__asan_default_options(void);
 ASKED_EARLY const char *__tsan_default_options(void);
@@ -67,7 +67,7 @@ static void bitmap_of_no_bits_has_nothing_to_find(void **state)
     pm_bitmap_free(bitmap);
 }
 
-/* First, last and neighbours of words, alone and as ends of ranges. */
+/* First and last bits of words and their neighbours, alone and as ends of ranges. */
 static void ranges_end_exactly_at_word_edges(void **state)
 {
     static const uint64_t edges[] = {0, 1, 62, 63, 64, 65, 127, 128, 129, 191, 192, 1002, 1003};
@@ -108,7 +108,7 @@ static void search_stops_at_its_end(void **state)
     assert_int_equal(pm_bitmap_next_clear(*state, 70, 71), 71);
 }
 
-/* --- beside a plain model: a byte a bit --- */
+/* --- against a simple model: one byte per bit --- */
 
 static uint64_t model_next(const bool *model, uint64_t from, uint64_t end, bool wanted)
 {

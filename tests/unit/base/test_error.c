@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What an error has for programs. */
+/* Errno, listener, cause and code names of errors. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,7 +11,7 @@
 
 #include "base/error_text.h"
 
-/* Made as the library makes it. */
+/* Created like the library does. */
 static GError *new_refused(void)
 {
     GError *error = NULL;

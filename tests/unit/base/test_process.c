@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The token of a process where the kernel cannot wipe a page for children (before 4.14). The linker
- * puts what is here in place of madvise(). */
+/* The process token on kernels without MADV_WIPEONFORK (before 4.14). The linker replaces madvise()
+ * with the function below. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,7 +16,7 @@
 
 int __wrap_madvise(void *address, size_t size, int advice);
 
-/* No other advice is asked for. */
+/* The code under test uses no other advice. */
 int __wrap_madvise(void *address, size_t size, int advice)
 {
     (void)address;

@@ -112,7 +112,7 @@ static void ascending_order_fills_the_memory_it_takes(void **state)
     for (uint64_t i = 0; i < n_records; i++)
         add(*state, i, i, i);
     used = mallinfo2().uordblks - before;
-    /* 0 with allocators that do not tell. */
+    /* 0 with allocators that do not report it. */
     assert_true(used <= n_records * sizeof(Record) * 11 / 10);
 }
 
@@ -125,9 +125,9 @@ static void descending_order_keeps_every_record(void **state)
         assert_found(*state, i, i, i, i);
 }
 
-/* --- without memory --- */
+/* --- out of memory --- */
 
-/* Enough for many full chunks, and for a directory that is full, too. */
+/* Enough for many full chunks and a full directory. */
 #define N_CROWDED UINT64_C(10000)
 
 static void crowd(PmRangeMap *map)
@@ -213,7 +213,7 @@ static void insert_without_memory_changes_nothing(void **state)
         assert_found(*state, 10 * i, 10 * i, 10 * i, i);
 }
 
-/* --- beside a plain model: which record holds each address, 0 for none --- */
+/* --- against a simple model: the record of each address, 0 for none --- */
 
 #define SPACE 30000
 
@@ -257,7 +257,7 @@ static void insert_run(Model *model, uint32_t first, uint32_t size)
     model->n_records++;
 }
 
-/* Random single ones, and ascending runs as plugging makes them. */
+/* Random single records, and ascending runs like those of PLUG. */
 static void insert_some(Model *model)
 {
     uint32_t count = below(model, 10) == 0 ? 300 : 1;

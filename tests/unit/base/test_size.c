@@ -73,9 +73,9 @@ static void what_is_no_size_is_refused_and_quoted(void **state)
         uint64_t value = 12345;
 
         if (pm_size_parse(texts[i], &value, &error))
-            fail_msg("«%s» was read as %llu", texts[i], (unsigned long long)value);
+            fail_msg("'%s' was parsed as %llu", texts[i], (unsigned long long)value);
         assert_true(g_error_matches(error, PM_ERROR, PM_ERROR_BAD_INPUT));
-        /* What cannot be shown as it is is escaped. */
+        /* Unprintable characters are escaped. */
         if (g_str_is_ascii(texts[i]) && strchr(texts[i], '\n') == NULL)
             assert_non_null(strstr(error->message, texts[i]));
         assert_int_equal(value, 12345);

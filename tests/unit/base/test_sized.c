@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Structs of a program that is older or newer than the library. */
+/* Structs of programs built against older and newer headers. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,7 +10,7 @@
 
 #include "base/sized.h"
 
-/* The same struct in three versions; the library has the second. */
+/* Three versions of a struct; the library has the second. */
 typedef struct {
     size_t struct_size;
     uint64_t first;
@@ -73,7 +73,7 @@ static void what_only_a_new_program_knows_is_refused(void **state)
 
         assert_false(pm_sized_read("Known", &known, sizeof(known), table[i], &error));
         assert_true(g_error_matches(error, PM_ERROR, PM_ERROR_UNSUPPORTED));
-        assert_non_null(strstr(error->message, "24 of the 40 bytes"));
+        assert_non_null(strstr(error->message, "knows 24 of the 40 bytes"));
         assert_true(known.first == POISON);
     }
 }
@@ -90,7 +90,7 @@ static void sizes_that_are_none_are_refused(void **state)
 
         assert_false(pm_sized_read("Known", &known, sizeof(known), &caller, &error));
         assert_true(g_error_matches(error, PM_ERROR, PM_ERROR_INVALID_ARGUMENT));
-        assert_non_null(strstr(error->message, "set it to sizeof(Known)"));
+        assert_non_null(strstr(error->message, "must be sizeof(Known)"));
         assert_false(pm_sized_check("Known", &caller, NULL));
     }
 }

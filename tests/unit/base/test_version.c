@@ -8,7 +8,7 @@
 
 #include <plugmap/version.h>
 
-/* PLUGMAP_VERSION is CMake's, which pkg-config and the sonames have. */
+/* PLUGMAP_VERSION is CMake's, used for pkg-config and sonames. */
 static void headers_library_and_build_have_the_same_version(void **state)
 {
     (void)state;

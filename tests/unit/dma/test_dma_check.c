@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The check by DMA finds every way in which what a device reaches can differ from what is plugged.
+/* The DMA check finds every kind of difference between plugged memory and what a device reaches.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -23,7 +23,7 @@
 #define REGION_N_BLOCKS 32
 #define REGION_ADDRESS  (4 * PM_GIB)
 
-/* What a kernel gets wrong, and says that it has done it. */
+/* Faults of a kernel that reports success. */
 typedef enum {
     HONEST,
     MAPS_NOTHING,
@@ -39,10 +39,10 @@ typedef enum {
 } Lie;
 
 static Lie lie;
-static uint64_t lie_address; /* of the block that lies about single pages are about */
+static uint64_t lie_address; /* address of the block for faults of single pages */
 static const PmKernelOps *honest_ops;
 
-/* Maps pages from @first to @end, counted from the start of the block that @map is about. */
+/* Maps pages [@first, @end), relative to the block of @map. */
 static int map_pages(PmKernel *kernel, int fd, struct vfio_iommu_type1_dma_map map, int64_t first,
                      int64_t end, int64_t host_offset)
 {
@@ -100,7 +100,7 @@ typedef struct {
     PmIommu *iommu;
     PmVirtioMem *device;
     PmMapper *mapper;
-    PmDmaEngine *engine; /* the check's */
+    PmDmaEngine *engine; /* owned by the check */
     PmDmaCheck *check;
 } Fixture;
 
@@ -201,7 +201,7 @@ static void ends_of_runs_and_samples_are_tried(void **state)
     request(fixture, VIRTIO_MEM_REQ_PLUG, 9, 1);
     assert_true(pm_dma_check_run(fixture->check, NULL, NULL));
     counts = pm_dma_check_get_counts(fixture->check);
-    /* Both ends of two plugged and of three unplugged runs, and of each kind five in between. */
+    /* Both ends of two plugged and three unplugged runs, and five samples of each kind. */
     assert_int_equal(counts.n_plugged_pages, 2 * 2 + 5);
     assert_int_equal(counts.n_unplugged_pages, 2 * 3 + 5);
     assert_int_equal(counts.n_transfers, 2 * (9 + 11));
@@ -249,10 +249,10 @@ static void write_to_a_read_only_region_is_found(void **state)
 
     lie = MAPS_FOR_WRITING;
     request(fixture, VIRTIO_MEM_REQ_PLUG, 2, 3);
-    assert_found(fixture, PM_ERROR_AUDIT, "a write arrives in memory that is read-only");
+    assert_found(fixture, PM_ERROR_AUDIT, "write reaches read-only memory");
 }
 
-/* Everything unplugged was tried, and took no memory. */
+/* All unplugged pages were tried without allocating memory. */
 static void unplugged_memory_stays_away(void **state)
 {
     Fixture *fixture = *state;
@@ -269,14 +269,14 @@ static void plugged_block_that_is_not_mapped_is_found(void **state)
 {
     lie = MAPS_NOTHING;
     request(*state, VIRTIO_MEM_REQ_PLUG, 2, 3);
-    assert_found(*state, PM_ERROR_AUDIT, "DMA by edu: a read does not see the plugged memory");
+    assert_found(*state, PM_ERROR_AUDIT, "DMA by edu: read does not return plugged memory");
 }
 
 static void plugged_block_that_cannot_be_written_is_found(void **state)
 {
     lie = MAPS_FOR_READING;
     request(*state, VIRTIO_MEM_REQ_PLUG, 2, 3);
-    assert_found(*state, PM_ERROR_AUDIT, "a write does not arrive in the plugged memory");
+    assert_found(*state, PM_ERROR_AUDIT, "write does not reach plugged memory");
 }
 
 static void plugged_block_that_is_mapped_to_other_memory_is_found(void **state)
@@ -284,7 +284,7 @@ static void plugged_block_that_is_mapped_to_other_memory_is_found(void **state)
     lie = MAPS_OTHER_MEMORY;
     request(*state, VIRTIO_MEM_REQ_PLUG, 2, 1);
     assert_found(*state, PM_ERROR_AUDIT,
-                 "a read does not see the plugged memory at I/O address 0x10002");
+                 "read does not return plugged memory at I/O address 0x10002");
 }
 
 static void unplugged_block_that_is_still_mapped_is_found(void **state)
@@ -293,10 +293,10 @@ static void unplugged_block_that_is_still_mapped_is_found(void **state)
     lie = UNMAPS_NOTHING;
     request(*state, VIRTIO_MEM_REQ_UNPLUG, 0, 1);
     lie = HONEST;
-    assert_found(*state, PM_ERROR_AUDIT, "the device reads what it wrote to unplugged memory");
+    assert_found(*state, PM_ERROR_AUDIT, "device reads back what it wrote to unplugged memory");
 }
 
-/* --- the ends of a run, which samples find only by chance --- */
+/* --- ends of runs, which samples hit only by chance --- */
 
 #define RUN_FIRST    1
 #define RUN_N_BLOCKS 30
@@ -312,38 +312,38 @@ static void assert_page_found(Fixture *fixture, Lie about, uint64_t block, const
 static void plugged_run_without_its_first_page_is_found(void **state)
 {
     assert_page_found(*state, FORGETS_FIRST_PAGE, RUN_FIRST,
-                      "does not see the plugged memory at I/O address 0x100010000");
+                      "does not return plugged memory at I/O address 0x100010000");
 }
 
 static void plugged_run_without_its_last_page_is_found(void **state)
 {
     assert_page_found(*state, FORGETS_LAST_PAGE, RUN_FIRST + RUN_N_BLOCKS - 1,
-                      "does not see the plugged memory at I/O address 0x1001ef000");
+                      "does not return plugged memory at I/O address 0x1001ef000");
 }
 
 static void plugged_run_whose_last_page_leads_elsewhere_is_found(void **state)
 {
     assert_page_found(*state, MAPS_LAST_PAGE_ELSEWHERE, RUN_FIRST + RUN_N_BLOCKS - 1,
-                      "does not see the plugged memory at I/O address 0x1001ef000");
+                      "does not return plugged memory at I/O address 0x1001ef000");
 }
 
 static void page_too_many_before_a_run_is_found(void **state)
 {
     assert_page_found(*state, MAPS_PAGE_BEFORE, RUN_FIRST,
-                      "reads what it wrote to unplugged memory at I/O address 0x10000f000");
+                      "reads back what it wrote to unplugged memory at I/O address 0x10000f000");
 }
 
 static void page_too_many_behind_a_run_is_found(void **state)
 {
     assert_page_found(*state, MAPS_PAGE_BEHIND, RUN_FIRST + RUN_N_BLOCKS - 1,
-                      "reads what it wrote to unplugged memory at I/O address 0x1001f0000");
+                      "reads back what it wrote to unplugged memory at I/O address 0x1001f0000");
 }
 
-/* --- engines that do what the test says --- */
+/* --- scripted engines --- */
 
 static char *region_memory;
 
-/* Reads give nothing; writes arrive where the memory was. */
+/* Reads return nothing; writes reach the former memory. */
 static bool leaking_move(PmDmaEngine *engine, uint64_t from_iova, uint64_t to_iova, GError **error)
 {
     (void)error;
@@ -368,7 +368,7 @@ static const PmDmaEngineKind leaking_engine = {
 static const PmDmaEngineKind failing_engine = {
     .name = "failing", .transfer_size = PM_DMA_PAGE, .move = failing_move};
 
-/* Room for what a move to the scratch page writes. */
+/* Space for moves to the scratch page. */
 static char scratch_page[PM_DMA_PAGE];
 
 static PmDmaCheck *make_check(Fixture *fixture, const PmDmaEngineKind *kind)
@@ -389,7 +389,7 @@ static void write_that_takes_unplugged_memory_is_found(void **state)
 
     region_memory = pm_ram_get_host(ram);
     assert_false(pm_dma_check_run(check, NULL, &error));
-    assert_error(&error, PM_ERROR_AUDIT, "a write to unplugged memory has taken memory");
+    assert_error(&error, PM_ERROR_AUDIT, "write to unplugged memory allocated memory");
 }
 
 static void device_that_fails_is_an_error(void **state)
@@ -401,14 +401,14 @@ static void device_that_fails_is_an_error(void **state)
     assert_error(&error, PM_ERROR_DEVICE, "the device is stuck");
 }
 
-/* As the engine of the fixture moves, but says that it takes long. */
+/* Like the fixture's engine, but reports that it is slow. */
 static bool slow_move(PmDmaEngine *engine, uint64_t from_iova, uint64_t to_iova, GError **error)
 {
     engine->is_slow = true;
     return pm_edu_engine.move(engine, from_iova, to_iova, error);
 }
 
-/* Takes long, but does not say so: its thread may just not have been run. */
+/* Slow without reporting it, as if the thread had not been scheduled. */
 static bool late_move(PmDmaEngine *engine, uint64_t from_iova, uint64_t to_iova, GError **error)
 {
     g_usleep(20000);

@@ -61,7 +61,7 @@ static void engine_keeps_one_mapping_while_it_lives(void **state)
     assert_int_equal(pm_iommu_get_n_mappings(fixture->iommu), 0);
 }
 
-/* Wherever the region is, a page at least lies between. */
+/* At least one page away, wherever the region is. */
 static void engine_stays_away_from_the_region(void **state)
 {
     static const PmIovaRange regions[] = {
@@ -89,7 +89,7 @@ static void region_that_leaves_no_room_is_refused(void **state)
 
     assert_null(pm_dma_engine_attach(fixture->iommu, fixture->kernel, DEVICE, 0, UINT64_C(1) << 39,
                                      &error));
-    assert_error(&error, PM_ERROR_UNSUPPORTED, "no room");
+    assert_error(&error, PM_ERROR_UNSUPPORTED, "no IOVA space");
 }
 
 static const PmKernelOps *fake_ops;
@@ -116,7 +116,7 @@ static void device_without_an_engine_is_named(void **state)
     fixture->kernel->ops = &ops;
     assert_null(make_engine(fixture, &error));
     fixture->kernel->ops = fake_ops;
-    assert_error(&error, PM_ERROR_UNSUPPORTED, "no DMA engine for 0000:00:04.0 (PCI id 8086:10d3)");
+    assert_error(&error, PM_ERROR_UNSUPPORTED, "no DMA engine for 0000:00:04.0 (PCI ID 8086:10d3)");
 }
 
 static void device_that_is_not_attached_is_refused(void **state)
@@ -152,7 +152,7 @@ static void failure_of_any_call_leaves_nothing_mapped(void **state)
     assert_true(n_failed >= 7);
 }
 
-/* type1 attaches a device by opening it: one that has served nobody is not kept. */
+/* With type1 opening the device attaches it; a failed engine detaches it. */
 static void failure_of_any_call_leaves_the_device_as_it_was(void **state)
 {
     IommuFixture *fixture = *state;
@@ -175,7 +175,7 @@ static void failure_of_any_call_leaves_the_device_as_it_was(void **state)
     assert_true(pm_iommu_detach(fixture->iommu, DEVICE, NULL));
 }
 
-/* One that was there before stays, and so does its file. */
+/* A device that was attached before stays attached, with its file open. */
 static void failure_keeps_a_device_that_was_attached_before(void **state)
 {
     IommuFixture *fixture = *state;
@@ -217,7 +217,7 @@ static void engine_that_cannot_be_made_leaves_no_device_that_does_dma(void **sta
     g_autoptr(GError) error = NULL;
 
     assert_false(is_bus_master(fixture));
-    /* The first read behind PCI id and command: of the registers. */
+    /* The first register read, after PCI ID and command. */
     pm_fake_kernel_fail(fixture->kernel, PM_FAKE_CALL_PREAD, 3, EIO);
     assert_null(make_engine(fixture, &error));
     assert_error(&error, PM_ERROR_KERNEL, "of region 0 of " DEVICE);
@@ -271,7 +271,7 @@ static void failed_transfer_is_an_error(void **state)
 
 #define EDU_COMMAND (((uint64_t)VFIO_PCI_BAR0_REGION_INDEX << 40) + 0x98)
 
-static unsigned n_busy; /* so often edu says that it is at work */
+static unsigned n_busy; /* number of times that edu reports busy */
 
 static ssize_t busy_edu_pread(PmKernel *kernel, int fd, void *buffer, size_t size, uint64_t offset)
 {
@@ -320,7 +320,7 @@ static bool find_mapping(uint64_t iova, uint64_t size, const void *host, PmIommu
     return false;
 }
 
-/* Else the device would write into whatever the process maps there next. */
+/* Otherwise the device would write to whatever the process maps there next. */
 static void memory_that_cannot_be_unmapped_from_the_device_stays(void **state)
 {
     IommuFixture *fixture = *state;

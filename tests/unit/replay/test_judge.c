@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Which answers differ, from what cause, and which only because an earlier one did. */
+/* Differing responses: grouping by cause, and consequences of earlier differences. */
 #include "replay/judge.h"
 
 #include <errno.h>
@@ -12,7 +12,7 @@
 
 #define HEADER "plugmap-trace 1\nregion addr=4G size=64M block=2M requested=32M\n"
 
-/* @failing_map: the MAP that fails, or 0. */
+/* @failing_map: number of the MAP that fails, or 0. */
 static PmReplayResult *replay(const char *text, uint64_t failing_map, char **report)
 {
     g_autoptr(PmTrace) trace = load_text(text, NULL, NULL);
@@ -168,7 +168,7 @@ static void consequences_stand_apart_and_the_verdict_is_last(void **state)
     assert_ptr_equal(strchr(verdict + 1, '\n'), report + strlen(report) - 1);
 }
 
-/* What the JSON report lists is bounded; what is counted is not. */
+/* The list for the JSON report is bounded, the counters are not. */
 static void more_answers_than_are_listed_are_counted(void **state)
 {
     GString *text = g_string_new(HEADER);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A replay that goes wrong: what it finds, and how it says so. */
+/* Failing replays and their reports. */
 #include "replay/replay.h"
 
 #include <errno.h>
@@ -68,14 +68,13 @@ static void a_short_unmap_is_found_by_answers_and_audits(void **state)
     result = replay(fake, NULL);
     assert_non_null(result);
     assert_false(pm_replay_is_right(result));
-    /* BUSY for the unplug; the plug behind it meets plugged blocks. */
+    /* The unplug returns BUSY, so the plug after it finds plugged blocks. */
     assert_int_equal(result->divergences->len, 2);
     first = divergence_at(result->divergences, 0);
     assert_int_equal(first->line, 4);
     assert_string_equal(first->expected, "ack");
     assert_true(g_str_has_prefix(first->got, "busy: "));
-    /* Two events, until all is unplugged: what is plugged and mapped, the page table, and the
-     * kernel's numbers. */
+    /* Two events, until all is unplugged: mapper, page table and kernel counters. */
     assert_int_equal(result->n_mismatches, 6);
     assert_int_equal(divergence_at(result->mismatches, 0)->line, 4);
     assert_int_equal(divergence_at(result->mismatches, 5)->line, 5);
@@ -130,7 +129,7 @@ static void a_wrong_replay_is_reported_as_wrong(void **state)
     assert_non_null(strstr(json, "\"line\" : 5"));
 }
 
-/* --- memory that comes and goes behind the device's back --- */
+/* --- memory allocated and discarded without the device's knowledge --- */
 
 typedef struct {
     PmFakePin pin;
@@ -150,7 +149,7 @@ static bool find_region(uint64_t iova, uint64_t size, const void *host, PmIommuA
     return false;
 }
 
-/* Called when the audits of an event are done: those of the second have to find it. */
+/* Called after the audits of an event; those of the second event must find the fault. */
 static bool meddle(guint n_done, guint n_events, void *user_data)
 {
     const Meddler *meddler = user_data;
@@ -165,7 +164,7 @@ static bool meddle(guint n_done, guint n_events, void *user_data)
     return true;
 }
 
-/* NULL where the host's kernel cannot hold pages. */
+/* NULL if the host's kernel cannot pin pages. */
 static PmReplayResult *replay_meddled(Meddler meddler)
 {
     g_autoptr(PmTrace) trace = load_text(trace_text, NULL, NULL);
@@ -204,7 +203,7 @@ static void assert_found(Meddler meddler, const char *words)
     assert_non_null(strstr(first->got, words));
 }
 
-/* More than is plugged, so that it is seen on a kernel that only counts, too. */
+/* More than is plugged, so that the audit also finds it on a kernel that only counts. */
 static void touch_unplugged_memory(char *region)
 {
     memset(region + 32 * PM_MIB, 1, 16 * PM_MIB);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What the audit of an event looks at: the faults it finds at that event, and those it finds at the
- * next look at everything. */
+/* The scope of audits: faults found by the audit of the event, and faults found by the next full
+ * audit. */
 #include "replay/replay_audit.h"
 
 #include <setjmp.h>
@@ -25,7 +25,7 @@
 #define REGION_SIZE (64 * PM_GIB)
 #define N_BLOCKS    (REGION_SIZE / BLOCK)
 
-/* Until everything is looked at, if the events touch nothing. */
+/* Events until a full audit, if they touch nothing. */
 #define N_EVENTS (REGION_SIZE / PM_AUDIT_SCOPE_EXTRA)
 
 typedef struct {
@@ -103,7 +103,7 @@ static void unplug(Fixture *fixture, uint64_t block, uint16_t n_blocks)
     request(fixture, VIRTIO_MEM_REQ_UNPLUG, block, n_blocks);
 }
 
-/* Whether all of the audits pass; else *@message is of the first that did not. */
+/* Whether all audits pass; else sets *@message to that of the first failure. */
 static bool audit(Fixture *fixture, bool last, char **message)
 {
     const PmReplayAuditSubject subject = {
@@ -166,7 +166,7 @@ static void map(Fixture *fixture, uint64_t block, uint64_t ram_block)
                                    PM_IOMMU_READ_WRITE, NULL));
 }
 
-/* The kernel loses it, and the claim does not notice. */
+/* The kernel loses the mapping without the claim noticing. */
 static void lose_mapping(Fixture *fixture, uint64_t block)
 {
     PmIommuClaim *claim = claim_of(fixture);
@@ -180,7 +180,7 @@ static char *memory_of(Fixture *fixture, uint64_t block)
     return (char *)pm_ram_get_host(fixture->ram) + block * BLOCK;
 }
 
-/* --- what is found at once --- */
+/* --- found by the audit of the event --- */
 
 static void right_requests_pass(void **state)
 {
@@ -238,7 +238,7 @@ static void memory_that_unplug_did_not_discard_is_found(void **state)
 
     plug(fixture, 100, 8);
     unplug(fixture, 103, 2);
-    /* The plugged blocks beside it, which are not in memory, do not make up for it. */
+    /* Not compensated by adjacent plugged blocks that are not resident. */
     *memory_of(fixture, 104) = 1;
     assert_finds(fixture, "0x10ce00000-0x10d1fffff: ");
 }
@@ -268,7 +268,7 @@ static void memory_that_unplug_all_did_not_discard_is_found(void **state)
     assert_finds(fixture, "bytes resident, 0 plugged");
 }
 
-/* Sums and the kernel's numbers are of everything in each event's audit. */
+/* Every audit compares totals and kernel counters. */
 static void mapping_that_is_lost_anywhere_is_found_by_the_numbers(void **state)
 {
     Fixture *fixture = *state;
@@ -282,9 +282,9 @@ static void mapping_that_is_lost_anywhere_is_found_by_the_numbers(void **state)
     map(fixture, 100, 100);
 }
 
-/* --- what is found at the next look at everything --- */
+/* --- found by the next full audit --- */
 
-/* Which event's audit fails; each looks at a block far away. */
+/* The event whose audit fails; the events touch a distant block. */
 static unsigned count_until_found(Fixture *fixture)
 {
     unsigned n_events = 1;
@@ -328,7 +328,7 @@ static void last_event_looks_at_everything(void **state)
     assert_int_equal(fixture->scope->n_events, 2);
 }
 
-/* --- what it costs, in bytes and runs --- */
+/* --- cost, in bytes and runs --- */
 
 static void looks_at_everything_are_few_in_a_large_region(void **state)
 {

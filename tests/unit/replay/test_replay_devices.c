@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Replays of several virtio-mem devices on one I/O address space, and replays that are stopped. */
+/* Replays of several virtio-mem devices in one I/O address space, and interrupted replays. */
 #include "replay/replay.h"
 
 #include <plugmap/fake.h>

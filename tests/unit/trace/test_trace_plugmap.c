@@ -192,7 +192,7 @@ static void each_damage_is_named_with_its_line(void **state)
         {TWO "reset device=a\n", ":4: unexpected word 'device=a'"},
         {HEADER "plug blocks=1\n", ":3: missing addr="},
         {HEADER "plug addr=0x100000000\n", ":3: missing blocks="},
-        {HEADER "plug addr=x blocks=1\n", ":3: invalid addr: "},
+        {HEADER "plug addr=x blocks=1\n", ":3: addr: invalid size 'x'"},
         {HEADER "plug addr=0x100000000 blocks=65536\n", ":3: invalid blocks=65536"},
         {HEADER "plug addr=0x104000000 blocks=1\n", "1 block at 0x104000000: outside"},
         {HEADER "plug addr=0xff000000 blocks=1\n", "outside the region"},

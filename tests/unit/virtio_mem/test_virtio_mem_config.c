@@ -163,7 +163,7 @@ static void assert_requested_size_refused(Fixture *fixture, uint64_t size, int c
     assert_false(pm_virtio_mem_set_requested_size(fixture->device, size, &error));
     assert_true(g_error_matches(error, PM_ERROR, code));
     if (strstr(error->message, part) == NULL || strstr(error->message, "requested_size") == NULL)
-        fail_msg("«%s» is not in «%s»", part, error->message);
+        fail_msg("'%s' not found in '%s'", part, error->message);
     read_config(fixture, after);
     assert_memory_equal(before, after, CONFIG_SIZE);
     assert_int_equal(fixture->n_config_calls, 0);
@@ -173,7 +173,7 @@ static void requested_size_has_to_be_a_multiple_of_the_block_size(void **state)
 {
     assert_requested_size_refused(*state, BLOCK / 2, PM_ERROR_UNALIGNED, "0x100000");
     assert_requested_size_refused(*state, BLOCK + 1, PM_ERROR_UNALIGNED, "0x200001");
-    /* Two rules broken: the first counts. */
+    /* Violates two rules; the first one is reported. */
     assert_requested_size_refused(*state, UINT64_MAX, PM_ERROR_UNALIGNED, "0xffffffffffffffff");
 }
 

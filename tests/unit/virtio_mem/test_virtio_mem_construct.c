@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a device can be made of, what it is like at first, and how it goes away. */
+/* Construction, initial state and freeing of a device. */
 #include "base/log.h"
 #include "virtio_mem/block_size.h"
 #include "virtio_mem_util.h"
@@ -18,7 +18,7 @@ static void note_log(GLogLevelFlags level, const char *message, void *user_data)
     g_strlcpy(log->last, message, sizeof(log->last));
 }
 
-/* A NULL in @parts ends them. */
+/* @parts: NULL-terminated. */
 static void assert_construction_fails(const PmVirtioMemConfig *config, int code,
                                       const char *const parts[])
 {
@@ -28,7 +28,7 @@ static void assert_construction_fails(const PmVirtioMemConfig *config, int code,
     assert_true(g_error_matches(error, PM_ERROR, code));
     for (size_t i = 0; parts[i] != NULL; i++) {
         if (strstr(error->message, parts[i]) == NULL)
-            fail_msg("«%s» is not in «%s»", parts[i], error->message);
+            fail_msg("'%s' not found in '%s'", parts[i], error->message);
     }
 }
 
@@ -84,7 +84,7 @@ static void ram_has_to_be_a_multiple_of_the_block_size(void **state)
 
     config.block_size = 2 * REGION;
     config.requested_size = 0;
-    ASSERT_CONSTRUCTION_FAILS(config, PM_ERROR_UNALIGNED, "size of ram", "0x40000000", "2G");
+    ASSERT_CONSTRUCTION_FAILS(config, PM_ERROR_UNALIGNED, "ram size", "0x40000000", "2G");
 }
 
 static void requested_size_has_to_fit_into_ram(void **state)
@@ -116,7 +116,7 @@ static void region_may_end_one_block_below_the_last_address(void **state)
     assert_int_equal(request(fixture, PLUG, UINT64_C(0) - BLOCK, 1), ERROR);
 }
 
-/* Each config violates the rule of its place and all later ones. */
+/* Each config violates a rule and all later ones. */
 static void checks_come_in_the_documented_order(void **state)
 {
     PmVirtioMemConfig config = default_config(*state);
@@ -132,7 +132,7 @@ static void checks_come_in_the_documented_order(void **state)
     config.requested_size = 2 * REGION;
     ASSERT_CONSTRUCTION_FAILS(config, PM_ERROR_UNALIGNED, "address");
     config.address = 0;
-    ASSERT_CONSTRUCTION_FAILS(config, PM_ERROR_UNALIGNED, "size of ram");
+    ASSERT_CONSTRUCTION_FAILS(config, PM_ERROR_UNALIGNED, "ram size");
     config.block_size = BLOCK;
     config.address = UINT64_C(0) - BLOCK;
     ASSERT_CONSTRUCTION_FAILS(config, PM_ERROR_INVALID_ARGUMENT, "requested_size");

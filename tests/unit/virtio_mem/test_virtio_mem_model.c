@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A long random life of the device beside a plain model of it, an array of flags, written from the
- * specification's text.
+ * Differential fuzzing of the device against a simple model, an array of flags, written from the
+ * specification.
  */
 #include <inttypes.h>
 
@@ -27,7 +27,7 @@ typedef struct {
     unsigned n_config_calls;
 } Model;
 
-/* What the model expects of one step. */
+/* The outcome of a step that the model expects. */
 typedef struct {
     int answer;
     int state;
@@ -201,7 +201,7 @@ static const PmDiscardListenerOps follower_ops = {
     .discard = follower_discard,
 };
 
-/* What is compared. */
+/* Comparisons. */
 
 static void check_config(Life *life)
 {
@@ -225,7 +225,7 @@ static void check_config(Life *life)
     }
 }
 
-/* Each block holds its number while it is plugged, and nothing while it is not. */
+/* A plugged block holds its number; an unplugged one is empty. */
 static void check_blocks(Life *life)
 {
     const uint8_t *host = pm_ram_get_host(life->ram);
@@ -268,7 +268,7 @@ static void check_all(Life *life, PmRefusal refusal)
         check_blocks(life);
 }
 
-/* What can happen. */
+/* The steps. */
 
 static bool chance(Life *life, int percent)
 {

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* PLUG: its checks, their order, its answers, and that a refused one changes nothing. */
+/* PLUG: checks and their order, responses, and that a refused one changes nothing. */
 #include <sys/mman.h>
 
 #include "virtio_mem_util.h"
 
-/* Sends PLUG and expects a refusal that leaves configuration space and blocks as they were. */
+/* Sends a PLUG that must be refused without changing configuration space and blocks. */
 static void assert_plug_refused(Fixture *fixture, uint64_t address, uint16_t n_blocks, int answer,
                                 PmRefusal cause)
 {
@@ -58,7 +58,7 @@ static void address_has_to_be_aligned(void **state)
 {
     assert_plug_refused(*state, ADDRESS + 1, 1, ERROR, PM_REFUSAL_BAD_RANGE);
     assert_refusal(*state, PM_REFUSAL_BAD_RANGE,
-                   "PLUG of 1 block at 0x100000001 refused: the address is not a multiple of the "
+                   "PLUG of 1 block at 0x100000001 refused: address is not a multiple of the "
                    "block size, 2M");
     assert_plug_refused(*state, ADDRESS + BLOCK / 2, 1, ERROR, PM_REFUSAL_BAD_RANGE);
     assert_plug_refused(*state, ADDRESS + BLOCK - 1, 1, ERROR, PM_REFUSAL_BAD_RANGE);
@@ -68,7 +68,7 @@ static void no_block_is_an_error(void **state)
 {
     assert_plug_refused(*state, ADDRESS, 0, ERROR, PM_REFUSAL_BAD_RANGE);
     assert_refusal(*state, PM_REFUSAL_BAD_RANGE,
-                   "PLUG of 0 blocks at 0x100000000 refused: it names no block");
+                   "PLUG of 0 blocks at 0x100000000 refused: no blocks");
 }
 
 static void range_must_not_wrap(void **state)
@@ -84,8 +84,8 @@ static void range_must_begin_in_the_usable_region(void **state)
     assert_plug_refused(*state, 0, 1, ERROR, PM_REFUSAL_BAD_RANGE);
     assert_plug_refused(*state, ADDRESS - BLOCK, 1, ERROR, PM_REFUSAL_BAD_RANGE);
     assert_refusal(*state, PM_REFUSAL_BAD_RANGE,
-                   "PLUG of 1 block at 0xffe00000 refused: the range, up to 0x100000000, is not "
-                   "inside the usable region, 0x100000000 to 0x140000000");
+                   "PLUG of 1 block at 0xffe00000 refused: range end 0x100000000 is "
+                   "outside the usable region, 0x100000000 to 0x140000000");
     assert_plug_refused(*state, ADDRESS - BLOCK, 2, ERROR, PM_REFUSAL_BAD_RANGE);
     assert_plug_refused(*state, ADDRESS + REGION, 1, ERROR, PM_REFUSAL_BAD_RANGE);
 }
@@ -119,7 +119,7 @@ static void plugging_beyond_the_requested_size_is_answered_nack(void **state)
     set_requested(fixture, 8 * BLOCK);
     assert_plug_refused(fixture, ADDRESS, 9, NACK, PM_REFUSAL_REQUESTED_SIZE);
     assert_refusal(fixture, PM_REFUSAL_REQUESTED_SIZE,
-                   "PLUG of 9 blocks at 0x100000000 refused: 0 are plugged, and 18M more would "
+                   "PLUG of 9 blocks at 0x100000000 refused: 0 plugged, 18M more would "
                    "exceed the requested size, 16M");
     assert_int_equal(request(fixture, PLUG, ADDRESS, 6), ACK);
     assert_plug_refused(fixture, BLOCK_AT(6), 3, NACK, PM_REFUSAL_REQUESTED_SIZE);
@@ -138,8 +138,8 @@ static void plugging_a_plugged_block_is_an_error(void **state)
     assert_plug_refused(fixture, BLOCK_AT(5), 3, ERROR, PM_REFUSAL_BLOCK_STATE);
     assert_plug_refused(fixture, BLOCK_AT(0), 5, ERROR, PM_REFUSAL_BLOCK_STATE);
     assert_refusal(fixture, PM_REFUSAL_BLOCK_STATE,
-                   "PLUG of 5 blocks at 0x100000000 refused: the block at 0x100800000 is plugged "
-                   "already");
+                   "PLUG of 5 blocks at 0x100000000 refused: block at 0x100800000 is already "
+                   "plugged");
     assert_plug_refused(fixture, BLOCK_AT(3), 4, ERROR, PM_REFUSAL_BLOCK_STATE);
     assert_int_equal(request(fixture, PLUG, BLOCK_AT(6), 1), ACK);
 }
@@ -151,7 +151,7 @@ static void plugging_while_migrating_is_busy(void **state)
     pm_virtio_mem_set_migrating(fixture->device, true);
     assert_plug_refused(fixture, ADDRESS, 1, BUSY, PM_REFUSAL_MIGRATION);
     assert_refusal(fixture, PM_REFUSAL_MIGRATION,
-                   "PLUG of 1 block at 0x100000000 refused: migration is running");
+                   "PLUG of 1 block at 0x100000000 refused: migration in progress");
     pm_virtio_mem_set_migrating(fixture->device, false);
     assert_int_equal(request(fixture, PLUG, ADDRESS, 1), ACK);
 }
@@ -190,7 +190,7 @@ static void without_prefault_no_memory_is_brought_in(void **state)
     assert_int_equal(resident, 0);
 }
 
-/* Memory that cannot be written cannot be faulted in for writing. */
+/* Read-only memory cannot be prefaulted for writing. */
 static void prefault_that_fails_makes_plug_busy(void **state)
 {
     Fixture *fixture = *state;
@@ -207,7 +207,7 @@ static void prefault_that_fails_makes_plug_busy(void **state)
     assert_int_equal(request(fixture, PLUG, BLOCK_AT(0), 2), ACK);
 }
 
-/* Below, each request breaks a rule and all later ones; the first one decides. */
+/* Each request below violates a rule and all later ones; the first one determines the response. */
 
 static void a_bad_range_counts_before_the_requested_size(void **state)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The wire format, byte by byte, and what happens to a guest that breaks it. */
+/* The wire format, byte by byte, and protocol violations. */
 #include "virtio_mem_util.h"
 
 static void assert_response(Fixture *fixture, uint16_t type, uint64_t address, uint16_t n_blocks,
@@ -105,7 +105,7 @@ static void assert_violates(Fixture *fixture, const void *bytes, size_t request_
                                       &error));
     assert_true(g_error_matches(error, PM_ERROR, PM_ERROR_BAD_REQUEST));
     if (strstr(error->message, part) == NULL)
-        fail_msg("«%s» is not in «%s»", part, error->message);
+        fail_msg("'%s' not found in '%s'", part, error->message);
     assert_refusal(fixture, PM_REFUSAL_PROTOCOL, error->message);
     read_config(fixture, after);
     assert_memory_equal(before, after, CONFIG_SIZE);
@@ -118,7 +118,8 @@ static void a_short_request_breaks_the_device(void **state)
     Fixture *fixture = *state;
 
     for (size_t size = 0; size < REQ_SIZE; size++) {
-        g_autofree char *part = g_strdup_printf("is too short: it needs 24 bytes, not %zu:", size);
+        g_autofree char *part =
+            g_strdup_printf("request too short: requires 24 bytes, got %zu:", size);
         g_autofree uint8_t *exact = g_malloc0(size);
         uint8_t bytes[REQ_SIZE];
 
@@ -137,7 +138,8 @@ static void a_short_response_breaks_the_device(void **state)
 
     build_request(bytes, PLUG, ADDRESS, 1);
     for (size_t size = 0; size < RESP_SIZE; size++) {
-        g_autofree char *part = g_strdup_printf("is too small: it needs 10 bytes, not %zu:", size);
+        g_autofree char *part =
+            g_strdup_printf("response buffer too short: requires 10 bytes, got %zu:", size);
 
         assert_violates(fixture, bytes, REQ_SIZE, size, part);
         pm_virtio_mem_device_reset(fixture->device);
@@ -151,7 +153,7 @@ static void an_unknown_type_breaks_the_device(void **state)
     Fixture *fixture = *state;
 
     for (size_t i = 0; i < G_N_ELEMENTS(types); i++) {
-        g_autofree char *part = g_strdup_printf("request type %u is unknown", types[i]);
+        g_autofree char *part = g_strdup_printf("unknown request type %u", types[i]);
         uint8_t bytes[REQ_SIZE];
 
         build_request(bytes, types[i], ADDRESS, 1);

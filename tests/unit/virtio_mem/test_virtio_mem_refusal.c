@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The host can read why a request was refused, though the guest is told no more than BUSY. */
+/* The reason of a refusal, which the host can read while the guest only gets BUSY. */
 #include "virtio_mem/refusal.h"
 #include "virtio_mem_util.h"
 
@@ -60,7 +60,7 @@ static void every_objection_to_plug_has_its_cause(void **state)
     Fixture *fixture = *state;
 
     for (size_t i = 0; i < G_N_ELEMENTS(causes); i++) {
-        /* Only QUARANTINED says of a populate that something is left behind. */
+        /* A populate that leaves something mapped must return QUARANTINED. */
         if (causes[i].code == PM_ERROR_UNMAP_MISMATCH)
             continue;
         fixture->listener.populate_error = causes[i].code;
@@ -111,7 +111,7 @@ static void every_failure_of_a_system_reset_has_its_code_and_cause(void **state)
         assert_int_equal(request(fixture, PLUG, BLOCK_AT(4), 2), ACK);
         fixture->listener.discard_error = causes[i].code;
         assert_false(pm_virtio_mem_system_reset(fixture->device, &error));
-        /* A listener that lost its way puts blocks into quarantine, whatever it called that. */
+        /* Blocks are quarantined if a listener cannot undo, whatever its error code. */
         assert_int_equal(error->code, causes[i].code == PM_ERROR_UNMAP_MISMATCH
                                           ? PM_ERROR_QUARANTINED
                                           : causes[i].code);
@@ -260,7 +260,7 @@ static void unplug_all_with_only_quarantined_blocks_is_busy_while_migrating(void
     fixture->n_plugged_calls = 0;
     assert_true(pm_virtio_mem_system_reset(fixture->device, NULL));
     assert_int_equal(pm_discard_manager_get_quarantined(manager), 0);
-    /* Nothing was plugged, so nothing changed its size. */
+    /* Nothing was plugged, so the plugged size did not change. */
     assert_int_equal(fixture->n_plugged_calls, 0);
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Device reset, which touches no block, and system reset, which unplugs all. */
+/* Device reset, which does not change blocks, and system reset, which unplugs all. */
 #include "virtio_mem_util.h"
 
 static void device_reset_changes_neither_blocks_nor_memory(void **state)

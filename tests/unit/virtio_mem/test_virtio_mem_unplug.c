@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* UNPLUG and UNPLUG_ALL: checks, order, answers; what is unplugged goes back to the host. */
+/* UNPLUG and UNPLUG_ALL: checks and their order, responses, and that memory is discarded. */
 #include "virtio_mem_util.h"
 
 static void assert_refused(Fixture *fixture, uint16_t type, uint64_t address, uint16_t n_blocks,
@@ -81,8 +81,8 @@ static void unplugging_an_unplugged_block_is_an_error(void **state)
     assert_refused(fixture, UNPLUG, BLOCK_AT(1), 2, ERROR, PM_REFUSAL_BLOCK_STATE);
     assert_refused(fixture, UNPLUG, BLOCK_AT(2), 5, ERROR, PM_REFUSAL_BLOCK_STATE);
     assert_refusal(fixture, PM_REFUSAL_BLOCK_STATE,
-                   "UNPLUG of 5 blocks at 0x100400000 refused: the block at 0x100c00000 is "
-                   "unplugged already");
+                   "UNPLUG of 5 blocks at 0x100400000 refused: block at 0x100c00000 is "
+                   "already unplugged");
     assert_int_equal(request(fixture, UNPLUG, BLOCK_AT(2), 4), ACK);
 }
 
@@ -91,7 +91,7 @@ static void unplug_is_never_answered_nack(void **state)
     Fixture *fixture = *state;
 
     assert_int_equal(request(fixture, PLUG, ADDRESS, 4), ACK);
-    /* The requested size is far above, just at, and below what stays plugged. */
+    /* Requested sizes far above, equal to, and below the size that stays plugged. */
     assert_int_equal(request(fixture, UNPLUG, ADDRESS, 1), ACK);
     set_requested(fixture, 3 * BLOCK);
     assert_int_equal(request(fixture, UNPLUG, BLOCK_AT(1), 1), ACK);
@@ -209,7 +209,7 @@ static void unplug_all_with_nothing_plugged_is_never_busy_and_discards_nothing(v
     Fixture *fixture = *state;
     uint8_t *host = pm_ram_get_host(fixture->ram);
 
-    /* What the guest has no right to write to shows that nobody discards it. */
+    /* Shows that the memory was not discarded. */
     host[0] = 3;
     set_requested(fixture, 0);
     fixture->listener.discard_error = PM_ERROR_KERNEL;
@@ -228,7 +228,7 @@ static void unplug_all_while_migrating_is_busy(void **state)
     set_requested(fixture, 0);
     pm_virtio_mem_set_migrating(fixture->device, true);
     assert_refused(fixture, UNPLUG_ALL, 0, 0, BUSY, PM_REFUSAL_MIGRATION);
-    assert_refusal(fixture, PM_REFUSAL_MIGRATION, "UNPLUG_ALL refused: migration is running");
+    assert_refusal(fixture, PM_REFUSAL_MIGRATION, "UNPLUG_ALL refused: migration in progress");
     assert_int_equal(pm_virtio_mem_get_usable_size(fixture->device), REGION);
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A device on anonymous RAM, requests in wire format, and a listener that does as it is told. */
+/* A device on anonymous RAM, requests in wire format, and a scripted listener. */
 #ifndef PLUGMAP_TESTS_UNIT_VIRTIO_MEM_VIRTIO_MEM_UTIL_H
 #define PLUGMAP_TESTS_UNIT_VIRTIO_MEM_VIRTIO_MEM_UTIL_H
 
@@ -28,8 +28,7 @@
 #define BLOCK_AT(n)  (ADDRESS + (n)*BLOCK)
 #define NO_OBJECTION (-1)
 
-/* The names of answers and of what else is asked of the device are short here: they make up the
- * tests' tables. */
+/* Short names for the tables of the tests. */
 enum {
     ACK = VIRTIO_MEM_RESP_ACK,
     NACK = VIRTIO_MEM_RESP_NACK,
@@ -55,7 +54,7 @@ typedef struct {
     PmVirtioMem *device;
     TestListener listener;
     PmDiscardListener *registration;
-    /* What the callbacks were told. */
+    /* Arguments of the callbacks. */
     unsigned n_plugged_calls;
     unsigned n_config_calls;
     uint64_t last_plugged;
@@ -77,7 +76,7 @@ static inline uint64_t get_le(const uint8_t *bytes, unsigned size)
     return value;
 }
 
-/* By offset, not through the structs that the device uses. */
+/* By offset, independent of the device's structs. */
 static inline void build_request(uint8_t bytes[REQ_SIZE], uint16_t type, uint64_t address,
                                  uint16_t n_blocks)
 {
@@ -87,7 +86,7 @@ static inline void build_request(uint8_t bytes[REQ_SIZE], uint16_t type, uint64_
     put_le(bytes + 16, n_blocks, 2);
 }
 
-/* Sends bytes; returns the type of the answer, and all its 10 bytes if @response is not NULL. */
+/* Sends raw bytes; returns the response type and, if @response is not NULL, all 10 bytes. */
 static inline int send_bytes(Fixture *fixture, const uint8_t bytes[REQ_SIZE],
                              uint8_t response[RESP_SIZE])
 {
@@ -116,7 +115,7 @@ static inline int unplug_all(Fixture *fixture)
     return request(fixture, UNPLUG_ALL, 0, 0);
 }
 
-/* The state that STATE reports; the request has to be acknowledged. */
+/* The state returned by STATE, which must be acknowledged. */
 static inline int state_of(Fixture *fixture, uint64_t address, uint16_t n_blocks)
 {
     uint8_t bytes[REQ_SIZE];
@@ -154,8 +153,8 @@ static inline void assert_refusal(const Fixture *fixture, PmRefusal cause, const
         fail_msg("'%s' is not in '%s'", part, refusal->message);
 }
 
-/* A locked page cannot be given back to the host. By number: the sanitizers make mlock() do
- * nothing.
+/* Locks a page, so that it cannot be discarded. Uses syscall(2), because sanitizers turn mlock()
+ * into a no-op.
  */
 static inline void lock_page(const void *page)
 {
