@@ -50,13 +50,13 @@ static void refuse_content(const char *content, gssize size, const char *hint)
     assert_non_null(strstr(run->err, "bad.trace"));
 }
 
-static void an_empty_file(void **state)
+static void an_empty_file_is_refused(void **state)
 {
     (void)state;
     refuse_content("", 0, "empty");
 }
 
-static void a_binary_file(void **state)
+static void a_binary_file_is_refused(void **state)
 {
     static const char content[] = "\x7f"
                                   "ELF\0\1\2\3\0\0\0\n\0\0";
@@ -65,7 +65,7 @@ static void a_binary_file(void **state)
     refuse_content(content, sizeof(content), "binary");
 }
 
-static void a_line_of_a_mebibyte(void **state)
+static void a_line_of_1_mib_is_refused(void **state)
 {
     g_autofree char *line = g_strnfill(1 << 20, 'x');
     g_autofree char *content = g_strconcat(HEADER, line, "\n", NULL);
@@ -74,7 +74,7 @@ static void a_line_of_a_mebibyte(void **state)
     refuse_content(content, -1, ":3:");
 }
 
-static void numbers_that_overflow(void **state)
+static void numbers_that_overflow_are_refused(void **state)
 {
     (void)state;
     refuse_content(HEADER "plug addr=0x10000000000000000 blocks=1\n", -1, ":3:");
@@ -86,33 +86,33 @@ static void numbers_that_overflow(void **state)
                    ":2:");
 }
 
-static void blocks_outside_the_region(void **state)
+static void blocks_outside_the_region_are_refused(void **state)
 {
     (void)state;
     refuse_content(HEADER "plug addr=0x104000000 blocks=1 -> ack\n", -1, ":3:");
     refuse_content(HEADER "plug addr=0x103e00000 blocks=2 -> ack\n", -1, ":3:");
 }
 
-static void a_block_size_that_is_no_power_of_two(void **state)
+static void block_size_must_be_a_power_of_two(void **state)
 {
     (void)state;
     refuse_content("plugmap-trace 1\nregion addr=0x100000000 size=60M block=3M\n", -1,
                    "power of two");
 }
 
-static void an_unknown_event(void **state)
+static void an_unknown_event_is_refused(void **state)
 {
     (void)state;
     refuse_content(HEADER "explode addr=0x100000000 blocks=1\n", -1, "explode");
 }
 
-static void a_missing_header(void **state)
+static void a_missing_header_is_refused(void **state)
 {
     (void)state;
     refuse_content("plug addr=0x100000000 blocks=1\n", -1, "bad.trace");
 }
 
-static void a_log_that_does_not_say_the_block_size(void **state)
+static void a_log_without_the_block_size_is_refused(void **state)
 {
     g_autofree char *folder = scratch_new();
     g_autofree char *path = scratch_file(
@@ -132,7 +132,7 @@ static void a_log_that_does_not_say_the_block_size(void **state)
     assert_int_equal(with->status, 0);
 }
 
-static void a_directory_instead_of_a_file(void **state)
+static void a_directory_is_refused(void **state)
 {
     g_autoptr(Run) run = run_plugmap("replay", "tests/traces", NULL);
 
@@ -140,7 +140,7 @@ static void a_directory_instead_of_a_file(void **state)
     check_refused(run, "directory");
 }
 
-static void a_file_that_does_not_exist(void **state)
+static void a_missing_file_is_refused(void **state)
 {
     g_autoptr(Run) run = run_plugmap("replay", "tests/traces/none.log", NULL);
 
@@ -148,7 +148,7 @@ static void a_file_that_does_not_exist(void **state)
     check_refused(run, "tests/traces/none.log");
 }
 
-static void a_device_that_does_not_exist(void **state)
+static void a_missing_device_is_refused(void **state)
 {
     g_autoptr(Run) run = run_plugmap("replay", "--backend", "type1", "--device", "ffff:1f:1f.7",
                                      "tests/traces/qemu-vfio-4m.log", NULL);
@@ -157,7 +157,7 @@ static void a_device_that_does_not_exist(void **state)
     check_status(run, 3, "ffff:1f:1f.7");
 }
 
-static void flags_that_make_no_sense(void **state)
+static void invalid_options_are_refused(void **state)
 {
     static const struct {
         const char *flag;
@@ -196,7 +196,7 @@ static void flags_that_make_no_sense(void **state)
     }
 }
 
-static void a_device_on_the_fake_kernel(void **state)
+static void fake_backends_refuse_a_device(void **state)
 {
     g_autoptr(Run) run = run_plugmap("replay", "--backend", "fake-iommufd", "--device",
                                      "0000:00:04.0", "tests/traces/qemu-vfio-4m.log", NULL);
@@ -205,7 +205,7 @@ static void a_device_on_the_fake_kernel(void **state)
     check_refused(run, "--backend fake-iommufd does not support --device");
 }
 
-static void a_flag_that_contradicts_the_log(void **state)
+static void an_option_that_contradicts_the_log_is_refused(void **state)
 {
     g_autoptr(Run) run =
         run_plugmap("replay", "--block-size", "2M", "tests/traces/qemu-vfio-4m.log", NULL);
@@ -214,7 +214,7 @@ static void a_flag_that_contradicts_the_log(void **state)
     check_refused(run, "qemu-vfio-4m.log:");
 }
 
-static void more_blocks_than_the_limit_are_refused_before_the_first_call(void **state)
+static void exceeding_the_limit_fails_before_the_first_call(void **state)
 {
     g_autofree char *folder = scratch_new();
     g_autofree char *path =
@@ -235,7 +235,7 @@ static void more_blocks_than_the_limit_are_refused_before_the_first_call(void **
 }
 
 /* /dev/full fails every write: the command must report it, and must not replace the device. */
-static void output_that_cannot_be_written(void **state)
+static void write_errors_are_reported(void **state)
 {
     static const char trace[] = "tests/traces/qemu-vfio-4m.log";
     g_autoptr(Run) dma_log = run_plugmap("replay", "--dma-log", "/dev/full", trace, NULL);
@@ -249,7 +249,7 @@ static void output_that_cannot_be_written(void **state)
     assert_false(g_file_test("/dev/full", G_FILE_TEST_IS_REGULAR));
 }
 
-static void standard_output_that_is_full(void **state)
+static void full_standard_output_is_an_error(void **state)
 {
     static const char trace[] = "tests/traces/qemu-vfio-4m.log";
     static const char *const commands[] = {"replay", "replay --json", "convert"};
@@ -263,7 +263,7 @@ static void standard_output_that_is_full(void **state)
     }
 }
 
-static void no_command_and_no_file(void **state)
+static void missing_arguments_are_refused(void **state)
 {
     g_autoptr(Run) nothing = run_plugmap(NULL, NULL);
     g_autoptr(Run) unknown = run_plugmap("fly", NULL);
@@ -279,25 +279,25 @@ static void no_command_and_no_file(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(an_empty_file),
-        cmocka_unit_test(a_binary_file),
-        cmocka_unit_test(a_line_of_a_mebibyte),
-        cmocka_unit_test(numbers_that_overflow),
-        cmocka_unit_test(blocks_outside_the_region),
-        cmocka_unit_test(a_block_size_that_is_no_power_of_two),
-        cmocka_unit_test(an_unknown_event),
-        cmocka_unit_test(a_missing_header),
-        cmocka_unit_test(a_log_that_does_not_say_the_block_size),
-        cmocka_unit_test(a_directory_instead_of_a_file),
-        cmocka_unit_test(a_file_that_does_not_exist),
-        cmocka_unit_test(a_device_that_does_not_exist),
-        cmocka_unit_test(flags_that_make_no_sense),
-        cmocka_unit_test(a_device_on_the_fake_kernel),
-        cmocka_unit_test(a_flag_that_contradicts_the_log),
-        cmocka_unit_test(more_blocks_than_the_limit_are_refused_before_the_first_call),
-        cmocka_unit_test(output_that_cannot_be_written),
-        cmocka_unit_test(standard_output_that_is_full),
-        cmocka_unit_test(no_command_and_no_file),
+        cmocka_unit_test(an_empty_file_is_refused),
+        cmocka_unit_test(a_binary_file_is_refused),
+        cmocka_unit_test(a_line_of_1_mib_is_refused),
+        cmocka_unit_test(numbers_that_overflow_are_refused),
+        cmocka_unit_test(blocks_outside_the_region_are_refused),
+        cmocka_unit_test(block_size_must_be_a_power_of_two),
+        cmocka_unit_test(an_unknown_event_is_refused),
+        cmocka_unit_test(a_missing_header_is_refused),
+        cmocka_unit_test(a_log_without_the_block_size_is_refused),
+        cmocka_unit_test(a_directory_is_refused),
+        cmocka_unit_test(a_missing_file_is_refused),
+        cmocka_unit_test(a_missing_device_is_refused),
+        cmocka_unit_test(invalid_options_are_refused),
+        cmocka_unit_test(fake_backends_refuse_a_device),
+        cmocka_unit_test(an_option_that_contradicts_the_log_is_refused),
+        cmocka_unit_test(exceeding_the_limit_fails_before_the_first_call),
+        cmocka_unit_test(write_errors_are_reported),
+        cmocka_unit_test(full_standard_output_is_an_error),
+        cmocka_unit_test(missing_arguments_are_refused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

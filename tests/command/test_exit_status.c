@@ -28,7 +28,7 @@ static void assert_status(const char *line, int status)
         fail_msg("exit status %d, expected %d: %s", found, status, line);
 }
 
-static void each_cause_has_its_status(void **state)
+static void each_failure_has_its_exit_status(void **state)
 {
     static const struct {
         const char *line;
@@ -86,7 +86,7 @@ static void a_trace_that_exceeds_host_memory_is_refused(void **state)
 }
 
 /* tests/vm/not-ready-cases covers most of these on a real kernel. */
-static void each_error_has_its_status(void **state)
+static void each_error_code_has_its_exit_status(void **state)
 {
     static const struct {
         PmError code;
@@ -120,7 +120,7 @@ static void each_error_has_its_status(void **state)
 }
 
 /* --help, README and docs/json.md have the same table. */
-static void every_status_is_documented(void **state)
+static void every_exit_status_is_documented(void **state)
 {
     static const char *const files[] = {"README.md", "docs/json.md"};
     static const char *const rows[] = {"| 0 |", "| 1 |", "| 2 |", "| 3 |", "| 4 |", "| 130, 143 |"};
@@ -142,7 +142,7 @@ static void every_status_is_documented(void **state)
     }
 }
 
-static void a_trace_without_events_is_said_to_be_nothing_to_check(void **state)
+static void a_trace_without_events_has_nothing_to_check(void **state)
 {
     g_autofree char *folder = scratch_new();
     g_autofree char *path = scratch_file(folder, "trace", HEADER, -1);
@@ -202,7 +202,7 @@ static char *make_long_trace(const char *folder)
     return path;
 }
 
-static void an_interrupted_replay_reports_what_it_did(void **state)
+static void an_interrupted_replay_prints_a_partial_report(void **state)
 {
     static const int numbers[] = {SIGINT, SIGTERM};
     g_autofree char *folder = scratch_new();
@@ -260,7 +260,7 @@ static void wait_until_noted(pid_t child)
     } while (is_pending);
 }
 
-static void a_second_interrupt_ends_it_at_once(void **state)
+static void a_second_interrupt_is_fatal(void **state)
 {
     g_autofree char *folder = scratch_new();
     g_autofree char *trace = make_long_report(folder);
@@ -281,7 +281,7 @@ static void a_second_interrupt_ends_it_at_once(void **state)
     assert_int_equal(WTERMSIG(status), SIGINT);
 }
 
-static void an_interrupt_while_the_report_is_printed_does_not_cut_it(void **state)
+static void an_interrupt_does_not_truncate_the_report(void **state)
 {
     g_autofree char *folder = scratch_new();
     g_autofree char *trace = make_long_report(folder);
@@ -302,7 +302,7 @@ static void an_interrupt_while_the_report_is_printed_does_not_cut_it(void **stat
 }
 
 /* Ignored signals, as under nohup, stay ignored. */
-static void a_replay_that_ignores_interrupts_goes_on_ignoring_them(void **state)
+static void ignored_interrupts_stay_ignored(void **state)
 {
     g_autofree char *folder = scratch_new();
     g_autofree char *trace = make_long_report(folder);
@@ -330,15 +330,15 @@ static void a_replay_that_ignores_interrupts_goes_on_ignoring_them(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(each_cause_has_its_status),
+        cmocka_unit_test(each_failure_has_its_exit_status),
         cmocka_unit_test(a_trace_that_exceeds_host_memory_is_refused),
-        cmocka_unit_test(each_error_has_its_status),
-        cmocka_unit_test(every_status_is_documented),
-        cmocka_unit_test(a_trace_without_events_is_said_to_be_nothing_to_check),
-        cmocka_unit_test(an_interrupted_replay_reports_what_it_did),
-        cmocka_unit_test(a_replay_that_ignores_interrupts_goes_on_ignoring_them),
-        cmocka_unit_test(a_second_interrupt_ends_it_at_once),
-        cmocka_unit_test(an_interrupt_while_the_report_is_printed_does_not_cut_it),
+        cmocka_unit_test(each_error_code_has_its_exit_status),
+        cmocka_unit_test(every_exit_status_is_documented),
+        cmocka_unit_test(a_trace_without_events_has_nothing_to_check),
+        cmocka_unit_test(an_interrupted_replay_prints_a_partial_report),
+        cmocka_unit_test(ignored_interrupts_stay_ignored),
+        cmocka_unit_test(a_second_interrupt_is_fatal),
+        cmocka_unit_test(an_interrupt_does_not_truncate_the_report),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -24,7 +24,7 @@ static JsonParser *parse(const Run *run)
     return parser;
 }
 
-static void traces_are_read_from_standard_input_and_from_gzip(void **state)
+static void traces_are_read_from_standard_input_and_gzip(void **state)
 {
     static const char *const lines[] = {
         "\"$PLUGMAP\" replay - <" TRACE,
@@ -50,7 +50,7 @@ static void traces_are_read_from_standard_input_and_from_gzip(void **state)
     scratch_remove(folder);
 }
 
-static void a_log_that_is_still_being_written_is_played_with_a_warning(void **state)
+static void a_truncated_log_is_replayed_with_a_warning(void **state)
 {
     g_autofree char *folder = scratch_new();
 
@@ -65,7 +65,7 @@ static void a_log_that_is_still_being_written_is_played_with_a_warning(void **st
 }
 
 /* The error shows the complete address. */
-static void a_pci_address_may_lack_its_domain(void **state)
+static void the_domain_of_a_pci_address_is_optional(void **state)
 {
     static const char *const given[] = {"1f:1f.7", "1F:1f.7", "0000:1f:1f.7", "0000:1F:1F.7"};
 
@@ -79,7 +79,7 @@ static void a_pci_address_may_lack_its_domain(void **state)
     }
 }
 
-static void sizes_are_taken_as_people_write_them(void **state)
+static void sizes_have_optional_units(void **state)
 {
     static const char *const units[] = {"4G", "4Gi", "4GiB", "4gb", "4096M", "0x100000000"};
     g_autofree char *folder = scratch_new();
@@ -97,7 +97,7 @@ static void sizes_are_taken_as_people_write_them(void **state)
     scratch_remove(folder);
 }
 
-static void several_devices_are_replayed_at_once(void **state)
+static void a_trace_of_several_devices_is_replayed(void **state)
 {
     g_autofree char *folder = scratch_new();
     g_autofree char *path = scratch_file(folder, "trace",
@@ -138,7 +138,7 @@ static Run *replay_terabyte(const char *first, const char *second)
     return run;
 }
 
-static void a_tebibyte_is_replayed_on_the_fake_kernel(void **state)
+static void the_fake_kernel_replays_1_tib(void **state)
 {
     g_autoptr(Run) run = replay_terabyte("--memlock", "1T");
     g_autoptr(JsonParser) json = parse(run);
@@ -149,7 +149,7 @@ static void a_tebibyte_is_replayed_on_the_fake_kernel(void **state)
     assert_int_equal(json_number(json, "dma.peak_pinned_bytes"), G_GINT64_CONSTANT(1) << 40);
 }
 
-static void limits_of_the_fake_kernel_refuse_a_tebibyte(void **state)
+static void limits_of_the_fake_kernel_refuse_1_tib(void **state)
 {
     static const struct {
         const char *flag;
@@ -171,7 +171,7 @@ static void limits_of_the_fake_kernel_refuse_a_tebibyte(void **state)
     }
 }
 
-static void overcommit_starts_beyond_the_limits_and_finds_them_later(void **state)
+static void overcommit_fails_only_when_the_limit_is_reached(void **state)
 {
     g_autofree char *folder = scratch_new();
     g_autofree char *path = scratch_file(folder, "trace", TERABYTE, -1);
@@ -187,7 +187,7 @@ static void overcommit_starts_beyond_the_limits_and_finds_them_later(void **stat
     assert_int_equal(json_number(json, "audit.mismatches"), 0);
 }
 
-static void linux_6_1_replays_the_same(void **state)
+static void linux_6_1_replays_like_6_12(void **state)
 {
     g_autoptr(Run) run = run_plugmap("replay", "--linux", "6.1", TRACE, NULL);
 
@@ -195,7 +195,7 @@ static void linux_6_1_replays_the_same(void **state)
     assert_int_equal(run->status, 0);
 }
 
-static void iova_bits_end_where_they_say(void **state)
+static void iova_bits_bound_the_address_space(void **state)
 {
     static const struct {
         const char *bits;
@@ -223,7 +223,7 @@ static void iova_bits_end_where_they_say(void **state)
     }
 }
 
-static void flags_of_the_fake_kernel_are_refused_with_a_device(void **state)
+static void options_of_the_fake_kernel_are_refused_with_a_device(void **state)
 {
     static const char *const flags[][2] = {
         {"--pin", "account"}, {"--linux", "6.1"},       {"--iova-bits", "48"},
@@ -243,7 +243,7 @@ static void flags_of_the_fake_kernel_are_refused_with_a_device(void **state)
     }
 }
 
-static void flags_that_iommufd_has_no_use_for_are_refused(void **state)
+static void options_that_iommufd_does_not_support_are_refused(void **state)
 {
     g_autoptr(Run) limit =
         run_plugmap("replay", "--backend", "fake-iommufd", "--entry-limit", "100", TRACE, NULL);
@@ -260,18 +260,18 @@ static void flags_that_iommufd_has_no_use_for_are_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(traces_are_read_from_standard_input_and_from_gzip),
-        cmocka_unit_test(a_log_that_is_still_being_written_is_played_with_a_warning),
-        cmocka_unit_test(a_pci_address_may_lack_its_domain),
-        cmocka_unit_test(sizes_are_taken_as_people_write_them),
-        cmocka_unit_test(several_devices_are_replayed_at_once),
-        cmocka_unit_test(a_tebibyte_is_replayed_on_the_fake_kernel),
-        cmocka_unit_test(limits_of_the_fake_kernel_refuse_a_tebibyte),
-        cmocka_unit_test(overcommit_starts_beyond_the_limits_and_finds_them_later),
-        cmocka_unit_test(linux_6_1_replays_the_same),
-        cmocka_unit_test(iova_bits_end_where_they_say),
-        cmocka_unit_test(flags_of_the_fake_kernel_are_refused_with_a_device),
-        cmocka_unit_test(flags_that_iommufd_has_no_use_for_are_refused),
+        cmocka_unit_test(traces_are_read_from_standard_input_and_gzip),
+        cmocka_unit_test(a_truncated_log_is_replayed_with_a_warning),
+        cmocka_unit_test(the_domain_of_a_pci_address_is_optional),
+        cmocka_unit_test(sizes_have_optional_units),
+        cmocka_unit_test(a_trace_of_several_devices_is_replayed),
+        cmocka_unit_test(the_fake_kernel_replays_1_tib),
+        cmocka_unit_test(limits_of_the_fake_kernel_refuse_1_tib),
+        cmocka_unit_test(overcommit_fails_only_when_the_limit_is_reached),
+        cmocka_unit_test(linux_6_1_replays_like_6_12),
+        cmocka_unit_test(iova_bits_bound_the_address_space),
+        cmocka_unit_test(options_of_the_fake_kernel_are_refused_with_a_device),
+        cmocka_unit_test(options_that_iommufd_does_not_support_are_refused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -131,7 +131,7 @@ static void assert_subset(GHashTable *of, GHashTable *in, const char *problem)
             fail_msg("%s: %s", problem, (const char *)field);
 }
 
-static void all_fields_are_documented_and_no_others(void **state)
+static void documented_fields_match_the_output(void **state)
 {
     g_autoptr(GHashTable) documented = read_documented();
     g_autoptr(GHashTable) found = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
@@ -199,7 +199,7 @@ static void assert_error(const Run *run, const char *code, int status)
     assert_non_null(strstr(run->err, json_object_get_string_member(error, "message")));
 }
 
-static void each_verdict_is_shown(void **state)
+static void each_verdict_is_reported(void **state)
 {
     g_autofree char *folder = scratch_new();
     g_autofree char *wrong = scratch_file(folder, "wrong", EVERYTHING, -1);
@@ -218,7 +218,7 @@ static void each_verdict_is_shown(void **state)
     assert_verdict(convert, "done", 0);
 }
 
-static void an_error_at_any_point_is_valid_json(void **state)
+static void every_error_is_reported_as_valid_json(void **state)
 {
     g_autofree char *folder = scratch_new();
     g_autofree char *damaged = scratch_file(folder, "damaged", HEADER "jump\xff\n", -1);
@@ -256,7 +256,7 @@ static void an_error_at_any_point_is_valid_json(void **state)
     assert_error(same, "invalid-argument", 2);
 }
 
-static void a_log_on_standard_error_leaves_the_report_alone(void **state)
+static void a_log_on_standard_error_does_not_affect_the_report(void **state)
 {
     g_autoptr(Run) run = run_plugmap("replay", "--json", "--dma-log", "/dev/stderr", TRACE, NULL);
 
@@ -265,7 +265,7 @@ static void a_log_on_standard_error_leaves_the_report_alone(void **state)
     assert_true(g_str_has_prefix(run->err, "map iova=0x"));
 }
 
-static void geometry_and_warnings_are_there(void **state)
+static void geometry_and_warnings_are_reported(void **state)
 {
     g_autofree char *folder = scratch_new();
     g_autofree char *trace = scratch_file(folder, "trace", EVERYTHING, -1);
@@ -290,12 +290,12 @@ static void geometry_and_warnings_are_there(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(all_fields_are_documented_and_no_others),
+        cmocka_unit_test(documented_fields_match_the_output),
         cmocka_unit_test(all_error_codes_are_documented),
-        cmocka_unit_test(each_verdict_is_shown),
-        cmocka_unit_test(an_error_at_any_point_is_valid_json),
-        cmocka_unit_test(a_log_on_standard_error_leaves_the_report_alone),
-        cmocka_unit_test(geometry_and_warnings_are_there),
+        cmocka_unit_test(each_verdict_is_reported),
+        cmocka_unit_test(every_error_is_reported_as_valid_json),
+        cmocka_unit_test(a_log_on_standard_error_does_not_affect_the_report),
+        cmocka_unit_test(geometry_and_warnings_are_reported),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -59,7 +59,7 @@ static char *scratch_with_old_file(void)
     return folder;
 }
 
-static void a_new_log_takes_the_place_of_the_old_one(void **state)
+static void a_new_log_replaces_the_old_one(void **state)
 {
     g_autofree char *folder = scratch_with_old_file();
     g_autofree char *wanted = wanted_log();
@@ -72,7 +72,7 @@ static void a_new_log_takes_the_place_of_the_old_one(void **state)
 }
 
 /* The file is replaced, not overwritten: readers of the old one are not affected. */
-static void a_reader_of_the_old_log_keeps_it(void **state)
+static void readers_of_the_old_log_are_not_affected(void **state)
 {
     g_autofree char *folder = scratch_with_old_file();
 
@@ -86,7 +86,7 @@ static void a_reader_of_the_old_log_keeps_it(void **state)
     scratch_remove(folder);
 }
 
-static void a_file_size_limit_is_an_error_that_leaves_the_old_file(void **state)
+static void a_file_size_limit_keeps_the_old_file(void **state)
 {
     static const char *const commands[] = {"replay --dma-log \"$1/old\" " TRACE,
                                            "convert tests/traces/small-steps-8m.log \"$1/old\""};
@@ -104,7 +104,7 @@ static void a_file_size_limit_is_an_error_that_leaves_the_old_file(void **state)
     }
 }
 
-static void a_file_size_limit_is_named(void **state)
+static void a_file_size_limit_is_reported(void **state)
 {
     g_autofree char *folder = scratch_new();
     g_autofree char *message = NULL;
@@ -120,7 +120,7 @@ static void a_file_size_limit_is_named(void **state)
     assert_non_null(strstr(message, "/log: write failed: File too large\n"));
 }
 
-static void a_replay_that_fails_leaves_the_old_file(void **state)
+static void a_failed_replay_keeps_the_old_file(void **state)
 {
     g_autofree char *folder = scratch_with_old_file();
 
@@ -133,7 +133,7 @@ static void a_replay_that_fails_leaves_the_old_file(void **state)
     scratch_remove(folder);
 }
 
-static void a_link_stays_a_link_and_its_file_is_replaced(void **state)
+static void a_symlink_is_followed_and_preserved(void **state)
 {
     g_autofree char *folder = scratch_with_old_file();
     g_autofree char *link = g_build_filename(folder, "link", NULL);
@@ -170,7 +170,7 @@ static void a_file_without_a_name_gets_what_is_written(void **state)
     scratch_remove(folder);
 }
 
-static void who_may_read_the_old_log_may_read_the_new_one(void **state)
+static void the_mode_of_the_old_log_is_preserved(void **state)
 {
     g_autofree char *folder = scratch_with_old_file();
     g_autofree char *path = g_build_filename(folder, "old", NULL);
@@ -184,7 +184,7 @@ static void who_may_read_the_old_log_may_read_the_new_one(void **state)
     scratch_remove(folder);
 }
 
-static void a_pipe_is_written_as_it_is(void **state)
+static void a_pipe_is_written_in_place(void **state)
 {
     g_autofree char *folder = scratch_new();
     g_autofree char *wanted = wanted_log();
@@ -200,7 +200,7 @@ static void a_pipe_is_written_as_it_is(void **state)
 }
 
 /* Opened separately, each would write at the start of the file. */
-static void a_log_on_standard_output_comes_before_the_report(void **state)
+static void a_log_on_standard_output_precedes_the_report(void **state)
 {
     g_autofree char *folder = scratch_new();
     g_autofree char *path = g_build_filename(folder, "both", NULL);
@@ -216,7 +216,7 @@ static void a_log_on_standard_output_comes_before_the_report(void **state)
     assert_true(g_str_has_prefix(both + strlen(wanted), "trace "));
 }
 
-static void a_dash_is_standard_output_and_no_file(void **state)
+static void a_dash_is_standard_output(void **state)
 {
     g_autofree char *folder = scratch_new();
     g_autofree char *wanted = wanted_log();
@@ -264,7 +264,7 @@ static void the_trace_itself_is_never_overwritten(void **state)
     scratch_remove(folder);
 }
 
-static void the_refusal_to_overwrite_the_trace_says_what_to_do(void **state)
+static void refusal_to_overwrite_the_trace_has_advice(void **state)
 {
     g_autofree char *folder = scratch_new();
     g_autofree char *trace = scratch_file(folder, "trace", HEADER, -1);
@@ -308,7 +308,7 @@ static FILE *open_trace(const char *folder)
     return trace;
 }
 
-static void descriptors_that_are_closed_are_not_given_to_files(void **state)
+static void closed_standard_descriptors_are_not_reused(void **state)
 {
     g_autofree char *folder = scratch_new();
     pid_t child = start_replay(folder, true);
@@ -327,7 +327,7 @@ static void descriptors_that_are_closed_are_not_given_to_files(void **state)
     scratch_remove(folder);
 }
 
-static void a_report_to_nowhere_is_an_error(void **state)
+static void a_closed_standard_output_is_an_error(void **state)
 {
     (void)state;
     assert_int_equal(run_shell("\"$PLUGMAP\" replay " TRACE " >&-", NULL), 2);
@@ -363,7 +363,7 @@ static void end_replay(int end, int *status)
     scratch_remove(folder);
 }
 
-static void an_interrupted_replay_leaves_the_old_file_and_nothing_beside_it(void **state)
+static void an_interrupted_replay_keeps_the_old_file_only(void **state)
 {
     static const int numbers[] = {SIGINT, SIGTERM};
 
@@ -377,7 +377,7 @@ static void an_interrupted_replay_leaves_the_old_file_and_nothing_beside_it(void
     }
 }
 
-static void any_other_signal_leaves_the_old_file_and_nothing_beside_it(void **state)
+static void any_fatal_signal_keeps_the_old_file_only(void **state)
 {
     static const int numbers[] = {SIGHUP, SIGQUIT, SIGPIPE};
 
@@ -391,7 +391,7 @@ static void any_other_signal_leaves_the_old_file_and_nothing_beside_it(void **st
     }
 }
 
-static void a_folder_that_takes_no_file_is_an_error(void **state)
+static void a_directory_that_is_not_writable_is_an_error(void **state)
 {
     g_autoptr(Run) run = run_plugmap("replay", "--dma-log", "/sys/plugmap.log", TRACE, NULL);
 
@@ -401,7 +401,7 @@ static void a_folder_that_takes_no_file_is_an_error(void **state)
 }
 
 /* A directory takes the name of the log during the replay. */
-static void a_log_that_cannot_get_its_name_is_an_error_that_leaves_nothing(void **state)
+static void a_failed_rename_leaves_no_temporary_file(void **state)
 {
     g_autofree char *folder = scratch_new();
     g_autofree char *log = g_build_filename(folder, "old", NULL);
@@ -429,7 +429,7 @@ static void a_log_that_cannot_get_its_name_is_an_error_that_leaves_nothing(void 
 }
 
 /* Only root can change the owner of a file. */
-static void the_owner_of_the_old_log_keeps_the_new_one(void **state)
+static void the_owner_of_the_old_log_is_preserved(void **state)
 {
     g_autofree char *folder = scratch_with_old_file();
     g_autofree char *path = g_build_filename(folder, "old", NULL);
@@ -451,26 +451,26 @@ static void the_owner_of_the_old_log_keeps_the_new_one(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_new_log_takes_the_place_of_the_old_one),
-        cmocka_unit_test(a_reader_of_the_old_log_keeps_it),
-        cmocka_unit_test(a_file_size_limit_is_an_error_that_leaves_the_old_file),
-        cmocka_unit_test(a_file_size_limit_is_named),
-        cmocka_unit_test(a_replay_that_fails_leaves_the_old_file),
-        cmocka_unit_test(a_link_stays_a_link_and_its_file_is_replaced),
+        cmocka_unit_test(a_new_log_replaces_the_old_one),
+        cmocka_unit_test(readers_of_the_old_log_are_not_affected),
+        cmocka_unit_test(a_file_size_limit_keeps_the_old_file),
+        cmocka_unit_test(a_file_size_limit_is_reported),
+        cmocka_unit_test(a_failed_replay_keeps_the_old_file),
+        cmocka_unit_test(a_symlink_is_followed_and_preserved),
         cmocka_unit_test(a_file_without_a_name_gets_what_is_written),
-        cmocka_unit_test(who_may_read_the_old_log_may_read_the_new_one),
-        cmocka_unit_test(a_pipe_is_written_as_it_is),
-        cmocka_unit_test(a_log_on_standard_output_comes_before_the_report),
-        cmocka_unit_test(a_dash_is_standard_output_and_no_file),
+        cmocka_unit_test(the_mode_of_the_old_log_is_preserved),
+        cmocka_unit_test(a_pipe_is_written_in_place),
+        cmocka_unit_test(a_log_on_standard_output_precedes_the_report),
+        cmocka_unit_test(a_dash_is_standard_output),
         cmocka_unit_test(the_trace_itself_is_never_overwritten),
-        cmocka_unit_test(the_refusal_to_overwrite_the_trace_says_what_to_do),
-        cmocka_unit_test(descriptors_that_are_closed_are_not_given_to_files),
-        cmocka_unit_test(a_report_to_nowhere_is_an_error),
-        cmocka_unit_test(an_interrupted_replay_leaves_the_old_file_and_nothing_beside_it),
-        cmocka_unit_test(any_other_signal_leaves_the_old_file_and_nothing_beside_it),
-        cmocka_unit_test(a_folder_that_takes_no_file_is_an_error),
-        cmocka_unit_test(a_log_that_cannot_get_its_name_is_an_error_that_leaves_nothing),
-        cmocka_unit_test(the_owner_of_the_old_log_keeps_the_new_one),
+        cmocka_unit_test(refusal_to_overwrite_the_trace_has_advice),
+        cmocka_unit_test(closed_standard_descriptors_are_not_reused),
+        cmocka_unit_test(a_closed_standard_output_is_an_error),
+        cmocka_unit_test(an_interrupted_replay_keeps_the_old_file_only),
+        cmocka_unit_test(any_fatal_signal_keeps_the_old_file_only),
+        cmocka_unit_test(a_directory_that_is_not_writable_is_an_error),
+        cmocka_unit_test(a_failed_rename_leaves_no_temporary_file),
+        cmocka_unit_test(the_owner_of_the_old_log_is_preserved),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -108,7 +108,7 @@ static void a_memfd_replays_like_anonymous_memory(void **state)
         check_totals(&all_totals[i], "fake", "memfd", "account");
 }
 
-static void all_recorded_traces_replay_the_same_on_iommufd(void **state)
+static void all_recorded_traces_replay_with_the_same_totals_on_iommufd(void **state)
 {
     (void)state;
     for (size_t i = 0; i < G_N_ELEMENTS(all_totals); i++) {
@@ -117,7 +117,7 @@ static void all_recorded_traces_replay_the_same_on_iommufd(void **state)
     }
 }
 
-static void verbose_says_the_back_end(void **state)
+static void verbose_prints_the_backend(void **state)
 {
     g_autoptr(Run) run = run_plugmap("replay", "--backend", "fake-iommufd", "--verbose",
                                      "tests/traces/qemu-vfio-4m.log", NULL);
@@ -127,14 +127,14 @@ static void verbose_says_the_back_end(void **state)
     assert_non_null(strstr(run->err, "backend fake-iommufd"));
 }
 
-static void pinned_memory_that_is_faulted_in_goes_back_on_unplug(void **state)
+static void populated_memory_is_discarded_on_unplug(void **state)
 {
     (void)state;
     check_totals(&all_totals[4], "fake", "anon", "populate");
     check_totals(&all_totals[4], "fake", "memfd", "populate");
 }
 
-static void the_dma_log_is_what_qemu_did_on_a_real_kernel(void **state)
+static void the_dma_log_matches_qemu_on_a_real_kernel(void **state)
 {
     g_autofree char *folder = scratch_new();
     g_autofree char *log = g_build_filename(folder, "dma", NULL);
@@ -170,7 +170,7 @@ static void a_converted_trace_replays_the_same(void **state)
     scratch_remove(folder);
 }
 
-static void a_wrong_recorded_answer_is_listed_and_exits_1(void **state)
+static void a_differing_response_is_listed_and_exits_1(void **state)
 {
     static const char trace[] = "plugmap-trace 1\n"
                                 "region addr=0x100000000 size=64M block=2M requested=64M\n"
@@ -202,7 +202,7 @@ static void a_wrong_recorded_answer_is_listed_and_exits_1(void **state)
 }
 
 /* The usable region bounds the requested size, but does not show when it was lowered. */
-static void a_nack_that_no_log_explains_is_left_unjudged(void **state)
+static void a_nack_within_the_bound_is_reported_as_not_judged(void **state)
 {
     static const char log[] =
         "ram_block_discard_range @0x7f0000000000 + 0x100000000: madvise: 1 fallocate: 0 ret: 0\n"
@@ -236,7 +236,7 @@ static void a_nack_that_no_log_explains_is_left_unjudged(void **state)
     assert_non_null(strstr(run->out, "\"line\" : 5"));
 }
 
-static void every_kind_of_event_is_counted(void **state)
+static void every_event_type_is_counted(void **state)
 {
     static const char trace[] = "plugmap-trace 1\n"
                                 "region addr=0x100000000 size=64M block=2M requested=4M\n"
@@ -272,7 +272,7 @@ static void every_kind_of_event_is_counted(void **state)
     assert_int_equal(json_number(json, "blocks.unplugged"), 3);
 }
 
-static void no_audit_makes_no_checks(void **state)
+static void no_audit_skips_all_audits(void **state)
 {
     g_autoptr(Run) run =
         run_plugmap("replay", "--json", "--no-audit", "tests/traces/qemu-vfio-4m.log", NULL);
@@ -284,7 +284,7 @@ static void no_audit_makes_no_checks(void **state)
     assert_int_equal(json_number(json, "audit.checks"), 0);
 }
 
-static void what_is_not_a_terminal_gets_no_colours_and_no_bar(void **state)
+static void output_to_a_file_has_no_colours_and_no_progress_bar(void **state)
 {
     g_autoptr(Run) run = run_plugmap("replay", "tests/traces/fragmented-2m.log", NULL);
 
@@ -336,7 +336,7 @@ static void the_report_has_the_dma_check(void **state)
 }
 
 /* The fake kernel only counts by default: resident memory was prefaulted. */
-static void prefault_brings_in_what_is_plugged_and_changes_no_other_total(void **state)
+static void prefault_populates_plugged_blocks_only(void **state)
 {
     static const char *const threads[] = {"0", "2"};
     static const gint64 resident[] = {0, 8 << 20};
@@ -364,7 +364,7 @@ static void prefault_brings_in_what_is_plugged_and_changes_no_other_total(void *
 }
 
 /* Requires an empty pool on the host. */
-static void a_lack_of_hugetlb_pages_is_reported_with_the_command_that_ends_it(void **state)
+static void missing_hugetlb_pages_are_reported_with_advice(void **state)
 {
     g_autofree char *n_free = NULL;
     g_autofree char *folder = NULL;
@@ -405,18 +405,18 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(all_recorded_traces_replay_with_known_totals),
         cmocka_unit_test(a_memfd_replays_like_anonymous_memory),
-        cmocka_unit_test(all_recorded_traces_replay_the_same_on_iommufd),
-        cmocka_unit_test(verbose_says_the_back_end),
-        cmocka_unit_test(pinned_memory_that_is_faulted_in_goes_back_on_unplug),
-        cmocka_unit_test(the_dma_log_is_what_qemu_did_on_a_real_kernel),
+        cmocka_unit_test(all_recorded_traces_replay_with_the_same_totals_on_iommufd),
+        cmocka_unit_test(verbose_prints_the_backend),
+        cmocka_unit_test(populated_memory_is_discarded_on_unplug),
+        cmocka_unit_test(the_dma_log_matches_qemu_on_a_real_kernel),
         cmocka_unit_test(a_converted_trace_replays_the_same),
-        cmocka_unit_test(a_wrong_recorded_answer_is_listed_and_exits_1),
-        cmocka_unit_test(a_nack_that_no_log_explains_is_left_unjudged),
-        cmocka_unit_test(every_kind_of_event_is_counted),
-        cmocka_unit_test(no_audit_makes_no_checks),
-        cmocka_unit_test(what_is_not_a_terminal_gets_no_colours_and_no_bar),
-        cmocka_unit_test(prefault_brings_in_what_is_plugged_and_changes_no_other_total),
-        cmocka_unit_test(a_lack_of_hugetlb_pages_is_reported_with_the_command_that_ends_it),
+        cmocka_unit_test(a_differing_response_is_listed_and_exits_1),
+        cmocka_unit_test(a_nack_within_the_bound_is_reported_as_not_judged),
+        cmocka_unit_test(every_event_type_is_counted),
+        cmocka_unit_test(no_audit_skips_all_audits),
+        cmocka_unit_test(output_to_a_file_has_no_colours_and_no_progress_bar),
+        cmocka_unit_test(prefault_populates_plugged_blocks_only),
+        cmocka_unit_test(missing_hugetlb_pages_are_reported_with_advice),
         cmocka_unit_test(dma_check_changes_no_total),
         cmocka_unit_test(the_report_has_the_dma_check),
     };

@@ -107,7 +107,7 @@ static glong strip_width(const char *shown)
     return g_utf8_strlen(strip, -1);
 }
 
-static void a_terminal_gets_colours(void **state)
+static void colours_are_used_on_a_terminal(void **state)
 {
     g_autofree char *shown = show(TRACE, 80, NULL);
 
@@ -126,7 +126,7 @@ static void no_color_is_honoured_unless_it_is_empty(void **state)
     assert_true(has_colours(empty));
 }
 
-static void no_color_is_honoured_behind_a_progress_bar(void **state)
+static void no_color_is_honoured_after_a_progress_bar(void **state)
 {
     g_autofree char *without = show_slowly("1");
 
@@ -135,7 +135,7 @@ static void no_color_is_honoured_behind_a_progress_bar(void **state)
     assert_false(has_colours(without));
 }
 
-static void the_strip_is_as_wide_as_the_terminal_allows(void **state)
+static void the_region_bar_fits_the_terminal(void **state)
 {
     static const unsigned short widths[] = {60, 80, 200};
 
@@ -163,7 +163,7 @@ static void no_progress_is_shown_in_the_first_second(void **state)
     assert_true(strstr(shown, " of 1 event") == NULL || elapsed_us >= SECOND);
 }
 
-static void a_long_replay_shows_its_progress_and_cleans_up(void **state)
+static void a_long_replay_shows_and_erases_its_progress(void **state)
 {
     g_autofree char *shown = show_slowly("1");
 
@@ -176,12 +176,12 @@ static void a_long_replay_shows_its_progress_and_cleans_up(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_terminal_gets_colours),
+        cmocka_unit_test(colours_are_used_on_a_terminal),
         cmocka_unit_test(no_color_is_honoured_unless_it_is_empty),
-        cmocka_unit_test(no_color_is_honoured_behind_a_progress_bar),
-        cmocka_unit_test(the_strip_is_as_wide_as_the_terminal_allows),
+        cmocka_unit_test(no_color_is_honoured_after_a_progress_bar),
+        cmocka_unit_test(the_region_bar_fits_the_terminal),
         cmocka_unit_test(no_progress_is_shown_in_the_first_second),
-        cmocka_unit_test(a_long_replay_shows_its_progress_and_cleans_up),
+        cmocka_unit_test(a_long_replay_shows_and_erases_its_progress),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

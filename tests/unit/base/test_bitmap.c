@@ -49,14 +49,14 @@ const char *__tsan_default_options(void)
     return __asan_default_options();
 }
 
-static void no_memory_for_the_bits_gives_no_bitmap(void **state)
+static void new_bitmap_fails_without_memory(void **state)
 {
     (void)state;
     assert_null(pm_bitmap_new(UINT64_MAX));
     assert_null(pm_bitmap_new(UINT64_MAX - 63));
 }
 
-static void bitmap_of_no_bits_has_nothing_to_find(void **state)
+static void search_in_an_empty_bitmap_finds_nothing(void **state)
 {
     PmBitmap *bitmap = pm_bitmap_new(0);
 
@@ -117,7 +117,7 @@ static uint64_t model_next(const bool *model, uint64_t from, uint64_t end, bool 
     return from;
 }
 
-static void random_changes_give_what_a_plain_model_gives(void **state)
+static void random_changes_match_a_simple_model(void **state)
 {
     GRand *random = random_new("bitmap");
     unsigned n_steps = random_steps(200000);
@@ -153,12 +153,12 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(new_bitmap_is_clear, make, drop),
-        cmocka_unit_test(no_memory_for_the_bits_gives_no_bitmap),
-        cmocka_unit_test(bitmap_of_no_bits_has_nothing_to_find),
+        cmocka_unit_test(new_bitmap_fails_without_memory),
+        cmocka_unit_test(search_in_an_empty_bitmap_finds_nothing),
         cmocka_unit_test_setup_teardown(ranges_end_exactly_at_word_edges, make, drop),
         cmocka_unit_test_setup_teardown(bits_set_or_cleared_twice_count_once, make, drop),
         cmocka_unit_test_setup_teardown(search_stops_at_its_end, make, drop),
-        cmocka_unit_test_setup_teardown(random_changes_give_what_a_plain_model_gives, make, drop),
+        cmocka_unit_test_setup_teardown(random_changes_match_a_simple_model, make, drop),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

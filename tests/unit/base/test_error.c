@@ -55,7 +55,7 @@ static void rewording_keeps_errno(void **state)
     assert_int_equal(pm_error_get_errno(error), EXDEV);
 }
 
-static void error_without_a_refused_call_has_errno_0(void **state)
+static void error_without_a_failed_call_has_errno_0(void **state)
 {
     g_autoptr(GError) made_by_hand = g_error_new(PM_ERROR, PM_ERROR_LIMIT, "no room");
     g_autoptr(GError) literal = g_error_new_literal(PM_ERROR, PM_ERROR_LIMIT, "no room");
@@ -67,7 +67,7 @@ static void error_without_a_refused_call_has_errno_0(void **state)
     assert_int_equal(pm_error_get_errno(copy), 0);
 }
 
-static void errno_of_other_domains_and_of_no_error_is_0(void **state)
+static void errno_of_other_domains_and_null_is_0(void **state)
 {
     g_autoptr(GError) foreign = g_error_new(G_FILE_ERROR, G_FILE_ERROR_IO, "no disk");
 
@@ -79,7 +79,7 @@ static void errno_of_other_domains_and_of_no_error_is_0(void **state)
     assert_int_equal(pm_error_get_errno(NULL), 0);
 }
 
-static void every_code_has_a_name_of_its_own(void **state)
+static void every_code_has_a_unique_name(void **state)
 {
     g_autoptr(GHashTable) seen = g_hash_table_new(g_str_hash, g_str_equal);
 
@@ -95,7 +95,7 @@ static void every_code_has_a_name_of_its_own(void **state)
     assert_string_equal(pm_error_code_name(PM_ERROR_LOCKED_MEMORY), "locked-memory");
 }
 
-static void numbers_that_are_no_code_are_unknown(void **state)
+static void invalid_codes_are_unknown(void **state)
 {
     (void)state;
     assert_string_equal(pm_error_code_name((PmError)(PM_ERROR_LISTENER + 1)), "unknown");
@@ -108,10 +108,10 @@ int main(void)
         cmocka_unit_test(errno_survives_copying),
         cmocka_unit_test(errno_survives_prefixes_and_propagation),
         cmocka_unit_test(rewording_keeps_errno),
-        cmocka_unit_test(error_without_a_refused_call_has_errno_0),
-        cmocka_unit_test(errno_of_other_domains_and_of_no_error_is_0),
-        cmocka_unit_test(every_code_has_a_name_of_its_own),
-        cmocka_unit_test(numbers_that_are_no_code_are_unknown),
+        cmocka_unit_test(error_without_a_failed_call_has_errno_0),
+        cmocka_unit_test(errno_of_other_domains_and_null_is_0),
+        cmocka_unit_test(every_code_has_a_unique_name),
+        cmocka_unit_test(invalid_codes_are_unknown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,7 +8,7 @@
 
 #include "base/error_text.h"
 
-static void counts_have_their_noun_in_the_right_number(void **state)
+static void counted_noun_is_singular_or_plural(void **state)
 {
     static const struct {
         uint64_t count;
@@ -32,7 +32,7 @@ static void counts_have_their_noun_in_the_right_number(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(counts_have_their_noun_in_the_right_number),
+        cmocka_unit_test(counted_noun_is_singular_or_plural),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

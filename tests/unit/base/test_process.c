@@ -26,7 +26,7 @@ int __wrap_madvise(void *address, size_t size, int advice)
     return -1;
 }
 
-static void token_is_another_in_a_child_of_an_old_kernel(void **state)
+static void token_differs_in_a_child_without_wipeonfork(void **state)
 {
     uint64_t token = pm_process_token();
     int status;
@@ -45,7 +45,7 @@ static void token_is_another_in_a_child_of_an_old_kernel(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(token_is_another_in_a_child_of_an_old_kernel),
+        cmocka_unit_test(token_differs_in_a_child_without_wipeonfork),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

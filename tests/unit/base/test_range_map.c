@@ -55,7 +55,7 @@ static void empty_map_finds_and_removes_nothing(void **state)
     assert_int_equal(pm_range_map_n_records(*state), 0);
 }
 
-static void find_gives_the_holder_or_the_next_one(void **state)
+static void find_returns_the_containing_record_or_the_next(void **state)
 {
     add(*state, 10, 19, 1);
     add(*state, 30, 39, 2);
@@ -67,7 +67,7 @@ static void find_gives_the_holder_or_the_next_one(void **state)
     assert_null(pm_range_map_find(*state, 40));
 }
 
-static void last_address_can_be_held_and_removed(void **state)
+static void a_range_can_end_at_the_last_address(void **state)
 {
     add(*state, UINT64_MAX - 9, UINT64_MAX, 7);
     assert_found(*state, UINT64_MAX, UINT64_MAX - 9, UINT64_MAX, 7);
@@ -75,7 +75,7 @@ static void last_address_can_be_held_and_removed(void **state)
     assert_null(pm_range_map_find(*state, 0));
 }
 
-static void remove_takes_only_what_lies_in_the_range(void **state)
+static void remove_is_limited_to_the_range(void **state)
 {
     for (uint64_t i = 0; i < 1000; i++)
         add(*state, 10 * i, 10 * i + 9, i);
@@ -86,7 +86,7 @@ static void remove_takes_only_what_lies_in_the_range(void **state)
     assert_int_equal(pm_range_map_remove(*state, 50, 8999), 0);
 }
 
-static void a_record_moved_in_place_is_found_where_it_is(void **state)
+static void a_record_changed_in_place_is_found(void **state)
 {
     Record *record;
 
@@ -103,7 +103,7 @@ static void a_record_moved_in_place_is_found_where_it_is(void **state)
     assert_int_equal(pm_range_map_remove(*state, 50, 59), 1);
 }
 
-static void ascending_order_fills_the_memory_it_takes(void **state)
+static void ascending_inserts_fill_chunks(void **state)
 {
     const size_t n_records = 200000;
     size_t before = mallinfo2().uordblks;
@@ -116,7 +116,7 @@ static void ascending_order_fills_the_memory_it_takes(void **state)
     assert_true(used <= n_records * sizeof(Record) * 11 / 10);
 }
 
-static void descending_order_keeps_every_record(void **state)
+static void descending_inserts_keep_every_record(void **state)
 {
     for (uint64_t i = 100000; i > 0; i--)
         add(*state, i, i, i);
@@ -143,7 +143,7 @@ static bool try_to_add(PmRangeMap *map, uint64_t address)
     return pm_range_map_insert(map, &record);
 }
 
-static void inserts_that_were_reserved_need_no_memory(void **state)
+static void reserved_inserts_do_not_allocate(void **state)
 {
     crowd(*state);
     for (uint64_t i = 0; i < 2000; i++) {
@@ -172,7 +172,7 @@ static void first_insert_of_a_map_can_be_reserved(void **state)
     assert_found(*state, 0, 5, 5, 77);
 }
 
-static void reserving_again_what_was_not_used_takes_no_memory(void **state)
+static void unused_reservation_is_reused(void **state)
 {
     bool reserved;
 
@@ -183,7 +183,7 @@ static void reserving_again_what_was_not_used_takes_no_memory(void **state)
     assert_true(reserved);
 }
 
-static void reservation_that_fails_changes_nothing(void **state)
+static void failed_reservation_changes_nothing(void **state)
 {
     crowd(*state);
     for (unsigned n_left = 0; n_left < 3; n_left++) {
@@ -316,7 +316,7 @@ static void check_find(Model *model, uint32_t address)
     assert_found(model->map, address, first, end_of(model, at) - 1, model->owner[at]);
 }
 
-static void random_changes_give_what_a_plain_model_gives(void **state)
+static void random_changes_match_a_simple_model(void **state)
 {
     Model *model = g_new0(Model, 1);
     unsigned n_steps = random_steps(100000);
@@ -346,19 +346,18 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(empty_map_finds_and_removes_nothing, make, drop),
-        cmocka_unit_test_setup_teardown(find_gives_the_holder_or_the_next_one, make, drop),
-        cmocka_unit_test_setup_teardown(last_address_can_be_held_and_removed, make, drop),
-        cmocka_unit_test_setup_teardown(remove_takes_only_what_lies_in_the_range, make, drop),
-        cmocka_unit_test_setup_teardown(a_record_moved_in_place_is_found_where_it_is, make, drop),
-        cmocka_unit_test_setup_teardown(ascending_order_fills_the_memory_it_takes, make, drop),
-        cmocka_unit_test_setup_teardown(descending_order_keeps_every_record, make, drop),
-        cmocka_unit_test_setup_teardown(inserts_that_were_reserved_need_no_memory, make, drop),
+        cmocka_unit_test_setup_teardown(find_returns_the_containing_record_or_the_next, make, drop),
+        cmocka_unit_test_setup_teardown(a_range_can_end_at_the_last_address, make, drop),
+        cmocka_unit_test_setup_teardown(remove_is_limited_to_the_range, make, drop),
+        cmocka_unit_test_setup_teardown(a_record_changed_in_place_is_found, make, drop),
+        cmocka_unit_test_setup_teardown(ascending_inserts_fill_chunks, make, drop),
+        cmocka_unit_test_setup_teardown(descending_inserts_keep_every_record, make, drop),
+        cmocka_unit_test_setup_teardown(reserved_inserts_do_not_allocate, make, drop),
         cmocka_unit_test_setup_teardown(first_insert_of_a_map_can_be_reserved, make, drop),
-        cmocka_unit_test_setup_teardown(reserving_again_what_was_not_used_takes_no_memory, make,
-                                        drop),
-        cmocka_unit_test_setup_teardown(reservation_that_fails_changes_nothing, make, drop),
+        cmocka_unit_test_setup_teardown(unused_reservation_is_reused, make, drop),
+        cmocka_unit_test_setup_teardown(failed_reservation_changes_nothing, make, drop),
         cmocka_unit_test_setup_teardown(insert_without_memory_changes_nothing, make, drop),
-        cmocka_unit_test_setup_teardown(random_changes_give_what_a_plain_model_gives, make, drop),
+        cmocka_unit_test_setup_teardown(random_changes_match_a_simple_model, make, drop),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,7 +9,7 @@
 
 #include <plugmap/size.h>
 
-static void sizes_are_read_with_and_without_units(void **state)
+static void sizes_are_parsed_with_and_without_units(void **state)
 {
     static const struct {
         const char *text;
@@ -42,7 +42,7 @@ static void sizes_are_read_with_and_without_units(void **state)
     }
 }
 
-static void what_is_no_size_is_refused_and_quoted(void **state)
+static void invalid_sizes_are_refused_and_quoted(void **state)
 {
     static const char *const texts[] = {
         "",
@@ -82,7 +82,7 @@ static void what_is_no_size_is_refused_and_quoted(void **state)
     }
 }
 
-static void sizes_are_printed_in_the_largest_unit_that_divides_them(void **state)
+static void sizes_are_formatted_in_the_largest_exact_unit(void **state)
 {
     static const struct {
         uint64_t value;
@@ -113,9 +113,9 @@ static void sizes_are_printed_in_the_largest_unit_that_divides_them(void **state
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(sizes_are_read_with_and_without_units),
-        cmocka_unit_test(what_is_no_size_is_refused_and_quoted),
-        cmocka_unit_test(sizes_are_printed_in_the_largest_unit_that_divides_them),
+        cmocka_unit_test(sizes_are_parsed_with_and_without_units),
+        cmocka_unit_test(invalid_sizes_are_refused_and_quoted),
+        cmocka_unit_test(sizes_are_formatted_in_the_largest_exact_unit),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

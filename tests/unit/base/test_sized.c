@@ -32,7 +32,7 @@ typedef struct {
 
 #define POISON UINT64_C(0xa5a5a5a5a5a5a5a5)
 
-static void what_an_old_program_lacks_is_zero(void **state)
+static void members_missing_in_an_old_program_are_zero(void **state)
 {
     const struct {
         Old old;
@@ -48,7 +48,7 @@ static void what_an_old_program_lacks_is_zero(void **state)
     assert_int_equal(known.second, 0);
 }
 
-static void zeros_of_a_new_program_are_accepted(void **state)
+static void unknown_members_that_are_zero_are_accepted(void **state)
 {
     const New new = {sizeof(new), 1, 2, 0, 0};
     Known known;
@@ -60,7 +60,7 @@ static void zeros_of_a_new_program_are_accepted(void **state)
     assert_int_equal(known.second, 2);
 }
 
-static void what_only_a_new_program_knows_is_refused(void **state)
+static void unknown_members_that_are_set_are_refused(void **state)
 {
     const New third = {sizeof(third), 1, 2, 3, 0};
     const New last_byte = {sizeof(last_byte), 1, 2, 0, GUINT64_TO_LE(UINT64_C(1) << 63)};
@@ -78,7 +78,7 @@ static void what_only_a_new_program_knows_is_refused(void **state)
     }
 }
 
-static void sizes_that_are_none_are_refused(void **state)
+static void invalid_struct_sizes_are_refused(void **state)
 {
     static const size_t sizes[] = {0, 1, sizeof(size_t), 12, 20, 4104, SIZE_MAX, SIZE_MAX - 7};
 
@@ -95,7 +95,7 @@ static void sizes_that_are_none_are_refused(void **state)
     }
 }
 
-static void no_struct_is_refused(void **state)
+static void null_struct_is_refused(void **state)
 {
     g_autoptr(GError) error = NULL;
     Known known;
@@ -105,7 +105,7 @@ static void no_struct_is_refused(void **state)
     assert_true(g_error_matches(error, PM_ERROR, PM_ERROR_INVALID_ARGUMENT));
 }
 
-static void results_are_written_as_far_as_the_program_has_room(void **state)
+static void results_are_truncated_for_an_old_program(void **state)
 {
     const Known known = {sizeof(known), 1, 2};
     struct {
@@ -121,7 +121,7 @@ static void results_are_written_as_far_as_the_program_has_room(void **state)
     assert_true(caller.next == POISON);
 }
 
-static void results_that_the_library_does_not_know_stay(void **state)
+static void unknown_members_of_results_are_not_changed(void **state)
 {
     const Known known = {sizeof(known), 1, 2};
     New caller = {sizeof(New), POISON, POISON, POISON, POISON};
@@ -138,13 +138,13 @@ static void results_that_the_library_does_not_know_stay(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_an_old_program_lacks_is_zero),
-        cmocka_unit_test(zeros_of_a_new_program_are_accepted),
-        cmocka_unit_test(what_only_a_new_program_knows_is_refused),
-        cmocka_unit_test(sizes_that_are_none_are_refused),
-        cmocka_unit_test(no_struct_is_refused),
-        cmocka_unit_test(results_are_written_as_far_as_the_program_has_room),
-        cmocka_unit_test(results_that_the_library_does_not_know_stay),
+        cmocka_unit_test(members_missing_in_an_old_program_are_zero),
+        cmocka_unit_test(unknown_members_that_are_zero_are_accepted),
+        cmocka_unit_test(unknown_members_that_are_set_are_refused),
+        cmocka_unit_test(invalid_struct_sizes_are_refused),
+        cmocka_unit_test(null_struct_is_refused),
+        cmocka_unit_test(results_are_truncated_for_an_old_program),
+        cmocka_unit_test(unknown_members_of_results_are_not_changed),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -207,7 +207,7 @@ static void ends_of_runs_and_samples_are_tried(void **state)
     assert_int_equal(counts.n_transfers, 2 * (9 + 11));
 }
 
-static void of_a_range_the_ends_are_tried_there_and_samples_anywhere(void **state)
+static void a_range_limits_the_ends_but_not_the_samples(void **state)
 {
     Fixture *fixture = *state;
     uint64_t address = pm_virtio_mem_get_address(fixture->device);
@@ -223,7 +223,7 @@ static void of_a_range_the_ends_are_tried_there_and_samples_anywhere(void **stat
     assert_int_equal(counts.n_unplugged_pages, 2 * 1 + 5);
 }
 
-static void nothing_plugged_and_everything_plugged_are_right(void **state)
+static void empty_and_full_regions_pass(void **state)
 {
     Fixture *fixture = *state;
 
@@ -234,7 +234,7 @@ static void nothing_plugged_and_everything_plugged_are_right(void **state)
     assert_true(pm_dma_check_get_counts(fixture->check).n_plugged_pages > 0);
 }
 
-static void a_read_only_region_is_right_if_no_write_arrives(void **state)
+static void a_read_only_region_passes_if_writes_are_blocked(void **state)
 {
     Fixture *fixture = *state;
 
@@ -253,7 +253,7 @@ static void write_to_a_read_only_region_is_found(void **state)
 }
 
 /* All unplugged pages were tried without allocating memory. */
-static void unplugged_memory_stays_away(void **state)
+static void check_allocates_no_unplugged_memory(void **state)
 {
     Fixture *fixture = *state;
     PmRam *ram = pm_discard_manager_get_ram(pm_virtio_mem_get_manager(fixture->device));
@@ -321,19 +321,19 @@ static void plugged_run_without_its_last_page_is_found(void **state)
                       "does not return plugged memory at I/O address 0x1001ef000");
 }
 
-static void plugged_run_whose_last_page_leads_elsewhere_is_found(void **state)
+static void plugged_run_with_a_wrong_last_page_is_found(void **state)
 {
     assert_page_found(*state, MAPS_LAST_PAGE_ELSEWHERE, RUN_FIRST + RUN_N_BLOCKS - 1,
                       "does not return plugged memory at I/O address 0x1001ef000");
 }
 
-static void page_too_many_before_a_run_is_found(void **state)
+static void extra_page_before_a_run_is_found(void **state)
 {
     assert_page_found(*state, MAPS_PAGE_BEFORE, RUN_FIRST,
                       "reads back what it wrote to unplugged memory at I/O address 0x10000f000");
 }
 
-static void page_too_many_behind_a_run_is_found(void **state)
+static void extra_page_after_a_run_is_found(void **state)
 {
     assert_page_found(*state, MAPS_PAGE_BEHIND, RUN_FIRST + RUN_N_BLOCKS - 1,
                       "reads back what it wrote to unplugged memory at I/O address 0x1001f0000");
@@ -380,7 +380,7 @@ static PmDmaCheck *make_check(Fixture *fixture, const PmDmaEngineKind *kind)
     return pm_dma_check_new(engine, fixture->device, PM_IOMMU_READ_WRITE);
 }
 
-static void write_that_takes_unplugged_memory_is_found(void **state)
+static void write_that_allocates_unplugged_memory_is_found(void **state)
 {
     Fixture *fixture = *state;
     PmRam *ram = pm_discard_manager_get_ram(pm_virtio_mem_get_manager(fixture->device));
@@ -392,7 +392,7 @@ static void write_that_takes_unplugged_memory_is_found(void **state)
     assert_error(&error, PM_ERROR_AUDIT, "write to unplugged memory allocated memory");
 }
 
-static void device_that_fails_is_an_error(void **state)
+static void device_failure_is_an_error(void **state)
 {
     g_autoptr(PmDmaCheck) check = make_check(*state, &failing_engine);
     g_autoptr(GError) error = NULL;
@@ -437,7 +437,7 @@ static void slow_engine_tries_one_page_of_each_kind(void **state)
     assert_int_equal(counts.n_unplugged_pages, 1);
 }
 
-static void engine_is_not_taken_for_slow_by_the_clock(void **state)
+static void slowness_does_not_depend_on_the_clock(void **state)
 {
     static PmDmaEngineKind kind;
     Fixture *fixture = *state;
@@ -455,24 +455,24 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         CHECK_TEST(ends_of_runs_and_samples_are_tried),
-        CHECK_TEST(of_a_range_the_ends_are_tried_there_and_samples_anywhere),
-        CHECK_TEST(nothing_plugged_and_everything_plugged_are_right),
-        READ_ONLY_TEST(a_read_only_region_is_right_if_no_write_arrives),
+        CHECK_TEST(a_range_limits_the_ends_but_not_the_samples),
+        CHECK_TEST(empty_and_full_regions_pass),
+        READ_ONLY_TEST(a_read_only_region_passes_if_writes_are_blocked),
         READ_ONLY_TEST(write_to_a_read_only_region_is_found),
-        CHECK_TEST(unplugged_memory_stays_away),
+        CHECK_TEST(check_allocates_no_unplugged_memory),
         CHECK_TEST(plugged_block_that_is_not_mapped_is_found),
         CHECK_TEST(plugged_block_that_cannot_be_written_is_found),
         CHECK_TEST(plugged_block_that_is_mapped_to_other_memory_is_found),
         CHECK_TEST(unplugged_block_that_is_still_mapped_is_found),
         CHECK_TEST(plugged_run_without_its_first_page_is_found),
         CHECK_TEST(plugged_run_without_its_last_page_is_found),
-        CHECK_TEST(plugged_run_whose_last_page_leads_elsewhere_is_found),
-        CHECK_TEST(page_too_many_before_a_run_is_found),
-        CHECK_TEST(page_too_many_behind_a_run_is_found),
+        CHECK_TEST(plugged_run_with_a_wrong_last_page_is_found),
+        CHECK_TEST(extra_page_before_a_run_is_found),
+        CHECK_TEST(extra_page_after_a_run_is_found),
         CHECK_TEST(slow_engine_tries_one_page_of_each_kind),
-        CHECK_TEST(engine_is_not_taken_for_slow_by_the_clock),
-        CHECK_TEST(write_that_takes_unplugged_memory_is_found),
-        CHECK_TEST(device_that_fails_is_an_error),
+        CHECK_TEST(slowness_does_not_depend_on_the_clock),
+        CHECK_TEST(write_that_allocates_unplugged_memory_is_found),
+        CHECK_TEST(device_failure_is_an_error),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

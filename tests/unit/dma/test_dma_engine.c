@@ -28,7 +28,7 @@ static PmDmaEngine *make_engine(IommuFixture *fixture, GError **error)
     return pm_dma_engine_attach(fixture->iommu, fixture->kernel, DEVICE, AVOID, AVOID_SIZE, error);
 }
 
-static void edu_moves_bytes_both_ways(void **state)
+static void edu_copies_in_both_directions(void **state)
 {
     IommuFixture *fixture = *state;
     g_autoptr(PmDmaEngine) engine = make_engine(fixture, NULL);
@@ -49,7 +49,7 @@ static void edu_moves_bytes_both_ways(void **state)
     assert_int_equal(fixture->memory[size], 'r');
 }
 
-static void engine_keeps_one_mapping_while_it_lives(void **state)
+static void engine_has_one_mapping_until_freed(void **state)
 {
     IommuFixture *fixture = *state;
     PmDmaEngine *engine = make_engine(fixture, NULL);
@@ -62,7 +62,7 @@ static void engine_keeps_one_mapping_while_it_lives(void **state)
 }
 
 /* At least one page away, wherever the region is. */
-static void engine_stays_away_from_the_region(void **state)
+static void engine_maps_outside_the_region(void **state)
 {
     static const PmIovaRange regions[] = {
         {0, PM_GIB - 1}, {PM_GIB, 2 * PM_GIB - 1}, {0x8000, 0xffff}};
@@ -82,7 +82,7 @@ static void engine_stays_away_from_the_region(void **state)
     }
 }
 
-static void region_that_leaves_no_room_is_refused(void **state)
+static void region_that_leaves_no_iova_space_is_refused(void **state)
 {
     IommuFixture *fixture = *state;
     g_autoptr(GError) error = NULL;
@@ -105,7 +105,7 @@ static ssize_t other_device_pread(PmKernel *kernel, int fd, void *buffer, size_t
     return sizeof id;
 }
 
-static void device_without_an_engine_is_named(void **state)
+static void device_without_an_engine_is_refused(void **state)
 {
     IommuFixture *fixture = *state;
     PmKernelOps ops = *fixture->kernel->ops;
@@ -153,7 +153,7 @@ static void failure_of_any_call_leaves_nothing_mapped(void **state)
 }
 
 /* With type1 opening the device attaches it; a failed engine detaches it. */
-static void failure_of_any_call_leaves_the_device_as_it_was(void **state)
+static void failure_of_any_call_restores_the_device(void **state)
 {
     IommuFixture *fixture = *state;
     uint64_t n_open = pm_fake_kernel_get_n_open(fixture->kernel);
@@ -176,7 +176,7 @@ static void failure_of_any_call_leaves_the_device_as_it_was(void **state)
 }
 
 /* A device that was attached before stays attached, with its file open. */
-static void failure_keeps_a_device_that_was_attached_before(void **state)
+static void failure_keeps_an_attached_device(void **state)
 {
     IommuFixture *fixture = *state;
     int fd = pm_iommu_open_device(fixture->iommu, DEVICE, NULL);
@@ -199,7 +199,7 @@ static bool is_bus_master(IommuFixture *fixture)
     return (GUINT16_FROM_LE(command) & 0x4) != 0;
 }
 
-static void device_does_dma_only_while_the_engine_lives(void **state)
+static void bus_mastering_is_restored_when_the_engine_is_freed(void **state)
 {
     IommuFixture *fixture = *state;
     PmDmaEngine *engine;
@@ -211,7 +211,7 @@ static void device_does_dma_only_while_the_engine_lives(void **state)
     assert_false(is_bus_master(fixture));
 }
 
-static void engine_that_cannot_be_made_leaves_no_device_that_does_dma(void **state)
+static void failed_engine_leaves_bus_mastering_off(void **state)
 {
     IommuFixture *fixture = *state;
     g_autoptr(GError) error = NULL;
@@ -238,7 +238,7 @@ static void note_stop(PmDmaEngine *engine)
     pm_edu_engine.stop(engine);
 }
 
-static void engine_is_stopped_while_its_memory_is_there(void **state)
+static void engine_is_stopped_before_its_memory_is_unmapped(void **state)
 {
     PmDmaEngine *engine;
 
@@ -284,7 +284,7 @@ static ssize_t busy_edu_pread(PmKernel *kernel, int fd, void *buffer, size_t siz
     return n_read;
 }
 
-static void edu_that_is_seen_at_work_is_slow_from_then_on(void **state)
+static void edu_that_reports_busy_is_slow(void **state)
 {
     IommuFixture *fixture = *state;
     g_autoptr(PmDmaEngine) engine = make_engine(fixture, NULL);
@@ -321,7 +321,7 @@ static bool find_mapping(uint64_t iova, uint64_t size, const void *host, PmIommu
 }
 
 /* Otherwise the device would write to whatever the process maps there next. */
-static void memory_that_cannot_be_unmapped_from_the_device_stays(void **state)
+static void memory_is_kept_if_unmap_fails(void **state)
 {
     IommuFixture *fixture = *state;
     PmDmaEngine *engine = make_engine(fixture, NULL);
@@ -345,21 +345,21 @@ static void memory_that_cannot_be_unmapped_from_the_device_stays(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        ENGINE_TEST(edu_moves_bytes_both_ways),
-        ENGINE_TEST(engine_keeps_one_mapping_while_it_lives),
-        ENGINE_TEST(engine_stays_away_from_the_region),
-        ENGINE_TEST(region_that_leaves_no_room_is_refused),
-        ENGINE_TEST(device_without_an_engine_is_named),
+        ENGINE_TEST(edu_copies_in_both_directions),
+        ENGINE_TEST(engine_has_one_mapping_until_freed),
+        ENGINE_TEST(engine_maps_outside_the_region),
+        ENGINE_TEST(region_that_leaves_no_iova_space_is_refused),
+        ENGINE_TEST(device_without_an_engine_is_refused),
         ENGINE_TEST(device_that_is_not_attached_is_refused),
         ENGINE_TEST(failure_of_any_call_leaves_nothing_mapped),
-        ENGINE_TEST(failure_of_any_call_leaves_the_device_as_it_was),
-        ENGINE_TEST(failure_keeps_a_device_that_was_attached_before),
-        ENGINE_TEST(device_does_dma_only_while_the_engine_lives),
-        ENGINE_TEST(engine_that_cannot_be_made_leaves_no_device_that_does_dma),
-        ENGINE_TEST(engine_is_stopped_while_its_memory_is_there),
+        ENGINE_TEST(failure_of_any_call_restores_the_device),
+        ENGINE_TEST(failure_keeps_an_attached_device),
+        ENGINE_TEST(bus_mastering_is_restored_when_the_engine_is_freed),
+        ENGINE_TEST(failed_engine_leaves_bus_mastering_off),
+        ENGINE_TEST(engine_is_stopped_before_its_memory_is_unmapped),
         ENGINE_TEST(failed_transfer_is_an_error),
-        ENGINE_TEST(edu_that_is_seen_at_work_is_slow_from_then_on),
-        ENGINE_TEST(memory_that_cannot_be_unmapped_from_the_device_stays),
+        ENGINE_TEST(edu_that_reports_busy_is_slow),
+        ENGINE_TEST(memory_is_kept_if_unmap_fails),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

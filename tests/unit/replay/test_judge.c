@@ -49,7 +49,7 @@ static void assert_consequences(const char *events, uint64_t failing_map, const 
     g_string_free(found, TRUE);
 }
 
-static void an_unplug_of_what_was_not_plugged_is_a_consequence(void **state)
+static void an_unplug_of_blocks_not_plugged_is_a_consequence(void **state)
 {
     (void)state;
     assert_consequences("plug addr=4G blocks=2 -> ack\n"
@@ -57,7 +57,7 @@ static void an_unplug_of_what_was_not_plugged_is_a_consequence(void **state)
                         1, "xc");
 }
 
-static void a_state_of_what_was_not_plugged_is_a_consequence(void **state)
+static void a_state_of_blocks_not_plugged_is_a_consequence(void **state)
 {
     (void)state;
     assert_consequences("plug addr=4G blocks=2 -> ack\n"
@@ -66,7 +66,7 @@ static void a_state_of_what_was_not_plugged_is_a_consequence(void **state)
                         1, "xcc");
 }
 
-static void other_blocks_have_a_cause_of_their_own(void **state)
+static void other_blocks_have_a_separate_cause(void **state)
 {
     (void)state;
     assert_consequences("plug addr=4G blocks=2 -> ack\n"
@@ -74,7 +74,7 @@ static void other_blocks_have_a_cause_of_their_own(void **state)
                         1, "xx");
 }
 
-static void a_plug_that_the_requested_size_has_room_for_is_a_consequence(void **state)
+static void a_plug_within_the_requested_size_is_a_consequence(void **state)
 {
     (void)state;
     assert_consequences("plug addr=4G blocks=16 -> ack\n"
@@ -82,7 +82,7 @@ static void a_plug_that_the_requested_size_has_room_for_is_a_consequence(void **
                         1, "xc");
 }
 
-static void a_plug_that_was_refused_when_recorded_makes_consequences(void **state)
+static void a_plug_recorded_as_refused_has_consequences(void **state)
 {
     (void)state;
     assert_consequences("plug addr=4G blocks=2 -> busy\n"
@@ -94,7 +94,7 @@ static void a_plug_that_was_refused_when_recorded_makes_consequences(void **stat
                         0, "xc");
 }
 
-static void what_is_as_recorded_again_makes_no_consequences(void **state)
+static void state_that_matches_again_has_no_consequences(void **state)
 {
     (void)state;
     assert_consequences("plug addr=4G blocks=2 -> ack\n"
@@ -107,7 +107,7 @@ static void what_is_as_recorded_again_makes_no_consequences(void **state)
                         1, "xx");
 }
 
-static void answers_that_were_not_recorded_are_taken_as_they_are(void **state)
+static void missing_responses_are_not_compared(void **state)
 {
     (void)state;
     assert_consequences("plug addr=4G blocks=2\n"
@@ -115,7 +115,7 @@ static void answers_that_were_not_recorded_are_taken_as_they_are(void **state)
                         0, "x");
 }
 
-static void requests_that_no_device_carries_out_have_no_blocks(void **state)
+static void invalid_requests_have_no_blocks(void **state)
 {
     (void)state;
     assert_consequences("plug addr=0x100001000 blocks=2 -> ack\n"
@@ -148,7 +148,7 @@ static void the_same_cause_is_counted(void **state)
                            "    ... 999 more, last in line 2001\n"));
 }
 
-static void consequences_stand_apart_and_the_verdict_is_last(void **state)
+static void consequences_are_listed_separately_and_the_verdict_last(void **state)
 {
     g_autofree char *report = NULL;
     g_autoptr(PmReplayResult) result = replay(HEADER "plug addr=4G blocks=2 -> ack\n"
@@ -169,7 +169,7 @@ static void consequences_stand_apart_and_the_verdict_is_last(void **state)
 }
 
 /* The list for the JSON report is bounded, the counters are not. */
-static void more_answers_than_are_listed_are_counted(void **state)
+static void divergences_beyond_the_list_are_counted(void **state)
 {
     GString *text = g_string_new(HEADER);
     g_autoptr(PmReplayResult) result = NULL;
@@ -187,17 +187,17 @@ static void more_answers_than_are_listed_are_counted(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(an_unplug_of_what_was_not_plugged_is_a_consequence),
-        cmocka_unit_test(a_state_of_what_was_not_plugged_is_a_consequence),
-        cmocka_unit_test(other_blocks_have_a_cause_of_their_own),
-        cmocka_unit_test(a_plug_that_the_requested_size_has_room_for_is_a_consequence),
-        cmocka_unit_test(a_plug_that_was_refused_when_recorded_makes_consequences),
-        cmocka_unit_test(what_is_as_recorded_again_makes_no_consequences),
-        cmocka_unit_test(answers_that_were_not_recorded_are_taken_as_they_are),
-        cmocka_unit_test(requests_that_no_device_carries_out_have_no_blocks),
+        cmocka_unit_test(an_unplug_of_blocks_not_plugged_is_a_consequence),
+        cmocka_unit_test(a_state_of_blocks_not_plugged_is_a_consequence),
+        cmocka_unit_test(other_blocks_have_a_separate_cause),
+        cmocka_unit_test(a_plug_within_the_requested_size_is_a_consequence),
+        cmocka_unit_test(a_plug_recorded_as_refused_has_consequences),
+        cmocka_unit_test(state_that_matches_again_has_no_consequences),
+        cmocka_unit_test(missing_responses_are_not_compared),
+        cmocka_unit_test(invalid_requests_have_no_blocks),
         cmocka_unit_test(the_same_cause_is_counted),
-        cmocka_unit_test(consequences_stand_apart_and_the_verdict_is_last),
-        cmocka_unit_test(more_answers_than_are_listed_are_counted),
+        cmocka_unit_test(consequences_are_listed_separately_and_the_verdict_last),
+        cmocka_unit_test(divergences_beyond_the_list_are_counted),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -15,7 +15,7 @@ static void assert_text(uint64_t n_done, uint64_t n_events, uint64_t elapsed_us,
     assert_string_equal(text, wanted);
 }
 
-static void progress_has_rate_and_time_left(void **state)
+static void progress_shows_rate_and_time_left(void **state)
 {
     (void)state;
     assert_text(1000, 4000, 2 * G_USEC_PER_SEC,
@@ -25,7 +25,7 @@ static void progress_has_rate_and_time_left(void **state)
     assert_text(1, 1, 0, "[####################] 1 of 1 event, 1,000,000/s, 0 s left");
 }
 
-static void a_long_time_is_in_minutes_and_hours(void **state)
+static void long_times_are_in_minutes_and_hours(void **state)
 {
     (void)state;
     assert_text(1, 91, G_USEC_PER_SEC,
@@ -39,8 +39,8 @@ static void a_long_time_is_in_minutes_and_hours(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(progress_has_rate_and_time_left),
-        cmocka_unit_test(a_long_time_is_in_minutes_and_hours),
+        cmocka_unit_test(progress_shows_rate_and_time_left),
+        cmocka_unit_test(long_times_are_in_minutes_and_hours),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

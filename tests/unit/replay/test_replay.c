@@ -42,7 +42,7 @@ static const PmReplayDivergence *divergence_at(const GPtrArray *divergences, gui
     return g_ptr_array_index(divergences, index);
 }
 
-static void a_right_replay_leaves_nothing_open(void **state)
+static void a_replay_closes_everything(void **state)
 {
     g_autoptr(PmKernel) fake = make_fake();
     g_autoptr(PmReplayResult) result = replay(fake, NULL);
@@ -57,7 +57,7 @@ static void a_right_replay_leaves_nothing_open(void **state)
     assert_int_equal(pm_fake_kernel_get_locked(fake), 0);
 }
 
-static void a_short_unmap_is_found_by_answers_and_audits(void **state)
+static void a_short_unmap_is_found_by_responses_and_audits(void **state)
 {
     g_autoptr(PmKernel) fake = make_fake();
     g_autoptr(PmReplayResult) result = NULL;
@@ -80,7 +80,7 @@ static void a_short_unmap_is_found_by_answers_and_audits(void **state)
     assert_int_equal(divergence_at(result->mismatches, 5)->line, 5);
 }
 
-static void a_failing_map_is_only_another_answer(void **state)
+static void a_failing_map_only_changes_the_response(void **state)
 {
     g_autoptr(PmKernel) fake = make_fake();
     g_autoptr(PmReplayResult) result = NULL;
@@ -106,7 +106,7 @@ static void an_iommu_that_cannot_be_opened_is_an_error(void **state)
     assert_int_equal(pm_fake_kernel_get_n_open(fake), 0);
 }
 
-static void a_wrong_replay_is_reported_as_wrong(void **state)
+static void a_failed_replay_is_reported(void **state)
 {
     g_autoptr(PmKernel) fake = make_fake();
     g_autoptr(PmTrace) trace = load_text(trace_text, NULL, NULL);
@@ -214,7 +214,7 @@ static void discard_plugged_page(char *region)
     assert_int_equal(madvise(region + 15 * PM_MIB, 4096, MADV_DONTNEED), 0);
 }
 
-static void unplugged_memory_that_is_there_is_found(void **state)
+static void resident_unplugged_memory_is_found(void **state)
 {
     static const PmFakePin pins[] = {PM_FAKE_PIN_ACCOUNT, PM_FAKE_PIN_POPULATE, PM_FAKE_PIN_HOLD};
 
@@ -225,7 +225,7 @@ static void unplugged_memory_that_is_there_is_found(void **state)
                                                     : "25165824 bytes resident, 8388608 plugged");
 }
 
-static void plugged_memory_that_was_given_back_under_its_mapping_is_found(void **state)
+static void plugged_memory_discarded_while_mapped_is_found(void **state)
 {
     static const Meddler meddlers[] = {
         {.pin = PM_FAKE_PIN_POPULATE, .meddle = discard_plugged_page},
@@ -238,7 +238,7 @@ static void plugged_memory_that_was_given_back_under_its_mapping_is_found(void *
         assert_found(meddlers[i], "8384512 bytes resident, 8388608 plugged: some were discarded");
 }
 
-static void memory_that_is_left_alone_is_right_however_it_is_pinned(void **state)
+static void undisturbed_memory_passes_in_every_pin_mode(void **state)
 {
     static const PmFakePin pins[] = {PM_FAKE_PIN_ACCOUNT, PM_FAKE_PIN_POPULATE, PM_FAKE_PIN_HOLD};
 
@@ -265,7 +265,7 @@ static void percentiles_of_few_numbers(void **state)
     assert_int_equal(pm_percentile(numbers, 100), 101);
 }
 
-static void one_is_in_the_singular(void **state)
+static void counts_of_one_are_singular(void **state)
 {
     static const char one[] = "plugmap-trace 1\n"
                               "region addr=4G size=64M block=2M\n"
@@ -285,15 +285,15 @@ static void one_is_in_the_singular(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_right_replay_leaves_nothing_open),
-        cmocka_unit_test(a_short_unmap_is_found_by_answers_and_audits),
-        cmocka_unit_test(a_failing_map_is_only_another_answer),
+        cmocka_unit_test(a_replay_closes_everything),
+        cmocka_unit_test(a_short_unmap_is_found_by_responses_and_audits),
+        cmocka_unit_test(a_failing_map_only_changes_the_response),
         cmocka_unit_test(an_iommu_that_cannot_be_opened_is_an_error),
-        cmocka_unit_test(a_wrong_replay_is_reported_as_wrong),
-        cmocka_unit_test(unplugged_memory_that_is_there_is_found),
-        cmocka_unit_test(plugged_memory_that_was_given_back_under_its_mapping_is_found),
-        cmocka_unit_test(memory_that_is_left_alone_is_right_however_it_is_pinned),
-        cmocka_unit_test(one_is_in_the_singular),
+        cmocka_unit_test(a_failed_replay_is_reported),
+        cmocka_unit_test(resident_unplugged_memory_is_found),
+        cmocka_unit_test(plugged_memory_discarded_while_mapped_is_found),
+        cmocka_unit_test(undisturbed_memory_passes_in_every_pin_mode),
+        cmocka_unit_test(counts_of_one_are_singular),
         cmocka_unit_test(percentiles_of_few_numbers),
     };
 

@@ -182,7 +182,7 @@ static char *memory_of(Fixture *fixture, uint64_t block)
 
 /* --- found by the audit of the event --- */
 
-static void right_requests_pass(void **state)
+static void correct_requests_pass(void **state)
 {
     Fixture *fixture = *state;
 
@@ -243,7 +243,7 @@ static void memory_that_unplug_did_not_discard_is_found(void **state)
     assert_finds(fixture, "0x10ce00000-0x10d1fffff: ");
 }
 
-static void memory_that_was_given_back_under_its_mapping_is_found(void **state)
+static void memory_discarded_while_mapped_is_found(void **state)
 {
     Fixture *fixture = *state;
 
@@ -269,7 +269,7 @@ static void memory_that_unplug_all_did_not_discard_is_found(void **state)
 }
 
 /* Every audit compares totals and kernel counters. */
-static void mapping_that_is_lost_anywhere_is_found_by_the_numbers(void **state)
+static void mapping_lost_anywhere_is_found_by_the_counters(void **state)
 {
     Fixture *fixture = *state;
 
@@ -299,7 +299,7 @@ static unsigned count_until_found(Fixture *fixture)
     return n_events;
 }
 
-static void mapping_elsewhere_is_found_when_everything_is_looked_at(void **state)
+static void wrong_mapping_elsewhere_is_found_by_a_full_audit(void **state)
 {
     Fixture *fixture = *state;
 
@@ -308,7 +308,7 @@ static void mapping_elsewhere_is_found_when_everything_is_looked_at(void **state
     unmap(fixture, 9000);
 }
 
-static void memory_elsewhere_is_found_when_everything_is_looked_at(void **state)
+static void wrong_memory_elsewhere_is_found_by_a_full_audit(void **state)
 {
     Fixture *fixture = *state;
 
@@ -316,7 +316,7 @@ static void memory_elsewhere_is_found_when_everything_is_looked_at(void **state)
     assert_in_range(count_until_found(fixture), N_EVENTS / 2, N_EVENTS);
 }
 
-static void last_event_looks_at_everything(void **state)
+static void last_event_has_a_full_audit(void **state)
 {
     Fixture *fixture = *state;
 
@@ -330,7 +330,7 @@ static void last_event_looks_at_everything(void **state)
 
 /* --- cost, in bytes and runs --- */
 
-static void looks_at_everything_are_few_in_a_large_region(void **state)
+static void full_audits_are_rare_in_a_large_region(void **state)
 {
     Fixture *fixture = *state;
     unsigned n_looks = 0;
@@ -343,7 +343,7 @@ static void looks_at_everything_are_few_in_a_large_region(void **state)
     assert_in_range(n_looks, 9, 11);
 }
 
-static void many_runs_put_the_next_look_off(void **state)
+static void many_runs_delay_the_next_full_audit(void **state)
 {
     Fixture *fixture = *state;
     unsigned n_events = 0;
@@ -360,7 +360,7 @@ static void many_runs_put_the_next_look_off(void **state)
     assert_in_range(n_events, N_EVENTS * 5 / 4 - 10 * N_EVENTS / 100, N_EVENTS * 5 / 4);
 }
 
-static void unplug_all_looks_at_what_was_plugged_alone(void **state)
+static void unplug_all_audits_plugged_blocks_only(void **state)
 {
     Fixture *fixture = *state;
     const PmAuditScope *scope = fixture->scope;
@@ -377,7 +377,7 @@ static void unplug_all_looks_at_what_was_plugged_alone(void **state)
     assert_int_equal(scope->n_ranges, 2);
 }
 
-static void more_runs_than_are_told_apart_are_looked_at_as_one(void **state)
+static void excess_runs_are_audited_as_one(void **state)
 {
     Fixture *fixture = *state;
     const PmAuditScope *scope = fixture->scope;
@@ -392,7 +392,7 @@ static void more_runs_than_are_told_apart_are_looked_at_as_one(void **state)
     assert_int_equal(scope->ranges[scope->n_ranges - 1].last, address_of(2 * n_runs - 1) - 1);
 }
 
-static void range_that_is_not_inside_the_region_is_cut(void **state)
+static void range_outside_the_region_is_clipped(void **state)
 {
     Fixture *fixture = *state;
     const PmAuditScope *scope = fixture->scope;
@@ -410,22 +410,22 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, make, drop)
     const struct CMUnitTest tests[] = {
-        TEST(right_requests_pass),
+        TEST(correct_requests_pass),
         TEST(block_that_plug_did_not_map_is_found),
         TEST(block_that_unplug_left_mapped_is_found),
         TEST(block_that_plug_mapped_elsewhere_is_found),
         TEST(memory_that_unplug_did_not_discard_is_found),
-        TEST(memory_that_was_given_back_under_its_mapping_is_found),
+        TEST(memory_discarded_while_mapped_is_found),
         TEST(memory_that_unplug_all_did_not_discard_is_found),
-        TEST(mapping_that_is_lost_anywhere_is_found_by_the_numbers),
-        TEST(mapping_elsewhere_is_found_when_everything_is_looked_at),
-        TEST(memory_elsewhere_is_found_when_everything_is_looked_at),
-        TEST(last_event_looks_at_everything),
-        TEST(looks_at_everything_are_few_in_a_large_region),
-        TEST(many_runs_put_the_next_look_off),
-        TEST(unplug_all_looks_at_what_was_plugged_alone),
-        TEST(more_runs_than_are_told_apart_are_looked_at_as_one),
-        TEST(range_that_is_not_inside_the_region_is_cut),
+        TEST(mapping_lost_anywhere_is_found_by_the_counters),
+        TEST(wrong_mapping_elsewhere_is_found_by_a_full_audit),
+        TEST(wrong_memory_elsewhere_is_found_by_a_full_audit),
+        TEST(last_event_has_a_full_audit),
+        TEST(full_audits_are_rare_in_a_large_region),
+        TEST(many_runs_delay_the_next_full_audit),
+        TEST(unplug_all_audits_plugged_blocks_only),
+        TEST(excess_runs_are_audited_as_one),
+        TEST(range_outside_the_region_is_clipped),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

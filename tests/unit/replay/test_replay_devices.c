@@ -96,7 +96,7 @@ static void each_device_has_its_own_requested_size(void **state)
     assert_int_equal(result->n_blocks_final, 32);
 }
 
-static void a_reset_is_for_all_devices_and_checks_them(void **state)
+static void a_reset_applies_to_all_devices_and_audits_them(void **state)
 {
     Watcher watcher = {0};
     g_autoptr(PmReplayResult) result = replay(TWO "plug device=a addr=4G blocks=3 -> ack\n"
@@ -111,7 +111,7 @@ static void a_reset_is_for_all_devices_and_checks_them(void **state)
     assert_int_equal(result->n_checks, 16);
 }
 
-static void an_answer_that_differs_names_its_device(void **state)
+static void a_differing_response_names_its_device(void **state)
 {
     Watcher watcher = {0};
     g_autofree char *report = NULL;
@@ -124,7 +124,7 @@ static void an_answer_that_differs_names_its_device(void **state)
         strstr(report, "  line 4: b: plug of 1 block at 0x200000000: expected busy, got ack\n"));
 }
 
-static void a_replay_that_is_stopped_reports_what_it_did_and_unmaps_it(void **state)
+static void an_interrupted_replay_reports_and_unmaps(void **state)
 {
     Watcher watcher = {.stop_after = 2};
     g_autofree char *report = NULL;
@@ -141,7 +141,7 @@ static void a_replay_that_is_stopped_reports_what_it_did_and_unmaps_it(void **st
     assert_non_null(strstr(report, "verdict   pass so far, interrupted after 2 of 3 events: "));
 }
 
-static void a_device_that_does_not_fit_is_named(void **state)
+static void a_device_that_exceeds_the_limits_is_named(void **state)
 {
     g_autoptr(PmTrace) trace = load_text(TWO, NULL, NULL);
     g_autoptr(PmKernel) fake = pm_fake_kernel_new(NULL, NULL);
@@ -172,10 +172,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(all_devices_are_mapped_in_one_address_space),
         cmocka_unit_test(each_device_has_its_own_requested_size),
-        cmocka_unit_test(a_reset_is_for_all_devices_and_checks_them),
-        cmocka_unit_test(an_answer_that_differs_names_its_device),
-        cmocka_unit_test(a_replay_that_is_stopped_reports_what_it_did_and_unmaps_it),
-        cmocka_unit_test(a_device_that_does_not_fit_is_named),
+        cmocka_unit_test(a_reset_applies_to_all_devices_and_audits_them),
+        cmocka_unit_test(a_differing_response_names_its_device),
+        cmocka_unit_test(an_interrupted_replay_reports_and_unmaps),
+        cmocka_unit_test(a_device_that_exceeds_the_limits_is_named),
         cmocka_unit_test(a_trace_without_events_is_nothing_to_check),
     };
 

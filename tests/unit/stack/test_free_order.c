@@ -206,7 +206,7 @@ static void permute(unsigned order[N_PERMUTED], unsigned n_chosen)
     }
 }
 
-static void objects_are_dropped_in_any_order(void **state)
+static void objects_can_be_freed_in_any_order(void **state)
 {
     unsigned order[N_PERMUTED] = {IOMMU, RAM, MANAGER, DEVICE, MAPPER};
 
@@ -215,7 +215,7 @@ static void objects_are_dropped_in_any_order(void **state)
 }
 
 /* tests/build/abi looks here for each unref and free function of the headers. */
-static void null_is_nothing_to_free(void **state)
+static void free_accepts_null(void **state)
 {
     (void)state;
     pm_discard_manager_unref(NULL);
@@ -230,8 +230,8 @@ static void null_is_nothing_to_free(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(objects_are_dropped_in_any_order),
-        cmocka_unit_test(null_is_nothing_to_free),
+        cmocka_unit_test(objects_can_be_freed_in_any_order),
+        cmocka_unit_test(free_accepts_null),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

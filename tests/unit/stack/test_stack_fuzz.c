@@ -102,7 +102,7 @@ static guint32 live(guint32 seed, unsigned max_steps, unsigned *n_steps)
     return next;
 }
 
-static void mapped_is_plugged_and_unknown_whatever_fails_and_whoever_goes(void **state)
+static void mapped_equals_plugged_under_faults(void **state)
 {
     guint32 seed = random_seed("stack_fuzz");
     unsigned n_left = random_steps(N_STEPS);
@@ -123,7 +123,7 @@ static void mapped_is_plugged_and_unknown_whatever_fails_and_whoever_goes(void *
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(mapped_is_plugged_and_unknown_whatever_fails_and_whoever_goes),
+        cmocka_unit_test(mapped_equals_plugged_under_faults),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

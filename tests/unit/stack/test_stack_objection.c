@@ -91,19 +91,19 @@ static void check_objection(Unplug change)
     assert_true(pm_discard_manager_unregister(manager, listener, NULL));
 }
 
-static void objection_to_unplug_makes_no_call(void **state)
+static void objection_to_unplug_costs_no_call(void **state)
 {
     (void)state;
     check_objection(unplug);
 }
 
-static void objection_to_unplug_all_makes_no_call(void **state)
+static void objection_to_unplug_all_costs_no_call(void **state)
 {
     (void)state;
     check_objection(unplug_all);
 }
 
-static void objection_to_a_system_reset_makes_no_call(void **state)
+static void objection_to_system_reset_costs_no_call(void **state)
 {
     (void)state;
     check_objection(reset_system);
@@ -134,9 +134,9 @@ static void memory_under_an_objection_outlives_its_device(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(objection_to_unplug_makes_no_call),
-        cmocka_unit_test(objection_to_unplug_all_makes_no_call),
-        cmocka_unit_test(objection_to_a_system_reset_makes_no_call),
+        cmocka_unit_test(objection_to_unplug_costs_no_call),
+        cmocka_unit_test(objection_to_unplug_all_costs_no_call),
+        cmocka_unit_test(objection_to_system_reset_costs_no_call),
         cmocka_unit_test(memory_under_an_objection_outlives_its_device),
     };
 

@@ -147,7 +147,7 @@ static void compare(Life *life)
         stack_check(life->stack);
 }
 
-static void a_random_life_with_failing_calls_keeps_mapped_equal_to_plugged(void **state)
+static void mapped_equals_plugged_under_failing_calls(void **state)
 {
     g_autoptr(Stack) stack = stack_new(NULL);
     g_autoptr(GRand) rand = random_new("stack_random");
@@ -173,7 +173,7 @@ static void a_random_life_with_failing_calls_keeps_mapped_equal_to_plugged(void 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_random_life_with_failing_calls_keeps_mapped_equal_to_plugged),
+        cmocka_unit_test(mapped_equals_plugged_under_failing_calls),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

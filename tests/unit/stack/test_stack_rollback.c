@@ -134,7 +134,7 @@ static void a_second_mapper_survives_every_failing_call_of_its_replay(void **sta
     stack_check(stack);
 }
 
-static void each_errno_of_map_has_its_refusal(void **state)
+static void each_errno_of_map_has_a_refusal(void **state)
 {
     (void)state;
     assert_int_equal(refusal_of_failed_map(ENOSPC), PM_REFUSAL_LIMIT);
@@ -175,7 +175,7 @@ static void blocks_that_cannot_be_unmapped_are_quarantined_until_a_reset(void **
     stack_check(stack);
 }
 
-static void a_short_unmap_is_never_taken_for_success(void **state)
+static void a_short_unmap_is_an_error(void **state)
 {
     g_autoptr(Stack) stack = stack_new(NULL);
     PmDiscardManager *manager = pm_virtio_mem_get_manager(stack->device);
@@ -201,9 +201,9 @@ int main(void)
         cmocka_unit_test(unplug_all_survives_every_failing_unmap),
         cmocka_unit_test(a_system_reset_survives_every_failing_unmap),
         cmocka_unit_test(a_second_mapper_survives_every_failing_call_of_its_replay),
-        cmocka_unit_test(each_errno_of_map_has_its_refusal),
+        cmocka_unit_test(each_errno_of_map_has_a_refusal),
         cmocka_unit_test(blocks_that_cannot_be_unmapped_are_quarantined_until_a_reset),
-        cmocka_unit_test(a_short_unmap_is_never_taken_for_success),
+        cmocka_unit_test(a_short_unmap_is_an_error),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

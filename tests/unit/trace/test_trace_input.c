@@ -75,7 +75,7 @@ static PmTrace *load(const File *file)
     return trace;
 }
 
-static void a_compressed_trace_is_known_by_its_content(void **state)
+static void a_compressed_trace_is_detected_by_content(void **state)
 {
     g_autofree char *text = long_text();
     g_autoptr(PmTrace) plain = load_text(text, NULL, NULL);
@@ -111,7 +111,7 @@ static void all_members_of_a_compressed_trace_are_read(void **state)
     assert_int_equal(trace->events->len, 2);
 }
 
-static void compressed_data_without_its_end_is_read_as_far_as_it_goes(void **state)
+static void truncated_compressed_data_is_read_to_its_end(void **state)
 {
     g_autofree char *text = long_text();
     size_t size;
@@ -138,7 +138,7 @@ static void a_missing_trailer_is_a_warning(void **state)
 }
 
 /* Its checksum does not match. */
-static void damaged_compressed_data_is_refused(void **state)
+static void corrupt_compressed_data_is_refused(void **state)
 {
     size_t size;
     g_autofree char *compressed = compress_text(OWN, &size);
@@ -171,7 +171,7 @@ static void a_dash_is_standard_input(void **state)
     assert_string_equal(trace->file, "standard input");
 }
 
-static void a_cut_off_last_event_is_left_out_with_a_warning(void **state)
+static void a_truncated_last_event_is_ignored_with_a_warning(void **state)
 {
     g_autoptr(PmTrace) trace = load_text(OWN "unplug addr=4G bloc", NULL, NULL);
 
@@ -182,7 +182,7 @@ static void a_cut_off_last_event_is_left_out_with_a_warning(void **state)
 }
 
 /* Some editors omit it. */
-static void a_whole_last_event_without_a_newline_is_read(void **state)
+static void a_complete_last_event_without_a_newline_is_read(void **state)
 {
     g_autoptr(PmTrace) trace = load_text(OWN "unplug addr=4G blocks=1 -> ack", NULL, NULL);
 
@@ -191,7 +191,7 @@ static void a_whole_last_event_without_a_newline_is_read(void **state)
     assert_null(trace->warning);
 }
 
-static void a_region_that_was_cut_off_is_refused(void **state)
+static void a_truncated_region_is_refused(void **state)
 {
     (void)state;
     assert_text_refused("plugmap-trace 1\nregion addr=4G si", NULL, "the last line has no newline");
@@ -200,15 +200,15 @@ static void a_region_that_was_cut_off_is_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_compressed_trace_is_known_by_its_content),
+        cmocka_unit_test(a_compressed_trace_is_detected_by_content),
         cmocka_unit_test(all_members_of_a_compressed_trace_are_read),
-        cmocka_unit_test(compressed_data_without_its_end_is_read_as_far_as_it_goes),
+        cmocka_unit_test(truncated_compressed_data_is_read_to_its_end),
         cmocka_unit_test(a_missing_trailer_is_a_warning),
-        cmocka_unit_test(damaged_compressed_data_is_refused),
+        cmocka_unit_test(corrupt_compressed_data_is_refused),
         cmocka_unit_test(a_dash_is_standard_input),
-        cmocka_unit_test(a_cut_off_last_event_is_left_out_with_a_warning),
-        cmocka_unit_test(a_whole_last_event_without_a_newline_is_read),
-        cmocka_unit_test(a_region_that_was_cut_off_is_refused),
+        cmocka_unit_test(a_truncated_last_event_is_ignored_with_a_warning),
+        cmocka_unit_test(a_complete_last_event_without_a_newline_is_read),
+        cmocka_unit_test(a_truncated_region_is_refused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -72,7 +72,7 @@ static void a_short_log_from_a_pipe_keeps_its_first_line(void **state)
     assert_pipe_is_like_a_file(LOG);
 }
 
-static void a_log_that_no_pipe_holds_at_once_is_read_whole(void **state)
+static void a_log_larger_than_the_pipe_is_read_completely(void **state)
 {
     GString *text = g_string_new(LOG);
 
@@ -83,13 +83,13 @@ static void a_log_that_no_pipe_holds_at_once_is_read_whole(void **state)
     g_string_free(text, TRUE);
 }
 
-static void plugmaps_own_format_is_known_from_a_pipe(void **state)
+static void plugmaps_own_format_is_detected_on_a_pipe(void **state)
 {
     (void)state;
     assert_pipe_is_like_a_file(OWN_FORMAT);
 }
 
-static void a_byte_order_mark_is_no_part_of_the_first_line(void **state)
+static void a_byte_order_mark_is_skipped(void **state)
 {
     static const char *const texts[] = {LOG, OWN_FORMAT};
 
@@ -110,7 +110,7 @@ static void a_byte_order_mark_alone_is_an_empty_file(void **state)
     assert_text_refused(MARK, NULL, "empty file");
 }
 
-static void a_byte_order_mark_later_on_is_no_mark(void **state)
+static void a_byte_order_mark_is_skipped_in_the_first_line_only(void **state)
 {
     (void)state;
     assert_text_refused(OWN_FORMAT MARK "reset\n", NULL, ":4:");
@@ -120,11 +120,11 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_short_log_from_a_pipe_keeps_its_first_line),
-        cmocka_unit_test(a_log_that_no_pipe_holds_at_once_is_read_whole),
-        cmocka_unit_test(plugmaps_own_format_is_known_from_a_pipe),
-        cmocka_unit_test(a_byte_order_mark_is_no_part_of_the_first_line),
+        cmocka_unit_test(a_log_larger_than_the_pipe_is_read_completely),
+        cmocka_unit_test(plugmaps_own_format_is_detected_on_a_pipe),
+        cmocka_unit_test(a_byte_order_mark_is_skipped),
         cmocka_unit_test(a_byte_order_mark_alone_is_an_empty_file),
-        cmocka_unit_test(a_byte_order_mark_later_on_is_no_mark),
+        cmocka_unit_test(a_byte_order_mark_is_skipped_in_the_first_line_only),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

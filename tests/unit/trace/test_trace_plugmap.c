@@ -34,7 +34,7 @@ static char *documented_example(const char *language)
     return g_strndup(begin, (size_t)(strstr(begin, "```") - begin));
 }
 
-static void the_documents_example_is_read_as_it_says(void **state)
+static void the_documented_example_is_read(void **state)
 {
     g_autofree char *text = documented_example("trace");
     g_autoptr(PmTrace) trace = load(text);
@@ -64,7 +64,7 @@ static void the_documents_example_is_read_as_it_says(void **state)
     assert_int_equal(event_at(trace, 6)->response, -1);
 }
 
-static void the_documents_example_of_two_devices_is_read_as_it_says(void **state)
+static void the_documented_example_of_two_devices_is_read(void **state)
 {
     g_autofree char *text = documented_example("trace-of-two");
     g_autoptr(PmTrace) trace = load(text);
@@ -76,7 +76,7 @@ static void the_documents_example_of_two_devices_is_read_as_it_says(void **state
     assert_int_equal(event_at(trace, 3)->type, PM_EVENT_RESET);
 }
 
-static void a_requested_size_that_is_left_out_is_the_whole_region(void **state)
+static void requested_size_defaults_to_the_region_size(void **state)
 {
     g_autoptr(PmTrace) trace = load("plugmap-trace 1\nregion addr=0 size=64M block=2M\n");
 
@@ -85,7 +85,7 @@ static void a_requested_size_that_is_left_out_is_the_whole_region(void **state)
     assert_int_equal(trace->events->len, 0);
 }
 
-static void comments_blank_lines_and_windows_line_ends_are_fine(void **state)
+static void comments_blank_lines_and_crlf_are_accepted(void **state)
 {
     g_autoptr(PmTrace) trace = load("plugmap-trace 1\r\n# a comment\r\n\r\n"
                                     "region size=64M block=2M addr=0\r\n"
@@ -97,7 +97,7 @@ static void comments_blank_lines_and_windows_line_ends_are_fine(void **state)
     assert_int_equal(event_at(trace, 0)->line, 5);
 }
 
-static void what_only_the_device_can_judge_is_read(void **state)
+static void requests_that_the_device_refuses_are_read(void **state)
 {
     g_autoptr(PmTrace) trace =
         load(HEADER "plug addr=0x100000001 blocks=1 -> error\nplug addr=0x100000000 blocks=0\n");
@@ -106,7 +106,7 @@ static void what_only_the_device_can_judge_is_read(void **state)
     assert_int_equal(trace->events->len, 2);
 }
 
-static void events_of_several_devices_name_theirs(void **state)
+static void events_of_several_devices_have_names(void **state)
 {
     g_autoptr(PmTrace) trace = load(TWO "plug device=b addr=0x110000000 blocks=2 -> ack\n"
                                         "state addr=0x100000000 blocks=1 device=a\n"
@@ -128,7 +128,7 @@ static void events_of_several_devices_name_theirs(void **state)
     assert_same_trace(read_back, trace);
 }
 
-static void a_single_device_may_have_a_name_that_events_leave_out(void **state)
+static void the_name_of_a_single_device_is_optional_in_events(void **state)
 {
     g_autoptr(PmTrace) trace = load("plugmap-trace 1\nregion device=vm0 addr=0 size=64M block=2M\n"
                                     "plug addr=0 blocks=1\nunplug-all device=vm0\n");
@@ -138,7 +138,7 @@ static void a_single_device_may_have_a_name_that_events_leave_out(void **state)
     assert_int_equal(trace->events->len, 2);
 }
 
-static void as_many_regions_as_a_machine_has_are_read(void **state)
+static void at_most_256_regions_are_read(void **state)
 {
     GString *text = g_string_new("plugmap-trace 1\n");
     g_autoptr(PmTrace) trace = NULL;
@@ -153,7 +153,7 @@ static void as_many_regions_as_a_machine_has_are_read(void **state)
     g_string_free(text, TRUE);
 }
 
-static void each_damage_is_named_with_its_line(void **state)
+static void each_error_has_its_line(void **state)
 {
     static const struct {
         const char *text;
@@ -217,7 +217,7 @@ static void each_damage_is_named_with_its_line(void **state)
         assert_text_refused(table[i].text, NULL, table[i].hint);
 }
 
-static void a_line_may_have_4096_bytes_and_not_more(void **state)
+static void a_line_has_at_most_4096_bytes(void **state)
 {
     g_autofree char *dashes = g_strnfill(4096 - 1, '-');
     g_autofree char *fits = g_strconcat(HEADER, "#", dashes, "\nreset\n", NULL);
@@ -229,7 +229,7 @@ static void a_line_may_have_4096_bytes_and_not_more(void **state)
     assert_text_refused(too_long, NULL, ":3: line too long");
 }
 
-static void flags_that_contradict_the_trace_are_refused(void **state)
+static void options_that_contradict_the_trace_are_refused(void **state)
 {
     const PmTraceGeometry same = {.block_size = 2 * PM_MIB, .region_size = 64 * PM_MIB};
     const PmTraceGeometry other = {.block_size = 4 * PM_MIB};
@@ -266,7 +266,7 @@ static PmTraceEvent random_event(GRand *rand, const PmTrace *trace)
     return event;
 }
 
-static void random_traces_survive_writing_and_reading(void **state)
+static void random_traces_survive_a_round_trip(void **state)
 {
     g_autoptr(GRand) rand = random_new("trace_plugmap");
     g_autoptr(PmTrace) trace =
@@ -288,18 +288,18 @@ static void random_traces_survive_writing_and_reading(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_documents_example_is_read_as_it_says),
-        cmocka_unit_test(the_documents_example_of_two_devices_is_read_as_it_says),
-        cmocka_unit_test(a_requested_size_that_is_left_out_is_the_whole_region),
-        cmocka_unit_test(comments_blank_lines_and_windows_line_ends_are_fine),
-        cmocka_unit_test(what_only_the_device_can_judge_is_read),
-        cmocka_unit_test(events_of_several_devices_name_theirs),
-        cmocka_unit_test(a_single_device_may_have_a_name_that_events_leave_out),
-        cmocka_unit_test(as_many_regions_as_a_machine_has_are_read),
-        cmocka_unit_test(each_damage_is_named_with_its_line),
-        cmocka_unit_test(a_line_may_have_4096_bytes_and_not_more),
-        cmocka_unit_test(flags_that_contradict_the_trace_are_refused),
-        cmocka_unit_test(random_traces_survive_writing_and_reading),
+        cmocka_unit_test(the_documented_example_is_read),
+        cmocka_unit_test(the_documented_example_of_two_devices_is_read),
+        cmocka_unit_test(requested_size_defaults_to_the_region_size),
+        cmocka_unit_test(comments_blank_lines_and_crlf_are_accepted),
+        cmocka_unit_test(requests_that_the_device_refuses_are_read),
+        cmocka_unit_test(events_of_several_devices_have_names),
+        cmocka_unit_test(the_name_of_a_single_device_is_optional_in_events),
+        cmocka_unit_test(at_most_256_regions_are_read),
+        cmocka_unit_test(each_error_has_its_line),
+        cmocka_unit_test(a_line_has_at_most_4096_bytes),
+        cmocka_unit_test(options_that_contradict_the_trace_are_refused),
+        cmocka_unit_test(random_traces_survive_a_round_trip),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

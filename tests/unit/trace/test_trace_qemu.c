@@ -21,7 +21,7 @@ static PmTrace *load(const char *text)
     return trace;
 }
 
-static void the_geometry_is_inferred_from_discards(void **state)
+static void the_geometry_is_derived_from_discards(void **state)
 {
     g_autoptr(PmTrace) trace = load(LOG);
 
@@ -37,7 +37,7 @@ static void the_geometry_is_inferred_from_discards(void **state)
     assert_int_equal(event_at(trace, 0)->time_ns, -1);
 }
 
-static void both_time_stamps_are_understood(void **state)
+static void both_time_stamp_formats_are_read(void **state)
 {
     g_autoptr(PmTrace) old = load("48@1795204565.000000:" WHOLE "52@1795204565.500000:" PLUG
                                   "52@1795204566.000001:" ACK "52@1795204567.000000:" UNPLUG
@@ -80,7 +80,7 @@ static void a_skipped_line_may_be_of_any_length(void **state)
     }
 }
 
-static void an_event_that_is_too_long_is_damage(void **state)
+static void an_event_that_is_too_long_is_refused(void **state)
 {
     g_autofree char *spaces = g_strnfill(4096, ' ');
     g_autofree char *text = g_strconcat(LOG "virtio_mem_plug_request ", spaces,
@@ -117,7 +117,7 @@ static void states_and_refusals_are_kept(void **state)
     assert_int_equal(event_at(trace, 3)->response, VIRTIO_MEM_RESP_BUSY);
 }
 
-static void a_log_that_was_cut_off_lacks_one_answer(void **state)
+static void a_truncated_log_lacks_the_last_response(void **state)
 {
     g_autoptr(PmTrace) trace = load(LOG PLUG);
 
@@ -125,7 +125,7 @@ static void a_log_that_was_cut_off_lacks_one_answer(void **state)
     assert_int_equal(event_at(trace, 2)->response, -1);
 }
 
-static void what_the_log_does_not_say_is_asked_for(void **state)
+static void missing_geometry_is_requested(void **state)
 {
     const PmTraceGeometry block = {.block_size = 2 * PM_MIB};
     const PmTraceGeometry enough = {
@@ -140,7 +140,7 @@ static void what_the_log_does_not_say_is_asked_for(void **state)
     assert_int_equal(pm_trace_region(trace, 0)->block_size, 2 * PM_MIB);
 }
 
-static void a_flag_against_what_is_certain_is_refused_with_the_line(void **state)
+static void an_option_that_contradicts_the_log_is_refused_with_the_line(void **state)
 {
     const PmTraceGeometry other_block = {.block_size = 4 * PM_MIB};
     const PmTraceGeometry other_size = {.region_size = 128 * PM_MIB};
@@ -153,7 +153,7 @@ static void a_flag_against_what_is_certain_is_refused_with_the_line(void **state
                         ":4: 0x100000000 in the log conflicts with --region-addr 0x0");
 }
 
-static void damage_is_named_with_its_line(void **state)
+static void each_error_has_its_line(void **state)
 {
     static const struct {
         const char *text;
@@ -183,7 +183,7 @@ static void damage_is_named_with_its_line(void **state)
         assert_text_refused(table[i].text, NULL, table[i].hint);
 }
 
-static void a_log_that_begins_in_the_middle_is_said_to(void **state)
+static void a_log_without_its_beginning_is_refused(void **state)
 {
     (void)state;
     assert_text_refused(ACK PLUG ACK, NULL,
@@ -194,7 +194,7 @@ static void a_log_that_begins_in_the_middle_is_said_to(void **state)
 }
 
 /* A truncated number looks like a valid one, so a last line without a newline is ignored. */
-static void a_last_line_that_was_cut_off_is_left_out_with_a_warning(void **state)
+static void a_truncated_last_line_is_ignored_with_a_warning(void **state)
 {
     static const char *const lines[] = {
         "virtio_mem_plug_request ",
@@ -221,7 +221,7 @@ static void a_last_line_that_was_cut_off_is_left_out_with_a_warning(void **state
     }
 }
 
-static void recorded_logs_survive_conversion(void **state)
+static void recorded_logs_survive_a_round_trip(void **state)
 {
     static const char *const names[] = {"big-block-256m", "busy-2m",      "fragmented-2m",
                                         "grow-shrink-2m", "qemu-vfio-4m", "reboot-4m",
@@ -244,20 +244,20 @@ static void recorded_logs_survive_conversion(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_geometry_is_inferred_from_discards),
-        cmocka_unit_test(both_time_stamps_are_understood),
+        cmocka_unit_test(the_geometry_is_derived_from_discards),
+        cmocka_unit_test(both_time_stamp_formats_are_read),
         cmocka_unit_test(other_events_are_skipped),
         cmocka_unit_test(a_skipped_line_may_be_of_any_length),
-        cmocka_unit_test(an_event_that_is_too_long_is_damage),
+        cmocka_unit_test(an_event_that_is_too_long_is_refused),
         cmocka_unit_test(unplugged_all_without_a_request_is_a_reset),
         cmocka_unit_test(states_and_refusals_are_kept),
-        cmocka_unit_test(a_log_that_was_cut_off_lacks_one_answer),
-        cmocka_unit_test(what_the_log_does_not_say_is_asked_for),
-        cmocka_unit_test(a_flag_against_what_is_certain_is_refused_with_the_line),
-        cmocka_unit_test(damage_is_named_with_its_line),
-        cmocka_unit_test(a_log_that_begins_in_the_middle_is_said_to),
-        cmocka_unit_test(a_last_line_that_was_cut_off_is_left_out_with_a_warning),
-        cmocka_unit_test(recorded_logs_survive_conversion),
+        cmocka_unit_test(a_truncated_log_lacks_the_last_response),
+        cmocka_unit_test(missing_geometry_is_requested),
+        cmocka_unit_test(an_option_that_contradicts_the_log_is_refused_with_the_line),
+        cmocka_unit_test(each_error_has_its_line),
+        cmocka_unit_test(a_log_without_its_beginning_is_refused),
+        cmocka_unit_test(a_truncated_last_line_is_ignored_with_a_warning),
+        cmocka_unit_test(recorded_logs_survive_a_round_trip),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -50,7 +50,7 @@ static void assert_resize(const PmTrace *trace, guint index, uint64_t size)
 
 /* --- the bound --- */
 
-static void the_usable_region_tells_the_requested_size(void **state)
+static void the_usable_region_bounds_the_requested_size(void **state)
 {
     g_autoptr(PmTrace) trace = load(
         WHOLE USABLE("0", "20000000") PLUG("1") ACK USABLE("20000000", "20200000"), &small_blocks);
@@ -63,7 +63,7 @@ static void the_usable_region_tells_the_requested_size(void **state)
     assert_resize(trace, 2, 258 * PM_MIB);
 }
 
-static void a_log_without_the_usable_region_bounds_by_the_region(void **state)
+static void without_the_usable_region_the_bound_is_the_region(void **state)
 {
     g_autoptr(PmTrace) trace = load(WHOLE PLUG("1") ACK, &small_blocks);
 
@@ -72,7 +72,7 @@ static void a_log_without_the_usable_region_bounds_by_the_region(void **state)
     assert_int_equal(pm_trace_region(trace, 0)->requested_size, 4 * PM_GIB);
 }
 
-static void a_region_that_is_usable_whole_bounds_by_the_region(void **state)
+static void if_all_is_usable_the_bound_is_the_region(void **state)
 {
     g_autoptr(PmTrace) trace = load(WHOLE USABLE("0", "100000000") PLUG("1") ACK, &small_blocks);
 
@@ -80,7 +80,7 @@ static void a_region_that_is_usable_whole_bounds_by_the_region(void **state)
     assert_resize(trace, 0, 4 * PM_GIB);
 }
 
-static void a_block_that_is_larger_than_the_extent_is_the_extent(void **state)
+static void the_usable_extent_is_at_least_a_block(void **state)
 {
     g_autoptr(PmTrace) trace = load(WHOLE USABLE("0", "60000000") PLUG("1") ACK, &large_blocks);
 
@@ -88,7 +88,7 @@ static void a_block_that_is_larger_than_the_extent_is_the_extent(void **state)
     assert_resize(trace, 0, PM_GIB);
 }
 
-static void a_log_that_begins_later_tells_what_was_usable(void **state)
+static void a_log_that_starts_late_has_the_old_usable_size(void **state)
 {
     g_autoptr(PmTrace) trace =
         load(WHOLE PLUG("1") ACK USABLE("20000000", "30000000"), &small_blocks);
@@ -98,7 +98,7 @@ static void a_log_that_begins_later_tells_what_was_usable(void **state)
     assert_resize(trace, 1, 512 * PM_MIB);
 }
 
-static void a_line_without_a_change_is_no_event(void **state)
+static void a_line_without_a_change_is_ignored(void **state)
 {
     g_autoptr(PmTrace) trace =
         load(WHOLE USABLE("20000000", "20000000") PLUG("1") ACK, &small_blocks);
@@ -109,7 +109,7 @@ static void a_line_without_a_change_is_no_event(void **state)
 }
 
 /* The host lowered the requested size before; the guest's request made it visible. */
-static void what_a_reset_shows_comes_before_the_reset(void **state)
+static void a_resize_shown_by_a_reset_precedes_it(void **state)
 {
     g_autoptr(PmTrace) trace =
         load("1@5.000000:" WHOLE "1@5.000000:" USABLE("0", "30000000") "1@6.000000:" PLUG(
@@ -124,7 +124,7 @@ static void what_a_reset_shows_comes_before_the_reset(void **state)
     assert_int_equal(event_at(trace, 3)->type, PM_EVENT_RESET);
 }
 
-static void what_an_unplug_all_shows_comes_before_the_request(void **state)
+static void a_resize_shown_by_unplug_all_precedes_it(void **state)
 {
     g_autoptr(PmTrace) trace =
         load(WHOLE USABLE("0", "30000000") PLUG("1") ACK
@@ -140,7 +140,7 @@ static void what_an_unplug_all_shows_comes_before_the_request(void **state)
     assert_int_equal(event_at(trace, 4)->response, VIRTIO_MEM_RESP_NACK);
 }
 
-static void a_usable_region_that_cannot_have_come_about_is_damage(void **state)
+static void an_impossible_usable_region_is_refused(void **state)
 {
     static const struct {
         const char *text;
@@ -166,7 +166,7 @@ static void a_usable_region_that_cannot_have_come_about_is_damage(void **state)
         assert_text_refused(table[i].text, &small_blocks, table[i].hint);
 }
 
-static void a_bound_survives_conversion(void **state)
+static void a_bound_survives_a_round_trip(void **state)
 {
     g_autoptr(PmTrace) trace =
         load(WHOLE USABLE("20000000", "30000000") PLUG("1") ACK, &small_blocks);
@@ -214,7 +214,7 @@ static void a_nack_within_the_bound_is_not_judged(void **state)
     assert_int_equal(result->unjudged->len, 1);
 }
 
-static void blocks_that_were_refused_without_a_known_reason_stay_unplugged(void **state)
+static void blocks_of_a_nack_that_is_not_judged_stay_unplugged(void **state)
 {
     g_autoptr(PmTrace) trace = load(
         WHOLE USABLE("0", "20000000") PLUG("64") ACK MORE("64") NACK MORE("32") ACK, &small_blocks);
@@ -227,7 +227,7 @@ static void blocks_that_were_refused_without_a_known_reason_stay_unplugged(void 
 }
 
 /* The device checks the range before the requested size. */
-static void a_nack_of_what_is_not_usable_differs(void **state)
+static void a_nack_outside_the_usable_region_differs(void **state)
 {
     g_autoptr(PmTrace) trace = load(
         WHOLE USABLE("0", "20000000") "virtio_mem_plug_request addr=0x120000000 nb_blocks=1\n" NACK,
@@ -239,7 +239,7 @@ static void a_nack_of_what_is_not_usable_differs(void **state)
     assert_int_equal(result->n_unjudged, 0);
 }
 
-static void a_size_that_the_trace_states_is_judged(void **state)
+static void a_nack_within_an_exact_requested_size_differs(void **state)
 {
     g_autoptr(PmTrace) trace = load("plugmap-trace 1\nregion addr=4G size=64M block=2M "
                                     "requested=4M\nplug addr=4G blocks=1 -> nack\n",
@@ -254,22 +254,22 @@ static void a_size_that_the_trace_states_is_judged(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_usable_region_tells_the_requested_size),
-        cmocka_unit_test(a_log_without_the_usable_region_bounds_by_the_region),
-        cmocka_unit_test(a_region_that_is_usable_whole_bounds_by_the_region),
-        cmocka_unit_test(a_block_that_is_larger_than_the_extent_is_the_extent),
-        cmocka_unit_test(a_log_that_begins_later_tells_what_was_usable),
-        cmocka_unit_test(a_line_without_a_change_is_no_event),
-        cmocka_unit_test(what_a_reset_shows_comes_before_the_reset),
-        cmocka_unit_test(what_an_unplug_all_shows_comes_before_the_request),
-        cmocka_unit_test(a_usable_region_that_cannot_have_come_about_is_damage),
-        cmocka_unit_test(a_bound_survives_conversion),
+        cmocka_unit_test(the_usable_region_bounds_the_requested_size),
+        cmocka_unit_test(without_the_usable_region_the_bound_is_the_region),
+        cmocka_unit_test(if_all_is_usable_the_bound_is_the_region),
+        cmocka_unit_test(the_usable_extent_is_at_least_a_block),
+        cmocka_unit_test(a_log_that_starts_late_has_the_old_usable_size),
+        cmocka_unit_test(a_line_without_a_change_is_ignored),
+        cmocka_unit_test(a_resize_shown_by_a_reset_precedes_it),
+        cmocka_unit_test(a_resize_shown_by_unplug_all_precedes_it),
+        cmocka_unit_test(an_impossible_usable_region_is_refused),
+        cmocka_unit_test(a_bound_survives_a_round_trip),
         cmocka_unit_test(a_nack_beyond_the_bound_is_reproduced),
         cmocka_unit_test(an_ack_beyond_the_bound_differs),
         cmocka_unit_test(a_nack_within_the_bound_is_not_judged),
-        cmocka_unit_test(blocks_that_were_refused_without_a_known_reason_stay_unplugged),
-        cmocka_unit_test(a_nack_of_what_is_not_usable_differs),
-        cmocka_unit_test(a_size_that_the_trace_states_is_judged),
+        cmocka_unit_test(blocks_of_a_nack_that_is_not_judged_stay_unplugged),
+        cmocka_unit_test(a_nack_outside_the_usable_region_differs),
+        cmocka_unit_test(a_nack_within_an_exact_requested_size_differs),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

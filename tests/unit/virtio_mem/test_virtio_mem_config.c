@@ -27,7 +27,7 @@ static void config_space_has_the_layout_of_the_specification(void **state)
     assert_memory_equal(bytes, expected, CONFIG_SIZE);
 }
 
-static void node_is_zero_if_there_is_none(void **state)
+static void node_defaults_to_zero(void **state)
 {
     Fixture *fixture = *state;
     PmVirtioMemConfig config = default_config(fixture);
@@ -58,7 +58,7 @@ static void config_space_can_be_read_at_any_offset_and_length(void **state)
     }
 }
 
-static void config_space_far_beyond_its_end_is_zero(void **state)
+static void config_space_past_its_end_reads_as_zero(void **state)
 {
     static const uint64_t offsets[] = {CONFIG_SIZE, UINT32_MAX, UINT64_C(1) << 32, UINT64_MAX - 3,
                                        UINT64_MAX};
@@ -74,7 +74,7 @@ static void config_space_far_beyond_its_end_is_zero(void **state)
     }
 }
 
-static void features_on_offer_follow_the_configuration(void **state)
+static void offered_features_follow_the_configuration(void **state)
 {
     Fixture *fixture = *state;
 
@@ -113,7 +113,7 @@ static void features_that_were_not_offered_are_refused(void **state)
     assert_features_refused(fixture, 3, "0x3");
 }
 
-static void unplugged_inaccessible_has_to_be_accepted_if_offered(void **state)
+static void unplugged_inaccessible_must_be_accepted_if_offered(void **state)
 {
     assert_features_refused(*state, 0, "UNPLUGGED_INACCESSIBLE");
 }
@@ -131,7 +131,7 @@ static void other_features_need_not_be_accepted(void **state)
                          (features & 2) != 0);
 }
 
-static void a_device_that_does_not_offer_inaccessible_takes_no_features(void **state)
+static void unplugged_inaccessible_is_refused_if_not_offered(void **state)
 {
     Fixture *fixture = *state;
     PmVirtioMemConfig config = default_config(fixture);
@@ -142,7 +142,7 @@ static void a_device_that_does_not_offer_inaccessible_takes_no_features(void **s
     assert_features_refused(fixture, 2, "0x2");
 }
 
-static void device_reset_forgets_features(void **state)
+static void device_reset_clears_features(void **state)
 {
     Fixture *fixture = *state;
 
@@ -169,7 +169,7 @@ static void assert_requested_size_refused(Fixture *fixture, uint64_t size, int c
     assert_int_equal(fixture->n_config_calls, 0);
 }
 
-static void requested_size_has_to_be_a_multiple_of_the_block_size(void **state)
+static void requested_size_must_be_a_multiple_of_the_block_size(void **state)
 {
     assert_requested_size_refused(*state, BLOCK / 2, PM_ERROR_UNALIGNED, "0x100000");
     assert_requested_size_refused(*state, BLOCK + 1, PM_ERROR_UNALIGNED, "0x200001");
@@ -177,13 +177,13 @@ static void requested_size_has_to_be_a_multiple_of_the_block_size(void **state)
     assert_requested_size_refused(*state, UINT64_MAX, PM_ERROR_UNALIGNED, "0xffffffffffffffff");
 }
 
-static void requested_size_cannot_exceed_the_region(void **state)
+static void requested_size_must_not_exceed_the_region(void **state)
 {
     assert_requested_size_refused(*state, REGION + BLOCK, PM_ERROR_INVALID_ARGUMENT, "0x40200000");
     assert_requested_size_refused(*state, UINT64_C(0) - BLOCK, PM_ERROR_INVALID_ARGUMENT, "1G");
 }
 
-static void config_change_is_announced_even_if_the_requested_size_stays(void **state)
+static void config_change_is_reported_even_if_the_size_is_the_same(void **state)
 {
     Fixture *fixture = *state;
 
@@ -260,18 +260,18 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST_WITH_RAM(config_space_has_the_layout_of_the_specification),
-        TEST_WITH_RAM(node_is_zero_if_there_is_none),
+        TEST_WITH_RAM(node_defaults_to_zero),
         TEST(config_space_can_be_read_at_any_offset_and_length),
-        TEST(config_space_far_beyond_its_end_is_zero),
-        TEST_WITH_RAM(features_on_offer_follow_the_configuration),
+        TEST(config_space_past_its_end_reads_as_zero),
+        TEST_WITH_RAM(offered_features_follow_the_configuration),
         TEST(features_that_were_not_offered_are_refused),
-        TEST(unplugged_inaccessible_has_to_be_accepted_if_offered),
+        TEST(unplugged_inaccessible_must_be_accepted_if_offered),
         TEST_WITH_RAM(other_features_need_not_be_accepted),
-        TEST_WITH_RAM(a_device_that_does_not_offer_inaccessible_takes_no_features),
-        TEST(device_reset_forgets_features),
-        TEST(requested_size_has_to_be_a_multiple_of_the_block_size),
-        TEST(requested_size_cannot_exceed_the_region),
-        TEST(config_change_is_announced_even_if_the_requested_size_stays),
+        TEST_WITH_RAM(unplugged_inaccessible_is_refused_if_not_offered),
+        TEST(device_reset_clears_features),
+        TEST(requested_size_must_be_a_multiple_of_the_block_size),
+        TEST(requested_size_must_not_exceed_the_region),
+        TEST(config_change_is_reported_even_if_the_size_is_the_same),
         TEST(requested_size_may_be_set_while_migrating),
         TEST(requested_size_below_the_plugged_size_unplugs_nothing),
         TEST_WITH_RAM(usable_region_grows_with_the_requested_size_and_never_shrinks),

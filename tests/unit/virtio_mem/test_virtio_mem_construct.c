@@ -35,7 +35,7 @@ static void assert_construction_fails(const PmVirtioMemConfig *config, int code,
 #define ASSERT_CONSTRUCTION_FAILS(config, code, ...)                                               \
     assert_construction_fails(&(config), code, (const char *const[]){__VA_ARGS__, NULL})
 
-static void ram_has_to_be_set(void **state)
+static void ram_must_be_set(void **state)
 {
     PmVirtioMemConfig config = default_config(*state);
     g_autoptr(GError) error = NULL;
@@ -46,7 +46,7 @@ static void ram_has_to_be_set(void **state)
     assert_true(g_error_matches(error, PM_ERROR, PM_ERROR_INVALID_ARGUMENT));
 }
 
-static void block_size_has_to_be_a_power_of_two(void **state)
+static void block_size_must_be_a_power_of_two(void **state)
 {
     PmVirtioMemConfig config = default_config(*state);
 
@@ -54,7 +54,7 @@ static void block_size_has_to_be_a_power_of_two(void **state)
     ASSERT_CONSTRUCTION_FAILS(config, PM_ERROR_INVALID_ARGUMENT, "block_size", "3M");
 }
 
-static void block_size_has_to_reach_the_page_size(void **state)
+static void block_size_must_be_at_least_the_page_size(void **state)
 {
     PmVirtioMemConfig config = default_config(*state);
 
@@ -62,7 +62,7 @@ static void block_size_has_to_reach_the_page_size(void **state)
     ASSERT_CONSTRUCTION_FAILS(config, PM_ERROR_INVALID_ARGUMENT, "block_size", "2K", "4K");
 }
 
-static void requested_size_has_to_be_a_multiple_of_the_block_size(void **state)
+static void requested_size_must_be_a_multiple_of_the_block_size(void **state)
 {
     PmVirtioMemConfig config = default_config(*state);
 
@@ -70,7 +70,7 @@ static void requested_size_has_to_be_a_multiple_of_the_block_size(void **state)
     ASSERT_CONSTRUCTION_FAILS(config, PM_ERROR_UNALIGNED, "requested_size", "0x300000", "2M");
 }
 
-static void address_has_to_be_a_multiple_of_the_block_size(void **state)
+static void address_must_be_a_multiple_of_the_block_size(void **state)
 {
     PmVirtioMemConfig config = default_config(*state);
 
@@ -78,7 +78,7 @@ static void address_has_to_be_a_multiple_of_the_block_size(void **state)
     ASSERT_CONSTRUCTION_FAILS(config, PM_ERROR_UNALIGNED, "address", "0x100100000", "2M");
 }
 
-static void ram_has_to_be_a_multiple_of_the_block_size(void **state)
+static void ram_must_be_a_multiple_of_the_block_size(void **state)
 {
     PmVirtioMemConfig config = default_config(*state);
 
@@ -87,7 +87,7 @@ static void ram_has_to_be_a_multiple_of_the_block_size(void **state)
     ASSERT_CONSTRUCTION_FAILS(config, PM_ERROR_UNALIGNED, "ram size", "0x40000000", "2G");
 }
 
-static void requested_size_has_to_fit_into_ram(void **state)
+static void requested_size_must_not_exceed_ram(void **state)
 {
     PmVirtioMemConfig config = default_config(*state);
 
@@ -95,7 +95,7 @@ static void requested_size_has_to_fit_into_ram(void **state)
     ASSERT_CONSTRUCTION_FAILS(config, PM_ERROR_INVALID_ARGUMENT, "requested_size", "1026M", "1G");
 }
 
-static void region_has_to_end_below_the_last_address(void **state)
+static void region_must_end_below_the_last_address(void **state)
 {
     PmVirtioMemConfig config = default_config(*state);
 
@@ -117,7 +117,7 @@ static void region_may_end_one_block_below_the_last_address(void **state)
 }
 
 /* Each config violates a rule and all later ones. */
-static void checks_come_in_the_documented_order(void **state)
+static void checks_have_the_documented_order(void **state)
 {
     PmVirtioMemConfig config = default_config(*state);
 
@@ -138,7 +138,7 @@ static void checks_come_in_the_documented_order(void **state)
     ASSERT_CONSTRUCTION_FAILS(config, PM_ERROR_INVALID_ARGUMENT, "requested_size");
 }
 
-static void a_second_device_on_the_same_ram_is_refused_and_leaves_the_memory_alone(void **state)
+static void a_second_device_on_the_same_ram_is_refused(void **state)
 {
     Fixture *fixture = *state;
     PmVirtioMemConfig config = default_config(fixture);
@@ -154,7 +154,7 @@ static void a_second_device_on_the_same_ram_is_refused_and_leaves_the_memory_alo
     assert_int_equal(state_of(fixture, ADDRESS, 1), VIRTIO_MEM_STATE_PLUGGED);
 }
 
-static void the_whole_ram_is_discarded_at_first(void **state)
+static void construction_discards_the_ram(void **state)
 {
     Fixture *fixture = *state;
     PmVirtioMemConfig config = default_config(fixture);
@@ -170,7 +170,7 @@ static void the_whole_ram_is_discarded_at_first(void **state)
     assert_int_equal(bytes[REGION - 1], 0);
 }
 
-static void ram_that_cannot_be_discarded_is_refused_and_stays_free(void **state)
+static void failed_discard_fails_construction(void **state)
 {
     Fixture *fixture = *state;
     PmVirtioMemConfig config = default_config(fixture);
@@ -205,7 +205,7 @@ static void a_new_device_has_nothing_plugged(void **state)
                      BLOCK);
 }
 
-static void usable_size_at_first_follows_the_requested_size(void **state)
+static void initial_usable_size_follows_the_requested_size(void **state)
 {
     static const struct {
         uint64_t requested;
@@ -234,7 +234,7 @@ static void usable_size_at_first_follows_the_requested_size(void **state)
     }
 }
 
-static void usable_extent_is_two_memory_blocks_of_a_linux_guest_if_not_said(void **state)
+static void usable_extent_defaults_to_two_linux_memory_blocks(void **state)
 {
     Fixture *fixture = *state;
     PmVirtioMemConfig config = default_config(fixture);
@@ -247,7 +247,7 @@ static void usable_extent_is_two_memory_blocks_of_a_linux_guest_if_not_said(void
     assert_int_equal(pm_virtio_mem_get_usable_size(fixture->device), 258 * PM_MIB);
 }
 
-static void a_small_block_size_is_warned_of(void **state)
+static void a_small_block_size_logs_a_warning(void **state)
 {
     Fixture *fixture = *state;
     PmVirtioMemConfig config = default_config(fixture);
@@ -262,7 +262,7 @@ static void a_small_block_size_is_warned_of(void **state)
     assert_non_null(strstr(log.last, "1M"));
 }
 
-static void a_block_size_of_1m_is_not_warned_of(void **state)
+static void a_block_size_of_1m_logs_no_warning(void **state)
 {
     Fixture *fixture = *state;
     PmVirtioMemConfig config = default_config(fixture);
@@ -275,7 +275,7 @@ static void a_block_size_of_1m_is_not_warned_of(void **state)
     assert_int_equal(log.n_messages, 0);
 }
 
-static void block_size_is_the_hosts_huge_page_size_if_not_said(void **state)
+static void block_size_defaults_to_the_huge_page_size(void **state)
 {
     Fixture *fixture = *state;
     PmVirtioMemConfig config = default_config(fixture);
@@ -330,7 +330,7 @@ static void huge_page_size_is_read_from_the_host(void **state)
 #endif
 }
 
-static void free_tells_listeners_to_drop_everything_and_gives_the_memory_back(void **state)
+static void free_notifies_listeners_and_discards_memory(void **state)
 {
     Fixture *fixture = *state;
     PmVirtioMemConfig config = default_config(fixture);
@@ -352,7 +352,7 @@ static void free_tells_listeners_to_drop_everything_and_gives_the_memory_back(vo
         pm_discard_manager_unregister(manager, g_steal_pointer(&fixture->registration), NULL));
 }
 
-static void free_logs_what_a_listener_cannot_drop(void **state)
+static void free_logs_failures_of_listeners(void **state)
 {
     Fixture *fixture = *state;
     PmVirtioMemConfig config = default_config(fixture);
@@ -376,7 +376,7 @@ static void free_logs_what_a_listener_cannot_drop(void **state)
         pm_discard_manager_unregister(manager, g_steal_pointer(&fixture->registration), NULL));
 }
 
-static void ram_is_free_for_another_device_afterwards(void **state)
+static void ram_can_be_reused_after_free(void **state)
 {
     Fixture *fixture = *state;
     PmVirtioMemConfig config = default_config(fixture);
@@ -389,7 +389,7 @@ static void ram_is_free_for_another_device_afterwards(void **state)
     assert_int_equal(state_of(fixture, ADDRESS, 5), VIRTIO_MEM_STATE_UNPLUGGED);
 }
 
-static void device_keeps_the_ram_alive(void **state)
+static void device_holds_a_reference_to_the_ram(void **state)
 {
     Fixture *fixture = *state;
     PmVirtioMemConfig config = default_config(fixture);
@@ -403,7 +403,7 @@ static void device_keeps_the_ram_alive(void **state)
     pm_ram_ref(pm_discard_manager_get_ram(pm_virtio_mem_get_manager(fixture->device)));
 }
 
-static void freeing_nothing_does_nothing(void **state)
+static void free_accepts_null(void **state)
 {
     (void)state;
     pm_virtio_mem_free(NULL);
@@ -412,32 +412,32 @@ static void freeing_nothing_does_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST_WITH_RAM(ram_has_to_be_set),
-        TEST_WITH_RAM(block_size_has_to_be_a_power_of_two),
-        TEST_WITH_RAM(block_size_has_to_reach_the_page_size),
-        TEST_WITH_RAM(requested_size_has_to_be_a_multiple_of_the_block_size),
-        TEST_WITH_RAM(address_has_to_be_a_multiple_of_the_block_size),
-        TEST_WITH_RAM(ram_has_to_be_a_multiple_of_the_block_size),
-        TEST_WITH_RAM(requested_size_has_to_fit_into_ram),
-        TEST_WITH_RAM(region_has_to_end_below_the_last_address),
+        TEST_WITH_RAM(ram_must_be_set),
+        TEST_WITH_RAM(block_size_must_be_a_power_of_two),
+        TEST_WITH_RAM(block_size_must_be_at_least_the_page_size),
+        TEST_WITH_RAM(requested_size_must_be_a_multiple_of_the_block_size),
+        TEST_WITH_RAM(address_must_be_a_multiple_of_the_block_size),
+        TEST_WITH_RAM(ram_must_be_a_multiple_of_the_block_size),
+        TEST_WITH_RAM(requested_size_must_not_exceed_ram),
+        TEST_WITH_RAM(region_must_end_below_the_last_address),
         TEST_WITH_RAM(region_may_end_one_block_below_the_last_address),
-        TEST_WITH_RAM(checks_come_in_the_documented_order),
-        TEST_WITH_RAM(a_second_device_on_the_same_ram_is_refused_and_leaves_the_memory_alone),
-        TEST_WITH_RAM(the_whole_ram_is_discarded_at_first),
-        TEST_WITH_RAM(ram_that_cannot_be_discarded_is_refused_and_stays_free),
+        TEST_WITH_RAM(checks_have_the_documented_order),
+        TEST_WITH_RAM(a_second_device_on_the_same_ram_is_refused),
+        TEST_WITH_RAM(construction_discards_the_ram),
+        TEST_WITH_RAM(failed_discard_fails_construction),
         TEST_WITH_RAM(a_new_device_has_nothing_plugged),
-        TEST_WITH_RAM(usable_size_at_first_follows_the_requested_size),
-        TEST_WITH_RAM(usable_extent_is_two_memory_blocks_of_a_linux_guest_if_not_said),
-        TEST_WITH_RAM(a_small_block_size_is_warned_of),
-        TEST_WITH_RAM(a_block_size_of_1m_is_not_warned_of),
-        TEST_WITH_RAM(block_size_is_the_hosts_huge_page_size_if_not_said),
+        TEST_WITH_RAM(initial_usable_size_follows_the_requested_size),
+        TEST_WITH_RAM(usable_extent_defaults_to_two_linux_memory_blocks),
+        TEST_WITH_RAM(a_small_block_size_logs_a_warning),
+        TEST_WITH_RAM(a_block_size_of_1m_logs_no_warning),
+        TEST_WITH_RAM(block_size_defaults_to_the_huge_page_size),
         cmocka_unit_test(default_block_size_depends_on_the_backing),
         cmocka_unit_test(huge_page_size_is_read_from_the_host),
-        TEST_WITH_RAM(free_tells_listeners_to_drop_everything_and_gives_the_memory_back),
-        TEST_WITH_RAM(free_logs_what_a_listener_cannot_drop),
-        TEST_WITH_RAM(ram_is_free_for_another_device_afterwards),
-        TEST_WITH_RAM(device_keeps_the_ram_alive),
-        cmocka_unit_test(freeing_nothing_does_nothing),
+        TEST_WITH_RAM(free_notifies_listeners_and_discards_memory),
+        TEST_WITH_RAM(free_logs_failures_of_listeners),
+        TEST_WITH_RAM(ram_can_be_reused_after_free),
+        TEST_WITH_RAM(device_holds_a_reference_to_the_ram),
+        cmocka_unit_test(free_accepts_null),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -450,7 +450,7 @@ static void count_config(PmVirtioMem *device, uint64_t size, void *user_data)
     life->n_config_calls++;
 }
 
-static void a_random_life_equals_that_of_the_model(void **state)
+static void random_steps_match_the_model(void **state)
 {
     Life life = {.random = random_new("virtio_mem_model"), .n_steps = random_steps(STEPS)};
     PmVirtioMemConfig config = {
@@ -485,7 +485,7 @@ static void a_random_life_equals_that_of_the_model(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_random_life_equals_that_of_the_model),
+        cmocka_unit_test(random_steps_match_the_model),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

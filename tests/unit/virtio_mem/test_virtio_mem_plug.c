@@ -32,7 +32,7 @@ static void plug_makes_blocks_plugged(void **state)
     assert_int_equal(pm_virtio_mem_get_plugged_size(fixture->device), 5 * BLOCK);
 }
 
-static void plug_tells_listener_and_callback_once(void **state)
+static void plug_notifies_listener_and_callback_once(void **state)
 {
     Fixture *fixture = *state;
 
@@ -54,7 +54,7 @@ static void the_whole_region_can_be_plugged_at_once(void **state)
     assert_int_equal(pm_virtio_mem_get_plugged_size(fixture->device), REGION);
 }
 
-static void address_has_to_be_aligned(void **state)
+static void address_must_be_aligned(void **state)
 {
     assert_plug_refused(*state, ADDRESS + 1, 1, ERROR, PM_REFUSAL_BAD_RANGE);
     assert_refusal(*state, PM_REFUSAL_BAD_RANGE,
@@ -64,7 +64,7 @@ static void address_has_to_be_aligned(void **state)
     assert_plug_refused(*state, ADDRESS + BLOCK - 1, 1, ERROR, PM_REFUSAL_BAD_RANGE);
 }
 
-static void no_block_is_an_error(void **state)
+static void zero_blocks_are_an_error(void **state)
 {
     assert_plug_refused(*state, ADDRESS, 0, ERROR, PM_REFUSAL_BAD_RANGE);
     assert_refusal(*state, PM_REFUSAL_BAD_RANGE,
@@ -99,7 +99,7 @@ static void range_must_end_in_the_usable_region(void **state)
     assert_int_equal(request(fixture, PLUG, BLOCK_AT(N_BLOCKS - 1), 1), ACK);
 }
 
-static void the_usable_region_is_the_bound_not_the_whole_one(void **state)
+static void requests_are_limited_to_the_usable_region(void **state)
 {
     Fixture *fixture = *state;
     PmVirtioMemConfig config = default_config(fixture);
@@ -112,7 +112,7 @@ static void the_usable_region_is_the_bound_not_the_whole_one(void **state)
     assert_int_equal(request(fixture, PLUG, BLOCK_AT(9), 1), ACK);
 }
 
-static void plugging_beyond_the_requested_size_is_answered_nack(void **state)
+static void plugging_beyond_the_requested_size_returns_nack(void **state)
 {
     Fixture *fixture = *state;
 
@@ -144,7 +144,7 @@ static void plugging_a_plugged_block_is_an_error(void **state)
     assert_int_equal(request(fixture, PLUG, BLOCK_AT(6), 1), ACK);
 }
 
-static void plugging_while_migrating_is_busy(void **state)
+static void plugging_while_migrating_returns_busy(void **state)
 {
     Fixture *fixture = *state;
 
@@ -156,7 +156,7 @@ static void plugging_while_migrating_is_busy(void **state)
     assert_int_equal(request(fixture, PLUG, ADDRESS, 1), ACK);
 }
 
-static void an_objecting_listener_makes_plug_busy(void **state)
+static void plug_returns_busy_if_a_listener_objects(void **state)
 {
     Fixture *fixture = *state;
 
@@ -167,7 +167,7 @@ static void an_objecting_listener_makes_plug_busy(void **state)
     assert_int_equal(request(fixture, PLUG, ADDRESS, 4), ACK);
 }
 
-static void prefault_brings_memory_in_before_the_answer(void **state)
+static void prefault_populates_memory_before_the_response(void **state)
 {
     Fixture *fixture = *state;
     PmVirtioMemConfig config = default_config(fixture);
@@ -180,7 +180,7 @@ static void prefault_brings_memory_in_before_the_answer(void **state)
     assert_int_equal(resident, 2 * BLOCK);
 }
 
-static void without_prefault_no_memory_is_brought_in(void **state)
+static void without_prefault_no_memory_is_populated(void **state)
 {
     Fixture *fixture = *state;
     uint64_t resident = 1;
@@ -191,7 +191,7 @@ static void without_prefault_no_memory_is_brought_in(void **state)
 }
 
 /* Read-only memory cannot be prefaulted for writing. */
-static void prefault_that_fails_makes_plug_busy(void **state)
+static void plug_returns_busy_if_prefault_fails(void **state)
 {
     Fixture *fixture = *state;
     PmVirtioMemConfig config = default_config(fixture);
@@ -209,7 +209,7 @@ static void prefault_that_fails_makes_plug_busy(void **state)
 
 /* Each request below violates a rule and all later ones; the first one determines the response. */
 
-static void a_bad_range_counts_before_the_requested_size(void **state)
+static void range_is_checked_before_the_requested_size(void **state)
 {
     Fixture *fixture = *state;
 
@@ -221,7 +221,7 @@ static void a_bad_range_counts_before_the_requested_size(void **state)
     assert_plug_refused(fixture, ADDRESS, N_BLOCKS + 1, ERROR, PM_REFUSAL_BAD_RANGE);
 }
 
-static void alignment_counts_before_emptiness(void **state)
+static void alignment_is_checked_before_the_block_count(void **state)
 {
     assert_plug_refused(*state, UINT64_MAX, 0, ERROR, PM_REFUSAL_BAD_RANGE);
     assert_refusal(*state, PM_REFUSAL_BAD_RANGE, "not a multiple");
@@ -231,7 +231,7 @@ static void alignment_counts_before_emptiness(void **state)
     assert_refusal(*state, PM_REFUSAL_BAD_RANGE, "no block");
 }
 
-static void the_requested_size_counts_before_block_states(void **state)
+static void requested_size_is_checked_before_block_states(void **state)
 {
     Fixture *fixture = *state;
 
@@ -241,7 +241,7 @@ static void the_requested_size_counts_before_block_states(void **state)
     assert_plug_refused(fixture, ADDRESS, 1, NACK, PM_REFUSAL_REQUESTED_SIZE);
 }
 
-static void block_states_count_before_migration(void **state)
+static void block_states_are_checked_before_migration(void **state)
 {
     Fixture *fixture = *state;
 
@@ -250,7 +250,7 @@ static void block_states_count_before_migration(void **state)
     assert_plug_refused(fixture, ADDRESS, 1, ERROR, PM_REFUSAL_BLOCK_STATE);
 }
 
-static void migration_counts_before_listeners(void **state)
+static void migration_is_checked_before_listeners(void **state)
 {
     Fixture *fixture = *state;
 
@@ -263,26 +263,26 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(plug_makes_blocks_plugged),
-        TEST_WITH_LISTENER(plug_tells_listener_and_callback_once),
+        TEST_WITH_LISTENER(plug_notifies_listener_and_callback_once),
         TEST(the_whole_region_can_be_plugged_at_once),
-        TEST(address_has_to_be_aligned),
-        TEST(no_block_is_an_error),
+        TEST(address_must_be_aligned),
+        TEST(zero_blocks_are_an_error),
         TEST(range_must_not_wrap),
         TEST(range_must_begin_in_the_usable_region),
         TEST(range_must_end_in_the_usable_region),
-        TEST_WITH_RAM(the_usable_region_is_the_bound_not_the_whole_one),
-        TEST(plugging_beyond_the_requested_size_is_answered_nack),
+        TEST_WITH_RAM(requests_are_limited_to_the_usable_region),
+        TEST(plugging_beyond_the_requested_size_returns_nack),
         TEST(plugging_a_plugged_block_is_an_error),
-        TEST(plugging_while_migrating_is_busy),
-        TEST_WITH_LISTENER(an_objecting_listener_makes_plug_busy),
-        TEST_WITH_RAM(prefault_brings_memory_in_before_the_answer),
-        TEST(without_prefault_no_memory_is_brought_in),
-        TEST_WITH_RAM(prefault_that_fails_makes_plug_busy),
-        TEST(a_bad_range_counts_before_the_requested_size),
-        TEST(alignment_counts_before_emptiness),
-        TEST(the_requested_size_counts_before_block_states),
-        TEST(block_states_count_before_migration),
-        TEST_WITH_LISTENER(migration_counts_before_listeners),
+        TEST(plugging_while_migrating_returns_busy),
+        TEST_WITH_LISTENER(plug_returns_busy_if_a_listener_objects),
+        TEST_WITH_RAM(prefault_populates_memory_before_the_response),
+        TEST(without_prefault_no_memory_is_populated),
+        TEST_WITH_RAM(plug_returns_busy_if_prefault_fails),
+        TEST(range_is_checked_before_the_requested_size),
+        TEST(alignment_is_checked_before_the_block_count),
+        TEST(requested_size_is_checked_before_block_states),
+        TEST(block_states_are_checked_before_migration),
+        TEST_WITH_LISTENER(migration_is_checked_before_listeners),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -75,7 +75,7 @@ static void response_may_overlap_the_request(void **state)
     assert_int_equal(get_le(bytes + 12, 2), VIRTIO_MEM_STATE_UNPLUGGED);
 }
 
-static void more_bytes_than_needed_are_left_alone(void **state)
+static void excess_response_bytes_are_not_written(void **state)
 {
     Fixture *fixture = *state;
     uint8_t bytes[REQ_SIZE + 8];
@@ -162,7 +162,7 @@ static void an_unknown_type_breaks_the_device(void **state)
     }
 }
 
-static void a_broken_device_answers_nothing_until_it_is_reset(void **state)
+static void a_broken_device_does_not_respond_until_reset(void **state)
 {
     Fixture *fixture = *state;
     uint8_t bad[REQ_SIZE];
@@ -181,7 +181,7 @@ static void a_broken_device_answers_nothing_until_it_is_reset(void **state)
     assert_int_equal(request(fixture, PLUG, ADDRESS, 3), ACK);
 }
 
-static void an_error_of_a_guest_does_not_break_the_device(void **state)
+static void an_error_response_does_not_break_the_device(void **state)
 {
     Fixture *fixture = *state;
 
@@ -189,7 +189,7 @@ static void an_error_of_a_guest_does_not_break_the_device(void **state)
     assert_int_equal(request(fixture, PLUG, ADDRESS, 1), ACK);
 }
 
-static void a_violation_needs_no_error_to_be_taken(void **state)
+static void a_violation_accepts_a_null_error(void **state)
 {
     Fixture *fixture = *state;
 
@@ -204,13 +204,13 @@ int main(void)
         TEST(padding_is_ignored),
         TEST(requests_and_responses_may_be_unaligned_in_memory),
         TEST(response_may_overlap_the_request),
-        TEST(more_bytes_than_needed_are_left_alone),
+        TEST(excess_response_bytes_are_not_written),
         TEST(a_short_request_breaks_the_device),
         TEST(a_short_response_breaks_the_device),
         TEST(an_unknown_type_breaks_the_device),
-        TEST(a_broken_device_answers_nothing_until_it_is_reset),
-        TEST(an_error_of_a_guest_does_not_break_the_device),
-        TEST(a_violation_needs_no_error_to_be_taken),
+        TEST(a_broken_device_does_not_respond_until_reset),
+        TEST(an_error_response_does_not_break_the_device),
+        TEST(a_violation_accepts_a_null_error),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -129,7 +129,7 @@ static bool fail_abroad(void *user_data, uint64_t offset, uint64_t size, GError 
     return false;
 }
 
-static void error_of_another_domain_is_the_listeners(void **state)
+static void error_of_another_domain_is_a_listener_refusal(void **state)
 {
     static const PmDiscardListenerOps ops = {
         .struct_size = sizeof(ops), .populate = fail_abroad, .discard = fail_abroad};
@@ -176,7 +176,7 @@ static void assert_no_cause(const Fixture *fixture)
     assert_null(pm_refusal_get_cause(refusal));
 }
 
-static void refusal_by_the_device_itself_has_no_cause(void **state)
+static void refusal_by_the_device_has_no_cause(void **state)
 {
     Fixture *fixture = *state;
     g_autoptr(GError) foreign = g_error_new(PM_ERROR, PM_ERROR_LIMIT, "no refusal");
@@ -196,7 +196,7 @@ static void refusal_by_the_device_itself_has_no_cause(void **state)
     assert_null(pm_refusal_get_cause(NULL));
 }
 
-static void every_refusal_has_a_name_of_its_own(void **state)
+static void every_refusal_has_a_unique_name(void **state)
 {
     g_autoptr(GHashTable) seen = g_hash_table_new(g_str_hash, g_str_equal);
 
@@ -222,7 +222,7 @@ static void every_error_has_its_cause(void **state)
     }
 }
 
-static void a_quarantined_block_is_busy_until_all_is_unplugged(void **state)
+static void a_quarantined_block_is_busy_until_unplug_all(void **state)
 {
     Fixture *fixture = *state;
     PmDiscardManager *manager = pm_virtio_mem_get_manager(fixture->device);
@@ -243,7 +243,7 @@ static void a_quarantined_block_is_busy_until_all_is_unplugged(void **state)
     assert_int_equal(request(fixture, PLUG, BLOCK_AT(4), 2), ACK);
 }
 
-static void unplug_all_with_only_quarantined_blocks_is_busy_while_migrating(void **state)
+static void unplug_all_of_quarantined_blocks_while_migrating_returns_busy(void **state)
 {
     Fixture *fixture = *state;
     PmDiscardManager *manager = pm_virtio_mem_get_manager(fixture->device);
@@ -264,7 +264,7 @@ static void unplug_all_with_only_quarantined_blocks_is_busy_while_migrating(void
     assert_int_equal(fixture->n_plugged_calls, 0);
 }
 
-static void a_refusal_is_forgotten_with_the_next_request(void **state)
+static void the_next_request_clears_a_refusal(void **state)
 {
     Fixture *fixture = *state;
 
@@ -283,14 +283,14 @@ int main(void)
         TEST_WITH_LISTENER(every_failure_of_unplug_has_its_cause),
         TEST_WITH_LISTENER(every_failure_of_unplug_all_has_its_cause),
         TEST_WITH_LISTENER(every_failure_of_a_system_reset_has_its_code_and_cause),
-        TEST(error_of_another_domain_is_the_listeners),
+        TEST(error_of_another_domain_is_a_listener_refusal),
         TEST_WITH_LISTENER(refusal_outlives_the_next_request_as_a_copy),
-        TEST_WITH_LISTENER(refusal_by_the_device_itself_has_no_cause),
-        cmocka_unit_test(every_refusal_has_a_name_of_its_own),
+        TEST_WITH_LISTENER(refusal_by_the_device_has_no_cause),
+        cmocka_unit_test(every_refusal_has_a_unique_name),
         cmocka_unit_test(every_error_has_its_cause),
-        TEST_WITH_LISTENER(a_quarantined_block_is_busy_until_all_is_unplugged),
-        TEST_WITH_LISTENER(unplug_all_with_only_quarantined_blocks_is_busy_while_migrating),
-        TEST(a_refusal_is_forgotten_with_the_next_request),
+        TEST_WITH_LISTENER(a_quarantined_block_is_busy_until_unplug_all),
+        TEST_WITH_LISTENER(unplug_all_of_quarantined_blocks_while_migrating_returns_busy),
+        TEST(the_next_request_clears_a_refusal),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

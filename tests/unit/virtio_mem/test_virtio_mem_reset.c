@@ -2,7 +2,7 @@
 /* Device reset, which does not change blocks, and system reset, which unplugs all. */
 #include "virtio_mem_util.h"
 
-static void device_reset_changes_neither_blocks_nor_memory(void **state)
+static void device_reset_does_not_change_blocks_and_memory(void **state)
 {
     Fixture *fixture = *state;
     uint8_t *host = pm_ram_get_host(fixture->ram);
@@ -24,7 +24,7 @@ static void device_reset_changes_neither_blocks_nor_memory(void **state)
     assert_int_equal(fixture->n_plugged_calls + fixture->n_config_calls, 0);
 }
 
-static void device_reset_forgets_the_last_refusal(void **state)
+static void device_reset_clears_the_last_refusal(void **state)
 {
     Fixture *fixture = *state;
 
@@ -59,7 +59,7 @@ static void system_reset_unplugs_all(void **state)
     assert_int_equal(fixture->last_plugged, 0);
 }
 
-static void system_reset_lets_the_usable_region_shrink(void **state)
+static void system_reset_shrinks_the_usable_region(void **state)
 {
     Fixture *fixture = *state;
     PmVirtioMemConfig config = default_config(fixture);
@@ -102,7 +102,7 @@ static void assert_reset_refused(Fixture *fixture, int code, PmRefusal cause)
     assert_false(pm_virtio_mem_system_reset(fixture->device, NULL));
 }
 
-static void system_reset_while_migrating_leaves_all_plugged(void **state)
+static void system_reset_while_migrating_changes_nothing(void **state)
 {
     Fixture *fixture = *state;
 
@@ -115,7 +115,7 @@ static void system_reset_while_migrating_leaves_all_plugged(void **state)
     assert_refusal(fixture, PM_REFUSAL_NONE, NULL);
 }
 
-static void system_reset_that_a_listener_cannot_follow_leaves_all_plugged(void **state)
+static void system_reset_refused_by_a_listener_changes_nothing(void **state)
 {
     Fixture *fixture = *state;
 
@@ -130,14 +130,14 @@ static void system_reset_that_a_listener_cannot_follow_leaves_all_plugged(void *
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST_WITH_LISTENER(device_reset_changes_neither_blocks_nor_memory),
-        TEST(device_reset_forgets_the_last_refusal),
+        TEST_WITH_LISTENER(device_reset_does_not_change_blocks_and_memory),
+        TEST(device_reset_clears_the_last_refusal),
         TEST(device_reset_does_not_end_a_migration),
         TEST_WITH_LISTENER(system_reset_unplugs_all),
-        TEST_WITH_RAM(system_reset_lets_the_usable_region_shrink),
+        TEST_WITH_RAM(system_reset_shrinks_the_usable_region),
         TEST(system_reset_with_nothing_plugged_shrinks_even_while_migrating),
-        TEST(system_reset_while_migrating_leaves_all_plugged),
-        TEST_WITH_LISTENER(system_reset_that_a_listener_cannot_follow_leaves_all_plugged),
+        TEST(system_reset_while_migrating_changes_nothing),
+        TEST_WITH_LISTENER(system_reset_refused_by_a_listener_changes_nothing),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -16,7 +16,7 @@ static void state_is_plugged_unplugged_or_mixed(void **state)
     assert_int_equal(state_of(fixture, BLOCK_AT(0), N_BLOCKS), VIRTIO_MEM_STATE_MIXED);
 }
 
-static void state_checks_the_range_as_plug_does(void **state)
+static void state_checks_the_range_like_plug(void **state)
 {
     static const struct {
         uint64_t address;
@@ -77,7 +77,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(state_is_plugged_unplugged_or_mixed),
-        TEST(state_checks_the_range_as_plug_does),
+        TEST(state_checks_the_range_like_plug),
         TEST_WITH_RAM(state_outside_the_usable_region_is_an_error),
         TEST(state_is_never_busy),
         TEST(state_changes_nothing),

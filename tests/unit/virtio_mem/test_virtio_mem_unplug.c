@@ -32,7 +32,7 @@ static void unplug_makes_blocks_unplugged(void **state)
     assert_int_equal(pm_virtio_mem_get_plugged_size(fixture->device), 6 * BLOCK);
 }
 
-static void unplug_tells_listener_and_callback_once(void **state)
+static void unplug_notifies_listener_and_callback_once(void **state)
 {
     Fixture *fixture = *state;
 
@@ -45,7 +45,7 @@ static void unplug_tells_listener_and_callback_once(void **state)
     assert_int_equal(fixture->n_config_calls, 0);
 }
 
-static void unplugged_memory_goes_back_and_plugged_memory_stays(void **state)
+static void unplug_discards_only_its_blocks(void **state)
 {
     Fixture *fixture = *state;
     uint8_t *host = pm_ram_get_host(fixture->ram);
@@ -59,7 +59,7 @@ static void unplugged_memory_goes_back_and_plugged_memory_stays(void **state)
     assert_int_equal(host[2 * BLOCK], 0x11);
 }
 
-static void unplug_checks_the_range_as_plug_does(void **state)
+static void unplug_checks_the_range_like_plug(void **state)
 {
     Fixture *fixture = *state;
 
@@ -86,7 +86,7 @@ static void unplugging_an_unplugged_block_is_an_error(void **state)
     assert_int_equal(request(fixture, UNPLUG, BLOCK_AT(2), 4), ACK);
 }
 
-static void unplug_is_never_answered_nack(void **state)
+static void unplug_never_returns_nack(void **state)
 {
     Fixture *fixture = *state;
 
@@ -100,7 +100,7 @@ static void unplug_is_never_answered_nack(void **state)
     assert_int_equal(request(fixture, UNPLUG, BLOCK_AT(2), 1), ERROR);
 }
 
-static void unplugging_while_migrating_is_busy(void **state)
+static void unplugging_while_migrating_returns_busy(void **state)
 {
     Fixture *fixture = *state;
 
@@ -111,7 +111,7 @@ static void unplugging_while_migrating_is_busy(void **state)
     assert_int_equal(request(fixture, UNPLUG, ADDRESS, 4), ACK);
 }
 
-static void a_failing_listener_makes_unplug_busy_and_memory_stays(void **state)
+static void unplug_returns_busy_if_a_listener_fails(void **state)
 {
     Fixture *fixture = *state;
     uint8_t *host = pm_ram_get_host(fixture->ram);
@@ -127,7 +127,7 @@ static void a_failing_listener_makes_unplug_busy_and_memory_stays(void **state)
     assert_int_equal(host[2 * BLOCK], 0);
 }
 
-static void memory_that_the_host_does_not_take_back_makes_unplug_busy(void **state)
+static void unplug_returns_busy_if_discard_fails(void **state)
 {
     Fixture *fixture = *state;
     uint8_t *host = pm_ram_get_host(fixture->ram);
@@ -140,7 +140,7 @@ static void memory_that_the_host_does_not_take_back_makes_unplug_busy(void **sta
     assert_int_equal(request(fixture, UNPLUG, ADDRESS, 4), ACK);
 }
 
-static void a_bad_range_counts_before_block_states_and_migration(void **state)
+static void range_is_checked_before_block_states_and_migration(void **state)
 {
     Fixture *fixture = *state;
 
@@ -149,7 +149,7 @@ static void a_bad_range_counts_before_block_states_and_migration(void **state)
     assert_refused(fixture, UNPLUG, ADDRESS, N_BLOCKS + 1, ERROR, PM_REFUSAL_BAD_RANGE);
 }
 
-static void block_states_count_before_migration(void **state)
+static void block_states_are_checked_before_migration(void **state)
 {
     Fixture *fixture = *state;
 
@@ -158,7 +158,7 @@ static void block_states_count_before_migration(void **state)
     assert_refused(fixture, UNPLUG, ADDRESS, 5, ERROR, PM_REFUSAL_BLOCK_STATE);
 }
 
-static void migration_counts_before_listeners(void **state)
+static void migration_is_checked_before_listeners(void **state)
 {
     Fixture *fixture = *state;
 
@@ -188,7 +188,7 @@ static void unplug_all_unplugs_everything(void **state)
     assert_int_equal(fixture->last_plugged, 0);
 }
 
-static void unplug_all_lets_the_usable_region_shrink_silently(void **state)
+static void unplug_all_shrinks_the_usable_region_silently(void **state)
 {
     Fixture *fixture = *state;
     PmVirtioMemConfig config = default_config(fixture);
@@ -220,7 +220,7 @@ static void unplug_all_with_nothing_plugged_is_never_busy_and_discards_nothing(v
     assert_int_equal(fixture->n_plugged_calls, 0);
 }
 
-static void unplug_all_while_migrating_is_busy(void **state)
+static void unplug_all_while_migrating_returns_busy(void **state)
 {
     Fixture *fixture = *state;
 
@@ -232,7 +232,7 @@ static void unplug_all_while_migrating_is_busy(void **state)
     assert_int_equal(pm_virtio_mem_get_usable_size(fixture->device), REGION);
 }
 
-static void a_failing_listener_makes_unplug_all_busy(void **state)
+static void unplug_all_returns_busy_if_a_listener_fails(void **state)
 {
     Fixture *fixture = *state;
 
@@ -246,7 +246,7 @@ static void a_failing_listener_makes_unplug_all_busy(void **state)
     assert_int_equal(unplug_all(fixture), ACK);
 }
 
-static void unplug_all_ignores_all_but_the_type(void **state)
+static void unplug_all_ignores_other_fields(void **state)
 {
     Fixture *fixture = *state;
 
@@ -260,23 +260,23 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(unplug_makes_blocks_unplugged),
-        TEST_WITH_LISTENER(unplug_tells_listener_and_callback_once),
-        TEST(unplugged_memory_goes_back_and_plugged_memory_stays),
-        TEST(unplug_checks_the_range_as_plug_does),
+        TEST_WITH_LISTENER(unplug_notifies_listener_and_callback_once),
+        TEST(unplug_discards_only_its_blocks),
+        TEST(unplug_checks_the_range_like_plug),
         TEST(unplugging_an_unplugged_block_is_an_error),
-        TEST(unplug_is_never_answered_nack),
-        TEST_WITH_LISTENER(unplugging_while_migrating_is_busy),
-        TEST_WITH_LISTENER(a_failing_listener_makes_unplug_busy_and_memory_stays),
-        TEST_WITH_LISTENER(memory_that_the_host_does_not_take_back_makes_unplug_busy),
-        TEST(a_bad_range_counts_before_block_states_and_migration),
-        TEST(block_states_count_before_migration),
-        TEST_WITH_LISTENER(migration_counts_before_listeners),
+        TEST(unplug_never_returns_nack),
+        TEST_WITH_LISTENER(unplugging_while_migrating_returns_busy),
+        TEST_WITH_LISTENER(unplug_returns_busy_if_a_listener_fails),
+        TEST_WITH_LISTENER(unplug_returns_busy_if_discard_fails),
+        TEST(range_is_checked_before_block_states_and_migration),
+        TEST(block_states_are_checked_before_migration),
+        TEST_WITH_LISTENER(migration_is_checked_before_listeners),
         TEST_WITH_LISTENER(unplug_all_unplugs_everything),
-        TEST_WITH_RAM(unplug_all_lets_the_usable_region_shrink_silently),
+        TEST_WITH_RAM(unplug_all_shrinks_the_usable_region_silently),
         TEST_WITH_LISTENER(unplug_all_with_nothing_plugged_is_never_busy_and_discards_nothing),
-        TEST(unplug_all_while_migrating_is_busy),
-        TEST_WITH_LISTENER(a_failing_listener_makes_unplug_all_busy),
-        TEST(unplug_all_ignores_all_but_the_type),
+        TEST(unplug_all_while_migrating_returns_busy),
+        TEST_WITH_LISTENER(unplug_all_returns_busy_if_a_listener_fails),
+        TEST(unplug_all_ignores_other_fields),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -25,7 +25,7 @@ static void request_is_little_endian(void **state)
     assert_memory_equal(&request, expected, sizeof(expected));
 }
 
-static void names_are_the_protocols_numbers(void **state)
+static void enumerators_match_the_protocol(void **state)
 {
     (void)state;
     assert_int_equal(PM_VIRTIO_MEM_PLUG, VIRTIO_MEM_REQ_PLUG);
@@ -41,7 +41,7 @@ static void names_are_the_protocols_numbers(void **state)
     assert_int_equal(PM_VIRTIO_MEM_MIXED, VIRTIO_MEM_STATE_MIXED);
 }
 
-static void response_has_an_answer_and_a_state(void **state)
+static void response_has_type_and_state(void **state)
 {
     const PmVirtioMemResponse mixed = {{[8] = 2}};
     const PmVirtioMemResponse error = {{[0] = 3, [8] = 1}};
@@ -59,7 +59,7 @@ static void response_has_an_answer_and_a_state(void **state)
     assert_int_equal(answer, PM_VIRTIO_MEM_ACK);
 }
 
-static void response_that_is_none_is_refused(void **state)
+static void invalid_response_is_refused(void **state)
 {
     static const PmVirtioMemResponse wrong[] = {{{[0] = 4}}, {{[1] = 1}}, {{[8] = 3}}, {{[9] = 1}}};
 
@@ -80,9 +80,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(request_is_little_endian),
-        cmocka_unit_test(names_are_the_protocols_numbers),
-        cmocka_unit_test(response_has_an_answer_and_a_state),
-        cmocka_unit_test(response_that_is_none_is_refused),
+        cmocka_unit_test(enumerators_match_the_protocol),
+        cmocka_unit_test(response_has_type_and_state),
+        cmocka_unit_test(invalid_response_is_refused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
