@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-# What others need to find an installed plugmap: pkg-config files and a CMake package.
+# pkg-config files and the CMake package.
 include(CMakePackageConfigHelpers)
-# Relative, so that an installed tree can be moved.
+# Relative, so that the installed tree is relocatable.
 file(RELATIVE_PATH prefix_from_pc ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig ${CMAKE_INSTALL_PREFIX})
 set(libraries plugmap)
 if(PLUGMAP_BUILD_FAKE)

@@ -31,7 +31,7 @@ static bool read_permitted(uint64_t *permitted)
     return true;
 }
 
-/* Permits these, and no others from now on; they are effective or not. */
+/* Reduces the permitted set to these, effective or not. */
 static bool set_permitted(uint64_t permitted, bool effective)
 {
     capng_type_t types = effective ? CAPNG_PERMITTED | CAPNG_EFFECTIVE : CAPNG_PERMITTED;
@@ -44,14 +44,14 @@ static bool set_permitted(uint64_t permitted, bool effective)
     return capng_apply(can_bound ? CAPNG_SELECT_BOTH : CAPNG_SELECT_CAPS) == 0;
 }
 
-/* --- what it takes; no capability is effective meanwhile --- */
+/* --- required capabilities, determined while none is effective --- */
 
 static bool is_named(const char *path)
 {
     return path != NULL && !g_str_equal(path, "-");
 }
 
-/* What is missing is nobody's fault: opening it says so. */
+/* A missing file is not forbidden: opening it will report that. */
 static bool is_forbidden(const char *path, int mode)
 {
     return faccessat(AT_FDCWD, path, mode, AT_EACCESS) < 0 && errno == EACCES;
@@ -64,7 +64,7 @@ static char *folder_of(const char *path)
     return g_path_get_dirname(real != NULL ? real : path);
 }
 
-/* Output takes an old file's place, owner and all. */
+/* Output replaces an old file and preserves its owner. */
 static bool is_output_forbidden(const char *path)
 {
     g_autofree char *folder = folder_of(path);
@@ -119,8 +119,8 @@ bool pm_privileges_keep(const PmNeeds *needs, GError **error)
             return true;
     }
     return pm_fail(error, PM_ERROR_PERMISSION,
-                   "capabilities cannot be given up: check that /proc is mounted, and what a "
-                   "seccomp filter of this process forbids (prctl, capset)");
+                   "failed to drop capabilities: check that /proc is mounted and that no seccomp "
+                   "filter blocks prctl and capset");
 }
 
 char *pm_privileges_describe(void)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The capabilities that the command keeps of those it was started with. */
+/* Drops capabilities that the command does not need. */
 #ifndef PLUGMAP_TOOLS_PRIVILEGES_H
 #define PLUGMAP_TOOLS_PRIVILEGES_H
 
@@ -8,10 +8,10 @@
 #include <plugmap/error.h>
 
 /*
- * What is still to be done.
- * @input: a file to read; NULL or "-": none.
- * @output: a file to write (output.h); NULL or "-": none.
- * @device: a real device is to be opened and mapped for.
+ * What the command still has to do.
+ * @input: file to read; NULL or "-": none.
+ * @output: file to write (output.h); NULL or "-": none.
+ * @device: whether to open and map for a real device.
  */
 typedef struct {
     const char *input;
@@ -20,13 +20,12 @@ typedef struct {
 } PmNeeds;
 
 /*
- * Gives up, for good, what @needs do not take: CAP_DAC_READ_SEARCH, for input that cannot be read
- * without; CAP_DAC_OVERRIDE, CAP_CHOWN and CAP_FOWNER, for output that is another user's or in
- * another's folder; CAP_DAC_OVERRIDE, for files below /dev that cannot be opened without; and for a
- * device CAP_IPC_LOCK, as memory beyond RLIMIT_MEMLOCK takes it. Nothing can bring back what was
- * given up: the bounding set is emptied (with CAP_SETPCAP) and no_new_privs set. To be called again
- * when less is to be done, before there are other threads. Errors: PM_ERROR_PERMISSION; what is
- * kept is not known then.
+ * Permanently drops all capabilities except those that @needs require: CAP_DAC_READ_SEARCH for
+ * input that is not readable otherwise; CAP_DAC_OVERRIDE, CAP_CHOWN and CAP_FOWNER for output owned
+ * by, or in a directory of, another user; CAP_DAC_OVERRIDE for inaccessible files in /dev;
+ * CAP_IPC_LOCK for a device, to exceed RLIMIT_MEMLOCK. Also empties the bounding set (with
+ * CAP_SETPCAP) and sets no_new_privs. May be called again with fewer needs. Call before creating
+ * threads. Errors: PM_ERROR_PERMISSION; the remaining set is undefined then.
  */
 bool pm_privileges_keep(const PmNeeds *needs, GError **error);
 

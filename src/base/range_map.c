@@ -213,14 +213,14 @@ static bool split_chunk(PmRangeMap *map, guint *index, guint *place)
 {
     guint n_kept = *place == CHUNK_RECORDS ? CHUNK_RECORDS : CHUNK_RECORDS / 2;
     Chunk *chunk;
-    Chunk *behind;
+    Chunk *after;
 
     if (!add_chunk(map, *index + 1))
         return false;
     chunk = chunk_at(map, *index);
-    behind = chunk_at(map, *index + 1);
-    behind->n_records = CHUNK_RECORDS - n_kept;
-    memcpy(behind->records, record_at(map, chunk, n_kept), behind->n_records * map->record_size);
+    after = chunk_at(map, *index + 1);
+    after->n_records = CHUNK_RECORDS - n_kept;
+    memcpy(after->records, record_at(map, chunk, n_kept), after->n_records * map->record_size);
     chunk->n_records = n_kept;
     if (*place >= n_kept) {
         *index += 1;

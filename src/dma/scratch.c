@@ -17,18 +17,18 @@ struct PmDmaScratch {
 static bool find_room(PmIommu *iommu, uint64_t size, uint64_t page, uint64_t avoid,
                       uint64_t avoid_size, uint64_t *found, GError **error)
 {
-    uint64_t behind = avoid + avoid_size + page;
+    uint64_t after = avoid + avoid_size + page;
     size_t n_ranges;
     const PmIovaRange *ranges = pm_iommu_get_iova_ranges(iommu, &n_ranges);
 
     for (size_t i = 0; i < n_ranges; i++) {
-        const uint64_t candidates[] = {ranges[i].start, behind};
+        const uint64_t candidates[] = {ranges[i].start, after};
 
         for (size_t j = 0; j < G_N_ELEMENTS(candidates); j++) {
             uint64_t iova = candidates[j];
 
             if (!pm_iommu_check_range(iommu, iova, size + page, NULL) ||
-                (iova < behind && avoid < iova + size + page))
+                (iova < after && avoid < iova + size + page))
                 continue;
             *found = iova;
             return true;

@@ -47,8 +47,8 @@ typedef struct {
 } PmReplayConfig;
 
 /*
- * Returns a result, passed or failed (pm_replay_is_right()), or NULL if the trace cannot be
- * replayed: errors of opening the IOMMU, reserving memory or adding a region that exceeds the
+ * Returns a result, passed or failed (pm_replay_is_right()), or NULL if the replay fails:
+ * errors of opening the IOMMU, reserving memory or adding a region that exceeds the
  * limits; PM_ERROR_BAD_INPUT for an event that no host can carry out.
  */
 PmReplayResult *pm_replay(const PmTrace *trace, const PmReplayConfig *config, GError **error);

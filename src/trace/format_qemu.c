@@ -216,7 +216,7 @@ static bool on_resized(Log *log, const char *text, GError **error)
     uint64_t old_size;
     uint64_t new_size;
     bool was_known = log->usable_line != 0;
-    bool is_behind = log->all_unplugged;
+    bool follows_unplug = log->all_unplugged;
 
     if (!get_number(log, text, "old_size=", UINT64_MAX, &old_size, error) ||
         !get_number(log, text, "new_size=", UINT64_MAX, &new_size, error))
@@ -227,7 +227,7 @@ static bool on_resized(Log *log, const char *text, GError **error)
                             " bytes in line %u: the log is damaged or has several virtio-mem "
                             "devices or one that was migrated",
                             log->usable, log->usable_line);
-    if (log->answer_pending && !is_behind)
+    if (log->answer_pending && !follows_unplug)
         return pm_line_fail(
             log->reader, error,
             "resize while the request of line %u is pending: the log is damaged or has "
@@ -245,7 +245,7 @@ static bool on_resized(Log *log, const char *text, GError **error)
     if (!add(log, PM_EVENT_RESIZE, 0, 0, error))
         return false;
     newest_event(log)->size = new_size;
-    if (is_behind)
+    if (follows_unplug)
         move_before_newest(log);
     return true;
 }

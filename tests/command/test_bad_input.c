@@ -39,12 +39,12 @@ static void refuse_content(const char *content, gssize size, const char *hint)
     g_autofree char *converted = g_build_filename(folder, "converted", NULL);
     g_autoptr(Run) run = run_plugmap("replay", "--dma-log", log, path, NULL);
     g_autoptr(Run) convert = run_plugmap("convert", path, converted, NULL);
-    bool left_behind =
+    bool has_leftovers =
         g_file_test(log, G_FILE_TEST_EXISTS) || g_file_test(converted, G_FILE_TEST_EXISTS);
 
     scratch_remove(folder);
     assert_false(g_file_test(folder, G_FILE_TEST_EXISTS));
-    assert_false(left_behind);
+    assert_false(has_leftovers);
     check_refused(run, hint);
     check_refused(convert, hint);
     assert_non_null(strstr(run->err, "bad.trace"));

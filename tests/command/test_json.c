@@ -19,7 +19,7 @@
 #define TRACE  "tests/traces/qemu-vfio-4m.log"
 #define HEADER "plugmap-trace 1\nregion device=vm0 addr=4G size=64M block=2M requested-max=4M\n"
 
-/* Differing responses, one that cannot be judged, and a truncated last line. */
+/* Differing responses, one that is not judged, and a truncated last line. */
 #define EVERYTHING                                                                                 \
     HEADER "plug addr=4G blocks=1 -> nack\n"                                                       \
            "plug addr=4G blocks=1 -> busy\n"                                                       \

@@ -272,7 +272,7 @@ static void plugged_block_that_is_not_mapped_is_found(void **state)
     assert_found(*state, PM_ERROR_AUDIT, "DMA by edu: read does not return plugged memory");
 }
 
-static void plugged_block_that_cannot_be_written_is_found(void **state)
+static void plugged_block_that_is_not_writable_is_found(void **state)
 {
     lie = MAPS_FOR_READING;
     request(*state, VIRTIO_MEM_REQ_PLUG, 2, 3);
@@ -461,7 +461,7 @@ int main(void)
         READ_ONLY_TEST(write_to_a_read_only_region_is_found),
         CHECK_TEST(check_allocates_no_unplugged_memory),
         CHECK_TEST(plugged_block_that_is_not_mapped_is_found),
-        CHECK_TEST(plugged_block_that_cannot_be_written_is_found),
+        CHECK_TEST(plugged_block_that_is_not_writable_is_found),
         CHECK_TEST(plugged_block_that_is_mapped_to_other_memory_is_found),
         CHECK_TEST(unplugged_block_that_is_still_mapped_is_found),
         CHECK_TEST(plugged_run_without_its_first_page_is_found),

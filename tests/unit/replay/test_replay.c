@@ -94,7 +94,7 @@ static void a_failing_map_only_changes_the_response(void **state)
     assert_non_null(strstr(divergence_at(result->divergences, 0)->got, "ENOMEM"));
 }
 
-static void an_iommu_that_cannot_be_opened_is_an_error(void **state)
+static void failure_to_open_the_iommu_is_an_error(void **state)
 {
     g_autoptr(PmKernel) fake = make_fake();
     g_autoptr(GError) error = NULL;
@@ -288,7 +288,7 @@ int main(void)
         cmocka_unit_test(a_replay_closes_everything),
         cmocka_unit_test(a_short_unmap_is_found_by_responses_and_audits),
         cmocka_unit_test(a_failing_map_only_changes_the_response),
-        cmocka_unit_test(an_iommu_that_cannot_be_opened_is_an_error),
+        cmocka_unit_test(failure_to_open_the_iommu_is_an_error),
         cmocka_unit_test(a_failed_replay_is_reported),
         cmocka_unit_test(resident_unplugged_memory_is_found),
         cmocka_unit_test(plugged_memory_discarded_while_mapped_is_found),

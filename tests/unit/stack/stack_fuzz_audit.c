@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Audits, counts, and what a step may have changed. */
+/* Checks of audits, counters, and the changes made by a step. */
 #include "stack_fuzz_check.h"
 
 #include <inttypes.h>
@@ -9,12 +9,12 @@
 
 /* --- audits --- */
 
-/* What pm_mapper_audit() has to find. */
+/* The expected result of pm_mapper_audit(). */
 typedef struct {
     uint64_t n_populated;
     uint64_t n_mapped;
-    uint64_t n_wrong;       /* blocks that are plugged but not mapped, or the other way round */
-    uint64_t n_quarantined; /* in quarantine, whatever is wrong with them */
+    uint64_t n_wrong;       /* blocks plugged but not mapped, or mapped but not plugged */
+    uint64_t n_quarantined; /* in quarantine for any reason */
 } Expected;
 
 static void expect_of_region(const FuzzWorld *world, const FuzzSpaceView *space,
@@ -62,7 +62,7 @@ static void audit_mapper(const FuzzWorld *world, unsigned space, unsigned index,
         audit.n_mismatches != expected.n_wrong)
         fuzz_fail(world,
                   "mapper %u of space %u has %" PRIu64 " blocks populated, %" PRIu64
-                  " mapped, %" PRIu64 " that differ; its audit tells of %" PRIu64 ", %" PRIu64
+                  " mapped, %" PRIu64 " that differ; its audit reports %" PRIu64 ", %" PRIu64
                   " and %" PRIu64,
                   index, space, expected.n_populated, expected.n_mapped, expected.n_wrong,
                   audit.n_populated, audit.n_mapped, audit.n_mismatches);
@@ -87,7 +87,7 @@ void fuzz_check_audits(FuzzWorld *world, const FuzzView *view)
         bool clean = view->spaces[i].n_unknown == 0;
 
         audit_space(world, i, 0, clean);
-        /* What is unknown elsewhere may be locked or not. */
+        /* Unknown blocks in other spaces may be locked or not. */
         if (!clean || view->n_unknown == 0)
             audit_space(world, i, PM_IOMMU_AUDIT_SOLE_LOCKER, clean);
         for (unsigned j = 0; j < FUZZ_N_MAPPERS; j++)
@@ -102,8 +102,7 @@ typedef struct {
     uint64_t n_bytes;
 } Room;
 
-/* What strict regions have been promised, beyond what is mapped of them (@at_most: and what may
- * be). */
+/* Reservations of strict regions that are not mapped (@at_most: including what may be mapped). */
 static Room promised(const FuzzWorld *world, const FuzzView *view, unsigned index, bool at_most)
 {
     const FuzzSpace *space = &world->spaces[index];
@@ -159,7 +158,7 @@ static void check_counts(const FuzzWorld *world, unsigned index, const FuzzSpace
     uint64_t n_available = 0;
 
     if (limit != world->entry_limit || !pm_iommu_query_available(iommu, &n_available, NULL))
-        fuzz_fail(world, "space %u tells a limit of %" PRIu64 " mappings", index, limit);
+        fuzz_fail(world, "space %u reports a limit of %" PRIu64 " mappings", index, limit);
     if (limit != UINT64_MAX && limit - n_available != view->n_kernel)
         fuzz_fail(world,
                   "space %u has %" PRIu64 " mappings, where %" PRIu64 " of %" PRIu64
@@ -169,7 +168,7 @@ static void check_counts(const FuzzWorld *world, unsigned index, const FuzzSpace
         pm_iommu_get_pinned_bytes(iommu) != ledger_bytes(view))
         fuzz_fail(world,
                   "space %u has %" PRIu64 " mappings and %" PRIu64
-                  " that are unknown, and tells of %" PRIu64,
+                  " that are unknown, and reports %" PRIu64,
                   index, view->n_mapped, view->n_unknown, n_mappings);
 }
 
@@ -197,9 +196,9 @@ void fuzz_check_budgets(FuzzWorld *world, const FuzzView *view)
                   n_bytes, n_promised, world->memlock_limit);
 }
 
-/* --- what a step has changed --- */
+/* --- changes made by a step --- */
 
-/* Marks what a failed step may have changed: what was or is unknown or in quarantine. */
+/* Marks blocks that a failed step may change: unknown or in quarantine before or after it. */
 static void mark_lost(const FuzzWorld *world, const FuzzView *view, unsigned index, bool *lost)
 {
     const FuzzSpace *space = &world->spaces[index];

@@ -76,7 +76,7 @@ static void check_mapping(const FuzzWorld *world, unsigned space, const FuzzSpac
 
 static void check_ledger(const FuzzWorld *world, unsigned space, const FuzzSpaceView *view)
 {
-    uint64_t left = 0; /* of the mapping that goes on */
+    uint64_t left = 0; /* of the current mapping */
 
     for (unsigned page = 0; page < FUZZ_N_PAGES; page++) {
         check_mapping(world, space, view, page);
@@ -158,14 +158,14 @@ static void check_region_block(const Block *block)
 
     if (state == FUZZ_UNKNOWN) {
         if (block->region->managed && !quarantined)
-            fail_block(block, "it is unknown, and not in quarantine");
+            fail_block(block, "it is unknown, but not in quarantine");
     } else if (!quarantined && wanted != (state == FUZZ_MAPPED)) {
         fail_block(block, "mapped is not plugged");
     }
     check_host(block);
 }
 
-/* Nobody else may have the memory that a device may still reach. */
+/* Memory that a device may still reach must not be reused. */
 static void check_ghost_block(const Block *block)
 {
     const FuzzRegion *ghost = block->region;
@@ -176,12 +176,12 @@ static void check_ghost_block(const Block *block)
         return;
     if (ghost->managed && ghost->serial == ram->serial && ram->manager != NULL &&
         !is_quarantined(block))
-        fail_block(block, "it was left behind, and is not in quarantine");
+        fail_block(block, "it is a ghost, but not in quarantine");
     if (!block->world->maps_files)
         check_host(block);
     if (block->view->spaces[block->space].translated[block->page] &&
         msync(host, ghost->block_size, MS_ASYNC) != 0)
-        fail_block(block, "it was left behind, and its memory is gone");
+        fail_block(block, "it is a ghost, but its memory was freed");
 }
 
 static uint64_t ram_offset_of(const Block *block)

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A child made by fork(2) has a copy of everything, and nothing that it does with it reaches its
- * parent. It must not fail the test, which goes on in its parent: what comes of a call is not
- * looked at. */
+/* Whatever a child made by fork(2) does with its copies must not affect the parent. Results are
+ * ignored in the child: the test continues in the parent. */
 #include "stack_fuzz_steps.h"
 
 #include <inttypes.h>
@@ -80,7 +79,7 @@ static void free_spaces(FuzzWorld *world)
     }
 }
 
-/* As said: in the child. */
+/* Runs in the child. */
 static void live(FuzzWorld *world, unsigned kind)
 {
     static void (*const lives[][4])(FuzzWorld *) = {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Steps that guests take. */
+/* Requests of guests. */
 #include "stack_fuzz_steps.h"
 
 #include <inttypes.h>
@@ -18,7 +18,7 @@ typedef struct {
     bool plug;
 } Request;
 
-/* NULL: there is none. */
+/* NULL if there is none. */
 static FuzzRam *pick_device(FuzzWorld *world, unsigned *index)
 {
     unsigned start = fuzz_pick_ram(world);
@@ -45,7 +45,7 @@ static bool any_is(const bool *blocks, bool value, const Request *request)
     return memchr(&blocks[request->first], value, request->n_blocks) != NULL;
 }
 
-/* Mostly a range that is legal. */
+/* Usually a valid range. */
 static Request pick_request(FuzzWorld *world, const FuzzRam *ram, unsigned index, bool plug)
 {
     Request request = {.ram = index, .first = fuzz_pick(world, FUZZ_N_BLOCKS), .plug = plug};
@@ -64,7 +64,7 @@ static Request pick_request(FuzzWorld *world, const FuzzRam *ram, unsigned index
     return request;
 }
 
-/* Blocks that regions map without having been promised room for them. */
+/* Blocks that regions map without a reservation. */
 static uint64_t count_overcommitted(const FuzzWorld *world, unsigned space, const Request *request)
 {
     const FuzzRegion *region = NULL;
@@ -80,7 +80,7 @@ static uint64_t count_overcommitted(const FuzzWorld *world, unsigned space, cons
     return n_blocks;
 }
 
-/* Regions that were promised room always have it. */
+/* Regions with a reservation never exceed the limits. */
 static void check_refusal(const FuzzWorld *world, const FuzzView *before, const Request *request)
 {
     const FuzzRam *ram = &world->rams[request->ram];
@@ -101,7 +101,7 @@ static void check_refusal(const FuzzWorld *world, const FuzzView *before, const 
     fuzz_fail(world, "it was refused: %s", refusal != NULL ? refusal->message : "but why?");
 }
 
-/* Blocks that are in quarantine for nothing but their memory get out when that can be given back.
+/* Blocks quarantined only for their memory leave quarantine when it has been discarded.
  */
 static int expect_of_quarantine(const FuzzWorld *world, const FuzzView *before,
                                 const Request *request)
@@ -166,7 +166,7 @@ bool fuzz_unplug(FuzzWorld *world, const FuzzView *before)
     return plug_or_unplug(world, before, false);
 }
 
-/* Everything is to go, and what is in quarantine as well. */
+/* Unplugs everything, including quarantined blocks. */
 static bool end_of_everything(FuzzWorld *world, unsigned index, bool done, const char *message)
 {
     FuzzRam *ram = &world->rams[index];
@@ -216,7 +216,7 @@ bool fuzz_reset(FuzzWorld *world, const FuzzView *before)
 
 /* --- devices --- */
 
-/* Memory that something maps, or may map, cannot be given back. */
+/* Memory that is or may be mapped must not be discarded. */
 bool fuzz_new_device(FuzzWorld *world, const FuzzView *before)
 {
     unsigned index = fuzz_pick_ram(world);
@@ -250,7 +250,7 @@ bool fuzz_new_device(FuzzWorld *world, const FuzzView *before)
     return true;
 }
 
-/* What cannot be discarded stays with the regions that have it. */
+/* Regions keep memory that was not discarded. */
 bool fuzz_free_device(FuzzWorld *world, const FuzzView *before)
 {
     unsigned index;

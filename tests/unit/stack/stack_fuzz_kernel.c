@@ -58,7 +58,7 @@ static Range range_of_map(unsigned long request, const void *argument)
     return (Range){file->iova, file->length, file->start};
 }
 
-/* Memory that nobody has: the error has to tell whether something else is mapped there. */
+/* An invalid address: the errno shows whether something else is mapped there. */
 static bool is_question(unsigned long request, const Range *range)
 {
     return (request == VFIO_IOMMU_MAP_DMA && range->host == -range->size) ||
@@ -71,7 +71,7 @@ static bool is_answer(int error_number)
            error_number == EEXIST;
 }
 
-/* 0: none is planned for this MAP. */
+/* 0: no fault planned for this MAP. */
 static int take_fault(FuzzKernel *kernel, bool question)
 {
     int result = 0;
@@ -114,7 +114,7 @@ static int unmap(FuzzKernel *kernel, int fd, unsigned long request, void *argume
     const Range range = range_of_unmap(argument);
     int result = kernel->fake->ops->ioctl(kernel->fake, fd, request, argument);
 
-    /* Of an unmap that has removed less it could make a lie that nobody sees through. */
+    /* Not on a short unmap, where it could make the size look right. */
     if (result == 0 && range_of_unmap(argument).size == range.size) {
         backend_add_to_unmapped(argument, kernel->added_size);
         kernel->added_size = 0;
@@ -149,7 +149,7 @@ static void fuzz_free(PmKernel *kernel)
     fuzz_of(kernel)->freed = true;
 }
 
-/* The others are not used by an address space. */
+/* Address spaces do not use the other operations. */
 static const PmKernelOps fuzz_ops = {
     .struct_size = sizeof(fuzz_ops),
     .open = fuzz_open,

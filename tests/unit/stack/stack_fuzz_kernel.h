@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A kernel that fails as it is told to, but does not lie: where a MAP is a question for what is
- * mapped, it does not get an error that would be an answer. */
+/* A kernel that injects faults without lying: a MAP that probes for existing mappings never fails
+ * with an errno that would be a false answer. */
 #ifndef PLUGMAP_TESTS_UNIT_STACK_STACK_FUZZ_KERNEL_H
 #define PLUGMAP_TESTS_UNIT_STACK_STACK_FUZZ_KERNEL_H
 
@@ -9,7 +9,7 @@
 #define FUZZ_MAX_FAULTS 4
 
 typedef struct {
-    uint64_t first; /* the numbers of the MAPs */
+    uint64_t first; /* number of the first MAP that fails */
     uint64_t end;
     int error_number;
 } FuzzMapFault;
@@ -17,21 +17,21 @@ typedef struct {
 typedef struct {
     PmKernel parent;
     PmKernel *fake;
-    const bool *traced; /* whether calls are printed */
+    const bool *traced; /* whether to print calls */
     bool freed;
     uint64_t n_maps;
-    FuzzMapFault faults[FUZZ_MAX_FAULTS]; /* of MAPs; those of UNMAPs are the fake kernel's */
+    FuzzMapFault faults[FUZZ_MAX_FAULTS]; /* of MAPs; the fake kernel injects those of UNMAPs */
     unsigned n_faults;
-    uint64_t added_size; /* to what the next UNMAP says that it removed */
+    uint64_t added_size; /* to the size returned by the next UNMAP */
 } FuzzKernel;
 
-/* @kernel is not freed with its last reference, but then says so. */
+/* @kernel is not freed with its last reference; the free operation only sets a flag. */
 void fuzz_kernel_init(FuzzKernel *kernel, PmKernel *fake, const bool *traced);
 
-/* The @nth MAP from now on fails, and those behind it, @n_maps of them. */
+/* Fails @n_maps MAPs, starting with the @nth from now on. */
 void fuzz_kernel_fail_maps(FuzzKernel *kernel, uint64_t nth, uint64_t n_maps, int error_number);
 
-/* Drops all faults, the fake kernel's as well. */
+/* Removes all faults, including the fake kernel's. */
 void fuzz_kernel_clear_faults(FuzzKernel *kernel);
 
 #endif

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* What is in memory: nobody takes it away while a device may reach it, and nobody finds in it what
- * somebody else has left. */
+/* Contents of memory: not discarded while a device may reach it, and no stale data in newly plugged
+ * blocks. */
 #include "stack_fuzz_check.h"
 
 #include <inttypes.h>
 #include <string.h>
 
-/* Marks blocks of RAM that are translated somewhere. */
+/* Marks blocks of RAM that some page table maps. */
 static void mark_translated(const FuzzWorld *world, const FuzzSpaceView *view,
                             const FuzzRegion *region, bool *used)
 {
@@ -87,7 +87,7 @@ void fuzz_check_resident(FuzzWorld *world, const FuzzView *view)
         for (unsigned block = 0; block < FUZZ_N_BLOCKS; block++)
             n_blocks += view->rams[i].plugged[block] || view->rams[i].quarantined[block];
         if (!pm_ram_resident(ram->ram, 0, FUZZ_N_BLOCKS * ram->block_size, &n_bytes, NULL))
-            fuzz_fail(world, "RAM %u does not tell what is in memory", i);
+            fuzz_fail(world, "RAM %u does not report its resident memory", i);
         if (n_bytes > n_blocks * ram->block_size)
             fuzz_fail(world, "0x%" PRIx64 " bytes of RAM %u are in memory, with %u blocks in use",
                       n_bytes, i, n_blocks);

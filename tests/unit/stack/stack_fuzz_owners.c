@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Steps of those who map: regions, mappers, address spaces, devices in them. */
+/* Steps of owners: regions, mappers, address spaces and their devices. */
 #include "stack_fuzz_steps.h"
 
 #include <errno.h>
@@ -49,7 +49,7 @@ static uint64_t count_plugged(const FuzzRamView *ram, const FuzzRegion *region)
     return n_plugged;
 }
 
-/* Whether there is no room for it, with all that may be in use. */
+/* Whether it may exceed the limits, counting everything that may be in use. */
 static bool is_too_much(const FuzzWorld *world, const FuzzView *before, const Addition *addition,
                         PmError code)
 {
@@ -63,7 +63,7 @@ static bool is_too_much(const FuzzWorld *world, const FuzzView *before, const Ad
     return fuzz_bytes_in_use(world, before) + n_blocks * region->block_size > world->memlock_limit;
 }
 
-/* Without a fault, and where nothing else is. */
+/* Without faults and overlaps. */
 static void check_refusal(const FuzzWorld *world, const FuzzView *before, const Addition *addition,
                           const GError *error)
 {
@@ -96,7 +96,7 @@ static bool add(FuzzWorld *world, const Addition *addition, GError **error)
     return pm_mapper_add(mapper, &config, error);
 }
 
-/* Mostly RAM that has a manager. */
+/* Usually RAM with a manager. */
 static unsigned pick_ram(const FuzzWorld *world)
 {
     unsigned ram = fuzz_pick_ram(world);
@@ -118,7 +118,7 @@ static Addition pick_addition(FuzzWorld *world)
     return addition;
 }
 
-/* An owner may leave something behind when it fails to come, too. */
+/* An owner may also leave ghosts if adding it fails. */
 static void bury(FuzzSpace *space, const FuzzRegion *region)
 {
     FuzzRegion ghost = *region;
@@ -170,7 +170,7 @@ bool fuzz_add_region(FuzzWorld *world, const FuzzView *before)
     return true;
 }
 
-/* NULL: it has none. */
+/* NULL if it has none. */
 static FuzzRegion *pick_region(const FuzzWorld *world, FuzzMapper *mapper)
 {
     return mapper->n_regions == 0 ? NULL : &mapper->regions[fuzz_pick(world, mapper->n_regions)];
@@ -242,7 +242,7 @@ bool fuzz_settle(FuzzWorld *world, const FuzzView *before)
     return false;
 }
 
-/* Others may have it still: what they had to leave behind stays where it is. */
+/* Others may still have a reference: their ghosts stay mapped. */
 bool fuzz_drop_ram(FuzzWorld *world, const FuzzView *before)
 {
     unsigned index = fuzz_pick_ram(world);
@@ -255,9 +255,9 @@ bool fuzz_drop_ram(FuzzWorld *world, const FuzzView *before)
     return true;
 }
 
-/* --- devices that come and go --- */
+/* --- devices that are attached and detached --- */
 
-/* The space that has it; FUZZ_N_SPACES: none. */
+/* The space that it is attached to; FUZZ_N_SPACES: none. */
 static unsigned space_with(const FuzzWorld *world, unsigned spare)
 {
     unsigned space = 0;
@@ -285,7 +285,7 @@ bool fuzz_attach(FuzzWorld *world, const FuzzView *before)
     if (faulty)
         fuzz_kernel_clear_faults(&world->kernel);
     if (attached && !is_free)
-        fuzz_fail(world, "it is attached already");
+        fuzz_fail(world, "it is already attached");
     if (!attached && is_free && !faulty)
         fuzz_fail(world, "code %d: %s", error->code, error->message);
     world->spaces[space].has_spare[spare] |= attached;

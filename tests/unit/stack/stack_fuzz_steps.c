@@ -9,7 +9,7 @@
 
 #include "util/allocation_util.h"
 
-/* @needs_memory: what it does may fail for want of it, and its check knows. */
+/* @needs_memory: may fail with ENOMEM, which its check expects. */
 typedef struct {
     bool (*take)(FuzzWorld *world, const FuzzView *before);
     unsigned weight;
@@ -47,7 +47,7 @@ static bool take(FuzzWorld *world, const FuzzView *before, const Step *step)
     return done;
 }
 
-/* One step in @fork_every, if not 0, is a fork(2), which is slow. */
+/* One step in @fork_every (0: none) is a fork(2), which is slow. */
 bool fuzz_take_step(FuzzWorld *world, const FuzzView *before)
 {
     unsigned sum = 0;
@@ -80,7 +80,7 @@ G_GNUC_PRINTF(2, 3) static void note_fault(FuzzWorld *world, const char *format,
     va_end(arguments);
 }
 
-/* A call at random, and perhaps those behind it; or the next ones for a while. */
+/* A random call and perhaps the following ones, or the next calls. */
 static void pick_calls(const FuzzWorld *world, unsigned max, unsigned *nth, unsigned *n_calls)
 {
     *nth = 1 + fuzz_pick(world, max);
@@ -131,19 +131,18 @@ static void end_memory(FuzzWorld *world)
     note_fault(world, "%d allocations; ", world->n_allocations);
 }
 
-/* It has removed what it should. */
-static void let_unmap_tell_too_much(FuzzWorld *world)
+/* The UNMAP itself succeeds. */
+static void inflate_unmap_size(FuzzWorld *world)
 {
     world->kernel.added_size = FUZZ_PAGE << fuzz_pick(world, 5);
-    note_fault(world, "UNMAP tells 0x%x too much; ", (unsigned)world->kernel.added_size);
+    note_fault(world, "UNMAP size 0x%x too large; ", (unsigned)world->kernel.added_size);
 }
 
 void fuzz_plan_faults(FuzzWorld *world)
 {
     static void (*const faults[])(FuzzWorld *) = {
-        end_memory,     fail_maps,      end_memory,
-        fail_maps,      fail_unmaps,    fail_unmaps,
-        shorten_unmaps, shorten_unmaps, let_unmap_tell_too_much,
+        end_memory,  fail_maps,      end_memory,     fail_maps,          fail_unmaps,
+        fail_unmaps, shorten_unmaps, shorten_unmaps, inflate_unmap_size,
     };
     unsigned n_faults = 1;
 

@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: MIT */
-/* What may happen next in the world of test_stack_fuzz.c. */
+/* The steps of test_stack_fuzz.c. */
 #ifndef PLUGMAP_TESTS_UNIT_STACK_STACK_FUZZ_STEPS_H
 #define PLUGMAP_TESTS_UNIT_STACK_STACK_FUZZ_STEPS_H
 
 #include "stack_fuzz_view.h"
 
-/* Perhaps drops the faults that are left, and perhaps plans new ones; sets world->faulty. */
+/* May remove remaining faults and plan new ones; sets world->faulty. */
 void fuzz_plan_faults(FuzzWorld *world);
 
-/* Says what the step under way is. */
+/* Describes the current step. */
 G_GNUC_PRINTF(2, 3) void fuzz_say(FuzzWorld *world, const char *format, ...);
 
 /*
- * Takes one step at random.
- * @before: what there is.
- * Returns: false if it was refused or failed: then nothing may have changed but for what is unknown
- * or in quarantine now.
+ * Executes a random step.
+ * @before: state before the step.
+ * Returns false if it was refused or failed: then only blocks that are now unknown or quarantined
+ * may have changed.
  */
 bool fuzz_take_step(FuzzWorld *world, const FuzzView *before);
 
@@ -25,7 +25,7 @@ bool fuzz_unplug(FuzzWorld *world, const FuzzView *before);
 bool fuzz_unplug_all(FuzzWorld *world, const FuzzView *before);
 bool fuzz_reset(FuzzWorld *world, const FuzzView *before);
 
-/* Owners that come and go: */
+/* Owners that are added and removed: */
 bool fuzz_add_region(FuzzWorld *world, const FuzzView *before);
 bool fuzz_remove_region(FuzzWorld *world, const FuzzView *before);
 bool fuzz_renew_mapper(FuzzWorld *world, const FuzzView *before);
@@ -37,7 +37,7 @@ bool fuzz_settle(FuzzWorld *world, const FuzzView *before);
 bool fuzz_attach(FuzzWorld *world, const FuzzView *before);
 bool fuzz_detach(FuzzWorld *world, const FuzzView *before);
 
-/* A child made by fork(2), which uses or frees all that it has inherited. */
+/* A child made by fork(2), which uses or frees everything that it inherited. */
 bool fuzz_fork(FuzzWorld *world, const FuzzView *before);
 
 #endif

@@ -78,7 +78,7 @@ static void look_at_page_table(const FuzzWorld *world, unsigned group, bool *tra
     }
 }
 
-/* Devices that came later see what the first sees, others see nothing. */
+/* Devices attached later see the same as the first; detached ones see nothing. */
 static void check_spares(const FuzzWorld *world, const FuzzSpace *space, const FuzzSpaceView *view)
 {
     for (unsigned i = 0; i < FUZZ_N_SPARES; i++) {

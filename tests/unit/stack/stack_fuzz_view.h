@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What there is at one moment, from the ledgers, the managers and the kernel itself. */
+/* A snapshot of the ledgers, the managers and the kernel. */
 #ifndef PLUGMAP_TESTS_UNIT_STACK_STACK_FUZZ_VIEW_H
 #define PLUGMAP_TESTS_UNIT_STACK_STACK_FUZZ_VIEW_H
 
@@ -13,10 +13,10 @@ typedef enum {
 
 /*
  * One I/O address space, page by page.
- * @ledger: of FuzzState. @ledger_sizes, @ram_offsets: of the mapping that begins there; the
- * size is 0 if none does. @translated: from the page table. @kernel_sizes, @hosts, @accesses: as
- * the kernel's list of mappings has it.
- * @n_unknown: blocks that the ledger has as unknown.
+ * @ledger: of FuzzState. @ledger_sizes, @ram_offsets: of the mapping that starts there; size 0 if
+ * none does. @translated: from the page table. @kernel_sizes, @hosts, @accesses: from the kernel's
+ * list of mappings.
+ * @n_unknown: unknown blocks of the ledger.
  */
 typedef struct {
     uint8_t ledger[FUZZ_N_PAGES];
@@ -48,10 +48,10 @@ typedef struct {
     uint64_t n_open;
 } FuzzView;
 
-/* The first page of an I/O address. Fails if it is outside of what regions can have. */
+/* The page number of an I/O address. Fails if regions cannot have it. */
 unsigned fuzz_page_of(const FuzzWorld *world, uint64_t iova);
 
-/* Marks the blocks of RAM that somebody does not have as is plugged, or may not. */
+/* Marks blocks of RAM whose mapping differs, or may differ, from their plugged state. */
 void fuzz_find_lost(const FuzzWorld *world, const FuzzView *view, unsigned ram, bool *lost);
 
 void fuzz_look(FuzzWorld *world, FuzzView *view);

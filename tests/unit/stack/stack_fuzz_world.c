@@ -83,7 +83,7 @@ void fuzz_open_space(FuzzWorld *world, unsigned index)
 
     space->iommu = open_device(world, devices[index], &error);
     if (space->iommu == NULL)
-        fuzz_fail(world, "a device cannot be opened: %s", error->message);
+        fuzz_fail(world, "failed to open a device: %s", error->message);
     for (unsigned i = 0; i < FUZZ_N_MAPPERS; i++)
         space->mappers[i].mapper = pm_mapper_new(space->iommu);
 }
@@ -214,7 +214,7 @@ bool fuzz_has_ghost(const FuzzWorld *world, unsigned ram, bool for_sure)
     return false;
 }
 
-/* One life in two has room for everything. */
+/* Every other run has no limits. */
 static void configure(FuzzWorld *world, PmFakeConfig *config)
 {
     pm_fake_config_init(config);
@@ -291,7 +291,7 @@ static void end_spaces(FuzzWorld *world)
         fuzz_close_space(world, i);
 }
 
-/* The address space of this process, and its files, have no more memory of PmRams. */
+/* Neither mappings nor files of this process have memory of a PmRam any more. */
 static void check_memory_is_gone(const FuzzWorld *world)
 {
     g_autofree char *maps = NULL;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A program drops what it has in any order. */
+/* Objects may be freed in any order. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -19,7 +19,7 @@
 #define ADDRESS (4 * PM_GIB)
 #define BUFFER  (8 * PM_GIB)
 
-/* What a program can have a reference to, or own; all orders of the first five are tried. */
+/* Objects that a program can own or reference; all orders of the first five are tested. */
 enum {
     IOMMU,
     RAM,
@@ -40,7 +40,7 @@ typedef struct {
     PmVirtioMem *device;
     PmMapper *mapper;
     PmIommuClaim *claim;
-    PmKernel *fake; /* to look at it */
+    PmKernel *fake; /* to inspect it */
     void *host;
     unsigned n_destroyed;
 } World;
@@ -49,7 +49,7 @@ static void note_destroyed(void *user_data)
 {
     World *world = user_data;
 
-    /* The buffer's may be there still. */
+    /* The buffer's mapping may still exist. */
     assert_true(pm_fake_kernel_get_n_mappings(world->fake, 1) <= 1);
     assert_int_equal(munmap(world->host, SIZE), 0);
     world->n_destroyed++;
@@ -72,7 +72,7 @@ static void make_memory(World *world)
     assert_non_null(world->ram);
 }
 
-/* A buffer beside the guest's memory. */
+/* A buffer outside guest memory. */
 static void make_claim(World *world)
 {
     g_autoptr(PmRam) buffer = pm_ram_new(PM_RAM_MEMFD, BLOCK, 0, NULL);
@@ -170,7 +170,7 @@ static void drop_in_order(const unsigned order[N_OBJECTS])
     pm_kernel_unref(world.fake);
 }
 
-/* The kernel and the claim before or after @permuted. */
+/* Frees the kernel and the claim before or after @permuted. */
 static void drop_around(const unsigned permuted[N_PERMUTED])
 {
     for (unsigned ends = 0; ends < 4; ends++) {
@@ -214,7 +214,7 @@ static void objects_can_be_freed_in_any_order(void **state)
     permute(order, 0);
 }
 
-/* tests/build/abi looks here for each unref and free function of the headers. */
+/* tests/build/abi checks that all unref and free functions of the headers are called here. */
 static void free_accepts_null(void **state)
 {
     (void)state;

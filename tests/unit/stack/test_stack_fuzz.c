@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Random lives of the whole stack, with owners that come and go and a kernel that fails: mappers on
- * several address spaces follow devices, and whatever fails, the page table is what is plugged, and
- * what is known not to be known.
+ * Fuzzes the whole stack, with owners that are added and removed and a kernel that fails: mappers
+ * on several address spaces follow devices, and whatever fails, the page table equals the plugged
+ * blocks, except for blocks reported as unknown.
  *
- * A life that fails tells its own seed, with which it is the first. PLUGMAP_TEST_TRACE prints every
- * step and every MAP and UNMAP; PLUGMAP_TEST_FORK is how many steps there are for a fork(2), 0
+ * A failed run prints its seed, which reproduces it as the first run. PLUGMAP_TEST_TRACE prints
+ * every step and every MAP and UNMAP; PLUGMAP_TEST_FORK is the number of steps per fork(2), 0 for
  * none.
  */
 #include "stack_fuzz_check.h"
@@ -21,10 +21,10 @@
 
 #define N_STEPS        100000
 #define N_STEPS_A_LIFE 3000
-#define N_STEPS_A_LOOK 1000 /* at resident memory */
+#define N_STEPS_A_LOOK 1000 /* between checks of resident memory */
 #define N_STEPS_A_FORK 5000
 
-/* Files that the fake kernel opens when it first needs them, and the process keeps. */
+/* Files that the fake kernel opens on first use and keeps open. */
 static bool is_the_fake_kernels(int folder, const char *name)
 {
     char target[64] = "";
@@ -78,7 +78,7 @@ static void take_and_check_step(FuzzWorld *world, const FuzzView *before, FuzzVi
         fuzz_check_resident(world, after);
 }
 
-/* Returns the seed of the next life. */
+/* Returns the seed of the next run. */
 static guint32 live(guint32 seed, unsigned max_steps, unsigned *n_steps)
 {
     g_autoptr(GRand) rand = g_rand_new_with_seed(seed);

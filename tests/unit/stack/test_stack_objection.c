@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A listener behind the mappers objects to an unplug: that costs no call of the kernel. */
+/* A listener after the mappers objects to an unplug, which must not cost a system call. */
 #include "util/stack_util.h"
 
 #include <string.h>
@@ -64,7 +64,7 @@ static bool reset_system(Stack *stack)
     return pm_virtio_mem_system_reset(stack->device, NULL);
 }
 
-/* Every call of the kernel would fail, too. */
+/* Every system call would fail, too. */
 static void check_objection(Unplug change)
 {
     g_autoptr(Stack) stack = stack_new(NULL);
@@ -109,7 +109,7 @@ static void objection_to_system_reset_costs_no_call(void **state)
     check_objection(reset_system);
 }
 
-/* I/O in flight would go to memory that the host has given to somebody else. */
+/* In-flight I/O would hit memory that the host has reused. */
 static void memory_under_an_objection_outlives_its_device(void **state)
 {
     g_autoptr(PmDiscardManager) manager = NULL;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A random life of the whole stack, with failing system calls, against an array of bools. */
+/* Differential fuzzing of the whole stack, with failing system calls, against an array of bools. */
 #include "util/stack_util.h"
 
 #include <errno.h>
@@ -41,7 +41,7 @@ static unsigned n_plugged(const Life *life)
     return n_blocks;
 }
 
-/* One request in four meets a kernel that refuses something. */
+/* One request in four has a failing system call. */
 static bool plan_a_fault(Life *life)
 {
     uint64_t nth = (uint64_t)g_rand_int_range(life->rand, 1, 8);
@@ -63,7 +63,7 @@ static bool plan_a_fault(Life *life)
     }
 }
 
-/* What is in quarantine may grow only by the blocks of a request that met a fault. */
+/* Only blocks of a request with a fault may be added to quarantine. */
 static void read_quarantine(Life *life, bool may_grow, uint64_t first, uint64_t n_blocks)
 {
     PmDiscardManager *manager = pm_virtio_mem_get_manager(life->stack->device);

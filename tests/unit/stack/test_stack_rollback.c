@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The system call that fails is the first, the second, … until the request succeeds; each time
- * nothing is lost. */
+/* Fails the first system call, then the second, ... until the request succeeds; each failure must
+ * roll back completely. */
 #include "util/mapper_util.h"
 #include "util/stack_util.h"
 
@@ -9,11 +9,11 @@
 
 #include <plugmap/fake.h>
 
-/* More calls than any request here makes: an undo that gets lost must end a sweep, not prolong it.
+/* More calls than any request here makes: a lost undo must end the sweep, not prolong it.
  */
 #define MAX_CALLS 100
 
-/* Fails call after call until the request is answered ACK. Returns how many failed. */
+/* Fails call after call until the response is ACK. Returns the number of failures. */
 static unsigned fail_every_call(Stack *stack, PmFakeCall call, int error_number, uint16_t type,
                                 uint64_t first, uint16_t n_blocks)
 {
@@ -144,8 +144,10 @@ static void each_errno_of_map_has_a_refusal(void **state)
     assert_int_equal(refusal_of_failed_map(EINVAL), PM_REFUSAL_LISTENER);
 }
 
-/* The second block of the first mapper fails, and so does the unmap that would undo the first. */
-static void blocks_that_cannot_be_unmapped_are_quarantined_until_a_reset(void **state)
+/* The MAP of the first mapper's second block fails, and so does the UNMAP that would undo the
+ * first.
+ */
+static void blocks_that_fail_to_unmap_are_quarantined_until_a_reset(void **state)
 {
     g_autoptr(Stack) stack = stack_new(NULL);
     PmDiscardManager *manager = pm_virtio_mem_get_manager(stack->device);
@@ -162,7 +164,7 @@ static void blocks_that_cannot_be_unmapped_are_quarantined_until_a_reset(void **
     assert_int_equal(pm_discard_manager_get_quarantined(manager), STACK_BLOCK);
     assert_false(pm_mapper_audit(stack->mappers[0], NULL, NULL, NULL));
 
-    /* Never handed out again, while others go on. */
+    /* Never reused, while other blocks keep working. */
     assert_int_equal(stack_request(stack, VIRTIO_MEM_REQ_PLUG, 4, 1), VIRTIO_MEM_RESP_BUSY);
     assert_int_equal(pm_virtio_mem_last_refusal(stack->device, NULL), PM_REFUSAL_QUARANTINE);
     assert_int_equal(stack_request(stack, VIRTIO_MEM_REQ_PLUG, 6, 1), VIRTIO_MEM_RESP_ACK);
@@ -202,7 +204,7 @@ int main(void)
         cmocka_unit_test(a_system_reset_survives_every_failing_unmap),
         cmocka_unit_test(a_second_mapper_survives_every_failing_call_of_its_replay),
         cmocka_unit_test(each_errno_of_map_has_a_refusal),
-        cmocka_unit_test(blocks_that_cannot_be_unmapped_are_quarantined_until_a_reset),
+        cmocka_unit_test(blocks_that_fail_to_unmap_are_quarantined_until_a_reset),
         cmocka_unit_test(a_short_unmap_is_an_error),
     };
 

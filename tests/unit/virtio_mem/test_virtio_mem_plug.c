@@ -190,7 +190,7 @@ static void without_prefault_no_memory_is_populated(void **state)
     assert_int_equal(resident, 0);
 }
 
-/* Read-only memory cannot be prefaulted for writing. */
+/* Prefault for writing fails on read-only memory. */
 static void plug_returns_busy_if_prefault_fails(void **state)
 {
     Fixture *fixture = *state;

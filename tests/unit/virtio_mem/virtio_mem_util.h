@@ -153,7 +153,7 @@ static inline void assert_refusal(const Fixture *fixture, PmRefusal cause, const
         fail_msg("'%s' is not in '%s'", part, refusal->message);
 }
 
-/* Locks a page, so that it cannot be discarded. Uses syscall(2), because sanitizers turn mlock()
+/* Locks a page, so that discarding it fails. Uses syscall(2), because sanitizers turn mlock()
  * into a no-op.
  */
 static inline void lock_page(const void *page)
