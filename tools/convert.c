@@ -126,6 +126,6 @@ int pm_convert_main(int argc, char **argv)
     if (parse_options(&options, argc, argv, &error))
         (void)convert(&options, &trace, &error);
     else
-        options.json = pm_json_is_asked_for(argc, argv); /* GLib takes back what it has parsed */
+        options.json = pm_json_is_asked_for(argc, argv); /* GLib resets parsed options on errors */
     return report(&options, trace, error);
 }

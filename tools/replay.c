@@ -247,7 +247,7 @@ int pm_replay_main(int argc, char **argv)
     if (pm_replay_options_parse(&options, argc, argv, &error))
         (void)run(&options, &session, &error);
     else
-        options.json = pm_json_is_asked_for(argc, argv); /* GLib takes back what it has parsed */
+        options.json = pm_json_is_asked_for(argc, argv); /* GLib resets parsed options on errors */
     status = status_of(&session, error);
     if (error != NULL)
         fprintf(stderr, "plugmap replay: %s\n", error->message);

@@ -45,8 +45,8 @@ bool pm_replay_options_parse(PmReplayOptions *options, int argc, char **argv, GE
          "exceeds them returns BUSY",
          NULL},
         {"force", 0, 0, G_OPTION_ARG_NONE, &options->force,
-         "replay even where the host, this process's cgroup or the pool of hugetlb pages has less "
-         "memory than the trace plugs at once",
+         "replay even if the trace needs more memory than the host, the cgroup or the hugetlb pool "
+         "has",
          NULL},
         {"verbose", 'v', 0, G_OPTION_ARG_NONE, &options->verbose,
          "print the chosen backend, the reason, and the capabilities that are kept", NULL},

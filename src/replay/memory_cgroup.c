@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* The memory cgroups that this process is in. */
+/* Limits of this process's memory cgroups. */
 #include "replay/memory_room.h"
 
 #include <string.h>
 
 #include <plugmap/size.h>
 
-/* A version of cgroups. @fs_type, @option: of its mount. @reclaimable: in memory.stat, pages of
- * files that the kernel takes back before it kills. */
+/* A cgroup version. @fs_type, @option: of its mount. @reclaimable: key in memory.stat of page cache
+ * that the kernel reclaims before it invokes the OOM killer. */
 typedef struct {
     const char *fs_type;
     const char *option;
@@ -37,8 +37,8 @@ static bool has_word(const char *list, const char *word)
     return g_strv_contains((const char *const *)words, word);
 }
 
-/* In its version's tree, "/a/b"; a new string. A line is "0::/a/b", or "4:memory,cpu:/a/b". What is
- * outside the cgroup namespace begins with "/..". */
+/* Path of the cgroup in the hierarchy, "/a/b"; a new string. A line is "0::/a/b" or
+ * "4:memory,cpu:/a/b". Paths outside the cgroup namespace start with "/..". */
 static char *find_cgroup(const char *root, const Version *version)
 {
     g_autofree char *text = read_file(root, "/proc/self/cgroup");
@@ -59,9 +59,9 @@ static char *find_cgroup(const char *root, const Version *version)
 /* "35 31 0:32 ROOT POINT OPTIONS ... - TYPE SOURCE SUPER-OPTIONS" */
 static bool is_mount(const char *line, const Version *version, char **mount_root, char **point)
 {
-    const char *behind = strstr(line, " - ");
+    const char *separator = strstr(line, " - ");
     g_auto(GStrv) front = g_strsplit(line, " ", 6);
-    g_auto(GStrv) back = g_strsplit(behind != NULL ? behind + 3 : "", " ", -1);
+    g_auto(GStrv) back = g_strsplit(separator != NULL ? separator + 3 : "", " ", -1);
 
     if (g_strv_length(front) < 6 || g_strv_length(back) < 3 ||
         !g_str_equal(back[0], version->fs_type) ||
@@ -83,7 +83,7 @@ static bool find_mount(const char *root, const Version *version, char **mount_ro
     return false;
 }
 
-/* Of what the mount shows; if that is another part of the tree, its top. */
+/* The path below the mount point; its root if the cgroup is not visible there. */
 static const char *path_below(const char *cgroup, const char *mount_root)
 {
     size_t length = strlen(mount_root);
@@ -106,7 +106,7 @@ static uint64_t read_reclaimable(const char *folder, const Version *version)
     return 0;
 }
 
-/* "max" is no number: no limit. */
+/* "max" is not a number: no limit. */
 static void ask_cgroup(PmMemoryRoom *room, const char *folder, const char *name,
                        const Version *version)
 {
@@ -128,7 +128,7 @@ static void ask_cgroup(PmMemoryRoom *room, const char *folder, const char *name,
                                           name, left_text, version->limit, limit_text));
 }
 
-/* From the process's own up to the top of the mount: each one's limit holds. */
+/* From the process's cgroup up to the root of the mount: every limit applies. */
 static void ask_hierarchy(PmMemoryRoom *room, const char *root, const Version *version)
 {
     g_autofree char *cgroup = find_cgroup(root, version);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* How much memory this process can take before something is killed, and what says so. */
+/* How much memory this process can allocate before the OOM killer runs, and which limit applies. */
 #ifndef PLUGMAP_SRC_REPLAY_MEMORY_ROOM_H
 #define PLUGMAP_SRC_REPLAY_MEMORY_ROOM_H
 
@@ -8,7 +8,7 @@
 
 #include <glib.h>
 
-/* @n_bytes: UINT64_MAX: nothing is known. @why: "the host has 3G available ..."; NULL then. */
+/* @n_bytes: UINT64_MAX if unknown. @why: "the host has 3G available ..."; NULL if unknown. */
 typedef struct {
     uint64_t n_bytes;
     char *why;
@@ -19,15 +19,14 @@ void pm_memory_room_clear(PmMemoryRoom *room);
 /* "3G": rounded down to whole MiB; a new string. */
 char *pm_memory_room_format(uint64_t n_bytes);
 
-/* The number that a file consists of; false if there is no such file, or something else in it. */
+/* Reads a file with a single number; returns false if it is missing or has anything else. */
 bool pm_memory_room_read(const char *folder, const char *name, uint64_t *number);
 
-/* Takes the smaller of both, and @why if that is the new one. */
+/* Lowers the room to the new value if that is smaller; then takes @why. */
 void pm_memory_room_narrow(PmMemoryRoom *room, uint64_t n_bytes, char *why);
 
-/* By the host's MemAvailable, and by each memory cgroup that this process is in, of version 2 and
- * 1. What cannot be read, or not be understood, is left out. @root: where /proc and what it names
- * are; "" is the host. */
+/* The minimum of the host's MemAvailable and the limits of this process's memory cgroups (v1 and
+ * v2). Ignores files that are missing or malformed. @root: prefix of all paths; "" for the host. */
 void pm_memory_room_ask_host(PmMemoryRoom *room, const char *root);
 void pm_memory_room_ask_cgroups(PmMemoryRoom *room, const char *root);
 

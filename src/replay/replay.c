@@ -57,7 +57,7 @@ static PmVirtioMemRequestType wire_type(PmEventType type)
     }
 }
 
-/* What the device answered. */
+/* The device's response. */
 typedef struct {
     PmVirtioMemAnswer answer;
     PmVirtioMemState state; /* of STATE */

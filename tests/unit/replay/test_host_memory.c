@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Whether the host has the memory that a trace plugs, by made-up files of /proc and /sys. */
+/* The check for available memory, with fake files in /proc and /sys. */
 #include "replay/host_memory.h"
 
 #include <ftw.h>
@@ -167,7 +167,7 @@ static void cgroup_beyond_its_limit_has_nothing_left(void **state)
     assert_refused(1, PM_RAM_ANONYMOUS, "has 0 left of its memory.max of 1G");
 }
 
-/* A cache fills a cgroup up to its limit, and goes when memory is needed. */
+/* Page cache may fill a cgroup, but is reclaimed when memory is needed. */
 static void inactive_file_pages_count_as_left(void **state)
 {
     (void)state;
@@ -194,7 +194,7 @@ static void version_1_is_asked_where_memory_is_its(void **state)
     assert_fits(1, PM_RAM_ANONYMOUS);
 }
 
-/* As in a container that has no cgroup namespace, and one whose mount shows another part. */
+/* A container without a cgroup namespace, and one whose mount shows another subtree. */
 static void mount_of_a_part_of_the_tree_is_followed(void **state)
 {
     (void)state;
