@@ -7,7 +7,7 @@
 #include "replay/memory_room.h"
 #include "replay/peak.h"
 
-/* Page tables of the process and of the IOMMU: 8 bytes each for a page of 4 KiB. */
+/* Page tables of the process and of the IOMMU: 8 bytes each per 4 KiB page. */
 #define PAGES_A_TABLE 256
 
 static bool check_room(uint64_t peak, const char *root, GError **error)
@@ -24,9 +24,9 @@ static bool check_room(uint64_t peak, const char *root, GError **error)
     peak_text = pm_size_format(peak);
     need_text = pm_memory_room_format(need + (PM_MIB - 1));
     return pm_fail(error, PM_ERROR_MEMORY,
-                   "the trace plugs up to %s at once, which takes %s with page tables, and %s: "
-                   "the kernel would kill this process or others. Free memory, raise the limit, "
-                   "or override with --force",
+                   "the trace plugs up to %s at once, which needs %s with page tables, but %s: "
+                   "the OOM killer would run. Free memory, raise the limit, or override with "
+                   "--force",
                    peak_text, need_text, room.why);
 }
 
@@ -53,7 +53,7 @@ static bool check_pool(uint64_t peak, uint64_t page_size, const char *root, GErr
     page_text = pm_size_format(page_size);
     needed = pm_counted(n_needed, "hugetlb page");
     return pm_fail(error, PM_ERROR_MEMORY,
-                   "the trace plugs up to %s at once, which takes %s of %s, and the host has "
+                   "the trace plugs up to %s at once, which needs %s of %s, but the host has "
                    "%" PRIu64 " free. Override with --force, or allocate enough, as root:\n"
                    "  echo %" PRIu64 " > %s/nr_hugepages",
                    peak_text, needed, page_text, n_free, n_pages + (n_needed - n_free), folder);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Whether the host has the memory that a replay takes. If it has not, it may kill other processes,
- * virtual machines first, because they are the largest. */
+/* Checks that the host has enough memory for a replay. Otherwise the OOM killer may kill other
+ * processes, starting with the largest, usually VMs. */
 #ifndef PLUGMAP_SRC_REPLAY_HOST_MEMORY_H
 #define PLUGMAP_SRC_REPLAY_HOST_MEMORY_H
 
@@ -9,9 +9,9 @@
 #include "trace/trace.h"
 
 /*
- * For a replay that brings in what it plugs. What the host does not say is taken for enough.
- * @kind: what backs the regions: hugetlb pages come from the host's pool, all others from what the
- * host and the process's cgroups have left.
+ * For a replay that faults in plugged memory. Unknown limits are ignored.
+ * @kind: backing of the regions: hugetlb pages are limited by the host's pool, others by
+ * MemAvailable and the process's cgroups.
  * @root: as in memory_room.h.
  * Errors: PM_ERROR_MEMORY, with the numbers.
  */

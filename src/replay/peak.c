@@ -31,7 +31,8 @@ static GPtrArray *make_devices(const PmTrace *trace, GError **error)
         device->requested = device->region->requested_size;
         device->plugged = pm_bitmap_new(device->region->size / device->region->block_size);
         if (device->plugged == NULL) {
-            (void)pm_fail(error, PM_ERROR_MEMORY, "%s: no memory for a bit a block", trace->file);
+            (void)pm_fail(error, PM_ERROR_MEMORY, "%s: out of memory for the block bitmaps",
+                          trace->file);
             return NULL;
         }
     }
@@ -52,7 +53,7 @@ static uint64_t sum(const GPtrArray *devices)
     return n_bytes;
 }
 
-/* A NACK whose cause the log does not have is played as a NACK. */
+/* A NACK that is not judged is replayed as a NACK. */
 static bool may_plug(const Device *device, const PmTraceEvent *event, uint64_t first)
 {
     uint64_t end = first + event->n_blocks;
@@ -75,7 +76,7 @@ static void play_range(Device *device, const PmTraceEvent *event)
     uint64_t first = (event->address - region->address) / region->block_size;
     uint64_t end = first + event->n_blocks;
 
-    /* What is not whole blocks of the region is refused. */
+    /* The device refuses ranges that are not whole blocks of the region. */
     if (event->address < region->address || event->address % region->block_size != 0 ||
         first >= pm_bitmap_n_bits(device->plugged) || end > pm_bitmap_n_bits(device->plugged))
         return;

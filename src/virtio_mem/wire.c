@@ -9,7 +9,7 @@
 G_STATIC_ASSERT(sizeof(PmVirtioMemRequest) == sizeof(struct virtio_mem_req));
 G_STATIC_ASSERT(sizeof(PmVirtioMemResponse) == sizeof(struct virtio_mem_resp));
 
-/* PLUG, UNPLUG and STATE have the same layout. */
+/* PLUG, UNPLUG and STATE share this layout. */
 void pm_virtio_mem_request_init(PmVirtioMemRequest *request, unsigned type, uint64_t address,
                                 uint16_t n_blocks)
 {

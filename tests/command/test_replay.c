@@ -390,7 +390,7 @@ static void missing_hugetlb_pages_are_reported_with_advice(void **state)
                       trace, NULL);
     scratch_remove(folder);
     assert_int_equal(refused->status, 4);
-    assert_non_null(strstr(refused->err, "16M at once, which takes 8 hugetlb pages of 2M, and the "
+    assert_non_null(strstr(refused->err, "16M at once, which needs 8 hugetlb pages of 2M, but the "
                                          "host has 0 free"));
     assert_non_null(strstr(refused->err, "\n  echo 8 > " POOL "/nr_hugepages"));
     assert_int_equal(run->status, 1);

@@ -99,7 +99,7 @@ static void what_the_host_has_available_is_enough_or_not(void **state)
     put("/proc/meminfo", MEMINFO_3G);
     assert_fits(2, PM_RAM_ANONYMOUS);
     assert_refused(4, PM_RAM_ANONYMOUS,
-                   "the trace plugs up to 4G at once, which takes 4112M with page tables, and the "
+                   "the trace plugs up to 4G at once, which needs 4112M with page tables, but the "
                    "host has 3G available (MemAvailable)");
     assert_refused(4, PM_RAM_MEMFD, "4G at once");
 }
@@ -108,10 +108,10 @@ static void page_tables_are_counted(void **state)
 {
     (void)state;
     put("/proc/meminfo", MEMINFO_3G);
-    assert_refused(3, PM_RAM_ANONYMOUS, "takes 3084M with page tables");
+    assert_refused(3, PM_RAM_ANONYMOUS, "needs 3084M with page tables");
 }
 
-static void files_that_say_nothing_refuse_nothing(void **state)
+static void malformed_files_are_ignored(void **state)
 {
     static const char *const texts[] = {
         "",
@@ -216,7 +216,7 @@ static void mount_point_with_a_blank_is_found(void **state)
     assert_refused(2, PM_RAM_ANONYMOUS, "cgroup /a has 1G left");
 }
 
-static void cgroup_files_that_say_nothing_refuse_nothing(void **state)
+static void cgroup_malformed_files_are_ignored(void **state)
 {
     static const struct {
         const char *cgroup;
@@ -260,16 +260,16 @@ static void hugetlb_pages_have_to_be_in_the_pool(void **state)
     put(POOL_2M "/resv_hugepages", "100\n");
     assert_fits(1, PM_RAM_HUGETLB_2M);
     assert_refused(2, PM_RAM_HUGETLB_2M,
-                   "which takes 1,024 hugetlb pages of 2M, and the host has 600 free");
+                   "which needs 1,024 hugetlb pages of 2M, but the host has 600 free");
     assert_refused(2, PM_RAM_HUGETLB_2M, "\n  echo 1448 > ");
     assert_fits(64, PM_RAM_HUGETLB_1G);
     put(POOL_1G "/nr_hugepages", "2\n");
     put(POOL_1G "/free_hugepages", "2\n");
     put(POOL_1G "/resv_hugepages", "0\n");
     assert_fits(2, PM_RAM_HUGETLB_1G);
-    assert_refused(3, PM_RAM_HUGETLB_1G, "3 hugetlb pages of 1G, and the host has 2 free");
+    assert_refused(3, PM_RAM_HUGETLB_1G, "3 hugetlb pages of 1G, but the host has 2 free");
     put(POOL_1G "/resv_hugepages", "3\n");
-    assert_refused(1, PM_RAM_HUGETLB_1G, "1 hugetlb page of 1G, and the host has 0 free");
+    assert_refused(1, PM_RAM_HUGETLB_1G, "1 hugetlb page of 1G, but the host has 0 free");
     put(POOL_1G "/free_hugepages", "two\n");
     assert_fits(64, PM_RAM_HUGETLB_1G);
 }
@@ -280,7 +280,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(what_the_host_has_available_is_enough_or_not),
         TEST(page_tables_are_counted),
-        TEST(files_that_say_nothing_refuse_nothing),
+        TEST(malformed_files_are_ignored),
         TEST(limit_of_the_own_cgroup_holds),
         TEST(limit_of_each_cgroup_above_holds),
         TEST(cgroup_beyond_its_limit_has_nothing_left),
@@ -288,7 +288,7 @@ int main(void)
         TEST(version_1_is_asked_where_memory_is_its),
         TEST(mount_of_a_part_of_the_tree_is_followed),
         TEST(mount_point_with_a_blank_is_found),
-        TEST(cgroup_files_that_say_nothing_refuse_nothing),
+        TEST(cgroup_malformed_files_are_ignored),
         TEST(hugetlb_pages_have_to_be_in_the_pool),
     };
 
