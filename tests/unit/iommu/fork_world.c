@@ -177,7 +177,7 @@ int drop_world(void **state)
     return 0;
 }
 
-/* By the mapping and by the file. */
+/* Through the mapping and through the file. */
 static void assert_content(World *world)
 {
     uint64_t size = N_PLUGGED * STACK_BLOCK;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* All objects that a child can have a copy of, on a fake kernel that counts its calls in memory
- * that parent and child share. */
+ * shared by parent and child. */
 #ifndef PLUGMAP_TESTS_UNIT_IOMMU_FORK_WORLD_H
 #define PLUGMAP_TESTS_UNIT_IOMMU_FORK_WORLD_H
 
@@ -12,7 +12,7 @@
 #define N_MAPPED  (N_PLUGGED + 1)
 #define PAGE      UINT64_C(4096)
 
-/* Of calls that could change something for another process. */
+/* Number of calls that could affect another process. */
 typedef struct {
     char registers[PAGE]; /* a page of its own */
     atomic_uint n_calls;
@@ -35,19 +35,19 @@ typedef struct {
     PmIommuClaim *claim; /* of two pages, the first mapped */
 } World;
 
-/* A test's setup and its teardown. */
+/* Setup and teardown of a test. */
 int make_world(void **state);
 int drop_world(void **state);
 
-/* False: there is no answer. */
+/* False without a response. */
 bool request(World *world, uint16_t type, unsigned first, uint16_t n_blocks, GError **error);
 
 PmIommuClaim *claim_pages(PmIommu *iommu, PmRam *ram, uint64_t n_pages);
 
-/* What a child does; whether all was well. */
+/* Runs in a child; returns whether all went well. */
 typedef bool (*Body)(World *world);
 
-/* Nothing of the parent's changes with what a child does, and the kernel is not called. */
+/* Checks that a child changes nothing of its parent's, and makes no kernel call. */
 void check_children(World *world, Body body);
 
 #endif

@@ -36,7 +36,7 @@ static void devices_of_one_group_keep_it_together(void **state)
     assert_false(pm_iommu_detach(iommu, "0000:00:09.1", NULL));
 }
 
-/* It was not put there by a device, and no device takes it out: only their files are closed. */
+/* Attached devices do not keep it: detaching them only closes their files. */
 static void group_that_was_opened_by_its_number_stays(void **state)
 {
     Devices *devices = *state;
@@ -60,7 +60,7 @@ static void group_that_was_opened_by_its_number_stays(void **state)
     devices_drop_claims(devices);
 }
 
-/* iommufd's question for dirty tracking may fail without harm. */
+/* iommufd's query for dirty tracking may fail without harm. */
 static void attaching_that_fails_at_any_call_changes_nothing(void **state)
 {
     Devices *devices = *state;
@@ -104,7 +104,7 @@ static void forked_child_cannot_detach(void **state)
     assert_true(pm_iommu_detach(devices->iommu, SECOND, NULL));
 }
 
-/* The kernel's word for it: type1 refuses to let the group join, iommufd to attach the device. */
+/* type1 fails to add the group, iommufd to attach the device. */
 static unsigned long attach_request(void)
 {
     return backend_is_iommufd() ? VFIO_DEVICE_ATTACH_IOMMUFD_PT : VFIO_GROUP_SET_CONTAINER;
@@ -114,8 +114,8 @@ static unsigned long attach_request(void)
 
 #define THIRD "0000:00:09.0"
 
-/* What a test of claims has: an address space whose kernel can be made to limit the addresses a
- * device that is attached leaves. */
+/* Fixture of the tests of claims: an address space whose kernel can be made to limit the addresses
+ * an attached device leaves valid. */
 typedef struct {
     Devices *devices;
     HookedKernel hooked;
@@ -156,7 +156,7 @@ static uint64_t last_valid(const Narrowing *narrowing)
     return ranges[n_ranges - 1].last;
 }
 
-/* Whether something is mapped there or not. */
+/* Whether or not something is mapped there. */
 static void device_that_does_not_reach_a_claim_is_refused(void **state)
 {
     g_autoptr(Narrowing) narrowing = narrowing_new(*state);
@@ -247,7 +247,7 @@ static void detaching_makes_its_reserved_addresses_valid_again(void **state)
     assert_true(try_to_claim(narrowing, NULL));
 }
 
-/* A device that is refused leaves the addresses as they were, too. */
+/* A refused device leaves the addresses unchanged, too. */
 static void refused_device_leaves_the_valid_addresses(void **state)
 {
     g_autoptr(Narrowing) narrowing = narrowing_new(*state);
@@ -275,7 +275,7 @@ static void valid_addresses_stay_when_querying_them_fails(void **state)
     assert_int_equal(last_valid(narrowing), NARROW);
 }
 
-/* What attaches has the lock from the kernel's call until it has looked at the claims. */
+/* Attaching holds the lock from the kernel call until it has checked the claims. */
 static Narrowing *attaching;
 static GThread *claiming;
 static bool claimed;
@@ -413,15 +413,15 @@ static void device_that_the_kernel_holds_stays_attached(void **state)
     pm_fake_kernel_fail(devices->kernel, PM_FAKE_CALL_IOCTL, 1, EBUSY);
     assert_false(pm_iommu_detach(devices->iommu, SECOND, &error));
     assert_error(&error, PM_ERROR_BUSY, "its registers are still mapped");
-    /* Its file is closed, and nothing else; it is opened anew. */
+    /* Only its file is closed; it is opened again. */
     assert_int_equal(pm_fake_kernel_get_n_open(devices->kernel), n_open - 1);
     assert_true(pm_iommu_open_device(devices->iommu, SECOND, NULL) >= 0);
     assert_true(device_sees(devices, devices->iommu, SECOND, 0));
     assert_true(pm_iommu_detach(devices->iommu, SECOND, NULL));
 }
 
-/* Closing its file takes the group out, too. */
-static void group_leaves_the_container_whatever_the_kernel_says_of_it(void **state)
+/* Closing its file removes the group, too. */
+static void group_leaves_the_container_even_if_unset_container_fails(void **state)
 {
     Devices *devices = *state;
     g_autoptr(PmIommu) other = NULL;
@@ -473,7 +473,7 @@ int main(void)
             ATTACH_TEST(device_without_common_addresses_gets_a_message_that_says_so)),
         BACKEND_TYPE1_ONLY(ATTACH_TEST(device_cannot_join_a_handover)),
         BACKEND_TYPE1_ONLY(ATTACH_TEST(device_that_the_kernel_holds_stays_attached)),
-        BACKEND_TYPE1_ONLY(ATTACH_TEST(group_leaves_the_container_whatever_the_kernel_says_of_it)),
+        BACKEND_TYPE1_ONLY(ATTACH_TEST(group_leaves_the_container_even_if_unset_container_fails)),
         BACKEND_IOMMUFD_ONLY(ATTACH_TEST(device_that_the_kernel_does_not_detach_stays_attached)),
     };
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* How claims begin, and what they keep from others; test_claim_end.c has how they end. */
+/* Creating claims, and what they exclude; test_claim_end.c has how they end. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -17,7 +17,7 @@
 #include "util/backend_util.h"
 #include "util/iommu_fixture.h"
 
-/* --- what can be claimed --- */
+/* --- valid and invalid claims --- */
 
 static PmIommuClaimConfig good(const IommuFixture *fixture)
 {
@@ -42,7 +42,7 @@ static void assert_refused(IommuFixture *fixture, const PmIommuClaimConfig *conf
     assert_int_equal(pm_fake_kernel_get_n_calls(fixture->kernel, PM_FAKE_CALL_IOCTL), n_ioctls);
 }
 
-static void claim_has_what_it_was_made_with(void **state)
+static void claim_returns_its_configuration(void **state)
 {
     IommuFixture *fixture = *state;
     PmIommuClaimConfig config = good(fixture);
@@ -132,7 +132,7 @@ static void claim_outside_the_valid_addresses_is_refused(void **state)
     assert_refused(*state, &config, PM_ERROR_IOVA_RANGE, "no range is that large");
 }
 
-static void advised_address_suits_the_blocks(void **state)
+static void advised_address_is_aligned_to_the_blocks(void **state)
 {
     PmIommuClaimConfig config = good(*state);
 
@@ -290,7 +290,7 @@ static void abandoned_ram_gets_no_manager(void **state)
     assert_non_null(manager);
 }
 
-static void claim_that_cannot_begin_leaves_the_ram_free(void **state)
+static void claim_that_fails_leaves_the_ram_free(void **state)
 {
     IommuFixture *fixture = *state;
     PmIommuClaimConfig config = good(fixture);
@@ -423,7 +423,7 @@ static void example_maps_and_unmaps(void **state)
     assert_mapped(used_fixture, 0);
 }
 
-static void what_the_example_could_not_unmap_is_settled_later(void **state)
+static void blocks_that_the_example_failed_to_unmap_are_settled(void **state)
 {
     g_autoptr(GError) error = NULL;
 
@@ -436,8 +436,8 @@ static void what_the_example_could_not_unmap_is_settled_later(void **state)
     assert_mapped(used_fixture, 0);
 }
 
-/* The lines of the header's comment that are code are those above. */
-static void example_of_the_header_is_what_runs_here(void **state)
+/* The code in the header's comment is the code above. */
+static void example_of_the_header_is_the_one_that_runs(void **state)
 {
     g_autofree char *header = NULL;
     g_autofree char *source = NULL;
@@ -512,14 +512,14 @@ static void threads_claim_side_by_side(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CLAIM_TEST(claim_has_what_it_was_made_with),
+        CLAIM_TEST(claim_returns_its_configuration),
         CLAIM_TEST(claim_without_owner_or_ram_is_refused),
         CLAIM_TEST(claim_of_nothing_is_refused),
         CLAIM_TEST(claim_of_parts_of_pages_is_refused),
         CLAIM_TEST(claim_of_parts_of_blocks_is_refused),
         CLAIM_TEST(reservation_of_parts_of_blocks_or_of_more_than_is_claimed_is_refused),
         CLAIM_TEST(claim_outside_the_valid_addresses_is_refused),
-        CLAIM_TEST(advised_address_suits_the_blocks),
+        CLAIM_TEST(advised_address_is_aligned_to_the_blocks),
         CLAIM_TEST(claim_can_be_as_large_as_a_valid_range),
         CLAIM_TEST(claims_do_not_overlap_in_any_way),
         CLAIM_TEST(claims_can_touch),
@@ -529,14 +529,14 @@ int main(void)
         CLAIM_TEST(ram_that_could_not_be_claimed_gets_another_manager),
         CLAIM_TEST(ram_that_is_claimed_gets_no_manager),
         CLAIM_TEST(abandoned_ram_gets_no_manager),
-        CLAIM_TEST(claim_that_cannot_begin_leaves_the_ram_free),
+        CLAIM_TEST(claim_that_fails_leaves_the_ram_free),
         CLAIM_TEST(next_run_is_the_claims_own),
         CLAIM_TEST(next_run_finds_the_runs_of_all_claims),
         CLAIM_TEST(next_unknown_leaves_out_what_is_known),
         CLAIM_TEST(next_unknown_ends_with_the_claim),
         CLAIM_TEST(example_maps_and_unmaps),
-        CLAIM_TEST(what_the_example_could_not_unmap_is_settled_later),
-        cmocka_unit_test(example_of_the_header_is_what_runs_here),
+        CLAIM_TEST(blocks_that_the_example_failed_to_unmap_are_settled),
+        cmocka_unit_test(example_of_the_header_is_the_one_that_runs),
         CLAIM_TEST(threads_claim_side_by_side),
     };
 

@@ -60,7 +60,7 @@ static PmIommuClaim *abandoned_claim(IommuFixture *fixture, const char *owner, u
     return claim;
 }
 
-/* The kernel refuses to unmap what is at this address; 0: it does not. */
+/* Unmapping this address fails; 0: none does. */
 static uint64_t stuck_iova;
 
 static bool refuse_to_unmap(unsigned long request, void *argument, int *result)
@@ -257,7 +257,7 @@ static void abandoned_claim_forgets_the_reason_of_what_was_purged(void **state)
     assert_unknown(fixture, 0, 4, "abandoned it while mapped");
 }
 
-static void abandoned_claim_with_nothing_mapped_just_ends(void **state)
+static void abandoned_claim_without_mappings_ends(void **state)
 {
     IommuFixture *fixture = *state;
     g_autoptr(PmIommuClaim) claim = mapped_claim(fixture, "the owner", 0);
@@ -378,7 +378,7 @@ static void new_claim_unmaps_abandoned_blocks_there(void **state)
     assert_mapped(fixture, 1);
 }
 
-/* A kernel that says that it has unmapped them is not believed. */
+/* A success that the kernel reports is no proof. */
 static bool unmap_nothing(unsigned long request, void *argument, int *result)
 {
     (void)argument;
@@ -416,7 +416,7 @@ static void new_claim_over_several_unmaps_them_all(void **state)
 
 /* --- settling --- */
 
-static void settling_nothing_is_fine(void **state)
+static void settling_nothing_succeeds(void **state)
 {
     IommuFixture *fixture = *state;
 
@@ -461,7 +461,7 @@ int main(void)
         END_TEST(abandoned_claim_refuses_requests),
         END_TEST(abandoned_claim_keeps_the_reason_that_it_had),
         END_TEST(abandoned_claim_forgets_the_reason_of_what_was_purged),
-        END_TEST(abandoned_claim_with_nothing_mapped_just_ends),
+        END_TEST(abandoned_claim_without_mappings_ends),
         END_TEST(abandoned_claim_can_be_purged_and_released_through_a_reference),
         END_TEST(abandoned_claim_keeps_its_ram_until_it_is_settled),
         END_TEST(abandoned_claim_that_is_purged_releases_its_ram),
@@ -470,7 +470,7 @@ int main(void)
         END_TEST(new_claim_unmaps_abandoned_blocks_there),
         END_TEST(new_claim_over_an_abandoned_one_needs_proof_of_the_unmap),
         END_TEST(new_claim_over_several_unmaps_them_all),
-        END_TEST(settling_nothing_is_fine),
+        END_TEST(settling_nothing_succeeds),
         END_TEST(settle_ends_all_it_can_and_reports_the_first_failure),
     };
 

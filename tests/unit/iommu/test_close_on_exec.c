@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What another program is started with: none of the library's files. The fake kernel's descriptors
- * are the system's, and it gives them the flag only where it is asked to. */
+/* Another program inherits none of the library's files. The fake kernel's descriptors are the
+ * system's, and have the flag only if requested. */
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -44,7 +44,7 @@ static void every_file_of_an_address_space_is_closed_on_exec(void **state)
         n_opened++;
         assert_true(is_closed_on_exec(fd));
     }
-    /* type1: container, group and device; iommufd: that and the device. */
+    /* type1: container, group and device; iommufd: iommufd and device. */
     assert_int_equal(n_opened, backend_is_iommufd() ? 2 : 3);
 }
 

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A child that has a copy of all objects: whatever it does with them, its parent's mappings and
- * memory stay as they are. */
+/* A child with a copy of all objects: whatever it does, its parent's mappings and memory stay. */
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -45,7 +44,7 @@ static bool free_device(World *world)
     return n_messages == 0;
 }
 
-static void child_that_frees_a_device_discards_nothing_and_says_nothing(void **state)
+static void child_that_frees_a_device_discards_nothing_and_logs_nothing(void **state)
 {
     check_children(*state, free_device);
 }
@@ -61,7 +60,7 @@ static void child_that_frees_a_mapper_unmaps_nothing(void **state)
     check_children(*state, free_mapper);
 }
 
-/* There may be something of the child's own by then. */
+/* The child may have mapped something of its own there. */
 static bool free_ram(World *world)
 {
     uint64_t size = pm_ram_get_size(world->ram);
@@ -113,7 +112,7 @@ static void child_that_abandons_a_claim_unmaps_nothing(void **state)
     check_children(*state, abandon_claim);
 }
 
-/* Its parent's mappings are no reason to keep memory for ever. */
+/* Its parent's mappings do not keep memory allocated in the child. */
 static bool abandon_and_free_all(World *world)
 {
     unsigned n_messages = 0;
@@ -126,7 +125,7 @@ static bool abandon_and_free_all(World *world)
     return n_messages == 0;
 }
 
-static void child_that_closes_with_an_abandoned_claim_says_nothing(void **state)
+static void child_that_closes_with_an_abandoned_claim_logs_nothing(void **state)
 {
     check_children(*state, abandon_and_free_all);
 }
@@ -136,7 +135,7 @@ static bool is_same_account(const PmKernelLocked *a, const PmKernelLocked *b)
     return a->n_iommus == b->n_iommus && a->mapped == b->mapped && a->committed == b->committed;
 }
 
-/* The account may be that of what the child itself has opened by then. */
+/* The totals may count what the child itself has opened. */
 static bool free_beside_the_account(World *world)
 {
     const PmKernelPrivate *root = world->kernel.parent.data->root;
@@ -149,7 +148,7 @@ static bool free_beside_the_account(World *world)
            is_same_account(&before[1], &root->locked[1]);
 }
 
-static void child_that_frees_an_address_space_leaves_its_account_alone(void **state)
+static void child_that_frees_an_address_space_keeps_its_accounting(void **state)
 {
     check_children(*state, free_beside_the_account);
 }
@@ -199,7 +198,7 @@ static void child_cannot_unmap(void **state)
     check_children(*state, try_to_unmap);
 }
 
-/* The claim is nothing that it has mapped. */
+/* The child has mapped nothing through this claim. */
 static bool purge_claim(World *world)
 {
     return pm_iommu_claim_purge(world->claim, NULL) &&
@@ -235,7 +234,7 @@ static bool try_requests(World *world)
            pm_virtio_mem_get_plugged_size(world->device) == N_PLUGGED * STACK_BLOCK;
 }
 
-/* Nor does it hide why the parent's last request was refused. */
+/* It does not hide why the parent's last request failed, either. */
 static void child_cannot_plug_or_unplug(void **state)
 {
     assert_true(request(*state, VIRTIO_MEM_REQ_PLUG, 0, 1, NULL));
@@ -320,7 +319,7 @@ static void child_can_have_an_address_space_of_its_own(void **state)
     check_children(*state, open_one_of_its_own);
 }
 
-/* Stores to registers are no calls that the kernel could refuse. */
+/* The kernel cannot fail a store to a mapped register. */
 static bool try_registers(World *world)
 {
     PmVfioRegion region = {.kernel = &world->kernel.parent,
@@ -364,13 +363,13 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         WORLD_TEST(child_that_frees_an_address_space_ends_no_mapping),
-        WORLD_TEST(child_that_frees_a_device_discards_nothing_and_says_nothing),
+        WORLD_TEST(child_that_frees_a_device_discards_nothing_and_logs_nothing),
         WORLD_TEST(child_that_frees_a_mapper_unmaps_nothing),
         WORLD_TEST(child_that_frees_ram_only_closes_its_file),
         WORLD_TEST(child_that_releases_a_claim_unmaps_nothing),
         WORLD_TEST(child_that_abandons_a_claim_unmaps_nothing),
-        WORLD_TEST(child_that_closes_with_an_abandoned_claim_says_nothing),
-        WORLD_TEST(child_that_frees_an_address_space_leaves_its_account_alone),
+        WORLD_TEST(child_that_closes_with_an_abandoned_claim_logs_nothing),
+        WORLD_TEST(child_that_frees_an_address_space_keeps_its_accounting),
         WORLD_TEST(child_that_frees_all_changes_nothing),
         WORLD_TEST(child_cannot_map),
         WORLD_TEST(child_cannot_unmap),

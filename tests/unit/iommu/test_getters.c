@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a PmIommu knows is there while another thread's MAP is under way. */
+/* Getters of PmIommu do not wait for a MAP of another thread. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -15,7 +15,7 @@
 #include "util/backend_util.h"
 #include "util/devices_util.h"
 
-/* A kernel whose MAP, once it is slow, takes until the test allows it to end. */
+/* A kernel whose MAP, if slow, ends only when the test allows it. */
 typedef struct {
     PmKernel parent;
     PmKernel *next;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* pm_iommu_audit(): that it holds after work, and what it finds. */
+/* pm_iommu_audit(): it succeeds after normal use, and finds every inconsistency. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -34,9 +34,9 @@ static void assert_wrong(IommuFixture *fixture, unsigned flags, PmError code, co
     assert_error(&error, code, words);
 }
 
-/* --- what is right --- */
+/* --- consistent --- */
 
-static void empty_address_space_is_right(void **state)
+static void empty_address_space_passes_the_audit(void **state)
 {
     IommuFixture *fixture = *state;
 
@@ -45,7 +45,7 @@ static void empty_address_space_is_right(void **state)
     assert_right(fixture, PM_IOMMU_AUDIT_SOLE_LOCKER);
 }
 
-static void audit_holds_after_work(void **state)
+static void audit_succeeds_after_normal_use(void **state)
 {
     IommuFixture *fixture = *state;
     g_autoptr(PmIommuClaim) pages = fixture_claim(fixture, END, UINT64_C(16) * 4096, 4096, NULL);
@@ -61,7 +61,7 @@ static void audit_holds_after_work(void **state)
     assert_right(fixture, PM_IOMMU_AUDIT_SOLE_LOCKER);
 }
 
-static void audit_holds_after_failures_that_were_purged(void **state)
+static void audit_succeeds_after_purged_failures(void **state)
 {
     IommuFixture *fixture = *state;
 
@@ -96,7 +96,7 @@ static void locked_memory_of_all_address_spaces_is_counted(void **state)
     assert_true(pm_iommu_audit(other, NULL, PM_IOMMU_AUDIT_SOLE_LOCKER, NULL));
 }
 
-static void what_was_locked_before_is_nobodys_error(void **state)
+static void memory_locked_before_is_no_audit_error(void **state)
 {
     g_autoptr(PmKernel) kernel = backend_fake_new(NULL, NULL);
     HookedKernel hooked;
@@ -115,7 +115,7 @@ static void what_was_locked_before_is_nobodys_error(void **state)
     pm_kernel_unref(&hooked.parent);
 }
 
-/* --- what is not --- */
+/* --- inconsistent --- */
 
 static void unknown_blocks_are_found_with_owner_and_reason(void **state)
 {
@@ -206,7 +206,7 @@ static void kernel_that_does_not_report_locked_memory_is_an_error(void **state)
     assert_wrong(fixture, PM_IOMMU_AUDIT_SOLE_LOCKER, PM_ERROR_KERNEL, "EIO");
 }
 
-/* --- from inside: what no caller can bring about --- */
+/* --- states that only internals can produce --- */
 
 static void run_that_crosses_its_claims_border_is_found(void **state)
 {
@@ -299,11 +299,11 @@ static void claims_that_overlap_are_found(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        AUDIT_TEST(empty_address_space_is_right),
-        AUDIT_TEST(audit_holds_after_work),
-        AUDIT_TEST(audit_holds_after_failures_that_were_purged),
+        AUDIT_TEST(empty_address_space_passes_the_audit),
+        AUDIT_TEST(audit_succeeds_after_normal_use),
+        AUDIT_TEST(audit_succeeds_after_purged_failures),
         AUDIT_TEST(locked_memory_of_all_address_spaces_is_counted),
-        cmocka_unit_test(what_was_locked_before_is_nobodys_error),
+        cmocka_unit_test(memory_locked_before_is_no_audit_error),
         AUDIT_TEST(unknown_blocks_are_found_with_owner_and_reason),
         AUDIT_TEST(blocks_of_an_abandoned_claim_are_found),
         BACKEND_TYPE1_ONLY(AUDIT_TEST(mapping_of_others_is_found)),

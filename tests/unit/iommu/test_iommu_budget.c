@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The limits of mappings and of locked memory, and what claims reserve of both. */
+/* The limits of mappings and of locked memory, and what claims reserve of them. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -17,7 +17,7 @@
 
 #define NO_LIMIT 65535
 
-/* With so many mappings and so much locked memory allowed. */
+/* Allows this number of mappings and this much locked memory. */
 static IommuFixture *make_limited(uint32_t entry_limit, uint64_t memlock_limit)
 {
     PmFakeConfig config;
@@ -85,7 +85,7 @@ static bool has_room(PmIommuClaim *claim, uint64_t n_blocks)
 
 /* --- mappings --- */
 
-static void limit_and_what_is_available_are_the_kernels(void **state)
+static void limit_and_dma_avail_are_the_kernels(void **state)
 {
     IommuFixture *fixture = *state;
     uint64_t n_available = 0;
@@ -122,7 +122,7 @@ static void query_available_can_fail(void **state)
     assert_int_equal(n_available, 7);
 }
 
-static void there_is_room_up_to_the_limit_and_no_further(void **state)
+static void room_ends_exactly_at_the_limit(void **state)
 {
     IommuFixture *fixture = make_limited(8, UINT64_MAX);
 
@@ -175,7 +175,7 @@ static void full_container_advises_larger_blocks_for_all(void **state)
     iommu_fixture_free(fixture);
 }
 
-static void there_is_no_advice_on_blocks_where_none_would_help(void **state)
+static void no_block_size_is_advised_if_none_would_fit(void **state)
 {
     IommuFixture *fixture = make_limited(4, UINT64_MAX);
     PmIommuClaim *all = reserve(fixture, 0, 4);
@@ -243,7 +243,7 @@ static void what_is_mapped_of_a_reservation_counts_once(void **state)
     iommu_fixture_free(fixture);
 }
 
-static void own_reservation_is_room(void **state)
+static void reservation_of_the_claim_counts_as_room(void **state)
 {
     IommuFixture *fixture = make_limited(8, UINT64_MAX);
     PmIommuClaim *reserved = reserve(fixture, 0, 8);
@@ -271,7 +271,7 @@ static void released_claim_frees_its_room(void **state)
     iommu_fixture_free(fixture);
 }
 
-/* The kernel may have them still. */
+/* The kernel may still have them. */
 static void unknown_blocks_take_room_until_they_are_purged(void **state)
 {
     IommuFixture *fixture = make_limited(8, UINT64_MAX);
@@ -286,7 +286,7 @@ static void unknown_blocks_take_room_until_they_are_purged(void **state)
     iommu_fixture_free(fixture);
 }
 
-/* Until it is settled. What it has reserved beyond that is of no use to anybody. */
+/* Until it is settled. Its remaining reservation is released. */
 static void abandoned_claim_counts_what_it_may_have_mapped(void **state)
 {
     IommuFixture *fixture = make_limited(8, UINT64_MAX);
@@ -303,7 +303,7 @@ static void abandoned_claim_counts_what_it_may_have_mapped(void **state)
     iommu_fixture_free(fixture);
 }
 
-static void claim_that_could_not_begin_reserves_nothing(void **state)
+static void claim_that_fails_reserves_nothing(void **state)
 {
     IommuFixture *fixture = make_limited(8, UINT64_MAX);
     PmIommuClaim *before = reserve(fixture, 0, 1);
@@ -322,21 +322,21 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         BACKEND_IOMMUFD_ONLY(BUDGET_TEST(there_is_no_limit_of_mappings)),
-        BACKEND_TYPE1_ONLY(BUDGET_TEST(limit_and_what_is_available_are_the_kernels)),
+        BACKEND_TYPE1_ONLY(BUDGET_TEST(limit_and_dma_avail_are_the_kernels)),
         BACKEND_TYPE1_ONLY(BUDGET_TEST(query_available_can_fail)),
-        BACKEND_TYPE1_ONLY(cmocka_unit_test(there_is_room_up_to_the_limit_and_no_further)),
+        BACKEND_TYPE1_ONLY(cmocka_unit_test(room_ends_exactly_at_the_limit)),
         BUDGET_TEST(check_room_makes_no_call),
         BACKEND_TYPE1_ONLY(cmocka_unit_test(advice_is_the_smallest_block_size_that_fits)),
         BACKEND_TYPE1_ONLY(cmocka_unit_test(full_container_advises_larger_blocks_for_all)),
-        BACKEND_TYPE1_ONLY(cmocka_unit_test(there_is_no_advice_on_blocks_where_none_would_help)),
+        BACKEND_TYPE1_ONLY(cmocka_unit_test(no_block_size_is_advised_if_none_would_fit)),
         BACKEND_TYPE1_ONLY(cmocka_unit_test(reserved_mappings_add_up_over_claims)),
         BACKEND_TYPE1_ONLY(cmocka_unit_test(nobody_maps_what_others_have_reserved)),
         BACKEND_TYPE1_ONLY(cmocka_unit_test(what_is_mapped_of_a_reservation_counts_once)),
-        BACKEND_TYPE1_ONLY(cmocka_unit_test(own_reservation_is_room)),
+        BACKEND_TYPE1_ONLY(cmocka_unit_test(reservation_of_the_claim_counts_as_room)),
         BACKEND_TYPE1_ONLY(cmocka_unit_test(released_claim_frees_its_room)),
         BACKEND_TYPE1_ONLY(cmocka_unit_test(unknown_blocks_take_room_until_they_are_purged)),
         BACKEND_TYPE1_ONLY(cmocka_unit_test(abandoned_claim_counts_what_it_may_have_mapped)),
-        BACKEND_TYPE1_ONLY(cmocka_unit_test(claim_that_could_not_begin_reserves_nothing)),
+        BACKEND_TYPE1_ONLY(cmocka_unit_test(claim_that_fails_reserves_nothing)),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

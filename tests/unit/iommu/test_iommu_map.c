@@ -247,7 +247,7 @@ typedef struct {
     const char *words;
 } Row;
 
-static void every_errno_has_its_code_and_sentence(void **state)
+static void every_errno_has_its_code_and_message(void **state)
 {
     static const Row type1[] = {
         {EEXIST, PM_ERROR_OVERLAP, "that this object did not"},
@@ -332,7 +332,7 @@ static void reached_locked_memory_limit_has_the_numbers_and_advice(void **state)
     iommu_fixture_free(fixture);
 }
 
-/* type1's limit is the process's; iommufd's is the user's, whose other processes nobody asks. */
+/* type1's limit is per process; iommufd's per user, whose other processes are unknown. */
 static void kernel_without_memory_is_not_taken_for_a_limit_with_room(void **state)
 {
     IommuFixture *fixture = *state;
@@ -356,7 +356,7 @@ static void failure_of_any_block_leaves_all_as_before(void **state)
     IommuFixture *fixture = *state;
     uint64_t nth;
 
-    /* Neighbours on both sides, which make one run with what is mapped. */
+    /* Neighbours on both sides, which form one run with the mapped blocks. */
     assert_true(fixture_map(fixture, 0, 2, NULL));
     assert_true(fixture_map(fixture, 7, 2, NULL));
     for (nth = 1; nth <= 5; nth++) {
@@ -411,7 +411,7 @@ static void short_rollback_is_reported_and_leaves_the_blocks_unknown(void **stat
     assert_mapped(fixture, 0);
 }
 
-static void failure_without_interest_in_the_error_is_rolled_back_too(void **state)
+static void failure_without_an_error_pointer_is_rolled_back(void **state)
 {
     IommuFixture *fixture = *state;
 
@@ -498,7 +498,7 @@ int main(void)
         MAP_TEST(map_over_a_block_that_is_unknown_is_refused),
         MAP_TEST(map_without_memory_for_the_ledger_does_not_ask_the_kernel),
         BACKEND_TYPE1_ONLY(cmocka_unit_test(map_of_more_than_the_limit_is_refused)),
-        MAP_TEST(every_errno_has_its_code_and_sentence),
+        MAP_TEST(every_errno_has_its_code_and_message),
         MAP_TEST(failed_block_is_named),
         MAP_TEST(unmapped_memory_is_a_bad_address),
         cmocka_unit_test(reached_locked_memory_limit_has_the_numbers_and_advice),
@@ -506,7 +506,7 @@ int main(void)
         MAP_TEST(failure_of_any_block_leaves_all_as_before),
         MAP_TEST(failed_rollback_is_reported_with_both_causes),
         MAP_TEST(short_rollback_is_reported_and_leaves_the_blocks_unknown),
-        MAP_TEST(failure_without_interest_in_the_error_is_rolled_back_too),
+        MAP_TEST(failure_without_an_error_pointer_is_rolled_back),
         MAP_TEST(threads_map_side_by_side),
     };
 

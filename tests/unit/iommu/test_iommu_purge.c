@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* pm_iommu_claim_purge(): what is mapped is gone when the kernel has shown that, not when it has
- * said so. */
+/* pm_iommu_claim_purge(): blocks are unmapped when the kernel proves it, not when it reports it. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -36,7 +35,7 @@ static void assert_calls(IommuFixture *fixture, uint64_t unmaps, unsigned probes
     assert_int_equal(fixture->hooked.n_probes, probes);
 }
 
-/* Nothing is mapped, everything can be. */
+/* Nothing is mapped, and mapping anything succeeds. */
 static void assert_purged(IommuFixture *fixture)
 {
     assert_mapped(fixture, 0);
@@ -45,7 +44,7 @@ static void assert_purged(IommuFixture *fixture)
     assert_mapped(fixture, N_BLOCKS);
 }
 
-/* --- a kernel that is right --- */
+/* --- a correct kernel --- */
 
 static void purge_removes_everything_with_one_call(void **state)
 {
@@ -80,9 +79,9 @@ static void purge_after_a_short_unmap_leaves_nothing(void **state)
     assert_purged(fixture);
 }
 
-/* --- a kernel whose word is not enough --- */
+/* --- a kernel whose reports are wrong --- */
 
-/* The same number of bytes can be others than those that are known. */
+/* The same number of bytes can be other bytes than the known ones. */
 static void purge_of_unknown_blocks_always_probes(void **state)
 {
     IommuFixture *fixture = *state;
@@ -97,8 +96,8 @@ static void purge_of_unknown_blocks_always_probes(void **state)
     assert_purged(fixture);
 }
 
-/* They are gone already; iommufd has a word of its own for it: ENOENT. */
-static void purge_of_unknown_blocks_that_are_gone_is_fine(void **state)
+/* They are unmapped already, which iommufd reports as ENOENT. */
+static void purge_of_unknown_blocks_that_are_unmapped_succeeds(void **state)
 {
     IommuFixture *fixture = *state;
 
@@ -138,7 +137,7 @@ static void purge_that_removes_too_much_is_probed_until_nothing_is_left(void **s
 
 static unsigned n_idle_unmaps;
 
-/* The next n_idle_unmaps do nothing, and say so. */
+/* The next n_idle_unmaps calls do nothing, and report that. */
 static bool idle(unsigned long request, void *argument, int *result)
 {
     if (request != backend_unmap_request() || n_idle_unmaps == 0)
@@ -183,7 +182,7 @@ static void purge_of_an_unexpected_size_is_logged_once(void **state)
     assert_int_equal(n_messages, 1);
 }
 
-/* --- a kernel that does not say that nothing is left --- */
+/* --- inconclusive probes --- */
 
 static void assert_given_up(IommuFixture *fixture, const char *words)
 {
@@ -272,10 +271,10 @@ static void probe_that_succeeds_proves_nothing(void **state)
     assert_purged(fixture);
 }
 
-/* Memory that it can map after all. */
+/* Memory that the probe can map after all. */
 static char *probed_memory;
 
-/* A kernel that has memory where there should be none. */
+/* A kernel with memory where there should be none. */
 static bool take_probe(unsigned long request, void *argument, int *result)
 {
     struct iommu_ioas_map *map = argument;
@@ -302,9 +301,9 @@ static void probe_that_maps_is_unmapped(void **state)
     assert_purged(fixture);
 }
 
-/* --- a kernel that refuses --- */
+/* --- errors of the kernel --- */
 
-static void purge_that_the_kernel_refuses_keeps_the_ledger(void **state)
+static void failed_purge_keeps_the_ledger(void **state)
 {
     IommuFixture *fixture = *state;
     g_autoptr(GError) error = NULL;
@@ -319,7 +318,7 @@ static void purge_that_the_kernel_refuses_keeps_the_ledger(void **state)
     assert_true(fixture_unmap(fixture, 2, 4, NULL));
 }
 
-static void purge_that_is_refused_after_a_part_was_removed_leaves_the_blocks_unknown(void **state)
+static void purge_that_fails_after_removing_a_part_leaves_the_blocks_unknown(void **state)
 {
     IommuFixture *fixture = *state;
 
@@ -334,7 +333,7 @@ static void purge_that_is_refused_after_a_part_was_removed_leaves_the_blocks_unk
     assert_purged(fixture);
 }
 
-static void purge_of_unknown_blocks_that_is_refused_keeps_them_unknown(void **state)
+static void failed_purge_of_unknown_blocks_keeps_them_unknown(void **state)
 {
     IommuFixture *fixture = *state;
     g_autoptr(GError) error = NULL;
@@ -349,7 +348,7 @@ static void purge_of_unknown_blocks_that_is_refused_keeps_them_unknown(void **st
     assert_run(fixture, 0, 0, 2);
 }
 
-/* It stops at the one that is in use, and does not say how many it has removed by then. */
+/* It stops at the one in use, and does not report how many it removed before. */
 static void purge_that_stops_halfway_leaves_the_blocks_unknown(void **state)
 {
     IommuFixture *fixture = *state;
@@ -360,7 +359,7 @@ static void purge_that_stops_halfway_leaves_the_blocks_unknown(void **state)
     assert_unknown(fixture, 0, 8, "EBUSY");
 }
 
-/* --- mappings of somebody else --- */
+/* --- mappings of others --- */
 
 static void mapping_of_somebody_else_in_the_claim_is_purged_too(void **state)
 {
@@ -373,7 +372,7 @@ static void mapping_of_somebody_else_in_the_claim_is_purged_too(void **state)
     assert_purged(fixture);
 }
 
-/* type1 looks first, and removes nothing. */
+/* type1 checks first, and removes nothing. */
 static void purge_that_would_cut_a_mapping_changes_nothing(void **state)
 {
     IommuFixture *fixture = *state;
@@ -408,7 +407,7 @@ static void purge_finds_a_mapping_that_reaches_past_the_claim(void **state)
     assert_purged(fixture);
 }
 
-/* Neighbours are not asked for. */
+/* Neighbours are not probed. */
 static void purge_leaves_a_mapping_next_to_the_claim(void **state)
 {
     IommuFixture *fixture = *state;
@@ -422,7 +421,7 @@ static void purge_leaves_a_mapping_next_to_the_claim(void **state)
 }
 
 /* ENOSPC only where nothing is mapped. */
-static void container_without_room_can_be_asked_too(void **state)
+static void full_container_can_be_queried(void **state)
 {
     PmFakeConfig config;
     IommuFixture *fixture;
@@ -453,7 +452,7 @@ int main(void)
         PURGE_TEST(purge_of_nothing_makes_no_call),
         PURGE_TEST(purge_after_a_short_unmap_leaves_nothing),
         PURGE_TEST(purge_of_unknown_blocks_always_probes),
-        PURGE_TEST(purge_of_unknown_blocks_that_are_gone_is_fine),
+        PURGE_TEST(purge_of_unknown_blocks_that_are_unmapped_succeeds),
         PURGE_TEST(short_purge_repeats_until_nothing_is_left),
         PURGE_TEST(purge_that_removes_too_much_is_probed_until_nothing_is_left),
         PURGE_TEST(purge_that_removes_nothing_is_probed_until_nothing_is_left),
@@ -463,15 +462,15 @@ int main(void)
         PURGE_TEST(purge_gives_up_at_once_if_the_probe_is_inconclusive),
         PURGE_TEST(probe_that_succeeds_proves_nothing),
         BACKEND_IOMMUFD_ONLY(PURGE_TEST(probe_that_maps_is_unmapped)),
-        PURGE_TEST(purge_that_the_kernel_refuses_keeps_the_ledger),
-        PURGE_TEST(purge_that_is_refused_after_a_part_was_removed_leaves_the_blocks_unknown),
-        PURGE_TEST(purge_of_unknown_blocks_that_is_refused_keeps_them_unknown),
+        PURGE_TEST(failed_purge_keeps_the_ledger),
+        PURGE_TEST(purge_that_fails_after_removing_a_part_leaves_the_blocks_unknown),
+        PURGE_TEST(failed_purge_of_unknown_blocks_keeps_them_unknown),
         BACKEND_IOMMUFD_ONLY(PURGE_TEST(purge_that_stops_halfway_leaves_the_blocks_unknown)),
         PURGE_TEST(mapping_of_somebody_else_in_the_claim_is_purged_too),
         BACKEND_TYPE1_ONLY(PURGE_TEST(purge_that_would_cut_a_mapping_changes_nothing)),
         BACKEND_IOMMUFD_ONLY(PURGE_TEST(purge_finds_a_mapping_that_reaches_past_the_claim)),
         PURGE_TEST(purge_leaves_a_mapping_next_to_the_claim),
-        BACKEND_TYPE1_ONLY(cmocka_unit_test(container_without_room_can_be_asked_too)),
+        BACKEND_TYPE1_ONLY(cmocka_unit_test(full_container_can_be_queried)),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -31,7 +31,7 @@ static void page_sizes_and_ranges_are_the_kernels(void **state)
     assert_int_equal(ranges[1].last, 0x7fffffffff);
 }
 
-static void range_up_to_both_ends_of_a_valid_one_is_right(void **state)
+static void whole_valid_range_is_accepted(void **state)
 {
     IommuFixture *fixture = *state;
 
@@ -61,7 +61,7 @@ static void range_outside_names_the_nearest_that_fits(void **state)
                      "room for it is 0x7fffffe000");
 }
 
-static void range_larger_than_all_says_so(void **state)
+static void range_larger_than_all_valid_ones_is_reported(void **state)
 {
     assert_not_valid(*state, 0, PM_TIB, PM_ERROR_IOVA_RANGE, "no range is that large");
 }
@@ -83,7 +83,7 @@ static void many_ranges_are_abbreviated(void **state)
     (void)state;
     for (i = 0; i < G_N_ELEMENTS(ranges); i++)
         ranges[i] = (PmIovaRange){i * UINT64_C(0x100000), i * UINT64_C(0x100000) + 0xffff};
-    /* One has room for the fixture's claim. */
+    /* One range has room for the fixture's claim. */
     ranges[9] = (PmIovaRange){BASE, BASE + FIXTURE_MEMORY_SIZE - 1};
     pm_fake_config_init(&config);
     config.iova_ranges = ranges;
@@ -113,7 +113,7 @@ static void last_page_below_two_to_the_64_is_left_out(void **state)
 }
 
 /* A page would fit at 0xfef00000. */
-static void address_that_is_advised_for_blocks_suits_them(void **state)
+static void advised_address_for_blocks_is_aligned_to_them(void **state)
 {
     const IommuFixture *fixture = *state;
     g_autoptr(GError) error = NULL;
@@ -138,7 +138,7 @@ static void blocks_that_do_not_fit_pages_or_the_range_are_refused(void **state)
 
 /* --- claimed addresses --- */
 
-/* Where the kernel puts a block if it may choose: inside what is to stay valid. */
+/* Where the kernel places a block if it may choose: inside the ranges that must stay valid. */
 static uint64_t chosen_place(IommuFixture *fixture)
 {
     struct iommu_ioas_map map = {
@@ -205,11 +205,11 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         RANGES_TEST(page_sizes_and_ranges_are_the_kernels),
-        RANGES_TEST(range_up_to_both_ends_of_a_valid_one_is_right),
+        RANGES_TEST(whole_valid_range_is_accepted),
         RANGES_TEST(range_outside_names_the_nearest_that_fits),
-        RANGES_TEST(range_larger_than_all_says_so),
+        RANGES_TEST(range_larger_than_all_valid_ones_is_reported),
         RANGES_TEST(range_that_is_empty_or_unaligned_is_refused),
-        RANGES_TEST(address_that_is_advised_for_blocks_suits_them),
+        RANGES_TEST(advised_address_for_blocks_is_aligned_to_them),
         RANGES_TEST(blocks_that_do_not_fit_pages_or_the_range_are_refused),
         cmocka_unit_test(many_ranges_are_abbreviated),
         BACKEND_TYPE1_ONLY(cmocka_unit_test(last_page_below_two_to_the_64_is_left_out)),

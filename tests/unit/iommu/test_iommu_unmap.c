@@ -130,7 +130,7 @@ static void unmap_of_unknown_blocks_is_refused(void **state)
     assert_true(fixture_unmap(fixture, 0, 4, NULL));
 }
 
-/* One spare is kept from the mapping before; a full ledger may need two. */
+/* One spare is left from the mapping before; a full ledger may need two. */
 static void unmap_without_memory_for_the_ledger_does_not_ask_the_kernel(void **state)
 {
     IommuFixture *fixture = *state;
@@ -156,7 +156,7 @@ typedef struct {
     const char *words;
 } Row;
 
-static void every_errno_has_its_code_and_sentence(void **state)
+static void every_errno_has_its_code_and_message(void **state)
 {
     static const Row type1[] = {
         {EINVAL, PM_ERROR_KERNEL, "mappings there that this object did not make"},
@@ -199,7 +199,7 @@ static void every_errno_has_its_code_and_sentence(void **state)
     }
 }
 
-/* The kernel stops at the one that is in use, and does not say how many it has removed by then. */
+/* The kernel stops at the one in use, and does not report how many it removed before. */
 static void one_mapping_that_is_in_use_is_still_there(void **state)
 {
     static const int error_numbers[] = {EBUSY, EDEADLK};
@@ -283,7 +283,7 @@ static void blocks_that_are_known_can_be_used_beside_unknown_ones(void **state)
     assert_unknown(fixture, 2, 4, "removed 0x400000 bytes");
 }
 
-/* That of the latest call helps most. */
+/* The reason of the latest call is the useful one. */
 static void latest_reason_is_reported(void **state)
 {
     IommuFixture *fixture = *state;
@@ -317,7 +317,7 @@ int main(void)
         UNMAP_TEST(unmap_with_a_hole_names_the_first),
         UNMAP_TEST(unmap_of_unknown_blocks_is_refused),
         UNMAP_TEST(unmap_without_memory_for_the_ledger_does_not_ask_the_kernel),
-        UNMAP_TEST(every_errno_has_its_code_and_sentence),
+        UNMAP_TEST(every_errno_has_its_code_and_message),
         BACKEND_IOMMUFD_ONLY(UNMAP_TEST(one_mapping_that_is_in_use_is_still_there)),
         UNMAP_TEST(short_unmap_is_reported_and_leaves_the_blocks_unknown),
         UNMAP_TEST(long_unmap_is_reported_and_leaves_the_blocks_unknown),

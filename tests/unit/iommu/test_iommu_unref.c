@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the last reference to an address space ends. */
+/* Dropping the last reference to an address space. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -21,8 +21,8 @@
 
 #define DEVICE "0000:00:04.0"
 
-/* What is mapped when the last reference to an address space is dropped has been abandoned: an
- * owner holds it. */
+/* Only abandoned claims still have mappings when the last reference to an address space is dropped:
+ * an owner holds one. */
 static void abandon(IommuFixture *fixture)
 {
     pm_iommu_claim_abandon(fixture->claim);
@@ -118,7 +118,7 @@ static void ram_of_an_abandoned_claim_is_freed_with_the_address_space(void **sta
     fixture->ram = pm_ram_new(PM_RAM_ANONYMOUS, FIXTURE_MEMORY_SIZE, 0, NULL);
 }
 
-/* However often it could not be unmapped before. */
+/* However often unmapping failed before. */
 static void ram_of_an_abandoned_claim_is_freed_with_its_area(void **state)
 {
     IommuFixture *fixture = *state;
@@ -139,7 +139,7 @@ static void ram_of_an_abandoned_claim_is_freed_with_its_area(void **state)
     fixture->ram = pm_ram_new(PM_RAM_ANONYMOUS, FIXTURE_MEMORY_SIZE, 0, NULL);
 }
 
-/* Which keeps the device's file, and all that it belongs to, as it is when it is closed. */
+/* This keeps the device's file, and all that belongs to it, when it is closed. */
 static void mappings_end_with_the_last_reference_though_registers_are_still_mapped(void **state)
 {
     IommuFixture *fixture = *state;
@@ -161,8 +161,8 @@ static void find_words(GLogLevelFlags level, const char *message, void *user_dat
     *n_found += strstr(message, "the RAM of the test is never freed") != NULL;
 }
 
-/* Its claim is never freed, nor what the kernel has for it; this shows them to who looks for leaks.
- */
+/* Its claim is never freed, nor what the kernel holds for it: keep both reachable for leak
+ * checkers. */
 static PmIommuClaim *kept_for_ever;
 static const PmKernelPrivate *volatile kernel_kept_for_ever;
 
@@ -188,13 +188,13 @@ static void mappings_that_outlive_the_last_reference_are_reported(void **state)
     n_calls = pm_fake_kernel_get_n_calls(fixture->kernel, PM_FAKE_CALL_ANY);
     assert_true(pm_iommu_claim_next_unknown(kept_for_ever, 0, &offset, &size, NULL));
     assert_false(pm_iommu_claim_release(kept_for_ever, NULL));
-    /* Its numbers may be those of other files by now. */
+    /* Its descriptors may be those of other files by now. */
     assert_int_equal(pm_fake_kernel_get_n_calls(fixture->kernel, PM_FAKE_CALL_ANY), n_calls);
     assert_non_null(kernel_kept_for_ever);
 }
 
-/* A child has a fake kernel of its own, which can say what the child has asked for;
- * test_several_devices.c tries it on a real one. */
+/* A child has its own fake kernel, which shows what the child calls; test_several_devices.c tests
+ * it on a real one. */
 static void a_forked_child_only_closes(void **state)
 {
     IommuFixture *fixture = *state;

@@ -33,7 +33,7 @@ static void set(PmLedger *ledger, uint64_t first, uint64_t count, PmLedgerState 
     pm_ledger_set(ledger, first * BLOCK, (first + count) * BLOCK - 1, state, ram_block * BLOCK);
 }
 
-/* With their memory at the same distance. */
+/* With memory at the same distance. */
 static void map(PmLedger *ledger, uint64_t first, uint64_t count)
 {
     set(ledger, first, count, PM_LEDGER_MAPPED, first);
@@ -185,7 +185,7 @@ static void unmapping_takes_parts_of_the_runs_at_its_ends(void **state)
     assert_counts(*state, 4, 0);
 }
 
-static void what_is_set_replaces_what_was_there(void **state)
+static void setting_a_range_replaces_its_state(void **state)
 {
     set(*state, 0, 9, PM_LEDGER_MAPPED, 100);
     set(*state, 3, 3, PM_LEDGER_MAPPED, 50);
@@ -307,8 +307,7 @@ static void set_and_forget_need_no_memory_that_was_not_reserved(void **state)
     assert_int_equal(count_runs(*state), 3 * N_CROWDED);
 }
 
-/* The list is in chunks: of one number of runs or another both pieces begin a chunk of their own.
- */
+/* The list is in chunks: for one number of runs or another, both pieces begin a new chunk */
 static void
 cutting_the_last_of_any_number_of_runs_needs_no_memory_that_was_not_reserved(void **state)
 {
@@ -361,14 +360,14 @@ static void reservation_without_memory_fails_and_changes_nothing(void **state)
     map(*state, 0, 1);
 }
 
-/* --- at random, beside a plain model --- */
+/* --- random sequences, compared with a plain model --- */
 
 #define N_UNITS 256
 #define UNIT    UINT64_C(4096)
 
 typedef struct {
     PmLedgerState state[N_UNITS];
-    uint64_t ram_offset[N_UNITS]; /* of those that are not unmapped */
+    uint64_t ram_offset[N_UNITS]; /* of blocks that are not unmapped */
 } Model;
 
 static bool model_continues(const Model *model, unsigned unit)
@@ -410,7 +409,7 @@ static void assert_equal_to_model(PmLedger *ledger, const Model *model)
     assert_counts(ledger, n_blocks, n_unknown);
 }
 
-/* No two runs where one would do. */
+/* Adjacent runs are merged. */
 static void assert_joined(PmLedger *ledger, const Model *model)
 {
     uint64_t end = 0;
@@ -486,7 +485,7 @@ int main(void)
         LEDGER_TEST(next_run_inside_a_run_begins_with_the_block_there),
         LEDGER_TEST(middle_taken_out_leaves_both_ends_with_their_memory),
         LEDGER_TEST(unmapping_takes_parts_of_the_runs_at_its_ends),
-        LEDGER_TEST(what_is_set_replaces_what_was_there),
+        LEDGER_TEST(setting_a_range_replaces_its_state),
         LEDGER_TEST(blocks_up_to_the_last_address_are_tracked),
         LEDGER_TEST(state_is_returned_with_the_end_of_its_run),
         LEDGER_TEST(state_is_returned_no_further_than_requested),

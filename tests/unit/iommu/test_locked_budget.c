@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Locked memory: what claims reserve of it adds up over all address spaces of a kernel. */
+/* Locked memory: reservations add up over all address spaces of a kernel. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -19,7 +19,7 @@
 #define OTHER_DEVICE "0000:00:05.0"
 #define N_CLAIMED    UINT64_C(16)
 
-/* With so many blocks' worth of locked memory allowed, and a second device. */
+/* Allows this many blocks of locked memory, with a second device. */
 static IommuFixture *make_limited(uint64_t n_blocks)
 {
     IommuFixture *fixture;
@@ -38,7 +38,7 @@ static int make(void **state)
     return 0;
 }
 
-/* Another address space of @kernel: the fake one, or what wraps it. */
+/* Another address space of @kernel: the fake one, or a wrapper. */
 static PmIommu *open_other(PmKernel *kernel)
 {
     g_autoptr(GError) error = NULL;
@@ -97,7 +97,7 @@ static void assert_over(PmIommuClaim *claim, uint64_t n_blocks, const char *word
 
 /* --- one claim --- */
 
-static void there_is_room_up_to_the_limit_and_no_further(void **state)
+static void room_ends_exactly_at_the_limit(void **state)
 {
     IommuFixture *fixture = *state;
 
@@ -184,7 +184,7 @@ static void second_reservation_that_does_not_fit_is_refused(void **state)
     assert_over(fixture->claim, 1, "16M more reserved");
 }
 
-/* In KiB, out of the message. */
+/* In KiB, parsed from the message. */
 static uint64_t suggested_limit(const GError *error)
 {
     const char *at = strstr(error->message, "ulimit -l ");
@@ -193,7 +193,7 @@ static uint64_t suggested_limit(const GError *error)
     return strtoull(at + strlen("ulimit -l "), NULL, 10);
 }
 
-static void suggested_limit_is_enough_and_no_less_is(void **state)
+static void suggested_limit_is_the_smallest_that_suffices(void **state)
 {
     IommuFixture *fixture = *state;
     g_autoptr(PmIommuClaim) first = reserve(fixture, fixture->iommu, 0, 5);
@@ -260,7 +260,7 @@ static void reservations_add_up_through_two_kernels_that_wrap_one(void **state)
     pm_kernel_unref(&beside.parent);
 }
 
-static void kernels_of_their_own_have_accounts_of_their_own(void **state)
+static void independent_kernels_have_independent_accounts(void **state)
 {
     IommuFixture *fixture = *state;
     IommuFixture *other = make_limited(8);
@@ -273,7 +273,8 @@ static void kernels_of_their_own_have_accounts_of_their_own(void **state)
     iommu_fixture_free(other);
 }
 
-/* The kernel has a limit for each: what the process has locked, and what the user has pinned. */
+/* The kernel has two limits: for locked memory of the process, and for pinned memory of the user.
+ */
 static void type1_and_iommufd_do_not_share_a_limit(void **state)
 {
     IommuFixture *fixture = *state;
@@ -292,7 +293,7 @@ static void type1_and_iommufd_do_not_share_a_limit(void **state)
     assert_true(map_in(second, 0, 8, NULL));
 }
 
-/* The kernel would let it: it knows nothing of reservations. */
+/* The kernel would allow it: it does not know about reservations. */
 static void nobody_maps_what_others_have_reserved(void **state)
 {
     IommuFixture *fixture = *state;
@@ -308,10 +309,10 @@ static void nobody_maps_what_others_have_reserved(void **state)
     assert_true(map_in(reserved, 0, 5, NULL));
 }
 
-/* Between the check and what the kernel counts there is the call. */
+/* The call is between the check and the kernel's accounting. */
 static struct {
     IommuFixture *fixture;
-    PmIommu *iommu;    /* of another one's; NULL: it has been tried */
+    PmIommu *iommu;    /* of another claim; NULL: already tried */
     unsigned n_before; /* MAPs */
     uint64_t n_blocks;
     bool reserved;
@@ -348,7 +349,7 @@ static void what_is_being_mapped_is_not_reserved_for_others(void **state)
     assert_false(beside.reserved);
 }
 
-/* The kernel has counted the first two blocks already. */
+/* The kernel has already counted the first two blocks. */
 static void what_is_being_mapped_is_not_what_others_have_locked(void **state)
 {
     IommuFixture *fixture = *state;
@@ -365,7 +366,7 @@ static void what_is_being_mapped_is_not_what_others_have_locked(void **state)
 }
 
 /* It takes longer than a MAP. */
-static void mapping_does_not_ask_what_is_locked_where_nothing_is_reserved_by_others(void **state)
+static void mapping_without_reservations_of_others_does_not_query_locked_memory(void **state)
 {
     IommuFixture *fixture = *state;
     g_autoptr(PmIommuClaim) reserved = reserve(fixture, fixture->iommu, 0, 2);
@@ -390,7 +391,7 @@ static void what_is_mapped_of_a_reservation_counts_once(void **state)
     assert_over(fixture->claim, 3, "12M of the limit of 16M are in use: raise");
 }
 
-/* The kernel has let go of one block, and would give its room to whoever asks. */
+/* The kernel has unmapped one block, and would give its room to anyone. */
 static void room_of_unknown_blocks_stays_reserved(void **state)
 {
     IommuFixture *fixture = *state;
@@ -438,7 +439,7 @@ static void closed_address_space_frees_all_its_room(void **state)
     assert_true(map_in(abandoned, 0, 3, NULL));
     pm_iommu_claim_abandon(abandoned);
     pm_iommu_claim_unref(abandoned);
-    /* What it has is all that it still takes. */
+    /* It uses only what it has mapped. */
     assert_true(has_room(fixture->claim, 5));
     assert_false(has_room(fixture->claim, 6));
     pm_iommu_unref(other);
@@ -450,23 +451,23 @@ static void closed_address_space_frees_all_its_room(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        LOCKED_TEST(there_is_room_up_to_the_limit_and_no_further),
+        LOCKED_TEST(room_ends_exactly_at_the_limit),
         LOCKED_TEST(limit_lowered_below_what_is_used_leaves_no_room),
         LOCKED_TEST(cap_ipc_lock_waives_the_limit),
         LOCKED_TEST(locked_memory_is_the_kernels),
         LOCKED_TEST(what_others_have_locked_counts),
         LOCKED_TEST(failure_to_read_the_limit_is_an_error),
         LOCKED_TEST(second_reservation_that_does_not_fit_is_refused),
-        LOCKED_TEST(suggested_limit_is_enough_and_no_less_is),
+        LOCKED_TEST(suggested_limit_is_the_smallest_that_suffices),
         LOCKED_TEST(reservations_add_up_over_address_spaces),
         LOCKED_TEST(reservations_add_up_through_a_kernel_that_wraps_another),
         LOCKED_TEST(reservations_add_up_through_two_kernels_that_wrap_one),
-        LOCKED_TEST(kernels_of_their_own_have_accounts_of_their_own),
+        LOCKED_TEST(independent_kernels_have_independent_accounts),
         BACKEND_IOMMUFD_ONLY(LOCKED_TEST(type1_and_iommufd_do_not_share_a_limit)),
         LOCKED_TEST(nobody_maps_what_others_have_reserved),
         LOCKED_TEST(what_is_being_mapped_is_not_reserved_for_others),
         LOCKED_TEST(what_is_being_mapped_is_not_what_others_have_locked),
-        LOCKED_TEST(mapping_does_not_ask_what_is_locked_where_nothing_is_reserved_by_others),
+        LOCKED_TEST(mapping_without_reservations_of_others_does_not_query_locked_memory),
         LOCKED_TEST(what_is_mapped_of_a_reservation_counts_once),
         LOCKED_TEST(room_of_unknown_blocks_stays_reserved),
         LOCKED_TEST(released_claims_free_their_room),

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Every system call of a life with two devices is refused once, with several errnos: the error that
- * the program gets has that errno. */
+/* Every system call of a run with two devices fails once, with several errnos: the error of the
+ * library has that errno. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -32,7 +32,7 @@ typedef struct {
     PmVfioRegion region;
 } World;
 
-/* --- one step each, which the kernel can refuse --- */
+/* --- steps, each of which the kernel can fail --- */
 
 static bool open_address_space(World *world, GError **error)
 {
@@ -140,7 +140,7 @@ static const Step steps[] = {
     write_register,     claim,         track,       map,         query_available,
     read_dirty,         stop_tracking, unmap,       release,     detach};
 
-/* --- a life of it --- */
+/* --- the run --- */
 
 static void world_init(World *world)
 {
@@ -169,7 +169,7 @@ static uint64_t n_calls(const World *world)
     return pm_fake_kernel_get_n_calls(world->kernel, PM_FAKE_CALL_ANY);
 }
 
-/* Call @nth is refused. Returns whether a step failed of it: some refusals have another way. */
+/* Call @nth fails. Returns whether a step failed: the library works around some errors. */
 static bool live(uint64_t nth, int error_number, uint64_t *n_called)
 {
     World world;
@@ -183,7 +183,7 @@ static bool live(uint64_t nth, int error_number, uint64_t *n_called)
 
         if (steps[i](&world, &error))
             continue;
-        /* Else it was refused earlier, where there was another way. */
+        /* Else it failed earlier, where the library worked around it. */
         failed = before < nth && nth <= n_calls(&world);
         if (failed && pm_error_get_errno(error) != error_number)
             fail_msg("call %u refused with errno %d, and step %zu says %d: %s", (unsigned)nth,
@@ -195,7 +195,7 @@ static bool live(uint64_t nth, int error_number, uint64_t *n_called)
     return failed;
 }
 
-static void error_has_the_errno_of_whatever_call_is_refused(void **state)
+static void error_has_the_errno_of_the_failed_call(void **state)
 {
     static const int errnos[] = {EPERM,      ENOENT,     EINTR,    EIO,    ENXIO,  ENOMEM,
                                  EACCES,     EFAULT,     EBUSY,    EEXIST, ENODEV, EINVAL,
@@ -210,14 +210,14 @@ static void error_has_the_errno_of_whatever_call_is_refused(void **state)
     for (uint64_t nth = 1; nth <= n_all; nth++)
         for (size_t i = 0; i < G_N_ELEMENTS(errnos); i++)
             n_failed += live(nth, errnos[i], &n_called);
-    /* Most do not have another way. */
+    /* Most errors have no workaround. */
     assert_true(n_failed > n_all * G_N_ELEMENTS(errnos) / 2);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(error_has_the_errno_of_whatever_call_is_refused),
+        cmocka_unit_test(error_has_the_errno_of_the_failed_call),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* An address space from descriptors that somebody else has opened: nothing else is opened, and they
- * are taken all or not at all. */
+/* An address space from given descriptors: nothing else is opened, and ownership of all of them is
+ * taken, or of none. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -18,7 +18,7 @@
 #include "util/backend_util.h"
 #include "util/sent_util.h"
 
-static void nothing_is_opened(void **state)
+static void given_descriptors_open_nothing_else(void **state)
 {
     Sent *sent = *state;
     uint64_t n_opened = pm_fake_kernel_get_n_calls(sent->kernel, PM_FAKE_CALL_OPEN);
@@ -54,7 +54,7 @@ static void descriptors_are_closed_with_the_last_reference(void **state)
     assert_true(sent->hooked.n_objects == 0 && sent->hooked.n_attached == 0);
 }
 
-/* The process that has sent them has them open as well, and KVM may have: closing ends nothing. */
+/* The process that sent them has them open as well, and KVM may have: closing ends nothing. */
 static void device_is_detached_though_others_have_its_descriptor(void **state)
 {
     Sent *sent = *state;
@@ -77,7 +77,7 @@ static void assert_nothing_is_left(const Sent *sent, uint64_t n_open)
     assert_int_equal(sent->hooked.n_attached, 0);
 }
 
-/* A group that is not where it was would have mappings of the address space. */
+/* A group in another container would have mappings of the address space. */
 static void assert_group_is_out(const Sent *sent, unsigned i)
 {
     struct vfio_group_status status = {.argsz = sizeof status};
@@ -88,8 +88,8 @@ static void assert_group_is_out(const Sent *sent, unsigned i)
     assert_int_equal(status.flags, VFIO_GROUP_FLAGS_VIABLE);
 }
 
-/* iommufd's questions for dirty tracking and mapping by file may fail without harm. */
-static void creation_that_fails_at_any_call_takes_nothing(void **state)
+/* iommufd's queries for dirty tracking and mapping by file may fail without harm. */
+static void creation_that_fails_at_any_call_takes_no_descriptor(void **state)
 {
     Sent *sent;
     unsigned n_failed = 0;
@@ -119,7 +119,7 @@ static void creation_that_fails_at_any_call_takes_nothing(void **state)
     assert_int_equal(n_failed, backend_is_iommufd() ? 4 : 6);
 }
 
-static void attaching_that_fails_at_any_call_takes_nothing(void **state)
+static void attaching_that_fails_at_any_call_takes_no_descriptor(void **state)
 {
     Sent *sent;
     unsigned n_failed = 0;
@@ -234,7 +234,7 @@ static void give(Sent *sent, int main, int fd)
     sent->iommufd.device_fd = sent->fds[0] = fd;
 }
 
-static void descriptor_that_is_another_thing_is_refused(void **state)
+static void descriptor_of_another_kind_is_refused(void **state)
 {
     Sent *sent = *state;
     int main = sent->main;
@@ -273,7 +273,7 @@ static void attaching_twice_is_refused(void **state)
 
 #define THEIRS 2 /* a block */
 
-/* Somebody has the first and the last device in an address space, where a block is mapped. */
+/* Another process has the first and the last device in an address space with one mapped block. */
 static void share(Sent *sent)
 {
     struct iommu_ioas_alloc alloc = {.size = sizeof alloc};
@@ -314,7 +314,7 @@ static void share(Sent *sent)
     assert_int_equal(sent_ioctl(sent, sent->main, IOMMU_IOAS_MAP, &area), 0);
 }
 
-static void what_others_have_mapped_survives_the_end(void **state)
+static void mappings_of_others_survive_the_last_reference(void **state)
 {
     Sent *sent = *state;
 
@@ -344,7 +344,7 @@ static void purge_leaves_what_others_have_mapped_between_the_blocks(void **state
     assert_false(pm_iommu_claim_next_unknown(claim, 0, &offset, &size, NULL));
 }
 
-/* Unmapping fails, so that nobody knows what is there, and then does not any more. */
+/* Unmapping fails, so that the block is unknown, and then succeeds again. */
 static void unknown_blocks_beside_what_others_have_mapped_are_settled(void **state)
 {
     Sent *sent = *state;
@@ -361,8 +361,8 @@ static void unknown_blocks_beside_what_others_have_mapped_are_settled(void **sta
     assert_int_equal(sent_n_mappings(sent, 2), 1);
 }
 
-/* Its claim is never freed, nor what the kernel has for it; this shows them to who looks for leaks.
- */
+/* Its claim is never freed, nor what the kernel holds for it: keep both reachable for leak
+ * checkers. */
 static PmIommuClaim *kept_for_ever;
 static const PmKernelPrivate *volatile kernel_kept_for_ever;
 
@@ -372,8 +372,8 @@ static void count_warning(GLogLevelFlags level, const char *message, void *user_
                               strstr(message, "the RAM of the test is never freed") != NULL;
 }
 
-/* Nothing ends with the descriptors, as others have them; so a device may reach it still. */
-static void memory_that_could_not_be_unmapped_from_what_others_share_is_kept(void **state)
+/* Closing ends nothing, as others have the descriptors: a device may still access it. */
+static void memory_still_mapped_in_a_shared_address_space_is_kept(void **state)
 {
     Sent *sent = *state;
     PmIommuClaim *claim;
@@ -448,7 +448,7 @@ static void audit_does_not_count_what_others_map(void **state)
     assert_true(pm_iommu_audit(sent->iommu, NULL, 0, NULL));
 }
 
-static void device_joins_what_others_have_mapped(void **state)
+static void device_can_access_what_others_have_mapped(void **state)
 {
     Sent *sent = *state;
 
@@ -467,26 +467,26 @@ static void device_joins_what_others_have_mapped(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        SENT_TEST(nothing_is_opened),
+        SENT_TEST(given_descriptors_open_nothing_else),
         SENT_TEST(device_reaches_what_is_mapped),
         SENT_TEST(descriptors_are_closed_with_the_last_reference),
         SENT_TEST(device_is_detached_though_others_have_its_descriptor),
-        SENT_TEST(creation_that_fails_at_any_call_takes_nothing),
-        SENT_TEST(attaching_that_fails_at_any_call_takes_nothing),
+        SENT_TEST(creation_that_fails_at_any_call_takes_no_descriptor),
+        SENT_TEST(attaching_that_fails_at_any_call_takes_no_descriptor),
         SENT_TEST(device_that_does_not_reach_a_claim_is_not_taken),
         SENT_TEST(attached_device_is_detached_and_its_descriptor_closed),
         SENT_TEST(kvm_gets_the_descriptor_that_was_given),
         SENT_TEST(kvm_gets_a_descriptor_of_a_device_that_was_opened),
-        SENT_TEST(descriptor_that_is_another_thing_is_refused),
+        SENT_TEST(descriptor_of_another_kind_is_refused),
         SENT_TEST(attaching_twice_is_refused),
-        SENT_TEST(what_others_have_mapped_survives_the_end),
+        SENT_TEST(mappings_of_others_survive_the_last_reference),
         SENT_TEST(purge_leaves_what_others_have_mapped_between_the_blocks),
         SENT_TEST(unknown_blocks_beside_what_others_have_mapped_are_settled),
-        SENT_TEST(memory_that_could_not_be_unmapped_from_what_others_share_is_kept),
+        SENT_TEST(memory_still_mapped_in_a_shared_address_space_is_kept),
         SENT_TEST(purge_that_fails_halfway_knows_what_is_left),
         SENT_TEST(block_that_others_have_mapped_is_refused),
         SENT_TEST(audit_does_not_count_what_others_map),
-        SENT_TEST(device_joins_what_others_have_mapped),
+        SENT_TEST(device_can_access_what_others_have_mapped),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -146,7 +146,7 @@ static void device_file_is_opened_once(void **state)
     assert_int_equal(pm_iommu_open_device(devices->iommu, FIRST, NULL), fd);
 }
 
-/* The files are the parent's as well. */
+/* The parent has the files open as well. */
 static void mappings_outlive_the_copy_of_a_forked_child(void **state)
 {
     Devices *devices = *state;
@@ -167,9 +167,9 @@ static void mappings_outlive_the_copy_of_a_forked_child(void **state)
     unmap_block(claim);
 }
 
-/* --- on a real kernel alone, which maps registers --- */
+/* --- only on a real kernel, which maps registers --- */
 
-/* Closing its file would leave it attached to memory that others will have. */
+/* Closing its file would leave it attached to memory that others will use. */
 static void device_whose_registers_are_mapped_does_not_keep_the_memory(void **state)
 {
     Devices *devices = *state;

@@ -128,7 +128,7 @@ char *region_host(const RegionWorld *world, uint64_t block)
     return (char *)pm_ram_get_host(world->ram) + block * BLOCK;
 }
 
-/* Its own page is below 4 GiB, because with Linux 6.1 it takes no larger addresses. */
+/* Its page is below 4 GiB, because Linux 6.1 accepts no larger addresses. */
 PmDmaEngine *region_engine(const RegionWorld *world)
 {
     PmDmaEngine *engine =

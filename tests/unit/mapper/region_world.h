@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Two address spaces of one fake kernel with a mapper each, and RAM that nobody has mapped. */
+/* Two address spaces of one fake kernel with a mapper each, and unmapped RAM. */
 #ifndef PLUGMAP_TESTS_UNIT_MAPPER_REGION_WORLD_H
 #define PLUGMAP_TESTS_UNIT_MAPPER_REGION_WORLD_H
 
@@ -25,15 +25,15 @@
 typedef struct {
     PmKernel *fake;
     PmIommu *iommus[2];
-    PmMapper *mappers[2]; /* NULL: a test has freed it */
+    PmMapper *mappers[2]; /* NULL: freed by a test */
     PmRam *ram;
     PmDiscardManager *manager; /* NULL: the RAM is plain */
 } RegionWorld;
 
-/* With plain RAM. @config: how memory is pinned is not up to it. */
+/* With plain RAM. @config: does not set how memory is pinned. */
 RegionWorld *region_world_new(const PmFakeConfig *config, PmRamKind kind);
 
-/* Plain RAM, and RAM with a manager. As cmocka's set-up and tear-down. */
+/* Plain RAM, and RAM with a manager. Setup and teardown for cmocka. */
 int region_world_plain(void **state);
 int region_world_managed(void **state);
 int region_world_free(void **state);
@@ -49,10 +49,10 @@ bool region_add(RegionWorld *world, uint64_t first, uint64_t n_blocks, uint64_t 
 bool region_plug(RegionWorld *world, uint64_t first, uint64_t n_blocks);
 bool region_unplug(RegionWorld *world, uint64_t first, uint64_t n_blocks);
 
-/* How many mappings the kernel has in @index's address space. */
+/* The kernel's number of mappings in address space @index. */
 uint64_t region_n_mappings(const RegionWorld *world, unsigned index);
 
-/* The host address that the kernel has mapped at @iova of the first address space; NULL: none. */
+/* The host address mapped at @iova of the first address space, or NULL. */
 const char *region_mapped_at(const RegionWorld *world, uint64_t iova);
 
 /* Of block @block of the RAM. */
@@ -63,8 +63,8 @@ PmDmaEngine *region_engine(const RegionWorld *world);
 
 void region_assert_code(GError **error, PmError code, const char *words);
 
-/* Nothing is mapped in either address space, nothing committed, nothing referenced but by the
- * world. */
+/* Checks that nothing is mapped or committed in either address space, and nothing referenced except
+ * by the fixture. */
 void region_assert_nothing_left(RegionWorld *world);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A BAR as a region, so that one device reaches another, and doing without where that fails. */
+/* A BAR as a region, for peer-to-peer DMA, and skipping it where mapping fails. */
 #include "region_world.h"
 
 #include <errno.h>
@@ -19,7 +19,7 @@ typedef struct {
     PmRam *ram;
 } Bar;
 
-/* The fake kernel knows the memory of a device by the name of its mapping. */
+/* The fake kernel identifies device memory by the name of its mapping. */
 static Bar map_bar(void)
 {
     const PmRamAdoption adoption = {
@@ -67,7 +67,7 @@ static PmError why_unmapped(const RegionWorld *world, uint64_t address)
     return (PmError)error->code;
 }
 
-/* --- what it is --- */
+/* --- its properties --- */
 
 static void device_memory_is_never_discarded_or_populated(void **state)
 {
@@ -167,7 +167,7 @@ static void a_bar_locks_no_memory(void **state)
     assert_true(pm_mapper_remove(world->mappers[0], LOW, NULL));
 }
 
-/* The process had more locked when its limit was lowered. */
+/* The process had locked more when its limit was lowered. */
 static void a_bar_is_mapped_beyond_the_locked_memory_limit(void **state)
 {
     RegionWorld *world = *state;
@@ -192,7 +192,7 @@ static void iommufd_refuses_a_bar(void **state)
     assert_int_equal(bar.ram->n_mappings, 0);
 }
 
-/* --- doing without it --- */
+/* --- skipping it --- */
 
 static void keep_message(GLogLevelFlags level, const char *message, void *user_data)
 {
@@ -223,7 +223,7 @@ static void iommufd_skips_an_optional_bar(void **state)
     assert_int_equal(why_unmapped(world, LOW), PM_ERROR_NOT_FOUND);
 }
 
-/* A 64-bit BAR may be where the IOMMU has no addresses. */
+/* A 64-bit BAR may be out of the IOMMU's reach. */
 static void optional_region_out_of_the_iommus_reach_is_skipped(void **state)
 {
     RegionWorld *world = *state;
@@ -260,8 +260,8 @@ static void optional_region_is_mapped_where_it_can_be(void **state)
     assert_ptr_equal(region_mapped_at(world, LOW), region_host(world, 0));
 }
 
-/* With each call that adding it takes failing: nothing is kept, and another try succeeds. */
-static void optional_region_that_fails_to_map_is_tried_again_by_adding_it_anew(void **state)
+/* Each call of adding it fails once: nothing is kept, and a retry succeeds. */
+static void optional_region_is_retried_by_adding_it_again(void **state)
 {
     RegionWorld *world = *state;
     PmMapperRegion region = region_of(world, 0, 2, LOW);
@@ -306,7 +306,7 @@ static void region_that_is_not_mapped_keeps_its_addresses(void **state)
     region_assert_code(&error, PM_ERROR_OVERLAP, "overlaps the one at 0x40000000");
 }
 
-static void optional_region_of_others_addresses_is_refused(void **state)
+static void optional_region_that_overlaps_is_refused(void **state)
 {
     RegionWorld *world = *state;
     g_autoptr(PmMapper) other = pm_mapper_new(world->iommus[0]);
@@ -319,7 +319,7 @@ static void optional_region_of_others_addresses_is_refused(void **state)
     region_assert_code(&error, PM_ERROR_OVERLAP, "those of the region at 0x40010000");
 }
 
-/* Devices might reach what was there before. */
+/* Devices might access what was there before. */
 static void optional_region_over_quarantine_is_refused(void **state)
 {
     RegionWorld *world = *state;
@@ -376,10 +376,10 @@ int main(void)
         PLAIN(optional_region_out_of_the_iommus_reach_is_skipped),
         PLAIN(optional_region_off_the_iommus_pages_is_skipped),
         PLAIN(optional_region_is_mapped_where_it_can_be),
-        PLAIN(optional_region_that_fails_to_map_is_tried_again_by_adding_it_anew),
+        PLAIN(optional_region_is_retried_by_adding_it_again),
         PLAIN(invalid_optional_region_is_refused),
         PLAIN(region_that_is_not_mapped_keeps_its_addresses),
-        PLAIN(optional_region_of_others_addresses_is_refused),
+        PLAIN(optional_region_that_overlaps_is_refused),
         PLAIN(optional_region_over_quarantine_is_refused),
         MANAGED(ram_with_a_manager_is_never_optional),
         MANAGED(every_region_but_an_optional_one_is_mapped),

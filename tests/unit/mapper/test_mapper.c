@@ -220,7 +220,7 @@ static void an_overcommitted_region_is_refused_if_what_is_populated_does_not_fit
     clear(&fixture);
 }
 
-/* The first of its runs would. */
+/* The first of its runs would fit. */
 static void nothing_is_mapped_of_an_overcommitted_region_that_does_not_fit(void **state)
 {
     Fixture fixture = make(7, UINT64_MAX);
@@ -311,7 +311,7 @@ static void locked_memory_is_checked_before_the_first_call(void **state)
     clear(&fixture);
 }
 
-/* What only its mapper's claim can change, the test changes from inside. */
+/* Changes through internals what only the mapper's claim can change. */
 static PmIommuClaim *claim_at(const Fixture *fixture, uint64_t iova)
 {
     return pm_claim_find(fixture->iommu, iova);
@@ -380,7 +380,7 @@ static void an_audit_finds_a_block_that_maps_other_memory(void **state)
     clear(&fixture);
 }
 
-static void removing_what_is_not_there_says_so(void **state)
+static void removing_a_missing_region_is_not_found(void **state)
 {
     Fixture fixture = make(65535, UINT64_MAX);
     GError *error = NULL;
@@ -391,7 +391,7 @@ static void removing_what_is_not_there_says_so(void **state)
     clear(&fixture);
 }
 
-/* Whatever the kernel says of it; the pool has what it has, but hardly 256 GiB. */
+/* Whatever error the kernel returns; the pool hardly has 256 GiB. */
 static void lack_of_hugetlb_pages_is_reported_with_the_command_that_adds_them(void **state)
 {
     static const int errors[] = {EFAULT, ENOMEM};
@@ -420,7 +420,7 @@ static void lack_of_hugetlb_pages_is_reported_with_the_command_that_adds_them(vo
     clear(&fixture);
 }
 
-/* Other errors are not hidden by it, and other memory has no pool. */
+/* It does not hide other errors, and other memory has no pool. */
 static void only_hugetlb_memory_can_lack_hugetlb_pages(void **state)
 {
     Fixture fixture = make(10, UINT64_MAX);
@@ -455,7 +455,7 @@ int main(void)
         cmocka_unit_test(an_audit_finds_a_block_that_others_unmapped),
         cmocka_unit_test(an_audit_finds_what_is_mapped_but_not_populated),
         cmocka_unit_test(an_audit_finds_a_block_that_maps_other_memory),
-        cmocka_unit_test(removing_what_is_not_there_says_so),
+        cmocka_unit_test(removing_a_missing_region_is_not_found),
         cmocka_unit_test(lack_of_hugetlb_pages_is_reported_with_the_command_that_adds_them),
         cmocka_unit_test(only_hugetlb_memory_can_lack_hugetlb_pages),
     };

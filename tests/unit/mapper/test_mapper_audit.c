@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What pm_mapper_audit() has to find. */
+/* Inconsistencies that pm_mapper_audit() must find. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -104,7 +104,7 @@ static void an_audit_looks_at_every_region(void **state)
     assert_true(pm_iommu_claim_map(claim, BLOCK, BLOCK, BLOCK, PM_IOMMU_READ_WRITE, NULL));
 }
 
-/* Of a range that begins and ends within blocks, these are compared, too. */
+/* Blocks that the range only partly covers are compared, too. */
 static void an_audit_of_a_range_looks_at_its_blocks_alone(void **state)
 {
     Fixture *fixture = *state;

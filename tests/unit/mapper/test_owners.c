@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Owners of mappings that fail half-way, leave, or share: nothing is lost, and nothing is claimed
- * that the kernel has not shown. */
+/* Owners of mappings that fail halfway, leave, or share: nothing is lost, and nothing is assumed
+ * that the kernel has not proved. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -24,12 +24,11 @@
 #define SIZE     (N_BLOCKS * BLOCK)
 #define ADDRESS  (4 * PM_GIB)
 
-/* Two address spaces of one fake kernel, with a mapper each, and a device that nobody follows yet.
- */
+/* Two address spaces of one fake kernel, with a mapper each, and a device without listeners */
 typedef struct {
     PmKernel *fake;
     PmIommu *iommus[2];
-    PmMapper *mappers[2]; /* NULL: a test has freed it */
+    PmMapper *mappers[2]; /* NULL: freed by a test */
     PmRam *ram;
     PmVirtioMem *device;
     PmDiscardManager *manager; /* the device's */
@@ -134,14 +133,14 @@ static void assert_code(GError **error, PmError code, const char *words)
     g_clear_error(error);
 }
 
-/* Each unmap fails from now on. */
+/* Every unmap fails from now on. */
 static void fail_all_unmaps(Owners *owners)
 {
     for (unsigned nth = 1; nth <= 8; nth++)
         pm_fake_kernel_fail(owners->fake, PM_FAKE_CALL_UNMAP, nth, EIO);
 }
 
-/* --- a region that could not be added --- */
+/* --- a region that fails to be added --- */
 
 /* Mapping the third block fails, and so does unmapping the first two. */
 static void fail_to_add(Owners *owners)
@@ -218,7 +217,7 @@ static void zero_bytes_removed_do_not_count_as_all(void **state)
 
     assert_true(add(owners, 0, NULL));
     plug(owners, 3, 1);
-    pm_fake_kernel_shorten_unmap(owners->fake, 1); /* half of one mapping is none */
+    pm_fake_kernel_shorten_unmap(owners->fake, 1); /* half a mapping does not count */
     assert_int_equal(unplug_all(owners), VIRTIO_MEM_RESP_ACK);
     assert_int_equal(n_mappings(owners, 0), 0);
     assert_true(is_right(owners, 0));
@@ -325,7 +324,7 @@ static void freed_mapper_frees_its_reserved_room(void **state)
     assert_true(add(owners, 1, NULL));
 }
 
-/* --- a mapper that has to go --- */
+/* --- freeing a mapper --- */
 
 static void mapper_that_cannot_unmap_leaves_its_blocks_in_quarantine(void **state)
 {
@@ -378,7 +377,7 @@ static void reset_frees_what_a_freed_mapper_had_reserved(void **state)
     assert_true(pm_iommu_audit(owners->iommus[0], NULL, PM_IOMMU_AUDIT_SOLE_LOCKER, NULL));
 }
 
-/* Nobody tries again after this. */
+/* Nobody retries after this. */
 static void unmap_that_fails_once_when_all_is_closed_leaves_nothing(void **state)
 {
     Owners *owners = *state;
@@ -411,7 +410,7 @@ static void closing_the_address_space_ends_the_quarantine_of_a_freed_mapper(void
     owners->iommus[0] = backend_open(owners->fake, 0, NULL);
 }
 
-/* --- RAM that two want --- */
+/* --- RAM with two users --- */
 
 static void ram_with_a_manager_is_not_mapped_whole(void **state)
 {
@@ -423,7 +422,7 @@ static void ram_with_a_manager_is_not_mapped_whole(void **state)
     assert_int_equal(n_mappings(owners, 0), 3);
 }
 
-/* The message names who is in the way. */
+/* The message names the other user. */
 static void ram_of_a_freed_device_can_be_reused_once_nobody_follows_it(void **state)
 {
     Owners *owners = *state;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Regions that are refused, and additions that fail: nothing of them is left. */
+/* Refused regions and failed additions leave nothing mapped, reserved or referenced. */
 #include "region_world.h"
 
 #include <errno.h>
@@ -186,7 +186,7 @@ static void failed_call_leaves_nothing_of_managed_ram(void **state)
     assert_int_equal(region_n_mappings(world, 0), 4);
 }
 
-static void lack_of_memory_leaves_nothing(void **state)
+static void out_of_memory_leaves_nothing(void **state)
 {
     RegionWorld *world = *state;
     const PmMapperRegion region = region_of(world, 8, 8, HIGH);
@@ -204,7 +204,7 @@ static void lack_of_memory_leaves_nothing(void **state)
     assert_true(pm_mapper_audit(world->mappers[0], NULL, NULL, NULL));
 }
 
-/* The claim is there, and reserves room, when the manager refuses. */
+/* The claim exists, and has reserved room, when the manager refuses. */
 static void refused_listener_leaves_nothing(void **state)
 {
     RegionWorld *world = *state;
@@ -251,7 +251,7 @@ int main(void)
         PLAIN(regions_of_one_mapper_may_touch_but_not_overlap),
         PLAIN(mappers_of_one_address_space_do_not_overlap),
         PLAIN(failed_call_leaves_nothing_of_plain_ram),
-        PLAIN(lack_of_memory_leaves_nothing),
+        PLAIN(out_of_memory_leaves_nothing),
         PLAIN(region_that_is_refused_for_want_of_room_reserves_none),
     };
     const struct CMUnitTest managed[] = {
@@ -261,7 +261,7 @@ int main(void)
         MANAGED(managed_region_off_the_managers_blocks_is_refused),
         MANAGED(mappers_of_one_address_space_do_not_overlap),
         MANAGED(failed_call_leaves_nothing_of_managed_ram),
-        MANAGED(lack_of_memory_leaves_nothing),
+        MANAGED(out_of_memory_leaves_nothing),
         MANAGED(refused_listener_leaves_nothing),
         MANAGED(region_that_is_refused_for_want_of_room_reserves_none),
     };

@@ -50,7 +50,7 @@ static void a_region_is_removed_by_its_guest_address(void **state)
     region_assert_nothing_left(world);
 }
 
-/* Plain RAM has no blocks: pages of the IOMMU are enough. */
+/* Plain RAM has no blocks: alignment to the IOMMU's pages suffices. */
 static void plain_ram_is_mapped_from_any_page_on(void **state)
 {
     RegionWorld *world = *state;
@@ -117,7 +117,7 @@ static void a_late_region_maps_what_is_plugged_in_its_part(void **state)
     assert_int_equal(audit.n_populated, 3);
 }
 
-static void only_its_part_of_what_is_plugged_needs_room(void **state)
+static void only_the_plugged_part_of_a_region_needs_room(void **state)
 {
     RegionWorld *world = *state;
     PmMapperRegion region = region_of(world, 4, 8, HIGH);
@@ -210,7 +210,7 @@ static void unknown_blocks_put_their_ram_into_quarantine(void **state)
     assert_true(pm_mapper_audit(world->mappers[0], NULL, NULL, NULL));
 }
 
-static void removing_the_region_that_does_not_know_ends_quarantine(void **state)
+static void removing_the_region_with_unknown_blocks_ends_quarantine(void **state)
 {
     RegionWorld *world = *state;
 
@@ -227,7 +227,7 @@ static void removing_the_region_that_does_not_know_ends_quarantine(void **state)
     assert_int_equal(region_n_mappings(world, 0), 6);
 }
 
-static void quarantine_of_other_parts_of_the_ram_is_not_a_mappers(void **state)
+static void quarantine_of_other_parts_of_the_ram_does_not_concern_a_mapper(void **state)
 {
     RegionWorld *world = *state;
     const PmMapperRegion low = region_of(world, 0, 8, LOW);
@@ -242,7 +242,7 @@ static void quarantine_of_other_parts_of_the_ram_is_not_a_mappers(void **state)
     assert_true(region_unplug(world, 6, 2));
 }
 
-static void what_a_freed_mapper_left_is_settled_at_its_offset(void **state)
+static void blocks_of_a_freed_mapper_are_settled_at_their_offset(void **state)
 {
     RegionWorld *world = *state;
 
@@ -272,14 +272,14 @@ int main(void)
         MANAGED(two_views_of_managed_ram_follow_their_part_of_it),
         MANAGED(aliases_of_managed_ram_are_mapped_and_unmapped_together),
         MANAGED(a_late_region_maps_what_is_plugged_in_its_part),
-        MANAGED(only_its_part_of_what_is_plugged_needs_room),
+        MANAGED(only_the_plugged_part_of_a_region_needs_room),
         MANAGED(managed_ram_can_be_read_only_in_one_view),
         MANAGED(plug_that_fails_in_one_region_is_undone_in_the_other),
         MANAGED(unplug_that_fails_in_one_region_is_redone_in_the_other),
         MANAGED(unknown_blocks_put_their_ram_into_quarantine),
-        MANAGED(removing_the_region_that_does_not_know_ends_quarantine),
-        MANAGED(quarantine_of_other_parts_of_the_ram_is_not_a_mappers),
-        MANAGED(what_a_freed_mapper_left_is_settled_at_its_offset),
+        MANAGED(removing_the_region_with_unknown_blocks_ends_quarantine),
+        MANAGED(quarantine_of_other_parts_of_the_ram_does_not_concern_a_mapper),
+        MANAGED(blocks_of_a_freed_mapper_are_settled_at_their_offset),
     };
     int n_failed = cmocka_run_group_tests(plain, NULL, NULL);
 

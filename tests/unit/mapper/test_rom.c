@@ -37,7 +37,7 @@ static void rom_can_be_read_by_devices_but_not_written(void **state)
 
 /* --- private memory, which has no page of its own before it is written --- */
 
-/* On a kernel that has another page mapped for reading then. */
+/* On a kernel that has mapped another page for reading until then. */
 static int make_world_of_6_1(void **state)
 {
     PmFakeConfig config;

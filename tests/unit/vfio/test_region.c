@@ -66,7 +66,7 @@ static int unmap(PmKernel *kernel, void *address, size_t size)
     return 0;
 }
 
-/* No pread, no pwrite: they are not to be called. */
+/* No pread, no pwrite: they must not be called. */
 static const PmKernelOps ops = {
     .struct_size = sizeof(ops), .ioctl = answer_ioctl, .mmap = map, .munmap = unmap};
 
@@ -83,7 +83,7 @@ static bool open_region(PmVfioRegion *region, Kernel *kernel, GError **error)
     return pm_vfio_region_open(region, &kernel->parent, NAME, DEVICE, 2, SIZE, error);
 }
 
-/* What stays mapped keeps the device, its group and all that is pinned for it. */
+/* A leaked mapping keeps the device, its group and all pinned memory. */
 static void closing_unmaps_the_registers_once(void **state)
 {
     Kernel kernel = make_kernel();
@@ -100,7 +100,7 @@ static void closing_unmaps_the_registers_once(void **state)
     pm_kernel_unref(&kernel.parent);
 }
 
-static void mapped_registers_are_read_and_written_in_their_width(void **state)
+static void mapped_registers_are_accessed_in_their_width(void **state)
 {
     static const unsigned widths[] = {2, 4, 8};
     static const uint64_t values[] = {0x0807, 0x06050403, 0x1112131415161718};
@@ -142,7 +142,7 @@ static void failure_to_map_registers_names_the_region(void **state)
     pm_kernel_unref(&kernel.parent);
 }
 
-static void region_that_is_too_small_is_named(void **state)
+static void too_small_region_is_named(void **state)
 {
     Kernel kernel = make_kernel();
     PmVfioRegion region = {0};
@@ -180,9 +180,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(closing_unmaps_the_registers_once),
-        cmocka_unit_test(mapped_registers_are_read_and_written_in_their_width),
+        cmocka_unit_test(mapped_registers_are_accessed_in_their_width),
         cmocka_unit_test(failure_to_map_registers_names_the_region),
-        cmocka_unit_test(region_that_is_too_small_is_named),
+        cmocka_unit_test(too_small_region_is_named),
         cmocka_unit_test(engine_that_is_freed_has_closed_its_registers),
     };
 

@@ -227,7 +227,7 @@ static void large_group_is_cut_short(void **state)
     assert_true(g_str_has_suffix(text, "0000:0f:00.0: pcieport and 4 more"));
 }
 
-static void missing_group_is_described_as_such(void **state)
+static void missing_group_is_described(void **state)
 {
     g_autofree char *text = pm_sysfs_describe_group(*state, 5);
 
@@ -254,7 +254,7 @@ int main(void)
         SYSFS_TEST(drivers_that_keep_a_group_from_its_user_are_to_be_unbound),
         SYSFS_TEST(group_lists_its_devices_and_their_drivers),
         SYSFS_TEST(large_group_is_cut_short),
-        SYSFS_TEST(missing_group_is_described_as_such),
+        SYSFS_TEST(missing_group_is_described),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Devices bound to an iommufd by their own files, and what they are attached to. */
+/* Devices bound to an iommufd through their cdevs, and their HWPTs. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

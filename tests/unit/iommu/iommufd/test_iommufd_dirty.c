@@ -86,7 +86,7 @@ static int drop(void **state)
     return 0;
 }
 
-/* A claim of its own. */
+/* In a claim of its own. */
 static PmIommuClaim *map(Fixture *fixture, uint64_t offset, uint64_t block_size, uint64_t n_blocks)
 {
     const PmIommuClaimConfig config = {
@@ -131,7 +131,7 @@ static void write_page(Fixture *fixture, uint64_t page)
     write_by(fixture, FIRST, page * PAGE);
 }
 
-/* N_PAGES pages from page @from on; at most 64 bits come of it. */
+/* N_PAGES pages from page @from on; sets at most 64 bits. */
 static uint64_t read_from(Fixture *fixture, uint64_t from, uint64_t page_size)
 {
     uint64_t bitmap[2] = {0, 0x5a};
@@ -202,7 +202,7 @@ static void iommu_without_dirty_tracking_is_an_error(void **state)
     assert_error(&error, PM_ERROR_UNSUPPORTED, "the IOMMU of " FIRST);
 }
 
-static void type1_says_that_it_cannot_track(void **state)
+static void dirty_tracking_is_unsupported_on_type1(void **state)
 {
     IommuFixture *type1 = iommu_fixture_new(NULL);
     g_autoptr(GError) set = NULL;
@@ -236,7 +236,7 @@ static void hole_at_the_start_or_in_the_middle_hides_nothing(void **state)
     assert_int_equal(read_dirty(fixture), 0x88);
 }
 
-/* What some of them still have dirties pages; the kernel stops at the first that is gone. */
+/* Those still mapped have dirty pages; the kernel stops at the first hole. */
 static void unexpected_holes_hide_nothing(void **state)
 {
     Fixture *fixture = *state;
@@ -265,7 +265,7 @@ static void runs_of_other_block_sizes_are_read_as_well(void **state)
     assert_int_equal(read_dirty(fixture), 0x288);
 }
 
-/* Bits lie across two words, and those of the caller stay. */
+/* Bits span two words, and the caller's bits stay. */
 static void range_can_begin_and_end_anywhere(void **state)
 {
     Fixture *fixture = *state;
@@ -306,7 +306,7 @@ static void bit_can_stand_for_more_than_a_block(void **state)
     assert_int_equal(read_from(fixture, 0, 64 * PAGE), 1);
 }
 
-/* The kernel is asked more than once. */
+/* Takes more than one kernel call. */
 static void pages_of_a_large_region_are_all_reported(void **state)
 {
     Fixture *fixture = *state;
@@ -364,15 +364,15 @@ static void range_that_cuts_a_mapping_is_refused_and_nothing_is_forgotten(void *
         assert_int_equal(bitmap[i], UINT64_MAX);
 }
 
-/* --- several page tables --- */
+/* --- several HWPTs --- */
 
-/* Beside the IOAS. */
+/* In addition to the IOAS. */
 static int count_page_tables(const Fixture *fixture)
 {
     return fixture->hooked.n_objects - 1;
 }
 
-/* The second device's IOMMU cannot use the first's page table. */
+/* The second device's IOMMU cannot use the first's HWPT. */
 static void attach_apart(Fixture *fixture)
 {
     fixture->hooked.apart = true;
@@ -467,7 +467,7 @@ static void failed_start_leaves_tracking_off(void **state)
     assert_int_equal(fixture->hooked.n_tracking, 0);
 }
 
-/* Tracking that would go on would have forgotten what was written before. */
+/* Continued tracking would have lost earlier writes. */
 static void failed_stop_turns_tracking_off(void **state)
 {
     Fixture *fixture = *state;
@@ -527,7 +527,7 @@ static void device_without_dirty_tracking_is_refused_while_tracking(void **state
     assert_error(&error, PM_ERROR_UNSUPPORTED, "the IOMMU of " SECOND);
 }
 
-/* Binding fails, making the page table, starting to track there, or attaching to it. */
+/* Fails binding, allocating the HWPT, starting to track there, or attaching to it. */
 static void page_table_is_destroyed_if_attaching_fails(void **state)
 {
     Fixture *fixture = *state;
@@ -552,7 +552,7 @@ int main(void)
         DIRTY_TEST(dirty_pages_are_read_only_while_they_are_tracked),
         DIRTY_TEST(dirty_range_has_to_be_whole_pages),
         UNABLE_TEST(iommu_without_dirty_tracking_is_an_error),
-        cmocka_unit_test(type1_says_that_it_cannot_track),
+        cmocka_unit_test(dirty_tracking_is_unsupported_on_type1),
         DIRTY_TEST(hole_at_the_start_or_in_the_middle_hides_nothing),
         DIRTY_TEST(unexpected_holes_hide_nothing),
         DIRTY_TEST(runs_of_other_block_sizes_are_read_as_well),

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What only iommufd can: mapping by file, more mappings than type1's limit. */
+/* Features of iommufd only: mapping by file, more mappings than type1's limit. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -27,7 +27,7 @@ typedef struct {
     PmKernel *kernel;
     HookedKernel hooked;
     PmIommu *iommu;
-    PmIommuClaim *claim; /* the last that was made */
+    PmIommuClaim *claim; /* the last one created */
 } Fixture;
 
 static Fixture *fixture_new(bool maps_files, PmFakePin pin)
@@ -91,7 +91,7 @@ static int drop(void **state)
     return 0;
 }
 
-/* Instead of the one before. */
+/* Replaces the one before. */
 static PmIommuClaim *make_claim(Fixture *fixture, PmRam *ram, uint64_t size, uint64_t block_size)
 {
     const PmIommuClaimConfig config = {.struct_size = sizeof(config),
@@ -120,7 +120,7 @@ static bool map_ram(Fixture *fixture, PmRam *ram, uint64_t n_pages, GError **err
     return map_pages(fixture, ram, 0, n_pages, error);
 }
 
-/* A letter a page. */
+/* One letter per page. */
 static void spell(PmRam *ram)
 {
     char *host = pm_ram_get_host(ram);
@@ -129,7 +129,7 @@ static void spell(PmRam *ram)
         memset(host + i * PAGE, (int)('a' + i), PAGE);
 }
 
-/* What the device reads by DMA at an I/O address. */
+/* Reads an I/O address by DMA. */
 static char seen_at(Fixture *fixture, uint64_t iova)
 {
     g_autoptr(PmDmaEngine) engine =
@@ -143,7 +143,7 @@ static char seen_at(Fixture *fixture, uint64_t iova)
 
 /* --- by file --- */
 
-/* What the process has mapped in place of the file's pages is not what the device sees. */
+/* The device does not see what the process has mapped in place of the file's pages. */
 static void pages_of_the_file_are_mapped_not_those_of_the_process(void **state)
 {
     Fixture *fixture = *state;
@@ -171,7 +171,7 @@ static void kernel_without_map_file_maps_by_address(void **state)
     assert_int_equal(pm_iommu_get_n_mappings(fixture->iommu), 4);
 }
 
-/* What only the file can be the cause of; type and seals for EINVAL, EBADF and EPERM. */
+/* Errors caused by the file alone: type and seals for EINVAL, EBADF and EPERM. */
 static const int files_errors[] = {EINVAL, EBADF, EPERM, EOPNOTSUPP, ENOMEM};
 
 static void file_that_fails_by_file_is_mapped_by_address(void **state)
@@ -218,8 +218,8 @@ static void assert_nothing_mapped(Fixture *fixture)
     assert_int_equal(pm_fake_kernel_get_pinned(fixture->kernel), 0);
 }
 
-/* Mapping by address would meet them again, or hide them. */
-static void what_is_not_the_files_fault_is_not_tried_by_address(void **state)
+/* Mapping by address would hit them again, or hide them. */
+static void errors_not_caused_by_the_file_are_not_retried_by_address(void **state)
 {
     static const struct {
         int error_number;
@@ -312,7 +312,7 @@ static void adopted_file_is_mapped_from_its_offset_on(void **state)
     g_clear_pointer(&fixture->claim, pm_iommu_claim_unref);
 }
 
-/* RAM whose file can be cut, as that of pm_ram_new() cannot. */
+/* RAM whose file can be truncated, unlike that of pm_ram_new(). */
 typedef struct {
     int fd;
     PmRam *ram;
@@ -347,7 +347,7 @@ static void drop_cuttable(Cuttable *cuttable)
     (void)close(cuttable->fd);
 }
 
-/* Whether its first blocks are there or not, and whether it is mapped by file or by address. */
+/* Whether or not its first blocks exist, mapped by file or by address. */
 static void file_that_ends_before_the_last_block_is_not_mapped(void **state)
 {
     Fixture *fixture = *state;
@@ -367,7 +367,7 @@ static void file_that_ends_before_the_last_block_is_not_mapped(void **state)
     }
 }
 
-/* It has pages that the file does not have. */
+/* A private mapping has pages that the file does not have. */
 static void private_memory_of_a_file_is_mapped_by_address(void **state)
 {
     Fixture *fixture = *state;
@@ -397,7 +397,7 @@ static uint64_t resident(PmRam *ram)
     return n_bytes;
 }
 
-/* Memory that is said to be of 2 MiB pages, without a pool: what decides is what the RAM says. */
+/* Memory declared as 2 MiB pages, without a pool: the RAM's page size decides. */
 static PmRam *adopt_as_hugetlb(PmRam *file)
 {
     const PmRamAdoption adoption = {
@@ -413,7 +413,7 @@ static PmRam *adopt_as_hugetlb(PmRam *file)
     return pm_ram_adopt(&adoption, NULL);
 }
 
-/* Two blocks out of four, in a kernel that touches nothing by mapping. */
+/* Two of four blocks, with a kernel that faults nothing in by mapping. */
 static void check_populated(Fixture *fixture, PmRam *file, PmRam *ram, uint64_t expected)
 {
     make_claim(fixture, ram, 4 * BLOCK, BLOCK);
@@ -469,7 +469,7 @@ static void failure_to_populate_hugetlb_memory_maps_nothing(void **state)
     drop_cuttable(&file);
 }
 
-/* With a pool it is the real thing. */
+/* With a pool, uses real hugetlb pages. */
 static void pages_of_a_pool_are_there_when_they_are_mapped(void **state)
 {
     Fixture *fixture = *state;
@@ -505,7 +505,7 @@ static void a_hundred_thousand_blocks_are_mapped(void **state)
 
 /* --- unmap --- */
 
-/* Somebody else has removed it: iommufd says ENOENT, which is never success. */
+/* Somebody else has removed it: iommufd returns ENOENT, which is never success. */
 static void enoent_of_unmap_is_a_mismatch(void **state)
 {
     Fixture *fixture = *state;
@@ -531,7 +531,7 @@ int main(void)
         OLD_TEST(kernel_without_map_file_maps_by_address),
         MAP_TEST(file_that_fails_by_file_is_mapped_by_address),
         MAP_TEST(any_block_that_fails_by_file_is_mapped_by_address),
-        MAP_TEST(what_is_not_the_files_fault_is_not_tried_by_address),
+        MAP_TEST(errors_not_caused_by_the_file_are_not_retried_by_address),
         MAP_TEST(block_that_fails_by_file_and_by_address_is_an_error),
         MAP_TEST(failure_of_any_block_of_a_file_leaves_all_as_before),
         MAP_TEST(each_block_shows_its_own_page_of_the_file),

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Opening an I/O address space of iommufd, and choosing between the back ends. */
+/* Opening an IOAS, and choosing between the back ends. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -65,7 +65,7 @@ static int drop(void **state)
     return 0;
 }
 
-/* Opening fails like that, and leaves no descriptor open. */
+/* Opening fails with this error, and leaves no descriptor open. */
 static void assert_not_opened(Fixture *fixture, PmError code, const char *words)
 {
     uint64_t n_open = pm_fake_kernel_get_n_open(fixture->kernel);
@@ -112,7 +112,7 @@ static void last_reference_closes_all_and_the_device_can_be_opened_again(void **
     pm_iommu_unref(iommu);
 }
 
-/* Two questions may fail without harm: whether there is mapping by file, and dirty tracking. */
+/* Two queries may fail without harm: mapping by file, and dirty tracking. */
 static void failure_of_any_call_leaves_no_descriptor(void **state)
 {
     Fixture *fixture = *state;
@@ -170,7 +170,7 @@ static void permission_error_says_how_to_change_it(void **state)
     assert_not_opened(fixture, PM_ERROR_PERMISSION, "chown");
 }
 
-static void file_that_does_not_open_for_another_reason_says_where_to_look(void **state)
+static void other_open_errors_name_the_kernel_log(void **state)
 {
     Fixture *fixture = *state;
 
@@ -246,7 +246,7 @@ static void vfio_without_iommufd_is_reported(void **state)
     assert_not_opened(*state, PM_ERROR_UNSUPPORTED, "back end type1");
 }
 
-/* There is nothing in its way but itself. */
+/* No mapping is in the way. */
 static void refused_attach_is_reported_by_cause(void **state)
 {
     answer(*state, VFIO_DEVICE_ATTACH_IOMMUFD_PT, -ENOMEM);
@@ -269,7 +269,7 @@ static void say_no_range(struct iommu_ioas_iova_ranges *answer)
     answer->num_iovas = 0;
 }
 
-/* The address sanitizer sees whether the 33rd is looked at. */
+/* The address sanitizer detects an access to the 33rd. */
 static void say_more_than_there_is_room_for(struct iommu_ioas_iova_ranges *answer)
 {
     for (uint64_t i = 0; i < 32; i++)
@@ -327,7 +327,7 @@ static void invalid_ranges_are_refused(void **state)
     }
 }
 
-/* More than the first question has room for. */
+/* More than fit in the first query. */
 static void many_ranges_are_all_read(void **state)
 {
     PmIovaRange many[100];
@@ -378,8 +378,8 @@ static void iommufd_is_chosen_where_both_files_exist(void **state)
     assert_chosen(*state, PM_IOMMU_IOMMUFD, "the device cdev of 0000:00:04.0 exist");
 }
 
-/* Where its registers are mapped, closing its file does nothing; test_several_devices tries that on
- * a real kernel. */
+/* While its registers are mapped, closing its file does nothing; test_several_devices checks that
+ * on a real kernel. */
 static void last_reference_detaches_and_destroys_as_well(void **state)
 {
     Fixture *fixture = *state;
@@ -440,7 +440,7 @@ int main(void)
         WITHOUT_TEST(missing_device_cdev_is_reported),
         OPEN_TEST(missing_device_node_is_named),
         OPEN_TEST(permission_error_says_how_to_change_it),
-        OPEN_TEST(file_that_does_not_open_for_another_reason_says_where_to_look),
+        OPEN_TEST(other_open_errors_name_the_kernel_log),
         OPEN_TEST(device_that_is_not_ready_is_refused),
         OPEN_TEST(device_whose_group_is_open_says_how_to_find_who),
         OPEN_TEST(device_that_is_bound_elsewhere_says_how_to_find_who),

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* iommufds and devices' own files that somebody else has opened: bound or not, with an I/O address
- * space or without. */
+/* iommufds and device cdevs opened by others: bound or not, with an IOAS or without. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -68,7 +67,7 @@ static void device_id_is_optional(void **state)
     sent_open(sent);
 }
 
-static void device_that_is_bound_is_used_by_its_id(void **state)
+static void bound_device_is_used_by_its_id(void **state)
 {
     Sent *sent = *state;
     g_autoptr(PmIommuClaim) claim = NULL;
@@ -83,7 +82,7 @@ static void device_that_is_bound_is_used_by_its_id(void **state)
     assert_true(pm_iommu_set_dirty_tracking(sent->iommu, true, NULL));
 }
 
-static void device_that_is_bound_needs_its_id(void **state)
+static void bound_device_needs_its_id(void **state)
 {
     Sent *sent = *state;
 
@@ -126,7 +125,7 @@ static void device_of_another_iommufd_is_refused(void **state)
     sent_assert_refused(sent, PM_ERROR_INVALID_ARGUMENT, "the iommufd has no");
 }
 
-static void device_that_is_not_bound_has_no_id(void **state)
+static void id_of_an_unbound_device_is_refused(void **state)
 {
     Sent *sent = *state;
 
@@ -146,7 +145,7 @@ static void device_that_is_bound_by_another_file_is_busy(void **state)
     sent_assert_refused(sent, PM_ERROR_BUSY, "fuser -v /dev/vfio/devices/*");
 }
 
-/* The kernel has no way back. */
+/* The kernel cannot unbind a device. */
 static void device_that_was_bound_before_a_failure_reports_its_id(void **state)
 {
     Sent *sent = *state;
@@ -184,7 +183,7 @@ static void device_that_was_attached_elsewhere_is_moved(void **state)
     assert_true(sent_device_sees(sent, 0, 0));
 }
 
-/* --- the I/O address space --- */
+/* --- the IOAS --- */
 
 static void own_address_space_is_destroyed_and_others_are_not(void **state)
 {
@@ -245,7 +244,7 @@ static void missing_ioas_is_refused(void **state)
     assert_int_equal(sent->ids[0], 0);
 }
 
-/* It is where others have areas placed. */
+/* The kernel places areas of others there. */
 static void given_ioas_keeps_its_allowed_iovas(void **state)
 {
     Sent *sent = *state;
@@ -311,12 +310,12 @@ int main(void)
     const struct CMUnitTest tests[] = {
         SENT_TEST(id_of_the_device_is_reported),
         SENT_TEST(device_id_is_optional),
-        SENT_TEST(device_that_is_bound_is_used_by_its_id),
-        SENT_TEST(device_that_is_bound_needs_its_id),
+        SENT_TEST(bound_device_is_used_by_its_id),
+        SENT_TEST(bound_device_needs_its_id),
         SENT_TEST(device_id_of_an_attached_device_is_refused),
         SENT_TEST(unknown_device_id_is_refused),
         SENT_TEST(device_of_another_iommufd_is_refused),
-        SENT_TEST(device_that_is_not_bound_has_no_id),
+        SENT_TEST(id_of_an_unbound_device_is_refused),
         SENT_TEST(device_that_is_bound_by_another_file_is_busy),
         SENT_TEST(device_that_was_bound_before_a_failure_reports_its_id),
         SENT_TEST(failure_to_bind_a_device_says_why),

@@ -42,7 +42,7 @@ static void put_fixed(uint8_t *answer, uint32_t argsz, uint32_t flags, uint32_t 
     memcpy(answer, &fixed, sizeof fixed);
 }
 
-/* A right answer of ANSWER_SIZE bytes. */
+/* A valid answer of ANSWER_SIZE bytes. */
 static void fill(uint8_t *answer)
 {
     static const struct vfio_iova_range ranges[] = {{0, 0xfedfffff}, {0xfef00000, 0x7fffffffff}};
@@ -68,7 +68,7 @@ static void assert_right(const PmType1Info *info)
     assert_int_equal(info->ranges[1].last, 0x7fffffffff);
 }
 
-/* From memory of exactly that size, so that a byte too far is seen by sanitizers and valgrind. */
+/* Parses memory of exactly that size, so that sanitizers and valgrind detect an overrun. */
 static bool parse(const uint8_t *answer, size_t size, PmType1Info *info, GError **error)
 {
     g_autofree uint8_t *exact = g_memdup2(answer, size);
@@ -274,11 +274,11 @@ static void iommu_without_page_sizes_is_refused(void **state)
     assert_refused(answer, sizeof answer, "page sizes");
 }
 
-/* --- asking --- */
+/* --- querying --- */
 
 #define N_RANGES UINT64_C(100)
 
-/* A kernel with many ranges, which grow in number as long as @n_growths says. */
+/* A kernel with many ranges, whose number grows @n_growths times. */
 typedef struct {
     PmKernel parent;
     unsigned n_calls;
@@ -320,7 +320,7 @@ static int asked_ioctl(PmKernel *kernel, int fd, unsigned long request, void *ar
 
 static const PmKernelOps asked_ops = {.struct_size = sizeof(asked_ops), .ioctl = asked_ioctl};
 
-static void answer_that_needs_more_room_is_asked_for_again(void **state)
+static void answer_that_needs_more_room_is_queried_again(void **state)
 {
     AskedKernel asked = {.needed = FIXED_SIZE + 16 + N_RANGES * 16};
     g_auto(PmType1Info) info = {0};
@@ -334,7 +334,7 @@ static void answer_that_needs_more_room_is_asked_for_again(void **state)
     pm_kernel_unref(&asked.parent);
 }
 
-static void answer_that_grows_between_two_questions_is_asked_for_again(void **state)
+static void answer_that_grows_between_two_queries_is_queried_again(void **state)
 {
     AskedKernel asked = {.n_growths = 2};
     g_auto(PmType1Info) info = {0};
@@ -361,7 +361,7 @@ static void answer_that_never_fits_is_refused(void **state)
     pm_kernel_unref(&asked.parent);
 }
 
-static void answer_of_gigabytes_is_refused_unasked(void **state)
+static void answer_of_gigabytes_is_refused_without_a_second_call(void **state)
 {
     AskedKernel asked = {.needed = 0x80000000};
     g_auto(PmType1Info) info = {0};
@@ -407,10 +407,10 @@ int main(void)
         cmocka_unit_test(more_ranges_than_the_answer_holds_are_refused),
         cmocka_unit_test(invalid_ranges_are_refused),
         cmocka_unit_test(iommu_without_page_sizes_is_refused),
-        cmocka_unit_test(answer_that_needs_more_room_is_asked_for_again),
-        cmocka_unit_test(answer_that_grows_between_two_questions_is_asked_for_again),
+        cmocka_unit_test(answer_that_needs_more_room_is_queried_again),
+        cmocka_unit_test(answer_that_grows_between_two_queries_is_queried_again),
         cmocka_unit_test(answer_that_never_fits_is_refused),
-        cmocka_unit_test(answer_of_gigabytes_is_refused_unasked),
+        cmocka_unit_test(answer_of_gigabytes_is_refused_without_a_second_call),
         cmocka_unit_test(refused_query_names_the_errno),
     };
 

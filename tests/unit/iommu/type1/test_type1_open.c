@@ -44,7 +44,7 @@ static int drop(void **state)
     return 0;
 }
 
-/* Opening fails like that, and leaves no descriptor open. */
+/* Opening fails with this error, and leaves no descriptor open. */
 static void assert_not_opened(Fixture *fixture, PmError code, const char *words)
 {
     uint64_t n_open = pm_fake_kernel_get_n_open(fixture->kernel);
@@ -64,7 +64,7 @@ static void group_is_opened_by_number(void **state)
     assert_int_equal(pm_fake_kernel_get_n_open(fixture->kernel), 2);
 }
 
-static void group_0_is_a_group_like_others(void **state)
+static void group_0_is_a_valid_group(void **state)
 {
     Fixture *fixture = *state;
     g_autoptr(PmIommu) iommu = NULL;
@@ -250,7 +250,7 @@ static void group_that_is_not_viable_names_the_other_drivers(void **state)
                       "\n  echo 0000:00:07.1 > /sys/bus/pci/devices/0000:00:07.1/driver/unbind");
 }
 
-/* --- what the kernel says --- */
+/* --- errors of the kernel --- */
 
 static void answer(Fixture *fixture, unsigned long request, int result)
 {
@@ -258,7 +258,7 @@ static void answer(Fixture *fixture, unsigned long request, int result)
     fixture->hooked.result = result;
 }
 
-static void other_version_of_the_interface_is_refused(void **state)
+static void other_api_version_is_refused(void **state)
 {
     answer(*state, VFIO_GET_API_VERSION, 1);
     assert_not_opened(*state, PM_ERROR_UNSUPPORTED, "version 1");
@@ -324,7 +324,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         OPEN_TEST(group_is_opened_by_number),
-        OPEN_TEST(group_0_is_a_group_like_others),
+        OPEN_TEST(group_0_is_a_valid_group),
         OPEN_TEST(zeroed_config_opens_nothing),
         OPEN_TEST(device_and_group_at_once_are_refused),
         OPEN_TEST(device_is_opened_by_address),
@@ -337,7 +337,7 @@ int main(void)
         OPEN_TEST(group_in_use_says_how_to_find_who),
         OPEN_TEST(device_that_is_not_ready_is_refused),
         OPEN_TEST(group_that_is_not_viable_names_the_other_drivers),
-        OPEN_TEST(other_version_of_the_interface_is_refused),
+        OPEN_TEST(other_api_version_is_refused),
         OPEN_TEST(kernel_without_type1v2_is_refused),
         OPEN_TEST(group_taken_at_the_last_moment_is_refused),
         OPEN_TEST(group_that_cannot_join_says_what_to_do),

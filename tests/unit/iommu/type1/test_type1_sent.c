@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Containers and groups that somebody else has opened: what has been done with them already is not
- * done again, and not undone. */
+/* Containers and groups opened by others: steps already done are neither repeated nor undone. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -32,7 +31,7 @@ static bool is_in_container(const Sent *sent, unsigned i)
     return (status.flags & VFIO_GROUP_FLAGS_CONTAINER_SET) != 0;
 }
 
-/* All groups join, and each device reaches what is mapped. */
+/* All groups are added, and each device can access what is mapped. */
 static void assert_all_reach(Sent *sent)
 {
     g_autoptr(PmIommuClaim) claim = NULL;
@@ -94,7 +93,7 @@ static void attached_group_that_was_in_the_container_stays_there(void **state)
     assert_true(is_in_container(sent, 1));
 }
 
-/* Which is what a second try finds. */
+/* As a second try finds it. */
 static void iommu_that_the_container_was_given_stays_after_a_failure(void **state)
 {
     Sent *sent = *state;
@@ -124,7 +123,7 @@ static void failure_to_query_the_iommu_is_an_error(void **state)
     sent_open(sent);
 }
 
-static void iommu_of_the_first_version_is_refused(void **state)
+static void type1_v1_iommu_is_refused(void **state)
 {
     Sent *sent = *state;
 
@@ -230,8 +229,8 @@ static void devices_of_an_attached_group_keep_it(void **state)
     assert_int_equal(pm_iommu_get_kvm_fd(sent->iommu, "0000:00:09.1", NULL), -1);
 }
 
-/* Mappings that are there count against what the container holds. */
-static void limit_is_what_the_container_had_left(void **state)
+/* Existing mappings count against the container's limit. */
+static void limit_is_what_the_given_container_had_left(void **state)
 {
     Sent *sent = *state;
     struct vfio_iommu_type1_dma_map mapping = {
@@ -261,7 +260,7 @@ int main(void)
         SENT_TEST(attached_group_that_was_in_the_container_stays_there),
         SENT_TEST(iommu_that_the_container_was_given_stays_after_a_failure),
         SENT_TEST(failure_to_query_the_iommu_is_an_error),
-        SENT_TEST(iommu_of_the_first_version_is_refused),
+        SENT_TEST(type1_v1_iommu_is_refused),
         SENT_TEST(group_of_another_container_is_refused),
         SENT_TEST(group_that_is_not_viable_is_refused_without_sysfs),
         SENT_TEST(group_that_cannot_join_is_named_by_its_descriptor),
@@ -269,7 +268,7 @@ int main(void)
         SENT_TEST(descriptors_exclude_a_device_and_a_group),
         SENT_TEST(device_of_another_group_is_not_attached),
         SENT_TEST(devices_of_an_attached_group_keep_it),
-        SENT_TEST(limit_is_what_the_container_had_left),
+        SENT_TEST(limit_is_what_the_given_container_had_left),
     };
 
     (void)g_setenv("PLUGMAP_BACKEND", "type1", TRUE);
