@@ -153,8 +153,8 @@ bool pm_sysfs_find_group(PmKernel *kernel, const char *device, unsigned *group, 
     return true;
 }
 
-/* The name of a device's cdev; NULL if it has none: without CONFIG_VFIO_DEVICE_CDEV there is
- * vfio-dev/vfioN, too, but no device number in it. */
+/* The name of a device's cdev; NULL if it has none: without CONFIG_VFIO_DEVICE_CDEV vfio-dev/vfioN
+ * exists, too, but without a device number. */
 static char *own_file(PmKernel *kernel, const char *device)
 {
     g_autofree char *folder = device_folder(device);

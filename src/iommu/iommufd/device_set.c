@@ -246,10 +246,11 @@ static bool check_new_id(const PmVfioDeviceSet *set, const char *device, uint32_
         const PmVfioDevice *other = set->devices->pdata[i];
 
         if (other->id == id)
-            return pm_fail(error, PM_ERROR_BUSY,
-                           "invalid device_id %" PRIu32 " of %s: it is the id of %s, which is "
-                           "attached to this address space already",
-                           id, device, other->address);
+            return pm_fail(
+                error, PM_ERROR_BUSY,
+                "invalid device_id %" PRIu32
+                " of %s: it is the id of %s, which is already attached to this address space",
+                id, device, other->address);
     }
     return true;
 }
