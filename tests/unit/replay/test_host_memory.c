@@ -93,7 +93,7 @@ static void assert_refused(unsigned gib, PmRamKind kind, const char *words)
 
 /* --- the host --- */
 
-static void what_the_host_has_available_is_enough_or_not(void **state)
+static void replay_needs_mem_available(void **state)
 {
     (void)state;
     put("/proc/meminfo", MEMINFO_3G);
@@ -134,7 +134,7 @@ static void malformed_files_are_ignored(void **state)
 
 /* --- cgroups --- */
 
-static void limit_of_the_own_cgroup_holds(void **state)
+static void limit_of_the_cgroup_applies(void **state)
 {
     (void)state;
     put("/proc/self/cgroup", "0::/a/b\n");
@@ -145,7 +145,7 @@ static void limit_of_the_own_cgroup_holds(void **state)
                    "this process's cgroup /a/b has 3G left of its memory.max of 4G");
 }
 
-static void limit_of_each_cgroup_above_holds(void **state)
+static void limit_of_each_parent_cgroup_applies(void **state)
 {
     (void)state;
     put("/proc/meminfo", MEMINFO_3G);
@@ -158,7 +158,7 @@ static void limit_of_each_cgroup_above_holds(void **state)
     assert_refused(2, PM_RAM_ANONYMOUS, "cgroup /a has 1G left of its memory.max of 3G");
 }
 
-static void cgroup_beyond_its_limit_has_nothing_left(void **state)
+static void cgroup_above_its_limit_has_nothing_left(void **state)
 {
     (void)state;
     put("/proc/self/cgroup", "0::/a\n");
@@ -168,7 +168,7 @@ static void cgroup_beyond_its_limit_has_nothing_left(void **state)
 }
 
 /* Page cache may fill a cgroup, but is reclaimed when memory is needed. */
-static void inactive_file_pages_count_as_left(void **state)
+static void inactive_file_pages_count_as_available(void **state)
 {
     (void)state;
     put("/proc/self/cgroup", "0::/a\n");
@@ -179,7 +179,7 @@ static void inactive_file_pages_count_as_left(void **state)
     assert_refused(4, PM_RAM_ANONYMOUS, "has 3G left");
 }
 
-static void version_1_is_asked_where_memory_is_its(void **state)
+static void cgroup_v1_memory_controller_is_supported(void **state)
 {
     (void)state;
     put("/proc/self/cgroup", "4:memory:/m/n\n3:cpu,cpuacct:/other\n0::/\n");
@@ -195,7 +195,7 @@ static void version_1_is_asked_where_memory_is_its(void **state)
 }
 
 /* A container without a cgroup namespace, and one whose mount shows another subtree. */
-static void mount_of_a_part_of_the_tree_is_followed(void **state)
+static void mount_of_a_subtree_is_supported(void **state)
 {
     (void)state;
     put("/proc/self/cgroup", "0::/docker/1/x\n");
@@ -207,7 +207,7 @@ static void mount_of_a_part_of_the_tree_is_followed(void **state)
     assert_refused(2, PM_RAM_ANONYMOUS, "cgroup / has 524M left");
 }
 
-static void mount_point_with_a_blank_is_found(void **state)
+static void mount_point_with_a_space_is_supported(void **state)
 {
     (void)state;
     put("/proc/self/cgroup", "0::/a\n");
@@ -216,7 +216,7 @@ static void mount_point_with_a_blank_is_found(void **state)
     assert_refused(2, PM_RAM_ANONYMOUS, "cgroup /a has 1G left");
 }
 
-static void cgroup_malformed_files_are_ignored(void **state)
+static void malformed_cgroup_files_are_ignored(void **state)
 {
     static const struct {
         const char *cgroup;
@@ -251,7 +251,7 @@ static void cgroup_malformed_files_are_ignored(void **state)
 #define POOL_2M "/sys/kernel/mm/hugepages/hugepages-2048kB"
 #define POOL_1G "/sys/kernel/mm/hugepages/hugepages-1048576kB"
 
-static void hugetlb_pages_have_to_be_in_the_pool(void **state)
+static void hugetlb_pages_must_be_free_in_the_pool(void **state)
 {
     (void)state;
     put("/proc/meminfo", "MemAvailable: 5 kB\n");
@@ -278,18 +278,18 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, make_root, remove_root)
     const struct CMUnitTest tests[] = {
-        TEST(what_the_host_has_available_is_enough_or_not),
+        TEST(replay_needs_mem_available),
         TEST(page_tables_are_counted),
         TEST(malformed_files_are_ignored),
-        TEST(limit_of_the_own_cgroup_holds),
-        TEST(limit_of_each_cgroup_above_holds),
-        TEST(cgroup_beyond_its_limit_has_nothing_left),
-        TEST(inactive_file_pages_count_as_left),
-        TEST(version_1_is_asked_where_memory_is_its),
-        TEST(mount_of_a_part_of_the_tree_is_followed),
-        TEST(mount_point_with_a_blank_is_found),
-        TEST(cgroup_malformed_files_are_ignored),
-        TEST(hugetlb_pages_have_to_be_in_the_pool),
+        TEST(limit_of_the_cgroup_applies),
+        TEST(limit_of_each_parent_cgroup_applies),
+        TEST(cgroup_above_its_limit_has_nothing_left),
+        TEST(inactive_file_pages_count_as_available),
+        TEST(cgroup_v1_memory_controller_is_supported),
+        TEST(mount_of_a_subtree_is_supported),
+        TEST(mount_point_with_a_space_is_supported),
+        TEST(malformed_cgroup_files_are_ignored),
+        TEST(hugetlb_pages_must_be_free_in_the_pool),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
