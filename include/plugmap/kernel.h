@@ -119,6 +119,25 @@ PM_EXPORT PmKernel *pm_kernel_ref(PmKernel *kernel);
 /** Drops a reference; the last one frees. NULL does nothing. Any thread. */
 PM_EXPORT void pm_kernel_unref(PmKernel *kernel);
 
+/** Whether the process that made the kernel is another one, which this one was forked from. Any
+ * thread. */
+PM_EXPORT bool pm_kernel_is_inherited(const PmKernel *kernel);
+
+/*
+ * Calls on a descriptor of a kernel, for drivers: a descriptor of the fake kernel
+ * (pm_iommu_open_device()) is none of the host's. As PmKernelOps describes them; -errno on failure.
+ * In a child made by fork(2) they fail with -ECHILD, because the files are its parent's; munmap
+ * works, on the child's own copy. Any thread.
+ */
+PM_EXPORT int pm_kernel_ioctl(PmKernel *kernel, int fd, unsigned long request, void *argument);
+PM_EXPORT int pm_kernel_mmap(PmKernel *kernel, int fd, size_t size, int protection, int flags,
+                             uint64_t offset, void **address);
+PM_EXPORT int pm_kernel_munmap(PmKernel *kernel, void *address, size_t size);
+PM_EXPORT ssize_t pm_kernel_pread(PmKernel *kernel, int fd, void *buffer, size_t size,
+                                  uint64_t offset);
+PM_EXPORT ssize_t pm_kernel_pwrite(PmKernel *kernel, int fd, const void *buffer, size_t size,
+                                   uint64_t offset);
+
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(PmKernel, pm_kernel_unref)
 
 G_END_DECLS

@@ -63,3 +63,20 @@ char *pm_counted(uint64_t count, const char *noun)
 
     return g_strdup_printf("%s %s%s", number, noun, count == 1 ? "" : "s");
 }
+
+bool pm_fail_ioctl(GError **error, int error_number, const char *advice, const char *what, ...)
+{
+    g_autofree char *name = pm_errno_text(error_number);
+    g_autofree char *done = NULL;
+    va_list arguments;
+
+    va_start(arguments, what);
+    done = g_strdup_vprintf(what, arguments);
+    va_end(arguments);
+    if (error_number == ECHILD)
+        (void)pm_fail(error, PM_ERROR_PERMISSION, "%s failed: %s; " PM_KERNEL_CAUSE_INHERITED, done,
+                      name);
+    else
+        (void)pm_fail(error, PM_ERROR_KERNEL, "%s failed: %s; %s", done, name, advice);
+    return pm_note_errno(error, error_number);
+}

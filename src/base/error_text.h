@@ -29,4 +29,16 @@ char *pm_counted(uint64_t count, const char *noun);
 /* Advice for errnos with more than one possible cause. */
 #define PM_SEE_KERNEL_LOG "see the kernel's log (dmesg)"
 
+/* Explains ECHILD. */
+#define PM_KERNEL_CAUSE_INHERITED                                                                  \
+    "opened by the parent of this forked process: open another address space in the child"
+
+#define PM_CHECK_DEVICE                                                                            \
+    "check that the device is awake and still bound to vfio-pci, and " PM_SEE_KERNEL_LOG
+
+/* "WHAT failed: ERRNO; ADVICE", PM_ERROR_KERNEL; ECHILD: PM_ERROR_PERMISSION with its own advice.
+ * @what: a format; names the object. Returns false. */
+bool pm_fail_ioctl(GError **error, int error_number, const char *advice, const char *what, ...)
+    G_GNUC_PRINTF(4, 5);
+
 #endif

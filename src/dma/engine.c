@@ -31,9 +31,9 @@ static const PmDmaEngineKind *find_kind(const char *device, uint32_t pci_id, GEr
 static bool enable_device(PmDmaEngine *engine, GError **error)
 {
     engine->is_enabled =
-        pm_vfio_region_read(&engine->config, CONFIG_COMMAND, 2, &engine->command, error) &&
-        pm_vfio_region_write(&engine->config, CONFIG_COMMAND, 2,
-                             engine->command | COMMAND_MEMORY | COMMAND_MASTER, error);
+        pm_dma_region_read(&engine->config, CONFIG_COMMAND, 2, &engine->command, error) &&
+        pm_dma_region_write(&engine->config, CONFIG_COMMAND, 2,
+                            engine->command | COMMAND_MEMORY | COMMAND_MASTER, error);
     return engine->is_enabled;
 }
 
@@ -43,16 +43,16 @@ static void disable_device(PmDmaEngine *engine)
     if (engine->registers.size > 0)
         engine->kind->stop(engine);
     if (engine->is_enabled)
-        (void)pm_vfio_region_write(&engine->config, CONFIG_COMMAND, 2, engine->command, NULL);
+        (void)pm_dma_region_write(&engine->config, CONFIG_COMMAND, 2, engine->command, NULL);
 }
 
 static bool set_up(PmDmaEngine *engine, GError **error)
 {
-    const PmVfioRegion *config = &engine->config;
+    const PmDmaRegion *config = &engine->config;
 
     return enable_device(engine, error) &&
-           pm_vfio_region_open(&engine->registers, config->kernel, config->device, config->fd,
-                               VFIO_PCI_BAR0_REGION_INDEX, engine->kind->registers_size, error) &&
+           pm_dma_region_open(&engine->registers, config->kernel, config->device, config->fd,
+                              VFIO_PCI_BAR0_REGION_INDEX, engine->kind->registers_size, error) &&
            engine->kind->start(engine, error);
 }
 
@@ -61,12 +61,12 @@ PmDmaEngine *pm_dma_engine_new(PmKernel *kernel, int fd, const char *name, void 
 {
     g_autoptr(PmDmaEngine) engine = NULL;
     const PmDmaEngineKind *kind;
-    PmVfioRegion config = {0};
+    PmDmaRegion config = {0};
     uint64_t pci_id;
 
-    if (!pm_vfio_region_open(&config, kernel, name, fd, VFIO_PCI_CONFIG_REGION_INDEX, CONFIG_SIZE,
-                             error) ||
-        !pm_vfio_region_read(&config, CONFIG_ID, 4, &pci_id, error))
+    if (!pm_dma_region_open(&config, kernel, name, fd, VFIO_PCI_CONFIG_REGION_INDEX, CONFIG_SIZE,
+                            error) ||
+        !pm_dma_region_read(&config, CONFIG_ID, 4, &pci_id, error))
         return NULL;
     kind = find_kind(name, (uint32_t)pci_id, error);
     if (kind == NULL)
@@ -115,8 +115,8 @@ void pm_dma_engine_free(PmDmaEngine *engine)
     if (engine == NULL)
         return;
     disable_device(engine);
-    pm_vfio_region_close(&engine->registers);
-    pm_vfio_region_close(&engine->config);
+    pm_dma_region_close(&engine->registers);
+    pm_dma_region_close(&engine->config);
     pm_dma_scratch_free(engine->own);
     g_free(engine);
 }

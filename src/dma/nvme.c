@@ -108,7 +108,7 @@ static bool wait_for_ready(PmDmaEngine *engine, bool ready, GError **error)
     uint64_t status;
 
     do {
-        if (!pm_vfio_region_read(&engine->registers, REGISTER_STATUS, 4, &status, error))
+        if (!pm_dma_region_read(&engine->registers, REGISTER_STATUS, 4, &status, error))
             return false;
         if (((status & STATUS_READY) != 0) == ready)
             return true;
@@ -121,8 +121,8 @@ static bool set_enabled(PmDmaEngine *engine, bool enabled, GError **error)
 {
     uint32_t configuration = enabled ? CONFIGURATION_ENTRIES | CONFIGURATION_ENABLE : 0;
 
-    return pm_vfio_region_write(&engine->registers, REGISTER_CONFIGURATION, 4, configuration,
-                                error) &&
+    return pm_dma_region_write(&engine->registers, REGISTER_CONFIGURATION, 4, configuration,
+                               error) &&
            wait_for_ready(engine, enabled, error);
 }
 
@@ -133,7 +133,7 @@ static bool ring(const Nvme *nvme, const Queue *queue, unsigned side, unsigned v
     uint64_t doorbell =
         REGISTER_DOORBELLS + (uint64_t)(2 * queue->number + side) * nvme->doorbell_step;
 
-    return pm_vfio_region_write(&nvme->parent.registers, doorbell, 4, value, error);
+    return pm_dma_region_write(&nvme->parent.registers, doorbell, 4, value, error);
 }
 
 static bool wait_for_answer(const Queue *queue, uint16_t *status, GError **error)
@@ -218,15 +218,15 @@ static Queue make_queue(const PmDmaEngine *engine, unsigned number, unsigned req
 
 static bool start_admin_queue(PmDmaEngine *engine, GError **error)
 {
-    const PmVfioRegion *registers = &engine->registers;
+    const PmDmaRegion *registers = &engine->registers;
 
     return set_enabled(engine, false, error) &&
-           pm_vfio_region_write(registers, REGISTER_ADMIN_SIZES, 4,
-                                (N_ENTRIES - 1) << 16 | (N_ENTRIES - 1), error) &&
-           pm_vfio_region_write(registers, REGISTER_ADMIN_REQUESTS, 8,
-                                scratch_iova(engine, ADMIN_REQUESTS_PAGE), error) &&
-           pm_vfio_region_write(registers, REGISTER_ADMIN_ANSWERS, 8,
-                                scratch_iova(engine, ADMIN_ANSWERS_PAGE), error) &&
+           pm_dma_region_write(registers, REGISTER_ADMIN_SIZES, 4,
+                               (N_ENTRIES - 1) << 16 | (N_ENTRIES - 1), error) &&
+           pm_dma_region_write(registers, REGISTER_ADMIN_REQUESTS, 8,
+                               scratch_iova(engine, ADMIN_REQUESTS_PAGE), error) &&
+           pm_dma_region_write(registers, REGISTER_ADMIN_ANSWERS, 8,
+                               scratch_iova(engine, ADMIN_ANSWERS_PAGE), error) &&
            set_enabled(engine, true, error);
 }
 
@@ -235,7 +235,7 @@ static bool nvme_start(PmDmaEngine *engine, GError **error)
     Nvme *nvme = (Nvme *)engine;
     uint64_t capabilities;
 
-    if (!pm_vfio_region_read(&engine->registers, REGISTER_CAPABILITIES, 8, &capabilities, error))
+    if (!pm_dma_region_read(&engine->registers, REGISTER_CAPABILITIES, 8, &capabilities, error))
         return false;
     nvme->doorbell_step = 4U << (capabilities >> 32 & 0xf);
     nvme->admin = make_queue(engine, 0, ADMIN_REQUESTS_PAGE);

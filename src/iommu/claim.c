@@ -306,9 +306,9 @@ static bool enter(PmIommuClaim *claim, GError **error)
     if (result == 0)
         return true;
     (void)pm_range_map_remove(claim->iommu->claims, claim->iova, claim->last);
-    return pm_vfio_fail_ioctl(error, -result, PM_SEE_KERNEL_LOG,
-                              "claiming I/O addresses 0x%" PRIx64 "-0x%" PRIx64 " for %s",
-                              claim->iova, claim->last, claim->owner);
+    return pm_fail_ioctl(error, -result, PM_SEE_KERNEL_LOG,
+                         "claiming I/O addresses 0x%" PRIx64 "-0x%" PRIx64 " for %s", claim->iova,
+                         claim->last, claim->owner);
 }
 
 /* All under one lock, so that no device is attached and nothing claimed between a check and its

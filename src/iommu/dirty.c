@@ -88,7 +88,7 @@ static bool read_piece(PmIommu *iommu, const Reading *reading, uint64_t iova, ui
     merge(reading, iova, unit, found, n_words);
     if (result == 0)
         return true;
-    return pm_vfio_fail_ioctl(
+    return pm_fail_ioctl(
         error, -result, "treat every page of the range as dirty, and " PM_SEE_KERNEL_LOG,
         "reading which pages of 0x%" PRIx64 " bytes at I/O address 0x%" PRIx64 " are dirty", size,
         iova);

@@ -5,7 +5,6 @@
 
 #include "kernel-uapi/iommufd.h"
 #include "kernel-uapi/vfio.h"
-#include "kernel/kernel_calls.h"
 
 typedef struct {
     PmKernel kernel;

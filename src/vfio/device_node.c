@@ -11,23 +11,6 @@
 #include "base/error_text.h"
 #include "kernel/kernel_calls.h"
 
-bool pm_vfio_fail_ioctl(GError **error, int error_number, const char *advice, const char *what, ...)
-{
-    g_autofree char *name = pm_errno_text(error_number);
-    g_autofree char *done = NULL;
-    va_list arguments;
-
-    va_start(arguments, what);
-    done = g_strdup_vprintf(what, arguments);
-    va_end(arguments);
-    if (error_number == ECHILD)
-        (void)pm_fail(error, PM_ERROR_PERMISSION, "%s failed: %s; " PM_KERNEL_CAUSE_INHERITED, done,
-                      name);
-    else
-        (void)pm_fail(error, PM_ERROR_KERNEL, "%s failed: %s; %s", done, name, advice);
-    return pm_note_errno(error, error_number);
-}
-
 /* EBADF: not open; ENOTTY: not a file of VFIO; EINVAL: another kind of VFIO file. */
 bool pm_vfio_fail_descriptor(GError **error, int error_number, int fd, const char *what)
 {
@@ -38,8 +21,8 @@ bool pm_vfio_fail_descriptor(GError **error, int error_number, int fd, const cha
                       name);
         return pm_note_errno(error, error_number);
     }
-    return pm_vfio_fail_ioctl(error, error_number, PM_SEE_KERNEL_LOG,
-                              "asking whether descriptor %d is %s", fd, what);
+    return pm_fail_ioctl(error, error_number, PM_SEE_KERNEL_LOG,
+                         "asking whether descriptor %d is %s", fd, what);
 }
 
 bool pm_vfio_fail_not_attached(GError **error, const char *device)

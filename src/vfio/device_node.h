@@ -15,16 +15,8 @@
 int pm_vfio_open_node(PmKernel *kernel, const char *path, const char *if_missing, GError **error);
 
 /* Advice if a request on an open device file fails. */
-#define PM_VFIO_CHECK_DEVICE                                                                       \
-    "check that the device is awake and still bound to vfio-pci, and " PM_SEE_KERNEL_LOG
-
-/* "WHAT failed: ERRNO; ADVICE", PM_ERROR_KERNEL; ECHILD: PM_ERROR_PERMISSION with its own advice.
- * @what: a format; names the object. Returns false. */
-bool pm_vfio_fail_ioctl(GError **error, int error_number, const char *advice, const char *what, ...)
-    G_GNUC_PRINTF(4, 5);
-
 /* The first request on a descriptor of the caller failed: PM_ERROR_INVALID_ARGUMENT if the error
- * shows that it is not @what ("a VFIO group"), else as pm_vfio_fail_ioctl(). Returns false. */
+ * shows that it is not @what ("a VFIO group"), else as pm_fail_ioctl(). Returns false. */
 bool pm_vfio_fail_descriptor(GError **error, int error_number, int fd, const char *what);
 
 /* PM_ERROR_NOT_FOUND: the device is not in the address space. Returns false. */

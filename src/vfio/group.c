@@ -98,8 +98,8 @@ static bool fail_join(GError **error, const PmVfioGroup *group, int error_number
             "  cat /sys/kernel/iommu_groups/%s/reserved_regions",
             name, number);
     default:
-        return pm_vfio_fail_ioctl(error, error_number, PM_SEE_KERNEL_LOG,
-                                  "adding %s to the container", name);
+        return pm_fail_ioctl(error, error_number, PM_SEE_KERNEL_LOG, "adding %s to the container",
+                             name);
     }
 }
 
@@ -107,11 +107,11 @@ static bool fail_status(GError **error, const PmVfioGroup *group, int error_numb
 {
     if (!group->has_number)
         return pm_vfio_fail_descriptor(error, error_number, group->fd, "a VFIO group");
-    return pm_vfio_fail_ioctl(error, error_number,
-                              "check that its devices are still bound to vfio-pci, and that the "
-                              "file is VFIO's (ls -l /dev/vfio)",
-                              "asking for the status of IOMMU group %u (/dev/vfio/%u)",
-                              group->number, group->number);
+    return pm_fail_ioctl(error, error_number,
+                         "check that its devices are still bound to vfio-pci, and that the "
+                         "file is VFIO's (ls -l /dev/vfio)",
+                         "asking for the status of IOMMU group %u (/dev/vfio/%u)", group->number,
+                         group->number);
 }
 
 bool pm_vfio_group_set_container(const PmVfioGroup *group, int container, bool *joined,

@@ -144,8 +144,8 @@ static bool fail_bind(const PmVfioDeviceSet *set, const PmVfioDevice *device, co
                        "iommufd. Use the back end type1",
                        device->address);
     default:
-        return pm_vfio_fail_ioctl(error, error_number, PM_SEE_KERNEL_LOG,
-                                  "binding %s (%s) to the iommufd", device->address, path);
+        return pm_fail_ioctl(error, error_number, PM_SEE_KERNEL_LOG,
+                             "binding %s (%s) to the iommufd", device->address, path);
     }
 }
 static bool bind_device(const PmVfioDeviceSet *set, PmVfioDevice *device, const char *path,

@@ -94,9 +94,9 @@ static bool read_geometry(PmIommufd *iommufd, GError **error)
         pm_iommu_set_geometry(&iommufd->parent, alignment, g_steal_pointer(&ranges), n_ranges);
         return true;
     }
-    return pm_vfio_fail_ioctl(error, -result, "try again, and " PM_SEE_KERNEL_LOG,
-                              "asking " PM_IOMMUFD_PATH " for the valid addresses of IOAS %" PRIu32,
-                              iommufd->ioas);
+    return pm_fail_ioctl(error, -result, "try again, and " PM_SEE_KERNEL_LOG,
+                         "asking " PM_IOMMUFD_PATH " for the valid addresses of IOAS %" PRIu32,
+                         iommufd->ioas);
 }
 
 /* The kernel checks these against a device's reserved regions on attach. Skip IOASes of others: the
@@ -132,8 +132,8 @@ static bool fail_attach_first(const char *device, int error_number, GError **err
                        "and " PM_SEE_KERNEL_LOG,
                        device);
     default:
-        return pm_vfio_fail_ioctl(error, error_number, PM_SEE_KERNEL_LOG,
-                                  "attaching %s to its IOAS", device);
+        return pm_fail_ioctl(error, error_number, PM_SEE_KERNEL_LOG, "attaching %s to its IOAS",
+                             device);
     }
 }
 
@@ -162,8 +162,8 @@ static bool fail_attach_beside_others(const char *device, int error_number, GErr
                        "other devices. Give it an address space of its own",
                        device);
     default:
-        return pm_vfio_fail_ioctl(error, error_number, PM_SEE_KERNEL_LOG,
-                                  "attaching %s to the IOAS", device);
+        return pm_fail_ioctl(error, error_number, PM_SEE_KERNEL_LOG, "attaching %s to the IOAS",
+                             device);
     }
 }
 
@@ -240,8 +240,8 @@ static bool iommufd_detach(PmIommu *iommu, const char *device, GError **error)
         return pm_vfio_fail_last_device(error, device);
     result = pm_vfio_device_detach(&iommufd->devices, found);
     if (result < 0)
-        return pm_vfio_fail_ioctl(error, -result, "it stays attached: " PM_SEE_KERNEL_LOG,
-                                  "detaching %s from the IOAS", device);
+        return pm_fail_ioctl(error, -result, "it stays attached: " PM_SEE_KERNEL_LOG,
+                             "detaching %s from the IOAS", device);
     pm_vfio_device_set_unbind(&iommufd->devices, found);
     /* During dirty tracking, its page table still has the pages it wrote. */
     if (!iommu->tracks_dirty)
@@ -326,10 +326,10 @@ static bool make_ioas(PmIommufd *iommufd, GError **error)
     if (result < 0 && iommufd->is_lent)
         return pm_vfio_fail_descriptor(error, -result, iommufd->iommufd, "an iommufd");
     if (result < 0)
-        return pm_vfio_fail_ioctl(error, -result,
-                                  "check that the file is iommufd's (ls -l " PM_IOMMUFD_PATH
-                                  "), and " PM_SEE_KERNEL_LOG,
-                                  "allocating an IOAS in " PM_IOMMUFD_PATH);
+        return pm_fail_ioctl(error, -result,
+                             "check that the file is iommufd's (ls -l " PM_IOMMUFD_PATH
+                             "), and " PM_SEE_KERNEL_LOG,
+                             "allocating an IOAS in " PM_IOMMUFD_PATH);
     iommufd->ioas = alloc.out_ioas_id;
     return true;
 }

@@ -151,9 +151,9 @@ static bool start(const PmIommufd *iommufd, GError **error)
             continue;
         while (i-- > 0)
             (void)enable(iommufd, page_table_at(iommufd, i), false);
-        return pm_vfio_fail_ioctl(error, -result,
-                                  "treat every mapped page as dirty, and " PM_SEE_KERNEL_LOG,
-                                  "starting dirty tracking in HWPT %" PRIu32, page_table);
+        return pm_fail_ioctl(error, -result,
+                             "treat every mapped page as dirty, and " PM_SEE_KERNEL_LOG,
+                             "starting dirty tracking in HWPT %" PRIu32, page_table);
     }
     return true;
 }
@@ -167,7 +167,7 @@ static bool stop(const PmIommufd *iommufd, GError **error)
         int result = enable(iommufd, page_table_at(iommufd, i), false);
 
         if (result < 0 && stopped)
-            stopped = pm_vfio_fail_ioctl(
+            stopped = pm_fail_ioctl(
                 error, -result, "the IOMMU may keep tracking, to no effect; " PM_SEE_KERNEL_LOG,
                 "stopping dirty tracking in HWPT %" PRIu32, page_table_at(iommufd, i));
     }

@@ -237,8 +237,7 @@ static int fail_device(const char *device, int error_number, GError **error)
                       "attach it first",
                       device);
     else
-        (void)pm_vfio_fail_ioctl(error, error_number, PM_VFIO_CHECK_DEVICE, "opening the device %s",
-                                 device);
+        (void)pm_fail_ioctl(error, error_number, PM_CHECK_DEVICE, "opening the device %s", device);
     (void)pm_note_errno(error, error_number);
     return -1;
 }
@@ -298,7 +297,7 @@ bool pm_vfio_group_set_detach(PmVfioGroupSet *set, const char *device, GError **
         return pm_vfio_fail_not_attached(error, device);
     /* In a forked child, fail even where detaching needs no request that would. */
     if (pm_kernel_is_inherited(set->kernel))
-        return pm_vfio_fail_ioctl(error, ECHILD, "", "detaching %s", device);
+        return pm_fail_ioctl(error, ECHILD, "", "detaching %s", device);
     if (found->group->n_users > 1)
         found->group->n_users--;
     else if (!remove_group(set, found, error))

@@ -122,16 +122,16 @@ static bool check_container(const PmType1 *type1, GError **error)
     if (result < 0 && type1->is_lent)
         return pm_vfio_fail_descriptor(error, -result, type1->container, "a VFIO container");
     if (result < 0)
-        return pm_vfio_fail_ioctl(error, -result, CHECK_CONTAINER,
-                                  "asking " CONTAINER_PATH " for its API version");
+        return pm_fail_ioctl(error, -result, CHECK_CONTAINER,
+                             "asking " CONTAINER_PATH " for its API version");
     if (result != VFIO_API_VERSION)
         return pm_fail(error, PM_ERROR_UNSUPPORTED,
                        CONTAINER_PATH ": VFIO API version %d is not supported, only %d", result,
                        VFIO_API_VERSION);
     result = container_ioctl(type1, VFIO_CHECK_EXTENSION, VFIO_TYPE1v2_IOMMU);
     if (result < 0)
-        return pm_vfio_fail_ioctl(error, -result, CHECK_CONTAINER,
-                                  "asking " CONTAINER_PATH " for type1v2");
+        return pm_fail_ioctl(error, -result, CHECK_CONTAINER,
+                             "asking " CONTAINER_PATH " for type1v2");
     if (result == 0)
         return pm_fail(error, PM_ERROR_UNSUPPORTED,
                        CONTAINER_PATH " has no type1v2 IOMMU. Load its driver, as root:\n"
@@ -181,8 +181,8 @@ static bool fail_set_iommu(const PmType1Config *config, int error_number, GError
                        "kernel has the group's devices. To find it:\n"
                        "  dmesg | grep -i iommu",
                        whose, name);
-    return pm_vfio_fail_ioctl(error, error_number, PM_SEE_KERNEL_LOG,
-                              "setting a type1v2 IOMMU for the container of %s", whose);
+    return pm_fail_ioctl(error, error_number, PM_SEE_KERNEL_LOG,
+                         "setting a type1v2 IOMMU for the container of %s", whose);
 }
 
 /* Kernels before 6.18 ignore an unmap that ends at 2^64, but report success: the last page could be
@@ -429,9 +429,9 @@ static bool check_iommu(const PmType1 *type1, GError **error)
                       type1->container);
         break;
     default:
-        (void)pm_vfio_fail_ioctl(error, -result, PM_SEE_KERNEL_LOG,
-                                 "asking the container of descriptor %d for its IOMMU",
-                                 type1->container);
+        (void)pm_fail_ioctl(error, -result, PM_SEE_KERNEL_LOG,
+                            "asking the container of descriptor %d for its IOMMU",
+                            type1->container);
         break;
     }
     return pm_note_errno(error, -result);

@@ -158,8 +158,8 @@ bool pm_type1_info_query(PmKernel *kernel, int container, PmType1Info *info, GEr
         memcpy(answer, &fixed, sizeof fixed);
         result = pm_kernel_ioctl(kernel, container, VFIO_IOMMU_GET_INFO, answer);
         if (result < 0)
-            return pm_vfio_fail_ioctl(error, -result, PM_SEE_KERNEL_LOG,
-                                      "asking the container about its IOMMU");
+            return pm_fail_ioctl(error, -result, PM_SEE_KERNEL_LOG,
+                                 "asking the container about its IOMMU");
         memcpy(&fixed, answer, sizeof fixed);
         if (fixed.argsz <= size)
             return pm_type1_info_parse(answer, size, info, error);

@@ -13,9 +13,9 @@
 #include <plugmap/fake.h>
 #include <plugmap/plugmap.h>
 
+#include "dma/region.h"
 #include "kernel-uapi/vfio.h"
 #include "util/backend_util.h"
-#include "vfio/region.h"
 
 #define BLOCK    (2 * PM_MIB)
 #define N_BLOCKS 4
@@ -29,7 +29,7 @@ typedef struct {
     PmIommu *iommu;
     PmIommuClaim *claim;
     int device;
-    PmVfioRegion region;
+    PmDmaRegion region;
 } World;
 
 /* --- steps, each of which the kernel can fail --- */
@@ -59,20 +59,20 @@ static bool open_device(World *world, GError **error)
 
 static bool open_region(World *world, GError **error)
 {
-    return pm_vfio_region_open(&world->region, world->kernel, FIRST, world->device,
-                               VFIO_PCI_CONFIG_REGION_INDEX, 64, error);
+    return pm_dma_region_open(&world->region, world->kernel, FIRST, world->device,
+                              VFIO_PCI_CONFIG_REGION_INDEX, 64, error);
 }
 
 static bool read_register(World *world, GError **error)
 {
     uint64_t value;
 
-    return pm_vfio_region_read(&world->region, 4, 2, &value, error);
+    return pm_dma_region_read(&world->region, 4, 2, &value, error);
 }
 
 static bool write_register(World *world, GError **error)
 {
-    return pm_vfio_region_write(&world->region, 4, 2, 4, error);
+    return pm_dma_region_write(&world->region, 4, 2, 4, error);
 }
 
 static bool claim(World *world, GError **error)
@@ -156,7 +156,7 @@ static void world_init(World *world)
 static void world_clear(World *world)
 {
     pm_fake_kernel_clear_faults(world->kernel);
-    pm_vfio_region_close(&world->region);
+    pm_dma_region_close(&world->region);
     g_clear_pointer(&world->claim, pm_iommu_claim_unref);
     g_clear_pointer(&world->iommu, pm_iommu_unref);
     pm_ram_unref(world->ram);
