@@ -344,7 +344,7 @@ static bool finish_result(PmReplay *replay, GError **error)
 /* Maps the engine's memory before the region, so that the region's budget accounts for it. */
 static bool set_up_dma_check(PmReplay *replay, GError **error)
 {
-    const PmReplayDevice *only = &replay->devices[0];
+    const PmTraceRegion *region = pm_trace_region(replay->trace, 0);
     PmDmaEngine *engine;
 
     if (replay->config->dma_device == NULL)
@@ -354,11 +354,11 @@ static bool set_up_dma_check(PmReplay *replay, GError **error)
                        "%s: --dma-check supports one device, the trace has %u", replay->trace->file,
                        replay->trace->regions->len);
     engine = pm_dma_engine_attach(replay->iommu, replay->recorder, replay->config->dma_device,
-                                  only->region->address, only->region->size, error);
+                                  region->address, region->size, error);
     if (engine == NULL)
         return false;
     replay->result->dma_engine = g_strdup(pm_dma_engine_name(engine));
-    replay->dma_check = pm_dma_check_new(engine, only->device, PM_IOMMU_READ_WRITE);
+    replay->dma_check = pm_dma_check_new(engine, replay->devices[0].device, PM_IOMMU_READ_WRITE);
     replay->own.n_mappings = pm_iommu_get_n_mappings(replay->iommu);
     replay->own.n_bytes = pm_iommu_get_pinned_bytes(replay->iommu);
     return true;

@@ -321,6 +321,7 @@ static void ignored_interrupts_stay_ignored(void **state)
         wait_until_noted(child);
     }
     text = read_all(out);
+    assert_non_null(text);
     assert_int_equal(waitpid(child, &status, 0), child);
     scratch_remove(folder);
     assert_true(WIFEXITED(status));

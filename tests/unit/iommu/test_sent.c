@@ -26,6 +26,7 @@ static void given_descriptors_open_nothing_else(void **state)
 
     sent_open(sent);
     claim = sent_claim(sent, 0, 1, 0);
+    assert_non_null(claim);
     assert_true(pm_iommu_attach_fd(sent->iommu, sent_devices[1], sent->fds[1], NULL, NULL));
     assert_true(sent_device_sees(sent, 1, 0));
     assert_int_equal(pm_fake_kernel_get_n_calls(sent->kernel, PM_FAKE_CALL_OPEN), n_opened);
@@ -38,6 +39,7 @@ static void device_reaches_what_is_mapped(void **state)
 
     sent_open(sent);
     claim = sent_claim(sent, 0, 2, 1);
+    assert_non_null(claim);
     assert_true(sent_device_sees(sent, 0, 1));
     assert_false(sent_device_sees(sent, 0, 0));
     assert_true(pm_iommu_audit(sent->iommu, NULL, PM_IOMMU_AUDIT_SOLE_LOCKER, NULL));
@@ -134,6 +136,7 @@ static void attaching_that_fails_at_any_call_takes_no_descriptor(void **state)
         sent = *state;
         sent_open(sent);
         claim = sent_claim(sent, 0, 1, 0);
+        assert_non_null(claim);
         n_open = sent_n_open(sent);
         pm_fake_kernel_fail(sent->kernel, PM_FAKE_CALL_ANY, nth, EIO);
         if (pm_iommu_attach_fd(sent->iommu, sent_devices[1], sent->fds[1], &sent->ids[1], &error)) {
@@ -165,6 +168,7 @@ static void device_that_does_not_reach_a_claim_is_not_taken(void **state)
 
     sent_open(sent);
     claim = sent_claim(sent, 0, 1, 4);
+    assert_non_null(claim);
     sent->hooked.last_iova = BASE + BLOCK / 2 - 1;
     assert_false(
         pm_iommu_attach_fd(sent->iommu, sent_devices[1], sent->fds[1], &sent->ids[1], &error));
@@ -184,6 +188,7 @@ static void attached_device_is_detached_and_its_descriptor_closed(void **state)
 
     sent_open(sent);
     claim = sent_claim(sent, 0, 1, 0);
+    assert_non_null(claim);
     assert_true(pm_iommu_attach_fd(sent->iommu, sent_devices[1], sent->fds[1], NULL, NULL));
     assert_true(pm_iommu_has_device(sent->iommu, sent_devices[1]));
     assert_int_equal(sent_n_mappings(sent, 1), 1);
@@ -442,6 +447,7 @@ static void audit_does_not_count_what_others_map(void **state)
     share(sent);
     sent_open(sent);
     claim = sent_claim(sent, 0, 1, 0);
+    assert_non_null(claim);
     assert_true(pm_iommu_audit(sent->iommu, NULL, 0, NULL));
     if (!backend_is_iommufd())
         assert_int_equal(sent_ioctl(sent, sent->main, VFIO_IOMMU_UNMAP_DMA, &unmap), 0);

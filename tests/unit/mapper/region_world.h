@@ -31,7 +31,7 @@ typedef struct {
 } RegionWorld;
 
 /* With plain RAM. @config: does not set how memory is pinned. */
-RegionWorld *region_world_new(const PmFakeConfig *config, PmRamKind kind);
+RegionWorld *region_world_new(const PmFakeConfig *given, PmRamKind kind);
 
 /* Plain RAM, and RAM with a manager. Setup and teardown for cmocka. */
 int region_world_plain(void **state);

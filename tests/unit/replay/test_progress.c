@@ -18,9 +18,9 @@ static void assert_text(uint64_t n_done, uint64_t n_events, uint64_t elapsed_us,
 static void progress_shows_rate_and_time_left(void **state)
 {
     (void)state;
-    assert_text(1000, 4000, 2 * G_USEC_PER_SEC,
+    assert_text(1000, 4000, 2 * (uint64_t)G_USEC_PER_SEC,
                 "[#####...............] 1,000 of 4,000 events, 500/s, 6 s left");
-    assert_text(4000, 4000, 2 * G_USEC_PER_SEC,
+    assert_text(4000, 4000, 2 * (uint64_t)G_USEC_PER_SEC,
                 "[####################] 4,000 of 4,000 events, 2,000/s, 0 s left");
     assert_text(1, 1, 0, "[####################] 1 of 1 event, 1,000,000/s, 0 s left");
 }

@@ -78,6 +78,7 @@ static void bound_device_is_used_by_its_id(void **state)
     sent_open(sent);
     assert_int_equal(sent->ids[0], id);
     claim = sent_claim(sent, 0, 1, 0);
+    assert_non_null(claim);
     assert_true(sent_device_sees(sent, 0, 0));
     assert_true(pm_iommu_set_dirty_tracking(sent->iommu, true, NULL));
 }
@@ -180,6 +181,7 @@ static void device_that_was_attached_elsewhere_is_moved(void **state)
     attach(sent, 0, new_ioas(sent));
     sent_open(sent);
     claim = sent_claim(sent, 0, 1, 0);
+    assert_non_null(claim);
     assert_true(sent_device_sees(sent, 0, 0));
 }
 
@@ -259,6 +261,7 @@ static void given_ioas_keeps_its_allowed_iovas(void **state)
     map.ioas_id = sent->iommufd.ioas = new_ioas(sent);
     sent_open(sent);
     claim = sent_claim(sent, 0, 1, 0);
+    assert_non_null(claim);
     assert_int_equal(sent_ioctl(sent, sent->main, IOMMU_IOAS_MAP, &map), 0);
     assert_true(map.iova < BASE);
 }

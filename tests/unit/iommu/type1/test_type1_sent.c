@@ -39,6 +39,7 @@ static void assert_all_reach(Sent *sent)
     sent->type1.n_group_fds = 2;
     sent_open(sent);
     claim = sent_claim(sent, 0, 1, 0);
+    assert_non_null(claim);
     for (unsigned i = 0; i < 2; i++) {
         assert_true(sent_device_sees(sent, i, 0));
         assert_int_equal(pm_iommu_get_kvm_fd(sent->iommu, sent_devices[i], NULL), sent->fds[i]);
