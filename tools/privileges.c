@@ -18,6 +18,9 @@
 #define FOR_NODES  BIT(CAP_DAC_OVERRIDE)
 #define FOR_DEVICE BIT(CAP_IPC_LOCK)
 
+/* FOR_NODES is a part of FOR_OUTPUT. */
+#define FOR_ALL (FOR_INPUT | FOR_OUTPUT | FOR_DEVICE)
+
 /* --- capabilities --- */
 
 static bool read_permitted(uint64_t *permitted)
@@ -114,7 +117,7 @@ bool pm_privileges_keep(const PmNeeds *needs, GError **error)
     uint64_t permitted;
 
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && read_permitted(&permitted)) {
-        permitted &= FOR_INPUT | FOR_OUTPUT | FOR_NODES | FOR_DEVICE;
+        permitted &= FOR_ALL;
         if (set_permitted(permitted, false) && set_permitted(permitted & needed(needs), true))
             return true;
     }

@@ -131,15 +131,16 @@ static void print_notes(const PmReplayOptions *options, const Session *session)
 
 /* Replays the trace of a session. An interrupted replay discards its DMA log, which is incomplete.
  */
-static bool play(const PmReplayOptions *options, Session *session, PmReplayConfig *config,
+static bool play(const PmReplayOptions *options, Session *session, const PmReplayConfig *given,
                  GError **error)
 {
+    PmReplayConfig config = *given;
     g_auto(Output) output = {.start_us = session->start_us,
                              .show_progress = isatty(STDERR_FILENO) && !options->json};
 
-    config->dma_func = log_dma;
-    config->progress = on_event;
-    config->user_data = &output;
+    config.dma_func = log_dma;
+    config.progress = on_event;
+    config.user_data = &output;
     pm_signals_note();
     if (options->dma_log != NULL &&
         !pm_output_open(&output.dma_log, options->dma_log, options->rest[0], error))
@@ -149,7 +150,7 @@ static bool play(const PmReplayOptions *options, Session *session, PmReplayConfi
                        "--json and --dma-log %s both write to standard output: log to a file",
                        options->dma_log);
     output.replay_us = g_get_monotonic_time();
-    session->result = pm_replay(session->trace, config, error);
+    session->result = pm_replay(session->trace, &config, error);
     if (output.shown)
         fputs("\r\033[K", stderr);
     if (session->result == NULL)
@@ -206,7 +207,7 @@ static bool run(const PmReplayOptions *options, Session *session, GError **error
 
 static int status_of(const Session *session, const GError *error)
 {
-    if (error != NULL)
+    if (error != NULL || session->result == NULL)
         return pm_exit_status(error);
     if (session->result->stopped)
         return PM_EXIT_SIGNAL + pm_signals_noted();

@@ -205,7 +205,7 @@ static bool receive_and_drive(int socket)
 
 static int open_file(const char *path)
 {
-    int fd = open(path, O_RDWR | O_CLOEXEC);
+    int fd = path != NULL ? open(path, O_RDWR | O_CLOEXEC) : -ENOENT;
 
     if (fd < 0)
         fail_msg("%s: %s", path, strerror(errno));

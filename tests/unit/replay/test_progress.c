@@ -32,7 +32,7 @@ static void long_times_are_in_minutes_and_hours(void **state)
                 "[....................] 1 of 91 events, 1/s, 1 min 30 s left");
     assert_text(1, 3901, G_USEC_PER_SEC,
                 "[....................] 1 of 3,901 events, 1/s, 1 h 5 min left");
-    assert_text(1, 11, 10 * G_USEC_PER_SEC,
+    assert_text(1, 11, 10 * (uint64_t)G_USEC_PER_SEC,
                 "[#...................] 1 of 11 events, 0/s, 1 min 40 s left");
 }
 

@@ -389,7 +389,7 @@ static void excess_runs_are_audited_as_one(void **state)
     begin(fixture, PM_EVENT_UNPLUG_ALL, 0, 0);
     assert_int_equal(scope->n_ranges, PM_AUDIT_SCOPE_MAX_RANGES);
     assert_int_equal(scope->ranges[scope->n_ranges - 1].start,
-                     address_of(2 * (PM_AUDIT_SCOPE_MAX_RANGES - 1)));
+                     address_of(2 * ((uint64_t)PM_AUDIT_SCOPE_MAX_RANGES - 1)));
     assert_int_equal(scope->ranges[scope->n_ranges - 1].last, address_of(2 * n_runs - 1) - 1);
 }
 
