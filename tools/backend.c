@@ -5,8 +5,7 @@
 #include "tools/trace_options.h"
 
 /* The device of a new fake kernel. */
-#define FAKE_DEVICE      "0000:00:04.0"
-#define FAKE_DEVICE_FILE "/dev/vfio/devices/vfio0"
+#define FAKE_DEVICE "0000:00:04.0"
 
 enum {
     FAKE,
@@ -64,10 +63,8 @@ bool pm_backend_choose(PmBackend *backend, const char *text, const char *device,
     backend->fake = chosen == FAKE || chosen == FAKE_IOMMUFD;
     backend->iommu =
         chosen == IOMMUFD || chosen == FAKE_IOMMUFD ? PM_IOMMU_IOMMUFD : PM_IOMMU_TYPE1;
-    if (backend->fake) {
+    if (backend->fake)
         backend->device = FAKE_DEVICE;
-        backend->device_file = FAKE_DEVICE_FILE;
-    }
     return true;
 }
 

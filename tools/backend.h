@@ -8,7 +8,7 @@
 /*
  * @name: fake, fake-iommufd, type1 or iommufd.
  * @fake: use the fake kernel instead of the host's.
- * @device: PCI address, with its domain. @device_file: its device cdev, to open it without sysfs.
+ * @device: PCI address, with its domain.
  * @reason: why it was chosen; set only for auto.
  */
 typedef struct {
@@ -16,7 +16,6 @@ typedef struct {
     bool fake;
     PmIommuBackend iommu;
     const char *device;
-    const char *device_file;
     char *reason;
     char *address; /* owns @device, unless it is the fake one */
 } PmBackend;

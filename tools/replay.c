@@ -192,8 +192,7 @@ static bool run(const PmReplayOptions *options, Session *session, GError **error
     print_notes(options, session);
     config.kernel = kernel;
     config.backend = backend->iommu;
-    config.device = backend->fake && backend->iommu == PM_IOMMU_TYPE1 ? NULL : backend->device;
-    config.device_file = backend->device_file;
+    config.device = backend->device;
     if (options->dma_check)
         config.dma_device = backend->device;
     config.fake = backend->fake ? kernel : NULL;

@@ -49,7 +49,7 @@ G_BEGIN_DECLS
  * @PM_ERROR_NOT_VIABLE: another device of the IOMMU group is bound to a host driver.
  * @PM_ERROR_UNSUPPORTED: this kernel or IOMMU does not support it.
  * @PM_ERROR_BAD_REQUEST: a guest's request violates the protocol; there is no response to it.
- * @PM_ERROR_BAD_INPUT: a file or text does not parse.
+ * @PM_ERROR_BAD_INPUT: a file or text does not parse, or reading or writing a file failed.
  * @PM_ERROR_QUARANTINED: a range could be neither undone nor redone, or is still in quarantine for
  * that reason; or memory was discarded in part.
  * @PM_ERROR_AUDIT: two views that must be equal differ.

@@ -163,7 +163,6 @@ typedef enum {
     PM_FAKE_CALL_MUNMAP = 7,
     PM_FAKE_CALL_PREAD = 8,
     PM_FAKE_CALL_PWRITE = 9,
-    PM_FAKE_N_CALLS = 10,
 } PmFakeCall;
 
 /**

@@ -14,7 +14,7 @@
  * Threads: every function is safe from several threads at once. Mapping can take seconds, because
  * the kernel pins the memory. pm_iommu_get_*(), pm_iommu_has_device(), pm_iommu_open_device() and
  * pm_iommu_check_range() do not wait for it; counts of mappings and bytes are then from before or
- * after.
+ * after. The functions that name a device wait for one that attaches or detaches.
  *
  * Addresses and sizes are bytes, multiples of the smallest page size (pm_iommu_get_page_sizes()). A
  * range can end at 2^64-1, but not past it.
@@ -229,7 +229,7 @@ PM_EXPORT bool pm_iommu_attach_fd(PmIommu *iommu, const char *device, int fd, ui
  * Errors: PM_ERROR_NOT_FOUND (not attached), PM_ERROR_BUSY (the last device; type1: its registers
  * are mapped, or another file of its group is open), PM_ERROR_KERNEL (iommufd). On failure the
  * device stays attached; but if its registers are mapped, type1 has closed its file, and
- * pm_iommu_open_device() reopens it.
+ * pm_iommu_open_device() reopens it. PM_ERROR_PERMISSION in a forked child.
  */
 PM_EXPORT bool pm_iommu_detach(PmIommu *iommu, const char *device, GError **error);
 
@@ -238,14 +238,15 @@ PM_EXPORT bool pm_iommu_detach(PmIommu *iommu, const char *device, GError **erro
  * first use; also attaches the device, if its group is attached.
  * Returns: a descriptor of the PmIommu's kernel, which @iommu owns until the device is detached; or
  * -1.
- * Errors: PM_ERROR_NOT_FOUND (not attached), PM_ERROR_KERNEL.
+ * Errors: PM_ERROR_NOT_FOUND (not attached), PM_ERROR_PERMISSION (in a forked child),
+ * PM_ERROR_KERNEL.
  */
 PM_EXPORT int pm_iommu_open_device(PmIommu *iommu, const char *device, GError **error);
 
 /**
  * The descriptor for KVM's VFIO device (KVM_DEV_VFIO_FILE_ADD): type1: of the device's IOMMU group;
  * iommufd: of its device cdev. type1: also opens and attaches the device as pm_iommu_open_device()
- * does.
+ * does, unless it is attached.
  * Returns: a descriptor owned by @iommu: valid until the device (type1: the last attached one of
  * its group) is detached or the last reference to @iommu is dropped. Remove it from KVM before
  * (KVM_DEV_VFIO_FILE_DEL): KVM keeps the file open, and thereby the group or device in use. Or -1;
@@ -305,7 +306,7 @@ PM_EXPORT bool pm_iommu_query_available(PmIommu *iommu, uint64_t *n_mappings, GE
  * The locked-memory limit of the address space's kernel; @locked.used is what counts against it
  * here: type1's VmLck, or iommufd's VmPin (iommufd counts per user, so other processes may have
  * used up more).
- * Errors: PM_ERROR_KERNEL.
+ * Errors: PM_ERROR_PERMISSION (in a forked child), PM_ERROR_KERNEL.
  */
 PM_EXPORT bool pm_iommu_query_locked_memory(PmIommu *iommu, PmLockedMemory *locked, GError **error);
 

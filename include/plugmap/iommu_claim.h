@@ -156,7 +156,8 @@ PM_EXPORT bool pm_iommu_claim_check_room(PmIommuClaim *claim, uint64_t size, GEr
  * claim), PM_ERROR_UNALIGNED, PM_ERROR_OVERLAP (a block is already mapped; EEXIST from the kernel),
  * PM_ERROR_LIMIT (also ENOSPC), PM_ERROR_LOCKED_MEMORY and PM_ERROR_MEMORY (ENOMEM),
  * PM_ERROR_BAD_ADDRESS (EFAULT, or past the end of the backing file), PM_ERROR_UNSUPPORTED (device
- * memory with iommufd; EFAULT), PM_ERROR_PERMISSION, PM_ERROR_NOT_FOUND, PM_ERROR_KERNEL;
+ * memory with iommufd; EFAULT), PM_ERROR_BUSY (type1: EBUSY), PM_ERROR_PERMISSION,
+ * PM_ERROR_NOT_FOUND, PM_ERROR_KERNEL;
  * PM_ERROR_QUARANTINED (a block is unknown; or a block failed, and so did unmapping those before
  * it, which are unknown now). Any other failure maps nothing.
  */

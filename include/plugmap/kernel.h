@@ -109,8 +109,8 @@ struct PmKernel {
 PM_EXPORT bool pm_kernel_init(PmKernel *kernel, const PmKernelOps *ops, PmKernel *next,
                               GError **error);
 
-/** The host's kernel; all instances in a process are one. Returns a new reference; drop it with
- * pm_kernel_unref(). Cannot fail. Any thread. */
+/** The host's kernel; all instances in a process share one account of locked memory. Returns a new
+ * reference; drop it with pm_kernel_unref(). Cannot fail. Any thread. */
 PM_EXPORT PmKernel *pm_kernel_host_new(void);
 
 /** Takes a reference. Any thread. Returns @kernel. */

@@ -60,7 +60,8 @@ typedef enum {
  * DMA. pm_mapper_add() takes a reference to it, and to the manager.
  * @ram_offset: start of the region in @ram.
  * @size: bytes, not 0. @ram_offset + @size is at most the size of @ram.
- * @address: guest physical address, and I/O address.
+ * @address: guest physical address, and I/O address. Of RAM of a PmVirtioMem it must be the
+ * device's address plus @ram_offset: the mapper cannot check that.
  * @access: what devices may do: PM_IOMMU_READ for ROM, else PM_IOMMU_READ_WRITE. Some IOMMUs
  * (Intel's) allow reading through PM_IOMMU_WRITE, too.
  * @flags: of PmMapperFlags.
@@ -108,7 +109,8 @@ PM_EXPORT void pm_mapper_free(PmMapper *mapper);
 /**
  * Maps a region, and keeps it mapped. Plain RAM is mapped whole. RAM with a discard manager is
  * mapped where populated, now and later. A manager must be created before the region is added
- * (pm_discard_manager_new() fails afterwards).
+ * (pm_discard_manager_new() fails afterwards). What is plugged outside of all regions is not
+ * mapped, and not audited.
  *
  * Checked before the first call: the whole region is inside one valid IOVA range, a block is at
  * least an IOMMU page, and the budgets have room (PmMapperFlags). Two regions may share RAM, but

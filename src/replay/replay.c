@@ -373,10 +373,8 @@ static PmIommu *open_iommu(const PmReplayConfig *config, PmKernel *kernel, GErro
         .has_group = config->device == NULL,
         .group = config->group,
     };
-    const PmIommufdConfig iommufd = {.struct_size = sizeof(iommufd),
-                                     .kernel = kernel,
-                                     .device = config->device,
-                                     .device_file = config->device_file};
+    const PmIommufdConfig iommufd = {
+        .struct_size = sizeof(iommufd), .kernel = kernel, .device = config->device};
 
     return config->backend == PM_IOMMU_IOMMUFD ? pm_iommu_iommufd_new(&iommufd, error)
                                                : pm_iommu_type1_new(&type1, error);

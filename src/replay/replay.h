@@ -17,8 +17,8 @@
  * @only_counts: fake kernel with PM_FAKE_PIN_ACCOUNT, which does not fault memory in. Otherwise
  * plugged memory must be resident.
  * @backend: type1 or iommufd.
- * @device, or if it is NULL @group: as in PmType1Config; @device, @device_file: as in
- * PmIommufdConfig. On a fake kernel @group is the device's group with both back ends.
+ * @device: PCI address; NULL: type1 opens @group. On a fake kernel @group is the device's group
+ * with both back ends.
  * @memory: backing of the region.
  * @prefault_threads: as in PmVirtioMemConfig.
  * @audit: compare plugged, mapped and resident memory after every request.
@@ -34,7 +34,6 @@ typedef struct {
     bool only_counts;
     PmIommuBackend backend;
     const char *device;
-    const char *device_file;
     unsigned group;
     PmRamKind memory;
     unsigned prefault_threads;

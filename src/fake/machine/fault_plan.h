@@ -5,6 +5,8 @@
 
 #include <plugmap/fake.h>
 
+#define PM_FAKE_N_CALLS (PM_FAKE_CALL_PWRITE + 1)
+
 typedef struct {
     uint64_t n_calls[PM_FAKE_N_CALLS];
     GArray *faults;

@@ -248,7 +248,7 @@ static void faults_with_invalid_call_or_error_are_ignored(void **state)
     pm_fake_kernel_fail(fake->pm, PM_FAKE_CALL_UNMAP, 0, EIO);
     pm_fake_kernel_fail(fake->pm, PM_FAKE_CALL_UNMAP, 1, 0);
     pm_fake_kernel_fail(fake->pm, PM_FAKE_CALL_UNMAP, 1, -EIO);
-    pm_fake_kernel_fail(fake->pm, PM_FAKE_N_CALLS, 1, EIO);
+    pm_fake_kernel_fail(fake->pm, (PmFakeCall)(PM_FAKE_CALL_PWRITE + 1), 1, EIO);
     assert_int_equal(kernel_unmap(fake, 0, PAGE, NULL), 0);
     assert_int_equal(kernel_n_inspected(fake), 0);
 }
