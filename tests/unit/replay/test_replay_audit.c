@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -19,6 +20,7 @@
 #include "util/backend_util.h"
 #include "util/mapper_util.h"
 #include "util/request_util.h"
+#include "util/valgrind_util.h"
 
 #define ADDRESS     (4 * PM_GIB)
 #define BLOCK       (2 * PM_MIB)
@@ -429,5 +431,10 @@ int main(void)
         TEST(range_outside_the_region_is_clipped),
     };
 
+    if (is_under_valgrind()) {
+        fprintf(stderr,
+                "skipped: valgrind has no 64 GiB of address space to reserve; run without it\n");
+        return 77;
+    }
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
