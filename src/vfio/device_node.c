@@ -25,6 +25,11 @@ bool pm_vfio_fail_descriptor(GError **error, int error_number, int fd, const cha
                          "asking whether descriptor %d is %s", fd, what);
 }
 
+bool pm_vfio_fail_attached(GError **error, const char *device)
+{
+    return pm_fail(error, PM_ERROR_BUSY, "%s is already attached to this address space", device);
+}
+
 bool pm_vfio_fail_not_attached(GError **error, const char *device)
 {
     return pm_fail(error, PM_ERROR_NOT_FOUND, "%s is not attached to this address space", device);

@@ -19,6 +19,9 @@ int pm_vfio_open_node(PmKernel *kernel, const char *path, const char *if_missing
  * shows that it is not @what ("a VFIO group"), else as pm_fail_ioctl(). Returns false. */
 bool pm_vfio_fail_descriptor(GError **error, int error_number, int fd, const char *what);
 
+/* PM_ERROR_BUSY: the device is in the address space already. Returns false. */
+bool pm_vfio_fail_attached(GError **error, const char *device);
+
 /* PM_ERROR_NOT_FOUND: the device is not in the address space. Returns false. */
 bool pm_vfio_fail_not_attached(GError **error, const char *device);
 

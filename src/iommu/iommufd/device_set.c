@@ -148,11 +148,13 @@ static bool fail_bind(const PmVfioDeviceSet *set, const PmVfioDevice *device, co
                              "binding %s (%s) to the iommufd", device->address, path);
     }
 }
+
 static bool bind_device(const PmVfioDeviceSet *set, PmVfioDevice *device, const char *path,
                         GError **error)
 {
     struct vfio_device_bind_iommufd bind = {.argsz = sizeof bind, .iommufd = set->iommufd};
     int result = pm_kernel_ioctl(set->kernel, device->fd, VFIO_DEVICE_BIND_IOMMUFD, &bind);
+
     if (result < 0) {
         (void)fail_bind(set, device, path, -result, error);
         return pm_note_errno(error, -result);
@@ -160,6 +162,7 @@ static bool bind_device(const PmVfioDeviceSet *set, PmVfioDevice *device, const 
     device->id = bind.out_devid;
     return true;
 }
+
 static bool open_and_bind(const PmVfioDeviceSet *set, PmVfioDevice *device, const char *path,
                           GError **error)
 {
@@ -176,7 +179,7 @@ static PmVfioDevice *add_device(PmVfioDeviceSet *set, const char *device, int fd
     PmVfioDevice *added;
 
     if (pm_vfio_device_set_find(set, device) != NULL) {
-        (void)pm_fail(error, PM_ERROR_BUSY, "%s is already attached to this address space", device);
+        (void)pm_vfio_fail_attached(error, device);
         return NULL;
     }
     added = g_new0(PmVfioDevice, 1);

@@ -204,8 +204,7 @@ bool pm_vfio_group_set_add_fd(PmVfioGroupSet *set, int fd, GError **error)
 
 static bool check_new(const PmVfioGroupSet *set, const char *device, GError **error)
 {
-    return find_device(set, device) == NULL ||
-           pm_fail(error, PM_ERROR_BUSY, "%s is already attached to this address space", device);
+    return find_device(set, device) == NULL || pm_vfio_fail_attached(error, device);
 }
 
 bool pm_vfio_group_set_attach(PmVfioGroupSet *set, const char *device, GError **error)
@@ -326,13 +325,19 @@ static Device *open_unattached(PmVfioGroupSet *set, const char *device, GError *
     return NULL;
 }
 
-int pm_vfio_group_set_open_device(PmVfioGroupSet *set, const char *device, GError **error)
+/* NULL with @error set. */
+static Device *find_or_open(PmVfioGroupSet *set, const char *device, GError **error)
 {
     Device *found = find_device(set, device);
+
+    return found != NULL ? found : open_unattached(set, device, error);
+}
+
+int pm_vfio_group_set_open_device(PmVfioGroupSet *set, const char *device, GError **error)
+{
+    Device *found = find_or_open(set, device, error);
     int fd;
 
-    if (found == NULL)
-        found = open_unattached(set, device, error);
     if (found == NULL || found->fd >= 0)
         return found != NULL ? found->fd : -1;
     fd = get_device_fd(set, found->group, device);
@@ -344,9 +349,7 @@ int pm_vfio_group_set_open_device(PmVfioGroupSet *set, const char *device, GErro
 
 int pm_vfio_group_set_get_group(PmVfioGroupSet *set, const char *device, GError **error)
 {
-    Device *found = find_device(set, device);
+    const Device *found = find_or_open(set, device, error);
 
-    if (found == NULL)
-        found = open_unattached(set, device, error);
     return found != NULL ? found->group->opened.fd : -1;
 }
