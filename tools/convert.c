@@ -119,7 +119,7 @@ static int report(const Options *options, const PmTrace *trace, const GError *er
 
 int pm_convert_main(int argc, char **argv)
 {
-    g_auto(Options) options = {.json = pm_json_is_asked_for(argc, argv)};
+    g_auto(Options) options = {0};
     g_autoptr(PmTrace) trace = NULL;
     g_autoptr(GError) error = NULL;
 

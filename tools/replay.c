@@ -237,7 +237,7 @@ static void print_warning(GLogLevelFlags level, const char *message, void *user_
 
 int pm_replay_main(int argc, char **argv)
 {
-    g_auto(PmReplayOptions) options = {.json = pm_json_is_asked_for(argc, argv)};
+    g_auto(PmReplayOptions) options = {0};
     g_auto(Session) session = {.start_us = g_get_monotonic_time()};
     g_autoptr(GError) error = NULL;
     g_autoptr(GError) failure = NULL;

@@ -124,17 +124,23 @@ PM_EXPORT void pm_kernel_unref(PmKernel *kernel);
 PM_EXPORT bool pm_kernel_is_inherited(const PmKernel *kernel);
 
 /*
- * Calls on a descriptor of a kernel, for drivers: a descriptor of the fake kernel
- * (pm_iommu_open_device()) is none of the host's. As PmKernelOps describes them; -errno on failure.
- * In a child made by fork(2) they fail with -ECHILD, because the files are its parent's; munmap
- * works, on the child's own copy. Any thread.
+ * Calls on a descriptor of a kernel, for drivers: pm_iommu_open_device() returns a descriptor of
+ * the PmIommu's kernel, which need not be the host's. They return -errno on failure, and -ECHILD in
+ * a child made by fork(2), because the files are its parent's. Any thread.
  */
+
+/** ioctl(2). @argument: the pointer, or the integer cast to one, that the request takes. */
 PM_EXPORT int pm_kernel_ioctl(PmKernel *kernel, int fd, unsigned long request, void *argument);
+/** mmap(2) of @size bytes at file offset @offset, anywhere: sets @address and returns 0. The caller
+ * unmaps it with pm_kernel_munmap(). */
 PM_EXPORT int pm_kernel_mmap(PmKernel *kernel, int fd, size_t size, int protection, int flags,
                              uint64_t offset, void **address);
+/** munmap(2) of what pm_kernel_mmap() returned; also works in a forked child, on its own copy. */
 PM_EXPORT int pm_kernel_munmap(PmKernel *kernel, void *address, size_t size);
+/** pread(2). Returns the number of bytes read. */
 PM_EXPORT ssize_t pm_kernel_pread(PmKernel *kernel, int fd, void *buffer, size_t size,
                                   uint64_t offset);
+/** pwrite(2). Returns the number of bytes written. */
 PM_EXPORT ssize_t pm_kernel_pwrite(PmKernel *kernel, int fd, const void *buffer, size_t size,
                                    uint64_t offset);
 
