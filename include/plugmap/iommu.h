@@ -364,20 +364,45 @@ PM_EXPORT bool pm_iommu_audit(PmIommu *iommu, const PmIovaRange *range, unsigned
                               GError **error);
 
 /**
+ * PmIommuDirtyKind: what dirty tracking reports.
+ * @PM_IOMMU_DIRTY_NONE: nothing: pm_iommu_set_dirty_tracking() fails with PM_ERROR_UNSUPPORTED.
+ * Treat every mapped page as dirty.
+ * @PM_IOMMU_DIRTY_PINNED: type1: every page that is mapped is dirty on every read, written or not:
+ * the kernel does not see a vfio-pci device's writes, and reports what it has pinned
+ * (vfio_iommu_type1.c, update_user_bitmap()). Reading more than once does not make less dirty.
+ * @PM_IOMMU_DIRTY_TRACKED: iommufd: the IOMMU marks what devices write. It marks pages of its own
+ * size, up to that of a mapping.
+ */
+typedef enum {
+    PM_IOMMU_DIRTY_NONE = 0,
+    PM_IOMMU_DIRTY_PINNED = 1,
+    PM_IOMMU_DIRTY_TRACKED = 2,
+} PmIommuDirtyKind;
+
+/**
+ * What dirty tracking would report, or reports, with the devices that are attached now. iommufd:
+ * attaching and detaching a device can change it; while tracking is on, attaching a device whose
+ * IOMMU does not support it fails. No system call.
+ */
+PM_EXPORT PmIommuDirtyKind pm_iommu_get_dirty_kind(PmIommu *iommu);
+
+/**
  * Starts or stops dirty tracking, for all devices. Writes of a device that is detached meanwhile
- * are kept. Stopping and unmapping discard bits that have not been read (pm_iommu_read_dirty());
- * starting twice changes nothing.
+ * are kept. Stopping and unmapping discard bits that have not been read (pm_iommu_read_dirty(),
+ * pm_iommu_claim_unmap_dirty()); starting twice changes nothing. If others use the same container
+ * (PmType1Config.has_fds), they share the kernel's state: stopping stops it for all.
  *
- * Kernel: IOMMU_HWPT_SET_DIRTY_TRACKING (iommufd/hw_pagetable.c), Linux 6.7.
- * Errors: PM_ERROR_UNSUPPORTED (type1; an IOMMU without dirty tracking), PM_ERROR_KERNEL. If
- * starting fails, tracking stays off; if stopping fails, it is off as well, though an IOMMU may
- * keep setting bits.
+ * Kernel: IOMMU_HWPT_SET_DIRTY_TRACKING (iommufd/hw_pagetable.c), Linux 6.7; VFIO_IOMMU_DIRTY_PAGES
+ * (vfio_iommu_type1.c), Linux 5.8. While it is on, type1 needs memory for the bitmap of each new
+ * mapping.
+ * Errors: PM_ERROR_UNSUPPORTED (PM_IOMMU_DIRTY_NONE), PM_ERROR_KERNEL. If starting fails, tracking
+ * stays off; if stopping fails, it is off as well, though an IOMMU may keep setting bits.
  */
 PM_EXPORT bool pm_iommu_set_dirty_tracking(PmIommu *iommu, bool enabled, GError **error);
 
 /**
  * Reads and clears the dirty bits: which pages devices have written since the last read, or since
- * tracking started.
+ * tracking started; or every mapped page (PM_IOMMU_DIRTY_PINNED).
  * @iova, @size: multiples of @page_size; must not cut a mapping (pm_iommu_next_run() finds their
  * borders), because IOMMUs mark pages as large as a mapping, and clear them whole.
  * @page_size: bytes per bit, a power of two, at least the smallest page size; may exceed the
@@ -386,11 +411,11 @@ PM_EXPORT bool pm_iommu_set_dirty_tracking(PmIommu *iommu, bool enabled, GError 
  * written pages, and clears none. The range may have holes, whose bits do not change.
  *
  * Kernel: IOMMU_HWPT_GET_DIRTY_BITMAP, at least once per run of mappings, because it stops at a
- * hole.
- * Errors: PM_ERROR_UNSUPPORTED (type1), PM_ERROR_INVALID_ARGUMENT (tracking is off; page size;
- * empty), PM_ERROR_UNALIGNED, PM_ERROR_CUTS_MAPPING, PM_ERROR_MEMORY, PM_ERROR_KERNEL. With the
- * last two, @bitmap has the bits read so far, which are not returned again: keep them, and read
- * once more.
+ * hole; VFIO_IOMMU_DIRTY_PAGES, once per mapping if mappings are not multiples of 64 pages, because
+ * it would report pages next to them, too.
+ * Errors: PM_ERROR_INVALID_ARGUMENT (tracking is off; page size; empty), PM_ERROR_UNALIGNED,
+ * PM_ERROR_CUTS_MAPPING, PM_ERROR_MEMORY, PM_ERROR_KERNEL. With the last two, @bitmap has the bits
+ * read so far, which are not returned again: keep them, and read once more.
  */
 PM_EXPORT bool pm_iommu_read_dirty(PmIommu *iommu, uint64_t iova, uint64_t size, uint64_t page_size,
                                    uint64_t *bitmap, GError **error);

@@ -180,6 +180,21 @@ PM_EXPORT bool pm_iommu_claim_unmap(PmIommuClaim *claim, uint64_t offset, uint64
                                     GError **error);
 
 /**
+ * As pm_iommu_claim_unmap(), and reads the dirty bits of the blocks, which unmapping discards.
+ * Needed where their contents stay in use; not for memory that is about to be discarded.
+ * @offset, @size, plus the claim's I/O address: also multiples of @page_size.
+ * @page_size, @bitmap: as in pm_iommu_read_dirty(), from @offset on.
+ *
+ * Kernel: type1: VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP, one call, no write is missed. iommufd:
+ * IOMMU_HWPT_GET_DIRTY_BITMAP_NO_CLEAR and then IOMMU_IOAS_UNMAP: what a device writes between the
+ * two is missed, so stop its DMA to these blocks first.
+ * Errors: those of pm_iommu_claim_unmap() and, with nothing unmapped, of pm_iommu_read_dirty(). On
+ * failure @bitmap may have more bits set, and no bit is lost.
+ */
+PM_EXPORT bool pm_iommu_claim_unmap_dirty(PmIommuClaim *claim, uint64_t offset, uint64_t size,
+                                          uint64_t page_size, uint64_t *bitmap, GError **error);
+
+/**
  * Unmaps everything in the claim, including unknown blocks: the way out of PM_ERROR_QUARANTINED and
  * PM_ERROR_UNMAP_MISMATCH. Unless the kernel reports exactly what was mapped, probes and repeats
  * until nothing is left. If no block is mapped or unknown, the kernel is not called, even if

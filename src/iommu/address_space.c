@@ -65,6 +65,11 @@ uint64_t pm_iommu_page_size(const PmIommu *iommu)
     return page_sizes & -page_sizes;
 }
 
+void pm_iommu_set_dirty_kind(PmIommu *iommu, PmIommuDirtyKind kind)
+{
+    g_atomic_int_set(&iommu->dirty_kind, (int)kind);
+}
+
 static void free_geometries(PmIommuGeometry *geometry)
 {
     while (geometry != NULL) {

@@ -53,9 +53,11 @@ typedef enum {
  * @has_device: whether a device is attached.
  * @keep: from now on, attaching a device that does not reach these ranges (of PmIovaRange) fails;
  * NULL: only pm_iommu_attach() checks. Returns 0, or -errno and changes nothing.
- * @set_dirty_tracking: as pm_iommu_set_dirty_tracking(); sets PmIommu.tracks_dirty. @read_dirty:
- * sets the bits of pages written since the last call, for a range of whole mappings without a hole;
- * returns 0 or -errno. NULL: not supported.
+ * @set_dirty_tracking: as pm_iommu_set_dirty_tracking(); sets PmIommu.tracks_dirty.
+ * @read_dirty: sets the bits of pages written since the last call, for a range of whole mappings
+ * without a hole, in a bitmap of its own; returns 0 or -errno.
+ * @unmap_dirty: as @unmap, and sets the bits of pages written since @read_dirty. NULL: @peek_dirty,
+ * which is @read_dirty without clearing, and then @unmap.
  * @end: optional: detaches devices and destroys the address space explicitly, because close() does
  * not do so while registers are still mapped; returns whether this proves that nothing is mapped
  * any more. @free: closes the back end's files, but does not free the struct.
@@ -84,6 +86,10 @@ typedef struct {
     bool (*set_dirty_tracking)(PmIommu *iommu, bool enabled, GError **error);
     int (*read_dirty)(PmIommu *iommu, uint64_t iova, uint64_t size, uint64_t page_size,
                       uint64_t *bitmap);
+    int (*peek_dirty)(PmIommu *iommu, uint64_t iova, uint64_t size, uint64_t page_size,
+                      uint64_t *bitmap);
+    int (*unmap_dirty)(PmIommu *iommu, uint64_t iova, uint64_t size, uint64_t page_size,
+                       uint64_t *bitmap, uint64_t *n_bytes);
     bool (*end)(PmIommu *iommu);
     void (*free)(PmIommu *iommu);
     const PmIommuCause *map_causes;
@@ -112,6 +118,9 @@ struct PmIommu {
     PmIommuGeometry *geometry;    /* read with pm_iommu_geometry() */
     uint64_t mapping_limit;       /* constant once the address space is open */
     bool is_shared;               /* others may map here, too; constant as well */
+    uint64_t dirty_unit;          /* the only page size of @read_dirty; 0: any; constant as well */
+    uint64_t max_dirty_bits;      /* that @read_dirty can read at once; 0: any number; constant */
+    int dirty_kind;               /* PmIommuDirtyKind; atomic */
     pthread_mutex_t devices_lock; /* for the attached devices; taken after lock */
     pthread_mutex_t lock;         /* for all below; not GMutex, which the thread sanitizer misses */
     PmRangeMap *claims;           /* of PmClaimRecord (claim.h) */
@@ -134,6 +143,9 @@ bool pm_iommu_geometry_has(const PmIommuGeometry *geometry, uint64_t iova, uint6
 
 /* The smallest page, in bytes. */
 uint64_t pm_iommu_page_size(const PmIommu *iommu);
+
+/* What dirty tracking reports, now that a device was attached or detached. */
+void pm_iommu_set_dirty_kind(PmIommu *iommu, PmIommuDirtyKind kind);
 
 /* Lock and unlock. No-ops in a child made by fork(), which has one thread and a lock in an
  * arbitrary state. */

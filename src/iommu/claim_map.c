@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "iommu/budget.h"
 #include "iommu/claim.h"
+#include "iommu/dirty.h"
 #include "iommu/iommu_error.h"
 #include "iommu/range_check.h"
 #include "memory/ram_private.h"
@@ -142,12 +143,22 @@ static bool reserve(PmIommuClaim *claim, GError **error)
     return pm_fail(error, PM_ERROR_MEMORY, "out of memory for the list of mappings");
 }
 
+/* @dirty: whose bits to set; NULL: none. */
+static int call_unmap(PmIommu *iommu, uint64_t iova, uint64_t size, const PmDirtyPiece *dirty,
+                      uint64_t *n_bytes)
+{
+    if (dirty != NULL && iommu->ops->unmap_dirty != NULL)
+        return iommu->ops->unmap_dirty(iommu, iova, size, dirty->unit, dirty->found, n_bytes);
+    return iommu->ops->unmap(iommu, iova, size, n_bytes);
+}
+
 /* One call, which must remove exactly these bytes. Does not change the ledger. */
-static bool unmap_exactly(PmIommuClaim *claim, uint64_t iova, uint64_t size, GError **error)
+static bool unmap_exactly(PmIommuClaim *claim, uint64_t iova, uint64_t size,
+                          const PmDirtyPiece *dirty, GError **error)
 {
     PmIommu *iommu = claim->iommu;
     uint64_t n_bytes = 0;
-    int result = iommu->ops->unmap(iommu, iova, size, &n_bytes);
+    int result = call_unmap(iommu, iova, size, dirty, &n_bytes);
 
     if (result != 0)
         return pm_iommu_fail_unmap(iommu, iova, size, claim->block_size, -result, error);
@@ -169,7 +180,7 @@ static void roll_back(PmIommuClaim *claim, const PmIommuRequest *request, uint64
     g_autoptr(GError) unmap_error = NULL;
     g_autofree char *blocks = NULL;
 
-    if (n_mapped == 0 || unmap_exactly(claim, request->iova, size, &unmap_error))
+    if (n_mapped == 0 || unmap_exactly(claim, request->iova, size, NULL, &unmap_error))
         return;
     pm_claim_note(claim, request->iova, size, PM_LEDGER_UNKNOWN, ram_offset);
     set_reason(claim, unmap_error->message);
@@ -285,7 +296,8 @@ static bool check_mapped(PmIommuClaim *claim, uint64_t iova, uint64_t size, GErr
 }
 
 /* The lock is held. */
-static bool unmap_blocks(PmIommuClaim *claim, uint64_t iova, uint64_t size, GError **error)
+static bool unmap_blocks(PmIommuClaim *claim, uint64_t iova, uint64_t size,
+                         const PmDirtyPiece *dirty, GError **error)
 {
     GError *cause = NULL;
 
@@ -293,7 +305,7 @@ static bool unmap_blocks(PmIommuClaim *claim, uint64_t iova, uint64_t size, GErr
         !reserve(claim, error))
         return false;
     pm_budget_begin_unmap(claim);
-    if (unmap_exactly(claim, iova, size, &cause)) {
+    if (unmap_exactly(claim, iova, size, dirty, &cause)) {
         pm_claim_note(claim, iova, size, PM_LEDGER_UNMAPPED, 0);
         return true;
     }
@@ -312,7 +324,53 @@ bool pm_iommu_claim_unmap(PmIommuClaim *claim, uint64_t offset, uint64_t size, G
     if (!check_blocks(claim, offset, size, error))
         return false;
     pm_iommu_lock(claim->iommu);
-    unmapped = unmap_blocks(claim, claim->iova + offset, size, error);
+    unmapped = unmap_blocks(claim, claim->iova + offset, size, NULL, error);
+    pm_iommu_unlock(claim->iommu);
+    return unmapped;
+}
+
+/* Of mapped blocks only, because iommufd stops at a hole. */
+static bool peek_dirty(const PmIommuClaim *claim, const PmDirtyPiece *piece, GError **error)
+{
+    PmIommu *iommu = claim->iommu;
+    int result = 0;
+
+    if (iommu->ops->unmap_dirty == NULL)
+        result = iommu->ops->peek_dirty(iommu, piece->iova, piece->size, piece->unit, piece->found);
+    return result == 0 || pm_dirty_fail(piece, -result, error);
+}
+
+/* The lock is held. Pages of blocks that stay mapped after a failure may count as dirty. */
+static bool unmap_dirty(PmIommuClaim *claim, const PmDirtyReading *reading, GError **error)
+{
+    uint64_t size = reading->last - reading->iova + 1;
+    PmDirtyPiece piece;
+    bool unmapped;
+
+    if (!check_owned(claim, error) || !pm_dirty_check_tracked(claim->iommu, error) ||
+        !check_mapped(claim, reading->iova, size, error) ||
+        !pm_dirty_piece_init(&piece, claim->iommu, reading->iova, size, claim->block_size,
+                             reading->page_size, error))
+        return false;
+    unmapped =
+        peek_dirty(claim, &piece, error) && unmap_blocks(claim, reading->iova, size, &piece, error);
+    pm_dirty_merge(reading, &piece);
+    g_free(piece.found);
+    return unmapped;
+}
+
+bool pm_iommu_claim_unmap_dirty(PmIommuClaim *claim, uint64_t offset, uint64_t size,
+                                uint64_t page_size, uint64_t *bitmap, GError **error)
+{
+    PmDirtyReading reading;
+    bool unmapped;
+
+    if (!check_blocks(claim, offset, size, error) ||
+        !pm_dirty_reading_init(&reading, claim->iommu, claim->iova + offset, size, page_size,
+                               bitmap, error))
+        return false;
+    pm_iommu_lock(claim->iommu);
+    unmapped = unmap_dirty(claim, &reading, error);
     pm_iommu_unlock(claim->iommu);
     return unmapped;
 }

@@ -1,40 +1,29 @@
 /* SPDX-License-Identifier: MIT */
 /* Dirty page tracking. */
-#include "iommu/claim.h"
-#include "iommu/range_check.h"
+#include "iommu/dirty.h"
 
 #include <inttypes.h>
 
 #include <plugmap/size.h>
 
 #include "base/error_text.h"
+#include "iommu/claim.h"
+#include "iommu/range_check.h"
 #include "vfio/device_node.h"
 
 #define WORD_BITS 64
 /* Bytes read at once, unless one mapping is larger. */
 #define READ_BITS (UINT64_C(1) << 20)
 
-/* One pm_iommu_read_dirty() call. */
-typedef struct {
-    uint64_t iova;
-    uint64_t last;
-    uint64_t page_size;
-    uint64_t *bitmap;
-} Reading;
-
-static bool fail_unsupported(GError **error)
+PmIommuDirtyKind pm_iommu_get_dirty_kind(PmIommu *iommu)
 {
-    return pm_fail(error, PM_ERROR_UNSUPPORTED,
-                   "type1 does not track dirty pages: use the back end iommufd with an IOMMU that "
-                   "supports it, or treat every mapped page as dirty");
+    return (PmIommuDirtyKind)g_atomic_int_get(&iommu->dirty_kind);
 }
 
 bool pm_iommu_set_dirty_tracking(PmIommu *iommu, bool enabled, GError **error)
 {
     bool set;
 
-    if (iommu->ops->set_dirty_tracking == NULL)
-        return fail_unsupported(error);
     pm_iommu_lock(iommu);
     set = iommu->ops->set_dirty_tracking(iommu, enabled, error);
     pm_iommu_unlock(iommu);
@@ -55,68 +44,124 @@ static void set_bits(uint64_t *bitmap, uint64_t at, uint64_t word)
         place[1] |= word >> (WORD_BITS - shift);
 }
 
-/* Merges the bits found from @iova on into the caller's bitmap; each stands for @unit bytes. */
-static void merge(const Reading *reading, uint64_t iova, uint64_t unit, const uint64_t *found,
-                  uint64_t n_words)
+static void merge_word(const PmDirtyReading *reading, uint64_t at, uint64_t n_units, uint64_t word)
 {
-    uint64_t n_units = reading->page_size / unit;
-    uint64_t at = (iova - reading->iova) / unit;
-
-    for (uint64_t i = 0; i < n_words; i++, at += WORD_BITS) {
-        if (n_units == 1 && found[i] != 0)
-            set_bits(reading->bitmap, at, found[i]);
-        for (uint64_t word = n_units > 1 ? found[i] : 0; word != 0; word &= word - 1)
-            set_bits(reading->bitmap, (at + (unsigned)__builtin_ctzll(word)) / n_units, 1);
+    if (n_units == 1) {
+        set_bits(reading->bitmap, at, word);
+        return;
     }
+    /* All in one page. */
+    if (n_units >= WORD_BITS && at % WORD_BITS == 0) {
+        set_bits(reading->bitmap, at / n_units, 1);
+        return;
+    }
+    for (; word != 0; word &= word - 1)
+        set_bits(reading->bitmap, (at + (unsigned)__builtin_ctzll(word)) / n_units, 1);
 }
 
-/* Uses a buffer of its own: the kernel starts at the first bit of a byte, and silently drops what
- * it cannot write. */
-static bool read_piece(PmIommu *iommu, const Reading *reading, uint64_t iova, uint64_t size,
-                       uint64_t unit, GError **error)
+void pm_dirty_merge(const PmDirtyReading *reading, PmDirtyPiece *piece)
 {
-    uint64_t n_words = (size / unit - 1) / WORD_BITS + 1;
-    g_autofree uint64_t *found = g_try_new0(uint64_t, n_words);
-    int result;
+    uint64_t n_units = reading->page_size / piece->unit;
+    uint64_t at = (piece->iova - reading->iova) / piece->unit;
+    uint64_t n_bits = piece->size / piece->unit;
 
-    if (found == NULL)
-        return pm_fail(error, PM_ERROR_MEMORY,
-                       "out of memory for the %" PRIu64 " dirty bits of 0x%" PRIx64
-                       " bytes at I/O address 0x%" PRIx64,
-                       size / unit, size, iova);
-    result = iommu->ops->read_dirty(iommu, iova, size, unit, found);
-    merge(reading, iova, unit, found, n_words);
-    if (result == 0)
-        return true;
-    return pm_fail_ioctl(
-        error, -result, "treat every page of the range as dirty, and " PM_SEE_KERNEL_LOG,
-        "reading which pages of 0x%" PRIx64 " bytes at I/O address 0x%" PRIx64 " are dirty", size,
-        iova);
+    /* type1 can leave bits there that others have read. */
+    if (n_bits % WORD_BITS != 0)
+        piece->found[n_bits / WORD_BITS] &= UINT64_MAX >> (WORD_BITS - n_bits % WORD_BITS);
+    for (uint64_t i = 0; i * WORD_BITS < n_bits; i++, at += WORD_BITS) {
+        if (piece->found[i] != 0)
+            merge_word(reading, at, n_units, piece->found[i]);
+    }
 }
 
 /* Where pages are larger than the alignment of mappings, a smaller unit is more precise than
  * requested. */
-static bool read_run(PmIommu *iommu, const Reading *reading, PmIommuRun run, GError **error)
+static uint64_t choose_unit(const PmIommu *iommu, uint64_t iova, uint64_t block_size,
+                            uint64_t page_size)
 {
-    uint64_t alignment = run.iova | run.block_size;
-    uint64_t unit = MIN(reading->page_size, alignment & -alignment);
-    /* Each unknown block may be a hole, at which the kernel stops. */
-    uint64_t n_at_once = run.unknown ? 1 : MAX(READ_BITS / (run.block_size / unit), 1);
+    uint64_t alignment = iova | block_size;
+
+    return iommu->dirty_unit != 0 ? iommu->dirty_unit : MIN(page_size, alignment & -alignment);
+}
+
+bool pm_dirty_piece_init(PmDirtyPiece *piece, const PmIommu *iommu, uint64_t iova, uint64_t size,
+                         uint64_t block_size, uint64_t page_size, GError **error)
+{
+    uint64_t unit = choose_unit(iommu, iova, block_size, page_size);
+
+    *piece = (PmDirtyPiece){.iova = iova, .size = size, .unit = unit};
+    piece->found = g_try_new0(uint64_t, (size / unit - 1) / WORD_BITS + 1);
+    if (piece->found != NULL)
+        return true;
+    return pm_fail(error, PM_ERROR_MEMORY,
+                   "out of memory for the %" PRIu64 " dirty bits of 0x%" PRIx64
+                   " bytes at I/O address 0x%" PRIx64,
+                   size / unit, size, iova);
+}
+
+bool pm_dirty_fail(const PmDirtyPiece *piece, int error_number, GError **error)
+{
+    return pm_fail_ioctl(
+        error, error_number, "treat every page of the range as dirty, and " PM_SEE_KERNEL_LOG,
+        "reading which pages of 0x%" PRIx64 " bytes at I/O address 0x%" PRIx64 " are dirty",
+        piece->size, piece->iova);
+}
+
+/* Uses a buffer of its own: the kernel starts at the first bit of a byte, and silently drops what
+ * it cannot write. */
+static bool read_piece(PmIommu *iommu, const PmDirtyReading *reading, const PmIommuRun *run,
+                       uint64_t n_blocks, GError **error)
+{
+    uint64_t size = n_blocks * run->block_size;
+    PmDirtyPiece piece;
+    int result;
+
+    if (!pm_dirty_piece_init(&piece, iommu, run->iova, size, run->block_size, reading->page_size,
+                             error))
+        return false;
+    result = iommu->ops->read_dirty(iommu, run->iova, size, piece.unit, piece.found);
+    pm_dirty_merge(reading, &piece);
+    g_free(piece.found);
+    return result == 0 || pm_dirty_fail(&piece, -result, error);
+}
+
+/*
+ * How many blocks of a run to read with one call. Each unknown block may be a hole, at which
+ * iommufd stops. type1 shifts the bits of a mapping that does not begin at a multiple of 64 pages
+ * of the request, and leaves some of them for the next read, where they are beyond the mapping's
+ * end (vfio_iommu_type1.c, update_user_bitmap()): so begin a request with each such mapping.
+ */
+static uint64_t count_at_once(const PmIommu *iommu, const PmDirtyReading *reading,
+                              const PmIommuRun *run)
+{
+    uint64_t unit = choose_unit(iommu, run->iova, run->block_size, reading->page_size);
+    uint64_t n_bits = run->block_size / unit;
+    uint64_t limit = READ_BITS;
+
+    if (run->unknown || (iommu->dirty_unit != 0 && n_bits % WORD_BITS != 0))
+        return 1;
+    if (iommu->max_dirty_bits != 0)
+        limit = MIN(limit, iommu->max_dirty_bits);
+    return MAX(limit / n_bits, 1);
+}
+
+static bool read_run(PmIommu *iommu, const PmDirtyReading *reading, PmIommuRun run, GError **error)
+{
+    uint64_t n_at_once = count_at_once(iommu, reading, &run);
 
     while (run.n_blocks > 0) {
         uint64_t n_blocks = MIN(run.n_blocks, n_at_once);
-        uint64_t size = n_blocks * run.block_size;
 
-        if (!read_piece(iommu, reading, run.iova, size, unit, error))
+        if (!read_piece(iommu, reading, &run, n_blocks, error))
             return false;
-        run.iova += size;
+        run.iova += n_blocks * run.block_size;
         run.n_blocks -= n_blocks;
     }
     return true;
 }
 
 /* Run by run: the kernel silently stops at the first hole. The lock is held. */
-static bool read_runs(PmIommu *iommu, const Reading *reading, GError **error)
+static bool read_runs(PmIommu *iommu, const PmDirtyReading *reading, GError **error)
 {
     uint64_t at = reading->iova;
     PmIommuRun run;
@@ -142,7 +187,7 @@ static bool is_cut(PmIommu *iommu, uint64_t at, PmIommuRun *run)
 
 /* The IOMMU marks pages of its own size, up to that of a mapping: bits outside the range would be
  * lost, and the kernel would write past the end of the bitmap. */
-static bool check_whole(PmIommu *iommu, const Reading *reading, GError **error)
+static bool check_whole(PmIommu *iommu, const PmDirtyReading *reading, GError **error)
 {
     uint64_t size = reading->last - reading->iova + 1;
     uint64_t at = reading->iova;
@@ -163,22 +208,23 @@ static bool check_whole(PmIommu *iommu, const Reading *reading, GError **error)
                    size_text, reading->iova, block_text, run.iova, at);
 }
 
-static bool read_tracked(PmIommu *iommu, const Reading *reading, GError **error)
+bool pm_dirty_check_tracked(const PmIommu *iommu, GError **error)
 {
-    if (!iommu->tracks_dirty)
-        return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
-                       "dirty pages are not tracked: call pm_iommu_set_dirty_tracking() first");
+    return iommu->tracks_dirty ||
+           pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
+                   "dirty pages are not tracked: call pm_iommu_set_dirty_tracking() first");
+}
+
+static bool read_tracked(PmIommu *iommu, const PmDirtyReading *reading, GError **error)
+{
+    if (!pm_dirty_check_tracked(iommu, error))
+        return false;
     return check_whole(iommu, reading, error) && read_runs(iommu, reading, error);
 }
 
-bool pm_iommu_read_dirty(PmIommu *iommu, uint64_t iova, uint64_t size, uint64_t page_size,
-                         uint64_t *bitmap, GError **error)
+bool pm_dirty_reading_init(PmDirtyReading *reading, const PmIommu *iommu, uint64_t iova,
+                           uint64_t size, uint64_t page_size, uint64_t *bitmap, GError **error)
 {
-    Reading reading = {.iova = iova, .last = iova + (size - 1), .page_size = page_size};
-    bool read;
-
-    if (iommu->ops->read_dirty == NULL)
-        return fail_unsupported(error);
     if (page_size == 0 || (page_size & (page_size - 1)) != 0)
         return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
                        "invalid page size 0x%" PRIx64 ": must be a power of two", page_size);
@@ -190,7 +236,19 @@ bool pm_iommu_read_dirty(PmIommu *iommu, uint64_t iova, uint64_t size, uint64_t 
                        "0x%" PRIx64 " bytes at I/O address 0x%" PRIx64
                        " are not whole pages of 0x%" PRIx64 " bytes, or reach past 2^64",
                        size, iova, page_size);
-    reading.bitmap = bitmap;
+    *reading = (PmDirtyReading){
+        .iova = iova, .last = iova + (size - 1), .page_size = page_size, .bitmap = bitmap};
+    return true;
+}
+
+bool pm_iommu_read_dirty(PmIommu *iommu, uint64_t iova, uint64_t size, uint64_t page_size,
+                         uint64_t *bitmap, GError **error)
+{
+    PmDirtyReading reading;
+    bool read;
+
+    if (!pm_dirty_reading_init(&reading, iommu, iova, size, page_size, bitmap, error))
+        return false;
     pm_iommu_lock(iommu);
     read = read_tracked(iommu, &reading, error);
     pm_iommu_unlock(iommu);

@@ -191,6 +191,7 @@ static bool attach(PmIommufd *iommufd, PmVfioDevice *bound, GError **error)
     else if (read_geometry(iommufd, error) &&
              pm_iommu_check_claims(&iommufd->parent, bound->address, error)) {
         bound->is_lent = false;
+        pm_iommufd_update_dirty_kind(iommufd);
         return true;
     }
     pm_vfio_device_set_unbind(&iommufd->devices, bound);
@@ -246,6 +247,7 @@ static bool iommufd_detach(PmIommu *iommu, const char *device, GError **error)
     /* During dirty tracking, its page table still has the pages it wrote. */
     if (!iommu->tracks_dirty)
         pm_iommufd_drop_page_tables(iommufd, 0);
+    pm_iommufd_update_dirty_kind(iommufd);
     (void)read_geometry(iommufd, NULL);
     return true;
 }
@@ -307,6 +309,7 @@ static const PmIommuOps iommufd_ops = {
     .keep = iommufd_keep,
     .set_dirty_tracking = pm_iommufd_set_dirty_tracking,
     .read_dirty = pm_iommufd_read_dirty,
+    .peek_dirty = pm_iommufd_peek_dirty,
     .end = iommufd_end,
     .free = iommufd_free,
     .map_causes = pm_iommufd_map_causes,

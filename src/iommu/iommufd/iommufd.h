@@ -40,9 +40,14 @@ int pm_iommufd_attach_tracking(PmIommufd *iommufd, PmVfioDevice *device);
 /* Destroys the HWPTs, from index @first on, without attached devices. */
 void pm_iommufd_drop_page_tables(PmIommufd *iommufd, guint first);
 
+/* After a device was attached or detached. */
+void pm_iommufd_update_dirty_kind(PmIommufd *iommufd);
+
 /* PmIommuOps of these names. */
 bool pm_iommufd_set_dirty_tracking(PmIommu *iommu, bool enabled, GError **error);
 int pm_iommufd_read_dirty(PmIommu *iommu, uint64_t iova, uint64_t size, uint64_t page_size,
+                          uint64_t *bitmap);
+int pm_iommufd_peek_dirty(PmIommu *iommu, uint64_t iova, uint64_t size, uint64_t page_size,
                           uint64_t *bitmap);
 
 #endif

@@ -140,6 +140,12 @@ static bool check_tracked(const PmIommufd *iommufd, GError **error)
     return true;
 }
 
+void pm_iommufd_update_dirty_kind(PmIommufd *iommufd)
+{
+    pm_iommu_set_dirty_kind(&iommufd->parent, check_tracked(iommufd, NULL) ? PM_IOMMU_DIRTY_TRACKED
+                                                                           : PM_IOMMU_DIRTY_NONE);
+}
+
 /* On failure, tracking stays off. */
 static bool start(const PmIommufd *iommufd, GError **error)
 {
@@ -191,24 +197,45 @@ bool pm_iommufd_set_dirty_tracking(PmIommu *iommu, bool enabled, GError **error)
     return set;
 }
 
-int pm_iommufd_read_dirty(PmIommu *iommu, uint64_t iova, uint64_t size, uint64_t page_size,
-                          uint64_t *bitmap)
+static int read_page_tables(PmIommu *iommu, struct iommu_hwpt_get_dirty_bitmap *get)
 {
     const PmIommufd *iommufd = (const PmIommufd *)iommu;
-    void *place = bitmap;
     int result = 0;
 
     for (guint i = 0; i < iommufd->page_tables->len && result == 0; i++) {
-        struct iommu_hwpt_get_dirty_bitmap get = {
-            .size = sizeof get,
-            .hwpt_id = page_table_at(iommufd, i),
-            .iova = iova,
-            .length = size,
-            .page_size = page_size,
-            .data = (uintptr_t)place,
-        };
-
-        result = pm_iommufd_ioctl(iommufd, IOMMU_HWPT_GET_DIRTY_BITMAP, &get);
+        get->hwpt_id = page_table_at(iommufd, i);
+        result = pm_iommufd_ioctl(iommufd, IOMMU_HWPT_GET_DIRTY_BITMAP, get);
     }
     return result;
+}
+
+int pm_iommufd_read_dirty(PmIommu *iommu, uint64_t iova, uint64_t size, uint64_t page_size,
+                          uint64_t *bitmap)
+{
+    void *place = bitmap;
+    struct iommu_hwpt_get_dirty_bitmap get = {
+        .size = sizeof get,
+        .iova = iova,
+        .length = size,
+        .page_size = page_size,
+        .data = (uintptr_t)place,
+    };
+
+    return read_page_tables(iommu, &get);
+}
+
+int pm_iommufd_peek_dirty(PmIommu *iommu, uint64_t iova, uint64_t size, uint64_t page_size,
+                          uint64_t *bitmap)
+{
+    void *place = bitmap;
+    struct iommu_hwpt_get_dirty_bitmap get = {
+        .size = sizeof get,
+        .flags = IOMMU_HWPT_GET_DIRTY_BITMAP_NO_CLEAR,
+        .iova = iova,
+        .length = size,
+        .page_size = page_size,
+        .data = (uintptr_t)place,
+    };
+
+    return read_page_tables(iommu, &get);
 }

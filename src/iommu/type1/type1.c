@@ -7,9 +7,8 @@
 
 #include "base/error_text.h"
 #include "base/sized.h"
-#include "iommu/iommu.h"
 #include "iommu/iommu_error.h"
-#include "iommu/type1/group_set.h"
+#include "iommu/type1/type1.h"
 #include "iommu/type1/type1_info.h"
 #include "kernel-uapi/vfio.h"
 #include "kernel/kernel_calls.h"
@@ -20,13 +19,6 @@
 
 #define CHECK_CONTAINER                                                                            \
     "check that the file is VFIO's (ls -l " CONTAINER_PATH "), and " PM_SEE_KERNEL_LOG
-
-typedef struct {
-    PmIommu parent;
-    int container; /* -1 until it is open */
-    bool is_lent;  /* the caller still owns the container's descriptor */
-    PmVfioGroupSet groups;
-} PmType1;
 
 static int type1_map(PmIommu *iommu, const PmIommuRequest *request, uint64_t *n_mapped)
 {
@@ -348,10 +340,25 @@ static const PmIommuOps type1_ops = {
     .open_device = type1_open_device,
     .get_kvm_fd = type1_get_kvm_fd,
     .has_device = type1_has_device,
+    .set_dirty_tracking = pm_type1_set_dirty_tracking,
+    .read_dirty = pm_type1_read_dirty,
+    .unmap_dirty = pm_type1_unmap_dirty,
     .free = type1_free,
     .map_causes = map_causes,
     .unmap_causes = unmap_causes,
 };
+
+/* The kernel takes no other page size than its smallest. */
+static void use_dirty_capability(PmType1 *type1, const PmType1Info *info)
+{
+    PmIommu *iommu = &type1->parent;
+
+    if (info->dirty_page_sizes != (info->page_sizes & -info->page_sizes))
+        return;
+    iommu->dirty_unit = info->dirty_page_sizes;
+    iommu->max_dirty_bits = info->max_dirty_bytes * 8;
+    pm_iommu_set_dirty_kind(iommu, PM_IOMMU_DIRTY_PINNED);
+}
 
 static bool check_config(const PmType1Config *config, GError **error)
 {
@@ -457,6 +464,7 @@ static bool open_all(PmType1 *type1, const PmType1Config *config, GError **error
         !set_iommu(type1, config, error) || !read_info(type1, &info, error))
         return false;
     type1->parent.mapping_limit = info.n_available;
+    use_dirty_capability(type1, &info);
     use_info(type1, &info);
     /* Nothing fails from here on: take ownership of the descriptors. */
     type1->is_lent = false;

@@ -91,6 +91,18 @@ static bool read_available(const Answer *answer, uint32_t offset, PmType1Info *i
     return true;
 }
 
+/* More bytes than a bitmap of all addresses has are as good as no limit. */
+static bool read_migration(const Answer *answer, uint32_t offset, PmType1Info *info, GError **error)
+{
+    struct vfio_iommu_type1_info_cap_migration capability;
+
+    if (!read_struct(answer, offset, &capability, sizeof capability))
+        return fail_chain(error, "is cut off", offset);
+    info->dirty_page_sizes = capability.pgsize_bitmap;
+    info->max_dirty_bytes = MIN(capability.max_dirty_bitmap_size, UINT64_MAX / 64);
+    return true;
+}
+
 /* Treat another version of a known capability as unknown. */
 static bool read_capability(const Answer *answer, const struct vfio_info_cap_header *header,
                             uint32_t offset, PmType1Info *info, GError **error)
@@ -101,6 +113,8 @@ static bool read_capability(const Answer *answer, const struct vfio_info_cap_hea
         return read_ranges(answer, offset, info, error);
     if (header->id == VFIO_IOMMU_TYPE1_INFO_DMA_AVAIL)
         return read_available(answer, offset, info, error);
+    if (header->id == VFIO_IOMMU_TYPE1_INFO_CAP_MIGRATION)
+        return read_migration(answer, offset, info, error);
     return true;
 }
 

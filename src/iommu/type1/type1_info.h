@@ -9,12 +9,16 @@
  * PmType1Info: zero-initialise before the first use.
  * @n_available: UINT64_MAX if the kernel does not report it.
  * @ranges: ascending, disjoint; NULL if the kernel does not report them.
+ * @dirty_page_sizes, @max_dirty_bytes: of VFIO_IOMMU_DIRTY_PAGES: bit n for pages of 2^n bytes, and
+ * the largest bitmap; 0 if the kernel does not have it.
  */
 typedef struct {
     uint64_t page_sizes;
     uint64_t n_available;
     PmIovaRange *ranges;
     size_t n_ranges;
+    uint64_t dirty_page_sizes;
+    uint64_t max_dirty_bytes;
 } PmType1Info;
 
 /* Queries the kernel, with a buffer as large as it needs. Errors: PM_ERROR_KERNEL,

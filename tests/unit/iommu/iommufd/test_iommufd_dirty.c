@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Dirty page tracking, which only iommufd has. */
+/* Dirty page tracking by the IOMMU. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -200,21 +200,6 @@ static void iommu_without_dirty_tracking_is_an_error(void **state)
 
     assert_false(pm_iommu_set_dirty_tracking(fixture->iommu, true, &error));
     assert_error(&error, PM_ERROR_UNSUPPORTED, "the IOMMU of " FIRST);
-}
-
-static void dirty_tracking_is_unsupported_on_type1(void **state)
-{
-    IommuFixture *type1 = iommu_fixture_new(NULL);
-    g_autoptr(GError) set = NULL;
-    g_autoptr(GError) read = NULL;
-    uint64_t bitmap = 0;
-
-    (void)state;
-    assert_false(pm_iommu_set_dirty_tracking(type1->iommu, true, &set));
-    assert_error(&set, PM_ERROR_UNSUPPORTED, "iommufd");
-    assert_false(pm_iommu_read_dirty(type1->iommu, BASE, PAGE, PAGE, &bitmap, &read));
-    assert_error(&read, PM_ERROR_UNSUPPORTED, "iommufd");
-    iommu_fixture_free(type1);
 }
 
 /* --- holes --- */
@@ -527,6 +512,33 @@ static void device_without_dirty_tracking_is_refused_while_tracking(void **state
     assert_error(&error, PM_ERROR_UNSUPPORTED, "the IOMMU of " SECOND);
 }
 
+static void writes_are_tracked(void **state)
+{
+    Fixture *fixture = *state;
+
+    assert_int_equal(pm_iommu_get_dirty_kind(fixture->iommu), PM_IOMMU_DIRTY_TRACKED);
+}
+
+static void iommu_without_dirty_tracking_has_no_kind(void **state)
+{
+    Fixture *fixture = *state;
+
+    assert_int_equal(pm_iommu_get_dirty_kind(fixture->iommu), PM_IOMMU_DIRTY_NONE);
+}
+
+static void device_that_is_not_tracked_changes_the_kind(void **state)
+{
+    Fixture *fixture = *state;
+
+    fixture->hooked.apart = true;
+    fixture->hooked.request = IOMMU_HWPT_ALLOC;
+    fixture->hooked.result = -EOPNOTSUPP;
+    assert_true(pm_iommu_attach(fixture->iommu, SECOND, NULL));
+    assert_int_equal(pm_iommu_get_dirty_kind(fixture->iommu), PM_IOMMU_DIRTY_NONE);
+    assert_true(pm_iommu_detach(fixture->iommu, SECOND, NULL));
+    assert_int_equal(pm_iommu_get_dirty_kind(fixture->iommu), PM_IOMMU_DIRTY_TRACKED);
+}
+
 /* Fails binding, allocating the HWPT, starting to track there, or attaching to it. */
 static void page_table_is_destroyed_if_attaching_fails(void **state)
 {
@@ -552,7 +564,9 @@ int main(void)
         DIRTY_TEST(dirty_pages_are_read_only_while_they_are_tracked),
         DIRTY_TEST(dirty_range_has_to_be_whole_pages),
         UNABLE_TEST(iommu_without_dirty_tracking_is_an_error),
-        cmocka_unit_test(dirty_tracking_is_unsupported_on_type1),
+        DIRTY_TEST(writes_are_tracked),
+        UNABLE_TEST(iommu_without_dirty_tracking_has_no_kind),
+        DIRTY_TEST(device_that_is_not_tracked_changes_the_kind),
         DIRTY_TEST(hole_at_the_start_or_in_the_middle_hides_nothing),
         DIRTY_TEST(unexpected_holes_hide_nothing),
         DIRTY_TEST(runs_of_other_block_sizes_are_read_as_well),

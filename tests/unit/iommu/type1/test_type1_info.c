@@ -46,11 +46,13 @@ static void put_fixed(uint8_t *answer, uint32_t argsz, uint32_t flags, uint32_t 
 static void fill(uint8_t *answer)
 {
     static const struct vfio_iova_range ranges[] = {{0, 0xfedfffff}, {0xfef00000, 0x7fffffffff}};
+    static const uint64_t dirty[] = {0x1000, 0x10000000}; /* page sizes, bytes of a bitmap */
     uint32_t available = 65535;
 
     memset(answer, 0, ANSWER_SIZE);
     put_fixed(answer, ANSWER_SIZE, VFIO_IOMMU_INFO_PGSIZES | VFIO_IOMMU_INFO_CAPS, MIGRATION_AT);
     put_header(answer, MIGRATION_AT, VFIO_IOMMU_TYPE1_INFO_CAP_MIGRATION, AVAIL_AT);
+    memcpy(answer + MIGRATION_AT + 16, &dirty, sizeof dirty);
     put_header(answer, AVAIL_AT, VFIO_IOMMU_TYPE1_INFO_DMA_AVAIL, RANGES_AT);
     memcpy(answer + AVAIL_AT + 8, &available, sizeof available);
     put_header(answer, RANGES_AT, VFIO_IOMMU_TYPE1_INFO_CAP_IOVA_RANGE, 0);
@@ -96,6 +98,28 @@ static void chain_of_linux_6_1_is_read(void **state)
     fill(answer);
     assert_true(parse(answer, sizeof answer, &info, NULL));
     assert_right(&info);
+}
+
+static void dirty_page_sizes_are_read(void **state)
+{
+    uint8_t answer[ANSWER_SIZE];
+    g_auto(PmType1Info) info = {0};
+
+    (void)state;
+    fill(answer);
+    assert_true(parse(answer, sizeof answer, &info, NULL));
+    assert_int_equal(info.dirty_page_sizes, 0x1000);
+    assert_int_equal(info.max_dirty_bytes, 0x10000000);
+}
+
+static void dirty_page_sizes_that_are_cut_off_are_refused(void **state)
+{
+    uint8_t answer[ANSWER_SIZE];
+
+    (void)state;
+    fill(answer);
+    put_header(answer, RANGES_AT, VFIO_IOMMU_TYPE1_INFO_CAP_MIGRATION, 0);
+    assert_refused(answer, RANGES_AT + 31, "is cut off");
 }
 
 static void answer_without_capabilities_has_no_limits(void **state)
@@ -393,6 +417,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(chain_of_linux_6_1_is_read),
+        cmocka_unit_test(dirty_page_sizes_are_read),
+        cmocka_unit_test(dirty_page_sizes_that_are_cut_off_are_refused),
         cmocka_unit_test(answer_without_capabilities_has_no_limits),
         cmocka_unit_test(unknown_capability_is_skipped),
         cmocka_unit_test(other_version_of_a_capability_is_skipped),
