@@ -32,6 +32,7 @@ int pm_exit_status(const GError *error)
     case PM_ERROR_QUARANTINED:
     case PM_ERROR_AUDIT:
     case PM_ERROR_LISTENER:
+    case PM_ERROR_NOT_POPULATED:
         return PM_EXIT_WRONG;
     }
     return PM_EXIT_WRONG;

@@ -36,7 +36,8 @@ G_BEGIN_DECLS
  * @PM_ERROR_OVERLAP: the range overlaps a mapping or region (the kernel's EEXIST).
  * @PM_ERROR_IOVA_RANGE: the range is not inside one of the IOMMU's valid IOVA ranges.
  * @PM_ERROR_NO_MAPPING: unmap of a range that is not, or not wholly, mapped.
- * @PM_ERROR_CUTS_MAPPING: a dirty page query whose range would split a mapping.
+ * @PM_ERROR_CUTS_MAPPING: a dirty page query, or an unmap of a guest IOMMU, whose range would split
+ * a mapping.
  * @PM_ERROR_UNMAP_MISMATCH: the kernel unmapped another number of bytes than requested: what is
  * mapped is unknown.
  * @PM_ERROR_BAD_ADDRESS: the kernel cannot pin the host memory (EFAULT): not mapped, or without the
@@ -57,7 +58,8 @@ G_BEGIN_DECLS
  * @PM_ERROR_KERNEL: the kernel refused for a reason without a code of its own: see
  * pm_error_get_errno().
  * @PM_ERROR_LISTENER: a discard listener failed with an error of another domain
- * (pm_error_get_cause()), or without one.
+ * (pm_error_get_cause()), or without one. Likewise the follower of a guest IOMMU.
+ * @PM_ERROR_NOT_POPULATED: guest memory that is not plugged, or guest addresses without memory.
  */
 typedef enum {
     PM_ERROR_INVALID_ARGUMENT = 0,
@@ -83,6 +85,7 @@ typedef enum {
     PM_ERROR_DEVICE = 20,
     PM_ERROR_KERNEL = 21,
     PM_ERROR_LISTENER = 22,
+    PM_ERROR_NOT_POPULATED = 23,
 } PmError;
 
 /** The quark of PM_ERROR. Any thread. */

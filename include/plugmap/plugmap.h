@@ -20,6 +20,7 @@
 
 #include <plugmap/discard_manager.h>
 #include <plugmap/error.h>
+#include <plugmap/guest_iommu.h>
 #include <plugmap/iommu.h>
 #include <plugmap/iommu_claim.h>
 #include <plugmap/iova.h>

@@ -25,6 +25,7 @@ static const char *const code_names[] = {
     [PM_ERROR_DEVICE] = "device",
     [PM_ERROR_KERNEL] = "kernel",
     [PM_ERROR_LISTENER] = "listener",
+    [PM_ERROR_NOT_POPULATED] = "not-populated",
 };
 
 /* GLib zeroes it, and copies it with the error. */

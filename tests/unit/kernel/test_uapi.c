@@ -13,6 +13,7 @@
 #include <cmocka.h>
 #include <glib.h>
 #include <linux/vfio.h>
+#include <linux/virtio_iommu.h>
 #include <linux/virtio_mem.h>
 #ifdef COMPARE_IOMMUFD
 #include <linux/iommufd.h>
@@ -173,7 +174,7 @@ static void every_definition_in_our_headers_is_compared(void **state)
 {
     (void)state;
     assert_int_equal(count_compared("iommufd.h") + count_compared("vfio.h") +
-                         count_compared("virtio_mem.h"),
+                         count_compared("virtio_iommu.h") + count_compared("virtio_mem.h"),
                      G_N_ELEMENTS(listed) - 1);
 }
 

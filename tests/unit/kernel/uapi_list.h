@@ -91,7 +91,45 @@
     C(VIRTIO_MEM_RESP_ERROR)                                                                       \
     C(VIRTIO_MEM_STATE_PLUGGED)                                                                    \
     C(VIRTIO_MEM_STATE_UNPLUGGED)                                                                  \
-    C(VIRTIO_MEM_STATE_MIXED)
+    C(VIRTIO_MEM_STATE_MIXED)                                                                      \
+    C(VIRTIO_IOMMU_F_INPUT_RANGE)                                                                  \
+    C(VIRTIO_IOMMU_F_DOMAIN_RANGE)                                                                 \
+    C(VIRTIO_IOMMU_F_MAP_UNMAP)                                                                    \
+    C(VIRTIO_IOMMU_F_BYPASS)                                                                       \
+    C(VIRTIO_IOMMU_F_PROBE)                                                                        \
+    C(VIRTIO_IOMMU_F_MMIO)                                                                         \
+    C(VIRTIO_IOMMU_F_BYPASS_CONFIG)                                                                \
+    C(VIRTIO_IOMMU_T_ATTACH)                                                                       \
+    C(VIRTIO_IOMMU_T_DETACH)                                                                       \
+    C(VIRTIO_IOMMU_T_MAP)                                                                          \
+    C(VIRTIO_IOMMU_T_UNMAP)                                                                        \
+    C(VIRTIO_IOMMU_T_PROBE)                                                                        \
+    C(VIRTIO_IOMMU_S_OK)                                                                           \
+    C(VIRTIO_IOMMU_S_IOERR)                                                                        \
+    C(VIRTIO_IOMMU_S_UNSUPP)                                                                       \
+    C(VIRTIO_IOMMU_S_DEVERR)                                                                       \
+    C(VIRTIO_IOMMU_S_INVAL)                                                                        \
+    C(VIRTIO_IOMMU_S_RANGE)                                                                        \
+    C(VIRTIO_IOMMU_S_NOENT)                                                                        \
+    C(VIRTIO_IOMMU_S_FAULT)                                                                        \
+    C(VIRTIO_IOMMU_S_NOMEM)                                                                        \
+    C(VIRTIO_IOMMU_ATTACH_F_BYPASS)                                                                \
+    C(VIRTIO_IOMMU_MAP_F_READ)                                                                     \
+    C(VIRTIO_IOMMU_MAP_F_WRITE)                                                                    \
+    C(VIRTIO_IOMMU_MAP_F_MMIO)                                                                     \
+    C(VIRTIO_IOMMU_MAP_F_MASK)                                                                     \
+    C(VIRTIO_IOMMU_PROBE_T_NONE)                                                                   \
+    C(VIRTIO_IOMMU_PROBE_T_RESV_MEM)                                                               \
+    C(VIRTIO_IOMMU_PROBE_T_MASK)                                                                   \
+    C(VIRTIO_IOMMU_RESV_MEM_T_RESERVED)                                                            \
+    C(VIRTIO_IOMMU_RESV_MEM_T_MSI)                                                                 \
+    C(VIRTIO_IOMMU_FAULT_R_UNKNOWN)                                                                \
+    C(VIRTIO_IOMMU_FAULT_R_DOMAIN)                                                                 \
+    C(VIRTIO_IOMMU_FAULT_R_MAPPING)                                                                \
+    C(VIRTIO_IOMMU_FAULT_F_READ)                                                                   \
+    C(VIRTIO_IOMMU_FAULT_F_WRITE)                                                                  \
+    C(VIRTIO_IOMMU_FAULT_F_EXEC)                                                                   \
+    C(VIRTIO_IOMMU_FAULT_F_ADDRESS)
 
 /* S(struct); P(struct) if older kernels lack its last member, 'pad' */
 #define UAPI_STRUCTS(S, P)                                                                         \
@@ -117,7 +155,20 @@
     S(virtio_mem_req)                                                                              \
     S(virtio_mem_resp_state)                                                                       \
     S(virtio_mem_resp)                                                                             \
-    S(virtio_mem_config)
+    S(virtio_mem_config)                                                                           \
+    S(virtio_iommu_range_64)                                                                       \
+    S(virtio_iommu_range_32)                                                                       \
+    S(virtio_iommu_config)                                                                         \
+    S(virtio_iommu_req_head)                                                                       \
+    S(virtio_iommu_req_tail)                                                                       \
+    S(virtio_iommu_req_attach)                                                                     \
+    S(virtio_iommu_req_detach)                                                                     \
+    S(virtio_iommu_req_map)                                                                        \
+    S(virtio_iommu_req_unmap)                                                                      \
+    S(virtio_iommu_probe_property)                                                                 \
+    S(virtio_iommu_probe_resv_mem)                                                                 \
+    S(virtio_iommu_req_probe)                                                                      \
+    S(virtio_iommu_fault)
 
 /* F(struct, member); A(struct, member) for a flexible array */
 #define UAPI_MEMBERS(F, A)                                                                         \
@@ -205,6 +256,61 @@
     F(virtio_mem_config, region_size)                                                              \
     F(virtio_mem_config, usable_region_size)                                                       \
     F(virtio_mem_config, plugged_size)                                                             \
-    F(virtio_mem_config, requested_size)
+    F(virtio_mem_config, requested_size)                                                           \
+    F(virtio_iommu_range_64, start)                                                                \
+    F(virtio_iommu_range_64, end)                                                                  \
+    F(virtio_iommu_range_32, start)                                                                \
+    F(virtio_iommu_range_32, end)                                                                  \
+    F(virtio_iommu_config, page_size_mask)                                                         \
+    F(virtio_iommu_config, input_range)                                                            \
+    F(virtio_iommu_config, domain_range)                                                           \
+    F(virtio_iommu_config, probe_size)                                                             \
+    F(virtio_iommu_config, bypass)                                                                 \
+    F(virtio_iommu_config, reserved)                                                               \
+    F(virtio_iommu_req_head, type)                                                                 \
+    F(virtio_iommu_req_head, reserved)                                                             \
+    F(virtio_iommu_req_tail, status)                                                               \
+    F(virtio_iommu_req_tail, reserved)                                                             \
+    F(virtio_iommu_req_attach, head)                                                               \
+    F(virtio_iommu_req_attach, domain)                                                             \
+    F(virtio_iommu_req_attach, endpoint)                                                           \
+    F(virtio_iommu_req_attach, flags)                                                              \
+    F(virtio_iommu_req_attach, reserved)                                                           \
+    F(virtio_iommu_req_attach, tail)                                                               \
+    F(virtio_iommu_req_detach, head)                                                               \
+    F(virtio_iommu_req_detach, domain)                                                             \
+    F(virtio_iommu_req_detach, endpoint)                                                           \
+    F(virtio_iommu_req_detach, reserved)                                                           \
+    F(virtio_iommu_req_detach, tail)                                                               \
+    F(virtio_iommu_req_map, head)                                                                  \
+    F(virtio_iommu_req_map, domain)                                                                \
+    F(virtio_iommu_req_map, virt_start)                                                            \
+    F(virtio_iommu_req_map, virt_end)                                                              \
+    F(virtio_iommu_req_map, phys_start)                                                            \
+    F(virtio_iommu_req_map, flags)                                                                 \
+    F(virtio_iommu_req_map, tail)                                                                  \
+    F(virtio_iommu_req_unmap, head)                                                                \
+    F(virtio_iommu_req_unmap, domain)                                                              \
+    F(virtio_iommu_req_unmap, virt_start)                                                          \
+    F(virtio_iommu_req_unmap, virt_end)                                                            \
+    F(virtio_iommu_req_unmap, reserved)                                                            \
+    F(virtio_iommu_req_unmap, tail)                                                                \
+    F(virtio_iommu_probe_property, type)                                                           \
+    F(virtio_iommu_probe_property, length)                                                         \
+    F(virtio_iommu_probe_resv_mem, head)                                                           \
+    F(virtio_iommu_probe_resv_mem, subtype)                                                        \
+    F(virtio_iommu_probe_resv_mem, reserved)                                                       \
+    F(virtio_iommu_probe_resv_mem, start)                                                          \
+    F(virtio_iommu_probe_resv_mem, end)                                                            \
+    F(virtio_iommu_req_probe, head)                                                                \
+    F(virtio_iommu_req_probe, endpoint)                                                            \
+    F(virtio_iommu_req_probe, reserved)                                                            \
+    A(virtio_iommu_req_probe, properties)                                                          \
+    F(virtio_iommu_fault, reason)                                                                  \
+    F(virtio_iommu_fault, reserved)                                                                \
+    F(virtio_iommu_fault, flags)                                                                   \
+    F(virtio_iommu_fault, endpoint)                                                                \
+    F(virtio_iommu_fault, reserved2)                                                               \
+    F(virtio_iommu_fault, address)
 
 #endif

@@ -32,6 +32,19 @@
 #define virtio_mem_resp_state                pm_virtio_mem_resp_state
 #define virtio_mem_resp                      pm_virtio_mem_resp
 #define virtio_mem_config                    pm_virtio_mem_config
+#define virtio_iommu_range_64                pm_virtio_iommu_range_64
+#define virtio_iommu_range_32                pm_virtio_iommu_range_32
+#define virtio_iommu_config                  pm_virtio_iommu_config
+#define virtio_iommu_req_head                pm_virtio_iommu_req_head
+#define virtio_iommu_req_tail                pm_virtio_iommu_req_tail
+#define virtio_iommu_req_attach              pm_virtio_iommu_req_attach
+#define virtio_iommu_req_detach              pm_virtio_iommu_req_detach
+#define virtio_iommu_req_map                 pm_virtio_iommu_req_map
+#define virtio_iommu_req_unmap               pm_virtio_iommu_req_unmap
+#define virtio_iommu_probe_property          pm_virtio_iommu_probe_property
+#define virtio_iommu_probe_resv_mem          pm_virtio_iommu_probe_resv_mem
+#define virtio_iommu_req_probe               pm_virtio_iommu_req_probe
+#define virtio_iommu_fault                   pm_virtio_iommu_fault
 #define vfio_device_bind_iommufd             pm_vfio_device_bind_iommufd
 #define vfio_device_attach_iommufd_pt        pm_vfio_device_attach_iommufd_pt
 #define vfio_device_detach_iommufd_pt        pm_vfio_device_detach_iommufd_pt
@@ -56,6 +69,7 @@
 
 #include "kernel-uapi/iommufd.h"
 #include "kernel-uapi/vfio.h"
+#include "kernel-uapi/virtio_iommu.h"
 #include "kernel-uapi/virtio_mem.h"
 
 #endif
