@@ -3,22 +3,24 @@
  * PmDiscardManager: tracks which blocks of a PmRam are populated, and notifies listeners before
  * that changes.
  *
- * The owner (a virtio-mem device) populates and discards. Whoever keeps references to the memory (a
+ * Sources (discard_source.h), such as a virtio-mem device, populate and discard: a block is
+ * populated where all of them have it populated. Whoever keeps references to the memory (a
  * mapper that pins it) registers a listener. Populate: all listeners are asked, then notified in
  * order of registration, then the blocks count as populated. Discard: all listeners are asked, then
- * notified in order of registration, then the host frees the memory, then the blocks count as
- * discarded. Listeners come before the host because the host cannot free a pinned page, and a
- * device would keep writing to memory that nobody sees. If a listener objects when asked, nothing
- * has happened yet. If one fails when notified, those before it are notified of the opposite in
- * reverse order, and everything is as before. The error names the listener:
+ * notified in order of registration, then the host frees the memory (if the source frees memory),
+ * then the blocks count as discarded. Listeners come before the host because the host cannot free a
+ * pinned page, and a device would keep writing to memory that nobody sees. If a listener objects
+ * when asked, nothing has happened yet. If one fails when notified, those before it are notified of
+ * the opposite in reverse order, and everything is as before. The error names the listener:
  * pm_error_get_listener().
  *
  * Quarantine: a block whose state at a listener is unknown, because the listener failed and could
  * be neither undone nor redone; or whose memory the host did not free. Populate and discard of such
- * a block fail. A listener that can lose track of blocks reports them itself (@next_unknown), even
- * after its owner is gone; the manager records only what no listener reports.
+ * a block fail, whatever source asks, and sources are neither added nor removed. A listener that
+ * can lose track of blocks reports them itself (@next_unknown), even after its owner is gone; the
+ * manager records only what no listener reports.
  *
- * Quarantine ends with pm_discard_manager_discard_all() (on a machine reset,
+ * Quarantine ends with pm_discard_source_discard_all() (on a machine reset,
  * pm_virtio_mem_system_reset(), and on the guest's UNPLUG_ALL), in which every listener drops all
  * that it may have; with pm_mapper_remove(), if a region of that mapper caused it; with
  * pm_iommu_settle(), if a mapper abandoned the region. Every request retries to free memory that
@@ -26,9 +28,9 @@
  * notified of what is populated, the blocks count as populated.
  *
  * Threads: one at a time; listeners run in the thread that called the manager. A listener must not
- * call back into the manager, except for the getters (get_*, is_populated, is_discarded,
- * next_populated, next_discarded), nor into the manager's owner. All ranges are byte offsets into
- * the PmRam, multiples of the granularity.
+ * call back into the manager or its sources, except for the getters (get_*, is_populated,
+ * is_discarded, next_populated, next_discarded), nor into the owner of a source. All ranges are
+ * byte offsets into the PmRam, multiples of the granularity.
  */
 #ifndef PLUGMAP_DISCARD_MANAGER_H
 #define PLUGMAP_DISCARD_MANAGER_H
@@ -37,11 +39,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <plugmap/discard_source.h>
 #include <plugmap/ram.h>
 
 G_BEGIN_DECLS
 
-typedef struct PmDiscardManager PmDiscardManager;
 typedef struct PmDiscardListener PmDiscardListener;
 
 /**
@@ -52,8 +54,8 @@ typedef struct PmDiscardListener PmDiscardListener;
  * effects.
  * @can_discard: optional. Whether this populated range may be discarded now. To object, for example
  * because of I/O in flight, return false and set an error of any code but PM_ERROR_QUARANTINED and
- * PM_ERROR_UNMAP_MISMATCH. Called before every pm_discard_manager_discard(), and for every
- * populated run before pm_discard_manager_discard_all(): when the guest unplugs, on a machine
+ * PM_ERROR_UNMAP_MISMATCH. Called before every pm_discard_source_discard(), and for every
+ * populated run before pm_discard_source_discard_all(): when the guest unplugs, on a machine
  * reset, and when the device is freed. Not called to undo a failed populate, when a listener is
  * unregistered, and for a dropped listener. Returning true is not a commitment: another listener
  * may object, and then this one is not notified. So change nothing that needs undoing, and release
@@ -91,15 +93,18 @@ typedef struct {
 } PmDiscardListenerOps;
 
 /**
- * Makes a manager for @ram with nothing populated. A PmRam has one manager at a time: whoever
- * references the old one, such as a mapper's region, must release it first (pm_mapper_remove(),
- * pm_mapper_free()). If the host's transparent huge pages are larger than a block, or not aligned
- * with blocks, they are disabled for @ram (MADV_NOHUGEPAGE), so that touching a block allocates
- * memory for no other. Else they are enabled for memfds of pm_ram_new() (MADV_HUGEPAGE; effective
- * if the host's shmem_enabled is "advise" or "always").
+ * Makes a manager for @ram without sources, so with everything populated. A PmRam has one manager
+ * at a time: whoever references the old one, such as a mapper's region, must release it first
+ * (pm_mapper_remove(), pm_mapper_free()).
+ *
+ * Once a source frees memory: if the host's transparent huge pages are larger than a granule of it,
+ * or not aligned with granules, they are disabled for @ram (MADV_NOHUGEPAGE), so that touching a
+ * granule allocates memory for no other. Else they are enabled for memfds of pm_ram_new()
+ * (MADV_HUGEPAGE; effective if the host's shmem_enabled is "advise" or "always").
  * @ram: a reference is taken.
- * @granularity: block size in bytes: a power of two, at least the RAM's page size, that divides the
- * RAM's size.
+ * @granularity: bytes: a power of two, at least the RAM's page size, that divides the RAM's size.
+ * The coarsest that listeners may expect: a source with a finer one is only added while no listener
+ * is registered.
  *
  * Returns: a new reference, or NULL. Errors: PM_ERROR_INVALID_ARGUMENT, PM_ERROR_UNALIGNED,
  * PM_ERROR_UNSUPPORTED (device memory), PM_ERROR_BUSY (@ram has a manager, or is mapped for a
@@ -126,10 +131,13 @@ PM_EXPORT PmDiscardManager *pm_ram_get_discard_manager(const PmRam *ram);
 /** The RAM it manages; owned by the manager. */
 PM_EXPORT PmRam *pm_discard_manager_get_ram(const PmDiscardManager *manager);
 
-/** Block size in bytes: all populates and discards are multiples of it. */
+/**
+ * Bytes of a block: what listeners are notified of are multiples of it. The finest granularity of
+ * the sources and of pm_discard_manager_new(); it never changes while a listener is registered.
+ */
 PM_EXPORT uint64_t pm_discard_manager_get_granularity(const PmDiscardManager *manager);
 
-/** Bytes that are populated. */
+/** Bytes that are populated: that all sources have populated. */
 PM_EXPORT uint64_t pm_discard_manager_get_populated(const PmDiscardManager *manager);
 
 /**
@@ -188,43 +196,12 @@ PM_EXPORT bool pm_discard_manager_unregister(PmDiscardManager *manager, PmDiscar
 /**
  * Removes a listener whose owner must go away although unregistering failed: it is no longer
  * notified of populates and discards. One with @next_unknown is still asked, and takes part in
- * pm_discard_manager_discard_all(), until it reports no block any more; @user_data must stay valid
+ * pm_discard_source_discard_all(), until it reports no block any more; @user_data must stay valid
  * until @free. From this call on it must report every block that it still has. One without
  * @next_unknown is not called again: all populated blocks of its range are in quarantine until
- * pm_discard_manager_discard_all(), which assumes that it has nothing. @listener: registered.
+ * pm_discard_source_discard_all(), which assumes that it has nothing. @listener: registered.
  */
 PM_EXPORT void pm_discard_manager_drop(PmDiscardManager *manager, PmDiscardListener *listener);
-
-/**
- * For the owner: populates a range that is wholly discarded. Listeners are asked, then notified,
- * then the blocks count as populated. On failure the memory of the range is discarded.
- * @prefault_threads: prefault the memory with this many threads before listeners are notified
- * (pm_ram_populate()); 0: do not.
- * Errors: PM_ERROR_INVALID_ARGUMENT (range, or not wholly discarded), PM_ERROR_UNALIGNED,
- * PM_ERROR_QUARANTINED (the range is in quarantine, from before or now), PM_ERROR_MEMORY
- * (prefault), PM_ERROR_PERMISSION (in a child of fork(2)), what a listener set.
- */
-PM_EXPORT bool pm_discard_manager_populate(PmDiscardManager *manager, uint64_t offset,
-                                           uint64_t size, unsigned prefault_threads,
-                                           GError **error);
-
-/**
- * For the owner: discards a range that is wholly populated. Listeners are asked, then notified.
- * Errors: as pm_discard_manager_populate(); PM_ERROR_MEMORY if the host does not free the memory
- * (listeners populate again).
- */
-PM_EXPORT bool pm_discard_manager_discard(PmDiscardManager *manager, uint64_t offset, uint64_t size,
-                                          GError **error);
-
-/**
- * For the owner: discards everything, including the memory of the whole RAM. Listeners are asked
- * about what is populated, then notified. On success nothing is in quarantine. No memory is
- * discarded unless every listener, including dropped ones with @next_unknown, has dropped
- * everything. Errors: what a listener set, PM_ERROR_MEMORY, PM_ERROR_PERMISSION (in a child of
- * fork(2)), PM_ERROR_QUARANTINED (a listener, registered or dropped, still does not know what it
- * has, or redoing what was dropped failed).
- */
-PM_EXPORT bool pm_discard_manager_discard_all(PmDiscardManager *manager, GError **error);
 
 /** Bytes in quarantine. */
 PM_EXPORT uint64_t pm_discard_manager_get_quarantined(const PmDiscardManager *manager);

@@ -101,7 +101,7 @@ PM_EXPORT PmMapper *pm_mapper_new(PmIommu *iommu);
 /**
  * Unmaps all regions and frees the mapper. NULL does nothing. Failures to unmap are logged: the
  * claim is abandoned (pm_iommu_claim_abandon()), and its blocks stay in the manager's quarantine
- * until pm_discard_manager_discard_all(), pm_iommu_settle() or adding the region again unmaps them,
+ * until pm_discard_source_discard_all(), pm_iommu_settle() or adding the region again unmaps them,
  * or the PmIommu is closed. In a forked child nothing is unmapped.
  */
 PM_EXPORT void pm_mapper_free(PmMapper *mapper);

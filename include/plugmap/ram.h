@@ -127,7 +127,7 @@ PM_EXPORT bool pm_ram_is_shared(const PmRam *ram);
  *
  * Unmap first (iommu_claim.h): the kernel does not free pages that a device has pinned; the device
  * keeps using them while this process gets new ones. RAM with a discard manager is discarded with
- * pm_discard_manager_discard(), which unmaps first and keeps track.
+ * pm_discard_source_discard(), which unmaps first and keeps track.
  *
  * Obstacles are detected before anything is freed: pages of the range that are locked (mlock) or
  * not mapped, unless all there is to do is to punch a hole, and a file that does not support it

@@ -26,6 +26,24 @@ void pm_bitmap_clear(PmBitmap *bitmap, uint64_t first, uint64_t count);
 uint64_t pm_bitmap_next_set(const PmBitmap *bitmap, uint64_t from, uint64_t end);
 uint64_t pm_bitmap_next_clear(const PmBitmap *bitmap, uint64_t from, uint64_t end);
 
+/* The end of the last run of set (clear) bits in [@from, @end), or @from if there is none. */
+uint64_t pm_bitmap_previous_set(const PmBitmap *bitmap, uint64_t from, uint64_t end);
+uint64_t pm_bitmap_previous_clear(const PmBitmap *bitmap, uint64_t from, uint64_t end);
+
+/*
+ * Combine bits [@first, @end) with @other, of which each bit stands for 2^@shift bits here. They
+ * keep what is set in @other; clear what is set in @other; set what is set in @other.
+ */
+void pm_bitmap_keep(PmBitmap *bitmap, const PmBitmap *other, unsigned shift, uint64_t first,
+                    uint64_t end);
+void pm_bitmap_subtract(PmBitmap *bitmap, const PmBitmap *other, unsigned shift, uint64_t first,
+                        uint64_t end);
+void pm_bitmap_add(PmBitmap *bitmap, const PmBitmap *other, unsigned shift, uint64_t first,
+                   uint64_t end);
+
+/* Replaces all bits by those of @words, n_bits rounded up to whole words; others are ignored. */
+void pm_bitmap_load(PmBitmap *bitmap, const uint64_t *words);
+
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(PmBitmap, pm_bitmap_free)
 
 #endif

@@ -69,8 +69,8 @@ static void fail_blocks(const PmRegion *region, uint64_t offset, uint64_t n_bloc
 
     (void)pm_fail(error, state == UNKNOWN ? PM_ERROR_QUARANTINED : PM_ERROR_AUDIT,
                   "%s at guest address 0x%" PRIx64 ": %s, %s. Look for an earlier error. " WAY_OUT,
-                  blocks, region->config.address + offset, populated ? "plugged" : "not plugged",
-                  state_texts[state]);
+                  blocks, region->config.address + offset,
+                  populated ? "populated" : "not populated", state_texts[state]);
 }
 
 static void audit_quarantine(const PmRegion *region, GError **error)

@@ -45,19 +45,20 @@ static bool check_known(const GPtrArray *listeners, const PmDiscardListener **fa
     return true;
 }
 
-static void lose_all_contents(PmDiscardManager *manager, const GError *failure)
+static void lose_all_contents(const PmDiscardSource *source, const GError *failure)
 {
     uint64_t offset = 0;
     uint64_t size = 0;
 
-    while (pm_discard_manager_next_populated(manager, offset + size, manager->blocks.size, &offset,
-                                             &size))
-        pm_manager_lose_contents(manager, offset, size, failure);
+    while (pm_granules_next_set(&source->populated, offset + size, source->populated.size, &offset,
+                                &size))
+        pm_manager_lose_contents(source->manager, offset, size, failure);
 }
 
-static bool drop_everything(PmDiscardManager *manager, const PmDiscardListener **failed,
+static bool drop_everything(const PmDiscardSource *source, const PmDiscardListener **failed,
                             GError **error)
 {
+    PmDiscardManager *manager = source->manager;
     PmBlocks *blocks = &manager->blocks;
     guint n_notified = 0;
     bool dropped = drop_orphans(manager, failed, error) &&
@@ -65,12 +66,12 @@ static bool drop_everything(PmDiscardManager *manager, const PmDiscardListener *
                    check_known(manager->orphans, failed, error) &&
                    check_known(manager->listeners, failed, error);
 
-    if (dropped && pm_ram_discard(manager->ram, 0, blocks->size, error))
+    if (dropped && (!source->frees_memory || pm_ram_discard(manager->ram, 0, blocks->size, error)))
         return true;
     while (n_notified-- > 0)
         pm_discard_listener_redo_all(pm_manager_listener_at(manager, n_notified), blocks);
     if (dropped)
-        lose_all_contents(manager, *error);
+        lose_all_contents(source, *error);
     return false;
 }
 
@@ -84,8 +85,23 @@ static bool ask_listeners(const PmDiscardManager *manager, GError **error)
     return true;
 }
 
-bool pm_discard_manager_discard_all(PmDiscardManager *manager, GError **error)
+/* Nothing is mapped any more. Only freeing all memory frees what is stuck, and makes lost contents
+ * irrelevant. */
+static bool ends_quarantine(const PmDiscardSource *source)
 {
+    const PmDiscardManager *manager = source->manager;
+
+    if (source->frees_memory)
+        return true;
+    for (guint i = 0; i < manager->sources->len; i++)
+        if (pm_manager_source_at(manager, i)->frees_memory)
+            return false;
+    return true;
+}
+
+bool pm_discard_source_discard_all(PmDiscardSource *source, GError **error)
+{
+    PmDiscardManager *manager = source->manager;
     PmBlocks *blocks = &manager->blocks;
     uint64_t n_losses = pm_quarantine_n_added(blocks->lost);
     const PmDiscardListener *failed;
@@ -93,15 +109,18 @@ bool pm_discard_manager_discard_all(PmDiscardManager *manager, GError **error)
 
     if (!pm_ram_check_process(manager->ram, error) || !ask_listeners(manager, error))
         return false;
-    if (!drop_everything(manager, &failed, &cause)) {
+    if (!drop_everything(source, &failed, &cause)) {
         bool done = pm_manager_conclude_all(manager, n_losses, failed, cause, error);
 
         pm_manager_refresh(manager);
         return done;
     }
     pm_bitmap_clear(blocks->populated, 0, pm_bitmap_n_bits(blocks->populated));
-    pm_quarantine_clear(blocks->lost);
-    pm_quarantine_clear(blocks->stuck);
+    pm_bitmap_clear(source->populated.bits, 0, pm_bitmap_n_bits(source->populated.bits));
+    if (ends_quarantine(source)) {
+        pm_quarantine_clear(blocks->lost);
+        pm_quarantine_clear(blocks->stuck);
+    }
     pm_manager_refresh(manager);
     return true;
 }

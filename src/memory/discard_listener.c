@@ -205,27 +205,25 @@ void pm_discard_listener_redo_populate(const PmDiscardListener *listener, PmBloc
 
 static bool next_populated(const PmBlocks *blocks, uint64_t offset, uint64_t end, Run *run)
 {
-    uint64_t last = end / blocks->granularity;
-    uint64_t block = pm_bitmap_next_set(blocks->populated, offset / blocks->granularity, last);
+    PmGranules populated = pm_blocks_populated(blocks);
+    uint64_t size;
 
-    run->offset = block * blocks->granularity;
-    run->end = pm_bitmap_next_clear(blocks->populated, block, last) * blocks->granularity;
-    return run->offset < run->end;
+    if (!pm_granules_next_set(&populated, offset, end, &run->offset, &size))
+        return false;
+    run->end = run->offset + size;
+    return true;
 }
 
-/* The last run of populated blocks in [@offset, @end). Block by block: for rollback only. */
+/* The last run of populated blocks in [@offset, @end). */
 static bool previous_populated(const PmBlocks *blocks, uint64_t offset, uint64_t end, Run *run)
 {
-    uint64_t first = offset / blocks->granularity;
-    uint64_t block = end / blocks->granularity;
+    PmGranules populated = pm_blocks_populated(blocks);
+    uint64_t size;
 
-    while (block > first && pm_bitmap_next_set(blocks->populated, block - 1, block) == block)
-        block--;
-    run->end = block * blocks->granularity;
-    while (block > first && pm_bitmap_next_clear(blocks->populated, block - 1, block) == block)
-        block--;
-    run->offset = block * blocks->granularity;
-    return run->offset < run->end;
+    if (!pm_granules_previous_set(&populated, offset, end, &run->offset, &size))
+        return false;
+    run->end = run->offset + size;
+    return true;
 }
 
 bool pm_discard_listener_may_discard_all(const PmDiscardListener *listener, const PmBlocks *blocks,

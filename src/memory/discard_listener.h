@@ -9,22 +9,7 @@
 
 #include <plugmap/discard_manager.h>
 
-#include "base/bitmap.h"
-#include "memory/quarantine.h"
-
-/*
- * The state of the blocks.
- * @lost: blocks whose state at a listener, or in memory, is wrong or unknown, and which no listener
- * reports itself.
- * @stuck: discarded blocks whose memory the host has not freed yet.
- */
-typedef struct {
-    uint64_t size;
-    uint64_t granularity;
-    PmBitmap *populated;
-    PmQuarantine *lost;
-    PmQuarantine *stuck;
-} PmBlocks;
+#include "memory/discard_blocks.h"
 
 struct PmDiscardListener {
     PmDiscardListenerOps ops;

@@ -194,11 +194,17 @@ bool pm_manager_conclude_all(const PmDiscardManager *manager, uint64_t n_losses,
     return fail_quarantined(manager, &first, cause, error);
 }
 
+void pm_manager_lose(PmDiscardManager *manager, uint64_t offset, uint64_t size,
+                     const GError *failure)
+{
+    pm_quarantine_add(manager->blocks.lost, offset, size, NULL, THE_HOST, failure->message);
+}
+
 void pm_manager_lose_contents(PmDiscardManager *manager, uint64_t offset, uint64_t size,
                               const GError *failure)
 {
     if (g_error_matches(failure, PM_ERROR, PM_ERROR_QUARANTINED))
-        pm_quarantine_add(manager->blocks.lost, offset, size, NULL, THE_HOST, failure->message);
+        pm_manager_lose(manager, offset, size, failure);
 }
 
 /* --- memory that must be freed --- */

@@ -70,7 +70,7 @@ PmDiscardListener *pm_discard_manager_register(PmDiscardManager *manager,
     }
     listener = pm_discard_listener_new(&known, user_data, name, offset, size);
     pm_manager_refresh(manager);
-    if (!pm_manager_check_range(manager, offset, size, error) ||
+    if (!pm_manager_check_range(manager, manager->blocks.granularity, offset, size, error) ||
         !check_replayable(manager, offset, offset + size, error)) {
         pm_discard_listener_free(listener);
         return NULL;
@@ -98,6 +98,7 @@ bool pm_discard_manager_unregister(PmDiscardManager *manager, PmDiscardListener 
     pm_quarantine_remove_owner(blocks->lost, listener);
     g_ptr_array_remove(manager->listeners, listener);
     pm_manager_refresh(manager);
+    pm_manager_coarsen(manager);
     return true;
 }
 

@@ -106,9 +106,25 @@ static uint64_t features_on_offer(const PmVirtioMemConfig *config)
     return features;
 }
 
+/* Discards the memory of the whole RAM. */
+static PmDiscardSource *add_source(PmDiscardManager *manager, uint64_t address, uint64_t block_size,
+                                   GError **error)
+{
+    g_autofree char *name = g_strdup_printf("virtio-mem at 0x%" PRIx64, address);
+    const PmDiscardSourceConfig config = {
+        .struct_size = sizeof(config),
+        .name = name,
+        .granularity = block_size,
+        .flags = PM_DISCARD_SOURCE_FREES_MEMORY,
+    };
+
+    return pm_discard_manager_add_source(manager, &config, error);
+}
+
 static PmVirtioMem *make_device(const PmVirtioMemConfig *config, GError **error)
 {
     g_autoptr(PmDiscardManager) manager = NULL;
+    PmDiscardSource *source;
     PmVirtioMem *device;
     uint64_t block_size;
 
@@ -119,14 +135,15 @@ static PmVirtioMem *make_device(const PmVirtioMemConfig *config, GError **error)
     block_size = choose_block_size(config);
     if (!check_block_size(config, block_size, error) || !check_sizes(config, block_size, error))
         return NULL;
-    /* Become the manager first: until then the memory may belong to another one. */
     manager = pm_discard_manager_new(config->ram, block_size, error);
-    if (manager == NULL || !pm_ram_discard(config->ram, 0, pm_ram_get_size(config->ram), error))
+    source = manager != NULL ? add_source(manager, config->address, block_size, error) : NULL;
+    if (source == NULL)
         return NULL;
     warn_of_small_blocks(block_size);
 
     device = g_new0(PmVirtioMem, 1);
     device->manager = g_steal_pointer(&manager);
+    device->source = source;
     device->address = config->address;
     device->block_size = block_size;
     device->region_size = pm_ram_get_size(config->ram);
@@ -159,7 +176,7 @@ void pm_virtio_mem_free(PmVirtioMem *device)
     if (device == NULL)
         return;
     if (!pm_ram_is_inherited(pm_discard_manager_get_ram(device->manager)) &&
-        !pm_discard_manager_discard_all(device->manager, &error))
+        !pm_discard_source_discard_all(device->source, &error))
         pm_log(G_LOG_LEVEL_WARNING,
                "virtio-mem: freed the device at 0x%" PRIx64
                ", but failed to discard all of its memory: "

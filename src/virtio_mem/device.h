@@ -8,9 +8,11 @@
 
 #include <plugmap/virtio_mem.h>
 
-/* The discard manager tracks the plugged blocks. */
+/* A source of the discard manager tracks the plugged blocks: other sources may forbid access to
+ * parts of them. */
 struct PmVirtioMem {
     PmDiscardManager *manager;
+    PmDiscardSource *source; /* owned by the manager */
     uint64_t address;
     uint64_t block_size;
     uint64_t region_size;

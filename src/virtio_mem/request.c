@@ -125,10 +125,10 @@ static bool is_unplugged(PmVirtioMem *device, const Request *request)
     uint64_t run_offset = request->offset;
     uint64_t run_size;
 
-    if (pm_discard_manager_is_discarded(device->manager, request->offset, request->size))
+    if (pm_discard_source_is_discarded(device->source, request->offset, request->size))
         return true;
-    pm_discard_manager_next_populated(device->manager, request->offset,
-                                      request->offset + request->size, &run_offset, &run_size);
+    pm_discard_source_next_populated(device->source, request->offset,
+                                     request->offset + request->size, &run_offset, &run_size);
     return refuse_for_block(device, request, run_offset, "plugged");
 }
 
@@ -137,10 +137,10 @@ static bool is_plugged(PmVirtioMem *device, const Request *request)
     uint64_t run_offset = request->offset;
     uint64_t run_size;
 
-    if (pm_discard_manager_is_populated(device->manager, request->offset, request->size))
+    if (pm_discard_source_is_populated(device->source, request->offset, request->size))
         return true;
-    pm_discard_manager_next_discarded(device->manager, request->offset,
-                                      request->offset + request->size, &run_offset, &run_size);
+    pm_discard_source_next_discarded(device->source, request->offset,
+                                     request->offset + request->size, &run_offset, &run_size);
     return refuse_for_block(device, request, run_offset, "unplugged");
 }
 
@@ -157,8 +157,8 @@ static bool populate(PmVirtioMem *device, const Request *request)
 {
     g_autoptr(GError) error = NULL;
 
-    if (pm_discard_manager_populate(device->manager, request->offset, request->size,
-                                    device->prefault_threads, &error))
+    if (pm_discard_source_populate(device->source, request->offset, request->size, 0,
+                                   device->prefault_threads, &error))
         return true;
     return refuse_for(device, request, error);
 }
@@ -167,7 +167,7 @@ static bool discard(PmVirtioMem *device, const Request *request)
 {
     g_autoptr(GError) error = NULL;
 
-    if (pm_discard_manager_discard(device->manager, request->offset, request->size, &error))
+    if (pm_discard_source_discard(device->source, request->offset, request->size, 0, &error))
         return true;
     return refuse_for(device, request, error);
 }
@@ -215,9 +215,9 @@ static uint16_t handle_state(PmVirtioMem *device, Request *request, uint16_t *st
 {
     if (!range_is_valid(device, request))
         return VIRTIO_MEM_RESP_ERROR;
-    if (pm_discard_manager_is_populated(device->manager, request->offset, request->size))
+    if (pm_discard_source_is_populated(device->source, request->offset, request->size))
         *state = VIRTIO_MEM_STATE_PLUGGED;
-    else if (pm_discard_manager_is_discarded(device->manager, request->offset, request->size))
+    else if (pm_discard_source_is_discarded(device->source, request->offset, request->size))
         *state = VIRTIO_MEM_STATE_UNPLUGGED;
     else
         *state = VIRTIO_MEM_STATE_MIXED;

@@ -36,7 +36,7 @@ uint64_t pm_virtio_mem_get_usable_size(const PmVirtioMem *device)
 
 uint64_t pm_virtio_mem_get_plugged_size(const PmVirtioMem *device)
 {
-    return pm_discard_manager_get_populated(device->manager);
+    return pm_discard_source_get_populated(device->source);
 }
 
 uint64_t pm_virtio_mem_get_requested_size(const PmVirtioMem *device)
@@ -154,7 +154,7 @@ PmRefusal pm_virtio_mem_unplug_all(PmVirtioMem *device, GError **error)
         pm_fail(error, PM_ERROR_BUSY, "migration in progress: retry when it has completed");
         return PM_REFUSAL_MIGRATION;
     }
-    if (something && !pm_discard_manager_discard_all(device->manager, &failure)) {
+    if (something && !pm_discard_source_discard_all(device->source, &failure)) {
         PmRefusal cause = pm_refusal_of_error(failure);
 
         g_propagate_error(error, g_steal_pointer(&failure));

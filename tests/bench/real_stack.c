@@ -114,12 +114,28 @@ static void unmap_part(const Bare *bare, const Case *c, PmRam *ram, uint64_t fir
         bench_die("discard", error);
 }
 
+/* As for a virtio-mem device. */
+static PmDiscardManager *make_manager(PmRam *ram, uint64_t block_size)
+{
+    g_autoptr(PmDiscardManager) manager = pm_discard_manager_new(ram, block_size, NULL);
+    const PmDiscardSourceConfig config = {
+        .struct_size = sizeof(config),
+        .name = "bench",
+        .granularity = block_size,
+        .flags = PM_DISCARD_SOURCE_FREES_MEMORY,
+    };
+
+    if (manager == NULL || pm_discard_manager_add_source(manager, &config, NULL) == NULL)
+        return NULL;
+    return g_steal_pointer(&manager);
+}
+
 static void run_bare(const Case *c, const RealDevice *device, Cost *least)
 {
     uint64_t part = c->n_blocks / N_PARTS;
     g_autoptr(PmKernel) kernel = pm_kernel_host_new();
     g_autoptr(PmRam) ram = make_ram(c);
-    g_autoptr(PmDiscardManager) manager = pm_discard_manager_new(ram, c->block_size, NULL);
+    g_autoptr(PmDiscardManager) manager = make_manager(ram, c->block_size);
     Bare bare;
 
     if (manager == NULL) /* it is what fits the memory to the blocks */

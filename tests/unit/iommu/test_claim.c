@@ -16,6 +16,7 @@
 #include "iommu/claim.h"
 #include "util/backend_util.h"
 #include "util/iommu_fixture.h"
+#include "util/source_util.h"
 
 /* --- valid and invalid claims --- */
 
@@ -242,7 +243,7 @@ static void ram_with_a_manager_is_claimed_only_by_a_follower(void **state)
     g_autoptr(PmIommuClaim) follower = NULL;
 
     fixture_drop_claim(fixture);
-    manager = pm_discard_manager_new(fixture->ram, BLOCK, NULL);
+    manager = manager_with_source(fixture->ram, BLOCK, NULL);
     assert_non_null(manager);
     assert_refused(fixture, &config, PM_ERROR_BUSY, "somebody cannot map the RAM at host address");
     config.follows_manager = true;
@@ -257,10 +258,10 @@ static void ram_that_could_not_be_claimed_gets_another_manager(void **state)
     g_autoptr(PmDiscardManager) manager = NULL;
 
     fixture_drop_claim(fixture);
-    manager = pm_discard_manager_new(fixture->ram, BLOCK, NULL);
+    manager = manager_with_source(fixture->ram, BLOCK, NULL);
     assert_refused(fixture, &config, PM_ERROR_BUSY, "cannot map the RAM");
     pm_discard_manager_unref(manager);
-    manager = pm_discard_manager_new(fixture->ram, BLOCK, NULL);
+    manager = manager_with_source(fixture->ram, BLOCK, NULL);
     assert_non_null(manager);
 }
 
@@ -270,10 +271,10 @@ static void ram_that_is_claimed_gets_no_manager(void **state)
     g_autoptr(PmDiscardManager) manager = NULL;
     g_autoptr(GError) error = NULL;
 
-    assert_null(pm_discard_manager_new(fixture->ram, BLOCK, &error));
+    assert_null(manager_with_source(fixture->ram, BLOCK, &error));
     assert_error(&error, PM_ERROR_BUSY, "is mapped for a device: unmap it");
     assert_true(pm_iommu_claim_release(fixture->claim, NULL));
-    manager = pm_discard_manager_new(fixture->ram, BLOCK, NULL);
+    manager = manager_with_source(fixture->ram, BLOCK, NULL);
     assert_non_null(manager);
 }
 
@@ -284,9 +285,9 @@ static void abandoned_ram_gets_no_manager(void **state)
 
     assert_true(fixture_map(fixture, 0, 1, NULL));
     pm_iommu_claim_abandon(fixture->claim);
-    assert_null(pm_discard_manager_new(fixture->ram, BLOCK, NULL));
+    assert_null(manager_with_source(fixture->ram, BLOCK, NULL));
     assert_true(pm_iommu_settle(fixture->iommu, NULL));
-    manager = pm_discard_manager_new(fixture->ram, BLOCK, NULL);
+    manager = manager_with_source(fixture->ram, BLOCK, NULL);
     assert_non_null(manager);
 }
 
@@ -299,7 +300,7 @@ static void claim_that_fails_leaves_the_ram_free(void **state)
     fixture_drop_claim(fixture);
     config.iova = 0xfee00000;
     assert_null(pm_iommu_claim_new(fixture->iommu, &config, NULL));
-    manager = pm_discard_manager_new(fixture->ram, BLOCK, NULL);
+    manager = manager_with_source(fixture->ram, BLOCK, NULL);
     assert_non_null(manager);
 }
 

@@ -12,6 +12,7 @@
 #include "kernel/kernel_private.h"
 #include "util/backend_util.h"
 #include "util/fork_util.h"
+#include "util/source_util.h"
 #include "util/valgrind_util.h"
 
 /* --- children that free --- */
@@ -251,10 +252,9 @@ static bool try_manager(World *world)
     bool discarded_all;
 
     pm_log_set_func(count_message, &n_messages);
-    populated =
-        pm_discard_manager_populate(manager, N_PLUGGED * STACK_BLOCK, STACK_BLOCK, 1, &errors[0]);
-    discarded = pm_discard_manager_discard(manager, 0, STACK_BLOCK, &errors[1]);
-    discarded_all = pm_discard_manager_discard_all(manager, &errors[2]);
+    populated = source_populate(manager, N_PLUGGED * STACK_BLOCK, STACK_BLOCK, 1, &errors[0]);
+    discarded = source_discard(manager, 0, STACK_BLOCK, &errors[1]);
+    discarded_all = source_discard_all(manager, &errors[2]);
     return is_refused(populated, errors[0]) && is_refused(discarded, errors[1]) &&
            is_refused(discarded_all, errors[2]) && n_messages == 0 &&
            pm_discard_manager_get_quarantined(manager) == 0;

@@ -6,6 +6,7 @@
 #include "iommu/iommu.h"
 #include "memory/discard_manager_private.h"
 #include "memory/ram_private.h"
+#include "util/source_util.h"
 
 RegionWorld *region_world_new(const PmFakeConfig *given, PmRamKind kind)
 {
@@ -39,7 +40,7 @@ int region_world_managed(void **state)
 
     (void)region_world_plain(state);
     world = *state;
-    world->manager = pm_discard_manager_new(world->ram, BLOCK, NULL);
+    world->manager = manager_with_source(world->ram, BLOCK, NULL);
     assert_non_null(world->manager);
     return 0;
 }
@@ -85,12 +86,12 @@ bool region_add(RegionWorld *world, uint64_t first, uint64_t n_blocks, uint64_t 
 
 bool region_plug(RegionWorld *world, uint64_t first, uint64_t n_blocks)
 {
-    return pm_discard_manager_populate(world->manager, first * BLOCK, n_blocks * BLOCK, 0, NULL);
+    return source_populate(world->manager, first * BLOCK, n_blocks * BLOCK, 0, NULL);
 }
 
 bool region_unplug(RegionWorld *world, uint64_t first, uint64_t n_blocks)
 {
-    return pm_discard_manager_discard(world->manager, first * BLOCK, n_blocks * BLOCK, NULL);
+    return source_discard(world->manager, first * BLOCK, n_blocks * BLOCK, NULL);
 }
 
 uint64_t region_n_mappings(const RegionWorld *world, unsigned index)

@@ -9,6 +9,7 @@
 
 #include "memory/ram_private.h"
 #include "util/fork_util.h"
+#include "util/source_util.h"
 
 #define BAR_SIZE (2 * BLOCK)
 
@@ -82,7 +83,7 @@ static void device_memory_is_never_discarded_or_populated(void **state)
     region_assert_code(&error, PM_ERROR_UNSUPPORTED, "cannot discard device memory");
     assert_false(pm_ram_populate(bar.ram, 0, BAR_SIZE, 1, &error));
     region_assert_code(&error, PM_ERROR_UNSUPPORTED, "cannot populate");
-    assert_null(pm_discard_manager_new(bar.ram, BLOCK, &error));
+    assert_null(manager_with_source(bar.ram, BLOCK, &error));
     region_assert_code(&error, PM_ERROR_UNSUPPORTED, "cannot manage");
     assert_true(pm_ram_resident(bar.ram, 0, BAR_SIZE, &n_bytes, NULL));
     assert_int_equal(n_bytes, 0);

@@ -14,6 +14,7 @@
 
 #include "iommu/claim.h"
 #include "util/mapper_util.h"
+#include "util/source_util.h"
 
 #define BLOCK   PM_MIB
 #define ADDRESS (4 * PM_GIB)
@@ -61,7 +62,7 @@ static PmRam *make_ram(uint64_t size)
 static PmDiscardManager *make_manager(uint64_t size, uint64_t block_size)
 {
     g_autoptr(PmRam) ram = make_ram(size);
-    PmDiscardManager *manager = pm_discard_manager_new(ram, block_size, NULL);
+    PmDiscardManager *manager = manager_with_source(ram, block_size, NULL);
 
     assert_non_null(manager);
     return manager;
@@ -99,9 +100,9 @@ static void a_hundred_mebibytes_are_a_hundred_maps_and_one_unmap(void **state)
     (void)state;
     assert_true(mapper_add_all(fixture.mapper, ADDRESS, pm_discard_manager_get_ram(manager),
                                PM_MAPPER_STRICT, NULL));
-    assert_true(pm_discard_manager_populate(manager, 0, 100 * BLOCK, 0, NULL));
+    assert_true(source_populate(manager, 0, 100 * BLOCK, 0, NULL));
     assert_int_equal(pm_fake_kernel_get_n_calls(fixture.fake, PM_FAKE_CALL_MAP), 100);
-    assert_true(pm_discard_manager_discard(manager, 0, 100 * BLOCK, NULL));
+    assert_true(source_discard(manager, 0, 100 * BLOCK, NULL));
     assert_int_equal(pm_fake_kernel_get_n_calls(fixture.fake, PM_FAKE_CALL_UNMAP), 1);
     clear(&fixture);
 }
@@ -113,8 +114,8 @@ static void a_region_added_late_maps_what_is_populated(void **state)
     PmMapperAudit audit = {.struct_size = sizeof(audit)};
 
     (void)state;
-    assert_true(pm_discard_manager_populate(manager, 2 * BLOCK, 3 * BLOCK, 0, NULL));
-    assert_true(pm_discard_manager_populate(manager, 8 * BLOCK, BLOCK, 0, NULL));
+    assert_true(source_populate(manager, 2 * BLOCK, 3 * BLOCK, 0, NULL));
+    assert_true(source_populate(manager, 8 * BLOCK, BLOCK, 0, NULL));
     assert_true(mapper_add_all(fixture.mapper, ADDRESS, pm_discard_manager_get_ram(manager),
                                PM_MAPPER_STRICT, NULL));
     assert_true(pm_mapper_audit(fixture.mapper, NULL, &audit, NULL));
@@ -196,12 +197,12 @@ static void an_overcommitted_region_is_refused_only_when_the_limit_is_met(void *
     (void)state;
     assert_true(mapper_add_all(fixture.mapper, ADDRESS, pm_discard_manager_get_ram(manager),
                                PM_MAPPER_OVERCOMMIT, NULL));
-    assert_true(pm_discard_manager_populate(manager, 0, 7 * BLOCK, 0, NULL));
-    assert_false(pm_discard_manager_populate(manager, 7 * BLOCK, BLOCK, 0, &error));
+    assert_true(source_populate(manager, 0, 7 * BLOCK, 0, NULL));
+    assert_false(source_populate(manager, 7 * BLOCK, BLOCK, 0, &error));
     assert_code(error, PM_ERROR_LIMIT);
     assert_int_equal(pm_fake_kernel_get_n_calls(fixture.fake, PM_FAKE_CALL_MAP), 7);
-    assert_true(pm_discard_manager_discard(manager, 0, BLOCK, NULL));
-    assert_true(pm_discard_manager_populate(manager, 7 * BLOCK, BLOCK, 0, NULL));
+    assert_true(source_discard(manager, 0, BLOCK, NULL));
+    assert_true(source_populate(manager, 7 * BLOCK, BLOCK, 0, NULL));
     clear(&fixture);
 }
 
@@ -212,7 +213,7 @@ static void an_overcommitted_region_is_refused_if_what_is_populated_does_not_fit
     GError *error = NULL;
 
     (void)state;
-    assert_true(pm_discard_manager_populate(manager, 0, 8 * BLOCK, 0, NULL));
+    assert_true(source_populate(manager, 0, 8 * BLOCK, 0, NULL));
     assert_false(mapper_add_all(fixture.mapper, ADDRESS, pm_discard_manager_get_ram(manager),
                                 PM_MAPPER_OVERCOMMIT, &error));
     assert_code(error, PM_ERROR_LIMIT);
@@ -228,8 +229,8 @@ static void nothing_is_mapped_of_an_overcommitted_region_that_does_not_fit(void 
     GError *error = NULL;
 
     (void)state;
-    assert_true(pm_discard_manager_populate(manager, 0, 4 * BLOCK, 0, NULL));
-    assert_true(pm_discard_manager_populate(manager, 8 * BLOCK, 4 * BLOCK, 0, NULL));
+    assert_true(source_populate(manager, 0, 4 * BLOCK, 0, NULL));
+    assert_true(source_populate(manager, 8 * BLOCK, 4 * BLOCK, 0, NULL));
     assert_false(mapper_add_all(fixture.mapper, ADDRESS, pm_discard_manager_get_ram(manager),
                                 PM_MAPPER_OVERCOMMIT, &error));
     assert_code(error, PM_ERROR_LIMIT);
@@ -246,8 +247,8 @@ static void a_plug_beyond_the_locked_memory_limit_is_refused_before_the_first_ca
     (void)state;
     assert_true(mapper_add_all(fixture.mapper, ADDRESS, pm_discard_manager_get_ram(manager),
                                PM_MAPPER_OVERCOMMIT, NULL));
-    assert_true(pm_discard_manager_populate(manager, 0, 4 * BLOCK, 0, NULL));
-    assert_false(pm_discard_manager_populate(manager, 8 * BLOCK, 4 * BLOCK, 0, &error));
+    assert_true(source_populate(manager, 0, 4 * BLOCK, 0, NULL));
+    assert_false(source_populate(manager, 8 * BLOCK, 4 * BLOCK, 0, &error));
     assert_code(error, PM_ERROR_LOCKED_MEMORY);
     assert_int_equal(pm_fake_kernel_get_n_calls(fixture.fake, PM_FAKE_CALL_MAP), 4);
     clear(&fixture);
@@ -271,7 +272,7 @@ static void plain_ram_does_not_take_the_room_of_a_strict_region(void **state)
     error = NULL;
     assert_false(mapper_add_all(fixture.mapper, 8 * BLOCK, last, PM_MAPPER_STRICT, &error));
     assert_code(error, PM_ERROR_LIMIT);
-    assert_true(pm_discard_manager_populate(strict, 0, 15 * BLOCK, 0, NULL));
+    assert_true(source_populate(strict, 0, 15 * BLOCK, 0, NULL));
     clear(&fixture);
 }
 
@@ -287,10 +288,10 @@ static void the_room_of_a_strict_region_is_kept_free(void **state)
                                PM_MAPPER_STRICT, NULL));
     assert_true(mapper_add_all(fixture.mapper, 2 * ADDRESS, pm_discard_manager_get_ram(other),
                                PM_MAPPER_OVERCOMMIT, NULL));
-    assert_true(pm_discard_manager_populate(other, 0, 4 * BLOCK, 0, NULL));
-    assert_false(pm_discard_manager_populate(other, 4 * BLOCK, BLOCK, 0, &error));
+    assert_true(source_populate(other, 0, 4 * BLOCK, 0, NULL));
+    assert_false(source_populate(other, 4 * BLOCK, BLOCK, 0, &error));
     assert_code(error, PM_ERROR_LIMIT);
-    assert_true(pm_discard_manager_populate(strict, 0, 16 * BLOCK, 0, NULL));
+    assert_true(source_populate(strict, 0, 16 * BLOCK, 0, NULL));
     clear(&fixture);
 }
 
@@ -327,7 +328,7 @@ static void an_audit_finds_a_block_that_others_unmapped(void **state)
     (void)state;
     assert_true(mapper_add_all(fixture.mapper, ADDRESS, pm_discard_manager_get_ram(manager),
                                PM_MAPPER_STRICT, NULL));
-    assert_true(pm_discard_manager_populate(manager, 0, 8 * BLOCK, 0, NULL));
+    assert_true(source_populate(manager, 0, 8 * BLOCK, 0, NULL));
     assert_true(pm_iommu_claim_unmap(claim_at(&fixture, ADDRESS), 3 * BLOCK, 2 * BLOCK, NULL));
     assert_false(pm_mapper_audit(fixture.mapper, NULL, &audit, &error));
     assert_non_null(strstr(error->message, "0x100300000"));
@@ -369,7 +370,7 @@ static void an_audit_finds_a_block_that_maps_other_memory(void **state)
     (void)state;
     assert_true(mapper_add_all(fixture.mapper, ADDRESS, pm_discard_manager_get_ram(manager),
                                PM_MAPPER_STRICT, NULL));
-    assert_true(pm_discard_manager_populate(manager, 0, 4 * BLOCK, 0, NULL));
+    assert_true(source_populate(manager, 0, 4 * BLOCK, 0, NULL));
     assert_true(pm_iommu_claim_unmap(claim_at(&fixture, ADDRESS), BLOCK, BLOCK, NULL));
     assert_true(pm_iommu_claim_map(claim_at(&fixture, ADDRESS), BLOCK, BLOCK, 7 * BLOCK,
                                    PM_IOMMU_READ_WRITE, NULL));

@@ -18,6 +18,7 @@
 #include "iommu/claim.h"
 #include "util/backend_util.h"
 #include "util/mapper_util.h"
+#include "util/source_util.h"
 
 #define BLOCK    (64 * PM_KIB)
 #define N_BLOCKS 8
@@ -46,7 +47,7 @@ static int make(void **state)
     fixture->mapper = pm_mapper_new(fixture->iommu);
     for (unsigned i = 0; i < 2; i++) {
         fixture->rams[i] = pm_ram_new(PM_RAM_ANONYMOUS, N_BLOCKS * BLOCK, BLOCK, NULL);
-        fixture->managers[i] = pm_discard_manager_new(fixture->rams[i], BLOCK, NULL);
+        fixture->managers[i] = manager_with_source(fixture->rams[i], BLOCK, NULL);
         assert_true(mapper_add_all(fixture->mapper, address_of(i),
                                    pm_discard_manager_get_ram(fixture->managers[i]),
                                    PM_MAPPER_STRICT, NULL));
@@ -74,8 +75,8 @@ static int drop(void **state)
 
 static void plug(Fixture *fixture, unsigned region, uint64_t first, uint64_t n_blocks)
 {
-    assert_true(pm_discard_manager_populate(fixture->managers[region], first * BLOCK,
-                                            n_blocks * BLOCK, 0, NULL));
+    assert_true(
+        source_populate(fixture->managers[region], first * BLOCK, n_blocks * BLOCK, 0, NULL));
 }
 
 static PmError audit(Fixture *fixture, PmMapperAudit *counts)
@@ -143,7 +144,7 @@ static void an_audit_of_a_range_finds_quarantine_anywhere(void **state)
 
     plug(fixture, 0, 0, 4);
     pm_fake_kernel_shorten_unmap(fixture->fake, 1);
-    assert_false(pm_discard_manager_discard(fixture->managers[0], BLOCK, 2 * BLOCK, NULL));
+    assert_false(source_discard(fixture->managers[0], BLOCK, 2 * BLOCK, NULL));
     assert_false(pm_mapper_audit(fixture->mapper, &range, NULL, &error));
     assert_int_equal(error->code, PM_ERROR_QUARANTINED);
 }
@@ -156,7 +157,7 @@ static void an_audit_does_not_count_unknown_blocks_as_mapped(void **state)
 
     plug(fixture, 0, 0, 4);
     pm_fake_kernel_shorten_unmap(fixture->fake, 1);
-    assert_false(pm_discard_manager_discard(fixture->managers[0], BLOCK, 2 * BLOCK, NULL));
+    assert_false(source_discard(fixture->managers[0], BLOCK, 2 * BLOCK, NULL));
     assert_int_equal(audit(fixture, &counts), PM_ERROR_QUARANTINED);
     assert_int_equal(counts.n_populated, 4);
     assert_int_equal(counts.n_mapped, 2);
@@ -176,7 +177,7 @@ static void an_audit_reports_memory_that_could_not_be_discarded(void **state)
         skip();
     }
     pm_fake_kernel_fail(fixture->fake, PM_FAKE_CALL_MAP, 1, ENOMEM);
-    assert_false(pm_discard_manager_populate(fixture->managers[0], 0, BLOCK, 0, NULL));
+    assert_false(source_populate(fixture->managers[0], 0, BLOCK, 0, NULL));
     assert_int_equal(audit(fixture, &counts), PM_ERROR_QUARANTINED);
     assert_int_equal(counts.n_populated, 0);
     assert_int_equal(counts.n_mapped, 0);

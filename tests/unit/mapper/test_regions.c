@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "util/source_util.h"
+
 /* --- plain RAM --- */
 
 static void ram_is_split_around_a_hole(void **state)
@@ -205,7 +207,7 @@ static void unknown_blocks_put_their_ram_into_quarantine(void **state)
     assert_quarantined(world, 10, 2);
     assert_false(pm_mapper_audit(world->mappers[0], NULL, NULL, &error));
     region_assert_code(&error, PM_ERROR_QUARANTINED, "0x100020000");
-    assert_true(pm_discard_manager_discard_all(world->manager, NULL));
+    assert_true(source_discard_all(world->manager, NULL));
     assert_int_equal(region_n_mappings(world, 0), 0);
     assert_true(pm_mapper_audit(world->mappers[0], NULL, NULL, NULL));
 }

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "util/source_util.h"
+
 static bool fails_now(Listener *listener, GError **error)
 {
     if (listener->fail_in == 0 || --listener->fail_in > 0)
@@ -103,7 +105,7 @@ void fixture_init(Fixture *fixture)
     memset(fixture, 0, sizeof(*fixture));
     fixture->ram = pm_ram_new(PM_RAM_MEMFD, SIZE, BLOCK, NULL);
     assert_non_null(fixture->ram);
-    fixture->manager = pm_discard_manager_new(fixture->ram, BLOCK, NULL);
+    fixture->manager = manager_with_source(fixture->ram, BLOCK, NULL);
     assert_non_null(fixture->manager);
     fixture->log = g_string_new(NULL);
 }
@@ -148,12 +150,12 @@ void fixture_clear(Fixture *fixture)
 
 bool plug(Fixture *fixture, uint64_t first, uint64_t n_blocks)
 {
-    return pm_discard_manager_populate(fixture->manager, first * BLOCK, n_blocks * BLOCK, 0, NULL);
+    return source_populate(fixture->manager, first * BLOCK, n_blocks * BLOCK, 0, NULL);
 }
 
 bool unplug(Fixture *fixture, uint64_t first, uint64_t n_blocks)
 {
-    return pm_discard_manager_discard(fixture->manager, first * BLOCK, n_blocks * BLOCK, NULL);
+    return source_discard(fixture->manager, first * BLOCK, n_blocks * BLOCK, NULL);
 }
 
 void assert_log(Fixture *fixture, const char *expected)

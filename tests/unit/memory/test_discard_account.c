@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "account_util.h"
+#include "util/source_util.h"
 
 static PmDiscardListener *follow(Fixture *fixture, Account *account, GError **error)
 {
@@ -47,7 +48,7 @@ static void unknown_blocks_are_clipped_to_the_listeners_range(void **state)
     assert_quarantined(&fixture, 6, 2);
     assert_true(plug(&fixture, 8, 2));
     account.unknown_size = 0;
-    assert_true(pm_discard_manager_discard_all(fixture.manager, NULL));
+    assert_true(source_discard_all(fixture.manager, NULL));
     fixture_clear(&fixture);
 }
 
@@ -66,7 +67,7 @@ static void blocks_can_be_populated_once_the_listener_knows(void **state)
     account.unknown_size = 0;
     assert_true(plug(&fixture, 2, 2));
     assert_quarantined(&fixture, 0, 0);
-    assert_true(pm_discard_manager_discard_all(fixture.manager, NULL));
+    assert_true(source_discard_all(fixture.manager, NULL));
     fixture_clear(&fixture);
 }
 
@@ -88,7 +89,7 @@ static void memory_is_freed_once_the_listener_knows(void **state)
     assert_true(plug(&fixture, 8, 1));
     assert_int_equal(resident(&fixture), 0);
     assert_int_equal(pm_discard_manager_get_quarantined(fixture.manager), 0);
-    assert_true(pm_discard_manager_discard_all(fixture.manager, NULL));
+    assert_true(source_discard_all(fixture.manager, NULL));
     fixture_clear(&fixture);
 }
 
@@ -109,7 +110,7 @@ static void memory_is_kept_while_the_listener_does_not_know(void **state)
     assert_int_equal(resident(&fixture), 3 * BLOCK);
     assert_int_equal(pm_discard_manager_get_quarantined(fixture.manager), 3 * BLOCK);
     account.unknown_size = 0;
-    assert_true(pm_discard_manager_discard_all(fixture.manager, NULL));
+    assert_true(source_discard_all(fixture.manager, NULL));
     assert_int_equal(resident(&fixture), 0);
     fixture_clear(&fixture);
 }
@@ -134,11 +135,11 @@ static void listener_with_a_failed_rollback_is_still_asked(void **state)
     assert_true(plug(&fixture, 8, 1));
     assert_int_equal(account.n_populated, 0);
     account.keeps_failing = true;
-    assert_false(pm_discard_manager_discard_all(fixture.manager, NULL));
+    assert_false(source_discard_all(fixture.manager, NULL));
     assert_int_equal(account.n_dropped, 1);
     assert_int_equal(pm_discard_manager_get_populated(fixture.manager), 4 * BLOCK);
     account.keeps_failing = false;
-    assert_true(pm_discard_manager_discard_all(fixture.manager, NULL));
+    assert_true(source_discard_all(fixture.manager, NULL));
     assert_int_equal(account.n_freed, 1);
     assert_quarantined(&fixture, 0, 0);
     fixture_clear(&fixture);
@@ -211,7 +212,7 @@ static void blocks_unmapped_by_a_dropped_listener_leave_quarantine(void **state)
     assert_true(plug(&fixture, 2, 4));
     account.refused = 2 * BLOCK;
     fixture.listeners[0].fail_in = 1;
-    assert_false(pm_discard_manager_discard_all(fixture.manager, NULL));
+    assert_false(source_discard_all(fixture.manager, NULL));
     assert_int_equal(pm_discard_manager_get_quarantined(fixture.manager), 4 * BLOCK);
     account.unknown_offset = 12 * BLOCK;
     account.unknown_size = BLOCK;
@@ -253,7 +254,7 @@ static void losses_of_a_dropped_listener_without_next_unknown_stay(void **state)
     fixture.listeners[0].handle = NULL;
     memset(fixture.listeners[0].has, 0, sizeof(fixture.listeners[0].has));
     assert_false(unplug(&fixture, 4, 1));
-    assert_true(pm_discard_manager_discard_all(fixture.manager, NULL));
+    assert_true(source_discard_all(fixture.manager, NULL));
     assert_int_equal(pm_discard_manager_get_quarantined(fixture.manager), 0);
     fixture_clear(&fixture);
 }
@@ -282,7 +283,7 @@ static void the_first_of_several_losses_is_reported(void **state)
             pm_discard_manager_next_quarantined(fixture.manager, 0, &offset, &size, NULL, NULL));
         assert_int_equal(offset, MIN(firsts[i], 8) * BLOCK);
         assert_int_equal(pm_discard_manager_get_quarantined(fixture.manager), 2 * BLOCK);
-        assert_true(pm_discard_manager_discard_all(fixture.manager, NULL));
+        assert_true(source_discard_all(fixture.manager, NULL));
         fixture_clear(&fixture);
     }
 }
@@ -306,13 +307,13 @@ static void blocks_of_a_dropped_listener_without_next_unknown_are_quarantined(vo
     pm_discard_manager_drop(fixture.manager, listener->handle);
     listener->handle = NULL;
     assert_int_equal(pm_discard_manager_get_quarantined(fixture.manager), 3 * BLOCK);
-    assert_false(pm_discard_manager_discard(fixture.manager, 4 * BLOCK, BLOCK, &error));
+    assert_false(source_discard(fixture.manager, 4 * BLOCK, BLOCK, &error));
     assert_true(g_error_matches(error, PM_ERROR, PM_ERROR_QUARANTINED));
     g_clear_error(&error);
     assert_true(unplug(&fixture, 2, 2));
     assert_int_equal(resident(&fixture), 2 * BLOCK);
     memset(listener->has, 0, sizeof(listener->has));
-    assert_true(pm_discard_manager_discard_all(fixture.manager, NULL));
+    assert_true(source_discard_all(fixture.manager, NULL));
     assert_int_equal(pm_discard_manager_get_quarantined(fixture.manager), 0);
     fixture_clear(&fixture);
 }

@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 
 #include "account_util.h"
+#include "util/source_util.h"
 
 static PmDiscardListener *follow_with(Fixture *fixture, const PmDiscardListenerOps *ops,
                                       Account *account)
@@ -38,7 +39,7 @@ static void unknown_blocks_are_dropped_without_discard_all(void **state)
     touch(&fixture, 2, 2);
     assert_false(plug(&fixture, 2, 2));
     assert_quarantined(&fixture, 2, 2);
-    assert_true(pm_discard_manager_discard_all(fixture.manager, NULL));
+    assert_true(source_discard_all(fixture.manager, NULL));
     assert_int_equal(account.n_dropped, 1);
     assert_quarantined(&fixture, 0, 0);
     assert_int_equal(resident(&fixture), 0);
@@ -58,7 +59,7 @@ static void unknown_and_populated_blocks_are_dropped_together(void **state)
     assert_true(plug(&fixture, 5, 2));
     account.unknown_offset = 2 * BLOCK;
     account.unknown_size = 3 * BLOCK;
-    assert_true(pm_discard_manager_discard_all(fixture.manager, NULL));
+    assert_true(source_discard_all(fixture.manager, NULL));
     assert_int_equal(account.n_dropped, 1);
     assert_quarantined(&fixture, 0, 0);
     fixture_clear(&fixture);
@@ -81,13 +82,13 @@ static void memory_is_kept_while_a_listener_reports_unknown_blocks(void **state)
         touch(&fixture, 2, 3);
         account.unknown_offset = 2 * BLOCK;
         account.unknown_size = 2 * BLOCK;
-        assert_false(pm_discard_manager_discard_all(fixture.manager, &error));
+        assert_false(source_discard_all(fixture.manager, &error));
         assert_code(&error, PM_ERROR_QUARANTINED, "why it does not know");
         assert_int_equal(resident(&fixture), 3 * BLOCK);
         assert_int_equal(pm_discard_manager_get_populated(fixture.manager), 3 * BLOCK);
         check_views(&fixture);
         account.settles_nothing = false;
-        assert_true(pm_discard_manager_discard_all(fixture.manager, NULL));
+        assert_true(source_discard_all(fixture.manager, NULL));
         assert_int_equal(resident(&fixture), 0);
         assert_quarantined(&fixture, 0, 0);
         fixture_clear(&fixture);
@@ -110,14 +111,14 @@ static void memory_is_kept_while_a_dropped_listener_reports_unknown_blocks(void 
     account.unknown_size = 2 * BLOCK;
     pm_discard_manager_drop(fixture.manager, listener);
     account.n_populated = 0;
-    assert_false(pm_discard_manager_discard_all(fixture.manager, &error));
+    assert_false(source_discard_all(fixture.manager, &error));
     assert_code(&error, PM_ERROR_QUARANTINED, "pm_iommu_settle()");
     /* Only what it reports, and nothing is undone. */
     assert_int_equal(account.n_dropped, 1);
     assert_int_equal(account.n_populated, 0);
     assert_int_equal(resident(&fixture), 2 * BLOCK);
     account.settles_nothing = false;
-    assert_true(pm_discard_manager_discard_all(fixture.manager, NULL));
+    assert_true(source_discard_all(fixture.manager, NULL));
     assert_int_equal(account.n_freed, 1);
     fixture_clear(&fixture);
 }
@@ -161,11 +162,11 @@ static void failed_redo_is_reported_although_other_losses_ended(void **state)
     account.refused = 8 * BLOCK;
     fixture.listeners[1].fail_in = 1;
     fixture.listeners[1].fail_with = PM_ERROR_PERMISSION;
-    assert_false(pm_discard_manager_discard_all(fixture.manager, &error));
+    assert_false(source_discard_all(fixture.manager, &error));
     assert_code(&error, PM_ERROR_QUARANTINED, "listener b objects");
     assert_int_equal(pm_discard_manager_get_quarantined(fixture.manager), BLOCK);
     account.refused = 0;
-    assert_true(pm_discard_manager_discard_all(fixture.manager, NULL));
+    assert_true(source_discard_all(fixture.manager, NULL));
     assert_quarantined(&fixture, 0, 0);
     fixture_clear(&fixture);
 }
@@ -182,7 +183,7 @@ static void unknown_blocks_of_the_failing_listener_decide_the_code(void **state)
     assert_true(plug(&fixture, 1, 2) && plug(&fixture, 8, 1));
     account.unknown_offset = BLOCK;
     account.unknown_size = 2 * BLOCK;
-    assert_false(pm_discard_manager_discard_all(fixture.manager, &error));
+    assert_false(source_discard_all(fixture.manager, &error));
     assert_code(&error, PM_ERROR_QUARANTINED, "no such call");
     assert_quarantined(&fixture, 8, 1);
     fixture_clear(&fixture);
@@ -204,10 +205,10 @@ static void failure_of_another_listener_keeps_its_code(void **state)
     account.unknown_size = 2 * BLOCK;
     fixture.listeners[0].fail_in = 1;
     fixture.listeners[0].fail_with = PM_ERROR_PERMISSION;
-    assert_false(pm_discard_manager_discard_all(fixture.manager, &error));
+    assert_false(source_discard_all(fixture.manager, &error));
     assert_code(&error, PM_ERROR_PERMISSION, "listener a objects");
     assert_quarantined(&fixture, 1, 2);
-    assert_true(pm_discard_manager_discard_all(fixture.manager, NULL));
+    assert_true(source_discard_all(fixture.manager, NULL));
     fixture_clear(&fixture);
 }
 
@@ -223,7 +224,7 @@ static void init_with_partly_discardable_memory(Fixture *fixture, char *host)
     pm_discard_manager_unref(fixture->manager);
     pm_ram_unref(fixture->ram);
     fixture->ram = pm_ram_adopt(&adoption, NULL);
-    fixture->manager = pm_discard_manager_new(fixture->ram, BLOCK, NULL);
+    fixture->manager = manager_with_source(fixture->ram, BLOCK, NULL);
     assert_non_null(fixture->manager);
     assert_ptr_equal(mmap(host + SIZE / 2, SIZE / 2, PROT_READ | PROT_WRITE,
                           MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS, -1, 0),
@@ -239,12 +240,12 @@ static void blocks_that_may_have_lost_their_contents_are_quarantined(void **stat
     (void)state;
     init_with_partly_discardable_memory(&fixture, host);
     assert_true(plug(&fixture, 0, N_BLOCKS));
-    assert_false(pm_discard_manager_discard(fixture.manager, SIZE / 2 - BLOCK, 2 * BLOCK, &error));
+    assert_false(source_discard(fixture.manager, SIZE / 2 - BLOCK, 2 * BLOCK, &error));
     assert_true(g_error_matches(error, PM_ERROR, PM_ERROR_QUARANTINED));
     g_clear_error(&error);
     assert_int_equal(pm_discard_manager_get_quarantined(fixture.manager), 2 * BLOCK);
     assert_true(pm_discard_manager_is_populated(fixture.manager, 0, SIZE));
-    assert_false(pm_discard_manager_discard_all(fixture.manager, NULL));
+    assert_false(source_discard_all(fixture.manager, NULL));
     assert_int_equal(pm_discard_manager_get_quarantined(fixture.manager), SIZE);
     fixture_clear(&fixture);
     (void)munmap(host, SIZE);
@@ -261,7 +262,7 @@ static void every_run_that_a_reset_may_have_discarded_is_quarantined(void **stat
     assert_true(plug(&fixture, 1, 2));
     assert_true(plug(&fixture, 5, 1));
     assert_true(plug(&fixture, N_BLOCKS - 1, 1));
-    assert_false(pm_discard_manager_discard_all(fixture.manager, NULL));
+    assert_false(source_discard_all(fixture.manager, NULL));
     assert_int_equal(pm_discard_manager_get_quarantined(fixture.manager), 4 * BLOCK);
     fixture_clear(&fixture);
     (void)munmap(host, SIZE);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "memory/discard_manager_private.h"
+#include "util/source_util.h"
 
 /* Fails calls by their number, counted from 1 over all listeners. */
 typedef struct {
@@ -70,17 +71,17 @@ typedef bool (*Change)(Fixture *fixture, GError **error);
 
 static bool change_populate(Fixture *fixture, GError **error)
 {
-    return pm_discard_manager_populate(fixture->manager, 9 * BLOCK, 8 * BLOCK, 1, error);
+    return source_populate(fixture->manager, 9 * BLOCK, 8 * BLOCK, 1, error);
 }
 
 static bool change_discard(Fixture *fixture, GError **error)
 {
-    return pm_discard_manager_discard(fixture->manager, 17 * BLOCK, 4 * BLOCK, error);
+    return source_discard(fixture->manager, 17 * BLOCK, 4 * BLOCK, error);
 }
 
 static bool change_discard_all(Fixture *fixture, GError **error)
 {
-    return pm_discard_manager_discard_all(fixture->manager, error);
+    return source_discard_all(fixture->manager, error);
 }
 
 static bool change_unregister(Fixture *fixture, GError **error)

@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "util/source_util.h"
+
 #define NAME "a listener of the test"
 
 static void count_free(void *user_data)
@@ -108,17 +110,17 @@ typedef bool (*Change)(Fixture *fixture, GError **error);
 
 static bool change_populate(Fixture *fixture, GError **error)
 {
-    return pm_discard_manager_populate(fixture->manager, BLOCK, BLOCK, 0, error);
+    return source_populate(fixture->manager, BLOCK, BLOCK, 0, error);
 }
 
 static bool change_discard(Fixture *fixture, GError **error)
 {
-    return pm_discard_manager_discard(fixture->manager, 0, BLOCK, error);
+    return source_discard(fixture->manager, 0, BLOCK, error);
 }
 
 static bool change_discard_all(Fixture *fixture, GError **error)
 {
-    return pm_discard_manager_discard_all(fixture->manager, error);
+    return source_discard_all(fixture->manager, error);
 }
 
 /* The error of each change that a listener fails, when asked and when notified. */
@@ -217,10 +219,10 @@ static void quarantine_error_names_the_listener(void **state)
     fixture.listeners[0].fail_in = 1;
     fixture.listeners[0].fail_with = PM_ERROR_QUARANTINED;
     assert_false(plug(&fixture, 3, 1));
-    assert_false(pm_discard_manager_populate(fixture.manager, 3 * BLOCK, BLOCK, 0, &error));
+    assert_false(source_populate(fixture.manager, 3 * BLOCK, BLOCK, 0, &error));
     assert_true(g_error_matches(error, PM_ERROR, PM_ERROR_QUARANTINED));
     assert_string_equal(pm_error_get_listener(error), "a listener of the test");
-    assert_true(pm_discard_manager_discard_all(fixture.manager, NULL));
+    assert_true(source_discard_all(fixture.manager, NULL));
     fixture_clear(&fixture);
 }
 
@@ -232,7 +234,7 @@ static void error_without_a_listener_names_none(void **state)
 
     (void)state;
     fixture_init(&fixture);
-    assert_false(pm_discard_manager_discard(fixture.manager, 1, BLOCK, &error));
+    assert_false(source_discard(fixture.manager, 1, BLOCK, &error));
     assert_null(pm_error_get_listener(error));
     assert_null(pm_error_get_cause(error));
     assert_null(pm_error_get_listener(foreign));

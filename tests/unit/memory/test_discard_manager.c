@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "util/source_util.h"
+
 static void listeners_are_asked_then_notified_in_order_of_registration(void **state)
 {
     Fixture fixture;
@@ -107,7 +109,7 @@ static void discard_all_falls_back_to_discarding_runs(void **state)
     assert_true(plug(&fixture, 7, 3));
     touch(&fixture, 0, N_BLOCKS);
     g_string_truncate(fixture.log, 0);
-    assert_true(pm_discard_manager_discard_all(fixture.manager, NULL));
+    assert_true(source_discard_all(fixture.manager, NULL));
     assert_log(&fixture, "a-1,2 a-7,3 b-all ");
     assert_int_equal(pm_discard_manager_get_populated(fixture.manager), 0);
     /* All of it, including what was never populated. */
@@ -140,10 +142,10 @@ static void invalid_ranges_and_states_are_rejected(void **state)
         GError *populate_error = NULL;
         GError *discard_error = NULL;
 
-        assert_false(pm_discard_manager_populate(fixture.manager, table[i].offset, table[i].size,
-                                                 false, &populate_error));
-        assert_false(pm_discard_manager_discard(fixture.manager, table[i].offset, table[i].size,
-                                                &discard_error));
+        assert_false(source_populate(fixture.manager, table[i].offset, table[i].size, false,
+                                     &populate_error));
+        assert_false(
+            source_discard(fixture.manager, table[i].offset, table[i].size, &discard_error));
         assert_true(g_error_matches(populate_error, PM_ERROR, (gint)table[i].code));
         assert_true(g_error_matches(discard_error, PM_ERROR, (gint)table[i].code));
         g_error_free(populate_error);
@@ -202,12 +204,12 @@ static void memory_has_one_manager_at_a_time(void **state)
 
     (void)state;
     fixture_init(&fixture);
-    assert_null(pm_discard_manager_new(fixture.ram, BLOCK, &error));
+    assert_null(manager_with_source(fixture.ram, BLOCK, &error));
     assert_true(g_error_matches(error, PM_ERROR, PM_ERROR_BUSY));
     g_error_free(error);
     ram = pm_ram_ref(fixture.ram);
     fixture_clear(&fixture);
-    next = pm_discard_manager_new(ram, BLOCK, NULL);
+    next = manager_with_source(ram, BLOCK, NULL);
     assert_non_null(next);
 }
 
@@ -218,7 +220,7 @@ static void an_invalid_granularity_is_rejected(void **state)
 
     (void)state;
     for (size_t i = 0; i < G_N_ELEMENTS(refused); i++)
-        assert_null(pm_discard_manager_new(ram, refused[i], NULL));
+        assert_null(manager_with_source(ram, refused[i], NULL));
 }
 
 int main(void)

@@ -9,6 +9,8 @@
 
 #include <plugmap/log.h>
 
+#include "util/source_util.h"
+
 static void fail_next(Fixture *fixture, unsigned index, int nth, PmError code)
 {
     fixture->listeners[index].fail_in = nth;
@@ -23,12 +25,12 @@ static void assert_code(GError *error, PmError code)
 
 static bool try_plug(Fixture *fixture, uint64_t first, uint64_t n_blocks, GError **error)
 {
-    return pm_discard_manager_populate(fixture->manager, first * BLOCK, n_blocks * BLOCK, 0, error);
+    return source_populate(fixture->manager, first * BLOCK, n_blocks * BLOCK, 0, error);
 }
 
 static bool try_unplug(Fixture *fixture, uint64_t first, uint64_t n_blocks, GError **error)
 {
-    return pm_discard_manager_discard(fixture->manager, first * BLOCK, n_blocks * BLOCK, error);
+    return source_discard(fixture->manager, first * BLOCK, n_blocks * BLOCK, error);
 }
 
 static void assert_quarantined(const Fixture *fixture, uint64_t first, uint64_t n_blocks)
@@ -46,7 +48,7 @@ static void assert_quarantined(const Fixture *fixture, uint64_t first, uint64_t 
 /* Ends every quarantine, so that the fixture can be cleared. */
 static void reset(Fixture *fixture)
 {
-    assert_true(pm_discard_manager_discard_all(fixture->manager, NULL));
+    assert_true(source_discard_all(fixture->manager, NULL));
     assert_int_equal(pm_discard_manager_get_quarantined(fixture->manager), 0);
     assert_int_equal(pm_discard_manager_get_populated(fixture->manager), 0);
     assert_int_equal(resident(fixture), 0);
@@ -114,7 +116,7 @@ static void a_listener_that_reports_a_loss_is_quarantined_at_once(void **state)
 
         assert_true(plug(&fixture, 7, 2));
         fail_next(&fixture, 0, 1, codes[i]);
-        assert_false(pm_discard_manager_discard_all(fixture.manager, &errors[2]));
+        assert_false(source_discard_all(fixture.manager, &errors[2]));
         assert_code(errors[2], PM_ERROR_QUARANTINED);
         assert_quarantined(&fixture, 7, 2);
         reset(&fixture);
@@ -135,7 +137,7 @@ static void a_listener_that_loses_everything_puts_each_run_into_quarantine(void 
     assert_true(plug(&fixture, 5, 1));
     assert_true(plug(&fixture, 8, 3));
     fail_next(&fixture, 0, 1, PM_ERROR_UNMAP_MISMATCH);
-    assert_false(pm_discard_manager_discard_all(fixture.manager, NULL));
+    assert_false(source_discard_all(fixture.manager, NULL));
     assert_int_equal(pm_discard_manager_get_quarantined(fixture.manager), 6 * BLOCK);
     for (unsigned i = 0; i < 3; i++)
         assert_true(pm_discard_manager_next_quarantined(fixture.manager, offset + size, &offset,
@@ -190,7 +192,7 @@ static void a_message_says_once_how_to_end_quarantine(void **state)
     assert_false(try_plug(&fixture, 4, 2, &first));
     assert_false(try_plug(&fixture, 4, 1, &later));
     fail_next(&fixture, 0, 1, PM_ERROR_QUARANTINED);
-    assert_false(pm_discard_manager_discard_all(fixture.manager, &all));
+    assert_false(source_discard_all(fixture.manager, &all));
     for (unsigned i = 0; i < 3; i++) {
         const char *message = (i == 0 ? first : i == 1 ? later : all)->message;
 
@@ -275,7 +277,7 @@ static void a_reset_drops_quarantined_blocks_without_discard_all(void **state)
     assert_false(plug(&fixture, 4, 2));
     assert_quarantined(&fixture, 4, 2);
     g_string_truncate(fixture.log, 0);
-    assert_true(pm_discard_manager_discard_all(fixture.manager, NULL));
+    assert_true(source_discard_all(fixture.manager, NULL));
     assert_log(&fixture, "a-3,3 b-all ");
     fixture_clear(&fixture);
 }
@@ -291,7 +293,7 @@ static void a_failed_reset_ends_no_quarantine(void **state)
     fail_next(&fixture, 0, 1, PM_ERROR_QUARANTINED);
     assert_false(plug(&fixture, 4, 2));
     fail_next(&fixture, 0, 1, PM_ERROR_KERNEL);
-    assert_false(pm_discard_manager_discard_all(fixture.manager, &error));
+    assert_false(source_discard_all(fixture.manager, &error));
     assert_code(error, PM_ERROR_KERNEL);
     assert_quarantined(&fixture, 4, 2);
     reset(&fixture);
@@ -312,7 +314,7 @@ static void a_failed_reset_ends_losses_of_listeners_that_dropped_all(void **stat
     assert_false(unplug(&fixture, 5, 1));
     assert_quarantined(&fixture, 5, 1);
     fail_next(&fixture, 1, 1, PM_ERROR_BUSY);
-    assert_false(pm_discard_manager_discard_all(fixture.manager, NULL));
+    assert_false(source_discard_all(fixture.manager, NULL));
     assert_int_equal(pm_discard_manager_get_quarantined(fixture.manager), 0);
     check_views(&fixture);
     assert_true(unplug(&fixture, 4, 2));
@@ -355,7 +357,7 @@ static void init_lockable(Fixture *fixture)
     pm_discard_manager_unref(fixture->manager);
     pm_ram_unref(fixture->ram);
     fixture->ram = pm_ram_new(PM_RAM_ANONYMOUS, SIZE, BLOCK, NULL);
-    fixture->manager = pm_discard_manager_new(fixture->ram, BLOCK, NULL);
+    fixture->manager = manager_with_source(fixture->ram, BLOCK, NULL);
     assert_non_null(fixture->manager);
 }
 
@@ -412,7 +414,7 @@ static void memory_that_is_not_freed_fails_a_reset_and_listeners_are_renotified(
     assert_true(plug(&fixture, 5, 2));
     g_string_truncate(fixture.log, 0);
     lock_block(&fixture, 5);
-    assert_false(pm_discard_manager_discard_all(fixture.manager, &error));
+    assert_false(source_discard_all(fixture.manager, &error));
     assert_code(error, PM_ERROR_MEMORY);
     assert_log(&fixture, "a-2,1 a-5,2 b-all b+5,2 b+2,1 a+5,2 a+2,1 ");
     assert_int_equal(pm_discard_manager_get_populated(fixture.manager), 3 * BLOCK);

@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "util/source_util.h"
+
 /* Blocks 1, 2, 6 to 8 and 30 are populated; all listeners see all. */
 static void set_up(Fixture *fixture)
 {
@@ -51,7 +53,7 @@ static void all_are_asked_about_each_run_before_all_is_discarded(void **state)
 
     (void)state;
     set_up(&fixture);
-    assert_true(pm_discard_manager_discard_all(fixture.manager, NULL));
+    assert_true(source_discard_all(fixture.manager, NULL));
     assert_log(&fixture, "a~1,2 a~6,3 a~30,1 b~1,2 b~6,3 b~30,1 c~1,2 c~6,3 c~30,1 "
                          "a-1,2 a-6,3 a-30,1 b-1,2 b-6,3 b-30,1 c-1,2 c-6,3 c-30,1 ");
     fixture_clear(&fixture);
@@ -70,7 +72,7 @@ static void questions_are_clipped_to_the_listeners_range(void **state)
     fixture.listeners[1].refuse_discard = true;
     assert_true(unplug(&fixture, 3, 4));
     assert_log(&fixture, "a~3,1 a-3,1 ");
-    assert_true(pm_discard_manager_discard_all(fixture.manager, NULL));
+    assert_true(source_discard_all(fixture.manager, NULL));
     assert_log(&fixture, "a~2,1 a-2,1 ");
     fixture_clear(&fixture);
 }
@@ -79,12 +81,12 @@ typedef bool (*Change)(Fixture *fixture, GError **error);
 
 static bool discard(Fixture *fixture, GError **error)
 {
-    return pm_discard_manager_discard(fixture->manager, 7 * BLOCK, 2 * BLOCK, error);
+    return source_discard(fixture->manager, 7 * BLOCK, 2 * BLOCK, error);
 }
 
 static bool discard_all(Fixture *fixture, GError **error)
 {
-    return pm_discard_manager_discard_all(fixture->manager, error);
+    return source_discard_all(fixture->manager, error);
 }
 
 static const Change changes[] = {discard, discard_all};
@@ -185,7 +187,7 @@ static void dropped_listener_is_not_asked(void **state)
     pm_discard_manager_drop(fixture.manager, fixture.listeners[1].handle);
     fixture.listeners[1].handle = NULL;
     memset(fixture.listeners[1].has, 0, sizeof(fixture.listeners[1].has));
-    assert_true(pm_discard_manager_discard_all(fixture.manager, NULL));
+    assert_true(source_discard_all(fixture.manager, NULL));
     assert_null(strchr(fixture.log->str, 'b'));
     fixture_clear(&fixture);
 }

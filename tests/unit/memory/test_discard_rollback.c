@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "util/random_util.h"
+#include "util/source_util.h"
 
 static void a_failed_populate_is_undone_in_reverse_order(void **state)
 {
@@ -63,13 +64,13 @@ static void a_failed_discard_all_is_redone(void **state)
     assert_true(plug(&fixture, 7, 3));
     fixture.listeners[1].fail_in = 1;
     fixture.listeners[1].fail_with = PM_ERROR_KERNEL;
-    assert_false(pm_discard_manager_discard_all(fixture.manager, NULL));
+    assert_false(source_discard_all(fixture.manager, NULL));
     assert_int_equal(pm_discard_manager_get_populated(fixture.manager), 5 * BLOCK);
     check_views(&fixture);
     /* Without discard_all, too. */
     fixture.listeners[0].fail_in = 2;
     fixture.listeners[0].fail_with = PM_ERROR_KERNEL;
-    assert_false(pm_discard_manager_discard_all(fixture.manager, NULL));
+    assert_false(source_discard_all(fixture.manager, NULL));
     check_views(&fixture);
     fixture_clear(&fixture);
 }
@@ -92,7 +93,7 @@ static void blocks_that_are_neither_undone_nor_redone_are_quarantined(void **sta
     fixture.listeners[0].fail_with = PM_ERROR_KERNEL;
     fixture.listeners[1].fail_in = 1;
     fixture.listeners[1].fail_with = PM_ERROR_LIMIT;
-    assert_false(pm_discard_manager_populate(fixture.manager, 4 * BLOCK, 2 * BLOCK, 0, &error));
+    assert_false(source_populate(fixture.manager, 4 * BLOCK, 2 * BLOCK, 0, &error));
     assert_true(g_error_matches(error, PM_ERROR, PM_ERROR_QUARANTINED));
     assert_non_null(strstr(error->message, "listener b objects"));
     g_clear_error(&error);
@@ -106,12 +107,12 @@ static void blocks_that_are_neither_undone_nor_redone_are_quarantined(void **sta
     assert_false(pm_discard_manager_next_quarantined(fixture.manager, 6 * BLOCK, &offset, &size,
                                                      NULL, NULL));
     /* Populate fails; not for its neighbors. */
-    assert_false(pm_discard_manager_populate(fixture.manager, 5 * BLOCK, BLOCK, 0, &error));
+    assert_false(source_populate(fixture.manager, 5 * BLOCK, BLOCK, 0, &error));
     assert_true(g_error_matches(error, PM_ERROR, PM_ERROR_QUARANTINED));
     g_clear_error(&error);
     assert_true(plug(&fixture, 6, 1));
     /* A successful reset ends it. */
-    assert_true(pm_discard_manager_discard_all(fixture.manager, NULL));
+    assert_true(source_discard_all(fixture.manager, NULL));
     assert_int_equal(pm_discard_manager_get_quarantined(fixture.manager), 0);
     assert_true(plug(&fixture, 4, 3));
     check_views(&fixture);
@@ -185,9 +186,9 @@ static void prefaulted_memory_is_discarded_after_an_objection(void **state)
     add(&fixture, 0, &plain_ops, 0, N_BLOCKS);
     fixture.listeners[0].fail_in = 1;
     fixture.listeners[0].fail_with = PM_ERROR_LIMIT;
-    assert_false(pm_discard_manager_populate(fixture.manager, 0, 2 * BLOCK, 1, NULL));
+    assert_false(source_populate(fixture.manager, 0, 2 * BLOCK, 1, NULL));
     assert_int_equal(resident(&fixture), 0);
-    assert_true(pm_discard_manager_populate(fixture.manager, 0, 2 * BLOCK, 1, NULL));
+    assert_true(source_populate(fixture.manager, 0, 2 * BLOCK, 1, NULL));
     assert_int_equal(resident(&fixture), 2 * BLOCK);
     fixture_clear(&fixture);
 }
@@ -219,7 +220,7 @@ static void differential_fuzzing_keeps_all_views_equal(void **state)
         for (uint64_t i = first; i < first + n_blocks && !everything; i++)
             legal = legal && model[i] != value;
         if (everything)
-            done = pm_discard_manager_discard_all(fixture.manager, NULL);
+            done = source_discard_all(fixture.manager, NULL);
         else
             done = value ? plug(&fixture, first, n_blocks) : unplug(&fixture, first, n_blocks);
         assert_true(legal || !done);

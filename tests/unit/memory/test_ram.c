@@ -19,6 +19,7 @@
 #include <plugmap/size.h>
 
 #include "memory/ram_private.h"
+#include "util/source_util.h"
 
 #define SIZE (8 * PM_MIB)
 #define PAGE UINT64_C(4096)
@@ -532,7 +533,7 @@ static bool has_huge_pages_forbidden(const PmRam *ram)
 static void assert_huge_pages(PmRamKind kind, uint64_t block_size, bool forbidden)
 {
     g_autoptr(PmRam) ram = pm_ram_new(kind, 16 * PM_MIB, block_size, NULL);
-    g_autoptr(PmDiscardManager) manager = pm_discard_manager_new(ram, block_size, NULL);
+    g_autoptr(PmDiscardManager) manager = manager_with_source(ram, block_size, NULL);
 
     assert_non_null(manager);
     assert_int_equal(has_huge_pages_forbidden(ram), forbidden);

@@ -6,6 +6,8 @@
 
 #include <plugmap/fake.h>
 
+#include "util/source_util.h"
+
 #define OBJECTOR "the I/O of the test"
 
 typedef struct {
@@ -126,7 +128,7 @@ static void memory_under_an_objection_outlives_its_device(void **state)
     assert_int_equal(pm_iommu_get_n_mappings(stack->iommus[0]), 7);
 
     assert_true(pm_discard_manager_unregister(manager, listener, NULL));
-    assert_true(pm_discard_manager_discard_all(manager, NULL));
+    assert_true(source_discard_all(manager, NULL));
     assert_int_equal(pm_iommu_get_n_mappings(stack->iommus[0]), 0);
     stack_free(stack);
 }
