@@ -5,6 +5,23 @@
 
 #include "mapper/region.h"
 
+/* What a claim should have mapped. */
+typedef struct {
+    PmIommuClaim *claim;
+    const PmDiscardManager *manager; /* NULL: plain RAM, mapped whole */
+    uint64_t ram_offset;
+    uint64_t size;
+    uint64_t address; /* in the guest, for messages */
+} PmAuditView;
+
+/* Adds to @audit; sets @error to the first difference, unless already set. Compares blocks of
+ * [@offset, @limit), relative to the view. */
+void pm_audit_blocks(const PmAuditView *view, uint64_t offset, uint64_t limit, PmMapperAudit *audit,
+                     GError **error);
+
+/* Sets @error if anything of the view's RAM is in quarantine, unless already set. */
+void pm_audit_quarantine(const PmAuditView *view, GError **error);
+
 /* Adds to @audit; sets @error to the first difference, unless already set. @range: guest addresses,
  * or NULL for all. */
 void pm_audit_region(const PmRegion *region, const PmIovaRange *range, PmMapperAudit *audit,

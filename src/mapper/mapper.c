@@ -86,12 +86,13 @@ static PmRegion *do_without(const PmMapperRegion *config, GError *failure)
 
 static bool add(PmMapper *mapper, const PmMapperRegion *config, GError **error)
 {
+    uint64_t page_sizes = pm_iommu_get_page_sizes(mapper->iommu);
     PmRegion *region = NULL;
     GError *failure = NULL;
 
     if (!check_region(mapper, config, error))
         return false;
-    if (pm_region_check_blocks(mapper->iommu, config, &failure))
+    if (pm_region_check_blocks(page_sizes & -page_sizes, config, &failure))
         region = pm_region_new(mapper->iommu, config, &failure);
     if (region == NULL && can_do_without(config, failure))
         region = do_without(config, failure);

@@ -60,11 +60,9 @@ bool pm_region_check_fields(const PmMapperRegion *region, GError **error)
 }
 
 /* Block and page sizes are powers of two. */
-bool pm_region_check_blocks(const PmIommu *iommu, const PmMapperRegion *region, GError **error)
+bool pm_region_check_blocks(uint64_t page_size, const PmMapperRegion *region, GError **error)
 {
     const PmDiscardManager *manager = pm_ram_get_discard_manager(region->ram);
-    uint64_t page_sizes = pm_iommu_get_page_sizes(iommu);
-    uint64_t page_size = page_sizes & -page_sizes;
     uint64_t unit = manager != NULL ? pm_discard_manager_get_granularity(manager) : page_size;
     g_autofree char *unit_text = pm_size_format(unit);
     g_autofree char *page_text = pm_size_format(page_size);

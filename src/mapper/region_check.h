@@ -8,8 +8,9 @@
 /* Validates the fields by themselves. Errors: PM_ERROR_INVALID_ARGUMENT. */
 bool pm_region_check_fields(const PmMapperRegion *region, GError **error);
 
-/* Whether @iommu can map a block at every block boundary. Errors: PM_ERROR_UNALIGNED. */
-bool pm_region_check_blocks(const PmIommu *iommu, const PmMapperRegion *region, GError **error);
+/* Whether an IOMMU with pages of @page_size can map a block at every block boundary. Errors:
+ * PM_ERROR_UNALIGNED. */
+bool pm_region_check_blocks(uint64_t page_size, const PmMapperRegion *region, GError **error);
 
 /* Whether the guest addresses of the two are disjoint. Errors: PM_ERROR_OVERLAP. */
 bool pm_region_check_apart(const PmMapperRegion *region, const PmMapperRegion *other,
