@@ -22,6 +22,7 @@
 #include <plugmap/discard_source.h>
 #include <plugmap/error.h>
 #include <plugmap/guest_iommu.h>
+#include <plugmap/guest_mapper.h>
 #include <plugmap/iommu.h>
 #include <plugmap/iommu_claim.h>
 #include <plugmap/iova.h>

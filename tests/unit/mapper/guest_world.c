@@ -1,0 +1,343 @@
+/* SPDX-License-Identifier: MIT */
+#include "guest_world.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "util/request_util.h"
+
+static const char *const devices[N_DEVICES] = {"0000:00:04.0", "0000:00:05.0", "0000:00:06.0"};
+
+static PmIommu *open_device(void *user_data, const char *device, GError **error)
+{
+    GuestWorld *world = user_data;
+    const PmType1Config type1 = {
+        .struct_size = sizeof(type1), .kernel = world->fake, .device = device};
+    const PmIommufdConfig iommufd = {
+        .struct_size = sizeof(iommufd), .kernel = world->fake, .device = device};
+
+    if (world->is_open_refused) {
+        g_set_error(error, PM_ERROR, PM_ERROR_BUSY, "refused by the test");
+        return NULL;
+    }
+    world->n_opened++;
+    return backend_is_iommufd() ? pm_iommu_iommufd_new(&iommufd, error)
+                                : pm_iommu_type1_new(&type1, error);
+}
+
+static void make_fake(GuestWorld *world, const GuestWorldConfig *config)
+{
+    PmFakeConfig fake;
+
+    pm_fake_config_init(&fake);
+    fake.pin = config->pin != PM_FAKE_PIN_ACCOUNT ? config->pin : PM_FAKE_PIN_POPULATE;
+    if (config->entry_limit != 0)
+        fake.entry_limit = config->entry_limit;
+    if (config->memlock_limit != 0)
+        fake.memlock_limit = config->memlock_limit;
+    world->fake = backend_fake_new(&fake, NULL);
+    assert_non_null(world->fake);
+    for (unsigned i = 1; i < N_DEVICES; i++)
+        assert_true(pm_fake_kernel_add_device(world->fake, i + 1, devices[i], "vfio-pci", NULL));
+}
+
+static void make_memory(GuestWorld *world)
+{
+    PmVirtioMemConfig config = {
+        .struct_size = sizeof(config),
+        .address = MEMORY,
+        .block_size = BLOCK,
+        .requested_size = N_BLOCKS * BLOCK,
+    };
+
+    world->plain = pm_ram_new(PM_RAM_MEMFD, PLAIN_SIZE, 0, NULL);
+    world->rom = pm_ram_new(PM_RAM_MEMFD, BLOCK, 0, NULL);
+    world->memory = pm_ram_new(PM_RAM_MEMFD, N_BLOCKS * BLOCK, BLOCK, NULL);
+    assert_true(world->plain != NULL && world->rom != NULL && world->memory != NULL);
+    config.ram = world->memory;
+    world->device = pm_virtio_mem_new(&config, NULL);
+    assert_non_null(world->device);
+}
+
+static void make_table(GuestWorld *world, bool is_bypass)
+{
+    const PmGuestIommuConfig config = {.struct_size = sizeof(config), .bypass = is_bypass};
+
+    world->table = pm_guest_iommu_new(&config, NULL);
+    assert_non_null(world->table);
+    for (uint32_t i = 0; i < N_DEVICES; i++) {
+        const PmGuestEndpoint endpoint = {
+            .struct_size = sizeof(endpoint), .endpoint = i, .device = devices[i]};
+
+        assert_true(pm_guest_iommu_add_endpoint(world->table, &endpoint, NULL));
+    }
+}
+
+static void add_region(PmGuestMapper *mapper, PmRam *ram, uint64_t offset, uint64_t size,
+                       uint64_t address, PmIommuAccess access)
+{
+    const PmMapperRegion region = {
+        .struct_size = sizeof(region),
+        .ram = ram,
+        .ram_offset = offset,
+        .size = size,
+        .address = address,
+        .access = access,
+    };
+
+    assert_true(pm_guest_mapper_add(mapper, &region, NULL));
+}
+
+PmGuestMapper *guest_world_make_mapper(GuestWorld *world, const GuestWorldConfig *given)
+{
+    const PmGuestMapperConfig config = {
+        .struct_size = sizeof(config),
+        .open = open_device,
+        .user_data = world,
+        .unplug = given->unplug,
+        .max_mappings = given->max_mappings,
+    };
+    PmGuestMapper *mapper = pm_guest_mapper_new(&config, NULL);
+    uint64_t half = N_BLOCKS / 2 * BLOCK;
+
+    assert_non_null(mapper);
+    add_region(mapper, world->memory, half, half, MEMORY + half, PM_IOMMU_READ_WRITE);
+    add_region(mapper, world->plain, 0, PLAIN_SIZE, PLAIN, PM_IOMMU_READ_WRITE);
+    add_region(mapper, world->memory, 0, half, MEMORY, PM_IOMMU_READ_WRITE);
+    add_region(mapper, world->rom, 0, BLOCK, ROM, PM_IOMMU_READ);
+    return mapper;
+}
+
+GuestWorld *guest_world_new_without(const GuestWorldConfig *config)
+{
+    GuestWorld *world = g_new0(GuestWorld, 1);
+
+    make_fake(world, config);
+    make_memory(world);
+    make_table(world, config->is_bypass);
+    return world;
+}
+
+GuestWorld *guest_world_new(const GuestWorldConfig *config)
+{
+    GuestWorld *world = guest_world_new_without(config);
+
+    world->mapper = guest_world_make_mapper(world, config);
+    assert_true(pm_guest_mapper_follow(world->mapper, world->table, NULL));
+    return world;
+}
+
+void guest_world_free(GuestWorld *world)
+{
+    pm_fake_kernel_clear_faults(world->fake);
+    pm_guest_mapper_free(world->mapper);
+    pm_guest_iommu_unref(world->table);
+    assert_int_equal(backend_get_pinned(world->fake), 0);
+    assert_int_equal(pm_fake_kernel_get_n_open(world->fake), 0);
+    assert_int_equal(pm_discard_manager_get_quarantined(pm_virtio_mem_get_manager(world->device)),
+                     0);
+    pm_virtio_mem_free(world->device);
+    pm_ram_unref(world->memory);
+    pm_ram_unref(world->rom);
+    pm_ram_unref(world->plain);
+    pm_kernel_unref(world->fake);
+    g_free(world);
+}
+
+int guest_world_setup(void **state)
+{
+    *state = guest_world_new(&(GuestWorldConfig){0});
+    return 0;
+}
+
+int guest_world_setup_refusing(void **state)
+{
+    *state = guest_world_new(&(GuestWorldConfig){.unplug = PM_GUEST_UNPLUG_REFUSE});
+    return 0;
+}
+
+int guest_world_teardown(void **state)
+{
+    guest_world_free(*state);
+    return 0;
+}
+
+/* --- requests --- */
+
+bool guest_attach(GuestWorld *world, uint32_t domain, uint32_t endpoint, GError **error)
+{
+    return pm_guest_iommu_attach(world->table, domain, false, endpoint, error);
+}
+
+bool guest_map(GuestWorld *world, uint32_t domain, uint64_t iova, uint64_t address, uint64_t size,
+               PmIommuAccess access, GError **error)
+{
+    const PmGuestMapping mapping = {
+        .iova = iova, .last = iova + size - 1, .address = address, .access = access};
+
+    return pm_guest_iommu_map(world->table, domain, &mapping, error);
+}
+
+bool guest_unmap(GuestWorld *world, uint32_t domain, uint64_t iova, uint64_t size, GError **error)
+{
+    return pm_guest_iommu_unmap(world->table, domain, iova, iova + size - 1, error);
+}
+
+int guest_request(GuestWorld *world, unsigned type, uint64_t first, uint64_t n_blocks)
+{
+    int answer = send_request(world->device, type, MEMORY + first * BLOCK, n_blocks, NULL);
+
+    assert_true(answer >= 0);
+    return answer;
+}
+
+void guest_plug(GuestWorld *world, uint64_t first, uint64_t n_blocks)
+{
+    assert_int_equal(guest_request(world, PM_VIRTIO_MEM_PLUG, first, n_blocks), PM_VIRTIO_MEM_ACK);
+}
+
+void guest_unplug(GuestWorld *world, uint64_t first, uint64_t n_blocks)
+{
+    assert_int_equal(guest_request(world, PM_VIRTIO_MEM_UNPLUG, first, n_blocks),
+                     PM_VIRTIO_MEM_ACK);
+}
+
+/* --- checks --- */
+
+const char *guest_host(const GuestWorld *world, uint64_t address)
+{
+    PmDiscardManager *manager = pm_virtio_mem_get_manager(world->device);
+
+    if (address >= PLAIN && address < ROM)
+        return (const char *)pm_ram_get_host(world->plain) + (address - PLAIN);
+    if (address >= ROM && address < MEMORY)
+        return (const char *)pm_ram_get_host(world->rom) + (address - ROM);
+    if (address < MEMORY || !pm_discard_manager_is_populated(manager, address - MEMORY, 1))
+        return NULL;
+    return (const char *)pm_ram_get_host(world->memory) + (address - MEMORY);
+}
+
+/* What a page of I/O addresses should lead to; NULL: nothing. */
+static const char *expected_at(GuestWorld *world, const PmGuestEndpointInfo *endpoint,
+                               uint64_t iova, PmIommuAccess *access)
+{
+    uint64_t address = iova;
+    const char *host;
+
+    *access = PM_IOMMU_READ_WRITE;
+    if (!endpoint->bypass) {
+        PmGuestMapping mapping;
+
+        if (endpoint->domain == PM_GUEST_IOMMU_NO_DOMAIN ||
+            !pm_guest_iommu_next_mapping(world->table, endpoint->domain, iova, &mapping) ||
+            mapping.iova > iova)
+            return NULL;
+        address = mapping.address + (iova - mapping.iova);
+        *access = mapping.access;
+    }
+    host = guest_host(world, address);
+    if (address >= ROM && address < MEMORY)
+        *access &= PM_IOMMU_READ;
+    return host;
+}
+
+typedef struct {
+    GuestWorld *world;
+    PmGuestEndpointInfo endpoint;
+    uint64_t n_pages;
+} Check;
+
+static bool check_mapping(uint64_t iova, uint64_t size, const void *host, PmIommuAccess access,
+                          void *user_data)
+{
+    Check *check = user_data;
+    const char *memory = pm_ram_get_host(check->world->memory);
+    uint64_t offset = (uintptr_t)host - (uintptr_t)memory;
+
+    for (uint64_t at = 0; at < size; at += PAGE) {
+        PmIommuAccess expected_access;
+        const char *expected =
+            expected_at(check->world, &check->endpoint, iova + at, &expected_access);
+
+        if (expected != (const char *)host + at || access != expected_access)
+            fail_msg("endpoint %u, I/O address 0x%lx: %p with access %d, expected %p with %d",
+                     check->endpoint.endpoint, iova + at, (void *)((char *)host + at), (int)access,
+                     (const void *)expected, (int)expected_access);
+    }
+    if (offset < N_BLOCKS * BLOCK)
+        assert_int_equal(offset / BLOCK, (offset + size - 1) / BLOCK);
+    check->n_pages += size / PAGE;
+    return true;
+}
+
+static uint64_t count_pages(GuestWorld *world, const PmGuestEndpointInfo *endpoint, uint64_t first,
+                            uint64_t last)
+{
+    uint64_t n_pages = 0;
+    PmIommuAccess access;
+
+    for (uint64_t at = first; at < last; at += PAGE)
+        n_pages += expected_at(world, endpoint, at, &access) != NULL;
+    return n_pages;
+}
+
+static uint64_t count_expected(GuestWorld *world, const PmGuestEndpointInfo *endpoint)
+{
+    PmGuestMapping mapping = {0};
+    uint64_t n_pages = 0;
+    uint64_t at = 0;
+
+    if (endpoint->bypass)
+        return count_pages(world, endpoint, PLAIN, MEMORY + N_BLOCKS * BLOCK);
+    while (endpoint->domain != PM_GUEST_IOMMU_NO_DOMAIN &&
+           pm_guest_iommu_next_mapping(world->table, endpoint->domain, at, &mapping)) {
+        n_pages += count_pages(world, endpoint, mapping.iova, mapping.last);
+        at = mapping.last + 1;
+    }
+    return n_pages;
+}
+
+static void check_endpoints(GuestWorld *world, bool is_complete)
+{
+    Check check = {.world = world, .endpoint = {.struct_size = sizeof(check.endpoint)}};
+
+    for (uint32_t i = 0; i < N_DEVICES; i++) {
+        assert_true(pm_guest_iommu_next_endpoint(world->table, i, &check.endpoint));
+        check.n_pages = 0;
+        assert_true(pm_fake_kernel_foreach_mapping(world->fake, i + 1, check_mapping, &check));
+        if (is_complete)
+            assert_int_equal(check.n_pages, count_expected(world, &check.endpoint));
+    }
+}
+
+void guest_check_safe(GuestWorld *world)
+{
+    check_endpoints(world, false);
+}
+
+void guest_check(GuestWorld *world)
+{
+    PmGuestMapperAudit audit = {.struct_size = sizeof(audit)};
+    g_autoptr(GError) error = NULL;
+
+    check_endpoints(world, true);
+    if (!pm_guest_mapper_audit(world->mapper, &audit, &error))
+        fail_msg("%s", error->message);
+    assert_int_equal(audit.n_populated, audit.n_mapped);
+    assert_int_equal(audit.n_mismatches, 0);
+    assert_int_equal(audit.n_others, 0);
+}
+
+uint64_t guest_n_mappings(const GuestWorld *world, uint32_t endpoint)
+{
+    return pm_fake_kernel_get_n_mappings(world->fake, endpoint + 1);
+}
+
+void guest_assert_error(GError **error, PmError code, const char *words)
+{
+    assert_non_null(*error);
+    if (!g_error_matches(*error, PM_ERROR, (gint)code) || strstr((*error)->message, words) == NULL)
+        fail_msg("code %d, '%s'; expected code %d, '%s'", (*error)->code, (*error)->message,
+                 (int)code, words);
+    g_clear_error(error);
+}

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MIT */
+/* A guest with three devices below an IOMMU, plain RAM, ROM and a virtio-mem device, on a fake
+ * kernel; whose page tables must always be what the guest's table and the plugged blocks say. */
+#ifndef PLUGMAP_TESTS_UNIT_MAPPER_GUEST_WORLD_H
+#define PLUGMAP_TESTS_UNIT_MAPPER_GUEST_WORLD_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <plugmap/fake.h>
+#include <plugmap/plugmap.h>
+
+#include "util/backend_util.h"
+
+#define PAGE      (4 * PM_KIB)
+#define BLOCK     (64 * PM_KIB)
+#define N_BLOCKS  UINT64_C(16)
+#define N_DEVICES 3
+
+/* Guest addresses: plain RAM, then ROM, then the virtio-mem device in two regions, without gaps. */
+#define MEMORY     (4 * PM_GIB)
+#define ROM        (MEMORY - BLOCK)
+#define PLAIN_SIZE (4 * BLOCK)
+#define PLAIN      (ROM - PLAIN_SIZE)
+#define IOVA       UINT64_C(0x10000000)
+
+typedef struct {
+    PmKernel *fake;
+    PmRam *plain;
+    PmRam *rom;
+    PmRam *memory;
+    PmVirtioMem *device;
+    PmGuestIommu *table;
+    PmGuestMapper *mapper; /* NULL: freed by a test */
+    unsigned n_opened;     /* address spaces so far */
+    bool is_open_refused;
+} GuestWorld;
+
+typedef struct {
+    PmGuestUnplug unplug;
+    uint64_t max_mappings;
+    uint32_t entry_limit;   /* 0: the fake's default */
+    uint64_t memlock_limit; /* 0: none */
+    bool is_bypass;         /* at first */
+    PmFakePin pin;
+} GuestWorldConfig;
+
+/* Follows; no endpoint is attached, and nothing is plugged. */
+GuestWorld *guest_world_new(const GuestWorldConfig *config);
+
+/* The same, but without mapper. */
+GuestWorld *guest_world_new_without(const GuestWorldConfig *config);
+PmGuestMapper *guest_world_make_mapper(GuestWorld *world, const GuestWorldConfig *config);
+
+/* Also checks that nothing is left of what the fake kernel and the RAM had. */
+void guest_world_free(GuestWorld *world);
+
+/* Setup and teardown for cmocka; unplug: revoke, or refuse. */
+int guest_world_setup(void **state);
+int guest_world_setup_refusing(void **state);
+int guest_world_teardown(void **state);
+
+/* The guest's requests. Devices are endpoints 0, 1 and 2. */
+bool guest_attach(GuestWorld *world, uint32_t domain, uint32_t endpoint, GError **error);
+bool guest_map(GuestWorld *world, uint32_t domain, uint64_t iova, uint64_t address, uint64_t size,
+               PmIommuAccess access, GError **error);
+bool guest_unmap(GuestWorld *world, uint32_t domain, uint64_t iova, uint64_t size, GError **error);
+
+/* The answer (PmVirtioMemAnswer). */
+int guest_request(GuestWorld *world, unsigned type, uint64_t first, uint64_t n_blocks);
+void guest_plug(GuestWorld *world, uint64_t first, uint64_t n_blocks);
+void guest_unplug(GuestWorld *world, uint64_t first, uint64_t n_blocks);
+
+/* Checks every device's page table against the guest's table and the plugged blocks, page by page,
+ * that no mapping crosses a block, and the mapper's audit. */
+void guest_check(GuestWorld *world);
+
+/* The same, without the audit: while something is in quarantine. Mapped pages may be missing, but
+ * none may be wrong. */
+void guest_check_safe(GuestWorld *world);
+
+/* The fake kernel's number of mappings of an endpoint's device. */
+uint64_t guest_n_mappings(const GuestWorld *world, uint32_t endpoint);
+
+/* The RAM and the offset of a guest address; NULL: not memory, or not plugged. */
+const char *guest_host(const GuestWorld *world, uint64_t address);
+
+/* @error has this code, and its message contains @words; clears it. */
+void guest_assert_error(GError **error, PmError code, const char *words);
+
+#endif

@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: MIT */
+/* Every system call of every operation fails once, and everything is as before; and again with all
+ * calls failing from there on, so that undoing fails, too. */
+#include "guest_world.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#define MAX_CALLS 400
+
+/* Closing an address space retries three times; then nobody can ever know what is mapped. */
+#define N_FOLLOWING         60
+#define N_FOLLOWING_A_CLOSE 3
+
+typedef bool (*Operation)(GuestWorld *world, GError **error);
+
+/* Endpoints 0 and 1 in domain 1, 2 in domain 2; blocks 0 to 7 are plugged; domain 1 maps from plain
+ * RAM to block 5, a part of block 2 twice more, and domain 2 blocks 1 to 3. */
+static GuestWorld *make_world(void)
+{
+    GuestWorld *world = guest_world_new(&(GuestWorldConfig){0});
+
+    for (uint32_t i = 0; i < N_DEVICES; i++)
+        assert_true(guest_attach(world, i < 2 ? 1 : 2, i, NULL));
+    guest_plug(world, 0, 8);
+    assert_true(guest_map(world, 1, IOVA, PLAIN + PAGE, MEMORY - PLAIN + 5 * BLOCK,
+                          PM_IOMMU_READ_WRITE, NULL));
+    assert_true(
+        guest_map(world, 1, 2 * IOVA, MEMORY + 2 * BLOCK + PAGE, PAGE, PM_IOMMU_READ, NULL));
+    assert_true(guest_map(world, 1, 3 * IOVA, MEMORY + 2 * BLOCK, 2 * PAGE, PM_IOMMU_READ, NULL));
+    assert_true(guest_map(world, 2, IOVA, MEMORY + BLOCK, 3 * BLOCK, PM_IOMMU_READ_WRITE, NULL));
+    return world;
+}
+
+/* What a failed operation must not change, beside what is mapped. */
+static char *describe(GuestWorld *world)
+{
+    GString *text = g_string_new(NULL);
+    PmGuestEndpointInfo info = {.struct_size = sizeof(info)};
+    PmGuestDomainInfo domain = {.struct_size = sizeof(domain)};
+
+    for (uint32_t i = 0; i < N_DEVICES; i++) {
+        assert_true(pm_guest_iommu_next_endpoint(world->table, i, &info));
+        g_string_append_printf(text, "endpoint %u: %u %d; ", i, info.domain, info.bypass);
+    }
+    for (uint32_t i = 0; pm_guest_iommu_next_domain(world->table, i, &domain);
+         i = domain.domain + 1) {
+        PmGuestMapping mapping = {0};
+
+        g_string_append_printf(text, "domain %u: ", domain.domain);
+        for (uint64_t at = 0;
+             pm_guest_iommu_next_mapping(world->table, domain.domain, at, &mapping);
+             at = mapping.last + 1)
+            g_string_append_printf(text, "0x%lx-0x%lx ", mapping.iova, mapping.last);
+    }
+    g_string_append_printf(text, "plugged: 0x%lx", pm_virtio_mem_get_plugged_size(world->device));
+    return g_string_free(text, FALSE);
+}
+
+/* --- operations --- */
+
+static bool answered(int answer, GError **error)
+{
+    if (answer == PM_VIRTIO_MEM_ACK)
+        return true;
+    assert_int_equal(answer, PM_VIRTIO_MEM_BUSY);
+    g_set_error(error, PM_ERROR, PM_ERROR_BUSY, "the device answered BUSY");
+    return false;
+}
+
+static bool map_across_everything(GuestWorld *world, GError **error)
+{
+    return guest_map(world, 1, 4 * IOVA, PLAIN + 2 * PAGE, MEMORY - PLAIN + 6 * BLOCK,
+                     PM_IOMMU_READ, error);
+}
+
+static bool unmap_everything(GuestWorld *world, GError **error)
+{
+    return guest_unmap(world, 1, 0, 8 * IOVA, error);
+}
+
+static bool unmap_one(GuestWorld *world, GError **error)
+{
+    return guest_unmap(world, 1, IOVA, MEMORY - PLAIN + 5 * BLOCK, error);
+}
+
+static bool unplug(GuestWorld *world, GError **error)
+{
+    return answered(guest_request(world, PM_VIRTIO_MEM_UNPLUG, 1, 3), error);
+}
+
+static bool unplug_and_plug(GuestWorld *world, GError **error)
+{
+    return answered(guest_request(world, PM_VIRTIO_MEM_UNPLUG, 1, 3), error) &&
+           answered(guest_request(world, PM_VIRTIO_MEM_PLUG, 1, 3), error);
+}
+
+static bool unplug_all(GuestWorld *world, GError **error)
+{
+    return answered(guest_request(world, PM_VIRTIO_MEM_UNPLUG_ALL, 0, 0), error);
+}
+
+static bool move_one_of_two(GuestWorld *world, GError **error)
+{
+    return guest_attach(world, 2, 0, error);
+}
+
+static bool move_the_last(GuestWorld *world, GError **error)
+{
+    return guest_attach(world, 1, 2, error);
+}
+
+static bool move_the_last_elsewhere(GuestWorld *world, GError **error)
+{
+    return guest_attach(world, 3, 2, error);
+}
+
+static bool move_to_bypass(GuestWorld *world, GError **error)
+{
+    return pm_guest_iommu_attach(world->table, 3, true, 2, error);
+}
+
+static bool detach(GuestWorld *world, GError **error)
+{
+    return pm_guest_iommu_detach(world->table, 2, 2, error);
+}
+
+/* --- the tests --- */
+
+/* Returns false if the operation makes fewer than @nth calls. */
+static bool fail_once(Operation operation, PmFakeCall call, uint64_t nth)
+{
+    GuestWorld *world = make_world();
+    g_autofree char *before = describe(world);
+    g_autofree char *after = NULL;
+    uint64_t n_calls = pm_fake_kernel_get_n_calls(world->fake, call);
+    g_autoptr(GError) error = NULL;
+    bool was_injected;
+
+    pm_fake_kernel_fail(world->fake, call, nth, ENOMEM);
+    if (!operation(world, &error)) {
+        assert_non_null(error);
+        after = describe(world);
+        if (operation != unplug_and_plug)
+            assert_string_equal(after, before);
+    }
+    was_injected = pm_fake_kernel_get_n_calls(world->fake, call) - n_calls >= nth;
+    pm_fake_kernel_clear_faults(world->fake);
+    guest_check(world);
+    if (error != NULL && operation != unplug_and_plug)
+        assert_true(operation(world, NULL));
+    guest_check(world);
+    guest_world_free(world);
+    return was_injected;
+}
+
+static void fail_each(Operation operation)
+{
+    uint64_t nth;
+
+    for (nth = 1; nth < MAX_CALLS && fail_once(operation, PM_FAKE_CALL_ANY, nth); nth++)
+        ;
+    assert_true(nth < MAX_CALLS);
+    assert_true(nth > 1);
+}
+
+static bool closes(Operation operation)
+{
+    return operation == detach || operation == move_the_last ||
+           operation == move_the_last_elsewhere || operation == move_to_bypass;
+}
+
+/* The guest unmaps everything, and the machine is reset. */
+static void repair(GuestWorld *world)
+{
+    PmGuestDomainInfo domain = {.struct_size = sizeof(domain)};
+    g_autoptr(GError) error = NULL;
+
+    for (uint32_t i = 0; pm_guest_iommu_next_domain(world->table, i, &domain);
+         i = domain.domain + 1)
+        if (!domain.bypass && !guest_unmap(world, domain.domain, 0, 8 * IOVA, &error))
+            fail_msg("%s", error->message);
+    if (!pm_virtio_mem_system_reset(world->device, &error))
+        fail_msg("%s", error->message);
+    guest_check(world);
+    guest_plug(world, 0, 8);
+    guest_check(world);
+}
+
+/* Undoing fails as well. */
+static bool fail_from(Operation operation, PmFakeCall call, uint64_t nth)
+{
+    GuestWorld *world = make_world();
+    uint64_t n_calls = pm_fake_kernel_get_n_calls(world->fake, call);
+    g_autoptr(GError) error = NULL;
+    bool was_injected;
+
+    for (unsigned i = 0; i < (closes(operation) ? N_FOLLOWING_A_CLOSE : N_FOLLOWING); i++)
+        pm_fake_kernel_fail(world->fake, call, nth + i, ENOMEM);
+    (void)operation(world, &error);
+    was_injected = pm_fake_kernel_get_n_calls(world->fake, call) - n_calls >= nth;
+    pm_fake_kernel_clear_faults(world->fake);
+    if (g_error_matches(error, PM_ERROR, PM_ERROR_QUARANTINED))
+        guest_check_safe(world);
+    repair(world);
+    guest_world_free(world);
+    return was_injected;
+}
+
+static void fail_all_from_each(Operation operation)
+{
+    for (PmFakeCall call = PM_FAKE_CALL_MAP; call <= PM_FAKE_CALL_UNMAP; call++)
+        for (uint64_t nth = 1; nth < MAX_CALLS && fail_from(operation, call, nth); nth++)
+            ;
+}
+
+static void shorten_each(Operation operation)
+{
+    for (uint64_t nth = 1; nth < MAX_CALLS; nth++) {
+        GuestWorld *world = make_world();
+        uint64_t n_calls = pm_fake_kernel_get_n_calls(world->fake, PM_FAKE_CALL_UNMAP);
+        g_autoptr(GError) error = NULL;
+        bool was_injected;
+
+        pm_fake_kernel_shorten_unmap(world->fake, nth);
+        (void)operation(world, &error);
+        was_injected = pm_fake_kernel_get_n_calls(world->fake, PM_FAKE_CALL_UNMAP) - n_calls >= nth;
+        pm_fake_kernel_clear_faults(world->fake);
+        guest_check_safe(world);
+        repair(world);
+        guest_world_free(world);
+        if (!was_injected)
+            return;
+    }
+    fail();
+}
+
+#define FOR_EACH_OPERATION(DO)                                                                     \
+    DO(map_across_everything)                                                                      \
+    DO(unmap_everything)                                                                           \
+    DO(unmap_one)                                                                                  \
+    DO(unplug)                                                                                     \
+    DO(unplug_and_plug)                                                                            \
+    DO(unplug_all)                                                                                 \
+    DO(move_one_of_two)                                                                            \
+    DO(move_the_last)                                                                              \
+    DO(move_the_last_elsewhere)                                                                    \
+    DO(move_to_bypass)                                                                             \
+    DO(detach)
+
+#define DEFINE(operation)                                                                          \
+    static void operation##_is_undone_whichever_call_fails(void **state)                           \
+    {                                                                                              \
+        (void)state;                                                                               \
+        fail_each(operation);                                                                      \
+    }                                                                                              \
+    static void operation##_leaves_nothing_that_unmap_and_reset_do_not_repair(void **state)        \
+    {                                                                                              \
+        (void)state;                                                                               \
+        fail_all_from_each(operation);                                                             \
+        shorten_each(operation);                                                                   \
+    }
+FOR_EACH_OPERATION(DEFINE)
+
+int main(void)
+{
+#define LIST(operation)                                                                            \
+    cmocka_unit_test(operation##_is_undone_whichever_call_fails),                                  \
+        cmocka_unit_test(operation##_leaves_nothing_that_unmap_and_reset_do_not_repair),
+    const struct CMUnitTest tests[] = {FOR_EACH_OPERATION(LIST)};
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
