@@ -80,6 +80,15 @@ PM_EXPORT const GError *pm_refusal_get_cause(const GError *refusal);
 typedef void (*PmVirtioMemSizeFunc)(PmVirtioMem *device, uint64_t size, void *user_data);
 
 /**
+ * PmVirtioMemFlags: how to make a device.
+ * @PM_VIRTIO_MEM_KEEP_MEMORY: pm_virtio_mem_set_keep_memory() from the start: do not discard the
+ * memory, which has contents that pm_virtio_mem_load() (virtio_mem_snapshot.h) will need.
+ */
+typedef enum {
+    PM_VIRTIO_MEM_KEEP_MEMORY = 1 << 0,
+} PmVirtioMemFlags;
+
+/**
  * PmVirtioMemConfig: how to make a device. Zero selects the default.
  * @struct_size: sizeof(PmVirtioMemConfig) (macros.h).
  * @ram: the memory; its size is the region size. A reference is taken. It must not have a manager.
@@ -99,6 +108,7 @@ typedef void (*PmVirtioMemSizeFunc)(PmVirtioMem *device, uint64_t size, void *us
  * @plugged_size_changed: optional: the plugged size changed.
  * @config_changed: optional: the requested size was set: send the guest a configuration interrupt.
  * @user_data: for both.
+ * @flags: of PmVirtioMemFlags.
  */
 typedef struct {
     size_t struct_size;
@@ -115,10 +125,12 @@ typedef struct {
     PmVirtioMemSizeFunc plugged_size_changed;
     PmVirtioMemSizeFunc config_changed;
     void *user_data;
+    uint64_t flags;
 } PmVirtioMemConfig;
 
 /**
- * Makes a device with nothing plugged; discards the memory of the whole RAM.
+ * Makes a device with nothing plugged; discards the memory of the whole RAM, unless
+ * PM_VIRTIO_MEM_KEEP_MEMORY is set.
  * Returns: the device, or NULL; free with pm_virtio_mem_free(). Errors: PM_ERROR_INVALID_ARGUMENT,
  * PM_ERROR_UNALIGNED (the message names the property and the numbers), PM_ERROR_BUSY (as
  * pm_discard_manager_new()), and those of pm_ram_discard().
@@ -126,7 +138,8 @@ typedef struct {
 PM_EXPORT PmVirtioMem *pm_virtio_mem_new(const PmVirtioMemConfig *config, GError **error);
 
 /**
- * Frees the device; NULL does nothing. Discards all its memory, listeners first. If a listener
+ * Frees the device; NULL does nothing. Discards all its memory, listeners first; listeners only if
+ * pm_virtio_mem_set_keep_memory() is on. If a listener
  * objects (@can_discard) or cannot unmap something, everything stays as it is, and the log says
  * why. A mapper that still references the manager keeps it, and with it the RAM: call
  * pm_mapper_remove() before making another device on the same RAM. In a child of fork(2) this frees
@@ -189,9 +202,19 @@ PM_EXPORT bool pm_virtio_mem_set_requested_size(PmVirtioMem *device, uint64_t si
 
 /**
  * While on, the device refuses PLUG, UNPLUG and (if anything is plugged) UNPLUG_ALL and resets: its
- * state is being migrated.
+ * state is being migrated. STATE is answered, and the requested size may change: save after that.
  */
 PM_EXPORT void pm_virtio_mem_set_migrating(PmVirtioMem *device, bool migrating);
+
+/**
+ * While on, making, loading and freeing the device discard no memory: it belongs to another
+ * process, too (the file of a memfd, in a live update or a migration on one host). Set it in the
+ * new process (PM_VIRTIO_MEM_KEEP_MEMORY) until the old one has stopped using the memory, and in
+ * the old one as soon as the new one may use it: then either can fail and free its device. Requests
+ * and resets discard what they unplug all the same: on both sides pm_virtio_mem_set_migrating()
+ * must be on.
+ */
+PM_EXPORT void pm_virtio_mem_set_keep_memory(PmVirtioMem *device, bool keep);
 
 /**
  * Handles one request of the guest.

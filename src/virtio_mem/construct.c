@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/sized.h"
 #include "kernel-uapi/virtio_mem.h"
+#include "memory/discard_source_restore.h"
 #include "memory/ram_private.h"
 #include "virtio_mem/block_size.h"
 #include "virtio_mem/device.h"
@@ -81,6 +82,15 @@ static bool check_sizes(const PmVirtioMemConfig *config, uint64_t block_size, GE
     return true;
 }
 
+static bool check_flags(const PmVirtioMemConfig *config, GError **error)
+{
+    if ((config->flags & ~(uint64_t)PM_VIRTIO_MEM_KEEP_MEMORY) == 0)
+        return true;
+    return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
+                   "virtio-mem: invalid flags 0x%" PRIx64 ": must be of PmVirtioMemFlags",
+                   config->flags);
+}
+
 static void warn_of_small_blocks(uint64_t block_size)
 {
     g_autofree char *block_text = pm_size_format(block_size);
@@ -106,19 +116,21 @@ static uint64_t features_on_offer(const PmVirtioMemConfig *config)
     return features;
 }
 
-/* Discards the memory of the whole RAM. */
-static PmDiscardSource *add_source(PmDiscardManager *manager, uint64_t address, uint64_t block_size,
-                                   GError **error)
+/* Discards the memory of the whole RAM, unless it is to keep it. */
+static PmDiscardSource *add_source(PmDiscardManager *manager, const PmVirtioMemConfig *config,
+                                   uint64_t block_size, GError **error)
 {
-    g_autofree char *name = g_strdup_printf("virtio-mem at 0x%" PRIx64, address);
-    const PmDiscardSourceConfig config = {
-        .struct_size = sizeof(config),
+    bool keep_memory = (config->flags & PM_VIRTIO_MEM_KEEP_MEMORY) != 0;
+    g_autofree char *name = g_strdup_printf("virtio-mem at 0x%" PRIx64, config->address);
+    const PmDiscardSourceConfig source = {
+        .struct_size = sizeof(source),
         .name = name,
         .granularity = block_size,
-        .flags = PM_DISCARD_SOURCE_FREES_MEMORY,
+        .flags = PM_DISCARD_SOURCE_FREES_MEMORY |
+                 (keep_memory ? (uint64_t)PM_DISCARD_SOURCE_KEEP_CONTENTS : 0),
     };
 
-    return pm_discard_manager_add_source(manager, &config, error);
+    return pm_discard_manager_add_source(manager, &source, error);
 }
 
 static PmVirtioMem *make_device(const PmVirtioMemConfig *config, GError **error)
@@ -133,10 +145,11 @@ static PmVirtioMem *make_device(const PmVirtioMemConfig *config, GError **error)
         return NULL;
     }
     block_size = choose_block_size(config);
-    if (!check_block_size(config, block_size, error) || !check_sizes(config, block_size, error))
+    if (!check_flags(config, error) || !check_block_size(config, block_size, error) ||
+        !check_sizes(config, block_size, error))
         return NULL;
     manager = pm_discard_manager_new(config->ram, block_size, error);
-    source = manager != NULL ? add_source(manager, config->address, block_size, error) : NULL;
+    source = manager != NULL ? add_source(manager, config, block_size, error) : NULL;
     if (source == NULL)
         return NULL;
     warn_of_small_blocks(block_size);
@@ -150,10 +163,11 @@ static PmVirtioMem *make_device(const PmVirtioMemConfig *config, GError **error)
     device->usable_extent =
         config->usable_extent != 0 ? config->usable_extent : DEFAULT_USABLE_EXTENT;
     device->requested_size = config->requested_size;
-    device->usable_size = pm_virtio_mem_wanted_usable_size(device);
+    device->usable_size = pm_virtio_mem_wanted_usable_size(device, config->requested_size);
     device->offered_features = features_on_offer(config);
     device->node = config->has_node ? config->node : 0;
     device->prefault_threads = config->prefault_threads;
+    device->keep_memory = (config->flags & PM_VIRTIO_MEM_KEEP_MEMORY) != 0;
     device->plugged_size_changed = config->plugged_size_changed;
     device->config_changed = config->config_changed;
     device->user_data = config->user_data;
@@ -175,6 +189,8 @@ void pm_virtio_mem_free(PmVirtioMem *device)
 
     if (device == NULL)
         return;
+    if (device->keep_memory)
+        pm_discard_source_keep_memory(device->source);
     if (!pm_ram_is_inherited(pm_discard_manager_get_ram(device->manager)) &&
         !pm_discard_source_discard_all(device->source, &error))
         pm_log(G_LOG_LEVEL_WARNING,

@@ -25,14 +25,15 @@ struct PmVirtioMem {
     unsigned prefault_threads;
     bool migrating;
     bool broken;
+    bool keep_memory;
     GError *refusal; /* of PM_REFUSAL; NULL: none */
     PmVirtioMemSizeFunc plugged_size_changed;
     PmVirtioMemSizeFunc config_changed;
     void *user_data;
 };
 
-/* The usable size for the requested size. */
-uint64_t pm_virtio_mem_wanted_usable_size(const PmVirtioMem *device);
+/* The usable size that a requested size needs. */
+uint64_t pm_virtio_mem_wanted_usable_size(const PmVirtioMem *device, uint64_t requested_size);
 
 /* Calls plugged_size_changed if the plugged size differs from @before. */
 void pm_virtio_mem_notify_plugged(PmVirtioMem *device, uint64_t before);

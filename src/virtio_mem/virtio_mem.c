@@ -93,14 +93,14 @@ void pm_virtio_mem_config_read(const PmVirtioMem *device, uint64_t offset, void 
         memcpy(buffer, (const char *)&config + offset, MIN(size, sizeof(config) - offset));
 }
 
-uint64_t pm_virtio_mem_wanted_usable_size(const PmVirtioMem *device)
+uint64_t pm_virtio_mem_wanted_usable_size(const PmVirtioMem *device, uint64_t requested_size)
 {
     uint64_t size;
     uint64_t beyond_block;
 
-    if (device->requested_size == 0)
+    if (requested_size == 0)
         return 0;
-    if (__builtin_add_overflow(device->requested_size, device->usable_extent, &size) ||
+    if (__builtin_add_overflow(requested_size, device->usable_extent, &size) ||
         size > device->region_size)
         return device->region_size;
     /* Stays within the region, whose size is a multiple of the block size. */
@@ -125,7 +125,7 @@ bool pm_virtio_mem_set_requested_size(PmVirtioMem *device, uint64_t size, GError
                        size, region_text);
     device->requested_size = size;
     /* Never shrink it here: the guest may be using memory past the new size. */
-    device->usable_size = MAX(device->usable_size, pm_virtio_mem_wanted_usable_size(device));
+    device->usable_size = MAX(device->usable_size, pm_virtio_mem_wanted_usable_size(device, size));
     if (device->config_changed != NULL)
         device->config_changed(device, size, device->user_data);
     return true;
@@ -134,6 +134,11 @@ bool pm_virtio_mem_set_requested_size(PmVirtioMem *device, uint64_t size, GError
 void pm_virtio_mem_set_migrating(PmVirtioMem *device, bool migrating)
 {
     device->migrating = migrating;
+}
+
+void pm_virtio_mem_set_keep_memory(PmVirtioMem *device, bool keep)
+{
+    device->keep_memory = keep;
 }
 
 void pm_virtio_mem_notify_plugged(PmVirtioMem *device, uint64_t before)
@@ -160,7 +165,7 @@ PmRefusal pm_virtio_mem_unplug_all(PmVirtioMem *device, GError **error)
         g_propagate_error(error, g_steal_pointer(&failure));
         return cause;
     }
-    device->usable_size = pm_virtio_mem_wanted_usable_size(device);
+    device->usable_size = pm_virtio_mem_wanted_usable_size(device, device->requested_size);
     return PM_REFUSAL_NONE;
 }
 

@@ -7,6 +7,12 @@
 
 gpointer __real_g_try_malloc_n(gsize n_blocks, gsize block_size);
 gpointer __wrap_g_try_malloc_n(gsize n_blocks, gsize block_size);
+gpointer __real_g_try_malloc0_n(gsize n_blocks, gsize block_size);
+gpointer __wrap_g_try_malloc0_n(gsize n_blocks, gsize block_size);
+gpointer __real_g_try_malloc(gsize n_bytes);
+gpointer __wrap_g_try_malloc(gsize n_bytes);
+gpointer __real_g_try_malloc0(gsize n_bytes);
+gpointer __wrap_g_try_malloc0(gsize n_bytes);
 gpointer __real_g_try_realloc_n(gpointer memory, gsize n_blocks, gsize block_size);
 gpointer __wrap_g_try_realloc_n(gpointer memory, gsize n_blocks, gsize block_size);
 
@@ -37,6 +43,21 @@ static bool may_allocate(void)
 gpointer __wrap_g_try_malloc_n(gsize n_blocks, gsize block_size)
 {
     return may_allocate() ? __real_g_try_malloc_n(n_blocks, block_size) : NULL;
+}
+
+gpointer __wrap_g_try_malloc0_n(gsize n_blocks, gsize block_size)
+{
+    return may_allocate() ? __real_g_try_malloc0_n(n_blocks, block_size) : NULL;
+}
+
+gpointer __wrap_g_try_malloc(gsize n_bytes)
+{
+    return may_allocate() ? __real_g_try_malloc(n_bytes) : NULL;
+}
+
+gpointer __wrap_g_try_malloc0(gsize n_bytes)
+{
+    return may_allocate() ? __real_g_try_malloc0(n_bytes) : NULL;
 }
 
 gpointer __wrap_g_try_realloc_n(gpointer memory, gsize n_blocks, gsize block_size)

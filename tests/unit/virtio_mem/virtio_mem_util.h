@@ -8,8 +8,6 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -17,6 +15,7 @@
 #include <plugmap/virtio_mem.h>
 
 #include "kernel-uapi/virtio_mem.h"
+#include "util/locked_page.h"
 
 #define ADDRESS      UINT64_C(0x100000000)
 #define BLOCK        (2 * PM_MIB)
@@ -151,22 +150,6 @@ static inline void assert_refusal(const Fixture *fixture, PmRefusal cause, const
     assert_true(g_error_matches(refusal, PM_REFUSAL, (gint)cause));
     if (strstr(refusal->message, part) == NULL)
         fail_msg("'%s' is not in '%s'", part, refusal->message);
-}
-
-/* Locks a page, so that discarding it fails. Uses syscall(2), because sanitizers turn mlock()
- * into a no-op.
- */
-static inline void lock_page(const void *page)
-{
-    if (syscall(SYS_mlock, page, 4096) != 0) {
-        print_message("locking one page is forbidden here: raise RLIMIT_MEMLOCK\n");
-        skip();
-    }
-}
-
-static inline void unlock_page(const void *page)
-{
-    assert_int_equal(syscall(SYS_munlock, page, 4096), 0);
 }
 
 static inline bool listener_fail(int code, GError **error)
