@@ -107,9 +107,9 @@ typedef struct {
  * is registered.
  *
  * Returns: a new reference, or NULL. Errors: PM_ERROR_INVALID_ARGUMENT, PM_ERROR_UNALIGNED,
- * PM_ERROR_UNSUPPORTED (device memory), PM_ERROR_BUSY (@ram has a manager, or is mapped for a
- * device, perhaps by an abandoned claim: pm_iommu_settle()), PM_ERROR_MEMORY (no memory for the
- * bitmap).
+ * PM_ERROR_UNSUPPORTED (device memory), PM_ERROR_BUSY (@ram has a manager; or somebody disables all
+ * discards of a part of it, as one who maps it for a device does, perhaps by an abandoned claim:
+ * discard_policy.h, pm_iommu_settle()), PM_ERROR_MEMORY (no memory for the bitmap).
  */
 PM_EXPORT PmDiscardManager *pm_discard_manager_new(PmRam *ram, uint64_t granularity,
                                                    GError **error);

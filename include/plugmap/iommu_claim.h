@@ -86,6 +86,9 @@ typedef struct PmIommuClaim PmIommuClaim;
  * registers a listener (pm_discard_manager_register()) that unmaps what is discarded, and whose
  * next_unknown is pm_iommu_claim_next_unknown(). To abandon mapped blocks, it abandons the claim
  * first and then drops the listener (pm_discard_manager_drop()). PmMapper does all of this.
+ * @ram_offset, @ram_size: the part of @ram that may be mapped, in bytes; @ram_size 0: up to the end
+ * of @ram. As long as anything of the claim may be mapped, it disables all discards of that part,
+ * or only uncoordinated ones with @follows_manager (discard_policy.h).
  */
 typedef struct {
     size_t struct_size;
@@ -96,6 +99,8 @@ typedef struct {
     uint64_t block_size;
     uint64_t reserved_size;
     bool follows_manager;
+    uint64_t ram_offset;
+    uint64_t ram_size;
 } PmIommuClaimConfig;
 
 /**
@@ -107,9 +112,11 @@ typedef struct {
  * request, so pm_iommu_attach() checks.
  * Returns: a new reference, or NULL. Errors: PM_ERROR_INVALID_ARGUMENT (no owner or RAM, sizes),
  * PM_ERROR_UNALIGNED, PM_ERROR_IOVA_RANGE, PM_ERROR_OVERLAP (names the other claim's owner),
- * PM_ERROR_BUSY (@ram has a discard manager: use PmMapper), PM_ERROR_LIMIT and
+ * PM_ERROR_BUSY (@ram has a discard manager: use PmMapper; or somebody requires discards of it,
+ * whom the message names: discard_policy.h), PM_ERROR_LIMIT and
  * PM_ERROR_LOCKED_MEMORY (no room to reserve), PM_ERROR_QUARANTINED (an abandoned claim still has
- * unknown blocks there), PM_ERROR_MEMORY, PM_ERROR_KERNEL.
+ * unknown blocks there), PM_ERROR_MEMORY, PM_ERROR_KERNEL, PM_ERROR_PERMISSION (RAM of the parent,
+ * in a forked child).
  */
 PM_EXPORT PmIommuClaim *pm_iommu_claim_new(PmIommu *iommu, const PmIommuClaimConfig *config,
                                            GError **error);

@@ -19,6 +19,7 @@
 #define PLUGMAP_PLUGMAP_H
 
 #include <plugmap/discard_manager.h>
+#include <plugmap/discard_policy.h>
 #include <plugmap/discard_source.h>
 #include <plugmap/error.h>
 #include <plugmap/guest_iommu.h>

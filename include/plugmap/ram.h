@@ -8,6 +8,8 @@
  * the caller. In the child, populate, discard and resident fail with PM_ERROR_PERMISSION, and
  * pm_ram_unref() only closes the child's descriptor.
  *
+ * Who may discard its memory: discard_policy.h.
+ *
  * Threads: one at a time, except that pm_ram_get_*(), and populate, discard and resident of
  * disjoint ranges, may run in parallel. Offsets and sizes are bytes from the start of the region.
  */
@@ -125,8 +127,10 @@ PM_EXPORT bool pm_ram_is_shared(const PmRam *ram);
  * private memory, MADV_REMOVE for shared memory without a file, fallocate(FALLOC_FL_PUNCH_HOLE) for
  * files; for adopted private file mappings both, so that the file gets a hole for all its users.
  *
- * Unmap first (iommu_claim.h): the kernel does not free pages that a device has pinned; the device
- * keeps using them while this process gets new ones. RAM with a discard manager is discarded with
+ * This is an uncoordinated discard: nobody is notified. It fails with PM_ERROR_BUSY while somebody
+ * disables uncoordinated discards of the range (discard_policy.h), as whoever maps it for a device
+ * does: the kernel does not free pages that a device has pinned; the device keeps using them while
+ * this process gets new ones. RAM with a discard manager is discarded with
  * pm_discard_source_discard(), which unmaps first and keeps track.
  *
  * Obstacles are detected before anything is freed: pages of the range that are locked (mlock) or
@@ -137,8 +141,9 @@ PM_EXPORT bool pm_ram_is_shared(const PmRam *ram);
  * can be used, and discarded again.
  * @offset, @size: multiples of the page size, inside the region.
  * Errors: PM_ERROR_UNALIGNED, PM_ERROR_INVALID_ARGUMENT (outside the region), PM_ERROR_MEMORY
- * (nothing is lost), PM_ERROR_QUARANTINED (contents may be lost), PM_ERROR_PERMISSION (in a forked
- * child), PM_ERROR_UNSUPPORTED (device memory).
+ * (nothing is lost), PM_ERROR_QUARANTINED (contents may be lost), PM_ERROR_BUSY (disabled; the
+ * message has who does it, and what to do), PM_ERROR_PERMISSION (in a forked child),
+ * PM_ERROR_UNSUPPORTED (device memory).
  */
 PM_EXPORT bool pm_ram_discard(PmRam *ram, uint64_t offset, uint64_t size, GError **error);
 
@@ -148,8 +153,8 @@ PM_EXPORT bool pm_ram_discard(PmRam *ram, uint64_t offset, uint64_t size, GError
  * of memory).
  * @n_threads: threads that share the work (at most 64); 0 and 1: the caller's only. A failure
  * leaves what was faulted in: discard the range if it was empty before. Errors: as
- * pm_ram_discard(), except PM_ERROR_QUARANTINED; PM_ERROR_MEMORY if the host, a cgroup or the
- * hugetlb pool is out of memory.
+ * pm_ram_discard(), except PM_ERROR_QUARANTINED and PM_ERROR_BUSY; PM_ERROR_MEMORY if the host, a
+ * cgroup or the hugetlb pool is out of memory.
  */
 PM_EXPORT bool pm_ram_populate(PmRam *ram, uint64_t offset, uint64_t size, unsigned n_threads,
                                GError **error);
@@ -157,7 +162,8 @@ PM_EXPORT bool pm_ram_populate(PmRam *ram, uint64_t offset, uint64_t size, unsig
 /**
  * How many bytes of a range are resident: pages in memory (private memory), allocated blocks of the
  * file (if the range is the whole region and the PmRam made the file; else pages in memory); 0 for
- * device memory. Errors: as pm_ram_discard(), except PM_ERROR_QUARANTINED and PM_ERROR_UNSUPPORTED.
+ * device memory. Errors: as pm_ram_discard(), except PM_ERROR_QUARANTINED, PM_ERROR_BUSY and
+ * PM_ERROR_UNSUPPORTED.
  */
 PM_EXPORT bool pm_ram_resident(PmRam *ram, uint64_t offset, uint64_t size, uint64_t *bytes,
                                GError **error);

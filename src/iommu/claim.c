@@ -11,6 +11,7 @@
 #include "base/sized.h"
 #include "iommu/budget.h"
 #include "iommu/range_check.h"
+#include "memory/ram_claims.h"
 #include "memory/ram_private.h"
 #include "vfio/device_node.h"
 
@@ -90,7 +91,7 @@ static void end(PmIommuClaim *claim)
     pm_budget_drop_reservation(claim);
     if (!iommu->closed)
         (void)pm_claims_keep(iommu);
-    pm_ram_release_mapping(claim->ram);
+    (void)pm_ram_leave_claim(claim->ram, claim->discard_claim);
     g_clear_pointer(&claim->ram, pm_ram_unref);
 }
 
@@ -212,6 +213,18 @@ void pm_iommu_claim_unref(PmIommuClaim *claim)
 
 /* --- creation --- */
 
+static bool check_part(const PmIommuClaimConfig *config, GError **error)
+{
+    uint64_t ram_size = pm_ram_get_size(config->ram);
+
+    if (config->ram_offset < ram_size && config->ram_size <= ram_size - config->ram_offset)
+        return true;
+    return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
+                   "invalid ram_offset 0x%" PRIx64 " and ram_size 0x%" PRIx64
+                   " of %s: must be inside the RAM of 0x%" PRIx64 " bytes",
+                   config->ram_offset, config->ram_size, config->owner, ram_size);
+}
+
 static bool check_config(PmIommu *iommu, const PmIommuClaimConfig *config, GError **error)
 {
     if (config->owner == NULL || config->ram == NULL)
@@ -231,7 +244,7 @@ static bool check_config(PmIommu *iommu, const PmIommuClaimConfig *config, GErro
                        " reserved: both must be multiples of the block size 0x%" PRIx64
                        ", and reserved at most the size",
                        config->size, config->reserved_size, config->block_size);
-    return true;
+    return check_part(config, error);
 }
 
 static PmIommuClaim *make_claim(PmIommu *iommu, const PmIommuClaimConfig *config)
@@ -247,6 +260,9 @@ static PmIommuClaim *make_claim(PmIommu *iommu, const PmIommuClaimConfig *config
     claim->size = config->size;
     claim->block_size = config->block_size;
     claim->pinned_size = pm_ram_get_kind(config->ram) == PM_RAM_DEVICE ? 0 : config->block_size;
+    claim->ram_offset = config->ram_offset;
+    claim->ram_end = config->ram_size != 0 ? config->ram_offset + config->ram_size
+                                           : pm_ram_get_size(config->ram);
     claim->n_reserved = config->reserved_size / config->block_size;
     claim->ledger = pm_ledger_new(config->block_size);
     return claim;
@@ -311,6 +327,27 @@ static bool enter(PmIommuClaim *claim, GError **error)
                          claim->last, claim->owner);
 }
 
+/* Nobody may discard what a device may access, unless the claim follows. */
+static bool disable_discards(PmIommuClaim *claim, const PmIommuClaimConfig *config, GError **error)
+{
+    const PmDiscardClaimRequest request = {
+        .id = pm_discard_claim_new_id(),
+        .kind = config->follows_manager ? PM_DISCARD_DISABLE_UNCOORDINATED : PM_DISCARD_DISABLE,
+        .owner = claim->owner,
+        .offset = claim->ram_offset,
+        .size = claim->ram_end - claim->ram_offset,
+        .way_out = "unmap it first (pm_mapper_remove(), pm_iommu_claim_release(), or "
+                   "pm_iommu_settle() if its owner is gone)",
+        .follows_manager = config->follows_manager,
+    };
+
+    claim->discard_claim = request.id;
+    if (pm_ram_enter_claim(config->ram, &request, error))
+        return true;
+    g_prefix_error_literal(error, "cannot map RAM for a device: ");
+    return false;
+}
+
 /* All under one lock, so that no device is attached and nothing claimed between a check and its
  * use. */
 static bool begin(PmIommuClaim *claim, const PmIommuClaimConfig *config, GError **error)
@@ -319,11 +356,11 @@ static bool begin(PmIommuClaim *claim, const PmIommuClaimConfig *config, GError 
 
     if (!pm_iommu_check_blocks(iommu, claim->iova, claim->size, claim->block_size, error) ||
         !make_way(iommu, claim->iova, claim->last, error) ||
-        !pm_ram_take_mapping(config->ram, config->follows_manager, claim->owner, error))
+        !disable_discards(claim, config, error))
         return false;
     if (!pm_budget_reserve(claim, error) || !enter(claim, error)) {
         pm_budget_drop_reservation(claim);
-        pm_ram_release_mapping(config->ram);
+        (void)pm_ram_leave_claim(config->ram, claim->discard_claim);
         return false;
     }
     claim->ram = pm_ram_ref(config->ram);

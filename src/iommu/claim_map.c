@@ -100,17 +100,18 @@ static PmIommuRequest make_request(const PmIommuClaim *claim, uint64_t offset, u
 static bool check_memory(const PmIommuClaim *claim, const PmIommuRequest *request, uint64_t size,
                          uint64_t ram_offset, GError **error)
 {
-    uint64_t ram_size = pm_ram_get_size(claim->ram);
-
     if (request->access == 0 || request->access > PM_IOMMU_READ_WRITE)
         return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
                        "invalid access 0x%x: must be PM_IOMMU_READ, PM_IOMMU_WRITE or both",
                        (unsigned)request->access);
-    if (ram_offset > ram_size || size > ram_size - ram_offset)
+    if (ram_offset < claim->ram_offset || ram_offset > claim->ram_end ||
+        size > claim->ram_end - ram_offset)
         return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
                        "0x%" PRIx64 " bytes at offset 0x%" PRIx64
-                       " reach past the end of the RAM of %s, 0x%" PRIx64 " bytes",
-                       size, ram_offset, claim->owner, ram_size);
+                       " are not inside the part of the RAM that %s may map, 0x%" PRIx64
+                       " bytes at offset 0x%" PRIx64,
+                       size, ram_offset, claim->owner, claim->ram_end - claim->ram_offset,
+                       claim->ram_offset);
     return pm_iommu_check_aligned(claim->iommu, "host address", request->host, error);
 }
 

@@ -19,7 +19,10 @@ struct PmIommuClaim {
     PmClaimLife life;
     PmIommu *iommu; /* a reference while it has an owner, a holder always */
     char *owner;
-    PmRam *ram; /* NULL once it has ended */
+    PmRam *ram;          /* NULL once it has ended */
+    uint64_t ram_offset; /* the part of the RAM that may be mapped */
+    uint64_t ram_end;
+    uint64_t discard_claim; /* on that part */
     uint64_t iova;
     uint64_t last;
     uint64_t size;

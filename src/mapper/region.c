@@ -164,6 +164,8 @@ static PmRegion *claim_addresses(PmIommu *iommu, const PmMapperRegion *config, G
         .block_size = manager != NULL ? pm_discard_manager_get_granularity(manager) : config->size,
         .reserved_size = config->flags & PM_MAPPER_OVERCOMMIT ? 0 : config->size,
         .follows_manager = manager != NULL,
+        .ram_offset = config->ram_offset,
+        .ram_size = config->size,
     };
     PmIommuClaim *claim = pm_iommu_claim_new(iommu, &claim_config, error);
     PmRegion *region;

@@ -66,7 +66,8 @@ static bool drop_everything(const PmDiscardSource *source, const PmDiscardListen
                    check_known(manager->orphans, failed, error) &&
                    check_known(manager->listeners, failed, error);
 
-    if (dropped && (!source->frees_memory || pm_ram_discard(manager->ram, 0, blocks->size, error)))
+    if (dropped &&
+        (!source->frees_memory || pm_ram_discard_coordinated(manager->ram, 0, blocks->size, error)))
         return true;
     while (n_notified-- > 0)
         pm_discard_listener_redo_all(pm_manager_listener_at(manager, n_notified), blocks);

@@ -135,7 +135,7 @@ bool pm_change_free_memory(PmDiscardManager *manager, const PmGranules *granules
 
     while (next_run(granules, set, offset + size, end, &offset, &size)) {
         *failed_at = offset;
-        if (!pm_ram_discard(manager->ram, offset, size, error))
+        if (!pm_ram_discard_coordinated(manager->ram, offset, size, error))
             return false;
     }
     return true;

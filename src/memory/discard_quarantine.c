@@ -8,6 +8,7 @@
 #include "base/error_text.h"
 #include "base/log.h"
 #include "memory/discard_manager_private.h"
+#include "memory/ram_private.h"
 
 /* The last sentence of a message: how to end the quarantine. */
 #define BY_RESET                                                                                   \
@@ -249,7 +250,7 @@ void pm_manager_give_back(PmDiscardManager *manager, uint64_t offset, uint64_t s
         g_autoptr(GError) failure = NULL;
 
         if (free_end > offset &&
-            !pm_ram_discard(manager->ram, offset, free_end - offset, &failure)) {
+            !pm_ram_discard_coordinated(manager->ram, offset, free_end - offset, &failure)) {
             pm_quarantine_add(stuck, offset, free_end - offset, NULL, THE_HOST, failure->message);
             add_failure(cause, failure);
         }
@@ -277,7 +278,7 @@ static void retry_stuck(PmDiscardManager *manager)
             offset = held_until(manager, offset, end);
             continue;
         }
-        if (pm_ram_discard(manager->ram, offset, free_end - offset, NULL))
+        if (pm_ram_discard_coordinated(manager->ram, offset, free_end - offset, NULL))
             pm_quarantine_remove(stuck, offset, free_end - offset);
         offset = free_end;
     }

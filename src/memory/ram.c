@@ -183,6 +183,8 @@ static PmRam *new_ram(PmRamKind kind, uint64_t size, uint64_t page_size)
     PmRam *ram = g_new0(PmRam, 1);
 
     g_atomic_ref_count_init(&ram->references);
+    pthread_mutex_init(&ram->lock, NULL);
+    pthread_cond_init(&ram->discard_ended, NULL);
     ram->process = pm_process_token();
     ram->kind = kind;
     ram->size = size;
@@ -283,6 +285,28 @@ bool pm_ram_is_inherited(const PmRam *ram)
     return ram->process != pm_process_token();
 }
 
+/* Another thread may have held the lock when the process forked. */
+void pm_ram_lock(PmRam *ram)
+{
+    if (!pm_ram_is_inherited(ram))
+        pthread_mutex_lock(&ram->lock);
+}
+
+void pm_ram_unlock(PmRam *ram)
+{
+    if (!pm_ram_is_inherited(ram))
+        pthread_mutex_unlock(&ram->lock);
+}
+
+/* A copy in a forked child may be locked by a thread that the child does not have. */
+static void destroy_locks(PmRam *ram)
+{
+    if (pm_ram_is_inherited(ram))
+        return;
+    pthread_cond_destroy(&ram->discard_ended);
+    pthread_mutex_destroy(&ram->lock);
+}
+
 /* In a forked child something else may be mapped at the parent's addresses. */
 void pm_ram_unref(PmRam *ram)
 {
@@ -296,6 +320,8 @@ void pm_ram_unref(PmRam *ram)
     } else if (ram->destroy != NULL && !pm_ram_is_inherited(ram)) {
         ram->destroy(ram->user_data);
     }
+    pm_discard_claims_clear(&ram->claims);
+    destroy_locks(ram);
     g_free(ram);
 }
 

@@ -3,7 +3,11 @@
 #ifndef PLUGMAP_SRC_MEMORY_RAM_PRIVATE_H
 #define PLUGMAP_SRC_MEMORY_RAM_PRIVATE_H
 
+#include <pthread.h>
+
 #include <plugmap/discard_manager.h>
+
+#include "memory/discard_claims.h"
 
 struct PmRam {
     gatomicrefcount references;
@@ -14,11 +18,14 @@ struct PmRam {
     int fd; /* -1 if there is none */
     uint64_t fd_offset;
     bool shared;
-    PmDiscardManager *manager; /* not a reference; may be NULL */
-    gint n_mappings;           /* claims that map it */
-    uint64_t process;          /* that made it */
+    uint64_t process; /* that made it */
     void (*destroy)(void *user_data);
     void *user_data;
+    pthread_mutex_t lock;      /* protects the members below */
+    PmDiscardManager *manager; /* not a reference; may be NULL; read without the lock, too */
+    PmDiscardClaims claims;
+    PmRunningDiscard *discards;
+    pthread_cond_t discard_ended;
 };
 
 /* Whether this process inherited it from its parent by fork: a copy that must not touch the memory,
@@ -31,15 +38,17 @@ bool pm_ram_check_process(const PmRam *ram, GError **error);
 /* The host's page size in bytes. */
 uint64_t pm_base_page_size(void);
 
-/* Makes @manager the manager of @ram, which must not be mapped for a device. Errors: PM_ERROR_BUSY,
- * PM_ERROR_UNSUPPORTED (device memory). Any thread. */
+/* Not for a copy in a forked child: there they do nothing. */
+void pm_ram_lock(PmRam *ram);
+void pm_ram_unlock(PmRam *ram);
+
+/* Makes @manager the manager of @ram: nobody may disable all discards of any part of it, or follow
+ * an earlier manager. Errors: PM_ERROR_BUSY, PM_ERROR_UNSUPPORTED (device memory). Any thread. */
 bool pm_ram_take_manager(PmRam *ram, PmDiscardManager *manager, GError **error);
 void pm_ram_release_manager(PmRam *ram);
 
-/* @owner is about to map @ram for a device. @follows_manager: only what the RAM's manager says is
- * populated; else @ram must have no manager. Errors: PM_ERROR_BUSY. Any thread. */
-bool pm_ram_take_mapping(PmRam *ram, bool follows_manager, const char *owner, GError **error);
-void pm_ram_release_mapping(PmRam *ram);
+/* As pm_ram_discard(), for the RAM's manager: fails only if all discards are disabled. */
+bool pm_ram_discard_coordinated(PmRam *ram, uint64_t offset, uint64_t size, GError **error);
 
 /* Fails for device memory, which does not support @what ("discard"). Errors:
  * PM_ERROR_UNSUPPORTED. */

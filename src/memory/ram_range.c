@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "memory/ram_claims.h"
 #include "memory/ram_private.h"
 
 #include <errno.h>
@@ -138,21 +139,44 @@ static bool advise_all(const PmRam *ram, uint64_t offset, uint64_t size, GError 
 /* Checks for refusals before anything is lost: msync() detects holes and locked pages and, with
  * this flag alone, does nothing else; a file that does not support holes fails before it gets one.
  */
-bool pm_ram_discard(PmRam *ram, uint64_t offset, uint64_t size, GError **error)
+static bool free_pages(const PmRam *ram, uint64_t offset, uint64_t size, GError **error)
 {
     /* A private file mapping has copies of its own in addition to the file's pages. */
     bool by_advice = ram->fd < 0 || !ram->shared;
+
+    if (by_advice && msync(ram->host + offset, size, MS_INVALIDATE) != 0)
+        return fail_advice(ram, offset, size, errno, false, error);
+    if (ram->fd >= 0 && !punch(ram, offset, size))
+        return fail_punch(ram, offset, size, errno, error);
+    return !by_advice || advise_all(ram, offset, size, error);
+}
+
+static bool discard(PmRam *ram, PmDiscardClaimKind kind, uint64_t offset, uint64_t size,
+                    GError **error)
+{
+    PmRunningDiscard running = {.kind = kind, .offset = offset, .size = size};
+    bool discarded;
 
     if (!pm_ram_check_is_ram(ram, "discard", error) ||
         !pm_ram_check_range(ram, offset, size, error))
         return false;
     if (size == 0)
         return true;
-    if (by_advice && msync(ram->host + offset, size, MS_INVALIDATE) != 0)
-        return fail_advice(ram, offset, size, errno, false, error);
-    if (ram->fd >= 0 && !punch(ram, offset, size))
-        return fail_punch(ram, offset, size, errno, error);
-    return !by_advice || advise_all(ram, offset, size, error);
+    if (!pm_ram_begin_discard(ram, &running, error))
+        return false;
+    discarded = free_pages(ram, offset, size, error);
+    pm_ram_end_discard(ram, &running);
+    return discarded;
+}
+
+bool pm_ram_discard(PmRam *ram, uint64_t offset, uint64_t size, GError **error)
+{
+    return discard(ram, PM_DISCARD_REQUIRE_UNCOORDINATED, offset, size, error);
+}
+
+bool pm_ram_discard_coordinated(PmRam *ram, uint64_t offset, uint64_t size, GError **error)
+{
+    return discard(ram, PM_DISCARD_REQUIRE_COORDINATED, offset, size, error);
 }
 
 static bool ask_file(const PmRam *ram, uint64_t *bytes, GError **error)

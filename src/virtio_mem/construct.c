@@ -9,6 +9,7 @@
 #include "base/sized.h"
 #include "kernel-uapi/virtio_mem.h"
 #include "memory/discard_source_restore.h"
+#include "memory/ram_claims.h"
 #include "memory/ram_private.h"
 #include "virtio_mem/block_size.h"
 #include "virtio_mem/device.h"
@@ -133,10 +134,43 @@ static PmDiscardSource *add_source(PmDiscardManager *manager, const PmVirtioMemC
     return pm_discard_manager_add_source(manager, &source, error);
 }
 
+/* Returns the id of the claim; 0: failed. */
+static uint64_t require_discards(const PmVirtioMemConfig *config, GError **error)
+{
+    g_autofree char *owner = g_strdup_printf("virtio-mem at 0x%" PRIx64, config->address);
+    const PmDiscardClaimRequest request = {
+        .id = pm_discard_claim_new_id(),
+        .kind = PM_DISCARD_REQUIRE_COORDINATED,
+        .owner = owner,
+        .size = pm_ram_get_size(config->ram),
+        .way_out = "free the device first (pm_virtio_mem_free())",
+    };
+
+    return pm_ram_enter_claim(config->ram, &request, error) ? request.id : 0;
+}
+
+/* Becomes the manager first: until then the memory may belong to another one. */
+static bool take_memory(PmVirtioMem *device, const PmVirtioMemConfig *config, uint64_t block_size,
+                        GError **error)
+{
+    g_autoptr(PmDiscardManager) manager = pm_discard_manager_new(config->ram, block_size, error);
+
+    if (manager == NULL)
+        return false;
+    device->discard_claim = require_discards(config, error);
+    if (device->discard_claim == 0)
+        return false;
+    device->source = add_source(manager, config, block_size, error);
+    if (device->source == NULL) {
+        (void)pm_ram_leave_claim(config->ram, device->discard_claim);
+        return false;
+    }
+    device->manager = g_steal_pointer(&manager);
+    return true;
+}
+
 static PmVirtioMem *make_device(const PmVirtioMemConfig *config, GError **error)
 {
-    g_autoptr(PmDiscardManager) manager = NULL;
-    PmDiscardSource *source;
     PmVirtioMem *device;
     uint64_t block_size;
 
@@ -148,15 +182,13 @@ static PmVirtioMem *make_device(const PmVirtioMemConfig *config, GError **error)
     if (!check_flags(config, error) || !check_block_size(config, block_size, error) ||
         !check_sizes(config, block_size, error))
         return NULL;
-    manager = pm_discard_manager_new(config->ram, block_size, error);
-    source = manager != NULL ? add_source(manager, config, block_size, error) : NULL;
-    if (source == NULL)
+    device = g_new0(PmVirtioMem, 1);
+    if (!take_memory(device, config, block_size, error)) {
+        g_free(device);
         return NULL;
+    }
     warn_of_small_blocks(block_size);
 
-    device = g_new0(PmVirtioMem, 1);
-    device->manager = g_steal_pointer(&manager);
-    device->source = source;
     device->address = config->address;
     device->block_size = block_size;
     device->region_size = pm_ram_get_size(config->ram);
@@ -198,6 +230,7 @@ void pm_virtio_mem_free(PmVirtioMem *device)
                ", but failed to discard all of its memory: "
                "%s",
                device->address, error->message);
+    (void)pm_ram_leave_claim(pm_discard_manager_get_ram(device->manager), device->discard_claim);
     pm_discard_manager_unref(device->manager);
     g_clear_error(&device->refusal);
     g_free(device);

@@ -13,6 +13,7 @@
 struct PmVirtioMem {
     PmDiscardManager *manager;
     PmDiscardSource *source; /* owned by the manager */
+    uint64_t discard_claim;  /* on the manager's RAM */
     uint64_t address;
     uint64_t block_size;
     uint64_t region_size;

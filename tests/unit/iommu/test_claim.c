@@ -245,7 +245,10 @@ static void ram_with_a_manager_is_claimed_only_by_a_follower(void **state)
     fixture_drop_claim(fixture);
     manager = manager_with_source(fixture->ram, BLOCK, NULL);
     assert_non_null(manager);
-    assert_refused(fixture, &config, PM_ERROR_BUSY, "somebody cannot map the RAM at host address");
+    assert_refused(
+        fixture, &config, PM_ERROR_BUSY,
+        "cannot map RAM for a device: somebody cannot disable all discards of 128M at offset "
+        "0x0 of the RAM");
     config.follows_manager = true;
     follower = pm_iommu_claim_new(fixture->iommu, &config, NULL);
     assert_non_null(follower);
@@ -259,7 +262,7 @@ static void ram_that_could_not_be_claimed_gets_another_manager(void **state)
 
     fixture_drop_claim(fixture);
     manager = manager_with_source(fixture->ram, BLOCK, NULL);
-    assert_refused(fixture, &config, PM_ERROR_BUSY, "cannot map the RAM");
+    assert_refused(fixture, &config, PM_ERROR_BUSY, "follow the manager (pm_mapper_add() does)");
     pm_discard_manager_unref(manager);
     manager = manager_with_source(fixture->ram, BLOCK, NULL);
     assert_non_null(manager);
@@ -272,7 +275,7 @@ static void ram_that_is_claimed_gets_no_manager(void **state)
     g_autoptr(GError) error = NULL;
 
     assert_null(manager_with_source(fixture->ram, BLOCK, &error));
-    assert_error(&error, PM_ERROR_BUSY, "is mapped for a device: unmap it");
+    assert_error(&error, PM_ERROR_BUSY, "the test disables all discards");
     assert_true(pm_iommu_claim_release(fixture->claim, NULL));
     manager = manager_with_source(fixture->ram, BLOCK, NULL);
     assert_non_null(manager);

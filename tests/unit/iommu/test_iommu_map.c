@@ -160,12 +160,12 @@ static void map_of_memory_outside_the_ram_is_refused(void **state)
     const uint64_t end = FIXTURE_MEMORY_SIZE;
 
     assert_refused(*state, 0, BLOCK, end, 3, PM_ERROR_INVALID_ARGUMENT,
-                   "0x200000 bytes at offset 0x8000000 reach past the end of the RAM of the test, "
-                   "0x8000000 bytes");
+                   "0x200000 bytes at offset 0x8000000 are not inside the part of the RAM that the "
+                   "test may map, 0x8000000 bytes at offset 0x0");
     assert_refused(*state, 0, 2 * BLOCK, end - BLOCK, 3, PM_ERROR_INVALID_ARGUMENT,
-                   "past the end of the RAM");
+                   "are not inside the part of the RAM");
     assert_refused(*state, 0, BLOCK, UINT64_MAX - 4095, 3, PM_ERROR_INVALID_ARGUMENT,
-                   "past the end of the RAM");
+                   "are not inside the part of the RAM");
 }
 
 static void map_of_memory_inside_a_page_is_refused(void **state)

@@ -447,7 +447,7 @@ static void mapped_ram_gets_no_device_that_would_wipe_it(void **state)
     memset(pm_ram_get_host(ram), 'x', BLOCK);
     assert_true(mapper_add_all(owners->mappers[0], 0, ram, PM_MAPPER_STRICT, NULL));
     assert_null(make_device(ram, &error));
-    assert_code(&error, PM_ERROR_BUSY, "is mapped for a device");
+    assert_code(&error, PM_ERROR_BUSY, "the region at 0x0 disables all discards");
     assert_int_equal(*(char *)pm_ram_get_host(ram), 'x');
     assert_true(pm_mapper_remove(owners->mappers[0], 0, NULL));
     device = make_device(ram, NULL);

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Construction, initial state and freeing of a device. */
+#include <plugmap/discard_policy.h>
+
 #include "base/log.h"
 #include "virtio_mem/block_size.h"
 #include "virtio_mem_util.h"
@@ -175,11 +177,13 @@ static void failed_discard_fails_construction(void **state)
     Fixture *fixture = *state;
     PmVirtioMemConfig config = default_config(fixture);
     uint8_t *host = pm_ram_get_host(fixture->ram);
+    PmDiscardClaim claim = {.struct_size = sizeof(claim)};
     g_autoptr(GError) error = NULL;
 
     lock_page(host);
     assert_null(pm_virtio_mem_new(&config, &error));
     assert_true(g_error_matches(error, PM_ERROR, PM_ERROR_MEMORY));
+    assert_false(pm_ram_next_discard_claim(fixture->ram, 0, &claim, NULL));
     unlock_page(host);
     make_device(fixture, &config);
 }
