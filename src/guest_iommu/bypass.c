@@ -51,7 +51,7 @@ bool pm_guest_iommu_set_bypass(PmGuestIommu *iommu, bool bypass, GError **error)
     GError *failure = NULL;
 
     if (!move_all(iommu, to, &failure)) {
-        move_back(iommu, to == NULL ? &iommu->no_domain : NULL, failure);
+        move_back(iommu, bypass ? NULL : &iommu->no_domain, failure);
         g_propagate_error(error, failure);
         return false;
     }

@@ -21,7 +21,7 @@ PmDomain *pm_domain_new(PmGuestIommu *iommu, uint32_t id, bool bypass)
 
     if (!pm_range_map_reserve(iommu->domains, 1))
         return NULL;
-    domain = g_try_new(PmDomain, 1);
+    domain = g_try_malloc_n(1, sizeof(PmDomain));
     if (domain == NULL)
         return NULL;
     *domain = (PmDomain){.id = id, .bypass = bypass};

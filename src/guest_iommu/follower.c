@@ -44,22 +44,23 @@ static bool follower_failed(PmGuestIommu *iommu, GError *failure, GError **error
     return false;
 }
 
-static bool endpoint_failed(PmGuestIommu *iommu, const char *verb, const PmDomain *domain,
-                            const PmEndpoint *endpoint, GError *failure, GError **error)
+static bool endpoint_failed(PmGuestIommu *iommu, const char *what, const char *preposition,
+                            const PmDomain *domain, const PmEndpoint *endpoint, GError *failure,
+                            GError **error)
 {
     g_autofree char *text = pm_domain_text(domain);
 
     (void)follower_failed(iommu, failure, error);
-    g_prefix_error(error, "cannot %s endpoint 0x%x (%s) %s %s: ", verb, endpoint->id,
-                   endpoint->device, verb[0] == 'a' ? "to" : "from", text);
+    g_prefix_error(error, "%s endpoint 0x%x (%s) %s %s failed: ", what, endpoint->id,
+                   endpoint->device, preposition, text);
     return false;
 }
 
-static bool mapping_failed(PmGuestIommu *iommu, const char *verb, const PmDomain *domain,
+static bool mapping_failed(PmGuestIommu *iommu, const char *what, const PmDomain *domain,
                            const PmGuestMapping *mapping, GError *failure, GError **error)
 {
     (void)follower_failed(iommu, failure, error);
-    g_prefix_error(error, "cannot %s 0x%" PRIx64 "-0x%" PRIx64 " of domain %u: ", verb,
+    g_prefix_error(error, "%s 0x%" PRIx64 "-0x%" PRIx64 " in domain %u failed: ", what,
                    mapping->iova, mapping->last, domain->id);
     return false;
 }
@@ -72,7 +73,7 @@ bool pm_follower_attach(PmGuestIommu *iommu, const PmDomain *domain, const PmEnd
     return iommu->ops.attach == NULL ||
            iommu->ops.attach(iommu->user_data, domain->id, domain->bypass, endpoint->id,
                              endpoint->device, &failure) ||
-           endpoint_failed(iommu, "attach", domain, endpoint, failure, error);
+           endpoint_failed(iommu, "attaching", "to", domain, endpoint, failure, error);
 }
 
 bool pm_follower_detach(PmGuestIommu *iommu, const PmDomain *domain, const PmEndpoint *endpoint,
@@ -83,7 +84,7 @@ bool pm_follower_detach(PmGuestIommu *iommu, const PmDomain *domain, const PmEnd
     return iommu->ops.detach == NULL ||
            iommu->ops.detach(iommu->user_data, domain->id, domain->bypass, endpoint->id,
                              endpoint->device, &failure) ||
-           endpoint_failed(iommu, "detach", domain, endpoint, failure, error);
+           endpoint_failed(iommu, "detaching", "from", domain, endpoint, failure, error);
 }
 
 bool pm_follower_map(PmGuestIommu *iommu, const PmDomain *domain, const PmGuestMapping *mapping,
@@ -93,7 +94,7 @@ bool pm_follower_map(PmGuestIommu *iommu, const PmDomain *domain, const PmGuestM
 
     return iommu->ops.map == NULL ||
            iommu->ops.map(iommu->user_data, domain->id, mapping, &failure) ||
-           mapping_failed(iommu, "map", domain, mapping, failure, error);
+           mapping_failed(iommu, "mapping", domain, mapping, failure, error);
 }
 
 bool pm_follower_unmap(PmGuestIommu *iommu, const PmDomain *domain, const PmGuestMapping *mapping,
@@ -103,7 +104,7 @@ bool pm_follower_unmap(PmGuestIommu *iommu, const PmDomain *domain, const PmGues
 
     return iommu->ops.unmap == NULL ||
            iommu->ops.unmap(iommu->user_data, domain->id, mapping, &failure) ||
-           mapping_failed(iommu, "unmap", domain, mapping, failure, error);
+           mapping_failed(iommu, "unmapping", domain, mapping, failure, error);
 }
 
 /* Detaches the endpoints that the follower has, up to number @last, and drops the follower. */

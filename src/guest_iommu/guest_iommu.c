@@ -92,6 +92,7 @@ void pm_guest_iommu_unref(PmGuestIommu *iommu)
     }
     pm_range_map_free(iommu->endpoints);
     pm_range_map_free(iommu->domains);
+    g_clear_error(&iommu->refusal);
     g_free(iommu);
 }
 

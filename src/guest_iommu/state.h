@@ -3,7 +3,7 @@
 #ifndef PLUGMAP_SRC_GUEST_IOMMU_STATE_H
 #define PLUGMAP_SRC_GUEST_IOMMU_STATE_H
 
-#include <plugmap/guest_iommu.h>
+#include <plugmap/virtio_iommu.h>
 
 #include "base/range_map.h"
 
@@ -56,6 +56,9 @@ struct PmGuestIommu {
     PmGuestIommuOps ops;   /* zero without a follower */
     void *user_data;
     unsigned status; /* VIRTIO_IOMMU_S_* of the last failure */
+    uint64_t accepted_features;
+    GError *refusal; /* of the last request; NULL if it was not refused */
+    PmVirtioIommuStatus refusal_status;
 };
 
 #endif
