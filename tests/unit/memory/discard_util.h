@@ -23,6 +23,7 @@
 /* A listener that tracks what is populated, and fails on demand. */
 typedef struct {
     PmDiscardManager *manager;
+    PmDiscardSource *source; /* for tests with several */
     PmDiscardListener *handle;
     uint64_t offset;
     uint64_t size;

@@ -207,7 +207,7 @@ static void block_that_plug_did_not_map_is_found(void **state)
 
     plug(fixture, 100, 8);
     unmap(fixture, 104);
-    assert_finds(fixture, "1 block at guest address 0x10d000000: plugged, not mapped");
+    assert_finds(fixture, "1 block at guest address 0x10d000000: populated, not mapped");
     map(fixture, 104, 104);
 }
 
@@ -218,7 +218,7 @@ static void block_that_unplug_left_mapped_is_found(void **state)
     plug(fixture, 100, 8);
     unplug(fixture, 100, 8);
     map(fixture, 107, 107);
-    assert_finds(fixture, "1 block at guest address 0x10d600000: not plugged, mapped");
+    assert_finds(fixture, "1 block at guest address 0x10d600000: not populated, mapped");
     unmap(fixture, 107);
 }
 
@@ -229,7 +229,8 @@ static void block_that_plug_mapped_elsewhere_is_found(void **state)
     plug(fixture, 100, 8);
     unmap(fixture, 100);
     map(fixture, 100, 101);
-    assert_finds(fixture, "1 block at guest address 0x10c800000: plugged, mapped to another part");
+    assert_finds(fixture,
+                 "1 block at guest address 0x10c800000: populated, mapped to another part");
     unmap(fixture, 100);
     map(fixture, 100, 100);
 }
