@@ -235,6 +235,96 @@ static void shorten_each(Operation operation)
     fail();
 }
 
+/* --- quarantine --- */
+
+static PmDiscardManager *manager_of(const GuestWorld *world)
+{
+    return pm_virtio_mem_get_manager(world->device);
+}
+
+static void blocks_that_may_still_be_mapped_are_in_quarantine_until_the_guest_unmaps(void **state)
+{
+    GuestWorld *world = make_world();
+    g_autoptr(GError) error = NULL;
+
+    (void)state;
+    assert_true(guest_map(world, 2, 2 * IOVA, MEMORY + 6 * BLOCK, 2 * BLOCK, PM_IOMMU_READ, NULL));
+    pm_fake_kernel_shorten_unmap(world->fake, 1);
+    assert_int_equal(guest_request(world, PM_VIRTIO_MEM_UNPLUG, 6, 2), PM_VIRTIO_MEM_BUSY);
+    assert_int_equal(pm_discard_manager_get_quarantined(manager_of(world)), 2 * BLOCK);
+    assert_false(pm_guest_mapper_audit(world->mapper, NULL, &error));
+    guest_assert_error(&error, PM_ERROR_QUARANTINED, "domain 2, I/O address 0x20000000");
+    assert_false(guest_map(world, 1, 4 * IOVA, MEMORY + 6 * BLOCK, PAGE, PM_IOMMU_READ, &error));
+    guest_assert_error(&error, PM_ERROR_QUARANTINED, "guest address 0x100060000 is in quarantine");
+    assert_int_equal(guest_request(world, PM_VIRTIO_MEM_UNPLUG, 6, 1), PM_VIRTIO_MEM_BUSY);
+    assert_true(guest_unmap(world, 2, 2 * IOVA, 2 * BLOCK, NULL));
+    assert_int_equal(pm_discard_manager_get_quarantined(manager_of(world)), 0);
+    guest_unplug(world, 6, 2);
+    guest_check(world);
+    guest_world_free(world);
+}
+
+static void blocks_that_could_not_be_mapped_again_are_in_quarantine_until_a_reset(void **state)
+{
+    GuestWorld *world = make_world();
+
+    (void)state;
+    pm_fake_kernel_fail(world->fake, PM_FAKE_CALL_UNMAP, 2, ENOMEM);
+    pm_fake_kernel_fail(world->fake, PM_FAKE_CALL_MAP, 1, ENOMEM);
+    assert_int_equal(guest_request(world, PM_VIRTIO_MEM_UNPLUG, 2, 1), PM_VIRTIO_MEM_BUSY);
+    assert_int_equal(pm_discard_manager_get_quarantined(manager_of(world)), BLOCK);
+    guest_check_safe(world);
+    assert_true(pm_virtio_mem_system_reset(world->device, NULL));
+    assert_int_equal(pm_discard_manager_get_quarantined(manager_of(world)), 0);
+    guest_plug(world, 0, 4);
+    guest_check(world);
+    guest_world_free(world);
+}
+
+/* MAP fails, and so does unmapping what it had mapped: no mapping of the guest has it. */
+static void what_a_failed_map_leaves_is_in_quarantine_until_a_reset(void **state)
+{
+    GuestWorld *world = make_world();
+    g_autoptr(GError) error = NULL;
+
+    (void)state;
+    pm_fake_kernel_fail(world->fake, PM_FAKE_CALL_MAP, 3, ENOMEM);
+    for (unsigned i = 1; i <= 4; i++)
+        pm_fake_kernel_fail(world->fake, PM_FAKE_CALL_UNMAP, i, ENOMEM);
+    assert_false(
+        guest_map(world, 1, 4 * IOVA, MEMORY + 4 * BLOCK, 3 * BLOCK, PM_IOMMU_READ, &error));
+    assert_int_equal(error->code, PM_ERROR_QUARANTINED);
+    assert_true(pm_discard_manager_get_quarantined(manager_of(world)) >= BLOCK);
+    assert_int_equal(guest_request(world, PM_VIRTIO_MEM_UNPLUG, 4, 1), PM_VIRTIO_MEM_BUSY);
+    pm_fake_kernel_clear_faults(world->fake);
+    assert_true(pm_virtio_mem_system_reset(world->device, NULL));
+    guest_check(world);
+    guest_plug(world, 0, 8);
+    assert_true(guest_map(world, 1, 4 * IOVA, MEMORY + 4 * BLOCK, 3 * BLOCK, PM_IOMMU_READ, NULL));
+    guest_check(world);
+    guest_world_free(world);
+}
+
+static void a_region_with_quarantined_blocks_is_not_removed(void **state)
+{
+    GuestWorld *world = make_world();
+    g_autoptr(GError) error = NULL;
+
+    (void)state;
+    assert_true(guest_unmap(world, 1, 0, 8 * IOVA, NULL));
+    assert_true(guest_unmap(world, 2, 0, 8 * IOVA, NULL));
+    pm_fake_kernel_fail(world->fake, PM_FAKE_CALL_MAP, 3, ENOMEM);
+    for (unsigned i = 1; i <= 8; i++)
+        pm_fake_kernel_fail(world->fake, PM_FAKE_CALL_UNMAP, i, ENOMEM);
+    assert_false(guest_map(world, 1, 4 * IOVA, MEMORY, 3 * BLOCK, PM_IOMMU_READ, NULL));
+    assert_false(pm_guest_mapper_remove(world->mapper, MEMORY, &error));
+    assert_non_null(error);
+    pm_fake_kernel_clear_faults(world->fake);
+    assert_true(pm_guest_mapper_remove(world->mapper, MEMORY, NULL));
+    assert_int_equal(pm_discard_manager_get_quarantined(manager_of(world)), 0);
+    guest_world_free(world);
+}
+
 #define FOR_EACH_OPERATION(DO)                                                                     \
     DO(map_across_everything)                                                                      \
     DO(unmap_everything)                                                                           \
@@ -267,7 +357,13 @@ int main(void)
 #define LIST(operation)                                                                            \
     cmocka_unit_test(operation##_is_undone_whichever_call_fails),                                  \
         cmocka_unit_test(operation##_leaves_nothing_that_unmap_and_reset_do_not_repair),
-    const struct CMUnitTest tests[] = {FOR_EACH_OPERATION(LIST)};
+    const struct CMUnitTest tests[] = {
+        FOR_EACH_OPERATION(LIST) cmocka_unit_test(
+            blocks_that_may_still_be_mapped_are_in_quarantine_until_the_guest_unmaps),
+        cmocka_unit_test(blocks_that_could_not_be_mapped_again_are_in_quarantine_until_a_reset),
+        cmocka_unit_test(what_a_failed_map_leaves_is_in_quarantine_until_a_reset),
+        cmocka_unit_test(a_region_with_quarantined_blocks_is_not_removed),
+    };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
