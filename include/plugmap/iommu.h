@@ -395,8 +395,9 @@ PM_EXPORT PmIommuDirtyKind pm_iommu_get_dirty_kind(PmIommu *iommu);
  * Kernel: IOMMU_HWPT_SET_DIRTY_TRACKING (iommufd/hw_pagetable.c), Linux 6.7; VFIO_IOMMU_DIRTY_PAGES
  * (vfio_iommu_type1.c), Linux 5.8. While it is on, type1 needs memory for the bitmap of each new
  * mapping.
- * Errors: PM_ERROR_UNSUPPORTED (PM_IOMMU_DIRTY_NONE), PM_ERROR_KERNEL. If starting fails, tracking
- * stays off; if stopping fails, it is off as well, though an IOMMU may keep setting bits.
+ * Errors: PM_ERROR_UNSUPPORTED (PM_IOMMU_DIRTY_NONE), PM_ERROR_BUSY (stopping while a PmDirtyLog
+ * has this address space), PM_ERROR_KERNEL. If starting fails, tracking stays off; if stopping
+ * fails, it is off as well, though an IOMMU may keep setting bits.
  */
 PM_EXPORT bool pm_iommu_set_dirty_tracking(PmIommu *iommu, bool enabled, GError **error);
 

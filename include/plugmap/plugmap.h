@@ -18,6 +18,7 @@
 #ifndef PLUGMAP_PLUGMAP_H
 #define PLUGMAP_PLUGMAP_H
 
+#include <plugmap/dirty_log.h>
 #include <plugmap/discard_manager.h>
 #include <plugmap/discard_policy.h>
 #include <plugmap/discard_source.h>

@@ -128,6 +128,8 @@ struct PmIommu {
     uint64_t n_bytes;
     uint64_t n_committed; /* mappings that each claim has made or reserved */
     bool tracks_dirty;
+    bool tracked_before; /* before the first watch */
+    GPtrArray *watches;  /* of PmIommuWatch (watch.h); NULL: none */
     bool closed;
 };
 

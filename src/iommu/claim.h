@@ -27,6 +27,11 @@ bool pm_claim_purge(PmIommuClaim *claim, GError **error);
 /* PM_ERROR_QUARANTINED, for the block at @iova. */
 bool pm_claim_fail_unknown(const PmIommuClaim *claim, uint64_t iova, GError **error);
 
+/* Notifies the watches (watch.h) that blocks may lose dirty bits. By their place in the RAM, or
+ * those that the ledger has in a range of I/O addresses. */
+void pm_watch_notify(const PmIommuClaim *claim, uint64_t ram_offset, uint64_t size);
+void pm_watch_notify_blocks(const PmIommuClaim *claim, uint64_t iova, uint64_t last);
+
 /* As pm_iommu_settle(). */
 bool pm_claims_settle(PmIommu *iommu, GError **error);
 

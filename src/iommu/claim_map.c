@@ -181,7 +181,10 @@ static void roll_back(PmIommuClaim *claim, const PmIommuRequest *request, uint64
     g_autoptr(GError) unmap_error = NULL;
     g_autofree char *blocks = NULL;
 
-    if (n_mapped == 0 || unmap_exactly(claim, request->iova, size, NULL, &unmap_error))
+    if (n_mapped == 0)
+        return;
+    pm_watch_notify(claim, ram_offset, size);
+    if (unmap_exactly(claim, request->iova, size, NULL, &unmap_error))
         return;
     pm_claim_note(claim, request->iova, size, PM_LEDGER_UNKNOWN, ram_offset);
     set_reason(claim, unmap_error->message);
@@ -224,6 +227,7 @@ static bool call_map(PmIommuClaim *claim, const PmIommuRequest *request, uint64_
 
     if (!fault_in(claim, request, size, ram_offset, error) || !reserve(claim, error))
         return false;
+    claim->is_written = claim->is_written || (request->access & PM_IOMMU_WRITE) != 0;
     result = claim->iommu->ops->map(claim->iommu, request, &n_mapped);
     if (result == 0) {
         pm_claim_note(claim, request->iova, size, PM_LEDGER_MAPPED, ram_offset);
@@ -305,6 +309,7 @@ static bool unmap_blocks(PmIommuClaim *claim, uint64_t iova, uint64_t size,
     if (!check_owned(claim, error) || !check_mapped(claim, iova, size, error) ||
         !reserve(claim, error))
         return false;
+    pm_watch_notify_blocks(claim, iova, iova + (size - 1));
     pm_budget_begin_unmap(claim);
     if (unmap_exactly(claim, iova, size, dirty, &cause)) {
         pm_claim_note(claim, iova, size, PM_LEDGER_UNMAPPED, 0);
@@ -350,8 +355,8 @@ static bool unmap_dirty(PmIommuClaim *claim, const PmDirtyReading *reading, GErr
 
     if (!check_owned(claim, error) || !pm_dirty_check_tracked(claim->iommu, error) ||
         !check_mapped(claim, reading->iova, size, error) ||
-        !pm_dirty_piece_init(&piece, claim->iommu, reading->iova, size, claim->block_size,
-                             reading->page_size, error))
+        !pm_dirty_piece_init(&piece, claim->iommu, reading, reading->iova, size, claim->block_size,
+                             error))
         return false;
     unmapped =
         peek_dirty(claim, &piece, error) && unmap_blocks(claim, reading->iova, size, &piece, error);
@@ -460,6 +465,7 @@ static bool purge_range(PmIommuClaim *claim, const PurgeRange *range, GError **e
 {
     bool purged;
 
+    pm_watch_notify_blocks(claim, range->iova, range->iova + (range->size - 1));
     pm_budget_begin_unmap(claim);
     purged = unmap_until_absent(claim, range, error);
     if (purged)

@@ -35,6 +35,7 @@ struct PmIommuClaim {
     uint64_t n_committed;
     uint64_t n_promised; /* committed part of n_reserved */
     bool is_in_call;
+    bool is_written; /* a block was mapped for writing */
     PmLedger *ledger;
     char *reason; /* why the last unmap failed; NULL once blocks are known to be unmapped */
 };

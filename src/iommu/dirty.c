@@ -25,7 +25,11 @@ bool pm_iommu_set_dirty_tracking(PmIommu *iommu, bool enabled, GError **error)
     bool set;
 
     pm_iommu_lock(iommu);
-    set = iommu->ops->set_dirty_tracking(iommu, enabled, error);
+    if (!enabled && iommu->watches != NULL)
+        set = pm_fail(error, PM_ERROR_BUSY,
+                      "a dirty log needs dirty tracking: remove the address space from it first");
+    else
+        set = iommu->ops->set_dirty_tracking(iommu, enabled, error);
     pm_iommu_unlock(iommu);
     return set;
 }
@@ -44,50 +48,67 @@ static void set_bits(uint64_t *bitmap, uint64_t at, uint64_t word)
         place[1] |= word >> (WORD_BITS - shift);
 }
 
-static void merge_word(const PmDirtyReading *reading, uint64_t at, uint64_t n_units, uint64_t word)
+void pm_dirty_set_pages(const PmDirtyReading *reading, uint64_t offset, uint64_t size)
 {
-    if (n_units == 1) {
-        set_bits(reading->bitmap, at, word);
+    uint64_t last = (offset + (size - 1)) / reading->page_size;
+
+    for (uint64_t at = offset / reading->page_size; at <= last;) {
+        uint64_t n_bits = MIN(WORD_BITS - at % WORD_BITS, last - at + 1);
+
+        set_bits(reading->bitmap, at, UINT64_MAX >> (WORD_BITS - n_bits));
+        at += n_bits;
+    }
+}
+
+/* @at: where the word's first bit is in the bitmap, in bytes. */
+static void merge_word(const PmDirtyReading *reading, uint64_t at, uint64_t unit, uint64_t word)
+{
+    uint64_t page_size = reading->page_size;
+
+    if (page_size == unit && at % unit == 0) {
+        set_bits(reading->bitmap, at / unit, word);
         return;
     }
     /* All in one page. */
-    if (n_units >= WORD_BITS && at % WORD_BITS == 0) {
-        set_bits(reading->bitmap, at / n_units, 1);
+    if (at % page_size + WORD_BITS * unit <= page_size) {
+        set_bits(reading->bitmap, at / page_size, 1);
         return;
     }
     for (; word != 0; word &= word - 1)
-        set_bits(reading->bitmap, (at + (unsigned)__builtin_ctzll(word)) / n_units, 1);
+        pm_dirty_set_pages(reading, at + (unsigned)__builtin_ctzll(word) * unit, unit);
 }
 
 void pm_dirty_merge(const PmDirtyReading *reading, PmDirtyPiece *piece)
 {
-    uint64_t n_units = reading->page_size / piece->unit;
-    uint64_t at = (piece->iova - reading->iova) / piece->unit;
+    uint64_t at = reading->offset + (piece->iova - reading->iova);
     uint64_t n_bits = piece->size / piece->unit;
 
     /* type1 can leave bits there that others have read. */
     if (n_bits % WORD_BITS != 0)
         piece->found[n_bits / WORD_BITS] &= UINT64_MAX >> (WORD_BITS - n_bits % WORD_BITS);
-    for (uint64_t i = 0; i * WORD_BITS < n_bits; i++, at += WORD_BITS) {
+    for (uint64_t i = 0; i * WORD_BITS < n_bits; i++, at += WORD_BITS * piece->unit) {
         if (piece->found[i] != 0)
-            merge_word(reading, at, n_units, piece->found[i]);
+            merge_word(reading, at, piece->unit, piece->found[i]);
     }
 }
 
 /* Where pages are larger than the alignment of mappings, a smaller unit is more precise than
- * requested. */
-static uint64_t choose_unit(const PmIommu *iommu, uint64_t iova, uint64_t block_size,
-                            uint64_t page_size)
+ * requested. So it is where the bitmap's pages are not those of the I/O addresses; but an IOMMU has
+ * no smaller unit than its smallest page. */
+static uint64_t choose_unit(const PmIommu *iommu, const PmDirtyReading *reading, uint64_t iova,
+                            uint64_t block_size)
 {
-    uint64_t alignment = iova | block_size;
+    uint64_t alignment = iova | block_size | (reading->offset + (iova - reading->iova));
 
-    return iommu->dirty_unit != 0 ? iommu->dirty_unit : MIN(page_size, alignment & -alignment);
+    if (iommu->dirty_unit != 0)
+        return iommu->dirty_unit;
+    return MIN(reading->page_size, MAX(alignment & -alignment, pm_iommu_page_size(iommu)));
 }
 
-bool pm_dirty_piece_init(PmDirtyPiece *piece, const PmIommu *iommu, uint64_t iova, uint64_t size,
-                         uint64_t block_size, uint64_t page_size, GError **error)
+bool pm_dirty_piece_init(PmDirtyPiece *piece, const PmIommu *iommu, const PmDirtyReading *reading,
+                         uint64_t iova, uint64_t size, uint64_t block_size, GError **error)
 {
-    uint64_t unit = choose_unit(iommu, iova, block_size, page_size);
+    uint64_t unit = choose_unit(iommu, reading, iova, block_size);
 
     *piece = (PmDirtyPiece){.iova = iova, .size = size, .unit = unit};
     piece->found = g_try_new0(uint64_t, (size / unit - 1) / WORD_BITS + 1);
@@ -116,8 +137,7 @@ static bool read_piece(PmIommu *iommu, const PmDirtyReading *reading, const PmIo
     PmDirtyPiece piece;
     int result;
 
-    if (!pm_dirty_piece_init(&piece, iommu, run->iova, size, run->block_size, reading->page_size,
-                             error))
+    if (!pm_dirty_piece_init(&piece, iommu, reading, run->iova, size, run->block_size, error))
         return false;
     result = iommu->ops->read_dirty(iommu, run->iova, size, piece.unit, piece.found);
     pm_dirty_merge(reading, &piece);
@@ -134,7 +154,7 @@ static bool read_piece(PmIommu *iommu, const PmDirtyReading *reading, const PmIo
 static uint64_t count_at_once(const PmIommu *iommu, const PmDirtyReading *reading,
                               const PmIommuRun *run)
 {
-    uint64_t unit = choose_unit(iommu, run->iova, run->block_size, reading->page_size);
+    uint64_t unit = choose_unit(iommu, reading, run->iova, run->block_size);
     uint64_t n_bits = run->block_size / unit;
     uint64_t limit = READ_BITS;
 
@@ -145,7 +165,8 @@ static uint64_t count_at_once(const PmIommu *iommu, const PmDirtyReading *readin
     return MAX(limit / n_bits, 1);
 }
 
-static bool read_run(PmIommu *iommu, const PmDirtyReading *reading, PmIommuRun run, GError **error)
+bool pm_dirty_read_run(PmIommu *iommu, const PmDirtyReading *reading, PmIommuRun run,
+                       GError **error)
 {
     uint64_t n_at_once = count_at_once(iommu, reading, &run);
 
@@ -170,7 +191,7 @@ static bool read_runs(PmIommu *iommu, const PmDirtyReading *reading, GError **er
         uint64_t n_asked = (reading->last - run.iova) / run.block_size + 1;
 
         run.n_blocks = MIN(run.n_blocks, n_asked);
-        if (!read_run(iommu, reading, run, error))
+        if (!pm_dirty_read_run(iommu, reading, run, error))
             return false;
         if (run.n_blocks == n_asked)
             break;

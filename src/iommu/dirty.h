@@ -5,10 +5,13 @@
 
 #include "iommu/address_space.h"
 
-/* @iova, @last: the range of the bitmap; @page_size: bytes per bit. */
+/* @iova, @last: the range to read; @offset: bytes from the start of the bitmap's first page to
+ * @iova;
+ * @page_size: bytes per bit. */
 typedef struct {
     uint64_t iova;
     uint64_t last;
+    uint64_t offset;
     uint64_t page_size;
     uint64_t *bitmap;
 } PmDirtyReading;
@@ -29,11 +32,18 @@ typedef struct {
 } PmDirtyPiece;
 
 /* Makes an empty piece of mappings of @block_size bytes. Errors: PM_ERROR_MEMORY. */
-bool pm_dirty_piece_init(PmDirtyPiece *piece, const PmIommu *iommu, uint64_t iova, uint64_t size,
-                         uint64_t block_size, uint64_t page_size, GError **error);
+bool pm_dirty_piece_init(PmDirtyPiece *piece, const PmIommu *iommu, const PmDirtyReading *reading,
+                         uint64_t iova, uint64_t size, uint64_t block_size, GError **error);
 
 /* Merges the bits of a piece into the caller's bitmap. */
 void pm_dirty_merge(const PmDirtyReading *reading, PmDirtyPiece *piece);
+
+/* Sets the bits of pages that have a byte in a range; @offset: from the start of the first page. */
+void pm_dirty_set_pages(const PmDirtyReading *reading, uint64_t offset, uint64_t size);
+
+/* Reads a run that begins at or after @reading's iova. The lock is held, and tracking is on. */
+bool pm_dirty_read_run(PmIommu *iommu, const PmDirtyReading *reading, PmIommuRun run,
+                       GError **error);
 
 /* The error of reading a piece. */
 bool pm_dirty_fail(const PmDirtyPiece *piece, int error_number, GError **error);
