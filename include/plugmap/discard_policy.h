@@ -26,8 +26,9 @@
  * (all discards; only uncoordinated ones if it follows a discard manager) until nothing of it may
  * be mapped any more, and a PmVirtioMem requires coordinated discards.
  *
- * fork(2): in a child, claiming ranges of the parent's RAM fails with PM_ERROR_PERMISSION; the
- * child has a copy of the parent's claims, and releasing one only discards the copy.
+ * fork(2): in a child, claiming ranges of the parent's RAM, and adding RAM to and claiming with the
+ * parent's policy, fails with PM_ERROR_PERMISSION; the child has a copy of the parent's claims, and
+ * releasing one only discards the copy.
  *
  * Threads: every function is safe from several threads at once. A claim that disables discards
  * waits for running discards of its range.
@@ -108,6 +109,48 @@ PM_EXPORT bool pm_ram_release_discards(PmRam *ram, uint64_t id, GError **error);
  */
 PM_EXPORT bool pm_ram_next_discard_claim(PmRam *ram, uint64_t after, PmDiscardClaim *claim,
                                          char **owner);
+
+/**
+ * PmDiscardPolicy: claims on all RAM of a VM, including RAM that is added later. For users that
+ * depend on no range in particular: a balloon, or memory encryption that pins what the guest runs
+ * on.
+ */
+typedef struct PmDiscardPolicy PmDiscardPolicy;
+
+/** Creates a policy without RAM and without claims. Cannot fail. */
+PM_EXPORT PmDiscardPolicy *pm_discard_policy_new(void);
+
+/** Takes a reference. Returns @policy. */
+PM_EXPORT PmDiscardPolicy *pm_discard_policy_ref(PmDiscardPolicy *policy);
+
+/** Drops a reference; NULL does nothing. The last one releases all claims that the policy holds. */
+PM_EXPORT void pm_discard_policy_unref(PmDiscardPolicy *policy);
+
+/**
+ * Adds a RAM of the VM: makes every claim that the policy holds on it, or none.
+ * @ram: a reference is held until pm_discard_policy_remove(), or until the policy is freed.
+ * Errors: PM_ERROR_INVALID_ARGUMENT (was already added), those of pm_ram_claim_discards(); then the
+ * policy does not have the RAM.
+ */
+PM_EXPORT bool pm_discard_policy_add(PmDiscardPolicy *policy, PmRam *ram, GError **error);
+
+/** Removes a RAM: releases the policy's claims on it. Errors: PM_ERROR_NOT_FOUND (not added). */
+PM_EXPORT bool pm_discard_policy_remove(PmDiscardPolicy *policy, PmRam *ram, GError **error);
+
+/**
+ * Makes a claim on the whole of every RAM, now and when it is added; or on none. It also conflicts
+ * with other claims of the policy, as if there were always RAM.
+ * @kind, @owner: as for pm_ram_claim_discards().
+ * Returns: the claim's id, the same on every RAM, for pm_discard_policy_release(), or 0. Errors:
+ * those of pm_ram_claim_discards().
+ */
+PM_EXPORT uint64_t pm_discard_policy_claim(PmDiscardPolicy *policy, PmDiscardClaimKind kind,
+                                           const char *owner, GError **error);
+
+/** Releases a claim on every RAM. Errors: PM_ERROR_NOT_FOUND (never made, or released before). */
+PM_EXPORT bool pm_discard_policy_release(PmDiscardPolicy *policy, uint64_t id, GError **error);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(PmDiscardPolicy, pm_discard_policy_unref)
 
 G_END_DECLS
 

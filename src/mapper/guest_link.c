@@ -95,6 +95,8 @@ static bool claim_part(const PmGuestLinkPlace *place, PmGuestLink *link, const P
         .block_size = part->block_size,
         .reserved_size = region->flags & PM_MAPPER_OVERCOMMIT ? 0 : part->size,
         .follows_manager = part->region->manager != NULL,
+        .ram_offset = region->ram_offset + (part->address - region->address),
+        .ram_size = part->size,
     };
     PmIommuClaim *claim = pm_iommu_claim_new(place->iommu, &config, error);
     PmGuestPiece *piece;

@@ -220,6 +220,7 @@ static void free_accepts_null(void **state)
     (void)state;
     pm_dirty_log_free(NULL);
     pm_discard_manager_unref(NULL);
+    pm_discard_policy_unref(NULL);
     pm_guest_iommu_unref(NULL);
     pm_guest_mapper_free(NULL);
     pm_iommu_claim_unref(NULL);
