@@ -3,7 +3,8 @@
 
 #include <string.h>
 
-#define CHUNK_RECORDS 128
+#define CHUNK_RECORDS     128
+#define MIN_CHUNK_RECORDS 2
 
 typedef struct {
     uint8_t *records;
@@ -16,6 +17,7 @@ typedef struct {
  */
 struct PmRangeMap {
     size_t record_size;
+    guint chunk_records; /* the most of a chunk */
     uint64_t n_records;
     Chunk *chunks;
     guint n_chunks;
@@ -33,9 +35,15 @@ static Chunk *chunk_at(const PmRangeMap *map, guint index)
 
 PmRangeMap *pm_range_map_new(size_t record_size)
 {
+    return pm_range_map_new_small(record_size, CHUNK_RECORDS);
+}
+
+PmRangeMap *pm_range_map_new_small(size_t record_size, uint64_t n_records)
+{
     PmRangeMap *map = g_new0(PmRangeMap, 1);
 
     map->record_size = record_size;
+    map->chunk_records = (guint)CLAMP(n_records, MIN_CHUNK_RECORDS, CHUNK_RECORDS);
     map->spares = g_ptr_array_new_with_free_func(g_free);
     return map;
 }
@@ -152,7 +160,7 @@ static void move_gap(PmRangeMap *map, guint index)
 
 static bool grow_directory(PmRangeMap *map)
 {
-    guint n_allocated = MAX(16, 2 * map->n_allocated);
+    guint n_allocated = MAX(4, 2 * map->n_allocated);
     Chunk *chunks;
 
     move_gap(map, map->n_chunks);
@@ -169,14 +177,14 @@ static uint8_t *make_records(PmRangeMap *map)
 {
     if (map->spares->len > 0)
         return g_ptr_array_steal_index_fast(map->spares, map->spares->len - 1);
-    return g_try_malloc_n(CHUNK_RECORDS, map->record_size);
+    return g_try_malloc_n(map->chunk_records, map->record_size);
 }
 
 /* An insert adds at most one chunk. */
 bool pm_range_map_reserve(PmRangeMap *map, guint n_inserts)
 {
     while (map->spares->len < n_inserts) {
-        uint8_t *records = g_try_malloc_n(CHUNK_RECORDS, map->record_size);
+        uint8_t *records = g_try_malloc_n(map->chunk_records, map->record_size);
 
         if (records == NULL)
             return false;
@@ -211,7 +219,7 @@ static bool add_chunk(PmRangeMap *map, guint index)
  */
 static bool split_chunk(PmRangeMap *map, guint *index, guint *place)
 {
-    guint n_kept = *place == CHUNK_RECORDS ? CHUNK_RECORDS : CHUNK_RECORDS / 2;
+    guint n_kept = *place == map->chunk_records ? map->chunk_records : map->chunk_records / 2;
     Chunk *chunk;
     Chunk *after;
 
@@ -219,7 +227,7 @@ static bool split_chunk(PmRangeMap *map, guint *index, guint *place)
         return false;
     chunk = chunk_at(map, *index);
     after = chunk_at(map, *index + 1);
-    after->n_records = CHUNK_RECORDS - n_kept;
+    after->n_records = map->chunk_records - n_kept;
     memcpy(after->records, record_at(map, chunk, n_kept), after->n_records * map->record_size);
     chunk->n_records = n_kept;
     if (*place >= n_kept) {
@@ -242,7 +250,8 @@ bool pm_range_map_insert(PmRangeMap *map, const void *record)
     } else {
         index = find_chunk(map, key->first);
         place = find_record(map, chunk_at(map, index), key->first);
-        if (chunk_at(map, index)->n_records == CHUNK_RECORDS && !split_chunk(map, &index, &place))
+        if (chunk_at(map, index)->n_records == map->chunk_records &&
+            !split_chunk(map, &index, &place))
             return false;
     }
     chunk = chunk_at(map, index);

@@ -23,6 +23,10 @@ typedef struct {
 
 /* @record_size: size of the caller's struct, whose first member is a PmRangeKey. */
 PmRangeMap *pm_range_map_new(size_t record_size);
+
+/* The same, which takes little memory as long as it has at most @n_records; it can have more. */
+PmRangeMap *pm_range_map_new_small(size_t record_size, uint64_t n_records);
+
 void pm_range_map_free(PmRangeMap *map);
 
 uint64_t pm_range_map_n_records(const PmRangeMap *map);

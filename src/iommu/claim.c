@@ -264,7 +264,7 @@ static PmIommuClaim *make_claim(PmIommu *iommu, const PmIommuClaimConfig *config
     claim->ram_end = config->ram_size != 0 ? config->ram_offset + config->ram_size
                                            : pm_ram_get_size(config->ram);
     claim->n_reserved = config->reserved_size / config->block_size;
-    claim->ledger = pm_ledger_new(config->block_size);
+    claim->ledger = pm_ledger_new(config->block_size, config->size / config->block_size);
     return claim;
 }
 

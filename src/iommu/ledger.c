@@ -18,11 +18,11 @@ struct PmLedger {
     uint64_t n_unknown;
 };
 
-PmLedger *pm_ledger_new(uint64_t block_size)
+PmLedger *pm_ledger_new(uint64_t block_size, uint64_t n_blocks)
 {
     PmLedger *ledger = g_new0(PmLedger, 1);
 
-    ledger->runs = pm_range_map_new(sizeof(Run));
+    ledger->runs = pm_range_map_new_small(sizeof(Run), n_blocks);
     ledger->block_size = block_size;
     return ledger;
 }

@@ -22,7 +22,8 @@ typedef enum {
     PM_LEDGER_UNKNOWN,
 } PmLedgerState;
 
-PmLedger *pm_ledger_new(uint64_t block_size);
+/* @n_blocks: the most it will have; bounds the memory it takes. */
+PmLedger *pm_ledger_new(uint64_t block_size, uint64_t n_blocks);
 void pm_ledger_free(PmLedger *ledger);
 
 /* Mapped and unknown blocks: the kernel may have as many. */

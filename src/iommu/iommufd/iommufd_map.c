@@ -45,12 +45,14 @@ const PmIommuCause pm_iommufd_unmap_causes[] = {
 /* Checks mapping by mapping. */
 const int pm_iommufd_unmap_stops_halfway[] = {EBUSY, EDEADLOCK, 0};
 
-/* Kernels before 6.13 do not know the request; all others reject this one. */
+/* Kernels before 6.13 do not know the request; all others reject this one. A kernel without memory
+ * shows neither; mapping by address then works on both. */
 bool pm_iommufd_can_map_files(const PmIommufd *iommufd)
 {
     struct iommu_ioas_map_file nowhere = {.size = sizeof nowhere, .fd = -1};
+    int result = pm_iommufd_ioctl(iommufd, IOMMU_IOAS_MAP_FILE, &nowhere);
 
-    return pm_iommufd_ioctl(iommufd, IOMMU_IOAS_MAP_FILE, &nowhere) != -ENOTTY;
+    return result != -ENOTTY && result != -ENOMEM;
 }
 
 static uint32_t map_flags(const PmIommuRequest *request)

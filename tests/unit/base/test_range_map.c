@@ -342,9 +342,27 @@ static void random_changes_match_a_simple_model(void **state)
     g_free(model);
 }
 
+static void a_small_map_can_have_more_records_than_it_was_made_for(void **state)
+{
+    g_autoptr(PmRangeMap) map = pm_range_map_new_small(sizeof(Record), 1);
+
+    (void)state;
+    for (uint64_t i = 0; i < 500; i++) { /* in an order that splits chunks at all places */
+        uint64_t first = i * 307 % 500 * 10;
+
+        add(map, first, first + 4, first);
+    }
+    for (uint64_t i = 0; i < 500; i++)
+        assert_found(map, i * 10 - (i > 0 ? 5 : 0), i * 10, i * 10 + 4, i * 10);
+    assert_int_equal(pm_range_map_remove(map, 1000, 3999), 300);
+    assert_found(map, 1000, 4000, 4004, 4000);
+    assert_int_equal(pm_range_map_n_records(map), 200);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_small_map_can_have_more_records_than_it_was_made_for),
         cmocka_unit_test_setup_teardown(empty_map_finds_and_removes_nothing, make, drop),
         cmocka_unit_test_setup_teardown(find_returns_the_containing_record_or_the_next, make, drop),
         cmocka_unit_test_setup_teardown(a_range_can_end_at_the_last_address, make, drop),

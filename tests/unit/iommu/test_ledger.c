@@ -15,7 +15,7 @@
 
 static int make(void **state)
 {
-    *state = pm_ledger_new(BLOCK);
+    *state = pm_ledger_new(BLOCK, UINT64_MAX);
     return 0;
 }
 
@@ -313,7 +313,7 @@ cutting_the_last_of_any_number_of_runs_needs_no_memory_that_was_not_reserved(voi
 {
     (void)state;
     for (unsigned n_runs = 1; n_runs <= 300; n_runs++) {
-        PmLedger *ledger = pm_ledger_new(BLOCK);
+        PmLedger *ledger = pm_ledger_new(BLOCK, UINT64_MAX);
         uint64_t middle = 4 * (n_runs - 1) + 1;
 
         for (uint64_t i = 0; i < n_runs; i++)
@@ -450,7 +450,7 @@ static void step(PmLedger *ledger, Model *model, GRand *random, bool forgets)
 
 static void ledger_agrees_with_a_plain_model(void **state)
 {
-    PmLedger *ledger = pm_ledger_new(UNIT);
+    PmLedger *ledger = pm_ledger_new(UNIT, N_UNITS);
     GRand *random = random_new("ledger");
     unsigned n_steps = random_steps(100000);
     Model model = {{0}, {0}};
