@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * PmVirtioMem: the virtio-mem device (virtio 1.3, section 5.15), device side: configuration space,
- * requests in wire format, and the plugged blocks, kept in a PmDiscardManager.
+ * requests in wire format, and the plugged blocks, kept in a PmDiscardSource.
  *
  * Responses and the order of checks are QEMU's (hw/virtio/virtio-mem.c), with these intended
  * differences: listeners unmap before the memory is discarded; an UNPLUG that a listener or the
@@ -152,6 +152,13 @@ PM_EXPORT void pm_virtio_mem_free(PmVirtioMem *device);
  * reference to keep it).
  */
 PM_EXPORT PmDiscardManager *pm_virtio_mem_get_manager(const PmVirtioMem *device);
+
+/**
+ * The source of the manager that has the plugged blocks populated; owned by the manager. Other
+ * sources (pm_discard_manager_add_source()) may forbid devices to access parts of them: requests
+ * and sizes of the device do not depend on those. Do not change it: the device does.
+ */
+PM_EXPORT PmDiscardSource *pm_virtio_mem_get_source(const PmVirtioMem *device);
 
 /** Guest physical address of the region. */
 PM_EXPORT uint64_t pm_virtio_mem_get_address(const PmVirtioMem *device);

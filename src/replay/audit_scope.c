@@ -54,13 +54,13 @@ static void add_range(PmAuditScope *scope, uint64_t start, uint64_t last)
 /* All plugged blocks: the event may unplug them. */
 static void add_plugged(PmAuditScope *scope)
 {
-    const PmDiscardManager *manager = pm_virtio_mem_get_manager(scope->device);
+    const PmDiscardSource *source = pm_virtio_mem_get_source(scope->device);
     const PmIovaRange region = whole_region(scope);
     uint64_t end = region.last - region.start + 1;
     uint64_t offset = 0;
     uint64_t size = 0;
 
-    while (pm_discard_manager_next_populated(manager, offset + size, end, &offset, &size))
+    while (pm_discard_source_next_populated(source, offset + size, end, &offset, &size))
         add_range(scope, region.start + offset, region.start + offset + (size - 1));
 }
 
@@ -85,6 +85,8 @@ void pm_audit_scope_begin(PmAuditScope *scope, const PmTraceEvent *event)
     scope->n_ranges = 0;
     if (event->type == PM_EVENT_UNPLUG_ALL || event->type == PM_EVENT_RESET)
         add_plugged(scope);
+    else if (event->type == PM_EVENT_CONVERT)
+        add_range(scope, event->address, event->address + (event->size - 1));
     else if (event->type != PM_EVENT_RESIZE)
         add_request(scope, event);
     /* Use the first block if none is touched: audits also compare other state. */

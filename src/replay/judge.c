@@ -79,15 +79,15 @@ static bool all_recorded_as(const PmReplayJudge *judge, Blocks blocks, bool plug
 
 static bool is_as_recorded(const PmReplayJudge *judge, Blocks blocks)
 {
-    PmDiscardManager *manager = pm_virtio_mem_get_manager(judge->device);
+    const PmDiscardSource *source = pm_virtio_mem_get_source(judge->device);
     uint64_t block_size = judge->region->block_size;
     uint64_t end = blocks.first + blocks.count;
     uint64_t block = blocks.first;
     uint64_t offset;
     uint64_t size;
 
-    while (pm_discard_manager_next_populated(manager, block * block_size, end * block_size, &offset,
-                                             &size)) {
+    while (pm_discard_source_next_populated(source, block * block_size, end * block_size, &offset,
+                                            &size)) {
         Blocks gap = {block, offset / block_size - block};
         Blocks run = {offset / block_size, size / block_size};
 
@@ -175,6 +175,14 @@ void pm_replay_judge_compare(PmReplayJudge *judge, const PmTraceEvent *event,
                                         pm_state_names[event->state], pm_state_names[state],
                                         (unsigned)state, NULL, is_consequence(judge, event, type));
     note(judge, event, type);
+}
+
+void pm_replay_judge_compare_conversion(PmReplayJudge *judge, const PmTraceEvent *event,
+                                        const GError *refusal)
+{
+    if (refusal != NULL)
+        pm_replay_result_add_divergence(judge->result, judge->region, event, "done", "refused",
+                                        (unsigned)refusal->code, refusal->message, false);
 }
 
 void pm_replay_judge_compare_reset(PmReplayJudge *judge, const PmTraceEvent *event,

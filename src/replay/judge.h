@@ -24,6 +24,11 @@ void pm_replay_judge_compare(PmReplayJudge *judge, const PmTraceEvent *event,
 void pm_replay_judge_leave_open(PmReplayJudge *judge, const PmTraceEvent *event, uint64_t bound);
 
 /* Call after a system reset. @refusal: NULL if it succeeded. */
+/* @refusal: why the conversion failed, or NULL: the guest has no answer to it that a trace could
+ * record. */
+void pm_replay_judge_compare_conversion(PmReplayJudge *judge, const PmTraceEvent *event,
+                                        const GError *refusal);
+
 void pm_replay_judge_compare_reset(PmReplayJudge *judge, const PmTraceEvent *event,
                                    const GError *refusal);
 

@@ -100,7 +100,7 @@ static void play(GPtrArray *devices, const PmTraceEvent *event)
         device->requested = event->size;
     else if (event->type == PM_EVENT_UNPLUG_ALL)
         clear_all(device);
-    else
+    else if (event->type != PM_EVENT_CONVERT)
         play_range(device, event);
 }
 

@@ -18,6 +18,7 @@ typedef struct {
 typedef struct {
     const PmTraceRegion *region;
     PmVirtioMem *device;
+    PmDiscardSource *shared; /* the guest's shared memory; NULL: all of it, always */
     PmReplayJudge *judge;
     PmAuditScope *scope; /* NULL: no audit */
 } PmReplayDevice;
@@ -138,6 +139,21 @@ static void reset(PmReplay *replay, const PmTraceEvent *event)
     }
 }
 
+/* As a hypervisor does on the guest's request: parts may be in the wanted state already. */
+static void convert(PmReplayDevice *to, const PmTraceEvent *event)
+{
+    uint64_t offset = event->address - to->region->address;
+    g_autoptr(GError) refusal = NULL;
+
+    if (event->shared)
+        (void)pm_discard_source_populate(to->shared, offset, event->size, PM_DISCARD_CHANGE_MIXED,
+                                         0, &refusal);
+    else
+        (void)pm_discard_source_discard(to->shared, offset, event->size, PM_DISCARD_CHANGE_MIXED,
+                                        &refusal);
+    pm_replay_judge_compare_conversion(to->judge, event, refusal);
+}
+
 static bool play_event(PmReplay *replay, const PmTraceEvent *event, GError **error)
 {
     PmReplayDevice *to = &replay->devices[event->region];
@@ -147,6 +163,9 @@ static bool play_event(PmReplay *replay, const PmTraceEvent *event, GError **err
         return resize(to, event, error);
     case PM_EVENT_RESET:
         reset(replay, event);
+        return true;
+    case PM_EVENT_CONVERT:
+        convert(to, event);
         return true;
     case PM_EVENT_PLUG:
     case PM_EVENT_UNPLUG:
@@ -305,6 +324,7 @@ static bool finish_region(PmReplay *replay, const PmReplayDevice *of, GError **e
 {
     PmReplayResult *result = replay->result;
     PmDiscardManager *manager = pm_virtio_mem_get_manager(of->device);
+    PmDiscardSource *source = pm_virtio_mem_get_source(of->device);
     PmReplayRegionEnd end = {.plugged_bytes = pm_virtio_mem_get_plugged_size(of->device)};
     PmReplayRun run = {0};
 
@@ -312,8 +332,8 @@ static bool finish_region(PmReplay *replay, const PmReplayDevice *of, GError **e
                          &end.resident_bytes, error))
         return false;
     end.runs = g_array_new(FALSE, FALSE, sizeof(PmReplayRun));
-    while (pm_discard_manager_next_populated(manager, run.offset + run.size, of->region->size,
-                                             &run.offset, &run.size))
+    while (pm_discard_source_next_populated(source, run.offset + run.size, of->region->size,
+                                            &run.offset, &run.size))
         g_array_append_val(end.runs, run);
     result->final_plugged_bytes += end.plugged_bytes;
     result->final_resident_bytes += end.resident_bytes;
@@ -380,6 +400,23 @@ static PmIommu *open_iommu(const PmReplayConfig *config, PmKernel *kernel, GErro
                                                : pm_iommu_type1_new(&type1, error);
 }
 
+/* The source of conversions between shared and private: everything is shared at first. */
+static bool add_shared(PmReplayDevice *made, GError **error)
+{
+    const PmDiscardSourceConfig config = {
+        .struct_size = sizeof(config),
+        .name = "the guest's shared memory",
+        .granularity = made->region->granularity,
+        .flags = PM_DISCARD_SOURCE_POPULATED,
+    };
+
+    if (made->region->granularity == 0)
+        return true;
+    made->shared =
+        pm_discard_manager_add_source(pm_virtio_mem_get_manager(made->device), &config, error);
+    return made->shared != NULL;
+}
+
 static bool make_device(PmReplay *replay, PmReplayDevice *made, GError **error)
 {
     const PmTraceRegion *region = made->region;
@@ -398,7 +435,7 @@ static bool make_device(PmReplay *replay, PmReplayDevice *made, GError **error)
     if (ram == NULL)
         return false;
     made->device = pm_virtio_mem_new(&config, error);
-    if (made->device == NULL)
+    if (made->device == NULL || !add_shared(made, error))
         return false;
     if (replay->config->audit)
         made->scope = pm_audit_scope_new(made->device);

@@ -36,7 +36,7 @@ static bool check_mapper(const PmReplayAuditSubject *subject, GError **error)
     return check_ranges(subject, check_mapped_range, error);
 }
 
-/* Compares the page table with the plugged blocks. */
+/* Compares the page table with what is populated. */
 static bool check_translated_range(const PmReplayAuditSubject *subject, const PmIovaRange *range,
                                    GError **error)
 {
@@ -47,7 +47,7 @@ static bool check_translated_range(const PmReplayAuditSubject *subject, const Pm
     uint64_t offset = iova - address;
     uint64_t size = 0;
     bool translated;
-    bool plugged;
+    bool populated;
 
     do {
         uint64_t run_iova = 0;
@@ -56,15 +56,15 @@ static bool check_translated_range(const PmReplayAuditSubject *subject, const Pm
         translated = iova <= range->last &&
                      pm_fake_kernel_next_translated(subject->fake, subject->group, iova,
                                                     range->last, &run_iova, &run_size);
-        plugged = pm_discard_manager_next_populated(manager, offset + size, end, &offset, &size);
-        if (translated != plugged ||
-            (plugged && (run_iova != address + offset || run_size != size)))
+        populated = pm_discard_manager_next_populated(manager, offset + size, end, &offset, &size);
+        if (translated != populated ||
+            (populated && (run_iova != address + offset || run_size != size)))
             return pm_fail(error, PM_ERROR_AUDIT,
                            "page table maps 0x%" PRIx64 " bytes at 0x%" PRIx64 ", but 0x%" PRIx64
-                           " bytes at 0x%" PRIx64 " are plugged",
-                           run_size, run_iova, plugged ? size : 0, address + offset);
+                           " bytes at 0x%" PRIx64 " are populated",
+                           run_size, run_iova, populated ? size : 0, address + offset);
         iova = run_iova + run_size;
-    } while (plugged);
+    } while (populated);
     return true;
 }
 
@@ -73,20 +73,36 @@ static bool check_page_table(const PmReplayAuditSubject *subject, GError **error
     return check_ranges(subject, check_translated_range, error);
 }
 
+/* A range of conversions may begin inside a block. */
 static uint64_t count_plugged(const PmReplayAuditSubject *subject, uint64_t first, uint64_t end)
 {
-    PmDiscardManager *manager = pm_virtio_mem_get_manager(subject->device);
+    const PmDiscardSource *source = pm_virtio_mem_get_source(subject->device);
+    uint64_t block_size = pm_virtio_mem_get_block_size(subject->device);
+    uint64_t offset = first - first % block_size;
+    uint64_t block_end = (end + block_size - 1) / block_size * block_size;
     uint64_t plugged = 0;
+    uint64_t size = 0;
+
+    while (pm_discard_source_next_populated(source, offset + size, block_end, &offset, &size))
+        plugged += MIN(offset + size, end) - MAX(offset, first);
+    return plugged;
+}
+
+static uint64_t count_populated(const PmReplayAuditSubject *subject, uint64_t first, uint64_t end)
+{
+    const PmDiscardManager *manager = pm_virtio_mem_get_manager(subject->device);
+    uint64_t populated = 0;
     uint64_t offset = first;
     uint64_t size = 0;
 
     while (pm_discard_manager_next_populated(manager, offset + size, end, &offset, &size))
-        plugged += size;
-    return plugged;
+        populated += size;
+    return populated;
 }
 
-/* Too few resident bytes is the worst case: pages were discarded while mapped, and the device does
- * DMA to pages that nobody else sees. */
+/* Plugged memory that is private may be resident, but need not be. Too few resident bytes is the
+ * worst case: pages were discarded while mapped, and the device does DMA to pages that nobody else
+ * sees. */
 static bool check_resident_range(const PmReplayAuditSubject *subject, const PmIovaRange *range,
                                  GError **error)
 {
@@ -95,6 +111,7 @@ static bool check_resident_range(const PmReplayAuditSubject *subject, const PmIo
     uint64_t first = range->start - address;
     uint64_t end = range->last - address + 1;
     uint64_t plugged = count_plugged(subject, first, end);
+    uint64_t populated = count_populated(subject, first, end);
     uint64_t resident;
 
     if (!pm_ram_resident(ram, first, end - first, &resident, error))
@@ -104,12 +121,12 @@ static bool check_resident_range(const PmReplayAuditSubject *subject, const PmIo
                        "0x%" PRIx64 "-0x%" PRIx64 ": %" PRIu64 " bytes resident, %" PRIu64
                        " plugged",
                        range->start, range->last, resident, plugged);
-    if (subject->all_resident && resident < plugged)
+    if (subject->all_resident && resident < populated)
         return pm_fail(error, PM_ERROR_AUDIT,
                        "0x%" PRIx64 "-0x%" PRIx64 ": %" PRIu64 " bytes resident, %" PRIu64
-                       " plugged: some were discarded while mapped (or swapped out, on a fake "
+                       " populated: some were discarded while mapped (or swapped out, on a fake "
                        "kernel, which does not pin)",
-                       range->start, range->last, resident, plugged);
+                       range->start, range->last, resident, populated);
     return true;
 }
 

@@ -119,6 +119,7 @@ static void add_counts(JsonBuilder *builder, const PmReplayResult *result)
     add_number(builder, "state", result->n_requests[PM_EVENT_STATE]);
     add_number(builder, "resize", result->n_requests[PM_EVENT_RESIZE]);
     add_number(builder, "reset", result->n_requests[PM_EVENT_RESET]);
+    add_number(builder, "convert", result->n_requests[PM_EVENT_CONVERT]);
     json_builder_end_object(builder);
 
     begin(builder, "responses");
@@ -204,6 +205,7 @@ static void add_region(JsonBuilder *builder, const PmTraceRegion *region,
     add_address(builder, "address", region->address);
     add_number(builder, "size", region->size);
     add_number(builder, "block_size", region->block_size);
+    add_number(builder, "granularity", region->granularity);
     add_number(builder, "requested_size", region->requested_size);
     add_bool(builder, "requested_is_bound", region->requested_is_bound);
     if (end != NULL) {

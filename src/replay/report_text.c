@@ -81,6 +81,9 @@ static void add_requests(GString *text, const PmReplayResult *result)
              " state, %" PRIu64 " resize, %" PRIu64 " reset",
              requests[PM_EVENT_PLUG], requests[PM_EVENT_UNPLUG], requests[PM_EVENT_UNPLUG_ALL],
              requests[PM_EVENT_STATE], requests[PM_EVENT_RESIZE], requests[PM_EVENT_RESET]);
+    if (requests[PM_EVENT_CONVERT] > 0)
+        add_line(text, "converted", "%" PRIu64 " ranges between shared and private",
+                 requests[PM_EVENT_CONVERT]);
     add_line(text, "responses",
              "%" PRIu64 " ack, %" PRIu64 " nack, %" PRIu64 " busy, %" PRIu64 " error; %s",
              responses[VIRTIO_MEM_RESP_ACK], responses[VIRTIO_MEM_RESP_NACK],

@@ -152,6 +152,18 @@ static bool read_requested(const PmLineReader *reader, Words *words, PmTraceRegi
            take_number(reader, words, "requested", false, &region->requested_size, error);
 }
 
+static bool read_granularity(const PmLineReader *reader, Words *words, PmTraceRegion *region,
+                             GError **error)
+{
+    unsigned n_words = words->n_words;
+
+    if (!take_number(reader, words, "granularity", false, &region->granularity, error))
+        return false;
+    if (region->granularity == 0 && words->n_words < n_words)
+        return pm_line_fail(reader, error, "invalid granularity 0: must be at least 4K");
+    return true;
+}
+
 /* Checks it against the regions before it. */
 static bool check_region(const PmLineReader *reader, const PmTrace *trace, const char *name,
                          const PmTraceRegion *region, GError **error)
@@ -193,7 +205,8 @@ static bool read_region(PmLineReader *reader, Words *words, const PmTraceGeometr
     if (!take_number(reader, words, "addr", true, &region.address, error) ||
         !take_number(reader, words, "size", true, &region.size, error) ||
         !take_number(reader, words, "block", true, &region.block_size, error) ||
-        !read_requested(reader, words, &region, error) || !no_more_words(reader, words, error) ||
+        !read_requested(reader, words, &region, error) ||
+        !read_granularity(reader, words, &region, error) || !no_more_words(reader, words, error) ||
         !check_region(reader, trace, name, &region, error) ||
         !check_given(reader, given, &region, error))
         return false;
@@ -249,7 +262,7 @@ static bool take_answer(const PmLineReader *reader, Words *words, PmTraceEvent *
         return true;
     }
     if (event->type != PM_EVENT_RESIZE && event->type != PM_EVENT_RESET &&
-        find_name(pm_response_names, answer, &event->response))
+        event->type != PM_EVENT_CONVERT && find_name(pm_response_names, answer, &event->response))
         return true;
     return pm_line_fail(reader, error, "invalid response '%s' to %s", answer,
                         pm_event_type_name(event->type));
@@ -266,7 +279,8 @@ static bool find_type(const PmLineReader *reader, const char *text, PmEventType 
     }
     return pm_line_fail(
         reader, error,
-        "unknown event '%s': must be plug, unplug, unplug-all, state, resize or reset", text);
+        "unknown event '%s': must be plug, unplug, unplug-all, state, resize, reset or convert",
+        text);
 }
 
 /* Finds the region of the event. */
@@ -319,6 +333,38 @@ static bool read_size(const PmLineReader *reader, Words *words, const PmTraceReg
     return true;
 }
 
+static bool check_conversion(const PmLineReader *reader, const PmTraceRegion *region,
+                             const PmTraceEvent *event, GError **error)
+{
+    uint64_t offset = event->address - region->address;
+
+    if (region->granularity == 0)
+        return pm_line_fail(reader, error,
+                            "conversion in a region without granularity=: add it to the region");
+    if (((event->address | event->size) & (region->granularity - 1)) == 0 && event->size != 0 &&
+        event->address >= region->address && offset < region->size &&
+        event->size <= region->size - offset)
+        return true;
+    return pm_line_fail(reader, error,
+                        "invalid conversion of %" PRIu64 " bytes at 0x%" PRIx64
+                        ": must be a range inside the region, in multiples of its granularity",
+                        event->size, event->address);
+}
+
+static bool read_conversion(const PmLineReader *reader, Words *words, const PmTraceRegion *region,
+                            PmTraceEvent *event, GError **error)
+{
+    const char *to = take_word(words, "to");
+
+    if (g_strcmp0(to, "shared") != 0 && g_strcmp0(to, "private") != 0)
+        return pm_line_fail(reader, error, "%s to=: must be shared or private",
+                            to == NULL ? "missing" : "invalid");
+    event->shared = strcmp(to, "shared") == 0;
+    return take_number(reader, words, "addr", true, &event->address, error) &&
+           take_number(reader, words, "size", true, &event->size, error) &&
+           check_conversion(reader, region, event, error);
+}
+
 static bool read_event(const PmLineReader *reader, Words *words, PmTrace *trace, GError **error)
 {
     PmTraceEvent event = {.response = -1, .state = -1, .time_ns = -1};
@@ -342,6 +388,8 @@ static bool read_event(const PmLineReader *reader, Words *words, PmTrace *trace,
     if (pm_event_type_has_blocks(event.type) && !read_blocks(reader, words, region, &event, error))
         return false;
     if (event.type == PM_EVENT_RESIZE && !read_size(reader, words, region, &event, error))
+        return false;
+    if (event.type == PM_EVENT_CONVERT && !read_conversion(reader, words, region, &event, error))
         return false;
     return no_more_words(reader, words, error) && pm_format_add_event(trace, reader, event, error);
 }

@@ -4,8 +4,13 @@
 #include "kernel-uapi/virtio_mem.h"
 
 static const char *const type_names[PM_EVENT_N_TYPES] = {
-    [PM_EVENT_PLUG] = "plug",   [PM_EVENT_UNPLUG] = "unplug", [PM_EVENT_UNPLUG_ALL] = "unplug-all",
-    [PM_EVENT_STATE] = "state", [PM_EVENT_RESIZE] = "resize", [PM_EVENT_RESET] = "reset",
+    [PM_EVENT_PLUG] = "plug",
+    [PM_EVENT_UNPLUG] = "unplug",
+    [PM_EVENT_UNPLUG_ALL] = "unplug-all",
+    [PM_EVENT_STATE] = "state",
+    [PM_EVENT_RESIZE] = "resize",
+    [PM_EVENT_RESET] = "reset",
+    [PM_EVENT_CONVERT] = "convert",
 };
 
 const char *const pm_response_names[] = {

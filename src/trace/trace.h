@@ -18,6 +18,7 @@ typedef enum {
     PM_EVENT_STATE,
     PM_EVENT_RESIZE,
     PM_EVENT_RESET,
+    PM_EVENT_CONVERT,
     PM_EVENT_N_TYPES,
 } PmEventType;
 
@@ -28,8 +29,9 @@ typedef struct {
     int8_t state;      /* VIRTIO_MEM_STATE_*, as recorded for STATE; -1: not recorded */
     unsigned region;   /* index; unused by RESET, which affects all */
     unsigned line;     /* of the file */
-    uint64_t address;  /* PLUG, UNPLUG, STATE */
-    uint64_t size;     /* RESIZE */
+    uint64_t address;  /* PLUG, UNPLUG, STATE, CONVERT */
+    uint64_t size;     /* RESIZE, CONVERT */
+    bool shared;       /* CONVERT: to shared, not private */
     int64_t time_ns;   /* since the first event that has a time; -1: not recorded */
 } PmTraceEvent;
 

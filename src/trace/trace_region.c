@@ -7,6 +7,20 @@
 
 #include "base/error_text.h"
 
+static bool check_granularity(const PmTraceRegion *region, GError **error)
+{
+    uint64_t granularity = region->granularity;
+    g_autofree char *text = pm_size_format(granularity);
+
+    if (granularity >= 4096 && (granularity & (granularity - 1)) == 0 &&
+        ((region->size | region->address) & (granularity - 1)) == 0)
+        return true;
+    return pm_fail(error, PM_ERROR_BAD_INPUT,
+                   "invalid granularity %s: must be a power of two, at least 4K, and divide the "
+                   "region's address and size",
+                   text);
+}
+
 bool pm_trace_region_check(const PmTraceRegion *region, GError **error)
 {
     g_autofree char *size = pm_size_format(region->size);
@@ -34,6 +48,8 @@ bool pm_trace_region_check(const PmTraceRegion *region, GError **error)
                        "invalid region address 0x%" PRIx64
                        ": the region, %s, exceeds the 64-bit address space",
                        region->address, size);
+    if (region->granularity != 0 && !check_granularity(region, error))
+        return false;
     if (region->requested_size % region->block_size != 0 || region->requested_size > region->size)
         return pm_fail(error, PM_ERROR_BAD_INPUT,
                        "invalid requested size %s: must be whole blocks of %s, at most the "

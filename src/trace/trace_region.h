@@ -19,6 +19,7 @@ typedef struct {
     uint64_t block_size;
     uint64_t requested_size; /* at the start */
     bool requested_is_bound; /* requested_size and RESIZE are upper bounds */
+    uint64_t granularity;    /* of conversions between shared and private; 0: there are none */
 } PmTraceRegion;
 
 /* Validates the region. Errors: PM_ERROR_BAD_INPUT; the message has no file and line. */

@@ -15,6 +15,14 @@ static void write_device(const PmTraceRegion *region, FILE *stream)
         fprintf(stream, " device=%s", region->name);
 }
 
+static void write_conversion(const PmTraceEvent *event, FILE *stream)
+{
+    g_autofree char *size = pm_size_format(event->size);
+
+    fprintf(stream, " addr=0x%" PRIx64 " size=%s to=%s", event->address, size,
+            event->shared ? "shared" : "private");
+}
+
 static void write_event(const PmTrace *trace, const PmTraceEvent *event, FILE *stream)
 {
     if (event->time_ns >= 0)
@@ -25,6 +33,8 @@ static void write_event(const PmTrace *trace, const PmTraceEvent *event, FILE *s
         write_device(pm_trace_region(trace, event->region), stream);
     if (pm_event_type_has_blocks(event->type))
         fprintf(stream, " addr=0x%" PRIx64 " blocks=%u", event->address, event->n_blocks);
+    if (event->type == PM_EVENT_CONVERT)
+        write_conversion(event, stream);
     if (event->type == PM_EVENT_RESIZE) {
         g_autofree char *size = pm_size_format(event->size);
 
@@ -45,8 +55,14 @@ static void write_region(const PmTraceRegion *region, FILE *stream)
 
     fputs("region", stream);
     write_device(region, stream);
-    fprintf(stream, " addr=0x%" PRIx64 " size=%s block=%s %s=%s\n", region->address, size, block,
+    fprintf(stream, " addr=0x%" PRIx64 " size=%s block=%s %s=%s", region->address, size, block,
             region->requested_is_bound ? "requested-max" : "requested", requested);
+    if (region->granularity != 0) {
+        g_autofree char *granularity = pm_size_format(region->granularity);
+
+        fprintf(stream, " granularity=%s", granularity);
+    }
+    fputc('\n', stream);
 }
 
 bool pm_trace_write(const PmTrace *trace, FILE *stream)

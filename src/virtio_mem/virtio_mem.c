@@ -14,6 +14,11 @@ PmDiscardManager *pm_virtio_mem_get_manager(const PmVirtioMem *device)
     return device->manager;
 }
 
+PmDiscardSource *pm_virtio_mem_get_source(const PmVirtioMem *device)
+{
+    return device->source;
+}
+
 uint64_t pm_virtio_mem_get_address(const PmVirtioMem *device)
 {
     return device->address;

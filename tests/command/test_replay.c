@@ -272,6 +272,65 @@ static void every_event_type_is_counted(void **state)
     assert_int_equal(json_number(json, "blocks.unplugged"), 3);
 }
 
+/* Totals counted by tests/traces/convert-generate, granule by granule. */
+static void check_conversions(const char *backend, const char *memory, const char *pin)
+{
+    g_autoptr(Run) run =
+        run_plugmap("replay", "--json", "--dma-check", "--backend", backend, "--memory", memory,
+                    "--pin", pin, "tests/traces/convert-4k-in-2m.trace", NULL);
+    g_autoptr(JsonParser) json = NULL;
+
+    assert_string_equal(run->err, "");
+    assert_int_equal(run->status, 0);
+    json = parse(run);
+    assert_int_equal(json_number(json, "requests.plug"), 37);
+    assert_int_equal(json_number(json, "requests.unplug"), 12);
+    assert_int_equal(json_number(json, "requests.state"), 11);
+    assert_int_equal(json_number(json, "requests.convert"), 92);
+    assert_int_equal(json_number(json, "dma.map_calls"), 25945);
+    assert_int_equal(json_number(json, "dma.peak_mappings"), 6392);
+    assert_int_equal(json_number(json, "dma.final_mappings"), 2917);
+    assert_int_equal(json_number(json, "dma.final_pinned_bytes"), 2917 * 4096);
+    assert_int_equal(json_number(json, "audit.mismatches"), 0);
+    assert_true(json_number(json, "audit.checks") >= 5 * 155);
+}
+
+static void a_guest_that_converts_pages_maps_what_is_plugged_and_shared(void **state)
+{
+    (void)state;
+    check_conversions("fake", "anon", "populate");
+    check_conversions("fake", "memfd", "populate");
+    check_conversions("fake-iommufd", "anon", "populate");
+    check_conversions("fake-iommufd", "memfd", "populate");
+}
+
+static void the_trace_of_conversions_is_what_its_generator_prints(void **state)
+{
+    (void)state;
+    assert_int_equal(run_shell("tests/traces/convert-generate | "
+                               "cmp - tests/traces/convert-4k-in-2m.trace",
+                               NULL),
+                     0);
+}
+
+static void a_refused_conversion_is_a_difference(void **state)
+{
+    static const char trace[] = "plugmap-trace 1\n"
+                                "region addr=0x100000000 size=4M block=2M granularity=4K\n"
+                                "convert addr=0x100000000 size=2M to=private\n"
+                                "plug addr=0x100000000 blocks=2 -> ack\n"
+                                "convert addr=0x100000000 size=2M to=shared\n";
+    g_autofree char *folder = scratch_new();
+    g_autofree char *path = scratch_file(folder, "trace", trace, -1);
+    g_autoptr(Run) run = run_plugmap("replay", "--overcommit", "--entry-limit=1000", path, NULL);
+
+    (void)state;
+    scratch_remove(folder);
+    assert_int_equal(run->status, 1);
+    assert_non_null(strstr(run->out, "convert of 2M at 0x100000000 to shared: expected done, got "
+                                     "refused"));
+}
+
 static void no_audit_skips_all_audits(void **state)
 {
     g_autoptr(Run) run =
@@ -413,6 +472,9 @@ int main(void)
         cmocka_unit_test(a_differing_response_is_listed_and_exits_1),
         cmocka_unit_test(a_nack_within_the_bound_is_reported_as_not_judged),
         cmocka_unit_test(every_event_type_is_counted),
+        cmocka_unit_test(a_guest_that_converts_pages_maps_what_is_plugged_and_shared),
+        cmocka_unit_test(the_trace_of_conversions_is_what_its_generator_prints),
+        cmocka_unit_test(a_refused_conversion_is_a_difference),
         cmocka_unit_test(no_audit_skips_all_audits),
         cmocka_unit_test(output_to_a_file_has_no_colours_and_no_progress_bar),
         cmocka_unit_test(prefault_populates_plugged_blocks_only),

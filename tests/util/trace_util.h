@@ -58,6 +58,7 @@ static inline void assert_same_region(const PmTraceRegion *a, const PmTraceRegio
     assert_true(a->address == b->address && a->size == b->size);
     assert_true(a->block_size == b->block_size && a->requested_size == b->requested_size);
     assert_int_equal(a->requested_is_bound, b->requested_is_bound);
+    assert_int_equal(a->granularity, b->granularity);
 }
 
 static inline void assert_same_trace(const PmTrace *a, const PmTrace *b)
@@ -75,6 +76,7 @@ static inline void assert_same_trace(const PmTrace *a, const PmTrace *b)
         assert_int_equal(first->address, second->address);
         assert_int_equal(first->n_blocks, second->n_blocks);
         assert_int_equal(first->size, second->size);
+        assert_int_equal(first->shared, second->shared);
         assert_int_equal(first->response, second->response);
         assert_int_equal(first->state, second->state);
         assert_int_equal(first->time_ns, second->time_ns);

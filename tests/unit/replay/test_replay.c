@@ -235,7 +235,7 @@ static void plugged_memory_discarded_while_mapped_is_found(void **state)
 
     (void)state;
     for (size_t i = 0; i < G_N_ELEMENTS(meddlers); i++)
-        assert_found(meddlers[i], "8384512 bytes resident, 8388608 plugged: some were discarded");
+        assert_found(meddlers[i], "8384512 bytes resident, 8388608 populated: some were discarded");
 }
 
 static void undisturbed_memory_passes_in_every_pin_mode(void **state)

@@ -256,7 +256,7 @@ static void memory_discarded_while_mapped_is_found(void **state)
     assert_passes(fixture);
     begin(fixture, PM_EVENT_STATE, 101, 1);
     assert_int_equal(madvise(memory_of(fixture, 101), 4096, MADV_DONTNEED), 0);
-    assert_finds(fixture, "2093056 bytes resident, 2097152 plugged");
+    assert_finds(fixture, "2093056 bytes resident, 2097152 populated");
 }
 
 static void memory_that_unplug_all_did_not_discard_is_found(void **state)

@@ -2,7 +2,8 @@
 #include "util/random_util.h"
 #include "util/trace_util.h"
 
-#define HEADER "plugmap-trace 1\nregion addr=0x100000000 size=64M block=2M requested=32M\n"
+#define CONVERTING "plugmap-trace 1\nregion addr=0x100000000 size=64M block=2M granularity=4K\n"
+#define HEADER     "plugmap-trace 1\nregion addr=0x100000000 size=64M block=2M requested=32M\n"
 
 #define TWO                                                                                        \
     "plugmap-trace 1\n"                                                                            \
@@ -74,6 +75,20 @@ static void the_documented_example_of_two_devices_is_read(void **state)
     assert_string_equal(pm_trace_region(trace, 1)->name, "vm1");
     assert_int_equal(event_at(trace, 2)->region, 1);
     assert_int_equal(event_at(trace, 3)->type, PM_EVENT_RESET);
+}
+
+static void the_documented_example_of_conversions_is_read(void **state)
+{
+    g_autofree char *text = documented_example("trace-of-conversions");
+    g_autoptr(PmTrace) trace = load(text);
+
+    (void)state;
+    assert_int_equal(pm_trace_region(trace, 0)->granularity, 4 * PM_KIB);
+    assert_int_equal(event_at(trace, 1)->type, PM_EVENT_CONVERT);
+    assert_int_equal(event_at(trace, 1)->address, 0x100003000);
+    assert_int_equal(event_at(trace, 1)->size, 12 * PM_KIB);
+    assert_false(event_at(trace, 1)->shared);
+    assert_true(event_at(trace, 3)->shared);
 }
 
 static void requested_size_defaults_to_the_region_size(void **state)
@@ -209,6 +224,22 @@ static void each_error_has_its_line(void **state)
         {HEADER "@1.5s reset\n", "invalid time"},
         {HEADER "@99999999999999999999 reset\n", "invalid time"},
         {HEADER "@1\n", ":3: missing event"},
+        {HEADER "convert addr=0x100000000 size=4K to=shared\n", "region without granularity="},
+        {CONVERTING "convert addr=0x100000000 size=4K\n", ":3: missing to="},
+        {CONVERTING "convert addr=0x100000000 size=4K to=both\n", ":3: invalid to="},
+        {CONVERTING "convert size=4K to=shared\n", ":3: missing addr="},
+        {CONVERTING "convert addr=0x100000000 to=shared\n", ":3: missing size="},
+        {CONVERTING "convert addr=0x100000000 size=0 to=shared\n", ":3: invalid conversion"},
+        {CONVERTING "convert addr=0x100000800 size=4K to=shared\n", ":3: invalid conversion"},
+        {CONVERTING "convert addr=0x100000000 size=2K to=shared\n", ":3: invalid conversion"},
+        {CONVERTING "convert addr=0x103fff000 size=8K to=shared\n", ":3: invalid conversion"},
+        {CONVERTING "convert addr=0xfffff000 size=8K to=shared\n", ":3: invalid conversion"},
+        {CONVERTING "convert addr=0x100000000 size=4K to=shared -> ack\n",
+         "invalid response 'ack' to convert"},
+        {"plugmap-trace 1\nregion addr=0 size=64M block=2M granularity=0\n", "granularity 0"},
+        {"plugmap-trace 1\nregion addr=0 size=64M block=2M granularity=3M\n", "granularity 3M"},
+        {"plugmap-trace 1\nregion addr=0 size=64M block=2M granularity=2K\n", "granularity 2K"},
+        {"plugmap-trace 1\nregion addr=0 size=64M block=2M granularity=128M\n", "granularity 128M"},
         {HEADER "a b c d e f g h i j k l m n o p q r\n", "too many words"},
     };
 
@@ -254,6 +285,13 @@ static PmTraceEvent random_event(GRand *rand, const PmTrace *trace)
             (uint64_t)g_rand_int_range(rand, 0, 513) * pm_trace_region(trace, 0)->block_size;
     if (event.type == PM_EVENT_RESIZE || event.type == PM_EVENT_RESET)
         return event;
+    if (event.type == PM_EVENT_CONVERT) {
+        event.address = pm_trace_region(trace, 0)->address +
+                        (uint64_t)g_rand_int_range(rand, 0, 1 << 20) * 4096;
+        event.size = (uint64_t)g_rand_int_range(rand, 1, 1 << 20) * 4096;
+        event.shared = g_rand_boolean(rand);
+        return event;
+    }
     event.response = (int8_t)g_rand_int_range(rand, -1, 4);
     if (event.type == PM_EVENT_UNPLUG_ALL)
         return event;
@@ -270,7 +308,7 @@ static void random_traces_survive_a_round_trip(void **state)
 {
     g_autoptr(GRand) rand = random_new("trace_plugmap");
     g_autoptr(PmTrace) trace =
-        load("plugmap-trace 1\nregion addr=1T size=1T block=2M requested=2M\n");
+        load("plugmap-trace 1\nregion addr=1T size=1T block=2M requested=2M granularity=4K\n");
 
     (void)state;
     for (unsigned i = 0; i < random_steps(20000); i++) {
@@ -290,6 +328,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_documented_example_is_read),
         cmocka_unit_test(the_documented_example_of_two_devices_is_read),
+        cmocka_unit_test(the_documented_example_of_conversions_is_read),
         cmocka_unit_test(requested_size_defaults_to_the_region_size),
         cmocka_unit_test(comments_blank_lines_and_crlf_are_accepted),
         cmocka_unit_test(requests_that_the_device_refuses_are_read),
