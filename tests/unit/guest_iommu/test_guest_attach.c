@@ -74,19 +74,117 @@ static void detach_with_bypass_on_attaches_to_bypass(void **state)
     assert_follows(world->iommu, &world->follower);
 }
 
+static void an_unknown_endpoint_is_not_found(void **state)
+{
+    World *world = *state;
+    GError *error = NULL;
+
+    assert_false(pm_guest_iommu_attach(world->iommu, 1, false, 7, &error));
+    assert_error(&error, PM_ERROR_NOT_FOUND, "no endpoint 0x7");
+    assert_false(pm_guest_iommu_detach(world->iommu, 1, 7, &error));
+    assert_error(&error, PM_ERROR_NOT_FOUND, "no endpoint 0x7");
+    assert_false(pm_guest_iommu_remove_endpoint(world->iommu, 7, &error));
+    assert_error(&error, PM_ERROR_NOT_FOUND, "no endpoint 0x7");
+}
+
+static void the_largest_domain_is_not_that_of_endpoints_without(void **state)
+{
+    World *world = *state;
+    GError *error = NULL;
+
+    assert_false(pm_guest_iommu_attach(world->iommu, NO_DOMAIN, true, 8, &error));
+    assert_error(&error, PM_ERROR_IOVA_RANGE, "outside the domain range 0-4294967294");
+    attach(world->iommu, NO_DOMAIN - 1, 8);
+    assert_follows(world->iommu, &world->follower);
+}
+
+static void removing_an_endpoint_detaches_it(void **state)
+{
+    World *world = *state;
+    PmGuestEndpointInfo info = {.struct_size = sizeof(info)};
+
+    attach(world->iommu, 1, 8);
+    map(world->iommu, 1, 0, PAGE, 0);
+    assert_true(pm_guest_iommu_remove_endpoint(world->iommu, 8, NULL));
+    assert_true(pm_guest_iommu_next_endpoint(world->iommu, 0, &info));
+    assert_int_equal(info.endpoint, 9);
+    assert_false(pm_guest_iommu_next_domain(world->iommu, 0, NULL));
+    assert_calls(&world->follower, "attach 1 8; map 1 0x0; detach 1 8; ");
+    assert_follows(world->iommu, &world->follower);
+}
+
+static void an_endpoint_that_fails_to_detach_is_not_removed(void **state)
+{
+    World *world = *state;
+    GError *error = NULL;
+
+    attach(world->iommu, 1, 8);
+    follower_fail(&world->follower, 0, 1, PM_ERROR_KERNEL);
+    assert_false(pm_guest_iommu_remove_endpoint(world->iommu, 8, &error));
+    assert_error(&error, PM_ERROR_KERNEL, "detaching endpoint 0x8");
+    assert_follows(world->iommu, &world->follower);
+    assert_true(pm_guest_iommu_remove_endpoint(world->iommu, 8, NULL));
+}
+
+static void an_endpoint_added_with_bypass_on_is_attached_to_bypass(void **state)
+{
+    World *world = *state;
+    const PmGuestEndpoint endpoint = {
+        .struct_size = sizeof(endpoint), .endpoint = 7, .device = "0000:00:07.0"};
+    GError *error = NULL;
+
+    assert_true(pm_guest_iommu_set_bypass(world->iommu, true, NULL));
+    assert_calls(&world->follower, "attach -1 8; attach -1 9; attach -1 10; ");
+    follower_fail(&world->follower, 0, 1, PM_ERROR_BUSY);
+    assert_false(pm_guest_iommu_add_endpoint(world->iommu, &endpoint, &error));
+    assert_error(&error, PM_ERROR_BUSY, "attaching endpoint 0x7 (0000:00:07.0) to bypass failed");
+    assert_follows(world->iommu, &world->follower);
+    add_endpoint(world->iommu, 7);
+    assert_calls(&world->follower, "attach -1 7 fails; attach -1 7; ");
+    assert_follows(world->iommu, &world->follower);
+}
+
+static void bypass_on_again_retries_endpoints_without_dma(void **state)
+{
+    World *world = *state;
+    PmGuestEndpointInfo info = {.struct_size = sizeof(info)};
+    GError *error = NULL;
+
+    attach(world->iommu, 1, 8);
+    assert_true(pm_guest_iommu_set_bypass(world->iommu, true, NULL));
+    follower_fail(&world->follower, 1, 2, PM_ERROR_KERNEL);
+    assert_false(pm_guest_iommu_detach(world->iommu, 1, 8, &error));
+    assert_error(&error, PM_ERROR_QUARANTINED,
+                 "endpoint 0x8 can do no DMA, and domain 1 has ended");
+    assert_true(pm_guest_iommu_next_endpoint(world->iommu, 8, &info));
+    assert_int_equal(info.domain, NO_DOMAIN);
+    assert_false(info.bypass);
+    follower_succeed(&world->follower);
+    g_string_truncate(world->follower.calls, 0);
+    assert_true(pm_guest_iommu_set_bypass(world->iommu, true, NULL));
+    assert_calls(&world->follower, "attach -1 8; ");
+    assert_true(pm_guest_iommu_next_endpoint(world->iommu, 8, &info));
+    assert_true(info.bypass);
+    assert_follows(world->iommu, &world->follower);
+}
+
+#define ATTACH_TEST(name)                                                                          \
+    cmocka_unit_test_setup_teardown(name, world_setup_followed, world_teardown)
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(attach_makes_a_domain_and_the_last_detach_ends_it,
-                                        world_setup_followed, world_teardown),
-        cmocka_unit_test_setup_teardown(a_domain_that_ended_begins_again_without_mappings,
-                                        world_setup_followed, world_teardown),
-        cmocka_unit_test_setup_teardown(attach_elsewhere_moves_the_endpoint, world_setup_followed,
-                                        world_teardown),
-        cmocka_unit_test_setup_teardown(attach_where_it_is_changes_nothing, world_setup_followed,
-                                        world_teardown),
-        cmocka_unit_test_setup_teardown(detach_with_bypass_on_attaches_to_bypass,
-                                        world_setup_followed, world_teardown),
+        ATTACH_TEST(attach_makes_a_domain_and_the_last_detach_ends_it),
+        ATTACH_TEST(a_domain_that_ended_begins_again_without_mappings),
+        ATTACH_TEST(attach_elsewhere_moves_the_endpoint),
+        ATTACH_TEST(attach_where_it_is_changes_nothing),
+        ATTACH_TEST(detach_with_bypass_on_attaches_to_bypass),
+        ATTACH_TEST(an_unknown_endpoint_is_not_found),
+        ATTACH_TEST(the_largest_domain_is_not_that_of_endpoints_without),
+        ATTACH_TEST(removing_an_endpoint_detaches_it),
+        ATTACH_TEST(an_endpoint_that_fails_to_detach_is_not_removed),
+        ATTACH_TEST(an_endpoint_added_with_bypass_on_is_attached_to_bypass),
+        ATTACH_TEST(bypass_on_again_retries_endpoints_without_dma),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
