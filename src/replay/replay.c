@@ -335,6 +335,7 @@ static bool finish_region(PmReplay *replay, const PmReplayDevice *of, GError **e
     while (pm_discard_source_next_populated(source, run.offset + run.size, of->region->size,
                                             &run.offset, &run.size))
         g_array_append_val(end.runs, run);
+    end.holders = pm_replay_holders_of(pm_discard_manager_get_ram(manager));
     result->final_plugged_bytes += end.plugged_bytes;
     result->final_resident_bytes += end.resident_bytes;
     g_array_append_val(result->region_ends, end);

@@ -195,6 +195,22 @@ static void add_result(JsonBuilder *builder, const PmReplayResult *result)
     add_number(builder, "elapsed_ns", result->elapsed_ns);
 }
 
+static void add_holders(JsonBuilder *builder, const GPtrArray *holders)
+{
+    begin_list(builder, "discard_claims");
+    for (guint i = 0; i < holders->len; i++) {
+        const PmReplayHolder *holder = g_ptr_array_index(holders, i);
+
+        json_builder_begin_object(builder);
+        add_text(builder, "owner", holder->owner);
+        add_text(builder, "kind", pm_discard_claim_kind_name(holder->kind));
+        add_number(builder, "count", holder->n_claims);
+        add_number(builder, "bytes", holder->n_bytes);
+        json_builder_end_object(builder);
+    }
+    json_builder_end_array(builder);
+}
+
 /* @end: NULL if nothing was replayed. */
 static void add_region(JsonBuilder *builder, const PmTraceRegion *region,
                        const PmReplayRegionEnd *end)
@@ -211,6 +227,7 @@ static void add_region(JsonBuilder *builder, const PmTraceRegion *region,
     if (end != NULL) {
         add_number(builder, "final_plugged_bytes", end->plugged_bytes);
         add_number(builder, "final_resident_bytes", end->resident_bytes);
+        add_holders(builder, end->holders);
     }
     json_builder_end_object(builder);
 }

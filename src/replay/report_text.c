@@ -15,6 +15,9 @@
 
 #define MAX_LISTED 10
 
+/* In a line. */
+#define MAX_HOLDERS 4
+
 static char *duration(uint64_t ns)
 {
     if (ns < 10000)
@@ -150,6 +153,17 @@ static void fill_cells(uint8_t *eighths, unsigned n_cells, uint64_t size, const 
         }
         eighths[i] = filled > 0 ? (uint8_t)CLAMP((int)(8 * filled / width + 0.001), 1, 8) : 0;
     }
+}
+
+/* Who has to end before a balloon may discard, or a device that follows nobody may map. */
+static void add_holders(GString *text, const PmTraceRegion *region, const PmReplayRegionEnd *end)
+{
+    g_autofree char *holders = pm_replay_holders_describe(end->holders, MAX_HOLDERS);
+
+    if (region->name != NULL)
+        add_line(text, "discards", "%s: %s", region->name, holders);
+    else
+        add_line(text, "discards", "%s", holders);
 }
 
 /* A bar for the whole region; the higher a cell, the more of it is plugged. */
@@ -288,6 +302,9 @@ char *pm_report_text(const PmTrace *trace, const PmReplayResult *result, const P
     add_dma_check(text, result);
     add_latency(text, "plug", result->plug_ns);
     add_latency(text, "unplug", result->unplug_ns);
+    for (guint i = 0; i < result->region_ends->len; i++)
+        add_holders(text, pm_trace_region(trace, i),
+                    &g_array_index(result->region_ends, PmReplayRegionEnd, i));
     for (guint i = 0; i < result->region_ends->len; i++)
         add_strip(text, pm_trace_region(trace, i),
                   &g_array_index(result->region_ends, PmReplayRegionEnd, i), style);

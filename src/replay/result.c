@@ -39,6 +39,7 @@ static void clear_region_end(void *data)
     PmReplayRegionEnd *end = data;
 
     g_array_unref(end->runs);
+    g_clear_pointer(&end->holders, g_ptr_array_unref);
 }
 
 PmReplayResult *pm_replay_result_new(void)

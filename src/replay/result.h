@@ -4,6 +4,7 @@
 #define PLUGMAP_SRC_REPLAY_RESULT_H
 
 #include "dma/check.h"
+#include "replay/discard_holders.h"
 #include "replay/recorder.h"
 #include "trace/trace.h"
 
@@ -35,6 +36,7 @@ typedef struct {
     uint64_t plugged_bytes;
     uint64_t resident_bytes; /* in the host's memory */
     GArray *runs;            /* of PmReplayRun */
+    GPtrArray *holders;      /* of PmReplayHolder: of discard claims on its RAM */
 } PmReplayRegionEnd;
 
 typedef struct {

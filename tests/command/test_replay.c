@@ -459,6 +459,37 @@ static void missing_hugetlb_pages_are_reported_with_advice(void **state)
     assert_non_null(strstr(run->out, "nr_hugepages\""));
 }
 
+static void the_report_has_the_holders_of_discard_claims(void **state)
+{
+    static const struct {
+        const char *owner;
+        const char *kind;
+    } expected[] = {{"virtio-mem at 0x100000000", "require-coordinated"},
+                    {"the region at 0x100000000", "disable-uncoordinated"}};
+    g_autoptr(Run) text = run_plugmap("replay", "tests/traces/busy-2m.log", NULL);
+    g_autoptr(Run) run = run_plugmap("replay", "--json", "tests/traces/busy-2m.log", NULL);
+    g_autoptr(JsonParser) json = parse(run);
+    JsonArray *regions = json_object_get_array_member(
+        json_object_get_object_member(json_node_get_object(json_parser_get_root(json)), "trace"),
+        "regions");
+    JsonObject *region = json_array_get_object_element(regions, 0);
+    JsonArray *claims = json_object_get_array_member(region, "discard_claims");
+
+    (void)state;
+    assert_non_null(strstr(text->out, "\ndiscards  virtio-mem at 0x100000000 requires coordinated, "
+                                      "the region at 0x100000000 disables uncoordinated\n"));
+    assert_int_equal(json_array_get_length(claims), 2);
+    for (guint i = 0; i < 2; i++) {
+        JsonObject *claim = json_array_get_object_element(claims, i);
+
+        assert_string_equal(json_object_get_string_member(claim, "owner"), expected[i].owner);
+        assert_string_equal(json_object_get_string_member(claim, "kind"), expected[i].kind);
+        assert_int_equal(json_object_get_int_member(claim, "count"), 1);
+        assert_int_equal(json_object_get_int_member(claim, "bytes"),
+                         json_object_get_int_member(region, "size"));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -481,6 +512,7 @@ int main(void)
         cmocka_unit_test(missing_hugetlb_pages_are_reported_with_advice),
         cmocka_unit_test(dma_check_changes_no_total),
         cmocka_unit_test(the_report_has_the_dma_check),
+        cmocka_unit_test(the_report_has_the_holders_of_discard_claims),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
