@@ -17,7 +17,8 @@ static PmReplayResult *replay(const char *text, uint64_t failing_map, char **rep
 {
     g_autoptr(PmTrace) trace = load_text(text, NULL, NULL);
     g_autoptr(PmKernel) fake = pm_fake_kernel_new(NULL, NULL);
-    const PmReplayConfig config = {.kernel = fake, .fake = fake, .only_counts = true, .group = 1};
+    const PmReplayConfig config = {
+        .kernel = fake, .fake = fake, .memory = PM_RAM_MEMFD, .only_counts = true, .group = 1};
     const PmReportStyle style = {.backend = "fake", .width = 80};
     PmReplayResult *result;
 

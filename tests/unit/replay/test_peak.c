@@ -91,7 +91,7 @@ static void recorded_traces_have_the_peak_of_their_replays(void **state)
         g_autoptr(PmTrace) trace = pm_trace_load(path, PM_TRACE_FORMAT_AUTO, NULL, NULL);
         g_autoptr(PmKernel) fake = pm_fake_kernel_new(NULL, NULL);
         const PmReplayConfig config = {
-            .kernel = fake, .fake = fake, .only_counts = true, .group = 1};
+            .kernel = fake, .fake = fake, .memory = PM_RAM_MEMFD, .only_counts = true, .group = 1};
         g_autoptr(PmReplayResult) result = NULL;
 
         assert_non_null(trace);

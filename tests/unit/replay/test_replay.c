@@ -22,8 +22,12 @@ static const char trace_text[] = "plugmap-trace 1\n"
 static PmReplayResult *replay(PmKernel *fake, GError **error)
 {
     g_autoptr(PmTrace) trace = load_text(trace_text, NULL, NULL);
-    const PmReplayConfig config = {
-        .kernel = fake, .fake = fake, .only_counts = true, .group = 1, .audit = true};
+    const PmReplayConfig config = {.kernel = fake,
+                                   .fake = fake,
+                                   .memory = PM_RAM_MEMFD,
+                                   .only_counts = true,
+                                   .group = 1,
+                                   .audit = true};
 
     return pm_replay(trace, &config, error);
 }

@@ -145,7 +145,8 @@ static void a_device_that_exceeds_the_limits_is_named(void **state)
 {
     g_autoptr(PmTrace) trace = load_text(TWO, NULL, NULL);
     g_autoptr(PmKernel) fake = pm_fake_kernel_new(NULL, NULL);
-    const PmReplayConfig config = {.kernel = fake, .fake = fake, .only_counts = true, .group = 1};
+    const PmReplayConfig config = {
+        .kernel = fake, .fake = fake, .memory = PM_RAM_MEMFD, .only_counts = true, .group = 1};
     g_autoptr(GError) error = NULL;
 
     (void)state;

@@ -34,8 +34,12 @@ static PmTrace *load(const char *text, const PmTraceGeometry *given)
 static PmReplayResult *replay(const PmTrace *trace)
 {
     g_autoptr(PmKernel) fake = pm_fake_kernel_new(NULL, NULL);
-    const PmReplayConfig config = {
-        .kernel = fake, .fake = fake, .only_counts = true, .group = 1, .audit = true};
+    const PmReplayConfig config = {.kernel = fake,
+                                   .fake = fake,
+                                   .memory = PM_RAM_MEMFD,
+                                   .only_counts = true,
+                                   .group = 1,
+                                   .audit = true};
     PmReplayResult *result = pm_replay(trace, &config, NULL);
 
     assert_non_null(result);
