@@ -118,7 +118,8 @@ bool pm_snapshot_check_checksum(const uint8_t *bytes, uint64_t size, GError **er
 
 static bool check_magic(const uint8_t *bytes, uint64_t size, GError **error)
 {
-    if (memcmp(bytes, PM_SNAPSHOT_MAGIC, MIN(size, strlen(PM_SNAPSHOT_MAGIC))) == 0)
+    /* An empty GBytes has no bytes to compare. */
+    if (size == 0 || memcmp(bytes, PM_SNAPSHOT_MAGIC, MIN(size, strlen(PM_SNAPSHOT_MAGIC))) == 0)
         return true;
     return pm_snapshot_fail(error, "magic", PM_SNAPSHOT_AT_MAGIC,
                             "not a snapshot of a virtio-mem device: must be " PM_SNAPSHOT_MAGIC);
@@ -198,7 +199,7 @@ bool pm_snapshot_check_reserved(const uint8_t *bytes, GError **error)
     return true;
 }
 
-/* 64 bits of the bitmap; zero past its last block. */
+/* 64 bits of the bitmap; zero past its last block, so that runs end there. */
 static uint64_t word_at(const PmSnapshot *snapshot, uint64_t index)
 {
     uint64_t n_bytes = MIN(bitmap_size(snapshot->n_blocks) - 8 * index, 8);
@@ -222,7 +223,7 @@ static uint64_t next_bit(const PmSnapshot *snapshot, uint64_t from, uint64_t fli
 
         word &= UINT64_MAX << (bit % WORD_BITS);
         if (word != 0)
-            return MIN(bit - bit % WORD_BITS + (uint64_t)__builtin_ctzll(word), snapshot->n_blocks);
+            return bit - bit % WORD_BITS + (uint64_t)__builtin_ctzll(word);
     }
     return snapshot->n_blocks;
 }
