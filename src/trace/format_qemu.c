@@ -143,16 +143,22 @@ static PmTraceEvent *newest_event(const Log *log)
     return &g_array_index(log->trace->events, PmTraceEvent, log->trace->events->len - 1);
 }
 
+/* QEMU handles one request of a device at a time. */
+static bool fail_pending(const Log *log, const char *what, GError **error)
+{
+    return pm_line_fail(log->reader, error,
+                        "%s while the request of line %u is pending: the log is damaged or has "
+                        "several virtio-mem devices; record one at a time",
+                        what, newest_event(log)->line);
+}
+
 static bool begin_request(Log *log, PmEventType type, const char *text, GError **error)
 {
     uint64_t address = 0;
     uint64_t n_blocks = 0;
 
     if (log->answer_pending)
-        return pm_line_fail(log->reader, error,
-                            "request while that of line %u is pending: the log is damaged or has "
-                            "several virtio-mem devices; record one at a time",
-                            newest_event(log)->line);
+        return fail_pending(log, "request", error);
     if (type != PM_EVENT_UNPLUG_ALL &&
         (!get_number(log, text, "addr=", UINT64_MAX, &address, error) ||
          !get_number(log, text, "nb_blocks=", UINT16_MAX, &n_blocks, error)))
@@ -192,6 +198,8 @@ static bool on_unplugged_all(Log *log, const char *text, GError **error)
     log->all_unplugged = true;
     if (log->answer_pending && log->in_unplug_all)
         return true;
+    if (log->answer_pending)
+        return fail_pending(log, "system reset", error);
     return add(log, PM_EVENT_RESET, 0, 0, error);
 }
 
@@ -228,11 +236,7 @@ static bool on_resized(Log *log, const char *text, GError **error)
                             "devices or one that was migrated",
                             log->usable, log->usable_line);
     if (log->answer_pending && !follows_unplug)
-        return pm_line_fail(
-            log->reader, error,
-            "resize while the request of line %u is pending: the log is damaged or has "
-            "several virtio-mem devices; record one at a time",
-            newest_event(log)->line);
+        return fail_pending(log, "resize", error);
     if (!was_known) {
         log->first_usable = old_size;
         log->first_usable_line = log->reader->line;
