@@ -10,7 +10,25 @@
  *
  * This object is the table, and checks every change of it; it maps nothing. A follower
  * (PmGuestIommuOps) does: it is called before the table changes, and if it fails, the table stays
- * as it is.
+ * as it is. PmGuestMapper (guest_mapper.h) is one.
+ *
+ * The guest changes the table by requests of the virtio-iommu protocol (virtio_iommu.h), or of
+ * another that the VMM translates into these calls:
+ *
+ *     g_autoptr(PmGuestIommu) iommu = pm_guest_iommu_new(&config, &error);
+ *     PmGuestMapping mapping = {.iova = 0x1000, .last = 0x1fff, .address = 0x100000000,
+ *                               .access = PM_IOMMU_READ};
+ *
+ *     if (!iommu || !pm_guest_iommu_add_endpoint(iommu, &endpoint, &error) ||
+ *         !pm_guest_mapper_follow(mapper, iommu, &error) ||
+ *         !pm_guest_iommu_attach(iommu, 1, false, endpoint.endpoint, &error) ||
+ *         !pm_guest_iommu_map(iommu, 1, &mapping, &error))
+ *         return false;
+ *
+ * examples/guest_iommu.c is a program with all of it.
+ *
+ * fork(2): a child has its own copy of the table; what changes there mean for devices is up to the
+ * follower.
  *
  * Threads: one at a time. Operations of the follower run in the thread that caused them, and must
  * not call back, except for the getters and pm_guest_iommu_next_*().
@@ -177,7 +195,7 @@ typedef struct {
  * Errors are of PM_ERROR, and become a status for the guest: PM_ERROR_LIMIT,
  * PM_ERROR_LOCKED_MEMORY and PM_ERROR_MEMORY are NOMEM, PM_ERROR_NOT_POPULATED and
  * PM_ERROR_BAD_ADDRESS are FAULT, PM_ERROR_IOVA_RANGE and PM_ERROR_UNALIGNED are RANGE,
- * PM_ERROR_UNSUPPORTED is UNSUPP, all others are DEVERR.
+ * PM_ERROR_INVALID_ARGUMENT is INVAL, PM_ERROR_UNSUPPORTED is UNSUPP, all others are DEVERR.
  */
 typedef struct {
     size_t struct_size;

@@ -35,6 +35,7 @@
 #include <plugmap/size.h>
 #include <plugmap/version.h>
 #include <plugmap/virtio_iommu.h>
+#include <plugmap/virtio_iommu_wire.h>
 #include <plugmap/virtio_mem.h>
 #include <plugmap/virtio_mem_snapshot.h>
 #include <plugmap/virtio_mem_wire.h>

@@ -24,6 +24,8 @@ static unsigned status_of_code(PmError code)
     case PM_ERROR_IOVA_RANGE:
     case PM_ERROR_UNALIGNED:
         return VIRTIO_IOMMU_S_RANGE;
+    case PM_ERROR_INVALID_ARGUMENT:
+        return VIRTIO_IOMMU_S_INVAL;
     case PM_ERROR_UNSUPPORTED:
         return VIRTIO_IOMMU_S_UNSUPP;
     default:

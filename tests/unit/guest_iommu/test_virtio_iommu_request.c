@@ -405,7 +405,7 @@ static void probe_reports_reserved_ranges_and_zeroes_the_rest(void **state)
     assert_int_equal(get32(properties + PROPERTY_SIZE + 4), 1); /* MSI */
     assert_int_equal(get64(properties + PROPERTY_SIZE + 8), 0xfee00000);
     assert_int_equal(get64(properties + PROPERTY_SIZE + 16), 0xfeefffff);
-    assert_memory_equal(properties + 2 * PROPERTY_SIZE, zero, PROBE_SIZE - 2 * PROPERTY_SIZE);
+    assert_memory_equal(&properties[2 * PROPERTY_SIZE], zero, PROBE_SIZE - 2 * PROPERTY_SIZE);
 }
 
 /* --- statuses of the follower --- */
@@ -414,7 +414,7 @@ static const struct {
     int code;
     unsigned status;
 } follower_statuses[] = {
-    {PM_ERROR_INVALID_ARGUMENT, DEVERR},
+    {PM_ERROR_INVALID_ARGUMENT, INVAL},
     {PM_ERROR_UNALIGNED, RANGE},
     {PM_ERROR_LIMIT, NOMEM},
     {PM_ERROR_LOCKED_MEMORY, NOMEM},
