@@ -54,9 +54,16 @@ static uint64_t word_mask(uint64_t bit, uint64_t end)
     return mask;
 }
 
-static uint64_t count_bits(uint64_t word)
+/* Without a processor that is known to count bits, __builtin_popcountll() is a call. Most words are
+ * uniform. */
+static inline uint64_t count_bits(uint64_t word)
 {
-    return (uint64_t)__builtin_popcountll(word);
+    if (word == 0 || word == UINT64_MAX)
+        return word & WORD_BITS;
+    word -= word >> 1 & UINT64_C(0x5555555555555555);
+    word = (word & UINT64_C(0x3333333333333333)) + (word >> 2 & UINT64_C(0x3333333333333333));
+    word = (word + (word >> 4)) & UINT64_C(0x0f0f0f0f0f0f0f0f);
+    return word * UINT64_C(0x0101010101010101) >> 56;
 }
 
 void pm_bitmap_set(PmBitmap *bitmap, uint64_t first, uint64_t count)
@@ -190,9 +197,8 @@ static inline __attribute__((always_inline)) void combine(PmBitmap *bitmap, cons
 
         if (changed == 0)
             continue;
-        bitmap->n_set -= count_bits(*word);
+        bitmap->n_set += count_bits(changed & after) - count_bits(changed & *word);
         *word ^= changed;
-        bitmap->n_set += count_bits(*word);
     }
 }
 

@@ -19,10 +19,8 @@ bool pm_blocks_init(PmBlocks *blocks, uint64_t size, uint64_t granularity, GErro
         .stuck = pm_quarantine_new(size, granularity),
     };
     if (blocks->populated != NULL && blocks->changing != NULL && blocks->lost != NULL &&
-        blocks->stuck != NULL) {
-        pm_bitmap_set(blocks->populated, 0, n);
+        blocks->stuck != NULL)
         return true;
-    }
     pm_blocks_clear(blocks);
     n_blocks = pm_counted(n, "block");
     return pm_fail(error, PM_ERROR_MEMORY,

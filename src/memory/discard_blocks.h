@@ -26,7 +26,7 @@ typedef struct {
     PmQuarantine *stuck;
 } PmBlocks;
 
-/* Everything is populated. On failure @blocks is empty. Errors: PM_ERROR_MEMORY. */
+/* Nothing is populated. On failure @blocks is empty. Errors: PM_ERROR_MEMORY. */
 bool pm_blocks_init(PmBlocks *blocks, uint64_t size, uint64_t granularity, GError **error);
 void pm_blocks_clear(PmBlocks *blocks);
 

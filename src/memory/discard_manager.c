@@ -54,6 +54,7 @@ PmDiscardManager *pm_discard_manager_new(PmRam *ram, uint64_t granularity, GErro
     manager->ram = pm_ram_ref(ram);
     if (!pm_blocks_init(&manager->blocks, pm_ram_get_size(ram), granularity, error))
         return NULL;
+    pm_bitmap_set(manager->blocks.populated, 0, pm_bitmap_n_bits(manager->blocks.populated));
     return g_steal_pointer(&manager);
 }
 

@@ -52,8 +52,8 @@ void pm_manager_keep_agreed(const PmDiscardManager *manager, const PmDiscardSour
                             PmBitmap *bitmap, uint64_t offset, uint64_t end);
 
 /* Makes the granularity the finest that a source needs, if it is finer now and nobody relies on it.
- * Lack of memory changes nothing. */
-void pm_manager_coarsen(PmDiscardManager *manager);
+ * Lack of memory changes nothing. Returns whether the blocks were made anew. */
+bool pm_manager_coarsen(PmDiscardManager *manager);
 
 /* --- quarantine: blocks that are lost or stuck, or that listeners or orphans report --- */
 

@@ -98,7 +98,7 @@ bool pm_discard_manager_unregister(PmDiscardManager *manager, PmDiscardListener 
     pm_quarantine_remove_owner(blocks->lost, listener);
     g_ptr_array_remove(manager->listeners, listener);
     pm_manager_refresh(manager);
-    pm_manager_coarsen(manager);
+    (void)pm_manager_coarsen(manager);
     return true;
 }
 

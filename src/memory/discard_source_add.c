@@ -93,6 +93,15 @@ static PmDiscardSource *make_source(PmDiscardManager *manager, const PmDiscardSo
 /* --- the granularity: nothing may be in quarantine, nor, if it becomes finer, a listener be
  * registered --- */
 
+/* Makes the merged state from that of all sources. */
+static void merge(PmDiscardManager *manager)
+{
+    PmBlocks *blocks = &manager->blocks;
+
+    pm_bitmap_set(blocks->populated, 0, pm_bitmap_n_bits(blocks->populated));
+    pm_manager_keep_agreed(manager, NULL, blocks->populated, 0, blocks->size);
+}
+
 /* @before: the blocks that are replaced. */
 static bool replace_blocks(PmDiscardManager *manager, uint64_t granularity, PmBlocks *before,
                            GError **error)
@@ -103,7 +112,7 @@ static bool replace_blocks(PmDiscardManager *manager, uint64_t granularity, PmBl
         return false;
     *before = manager->blocks;
     manager->blocks = blocks;
-    pm_manager_keep_agreed(manager, NULL, blocks.populated, 0, blocks.size);
+    merge(manager);
     return true;
 }
 
@@ -112,7 +121,7 @@ static bool has_quarantine(const PmDiscardManager *manager)
     return pm_manager_next_quarantined(manager, 0, manager->blocks.size) < manager->blocks.size;
 }
 
-void pm_manager_coarsen(PmDiscardManager *manager)
+bool pm_manager_coarsen(PmDiscardManager *manager)
 {
     uint64_t granularity = manager->coarsest;
     PmBlocks before;
@@ -120,28 +129,32 @@ void pm_manager_coarsen(PmDiscardManager *manager)
     for (guint i = 0; i < manager->sources->len; i++)
         granularity = MIN(granularity, pm_manager_source_at(manager, i)->populated.granularity);
     if (granularity <= manager->blocks.granularity || manager->listeners->len > 0 ||
-        has_quarantine(manager))
-        return;
-    if (replace_blocks(manager, granularity, &before, NULL))
-        pm_blocks_clear(&before);
+        has_quarantine(manager) || !replace_blocks(manager, granularity, &before, NULL))
+        return false;
+    pm_blocks_clear(&before);
+    return true;
 }
 
 /* --- adding --- */
 
-static bool discard_difference(PmDiscardManager *manager, const PmDiscardSource *source,
-                               bool free_memory, GError **error)
+/* The listeners have dropped it; on failure they get it back. */
+static bool free_discarded(PmDiscardManager *manager, const PmDiscardSource *source, GError **error)
 {
     uint64_t end = manager->blocks.size;
     uint64_t failed_at;
 
-    if (!pm_change_notify_discard(manager, 0, end, error))
-        return false;
-    if (!free_memory ||
-        pm_change_free_memory(manager, &source->populated, false, 0, end, &failed_at, error))
+    if (pm_change_free_memory(manager, &source->populated, false, 0, end, &failed_at, error))
         return true;
     pm_change_redo_populate(manager, 0, end);
     pm_change_lose_contents(manager, &source->populated, false, 0, failed_at, end, *error);
     return false;
+}
+
+static bool discard_difference(PmDiscardManager *manager, const PmDiscardSource *source,
+                               bool free_memory, GError **error)
+{
+    return pm_change_notify_discard(manager, 0, manager->blocks.size, error) &&
+           (!free_memory || free_discarded(manager, source, error));
 }
 
 /* The blocks that are populated, but not in the new source. */
@@ -154,6 +167,20 @@ static void begin_add(PmDiscardManager *manager, const PmDiscardSource *source)
                       blocks->size);
 }
 
+/* In one pass, because nobody has to be notified. */
+static bool add_silently(PmDiscardManager *manager, const PmDiscardSource *source, bool free_memory,
+                         GError **error)
+{
+    PmBlocks *blocks = &manager->blocks;
+    GError *cause = NULL;
+
+    if (free_memory && !free_discarded(manager, source, &cause))
+        return pm_manager_conclude_range(manager, 0, blocks->size, cause, error);
+    pm_blocks_combine(blocks, blocks->populated, pm_bitmap_keep, &source->populated, 0,
+                      blocks->size);
+    return true;
+}
+
 static bool add(PmDiscardManager *manager, const PmDiscardSource *source, bool free_memory,
                 GError **error)
 {
@@ -161,6 +188,8 @@ static bool add(PmDiscardManager *manager, const PmDiscardSource *source, bool f
     GError *cause = NULL;
     bool done = false;
 
+    if (manager->listeners->len == 0)
+        return add_silently(manager, source, free_memory, error);
     begin_add(manager, source);
     if (pm_change_ask_discard(manager, 0, size, error)) {
         done = discard_difference(manager, source, free_memory, &cause);
@@ -284,11 +313,20 @@ static bool remove_difference(PmDiscardManager *manager, const PmDiscardSource *
     return true;
 }
 
-bool pm_discard_manager_remove_source(PmDiscardManager *manager, PmDiscardSource *source,
-                                      GError **error)
+static bool notify_of_removal(PmDiscardManager *manager, const PmDiscardSource *source,
+                              GError **error)
 {
     bool done;
 
+    begin_remove(manager, source);
+    done = remove_difference(manager, source, error);
+    pm_change_end(manager, 0, manager->blocks.size);
+    return done;
+}
+
+bool pm_discard_manager_remove_source(PmDiscardManager *manager, PmDiscardSource *source,
+                                      GError **error)
+{
     if (!g_ptr_array_find(manager->sources, source, NULL))
         return pm_fail(error, PM_ERROR_NOT_FOUND, "%p is not a source of this discard manager",
                        (void *)source);
@@ -297,12 +335,10 @@ bool pm_discard_manager_remove_source(PmDiscardManager *manager, PmDiscardSource
     pm_manager_refresh(manager);
     if (!pm_manager_check_no_quarantine(manager, 0, manager->blocks.size, error))
         return false;
-    begin_remove(manager, source);
-    done = remove_difference(manager, source, error);
-    pm_change_end(manager, 0, manager->blocks.size);
-    if (!done)
+    if (manager->listeners->len > 0 && !notify_of_removal(manager, source, error))
         return false;
     g_ptr_array_remove(manager->sources, source);
-    pm_manager_coarsen(manager);
+    if (manager->listeners->len == 0 && !pm_manager_coarsen(manager))
+        merge(manager);
     return true;
 }
