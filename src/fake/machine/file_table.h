@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The fake kernel's open files, by descriptor. Each descriptor is a real one (an eventfd), so it
- * never collides with another file of the process.
+ * The fake kernel's open files, by descriptor. Each descriptor is a real one (of an empty memfd),
+ * so it never collides with another file of the process, and its copies (dup(2), SCM_RIGHTS) can be
+ * recognised: an open file has an inode of its own.
  */
 #ifndef PLUGMAP_SRC_FAKE_MACHINE_FILE_TABLE_H
 #define PLUGMAP_SRC_FAKE_MACHINE_FILE_TABLE_H
@@ -28,6 +29,7 @@ typedef struct {
 typedef struct {
     const PmFileOps *ops;
     void *object;
+    uint64_t inode;
 } PmFile;
 
 /* Zero-initialised. */
@@ -42,15 +44,10 @@ typedef struct {
 int pm_file_table_open(PmFileTable *table, const PmFileOps *ops, void *object, int flags);
 
 /* The open file, or NULL. */
-static inline PmFile *pm_file_table_find(const PmFileTable *table, int fd)
-{
-    if (fd < 0 || (size_t)fd >= table->n_files || !table->files[fd].ops) {
-        return NULL;
-    }
-    return &table->files[fd];
-}
+const PmFile *pm_file_table_find(const PmFileTable *table, int fd);
 
-/* Frees the descriptor and releases the object. Returns 0 or -EBADF. */
+/* Frees the descriptor; the last one of the process releases the object. (Copies that are on their
+ * way in a socket do not count.) Returns 0 or -EBADF. */
 int pm_file_table_close(PmFileTable *table, int fd);
 
 /* Closes all files. */

@@ -118,6 +118,38 @@ static void freeing_the_kernel_closes_open_files(void **state)
         assert_int_equal(fcntl(files[i], F_GETFD), -1);
 }
 
+static void copies_of_a_descriptor_are_the_same_file(void **state)
+{
+    g_autoptr(Kernel) fake = kernel_new_fake_type1(NULL, VFIO_TYPE1v2_IOMMU);
+    int copy = fcntl(fake->container, F_DUPFD_CLOEXEC, 0);
+    uint64_t n_open = pm_fake_kernel_get_n_open(fake->pm);
+
+    (void)state;
+    assert_int_equal(kernel_map(fake, 0, fake->memory, PAGE), 0);
+    assert_int_equal(kernel_ioctl(fake, copy, VFIO_GET_API_VERSION, NULL), VFIO_API_VERSION);
+    assert_int_equal(kernel_close(fake, copy), 0);
+    assert_int_equal(fcntl(copy, F_GETFD), -1);
+    assert_int_equal(pm_fake_kernel_get_n_open(fake->pm), n_open);
+    assert_int_equal(kernel_n_mappings(fake), 1);
+}
+
+static void file_stays_open_until_its_last_copy_is_closed(void **state)
+{
+    g_autoptr(Kernel) fake = kernel_new_fake(NULL);
+    uint64_t n_open = pm_fake_kernel_get_n_open(fake->pm);
+    int original = kernel_open(fake, "/dev/vfio/vfio");
+    int copy = fcntl(original, F_DUPFD_CLOEXEC, 0);
+
+    (void)state;
+    assert_int_equal(kernel_close(fake, original), 0);
+    assert_int_equal(kernel_ioctl(fake, original, VFIO_GET_API_VERSION, NULL), -EBADF);
+    assert_int_equal(kernel_ioctl(fake, copy, VFIO_GET_API_VERSION, NULL), VFIO_API_VERSION);
+    assert_int_equal(pm_fake_kernel_get_n_open(fake->pm), n_open + 1);
+    assert_int_equal(kernel_close(fake, copy), 0);
+    assert_int_equal(kernel_close(fake, copy), -EBADF);
+    assert_int_equal(pm_fake_kernel_get_n_open(fake->pm), n_open);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -130,6 +162,8 @@ int main(void)
         cmocka_unit_test(add_device_rejects_duplicates_and_groups_in_use),
         cmocka_unit_test(mmap_of_device_files_fails),
         cmocka_unit_test(freeing_the_kernel_closes_open_files),
+        cmocka_unit_test(copies_of_a_descriptor_are_the_same_file),
+        cmocka_unit_test(file_stays_open_until_its_last_copy_is_closed),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
