@@ -33,6 +33,7 @@
 #define IOMMU_HWPT_INVALIDATE         0x3b8d
 #define IOMMU_FAULT_QUEUE_ALLOC       0x3b8e
 #define IOMMU_IOAS_MAP_FILE           0x3b8f /* since 6.13 */
+#define IOMMU_IOAS_CHANGE_PROCESS     0x3b92 /* since 6.13 */
 
 /* Destroys an IOAS, HWPT or fault queue. A device's object lives as long as its file. */
 struct iommu_destroy {
@@ -98,6 +99,13 @@ struct iommu_ioas_map_file {
     uint64_t start; /* in the file */
     uint64_t length;
     uint64_t iova;
+};
+
+/* Makes the caller the process that is charged for all areas of all IOASes of the file, which must
+ * all be of files (EINVAL). Since 6.13. */
+struct iommu_ioas_change_process {
+    uint32_t size;
+    uint32_t __reserved;
 };
 
 struct iommu_ioas_copy {

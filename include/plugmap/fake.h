@@ -100,7 +100,8 @@ typedef enum {
  * @cap_sys_resource: the process has CAP_SYS_RESOURCE, for IOMMU_OPTION_RLIMIT_MODE (true).
  * @iommufd: the kernel has iommufd and device cdevs; 6.12 only (false: neither /dev/iommu nor these
  * files exist).
- * @ioas_map_file: iommufd has IOMMU_IOAS_MAP_FILE, as in Linux 6.13 and later (false).
+ * @ioas_map_file: iommufd has IOMMU_IOAS_MAP_FILE and IOMMU_IOAS_CHANGE_PROCESS, as in Linux 6.13
+ * and later (false).
  * @dirty_tracking: the IOMMU has dirty tracking, for IOMMU_HWPT_ALLOC (false).
  */
 typedef struct {

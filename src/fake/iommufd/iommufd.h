@@ -55,6 +55,7 @@ typedef struct {
         struct iommu_hwpt_get_dirty_bitmap get_dirty;
         struct iommu_hwpt_invalidate invalidate;
         struct iommu_fault_alloc fault_alloc;
+        struct iommu_ioas_change_process change_process;
     };
 } PmFakeIommufdRequest;
 

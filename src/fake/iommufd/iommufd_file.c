@@ -8,6 +8,7 @@
 #include "fake/iommufd/hwpt_dirty.h"
 #include "fake/iommufd/ioas.h"
 #include "fake/iommufd/ioas_map.h"
+#include "fake/iommufd/ioas_process.h"
 #include "fake/iommufd/ioas_unmap.h"
 #include "fake/iommufd/iommufd_option.h"
 #include "fake/iommufd/vfio_compat.h"
@@ -54,7 +55,13 @@ static const struct {
     {sizeof(struct iommu_hwpt_invalidate), 32, hwpt_invalidate},
     {sizeof(struct iommu_fault_alloc), 16, pm_fault_queue_alloc},
     {sizeof(struct iommu_ioas_map_file), 40, pm_ioas_map_file},
+    {0, 0, NULL}, /* IOMMU_VIOMMU_ALLOC and IOMMU_VDEVICE_ALLOC: there are no nested page tables */
+    {0, 0, NULL},
+    {sizeof(struct iommu_ioas_change_process), 8, pm_ioas_change_process},
 };
+
+/* Those of Linux 6.12. */
+#define N_COMMANDS_6_12 (IOMMU_FAULT_QUEUE_ALLOC - IOMMU_DESTROY + 1)
 
 /* A struct larger than the kernel's must end in zeros. */
 static int check_tail(const uint8_t *tail, uint64_t size)
@@ -103,13 +110,13 @@ static int run_command(PmFakeIommufd *iommufd, unsigned long code, guint index, 
 static int iommufd_ioctl(void *object, unsigned long code, void *argument)
 {
     PmFakeIommufd *iommufd = object;
-    guint n_commands = G_N_ELEMENTS(commands);
+    guint n_commands =
+        iommufd->machine->config.ioas_map_file ? G_N_ELEMENTS(commands) : N_COMMANDS_6_12;
     guint index = (guint)(code & 0xff) - (IOMMU_DESTROY & 0xff);
 
-    if (!iommufd->machine->config.ioas_map_file)
-        n_commands--;
-    return index < n_commands ? run_command(iommufd, code, index, argument)
-                              : pm_vfio_compat_ioctl(iommufd, code, argument);
+    return index < n_commands && commands[index].run != NULL
+               ? run_command(iommufd, code, index, argument)
+               : pm_vfio_compat_ioctl(iommufd, code, argument);
 }
 
 static void release_iommufd(void *object)

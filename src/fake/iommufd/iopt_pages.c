@@ -102,6 +102,11 @@ bool pm_iopt_pages_writable(const PmIoptPages *pages)
     return pages->writable;
 }
 
+bool pm_iopt_pages_is_file(const PmIoptPages *pages)
+{
+    return pages->file != NULL;
+}
+
 uint64_t pm_iopt_pages_origin(const PmIoptPages *pages)
 {
     return pages->file != NULL ? pages->position : pages->host;

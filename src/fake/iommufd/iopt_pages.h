@@ -23,6 +23,7 @@ PmIoptPages *pm_iopt_pages_ref(PmIoptPages *pages);
 void pm_iopt_pages_unref(PmIoptPages *pages);
 
 bool pm_iopt_pages_writable(const PmIoptPages *pages);
+bool pm_iopt_pages_is_file(const PmIoptPages *pages);
 /* Determines the alignment for automatic placement: the process's address, or the position in
  * the file. */
 uint64_t pm_iopt_pages_origin(const PmIoptPages *pages);

@@ -171,9 +171,13 @@
     F(iommu_fault_alloc, out_fault_id)                                                             \
     F(iommu_fault_alloc, out_fault_fd)
 
-/* For IOMMU_IOAS_MAP_FILE. */
-#define UAPI_MAP_FILE_CONSTANTS(C) C(IOMMU_IOAS_MAP_FILE)
-#define UAPI_MAP_FILE_STRUCTS(S)   S(iommu_ioas_map_file)
+/* Those of Linux 6.13. */
+#define UAPI_MAP_FILE_CONSTANTS(C)                                                                 \
+    C(IOMMU_IOAS_MAP_FILE)                                                                         \
+    C(IOMMU_IOAS_CHANGE_PROCESS)
+#define UAPI_MAP_FILE_STRUCTS(S)                                                                   \
+    S(iommu_ioas_map_file)                                                                         \
+    S(iommu_ioas_change_process)
 #define UAPI_MAP_FILE_MEMBERS(F)                                                                   \
     F(iommu_ioas_map_file, size)                                                                   \
     F(iommu_ioas_map_file, flags)                                                                  \
@@ -181,6 +185,8 @@
     F(iommu_ioas_map_file, fd)                                                                     \
     F(iommu_ioas_map_file, start)                                                                  \
     F(iommu_ioas_map_file, length)                                                                 \
-    F(iommu_ioas_map_file, iova)
+    F(iommu_ioas_map_file, iova)                                                                   \
+    F(iommu_ioas_change_process, size)                                                             \
+    F(iommu_ioas_change_process, __reserved)
 
 #endif

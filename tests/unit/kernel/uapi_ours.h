@@ -55,6 +55,7 @@
 #define iommu_ioas_allow_iovas               pm_iommu_ioas_allow_iovas
 #define iommu_ioas_map                       pm_iommu_ioas_map
 #define iommu_ioas_map_file                  pm_iommu_ioas_map_file
+#define iommu_ioas_change_process            pm_iommu_ioas_change_process
 #define iommu_ioas_copy                      pm_iommu_ioas_copy
 #define iommu_ioas_unmap                     pm_iommu_ioas_unmap
 #define iommu_option                         pm_iommu_option

@@ -281,6 +281,65 @@ static void placement_aligns_files_by_their_offset(void **state)
     close(fd);
 }
 
+static int change_process(Kernel *kernel, uint32_t size, uint32_t reserved)
+{
+    struct iommu_ioas_change_process change = {.size = size, .__reserved = reserved};
+
+    return iommufd_ioctl(kernel, IOMMU_IOAS_CHANGE_PROCESS, &change);
+}
+
+static void change_process_is_absent_unless_configured(void **state)
+{
+    g_autoptr(Kernel) kernel = iommufd_new_fake_attached(NULL);
+
+    (void)state;
+    assert_int_equal(change_process(kernel, 8, 0), -ENOTTY);
+}
+
+static void change_process_checks_its_struct(void **state)
+{
+    PmFakeConfig config = file_config();
+    g_autoptr(Kernel) kernel = iommufd_new_fake_attached(&config);
+
+    (void)state;
+    assert_int_equal(change_process(kernel, 7, 0), -EINVAL);
+    assert_int_equal(change_process(kernel, 8, 1), -EOPNOTSUPP);
+    assert_int_equal(iommufd_ioctl(kernel, IOMMU_IOAS_CHANGE_PROCESS, NULL), -EFAULT);
+    assert_int_equal(change_process(kernel, 8, 0), 0);
+}
+
+static void change_process_keeps_the_charge_of_the_same_process(void **state)
+{
+    PmFakeConfig config = file_config();
+    g_autoptr(Kernel) kernel = iommufd_new_fake_attached(&config);
+    int fd = new_memfd(2 * PAGE);
+
+    (void)state;
+    assert_int_equal(iommufd_map_file(kernel, 0, fd, 0, 2 * PAGE), 0);
+    assert_int_equal(change_process(kernel, 8, 0), 0);
+    iommufd_assert_charged(kernel, 2 * PAGE, 2 * PAGE, 0);
+    close(fd);
+}
+
+/* Of any IOAS of the file. */
+static void change_process_fails_with_mappings_of_addresses(void **state)
+{
+    PmFakeConfig config = file_config();
+    g_autoptr(Kernel) kernel = iommufd_new_fake_attached(&config);
+    uint32_t attached = kernel->ioas;
+    int fd = new_memfd(PAGE);
+
+    (void)state;
+    assert_int_equal(iommufd_map_file(kernel, 0, fd, 0, PAGE), 0);
+    kernel->ioas = iommufd_new_ioas(kernel);
+    assert_int_equal(iommufd_map(kernel, 0, kernel->memory, PAGE), 0);
+    assert_int_equal(change_process(kernel, 8, 0), -EINVAL);
+    assert_int_equal(iommufd_unmap(kernel, 0, PAGE, NULL), 0);
+    assert_int_equal(change_process(kernel, 8, 0), 0);
+    kernel->ioas = attached;
+    close(fd);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -295,6 +354,10 @@ int main(void)
         cmocka_unit_test(areas_of_a_file_share_one_process_mapping),
         cmocka_unit_test(a_file_of_huge_pages_is_mapped_in_part),
         cmocka_unit_test(placement_aligns_files_by_their_offset),
+        cmocka_unit_test(change_process_is_absent_unless_configured),
+        cmocka_unit_test(change_process_checks_its_struct),
+        cmocka_unit_test(change_process_keeps_the_charge_of_the_same_process),
+        cmocka_unit_test(change_process_fails_with_mappings_of_addresses),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
