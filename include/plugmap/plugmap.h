@@ -25,6 +25,7 @@
 #include <plugmap/error.h>
 #include <plugmap/guest_iommu.h>
 #include <plugmap/guest_mapper.h>
+#include <plugmap/handover.h>
 #include <plugmap/iommu.h>
 #include <plugmap/iommu_claim.h>
 #include <plugmap/iova.h>

@@ -38,6 +38,42 @@ typedef enum {
 } PmIommuPresence;
 
 /*
+ * PmIommuFile: an open file of a back end, as another process needs it to go on: a type1 group, or
+ * a device.
+ * @fd: of the file; -1: a device that is not opened yet.
+ * @address: of a device, owned; NULL: a group.
+ * @number: of the group, if @has_number; iommufd: the object id of the device.
+ * @n_users, @joined: of a group (type1/group_set.c).
+ * @group: type1: the index of the device's group.
+ * @page_table: iommufd: the HWPT or IOAS that the device is attached to.
+ */
+typedef struct {
+    int fd;
+    char *address;
+    bool has_number;
+    bool joined;
+    uint32_t number;
+    uint32_t n_users;
+    uint32_t group;
+    uint32_t page_table;
+} PmIommuFile;
+
+/* PmIommuFiles: all that a back end has open. @fd: the container's or the iommufd's. */
+typedef struct {
+    PmIommuBackend backend;
+    int fd;
+    uint32_t ioas;
+    bool maps_files;
+    GArray *page_tables; /* of uint32_t */
+    GArray *files;       /* of PmIommuFile, groups before devices */
+} PmIommuFiles;
+
+void pm_iommu_files_init(PmIommuFiles *files);
+/* Closes no descriptor. */
+void pm_iommu_files_clear(PmIommuFiles *files);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(PmIommuFiles, pm_iommu_files_clear)
+
+/*
  * PmIommuOps: a back end. Called with the lock held, except @query_available, @open_device,
  * @get_kvm_fd and @has_device; these three, and those that attach and detach, with that of the
  * devices.
@@ -58,6 +94,14 @@ typedef enum {
  * without a hole, in a bitmap of its own; returns 0 or -errno.
  * @unmap_dirty: as @unmap, and sets the bits of pages written since @read_dirty. NULL: @peek_dirty,
  * which is @read_dirty without clearing, and then @unmap.
+ * @check_handover: whether the kernel can hand the address space to another process. Changes
+ * nothing. Errors: PM_ERROR_UNSUPPORTED, PM_ERROR_BUSY, PM_ERROR_KERNEL.
+ * @invalidate: optional: marks the host addresses of a run as invalid. Returns 0 or -errno.
+ * @change_process: optional: charges the mappings to this process. Returns 0 or -errno.
+ * @set_address: sets the host addresses of a run of mappings, valid or invalid, and makes this
+ * process their owner; -ENOENT or -EINVAL: the kernel has other mappings there.
+ * @describe: what is open; the descriptors stay @iommu's, the addresses are copies.
+ * @forget: others own what is open: from now on, freeing only closes descriptors.
  * @end: optional: detaches devices and destroys the address space explicitly, because close() does
  * not do so while registers are still mapped; returns whether this proves that nothing is mapped
  * any more. @free: closes the back end's files, but does not free the struct.
@@ -90,6 +134,12 @@ typedef struct {
                       uint64_t *bitmap);
     int (*unmap_dirty)(PmIommu *iommu, uint64_t iova, uint64_t size, uint64_t page_size,
                        uint64_t *bitmap, uint64_t *n_bytes);
+    bool (*check_handover)(PmIommu *iommu, GError **error);
+    int (*invalidate)(PmIommu *iommu, const PmIommuRequest *run);
+    int (*change_process)(PmIommu *iommu);
+    int (*set_address)(PmIommu *iommu, const PmIommuRequest *run);
+    void (*describe)(const PmIommu *iommu, PmIommuFiles *files);
+    void (*forget)(PmIommu *iommu);
     bool (*end)(PmIommu *iommu);
     void (*free)(PmIommu *iommu);
     const PmIommuCause *map_causes;
@@ -109,9 +159,20 @@ typedef struct PmIommuGeometry {
     size_t n_ranges;
 } PmIommuGeometry;
 
+/* Where an address space is in a handover to another process (handover.h). */
+typedef enum {
+    PM_IOMMU_OURS,
+    PM_IOMMU_BETWEEN, /* being handed over: nothing may change */
+    PM_IOMMU_AWAITED, /* the same at the receiver, which makes claims of what is mapped */
+    PM_IOMMU_THEIRS,  /* another process owns it: only closes descriptors */
+} PmIommuOwner;
+
 /* Back ends embed this first, allocated with g_new0(). */
 struct PmIommu {
-    const PmIommuOps *ops;
+    const PmIommuOps *_Atomic ops; /* the back end's, or, while it is not ours, handover_ops */
+    const PmIommuOps *own_ops;     /* the back end's */
+    PmIommuOps handover_ops;
+    PmIommuOwner owner;
     gatomicrefcount references;   /* the last one closes the files */
     gatomicrefcount holders;      /* of this struct: claims outlive the files */
     PmKernel *kernel;             /* also identifies a copy in a forked child */

@@ -5,6 +5,7 @@
 #include "base/error_text.h"
 #include "iommu/budget.h"
 #include "iommu/claim.h"
+#include "iommu/ownership.h"
 #include "kernel/kernel_calls.h"
 
 /* Totals of the claims, counted run by run. */
@@ -140,8 +141,8 @@ bool pm_iommu_audit(PmIommu *iommu, const PmIovaRange *range, unsigned flags, GE
         return pm_fail(error, PM_ERROR_PERMISSION,
                        "cannot audit the address space: " PM_KERNEL_CAUSE_INHERITED);
     pm_iommu_lock(iommu);
-    right = audit_claims(iommu, range, &sums, error) && audit_sums(iommu, &sums, error) &&
-            audit_available(iommu, error) &&
+    right = pm_iommu_check_ours(iommu, false, error) && audit_claims(iommu, range, &sums, error) &&
+            audit_sums(iommu, &sums, error) && audit_available(iommu, error) &&
             ((flags & PM_IOMMU_AUDIT_SOLE_LOCKER) == 0 || audit_locked(iommu, error));
     pm_iommu_unlock(iommu);
     return right;

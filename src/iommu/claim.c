@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/sized.h"
 #include "iommu/budget.h"
+#include "iommu/ownership.h"
 #include "iommu/range_check.h"
 #include "memory/ram_claims.h"
 #include "memory/ram_private.h"
@@ -376,7 +377,7 @@ static PmIommuClaim *new_claim(PmIommu *iommu, const PmIommuClaimConfig *config,
         return NULL;
     claim = make_claim(iommu, config);
     pm_iommu_lock(iommu);
-    begun = begin(claim, config, error);
+    begun = pm_iommu_check_ours(iommu, true, error) && begin(claim, config, error);
     pm_iommu_unlock(iommu);
     if (!begun) {
         free_claim(claim);

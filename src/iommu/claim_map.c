@@ -10,6 +10,7 @@
 #include "iommu/claim.h"
 #include "iommu/dirty.h"
 #include "iommu/iommu_error.h"
+#include "iommu/ownership.h"
 #include "iommu/range_check.h"
 #include "memory/ram_private.h"
 
@@ -56,7 +57,7 @@ static bool check_blocks(const PmIommuClaim *claim, uint64_t offset, uint64_t si
 static bool check_owned(const PmIommuClaim *claim, GError **error)
 {
     if (claim->life == PM_CLAIM_OWNED)
-        return true;
+        return pm_iommu_check_ours(claim->iommu, false, error);
     return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
                    "the claim of %s on I/O address 0x%" PRIx64 " has been %s", claim->owner,
                    claim->iova, claim->life == PM_CLAIM_ENDED ? "released" : "abandoned");

@@ -18,6 +18,7 @@
 void pm_iommu_init(PmIommu *iommu, const PmIommuOps *ops, PmKernel *kernel)
 {
     iommu->ops = ops;
+    iommu->own_ops = ops;
     iommu->kernel = pm_kernel_ref(kernel);
     iommu->claims = pm_range_map_new(sizeof(PmClaimRecord));
     pthread_mutex_init(&iommu->lock, NULL);

@@ -7,7 +7,9 @@
 #include "base/error_text.h"
 #include "base/log.h"
 #include "base/sized.h"
+#include "iommu/ownership.h"
 #include "mapper/audit.h"
+#include "mapper/mapper_private.h"
 #include "mapper/region.h"
 #include "mapper/region_check.h"
 
@@ -112,6 +114,22 @@ bool pm_mapper_add(PmMapper *mapper, const PmMapperRegion *config, GError **erro
            add(mapper, &known, error);
 }
 
+bool pm_mapper_adopt(PmMapper *mapper, const PmMapperRegion *config, const PmIommuRun *runs,
+                     size_t n_runs, GError **error)
+{
+    uint64_t page_sizes = pm_iommu_get_page_sizes(mapper->iommu);
+    PmRegion *region;
+
+    if (!check_region(mapper, config, error) ||
+        !pm_region_check_blocks(page_sizes & -page_sizes, config, error))
+        return false;
+    region = pm_region_adopt(mapper->iommu, config, runs, n_runs, error);
+    if (region == NULL)
+        return false;
+    g_ptr_array_add(mapper->regions, region);
+    return true;
+}
+
 /* NULL: no region begins there. */
 static PmRegion *find_region(const PmMapper *mapper, uint64_t address, GError **error)
 {
@@ -151,7 +169,8 @@ bool pm_mapper_audit(PmMapper *mapper, const PmIovaRange *range, PmMapperAudit *
     PmMapperAudit counts = {.struct_size = sizeof(counts)};
     GError *first = NULL;
 
-    if (audit != NULL && !pm_sized_check("PmMapperAudit", audit, error))
+    if ((audit != NULL && !pm_sized_check("PmMapperAudit", audit, error)) ||
+        !pm_iommu_is_ours(mapper->iommu, error))
         return false;
     for (guint i = 0; i < mapper->regions->len; i++)
         pm_audit_region(g_ptr_array_index(mapper->regions, i), range, &counts, &first);
@@ -163,4 +182,14 @@ bool pm_mapper_audit(PmMapper *mapper, const PmIovaRange *range, PmMapperAudit *
         return true;
     g_propagate_error(error, first);
     return false;
+}
+
+PmIommu *pm_mapper_get_iommu(const PmMapper *mapper)
+{
+    return mapper->iommu;
+}
+
+const GPtrArray *pm_mapper_get_regions(const PmMapper *mapper)
+{
+    return mapper->regions;
 }

@@ -6,6 +6,7 @@
 #include <plugmap/size.h>
 
 #include "base/error_text.h"
+#include "iommu/handover.h"
 #include "memory/hugetlb_pool.h"
 
 static PmRegion *make_region(const PmMapperRegion *config)
@@ -70,13 +71,37 @@ static bool can_populate(void *user_data, uint64_t offset G_GNUC_UNUSED, uint64_
 {
     const PmRegion *region = user_data;
 
-    return pm_iommu_claim_check_room(region->claim, size, error);
+    return region->adopts || pm_iommu_claim_check_room(region->claim, size, error);
+}
+
+/* Instead of mapping: the blocks are mapped already, and to this memory. */
+static bool check_adopted(PmRegion *region, uint64_t offset, uint64_t size, GError **error)
+{
+    PmIommuRun run = {0};
+    uint64_t end = offset + size;
+    bool found = true;
+
+    for (uint64_t at = offset; at < end && found; at += run.n_blocks * run.block_size) {
+        found = pm_iommu_claim_next_run(region->claim, claim_offset(region, at), &run) &&
+                run.iova == region->config.address + claim_offset(region, at) &&
+                run.ram_offset == at;
+        if (found)
+            region->n_adopted += MIN(run.n_blocks, (end - at) / run.block_size);
+        else
+            (void)pm_fail(error, PM_ERROR_AUDIT,
+                          "cannot adopt the region at 0x%" PRIx64 ": the block at offset 0x%" PRIx64
+                          " of its RAM is populated, but not mapped to it",
+                          region->config.address, at);
+    }
+    return found;
 }
 
 static bool populate(void *user_data, uint64_t offset, uint64_t size, GError **error)
 {
-    const PmRegion *region = user_data;
+    PmRegion *region = user_data;
 
+    if (region->adopts)
+        return check_adopted(region, offset, size, error);
     if (pm_iommu_claim_map(region->claim, claim_offset(region, offset), size, offset,
                            region->config.access, error))
         return true;
@@ -88,6 +113,9 @@ static bool discard(void *user_data, uint64_t offset, uint64_t size, GError **er
 {
     const PmRegion *region = user_data;
 
+    /* Registering it failed. */
+    if (region->adopts)
+        return true;
     return pm_iommu_claim_unmap(region->claim, claim_offset(region, offset), size, error);
 }
 
@@ -142,7 +170,8 @@ static uint64_t count_populated(const PmRegion *region)
 
 static bool follow(PmRegion *region, GError **error)
 {
-    if (!pm_iommu_claim_check_room(region->claim, count_populated(region), error))
+    if (!region->adopts &&
+        !pm_iommu_claim_check_room(region->claim, count_populated(region), error))
         return false;
     g_atomic_ref_count_inc(&region->references);
     region->listener = pm_discard_manager_register(
@@ -187,6 +216,57 @@ PmRegion *pm_region_new(PmIommu *iommu, const PmMapperRegion *config, GError **e
     if (region->manager != NULL ? follow(region, error)
                                 : populate(region, config->ram_offset, config->size, error))
         return region;
+    pm_region_abandon(region);
+    pm_region_unref(region);
+    return NULL;
+}
+
+static uint64_t count_blocks(const PmIommuRun *runs, size_t n_runs)
+{
+    uint64_t n_blocks = 0;
+
+    for (size_t i = 0; i < n_runs; i++)
+        n_blocks += runs[i].n_blocks;
+    return n_blocks;
+}
+
+static bool check_all_adopted(const PmRegion *region, uint64_t n_mapped, GError **error)
+{
+    return region->n_adopted == n_mapped ||
+           pm_fail(error, PM_ERROR_AUDIT,
+                   "cannot adopt the region at 0x%" PRIx64 ": %" PRIu64
+                   " blocks are mapped, but its RAM has %" PRIu64
+                   " of them populated: restore its device first, in the state it had when "
+                   "pm_handover_send() was called",
+                   region->config.address, n_mapped, region->n_adopted);
+}
+
+/* Registering replays what is populated, which is compared with what is mapped. */
+static bool adopt_runs(PmRegion *region, const PmIommuRun *runs, size_t n_runs, GError **error)
+{
+    bool adopted;
+
+    if (!pm_claim_adopt(region->claim, runs, n_runs, error))
+        return false;
+    region->adopts = true;
+    if (region->manager != NULL)
+        adopted = follow(region, error);
+    else
+        adopted = check_adopted(region, region->config.ram_offset, region->config.size, error);
+    region->adopts = false;
+    return adopted && check_all_adopted(region, count_blocks(runs, n_runs), error);
+}
+
+PmRegion *pm_region_adopt(PmIommu *iommu, const PmMapperRegion *config, const PmIommuRun *runs,
+                          size_t n_runs, GError **error)
+{
+    PmRegion *region = claim_addresses(iommu, config, error);
+
+    if (region == NULL)
+        return NULL;
+    if (adopt_runs(region, runs, n_runs, error))
+        return region;
+    pm_claim_forget_adopted(region->claim);
     pm_region_abandon(region);
     pm_region_unref(region);
     return NULL;

@@ -15,11 +15,19 @@ typedef struct {
     GError *failure;             /* why mapping failed */
     PmDiscardManager *manager;   /* NULL: plain RAM, mapped whole */
     PmDiscardListener *listener; /* owned by the manager */
+    bool adopts;                 /* its manager registers it: what is populated is mapped already */
+    uint64_t n_adopted;          /* blocks that the manager has populated */
 } PmRegion;
 
 /* Claims the addresses of a valid region (region_check.h), and maps plain RAM or follows the
  * manager. On failure nothing is mapped, or it is in quarantine. */
 PmRegion *pm_region_new(PmIommu *iommu, const PmMapperRegion *config, GError **error);
+
+/* The same for a region whose blocks another process has mapped: calls no MAP. Its manager must
+ * have populated exactly the blocks of @runs. Errors: PM_ERROR_AUDIT (it has not), those of
+ * pm_iommu_claim_new() and pm_claim_adopt(). */
+PmRegion *pm_region_adopt(PmIommu *iommu, const PmMapperRegion *config, const PmIommuRun *runs,
+                          size_t n_runs, GError **error);
 
 /* A region whose mapping failed. Takes ownership of @failure. */
 PmRegion *pm_region_new_unmapped(const PmMapperRegion *config, GError *failure);

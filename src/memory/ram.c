@@ -157,7 +157,7 @@ static void *reserve_aligned(uint64_t size, uint64_t alignment)
     return start + head;
 }
 
-static bool map_memory(PmRam *ram, uint64_t alignment, GError **error)
+bool pm_ram_map_memory(PmRam *ram, uint64_t alignment, GError **error)
 {
     static const char advice[] =
         "set vm.overcommit_memory to 0 or 1, raise this process's address space limit "
@@ -169,7 +169,7 @@ static bool map_memory(PmRam *ram, uint64_t alignment, GError **error)
         return fail_to_make(ram->size, errno, advice, error);
     ram->host = host;
     if (mmap(host, ram->size, PROT_READ | PROT_WRITE, MAP_FIXED | MAP_NORESERVE | backing, ram->fd,
-             0) == MAP_FAILED)
+             (off_t)ram->fd_offset) == MAP_FAILED)
         return fail_to_make(ram->size, errno, advice, error);
     /* So that a child of fork() neither copies the memory nor keeps pages that the parent discards.
      */
@@ -178,7 +178,7 @@ static bool map_memory(PmRam *ram, uint64_t alignment, GError **error)
     return true;
 }
 
-static PmRam *new_ram(PmRamKind kind, uint64_t size, uint64_t page_size)
+PmRam *pm_ram_new_empty(PmRamKind kind, uint64_t size, uint64_t page_size)
 {
     PmRam *ram = g_new0(PmRam, 1);
 
@@ -201,9 +201,9 @@ PmRam *pm_ram_new(PmRamKind kind, uint64_t size, uint64_t alignment, GError **er
         alignment = MAX(page_size_of_kind(kind), 1);
     if (!check_geometry(kind, size, alignment, error))
         return NULL;
-    ram = new_ram(kind, size, page_size_of_kind(kind));
+    ram = pm_ram_new_empty(kind, size, page_size_of_kind(kind));
     ram->shared = kind != PM_RAM_ANONYMOUS;
-    if (!make_file(ram, error) || !map_memory(ram, alignment, error))
+    if (!make_file(ram, error) || !pm_ram_map_memory(ram, alignment, error))
         return NULL;
     return g_steal_pointer(&ram);
 }
@@ -254,8 +254,8 @@ static PmRam *adopt(const PmRamAdoption *adoption, GError **error)
 
     if (!check_adoption(adoption, page_size, error))
         return NULL;
-    ram = new_ram(adoption->device_memory ? PM_RAM_DEVICE : PM_RAM_ADOPTED, adoption->size,
-                  page_size);
+    ram = pm_ram_new_empty(adoption->device_memory ? PM_RAM_DEVICE : PM_RAM_ADOPTED, adoption->size,
+                           page_size);
     ram->host = adoption->host;
     ram->fd = adoption->has_fd ? adoption->fd : -1;
     ram->fd_offset = adoption->has_fd ? adoption->fd_offset : 0;

@@ -19,6 +19,7 @@ struct PmRam {
     uint64_t fd_offset;
     bool shared;
     uint64_t process; /* that made it */
+    gint owner;       /* PmRamOwner (ram_file.h); atomic */
     void (*destroy)(void *user_data);
     void *user_data;
     pthread_mutex_t lock;      /* protects the members below */
@@ -27,6 +28,13 @@ struct PmRam {
     PmRunningDiscard *discards;
     pthread_cond_t discard_ended;
 };
+
+/* Without memory yet. */
+PmRam *pm_ram_new_empty(PmRamKind kind, uint64_t size, uint64_t page_size);
+
+/* Reserves addresses, and maps anonymous memory or the file there. Errors: PM_ERROR_MEMORY; some
+ * may be mapped then, until the PmRam is dropped. */
+bool pm_ram_map_memory(PmRam *ram, uint64_t alignment, GError **error);
 
 /* Whether this process inherited it from its parent by fork: a copy that must not touch the memory,
  * which may be the parent's, or not be mapped. */

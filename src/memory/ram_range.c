@@ -11,12 +11,17 @@
 #include <plugmap/size.h>
 
 #include "base/error_text.h"
+#include "memory/ram_file.h"
 
 /* Base pages per mincore() call: bounds its result on the stack. */
 #define MINCORE_PAGES 32768
 
 bool pm_ram_check_process(const PmRam *ram, GError **error)
 {
+    if (g_atomic_int_get(&ram->owner) == PM_RAM_THEIRS)
+        return pm_fail(error, PM_ERROR_PERMISSION,
+                       "the RAM at host address %p was handed over to another process",
+                       (void *)ram->host);
     if (!pm_ram_is_inherited(ram))
         return true;
     return pm_fail(error, PM_ERROR_PERMISSION,
@@ -160,6 +165,11 @@ static bool discard(PmRam *ram, PmDiscardClaimKind kind, uint64_t offset, uint64
     if (!pm_ram_check_is_ram(ram, "discard", error) ||
         !pm_ram_check_range(ram, offset, size, error))
         return false;
+    if (g_atomic_int_get(&ram->owner) == PM_RAM_AWAITED)
+        return pm_fail(error, PM_ERROR_PERMISSION,
+                       "cannot discard the RAM at host address %p: another process is still "
+                       "handing it over",
+                       (void *)ram->host);
     if (size == 0)
         return true;
     if (!pm_ram_begin_discard(ram, &running, error))

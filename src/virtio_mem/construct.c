@@ -10,6 +10,7 @@
 #include "kernel-uapi/virtio_mem.h"
 #include "memory/discard_source_restore.h"
 #include "memory/ram_claims.h"
+#include "memory/ram_file.h"
 #include "memory/ram_private.h"
 #include "virtio_mem/block_size.h"
 #include "virtio_mem/device.h"
@@ -223,7 +224,7 @@ void pm_virtio_mem_free(PmVirtioMem *device)
         return;
     if (device->keep_memory)
         pm_discard_source_keep_memory(device->source);
-    if (!pm_ram_is_inherited(pm_discard_manager_get_ram(device->manager)) &&
+    if (pm_ram_is_ours(pm_discard_manager_get_ram(device->manager)) &&
         !pm_discard_source_discard_all(device->source, &error))
         pm_log(G_LOG_LEVEL_WARNING,
                "virtio-mem: freed the device at 0x%" PRIx64

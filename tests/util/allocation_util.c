@@ -16,27 +16,28 @@ gpointer __wrap_g_try_malloc0(gsize n_bytes);
 gpointer __real_g_try_realloc_n(gpointer memory, gsize n_blocks, gsize block_size);
 gpointer __wrap_g_try_realloc_n(gpointer memory, gsize n_blocks, gsize block_size);
 
-static bool limited;
-static unsigned n_allowed;
+/* Atomic: -1: no limit. */
+static gint n_allowed = -1;
 
 void allocations_end_after(unsigned n_left)
 {
-    limited = true;
-    n_allowed = n_left;
+    g_atomic_int_set(&n_allowed, (gint)n_left);
 }
 
 void allocations_go_on(void)
 {
-    limited = false;
+    g_atomic_int_set(&n_allowed, -1);
 }
 
 static bool may_allocate(void)
 {
-    if (!limited)
-        return true;
-    if (n_allowed == 0)
-        return false;
-    n_allowed--;
+    gint left;
+
+    do {
+        left = g_atomic_int_get(&n_allowed);
+        if (left <= 0)
+            return left < 0;
+    } while (!g_atomic_int_compare_and_exchange(&n_allowed, left, left - 1));
     return true;
 }
 

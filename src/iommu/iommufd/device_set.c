@@ -308,3 +308,37 @@ int pm_vfio_device_detach(const PmVfioDeviceSet *set, PmVfioDevice *device)
         device->page_table = 0;
     return result;
 }
+
+/* --- handover --- */
+
+void pm_vfio_device_set_describe(const PmVfioDeviceSet *set, GArray *files)
+{
+    for (guint i = 0; i < set->devices->len; i++) {
+        const PmVfioDevice *device = set->devices->pdata[i];
+        const PmIommuFile file = {
+            .fd = device->fd,
+            .address = g_strdup(device->address),
+            .number = device->id,
+            .has_number = device->group != NO_GROUP,
+            .group = device->group,
+            .page_table = device->page_table,
+        };
+
+        g_array_append_val(files, file);
+    }
+}
+
+void pm_vfio_device_set_adopt(PmVfioDeviceSet *set, const GArray *files)
+{
+    for (guint i = 0; i < files->len; i++) {
+        const PmIommuFile *file = &g_array_index(files, PmIommuFile, i);
+        PmVfioDevice *device = g_new0(PmVfioDevice, 1);
+
+        device->address = g_strdup(file->address);
+        device->group = file->has_number ? file->group : NO_GROUP;
+        device->fd = file->fd;
+        device->id = file->number;
+        device->page_table = file->page_table;
+        g_ptr_array_add(set->devices, device);
+    }
+}

@@ -3,7 +3,7 @@
 #ifndef PLUGMAP_SRC_IOMMU_IOMMUFD_DEVICE_SET_H
 #define PLUGMAP_SRC_IOMMU_IOMMUFD_DEVICE_SET_H
 
-#include <plugmap/kernel.h>
+#include "iommu/address_space.h"
 
 /* Private fields; set up with pm_vfio_device_set_init(). */
 typedef struct {
@@ -60,5 +60,11 @@ int pm_vfio_device_attach(const PmVfioDeviceSet *set, PmVfioDevice *device, uint
 
 /* VFIO_DEVICE_DETACH_IOMMUFD_PT. Returns 0 or -errno. */
 int pm_vfio_device_detach(const PmVfioDeviceSet *set, PmVfioDevice *device);
+
+/* Appends copies of the devices to @files (of PmIommuFile), with the set's descriptors. */
+void pm_vfio_device_set_describe(const PmVfioDeviceSet *set, GArray *files);
+
+/* Fills an empty set with what another process had; takes ownership of the descriptors. */
+void pm_vfio_device_set_adopt(PmVfioDeviceSet *set, const GArray *files);
 
 #endif

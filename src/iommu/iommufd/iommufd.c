@@ -7,6 +7,7 @@
 
 #include "base/error_text.h"
 #include "base/sized.h"
+#include "iommu/handover.h"
 #include "iommu/iommu_error.h"
 #include "kernel-uapi/iommufd.h"
 #include "kernel/kernel_calls.h"
@@ -310,6 +311,11 @@ static const PmIommuOps iommufd_ops = {
     .set_dirty_tracking = pm_iommufd_set_dirty_tracking,
     .read_dirty = pm_iommufd_read_dirty,
     .peek_dirty = pm_iommufd_peek_dirty,
+    .check_handover = pm_iommufd_check_handover,
+    .change_process = pm_iommufd_change_process,
+    .set_address = pm_iommufd_check_run,
+    .describe = pm_iommufd_describe,
+    .forget = pm_iommufd_forget,
     .end = iommufd_end,
     .free = iommufd_free,
     .map_causes = pm_iommufd_map_causes,
@@ -421,6 +427,18 @@ static bool open_all(PmIommufd *iommufd, const PmIommufdConfig *config, GError *
     return true;
 }
 
+static PmIommufd *make_iommufd(PmKernel *kernel)
+{
+    PmIommufd *iommufd = g_new0(PmIommufd, 1);
+
+    pm_iommu_init(&iommufd->parent, &iommufd_ops, kernel);
+    iommufd->parent.mapping_limit = UINT64_MAX;
+    iommufd->iommufd = -1;
+    iommufd->page_tables = g_array_new(FALSE, FALSE, sizeof(uint32_t));
+    pm_vfio_device_set_init(&iommufd->devices, kernel);
+    return iommufd;
+}
+
 static PmIommu *open_config(const PmIommufdConfig *config, GError **error)
 {
     g_autoptr(PmKernel) kernel = NULL;
@@ -429,12 +447,7 @@ static PmIommu *open_config(const PmIommufdConfig *config, GError **error)
     if (!check_config(config, error))
         return NULL;
     kernel = config->kernel != NULL ? pm_kernel_ref(config->kernel) : pm_kernel_host_new();
-    iommufd = g_new0(PmIommufd, 1);
-    pm_iommu_init(&iommufd->parent, &iommufd_ops, kernel);
-    iommufd->parent.mapping_limit = UINT64_MAX;
-    iommufd->iommufd = -1;
-    iommufd->page_tables = g_array_new(FALSE, FALSE, sizeof(uint32_t));
-    pm_vfio_device_set_init(&iommufd->devices, kernel);
+    iommufd = make_iommufd(kernel);
     if (open_all(iommufd, config, error))
         return &iommufd->parent;
     pm_iommu_unref(&iommufd->parent);
@@ -448,4 +461,25 @@ PmIommu *pm_iommu_iommufd_new(const PmIommufdConfig *config, GError **error)
     if (!pm_sized_read("PmIommufdConfig", &known, sizeof(known), config, error))
         return NULL;
     return open_config(&known, error);
+}
+
+PmIommu *pm_iommufd_adopt(PmKernel *kernel, const PmIommuFiles *files, GError **error)
+{
+    PmIommufd *iommufd = make_iommufd(kernel);
+
+    iommufd->iommufd = files->fd;
+    iommufd->devices.iommufd = files->fd;
+    iommufd->ioas = files->ioas;
+    iommufd->maps_files = files->maps_files;
+    iommufd->is_lent = true;
+    pm_iommu_handover_await(&iommufd->parent);
+    if (!read_geometry(iommufd, error)) {
+        pm_iommu_unref(&iommufd->parent);
+        return NULL;
+    }
+    iommufd->is_lent = false;
+    g_array_append_vals(iommufd->page_tables, files->page_tables->data, files->page_tables->len);
+    pm_vfio_device_set_adopt(&iommufd->devices, files->files);
+    pm_iommufd_update_dirty_kind(iommufd);
+    return &iommufd->parent;
 }

@@ -50,4 +50,11 @@ int pm_iommufd_read_dirty(PmIommu *iommu, uint64_t iova, uint64_t size, uint64_t
 int pm_iommufd_peek_dirty(PmIommu *iommu, uint64_t iova, uint64_t size, uint64_t page_size,
                           uint64_t *bitmap);
 
+/* PmIommuOps of these names. */
+bool pm_iommufd_check_handover(PmIommu *iommu, GError **error);
+int pm_iommufd_change_process(PmIommu *iommu);
+int pm_iommufd_check_run(PmIommu *iommu, const PmIommuRequest *run);
+void pm_iommufd_describe(const PmIommu *iommu, PmIommuFiles *files);
+void pm_iommufd_forget(PmIommu *iommu);
+
 #endif

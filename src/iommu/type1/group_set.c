@@ -353,3 +353,66 @@ int pm_vfio_group_set_get_group(PmVfioGroupSet *set, const char *device, GError 
 
     return found != NULL ? found->group->opened.fd : -1;
 }
+
+/* --- handover --- */
+
+void pm_vfio_group_set_describe(const PmVfioGroupSet *set, GArray *files)
+{
+    guint index;
+
+    for (guint i = 0; i < set->groups->len; i++) {
+        const Group *group = g_ptr_array_index(set->groups, i);
+        const PmIommuFile file = {
+            .fd = group->opened.fd,
+            .has_number = group->opened.has_number,
+            .number = group->opened.number,
+            .n_users = group->n_users,
+            .joined = group->joined,
+        };
+
+        g_array_append_val(files, file);
+    }
+    for (guint i = 0; i < set->devices->len; i++) {
+        const Device *device = g_ptr_array_index(set->devices, i);
+        PmIommuFile file = {.fd = device->fd, .address = g_strdup(device->address)};
+
+        (void)g_ptr_array_find(set->groups, device->group, &index);
+        file.group = index;
+        g_array_append_val(files, file);
+    }
+}
+
+static void adopt_group(PmVfioGroupSet *set, const PmIommuFile *file)
+{
+    Group *group = g_new0(Group, 1);
+
+    group->opened = (PmVfioGroup){.kernel = set->kernel,
+                                  .fd = file->fd,
+                                  .has_number = file->has_number,
+                                  .number = file->number};
+    group->n_users = file->n_users;
+    group->joined = file->joined;
+    g_ptr_array_add(set->groups, group);
+}
+
+void pm_vfio_group_set_adopt(PmVfioGroupSet *set, const GArray *files)
+{
+    for (guint i = 0; i < files->len; i++) {
+        const PmIommuFile *file = &g_array_index(files, PmIommuFile, i);
+        Group *group;
+
+        if (file->address == NULL) {
+            adopt_group(set, file);
+            continue;
+        }
+        group = g_ptr_array_index(set->groups, file->group);
+        add_device(set, file->address, group, file->fd);
+        group->n_users--; /* counted before */
+    }
+}
+
+void pm_vfio_group_set_forget(PmVfioGroupSet *set)
+{
+    for (guint i = 0; i < set->groups->len; i++)
+        ((Group *)g_ptr_array_index(set->groups, i))->joined = false;
+}

@@ -3,7 +3,7 @@
 #ifndef PLUGMAP_SRC_IOMMU_TYPE1_GROUP_SET_H
 #define PLUGMAP_SRC_IOMMU_TYPE1_GROUP_SET_H
 
-#include <plugmap/kernel.h>
+#include "iommu/address_space.h"
 
 /* Private fields; set up with pm_vfio_group_set_init(). */
 typedef struct {
@@ -61,5 +61,15 @@ int pm_vfio_group_set_open_device(PmVfioGroupSet *set, const char *device, GErro
 /* The group of a device; attaches the device as pm_vfio_group_set_open_device() does. Returns the
  * descriptor, or -1 with an error of that function. */
 int pm_vfio_group_set_get_group(PmVfioGroupSet *set, const char *device, GError **error);
+
+/* Appends copies of the groups and devices to @files (of PmIommuFile), with the set's descriptors.
+ */
+void pm_vfio_group_set_describe(const PmVfioGroupSet *set, GArray *files);
+
+/* Fills an empty set with what another process had; takes ownership of the descriptors. */
+void pm_vfio_group_set_adopt(PmVfioGroupSet *set, const GArray *files);
+
+/* Others own the groups now: clearing the set leaves them in the container. */
+void pm_vfio_group_set_forget(PmVfioGroupSet *set);
 
 #endif

@@ -7,6 +7,7 @@
 
 #include "base/error_text.h"
 #include "base/sized.h"
+#include "iommu/handover.h"
 #include "iommu/iommu_error.h"
 #include "iommu/type1/type1.h"
 #include "iommu/type1/type1_info.h"
@@ -343,6 +344,11 @@ static const PmIommuOps type1_ops = {
     .set_dirty_tracking = pm_type1_set_dirty_tracking,
     .read_dirty = pm_type1_read_dirty,
     .unmap_dirty = pm_type1_unmap_dirty,
+    .check_handover = pm_type1_check_handover,
+    .invalidate = pm_type1_invalidate,
+    .set_address = pm_type1_set_address,
+    .describe = pm_type1_describe,
+    .forget = pm_type1_forget,
     .free = type1_free,
     .map_causes = map_causes,
     .unmap_causes = unmap_causes,
@@ -472,6 +478,16 @@ static bool open_all(PmType1 *type1, const PmType1Config *config, GError **error
     return true;
 }
 
+static PmType1 *make_type1(PmKernel *kernel)
+{
+    PmType1 *type1 = g_new0(PmType1, 1);
+
+    pm_iommu_init(&type1->parent, &type1_ops, kernel);
+    type1->container = -1;
+    pm_vfio_group_set_init(&type1->groups, kernel);
+    return type1;
+}
+
 static PmIommu *open_config(const PmType1Config *config, GError **error)
 {
     g_autoptr(PmKernel) kernel = NULL;
@@ -480,10 +496,7 @@ static PmIommu *open_config(const PmType1Config *config, GError **error)
     if (!check_config(config, error))
         return NULL;
     kernel = config->kernel != NULL ? pm_kernel_ref(config->kernel) : pm_kernel_host_new();
-    type1 = g_new0(PmType1, 1);
-    pm_iommu_init(&type1->parent, &type1_ops, kernel);
-    type1->container = -1;
-    pm_vfio_group_set_init(&type1->groups, kernel);
+    type1 = make_type1(kernel);
     if (open_all(type1, config, error))
         return &type1->parent;
     pm_iommu_unref(&type1->parent);
@@ -497,4 +510,24 @@ PmIommu *pm_iommu_type1_new(const PmType1Config *config, GError **error)
     if (!pm_sized_read("PmType1Config", &known, sizeof(known), config, error))
         return NULL;
     return open_config(&known, error);
+}
+
+PmIommu *pm_type1_adopt(PmKernel *kernel, const PmIommuFiles *files, GError **error)
+{
+    PmType1 *type1 = make_type1(kernel);
+    g_auto(PmType1Info) info = {0};
+
+    type1->container = files->fd;
+    type1->groups.container = files->fd;
+    type1->is_lent = true;
+    pm_iommu_handover_await(&type1->parent);
+    if (!check_container(type1, error) || !read_info(type1, &info, error)) {
+        pm_iommu_unref(&type1->parent);
+        return NULL;
+    }
+    use_dirty_capability(type1, &info);
+    use_info(type1, &info);
+    type1->is_lent = false;
+    pm_vfio_group_set_adopt(&type1->groups, files->files);
+    return &type1->parent;
 }

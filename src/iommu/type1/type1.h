@@ -19,5 +19,10 @@ int pm_type1_read_dirty(PmIommu *iommu, uint64_t iova, uint64_t size, uint64_t p
                         uint64_t *bitmap);
 int pm_type1_unmap_dirty(PmIommu *iommu, uint64_t iova, uint64_t size, uint64_t page_size,
                          uint64_t *bitmap, uint64_t *n_bytes);
+bool pm_type1_check_handover(PmIommu *iommu, GError **error);
+int pm_type1_invalidate(PmIommu *iommu, const PmIommuRequest *run);
+int pm_type1_set_address(PmIommu *iommu, const PmIommuRequest *run);
+void pm_type1_describe(const PmIommu *iommu, PmIommuFiles *files);
+void pm_type1_forget(PmIommu *iommu);
 
 #endif

@@ -223,6 +223,7 @@ static void free_accepts_null(void **state)
     pm_discard_policy_unref(NULL);
     pm_guest_iommu_unref(NULL);
     pm_guest_mapper_free(NULL);
+    pm_handover_free(NULL);
     pm_iommu_claim_unref(NULL);
     pm_iommu_unref(NULL);
     pm_kernel_unref(NULL);
