@@ -10,6 +10,9 @@
  * has a claim (iommu_claim.h) on its I/O addresses, so that no other mapper of the same PmIommu can
  * map there.
  *
+ * As long as memory of a region may be mapped, uncoordinated discards of it are disabled, and all
+ * discards of it if the RAM is plain (discard_policy.h).
+ *
  * Whenever a public function of the device, the manager or the mapper returns, the mapped blocks
  * are the populated blocks; pm_mapper_audit() proves it.
  *

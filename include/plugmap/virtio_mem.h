@@ -133,7 +133,8 @@ typedef struct {
  * PM_VIRTIO_MEM_KEEP_MEMORY is set.
  * Returns: the device, or NULL; free with pm_virtio_mem_free(). Errors: PM_ERROR_INVALID_ARGUMENT,
  * PM_ERROR_UNALIGNED (the message names the property and the numbers), PM_ERROR_BUSY (as
- * pm_discard_manager_new()), and those of pm_ram_discard().
+ * pm_discard_manager_new()), and those of pm_ram_discard(). Until it is freed, the device requires
+ * coordinated discards of the whole RAM (discard_policy.h).
  */
 PM_EXPORT PmVirtioMem *pm_virtio_mem_new(const PmVirtioMemConfig *config, GError **error);
 

@@ -48,16 +48,16 @@ bool pm_discard_ranges_overlap(uint64_t offset, uint64_t size, uint64_t other_of
 
 /* --- the claims of one kind --- */
 
-/* The index of the first whose id is at least @id. */
-static size_t position(const PmDiscardHolders *list, uint64_t id)
+/* The index of the first entry whose id is at least @id. */
+static size_t position(const PmDiscardList *list, uint64_t id)
 {
     size_t low = 0;
-    size_t high = list->n_holders;
+    size_t high = list->n_entries;
 
     while (low < high) {
         size_t middle = low + (high - low) / 2;
 
-        if (list->holders[middle]->request.id < id)
+        if (list->entries[middle].id < id)
             low = middle + 1;
         else
             high = middle;
@@ -65,31 +65,61 @@ static size_t position(const PmDiscardHolders *list, uint64_t id)
     return low;
 }
 
-static bool make_room(PmDiscardHolders *list)
+/* Drops the entries of released claims. */
+static void compact(PmDiscardList *list)
+{
+    size_t n_kept = 0;
+
+    for (size_t i = 0; i < list->n_entries; i++)
+        if (list->entries[i].holder != NULL)
+            list->entries[n_kept++] = list->entries[i];
+    list->n_entries = n_kept;
+}
+
+static bool make_room(PmDiscardList *list)
 {
     size_t n_allocated = MAX(2 * list->n_allocated, 4);
-    PmDiscardHolder **holders;
+    PmDiscardEntry *entries;
 
-    if (list->n_holders < list->n_allocated)
+    if (list->n_entries < list->n_allocated)
         return true;
-    holders = g_try_realloc_n(list->holders, n_allocated, sizeof(PmDiscardHolder *));
-    if (holders == NULL)
+    entries = g_try_realloc_n(list->entries, n_allocated, sizeof(*entries));
+    if (entries == NULL)
         return false;
-    list->holders = holders;
+    list->entries = entries;
     list->n_allocated = n_allocated;
     return true;
 }
 
-static const PmDiscardHolder *find_overlap(const PmDiscardHolders *list, uint64_t offset,
+static const PmDiscardHolder *find_overlap(const PmDiscardList *list, uint64_t offset,
                                            uint64_t size)
 {
-    for (size_t i = 0; i < list->n_holders; i++) {
-        const PmDiscardClaimRequest *request = &list->holders[i]->request;
+    for (size_t i = 0; i < list->n_entries; i++) {
+        const PmDiscardEntry *entry = &list->entries[i];
 
-        if (pm_discard_ranges_overlap(offset, size, request->offset, request->size))
-            return list->holders[i];
+        if (entry->holder != NULL &&
+            pm_discard_ranges_overlap(offset, size, entry->offset, entry->size))
+            return entry->holder;
     }
     return NULL;
+}
+
+static const PmDiscardHolder *next_in(const PmDiscardList *list, uint64_t after)
+{
+    for (size_t i = position(list, after + 1); i < list->n_entries; i++)
+        if (list->entries[i].holder != NULL)
+            return list->entries[i].holder;
+    return NULL;
+}
+
+/* NULL if the claim is not in the list. */
+static PmDiscardEntry *entry_of(const PmDiscardList *list, uint64_t id)
+{
+    size_t at = position(list, id);
+
+    if (at == list->n_entries || list->entries[at].id != id || list->entries[at].holder == NULL)
+        return NULL;
+    return &list->entries[at];
 }
 
 static const PmDiscardHolder *older(const PmDiscardHolder *one, const PmDiscardHolder *other)
@@ -114,23 +144,31 @@ static PmDiscardHolder *new_holder(const PmDiscardClaimRequest *request)
     return holder;
 }
 
-/* The claims of a policy on RAM that was added later are older than others on it. */
+/* The claims of a policy on RAM that was added later are older than others on it. If the RAM had
+ * the claim before, it is inserted before the entry that was released. */
+static void insert(PmDiscardList *list, PmDiscardHolder *holder)
+{
+    const PmDiscardClaimRequest *request = &holder->request;
+    size_t at = position(list, request->id);
+
+    memmove(&list->entries[at + 1], &list->entries[at],
+            (list->n_entries - at) * sizeof(*list->entries));
+    list->entries[at] = (PmDiscardEntry){request->id, request->offset, request->size, holder};
+    list->n_entries++;
+    list->n_held++;
+}
+
 bool pm_discard_claims_add(PmDiscardClaims *claims, const PmDiscardClaimRequest *request)
 {
-    PmDiscardHolders *list = &claims->of_kind[request->kind];
+    PmDiscardList *list = &claims->of_kind[request->kind];
     PmDiscardHolder *holder;
-    size_t at;
 
     if (!make_room(list))
         return false;
     holder = new_holder(request);
     if (holder == NULL)
         return false;
-    at = position(list, request->id);
-    memmove(&list->holders[at + 1], &list->holders[at],
-            (list->n_holders - at) * sizeof(PmDiscardHolder *));
-    list->holders[at] = holder;
-    list->n_holders++;
+    insert(list, holder);
     return true;
 }
 
@@ -138,23 +176,20 @@ const PmDiscardHolder *pm_discard_claims_next(const PmDiscardClaims *claims, uin
 {
     const PmDiscardHolder *first = NULL;
 
-    if (after == UINT64_MAX)
-        return NULL;
-    for (size_t kind = 0; kind < PM_DISCARD_N_KINDS; kind++) {
-        const PmDiscardHolders *list = &claims->of_kind[kind];
-        size_t at = position(list, after + 1);
-
-        if (at < list->n_holders)
-            first = older(first, list->holders[at]);
-    }
+    for (size_t kind = 0; after < UINT64_MAX && kind < PM_DISCARD_N_KINDS; kind++)
+        first = older(first, next_in(&claims->of_kind[kind], after));
     return first;
 }
 
 const PmDiscardHolder *pm_discard_claims_find(const PmDiscardClaims *claims, uint64_t id)
 {
-    const PmDiscardHolder *holder = id > 0 ? pm_discard_claims_next(claims, id - 1) : NULL;
+    for (size_t kind = 0; kind < PM_DISCARD_N_KINDS; kind++) {
+        const PmDiscardEntry *entry = entry_of(&claims->of_kind[kind], id);
 
-    return holder != NULL && holder->request.id == id ? holder : NULL;
+        if (entry != NULL)
+            return entry->holder;
+    }
+    return NULL;
 }
 
 const PmDiscardHolder *pm_discard_claims_find_conflict(const PmDiscardClaims *claims,
@@ -171,39 +206,37 @@ const PmDiscardHolder *pm_discard_claims_find_conflict(const PmDiscardClaims *cl
 
 const PmDiscardHolder *pm_discard_claims_find_follower(const PmDiscardClaims *claims)
 {
-    const PmDiscardHolders *list = &claims->of_kind[PM_DISCARD_DISABLE_UNCOORDINATED];
+    const PmDiscardList *list = &claims->of_kind[PM_DISCARD_DISABLE_UNCOORDINATED];
+    const PmDiscardHolder *holder = next_in(list, 0);
 
-    for (size_t i = 0; i < list->n_holders; i++)
-        if (list->holders[i]->request.follows_manager)
-            return list->holders[i];
-    return NULL;
+    while (holder != NULL && !holder->request.follows_manager)
+        holder = next_in(list, holder->request.id);
+    return holder;
 }
 
 bool pm_discard_claims_remove(PmDiscardClaims *claims, uint64_t id)
 {
     const PmDiscardHolder *holder = pm_discard_claims_find(claims, id);
-    PmDiscardHolders *list;
-    size_t at;
+    PmDiscardList *list;
 
     if (holder == NULL)
         return false;
     list = &claims->of_kind[holder->request.kind];
-    at = position(list, id);
-    g_free(list->holders[at]);
-    list->n_holders--;
-    memmove(&list->holders[at], &list->holders[at + 1],
-            (list->n_holders - at) * sizeof(PmDiscardHolder *));
+    g_clear_pointer(&entry_of(list, id)->holder, g_free);
+    list->n_held--;
+    if (list->n_held <= list->n_entries / 2)
+        compact(list);
     return true;
 }
 
 void pm_discard_claims_clear(PmDiscardClaims *claims)
 {
     for (size_t kind = 0; kind < PM_DISCARD_N_KINDS; kind++) {
-        PmDiscardHolders *list = &claims->of_kind[kind];
+        PmDiscardList *list = &claims->of_kind[kind];
 
-        for (size_t i = 0; i < list->n_holders; i++)
-            g_free(list->holders[i]);
-        g_free(list->holders);
-        *list = (PmDiscardHolders){0};
+        for (size_t i = 0; i < list->n_entries; i++)
+            g_free(list->entries[i].holder);
+        g_free(list->entries);
+        *list = (PmDiscardList){0};
     }
 }

@@ -24,15 +24,25 @@ typedef struct {
     char owner[]; /* request.owner */
 } PmDiscardHolder;
 
-/* Ascending by id. */
+/* What a search needs of a claim. */
 typedef struct {
-    PmDiscardHolder **holders;
-    size_t n_holders;
+    uint64_t id;
+    uint64_t offset;
+    uint64_t size;
+    PmDiscardHolder *holder; /* NULL: released */
+} PmDiscardEntry;
+
+/* Ascending by id. A guest IOMMU makes a claim for each of its mappings, and releases all at once:
+ * entries of released claims are dropped together, once they are the majority. */
+typedef struct {
+    PmDiscardEntry *entries;
+    size_t n_entries;
+    size_t n_held;
     size_t n_allocated;
-} PmDiscardHolders;
+} PmDiscardList;
 
 typedef struct {
-    PmDiscardHolders of_kind[PM_DISCARD_N_KINDS];
+    PmDiscardList of_kind[PM_DISCARD_N_KINDS];
 } PmDiscardClaims;
 
 /* A discard that is running: on the stack of the thread that discards. */

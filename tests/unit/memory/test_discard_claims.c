@@ -250,6 +250,27 @@ static void releasing_twice_is_an_error(void **state)
     assert_int_not_equal(claim_all(PM_DISCARD_REQUIRE_COORDINATED, "the device"), 0);
 }
 
+/* A claim of each of many mappings, released in an order of their own. */
+static void many_claims_are_released_in_any_order(void **state)
+{
+    enum {
+        N = 1000,
+        STEP = 387
+    };
+    uint64_t ids[N];
+
+    (void)state;
+    for (unsigned i = 0; i < N; i++)
+        ids[i] = claim(PM_DISCARD_DISABLE_UNCOORDINATED, "domain 1", i % 64 * PAGE, PAGE);
+    for (unsigned i = 0; i < N; i++) {
+        assert_int_equal(n_claims(), N - i);
+        release(ids[i * STEP % N]);
+        assert_false(pm_ram_release_discards(ram, ids[i * STEP % N], NULL));
+    }
+    assert_int_equal(n_claims(), 0);
+    assert_true(pm_ram_discard(ram, 0, SIZE, NULL));
+}
+
 static void ids_that_were_never_made_are_not_found(void **state)
 {
     const uint64_t ids[] = {0, 1, pm_discard_claim_new_id() + 1, UINT64_MAX};
@@ -552,6 +573,7 @@ int main(void)
         CLAIMS_TEST(invalid_claims_are_refused),
         CLAIMS_TEST(discards_of_device_memory_can_be_disabled_but_not_required),
         CLAIMS_TEST(releasing_twice_is_an_error),
+        CLAIMS_TEST(many_claims_are_released_in_any_order),
         CLAIMS_TEST(ids_that_were_never_made_are_not_found),
         CLAIMS_TEST(claims_of_other_ram_are_not_found),
         CLAIMS_TEST(ids_are_never_used_again),
