@@ -25,12 +25,15 @@ static inline GRand *random_new(const char *test)
     return g_rand_new_with_seed(random_seed(test));
 }
 
-/* PLUGMAP_TEST_STEPS, or @n_steps. */
+/* PLUGMAP_TEST_STEPS, or PLUGMAP_TEST_PERCENT of @n_steps, or @n_steps. */
 static inline unsigned random_steps(unsigned n_steps)
 {
     const char *given = g_getenv("PLUGMAP_TEST_STEPS");
+    const char *percent = g_getenv("PLUGMAP_TEST_PERCENT");
 
-    return given != NULL ? (unsigned)strtoul(given, NULL, 0) : n_steps;
+    if (given != NULL)
+        return (unsigned)strtoul(given, NULL, 0);
+    return percent != NULL ? MAX(n_steps * (unsigned)strtoul(percent, NULL, 0) / 100, 1) : n_steps;
 }
 
 #endif
