@@ -4,14 +4,16 @@
  *
  * Five objects, in the order in which a program uses them: PmIommu, PmRam, PmDiscardManager,
  * PmVirtioMem, PmMapper. To map a buffer that no PmMapper tracks, use a PmIommuClaim
- * (iommu_claim.h).
+ * (iommu_claim.h). For a guest with an IOMMU of its own: PmGuestIommu and, in place of PmMapper,
+ * PmGuestMapper.
  *
  * Freeing. Every unref and free function accepts NULL, in any order: objects hold references to
  * what they need, so drop yours as soon as you do not need them. What a device may still access
  * stays until it is unmapped. Check the results of pm_mapper_remove() and pm_iommu_claim_release()
- * to know that it is: freeing can only log. Two things hold no references: a listener that you
- * registered (unregister or drop it before its manager is freed), and a kernel of your own (it must
- * outlive its last user).
+ * to know that it is: freeing can only log. Three things hold no references: a listener that you
+ * registered (unregister or drop it before its manager is freed), a follower of your own of a guest
+ * IOMMU (end it before what it uses is freed), and a kernel of your own (it must outlive its last
+ * user).
  *
  * How structs grow, and why most begin with struct_size: macros.h.
  */

@@ -4,7 +4,7 @@
  * PmGuestIommu (guest_iommu.h) with requests in wire format, and sees its limits in the
  * configuration space. The virtqueues are the VMM's:
  *
- *     // the request queue; the buffers are copies of the descriptors, which guests can change
+ *     // the request queue: what the descriptors have for the device to read and to write
  *     size_t used = pm_virtio_iommu_handle(iommu, out, out_size, in, in_size);
  *
  *     if (pm_virtio_iommu_last_refusal(iommu, &refusal) != PM_VIRTIO_IOMMU_OK)
@@ -93,7 +93,7 @@ PM_EXPORT bool pm_virtio_iommu_config_write(PmGuestIommu *iommu, uint64_t offset
 /**
  * Handles one request of the guest.
  * @request, @request_size: the part that the device reads, from the head; more bytes than the
- * request has are ignored.
+ * request has are ignored. May be the guest's memory: it is copied before it is checked.
  * @response, @response_size: room for the part that the device writes: the tail, after the
  * properties of PROBE. May overlap @request.
  *

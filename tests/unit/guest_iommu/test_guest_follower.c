@@ -254,6 +254,56 @@ static void attach_says_what_ended(void **state)
     assert_follows(world->iommu, &world->follower);
 }
 
+/* --- operations that look at the table --- */
+
+static char *table_in_operation;
+
+static bool look_at_endpoint(void *user_data, uint32_t domain G_GNUC_UNUSED,
+                             bool bypass G_GNUC_UNUSED, uint32_t endpoint G_GNUC_UNUSED,
+                             const char *device G_GNUC_UNUSED, GError **error G_GNUC_UNUSED)
+{
+    g_free(table_in_operation);
+    table_in_operation = table_text(user_data);
+    return true;
+}
+
+static bool look_at_mapping(void *user_data, uint32_t domain G_GNUC_UNUSED,
+                            const PmGuestMapping *mapping G_GNUC_UNUSED,
+                            GError **error G_GNUC_UNUSED)
+{
+    g_free(table_in_operation);
+    table_in_operation = table_text(user_data);
+    return true;
+}
+
+static void operations_see_the_table_before_the_change(void **state)
+{
+    const PmGuestIommuOps ops = {
+        .struct_size = sizeof(ops),
+        .attach = look_at_endpoint,
+        .detach = look_at_endpoint,
+        .map = look_at_mapping,
+        .unmap = look_at_mapping,
+    };
+
+    (void)state;
+    for (size_t i = 0; i < G_N_ELEMENTS(operations); i++) {
+        g_autofree char *before = NULL;
+        World *other = new_world(true);
+
+        assert_true(pm_guest_iommu_set_follower(other->iommu, NULL, NULL, NULL));
+        assert_true(pm_guest_iommu_set_follower(other->iommu, &ops, other->iommu, NULL));
+        before = table_text(other->iommu);
+        g_clear_pointer(&table_in_operation, g_free);
+        if (operations[i] != toggle_bypass && operations[i] != add_an_endpoint) {
+            assert_true(operations[i](other, NULL));
+            assert_string_equal(table_in_operation, before);
+        }
+        free_world(other);
+    }
+    g_clear_pointer(&table_in_operation, g_free);
+}
+
 static void set_follower_replays_endpoints_and_mappings(void **state)
 {
     World *world = *state;
@@ -367,6 +417,7 @@ int main(void)
         FOLLOWER_TEST(after_a_failure_to_undo_the_table_is_what_the_follower_has),
         FOLLOWER_TEST(unmap_says_which_mappings_are_lost),
         FOLLOWER_TEST(attach_says_what_ended),
+        FOLLOWER_TEST(operations_see_the_table_before_the_change),
         FOLLOWER_TEST(set_follower_replays_endpoints_and_mappings),
         FOLLOWER_TEST(set_follower_that_fails_detaches_all_and_keeps_the_table),
         FOLLOWER_TEST(a_guest_iommu_has_one_follower),

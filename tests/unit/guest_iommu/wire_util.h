@@ -64,7 +64,7 @@ enum {
 #define PROBE_RESERVED  8
 #define BYPASS_OFFSET   36
 #define CONFIG_SIZE     40
-#define PROPERTY_SIZE   24
+#define PROPERTY_SIZE   ((size_t)24)
 
 typedef struct {
     uint8_t bytes[MAX_REQUEST];
