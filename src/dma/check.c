@@ -101,10 +101,11 @@ static bool check_reads(PmDmaCheck *check, char *memory, uint64_t iova, GError *
     return true;
 }
 
-static bool check_writes(PmDmaCheck *check, const char *memory, uint64_t iova, GError **error)
+static bool check_writes(PmDmaCheck *check, const char *memory, uint64_t iova, PmIommuAccess access,
+                         GError **error)
 {
     size_t size = pm_dma_engine_transfer_size(check->engine);
-    bool allowed = (check->access & PM_IOMMU_WRITE) != 0;
+    bool allowed = (access & PM_IOMMU_WRITE) != 0;
     uint64_t pattern[PM_DMA_PAGE / sizeof(uint64_t)];
 
     make_pattern(check, pattern);
@@ -117,22 +118,28 @@ static bool check_writes(PmDmaCheck *check, const char *memory, uint64_t iova, G
         iova, error);
 }
 
-static bool check_plugged(PmDmaCheck *check, uint64_t offset, GError **error)
+static bool check_plugged_at(PmDmaCheck *check, uint64_t iova, uint64_t offset,
+                             PmIommuAccess access, GError **error)
 {
-    uint64_t iova = pm_virtio_mem_get_address(check->device) + offset;
     char *memory = (char *)pm_ram_get_host(check->ram) + offset;
 
     check->counts.n_plugged_pages++;
     return populate(check, offset, error) &&
-           ((check->access & PM_IOMMU_READ) == 0 || check_reads(check, memory, iova, error)) &&
-           check_writes(check, memory, iova, error);
+           ((access & PM_IOMMU_READ) == 0 || check_reads(check, memory, iova, error)) &&
+           check_writes(check, memory, iova, access, error);
+}
+
+static bool check_plugged(PmDmaCheck *check, uint64_t offset, GError **error)
+{
+    uint64_t iova = pm_virtio_mem_get_address(check->device) + offset;
+
+    return check_plugged_at(check, iova, offset, check->access, error);
 }
 
 /* Discarded memory that is still mapped is visible to the device only: it reads back what it wrote.
  */
-static bool check_unplugged(PmDmaCheck *check, uint64_t offset, GError **error)
+static bool check_unplugged_at(PmDmaCheck *check, uint64_t iova, uint64_t offset, GError **error)
 {
-    uint64_t iova = pm_virtio_mem_get_address(check->device) + offset;
     uint64_t block_size = pm_virtio_mem_get_block_size(check->device);
     uint64_t block = offset - offset % block_size;
     size_t size = pm_dma_engine_transfer_size(check->engine);
@@ -152,6 +159,25 @@ static bool check_unplugged(PmDmaCheck *check, uint64_t offset, GError **error)
     if (resident_before != resident_after)
         return fail_page(check, "write to unplugged memory allocated memory", iova, error);
     return true;
+}
+
+static bool check_unplugged(PmDmaCheck *check, uint64_t offset, GError **error)
+{
+    return check_unplugged_at(check, pm_virtio_mem_get_address(check->device) + offset, offset,
+                              error);
+}
+
+bool pm_dma_check_page(PmDmaCheck *check, uint64_t iova, uint64_t offset, PmIommuAccess access,
+                       GError **error)
+{
+    return pm_discard_manager_is_populated(check->manager, offset, PM_DMA_PAGE)
+               ? check_plugged_at(check, iova, offset, access, error)
+               : check_unplugged_at(check, iova, offset, error);
+}
+
+bool pm_dma_check_is_slow(const PmDmaCheck *check)
+{
+    return pm_dma_engine_is_slow(check->engine);
 }
 
 static uint64_t random_below(PmDmaCheck *check, uint64_t end)

@@ -32,6 +32,14 @@ void pm_dma_check_free(PmDmaCheck *check);
  */
 bool pm_dma_check_run(PmDmaCheck *check, const PmIovaRange *range, GError **error);
 
+/* The same for one page, mapped at I/O address @iova with @access if the device has it plugged.
+ * @offset: of the page in the device's memory. */
+bool pm_dma_check_page(PmDmaCheck *check, uint64_t iova, uint64_t offset, PmIommuAccess access,
+                       GError **error);
+
+/* pm_dma_engine_is_slow(). */
+bool pm_dma_check_is_slow(const PmDmaCheck *check);
+
 PmDmaCheckCounts pm_dma_check_get_counts(const PmDmaCheck *check);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(PmDmaCheck, pm_dma_check_free)

@@ -87,7 +87,7 @@ void pm_audit_scope_begin(PmAuditScope *scope, const PmTraceEvent *event)
         add_plugged(scope);
     else if (event->type == PM_EVENT_CONVERT)
         add_range(scope, event->address, event->address + (event->size - 1));
-    else if (event->type != PM_EVENT_RESIZE)
+    else if (event->type != PM_EVENT_RESIZE && !pm_event_type_is_iommu(event->type))
         add_request(scope, event);
     /* Use the first block if none is touched: audits also compare other state. */
     if (scope->n_ranges == 0)

@@ -95,6 +95,8 @@ static void play(GPtrArray *devices, const PmTraceEvent *event)
             clear_all(g_ptr_array_index(devices, i));
         return;
     }
+    if (pm_event_type_is_iommu(event->type))
+        return;
     device = g_ptr_array_index(devices, event->region);
     if (event->type == PM_EVENT_RESIZE)
         device->requested = event->size;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/error_text.h"
+#include "replay/guest.h"
 #include "replay/judge.h"
 #include "replay/replay_audit.h"
 
@@ -32,6 +33,7 @@ typedef struct {
     PmIommu *iommu;
     PmReplayDevice *devices; /* one per region of the trace */
     PmMapper *mapper;
+    PmReplayGuest *guest;  /* instead of the mapper; owns the address space */
     PmDmaCheck *dma_check; /* NULL: none */
     PmReplayOwn own;
 } PmReplay;
@@ -127,9 +129,27 @@ static bool resize(PmReplayDevice *to, const PmTraceEvent *event, GError **error
     return false;
 }
 
-/* System reset. */
+static void play_iommu(PmReplay *replay, const PmTraceEvent *event)
+{
+    const GError *refusal = NULL;
+    PmVirtioIommuStatus status = pm_replay_guest_play(replay->guest, event, &refusal);
+
+    if (event->response >= 0 && event->response != (int)status)
+        pm_replay_result_add_divergence(replay->result, NULL, event,
+                                        pm_iommu_status_names[event->response],
+                                        pm_iommu_status_names[status], (unsigned)status,
+                                        refusal != NULL ? refusal->message : NULL, false);
+}
+
+/* System reset: the guest's IOMMU first. */
 static void reset(PmReplay *replay, const PmTraceEvent *event)
 {
+    const GError *failure = NULL;
+
+    if (replay->guest != NULL &&
+        pm_replay_guest_reset(replay->guest, &failure) != PM_VIRTIO_IOMMU_OK)
+        pm_replay_result_add_divergence(replay->result, NULL, event, "done", "refused", 0,
+                                        failure->message, false);
     for (guint i = 0; i < replay->trace->regions->len; i++) {
         PmReplayDevice *to = &replay->devices[i];
         g_autoptr(GError) refusal = NULL;
@@ -167,6 +187,10 @@ static bool play_event(PmReplay *replay, const PmTraceEvent *event, GError **err
     case PM_EVENT_CONVERT:
         convert(to, event);
         return true;
+    case PM_EVENT_IOMMU_MAP:
+    case PM_EVENT_IOMMU_UNMAP:
+        play_iommu(replay, event);
+        return true;
     case PM_EVENT_PLUG:
     case PM_EVENT_UNPLUG:
     case PM_EVENT_UNPLUG_ALL:
@@ -198,9 +222,12 @@ static void audit_device(PmReplay *replay, const PmReplayDevice *of, const PmTra
         .device = of->device,
         .iommu = replay->iommu,
         .mapper = replay->mapper,
+        .guest = replay->guest,
+        .n_own = replay->own.n_mappings,
         .fake = replay->config->fake,
         .group = replay->config->group,
-        .all_resident = !replay->config->only_counts || replay->config->prefault_threads > 0,
+        .all_resident = (!replay->config->only_counts && replay->guest == NULL) ||
+                        replay->config->prefault_threads > 0,
         .dma_check = replay->dma_check,
     };
 
@@ -217,7 +244,8 @@ static void audit_device(PmReplay *replay, const PmReplayDevice *of, const PmTra
 
 static bool concerns(const PmTraceEvent *event, guint device)
 {
-    return event->type == PM_EVENT_RESET || event->region == device;
+    return event->type == PM_EVENT_RESET || pm_event_type_is_iommu(event->type) ||
+           event->region == device;
 }
 
 static void begin_audit(PmReplay *replay, const PmTraceEvent *event)
@@ -363,9 +391,8 @@ static bool finish_result(PmReplay *replay, GError **error)
 }
 
 /* Maps the engine's memory before the region, so that the region's budget accounts for it. */
-static bool set_up_dma_check(PmReplay *replay, GError **error)
+static bool set_up_dma_check(PmReplay *replay, uint64_t address, uint64_t size, GError **error)
 {
-    const PmTraceRegion *region = pm_trace_region(replay->trace, 0);
     PmDmaEngine *engine;
 
     if (replay->config->dma_device == NULL)
@@ -375,7 +402,7 @@ static bool set_up_dma_check(PmReplay *replay, GError **error)
                        "%s: --dma-check supports one device, the trace has %u", replay->trace->file,
                        replay->trace->regions->len);
     engine = pm_dma_engine_attach(replay->iommu, replay->recorder, replay->config->dma_device,
-                                  region->address, region->size, error);
+                                  address, size, error);
     if (engine == NULL)
         return false;
     replay->result->dma_engine = g_strdup(pm_dma_engine_name(engine));
@@ -466,21 +493,27 @@ static bool make_devices(PmReplay *replay, GError **error)
     return true;
 }
 
+static PmMapperRegion region_of(const PmReplay *replay, const PmReplayDevice *of)
+{
+    return (PmMapperRegion){
+        .struct_size = sizeof(PmMapperRegion),
+        .ram = pm_discard_manager_get_ram(pm_virtio_mem_get_manager(of->device)),
+        .size = of->region->size,
+        .address = of->region->address,
+        .access = PM_IOMMU_READ_WRITE,
+        .flags = replay->config->overcommit ? PM_MAPPER_OVERCOMMIT : PM_MAPPER_STRICT,
+    };
+}
+
+/* With the mapper, or the guest's IOMMU. */
 static bool map_devices(PmReplay *replay, GError **error)
 {
-    replay->mapper = pm_mapper_new(replay->iommu);
     for (guint i = 0; i < replay->trace->regions->len; i++) {
         const PmReplayDevice *of = &replay->devices[i];
-        const PmMapperRegion region = {
-            .struct_size = sizeof(region),
-            .ram = pm_discard_manager_get_ram(pm_virtio_mem_get_manager(of->device)),
-            .size = of->region->size,
-            .address = of->region->address,
-            .access = PM_IOMMU_READ_WRITE,
-            .flags = replay->config->overcommit ? PM_MAPPER_OVERCOMMIT : PM_MAPPER_STRICT,
-        };
+        const PmMapperRegion region = region_of(replay, of);
 
-        if (!pm_mapper_add(replay->mapper, &region, error)) {
+        if (replay->guest != NULL ? !pm_replay_guest_add(replay->guest, &region, error)
+                                  : !pm_mapper_add(replay->mapper, &region, error)) {
             prefix_device(replay, of, error);
             return false;
         }
@@ -488,34 +521,46 @@ static bool map_devices(PmReplay *replay, GError **error)
     return true;
 }
 
-/* The range that spans all regions. */
-static void find_window(const PmTrace *trace, uint64_t *address, uint64_t *size)
+static PmIommu *open_for_guest(void *user_data, GError **error)
 {
-    uint64_t last = 0;
+    const PmReplay *replay = user_data;
 
-    *address = UINT64_MAX;
-    for (guint i = 0; i < trace->regions->len; i++) {
-        const PmTraceRegion *region = pm_trace_region(trace, i);
+    return open_iommu(replay->config, replay->recorder, error);
+}
 
-        *address = MIN(*address, region->address);
-        last = MAX(last, region->address + (region->size - 1));
-    }
-    *size = last - *address + 1;
+/* @address, @size: the I/O addresses that the DMA check's own memory must avoid. */
+static bool set_up_guest(PmReplay *replay, uint64_t address, uint64_t size, GError **error)
+{
+    replay->guest = pm_replay_guest_new(open_for_guest, replay, error);
+    if (replay->guest == NULL || !make_devices(replay, error) || !map_devices(replay, error) ||
+        !pm_replay_guest_start(replay->guest, error))
+        return false;
+    replay->iommu = pm_replay_guest_get_iommu(replay->guest);
+    return set_up_dma_check(replay, address, size, error);
 }
 
 /* Sets up the stack, bottom up. */
 static bool set_up(PmReplay *replay, GError **error)
 {
     const PmReplayConfig *config = replay->config;
+    bool has_guest = pm_replay_guest_is_in(replay->trace);
     uint64_t address;
     uint64_t size;
 
-    find_window(replay->trace, &address, &size);
+    if (has_guest)
+        pm_replay_guest_window(replay->trace, &address, &size);
+    else
+        pm_trace_get_window(replay->trace, &address, &size);
     replay->recorder =
         pm_recorder_new(config->kernel, address, size, config->dma_func, config->user_data);
+    if (has_guest)
+        return set_up_guest(replay, address, size, error);
     replay->iommu = open_iommu(config, replay->recorder, error);
-    return replay->iommu != NULL && make_devices(replay, error) &&
-           set_up_dma_check(replay, error) && map_devices(replay, error);
+    if (replay->iommu == NULL || !make_devices(replay, error) ||
+        !set_up_dma_check(replay, address, size, error))
+        return false;
+    replay->mapper = pm_mapper_new(replay->iommu);
+    return map_devices(replay, error);
 }
 
 /* Unmaps during teardown are not part of the trace. */
@@ -525,6 +570,9 @@ static void tear_down(PmReplay *replay)
         pm_recorder_stop(replay->recorder);
     g_clear_pointer(&replay->dma_check, pm_dma_check_free);
     g_clear_pointer(&replay->mapper, pm_mapper_free);
+    if (replay->guest != NULL)
+        replay->iommu = NULL; /* the guest's */
+    g_clear_pointer(&replay->guest, pm_replay_guest_free);
     for (guint i = 0; replay->devices != NULL && i < replay->trace->regions->len; i++) {
         pm_replay_judge_free(replay->devices[i].judge);
         g_free(replay->devices[i].scope);

@@ -33,6 +33,8 @@ static bool check_mapped_range(const PmReplayAuditSubject *subject, const PmIova
 
 static bool check_mapper(const PmReplayAuditSubject *subject, GError **error)
 {
+    if (subject->guest != NULL)
+        return pm_replay_guest_check_mapped(subject->guest, subject->n_own, error);
     return check_ranges(subject, check_mapped_range, error);
 }
 
@@ -70,6 +72,9 @@ static bool check_translated_range(const PmReplayAuditSubject *subject, const Pm
 
 static bool check_page_table(const PmReplayAuditSubject *subject, GError **error)
 {
+    if (subject->guest != NULL)
+        return pm_replay_guest_check_page_table(subject->guest, subject->device, subject->fake,
+                                                subject->group, error);
     return check_ranges(subject, check_translated_range, error);
 }
 
@@ -148,6 +153,9 @@ static bool check_dma(const PmReplayAuditSubject *subject, GError **error)
     const PmAuditScope *scope = subject->scope;
     const PmIovaRange all = {scope->ranges[0].start, scope->ranges[scope->n_ranges - 1].last};
 
+    if (subject->guest != NULL)
+        return pm_replay_guest_check_dma(subject->guest, subject->device, subject->dma_check,
+                                         error);
     return pm_dma_check_run(subject->dma_check, &all, error);
 }
 

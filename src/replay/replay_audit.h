@@ -7,13 +7,16 @@
 
 #include "dma/check.h"
 #include "replay/audit_scope.h"
+#include "replay/guest.h"
 
 typedef struct {
     const PmAuditScope *scope;
     PmVirtioMem *device;
     PmIommu *iommu;
     PmMapper *mapper;
-    PmKernel *fake; /* NULL on the host's kernel */
+    PmReplayGuest *guest; /* instead of @mapper: the device has I/O addresses of its own */
+    uint64_t n_own;       /* mappings of the replay itself */
+    PmKernel *fake;       /* NULL on the host's kernel */
     unsigned group;
     bool all_resident;     /* plugged memory was faulted in, by pinning or prefaulting */
     PmDmaCheck *dma_check; /* NULL: none */

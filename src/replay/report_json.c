@@ -120,6 +120,8 @@ static void add_counts(JsonBuilder *builder, const PmReplayResult *result)
     add_number(builder, "resize", result->n_requests[PM_EVENT_RESIZE]);
     add_number(builder, "reset", result->n_requests[PM_EVENT_RESET]);
     add_number(builder, "convert", result->n_requests[PM_EVENT_CONVERT]);
+    add_number(builder, "iommu_map", result->n_requests[PM_EVENT_IOMMU_MAP]);
+    add_number(builder, "iommu_unmap", result->n_requests[PM_EVENT_IOMMU_UNMAP]);
     json_builder_end_object(builder);
 
     begin(builder, "responses");

@@ -87,6 +87,9 @@ static void add_requests(GString *text, const PmReplayResult *result)
     if (requests[PM_EVENT_CONVERT] > 0)
         add_line(text, "converted", "%" PRIu64 " ranges between shared and private",
                  requests[PM_EVENT_CONVERT]);
+    if (requests[PM_EVENT_IOMMU_MAP] + requests[PM_EVENT_IOMMU_UNMAP] > 0)
+        add_line(text, "iommu", "%" PRIu64 " map, %" PRIu64 " unmap by the guest",
+                 requests[PM_EVENT_IOMMU_MAP], requests[PM_EVENT_IOMMU_UNMAP]);
     add_line(text, "responses",
              "%" PRIu64 " ack, %" PRIu64 " nack, %" PRIu64 " busy, %" PRIu64 " error; %s",
              responses[VIRTIO_MEM_RESP_ACK], responses[VIRTIO_MEM_RESP_NACK],

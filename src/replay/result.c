@@ -96,9 +96,12 @@ static char *describe_event(const PmTraceEvent *event)
         blocks = pm_counted(event->n_blocks, "block");
         return g_strdup_printf("%s of %s at 0x%" PRIx64, name, blocks, event->address);
     }
-    if (event->type != PM_EVENT_RESIZE && event->type != PM_EVENT_CONVERT)
+    if (event->type != PM_EVENT_RESIZE && event->type != PM_EVENT_CONVERT &&
+        !pm_event_type_is_iommu(event->type))
         return g_strdup(name);
     size = pm_size_format(event->size);
+    if (pm_event_type_is_iommu(event->type))
+        return g_strdup_printf("%s of %s at I/O address 0x%" PRIx64, name, size, event->iova);
     if (event->type == PM_EVENT_CONVERT)
         return g_strdup_printf("%s of %s at 0x%" PRIx64 " to %s", name, size, event->address,
                                event->shared ? "shared" : "private");

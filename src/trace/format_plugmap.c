@@ -261,9 +261,14 @@ static bool take_answer(const PmLineReader *reader, Words *words, PmTraceEvent *
         event->response = VIRTIO_MEM_RESP_ACK;
         return true;
     }
-    if (event->type != PM_EVENT_RESIZE && event->type != PM_EVENT_RESET &&
-        event->type != PM_EVENT_CONVERT && find_name(pm_response_names, answer, &event->response))
+    if (pm_event_type_is_iommu(event->type)) {
+        if (find_name(pm_iommu_status_names, answer, &event->response))
+            return true;
+    } else if (event->type != PM_EVENT_RESIZE && event->type != PM_EVENT_RESET &&
+               event->type != PM_EVENT_CONVERT &&
+               find_name(pm_response_names, answer, &event->response)) {
         return true;
+    }
     return pm_line_fail(reader, error, "invalid response '%s' to %s", answer,
                         pm_event_type_name(event->type));
 }
@@ -279,7 +284,8 @@ static bool find_type(const PmLineReader *reader, const char *text, PmEventType 
     }
     return pm_line_fail(
         reader, error,
-        "unknown event '%s': must be plug, unplug, unplug-all, state, resize, reset or convert",
+        "unknown event '%s': must be plug, unplug, unplug-all, state, resize, reset, convert, "
+        "iommu-map or iommu-unmap",
         text);
 }
 
@@ -289,15 +295,16 @@ static bool take_device(const PmLineReader *reader, Words *words, const PmTrace 
 {
     const char *name;
 
-    if (event->type == PM_EVENT_RESET)
+    if (event->type == PM_EVENT_RESET || pm_event_type_is_iommu(event->type))
         return true;
     name = take_word(words, "device");
     if (name == NULL && trace->regions->len == 1)
         return true;
     if (name == NULL)
-        return pm_line_fail(
-            reader, error,
-            "missing device=: with several regions, every event but reset requires it");
+        return pm_line_fail(reader, error,
+                            "missing device=: with several regions, every event but reset, "
+                            "iommu-map and iommu-unmap requires "
+                            "it");
     return find_region(trace, name, &event->region) ||
            pm_line_fail(reader, error, "no region of device %s", name);
 }
@@ -365,6 +372,33 @@ static bool read_conversion(const PmLineReader *reader, Words *words, const PmTr
            check_conversion(reader, region, event, error);
 }
 
+/* An inclusive last address ends the range, so it has at least a byte. */
+static bool read_iommu(const PmLineReader *reader, Words *words, PmTraceEvent *event,
+                       GError **error)
+{
+    const char *access = take_word(words, "access");
+    int8_t bits = 0;
+    uint64_t last;
+
+    if (event->type == PM_EVENT_IOMMU_MAP &&
+        (access == NULL || *access == '-' || !find_name(pm_access_names, access, &bits)))
+        return pm_line_fail(reader, error, "%s access=: must be r, w or rw",
+                            access == NULL ? "missing" : "invalid");
+    if (event->type == PM_EVENT_IOMMU_UNMAP && access != NULL)
+        return pm_line_fail(reader, error, "unexpected word 'access=%s'", access);
+    event->access = (uint8_t)bits;
+    if (!take_number(reader, words, "iova", true, &event->iova, error) ||
+        !take_number(reader, words, "size", true, &event->size, error) ||
+        (event->type == PM_EVENT_IOMMU_MAP &&
+         !take_number(reader, words, "addr", true, &event->address, error)))
+        return false;
+    return (event->size != 0 && !__builtin_add_overflow(event->iova, event->size - 1, &last)) ||
+           pm_line_fail(reader, error,
+                        "invalid range of %" PRIu64 " bytes at I/O address 0x%" PRIx64
+                        ": must not be empty, nor end past 2^64-1",
+                        event->size, event->iova);
+}
+
 static bool read_event(const PmLineReader *reader, Words *words, PmTrace *trace, GError **error)
 {
     PmTraceEvent event = {.response = -1, .state = -1, .time_ns = -1};
@@ -388,6 +422,8 @@ static bool read_event(const PmLineReader *reader, Words *words, PmTrace *trace,
     if (pm_event_type_has_blocks(event.type) && !read_blocks(reader, words, region, &event, error))
         return false;
     if (event.type == PM_EVENT_RESIZE && !read_size(reader, words, region, &event, error))
+        return false;
+    if (pm_event_type_is_iommu(event.type) && !read_iommu(reader, words, &event, error))
         return false;
     if (event.type == PM_EVENT_CONVERT && !read_conversion(reader, words, region, &event, error))
         return false;

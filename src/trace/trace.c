@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "trace/trace.h"
 
+#include "kernel-uapi/virtio_iommu.h"
 #include "kernel-uapi/virtio_mem.h"
 
 static const char *const type_names[PM_EVENT_N_TYPES] = {
@@ -11,6 +12,8 @@ static const char *const type_names[PM_EVENT_N_TYPES] = {
     [PM_EVENT_RESIZE] = "resize",
     [PM_EVENT_RESET] = "reset",
     [PM_EVENT_CONVERT] = "convert",
+    [PM_EVENT_IOMMU_MAP] = "iommu-map",
+    [PM_EVENT_IOMMU_UNMAP] = "iommu-unmap",
 };
 
 const char *const pm_response_names[] = {
@@ -28,6 +31,16 @@ const char *const pm_state_names[] = {
     NULL,
 };
 
+const char *const pm_iommu_status_names[] = {
+    [VIRTIO_IOMMU_S_OK] = "ok",         [VIRTIO_IOMMU_S_IOERR] = "ioerr",
+    [VIRTIO_IOMMU_S_UNSUPP] = "unsupp", [VIRTIO_IOMMU_S_DEVERR] = "deverr",
+    [VIRTIO_IOMMU_S_INVAL] = "inval",   [VIRTIO_IOMMU_S_RANGE] = "range",
+    [VIRTIO_IOMMU_S_NOENT] = "noent",   [VIRTIO_IOMMU_S_FAULT] = "fault",
+    [VIRTIO_IOMMU_S_NOMEM] = "nomem",   NULL,
+};
+
+const char *const pm_access_names[] = {"-", "r", "w", "rw", NULL};
+
 const char *pm_event_type_name(PmEventType type)
 {
     return type_names[type];
@@ -36,6 +49,11 @@ const char *pm_event_type_name(PmEventType type)
 bool pm_event_type_has_blocks(PmEventType type)
 {
     return type == PM_EVENT_PLUG || type == PM_EVENT_UNPLUG || type == PM_EVENT_STATE;
+}
+
+bool pm_event_type_is_iommu(PmEventType type)
+{
+    return type == PM_EVENT_IOMMU_MAP || type == PM_EVENT_IOMMU_UNMAP;
 }
 
 static void clear_region(void *data)
@@ -76,4 +94,18 @@ PmTraceRegion *pm_trace_add_region(PmTrace *trace, PmTraceRegion region)
 {
     g_array_append_val(trace->regions, region);
     return pm_trace_region(trace, trace->regions->len - 1);
+}
+
+void pm_trace_get_window(const PmTrace *trace, uint64_t *address, uint64_t *size)
+{
+    uint64_t last = 0;
+
+    *address = UINT64_MAX;
+    for (guint i = 0; i < trace->regions->len; i++) {
+        const PmTraceRegion *region = pm_trace_region(trace, i);
+
+        *address = MIN(*address, region->address);
+        last = MAX(last, region->address + (region->size - 1));
+    }
+    *size = last - *address + 1;
 }

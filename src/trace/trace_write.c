@@ -23,13 +23,29 @@ static void write_conversion(const PmTraceEvent *event, FILE *stream)
             event->shared ? "shared" : "private");
 }
 
+static void write_iommu(const PmTraceEvent *event, FILE *stream)
+{
+    g_autofree char *size = pm_size_format(event->size);
+
+    fprintf(stream, " iova=0x%" PRIx64, event->iova);
+    if (event->type == PM_EVENT_IOMMU_MAP)
+        fprintf(stream, " addr=0x%" PRIx64 " size=%s access=%s", event->address, size,
+                pm_access_names[event->access]);
+    else
+        fprintf(stream, " size=%s", size);
+    if (event->response >= 0)
+        fprintf(stream, " -> %s", pm_iommu_status_names[event->response]);
+}
+
 static void write_event(const PmTrace *trace, const PmTraceEvent *event, FILE *stream)
 {
     if (event->time_ns >= 0)
         fprintf(stream, "@%" PRId64 ".%09" PRId64 " ", event->time_ns / NS_PER_SECOND,
                 event->time_ns % NS_PER_SECOND);
     fputs(pm_event_type_name(event->type), stream);
-    if (event->type != PM_EVENT_RESET)
+    if (pm_event_type_is_iommu(event->type))
+        write_iommu(event, stream);
+    else if (event->type != PM_EVENT_RESET)
         write_device(pm_trace_region(trace, event->region), stream);
     if (pm_event_type_has_blocks(event->type))
         fprintf(stream, " addr=0x%" PRIx64 " blocks=%u", event->address, event->n_blocks);
@@ -42,7 +58,7 @@ static void write_event(const PmTrace *trace, const PmTraceEvent *event, FILE *s
     }
     if (event->state >= 0)
         fprintf(stream, " -> %s", pm_state_names[event->state]);
-    else if (event->response >= 0)
+    else if (event->response >= 0 && !pm_event_type_is_iommu(event->type))
         fprintf(stream, " -> %s", pm_response_names[event->response]);
     fputc('\n', stream);
 }

@@ -304,6 +304,66 @@ static void a_guest_that_converts_pages_maps_what_is_plugged_and_shared(void **s
     check_conversions("fake-iommufd", "memfd", "populate");
 }
 
+/* The mappings are counted by hand. */
+static void check_guest_iommu(const char *backend, const char *memory, const char *pin)
+{
+    g_autoptr(Run) run =
+        run_plugmap("replay", "--json", "--dma-check", "--backend", backend, "--memory", memory,
+                    "--pin", pin, "tests/traces/iommu-2m.trace", NULL);
+    g_autoptr(JsonParser) json = NULL;
+
+    assert_string_equal(run->err, "");
+    assert_int_equal(run->status, 0);
+    json = parse(run);
+    assert_int_equal(json_number(json, "requests.iommu_map"), 13);
+    assert_int_equal(json_number(json, "requests.iommu_unmap"), 5);
+    assert_int_equal(json_number(json, "dma.map_calls"), 38);
+    assert_int_equal(json_number(json, "dma.peak_mappings"), 13);
+    assert_int_equal(json_number(json, "dma.final_mappings"), 1);
+    assert_int_equal(json_number(json, "dma.final_pinned_bytes"), 2 << 20);
+    assert_int_equal(json_number(json, "audit.mismatches"), 0);
+    assert_true(json_number(json, "dma_check.unplugged_pages") > 20);
+    assert_true(json_number(json, "dma_check.plugged_pages") > 50);
+}
+
+static void a_guest_with_an_iommu_maps_what_its_table_says_and_is_plugged(void **state)
+{
+    (void)state;
+    check_guest_iommu("fake", "anon", "populate");
+    check_guest_iommu("fake", "memfd", "populate");
+    check_guest_iommu("fake-iommufd", "anon", "populate");
+    check_guest_iommu("fake-iommufd", "memfd", "populate");
+}
+
+static void a_different_status_of_the_guest_iommu_is_a_difference(void **state)
+{
+    static const char trace[] = "plugmap-trace 1\n"
+                                "region addr=0x100000000 size=4M block=2M\n"
+                                "iommu-map iova=0 addr=0x100000000 size=4K access=r -> ok\n"
+                                "iommu-unmap iova=0 size=4K\n";
+    g_autofree char *folder = scratch_new();
+    g_autofree char *path = scratch_file(folder, "trace", trace, -1);
+    g_autoptr(Run) run = run_plugmap("replay", path, NULL);
+
+    (void)state;
+    scratch_remove(folder);
+    assert_int_equal(run->status, 1);
+    assert_non_null(strstr(run->out, "iommu-map of 4K at I/O address 0x0: expected ok, got fault"));
+    assert_non_null(strstr(run->out, "is not populated"));
+}
+
+static void a_converted_trace_keeps_the_events_of_the_guest_iommu(void **state)
+{
+    g_autofree char *folder = scratch_new();
+    int status = run_shell("$PLUGMAP convert tests/traces/iommu-2m.trace >$1/converted && "
+                           "sed /^#/d tests/traces/iommu-2m.trace | cmp - $1/converted",
+                           folder);
+
+    (void)state;
+    scratch_remove(folder);
+    assert_int_equal(status, 0);
+}
+
 static void the_trace_of_conversions_is_what_its_generator_prints(void **state)
 {
     (void)state;
@@ -503,6 +563,9 @@ int main(void)
         cmocka_unit_test(a_differing_response_is_listed_and_exits_1),
         cmocka_unit_test(a_nack_within_the_bound_is_reported_as_not_judged),
         cmocka_unit_test(every_event_type_is_counted),
+        cmocka_unit_test(a_guest_with_an_iommu_maps_what_its_table_says_and_is_plugged),
+        cmocka_unit_test(a_different_status_of_the_guest_iommu_is_a_difference),
+        cmocka_unit_test(a_converted_trace_keeps_the_events_of_the_guest_iommu),
         cmocka_unit_test(a_guest_that_converts_pages_maps_what_is_plugged_and_shared),
         cmocka_unit_test(the_trace_of_conversions_is_what_its_generator_prints),
         cmocka_unit_test(a_refused_conversion_is_a_difference),

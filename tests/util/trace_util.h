@@ -77,6 +77,8 @@ static inline void assert_same_trace(const PmTrace *a, const PmTrace *b)
         assert_int_equal(first->n_blocks, second->n_blocks);
         assert_int_equal(first->size, second->size);
         assert_int_equal(first->shared, second->shared);
+        assert_int_equal(first->iova, second->iova);
+        assert_int_equal(first->access, second->access);
         assert_int_equal(first->response, second->response);
         assert_int_equal(first->state, second->state);
         assert_int_equal(first->time_ns, second->time_ns);

@@ -91,6 +91,22 @@ static void the_documented_example_of_conversions_is_read(void **state)
     assert_true(event_at(trace, 3)->shared);
 }
 
+static void the_documented_example_with_an_iommu_is_read(void **state)
+{
+    g_autofree char *text = documented_example("trace-with-iommu");
+    g_autoptr(PmTrace) trace = load(text);
+
+    (void)state;
+    assert_int_equal(event_at(trace, 0)->type, PM_EVENT_IOMMU_MAP);
+    assert_int_equal(event_at(trace, 0)->iova, 0x10000000);
+    assert_int_equal(event_at(trace, 0)->address, 0x100000000);
+    assert_int_equal(event_at(trace, 0)->size, 4 * PM_KIB);
+    assert_int_equal(event_at(trace, 0)->access, 3);
+    assert_int_equal(event_at(trace, 0)->response, 7);
+    assert_int_equal(event_at(trace, 4)->type, PM_EVENT_IOMMU_UNMAP);
+    assert_int_equal(event_at(trace, 4)->response, 0);
+}
+
 static void requested_size_defaults_to_the_region_size(void **state)
 {
     g_autoptr(PmTrace) trace = load("plugmap-trace 1\nregion addr=0 size=64M block=2M\n");
@@ -225,6 +241,18 @@ static void each_error_has_its_line(void **state)
         {HEADER "@99999999999999999999 reset\n", "invalid time"},
         {HEADER "@1\n", ":3: missing event"},
         {HEADER "convert addr=0x100000000 size=4K to=shared\n", "region without granularity="},
+        {HEADER "iommu-map iova=0 addr=0 size=4K\n", ":3: missing access="},
+        {HEADER "iommu-map iova=0 addr=0 size=4K access=x\n", ":3: invalid access="},
+        {HEADER "iommu-map iova=0 addr=0 size=4K access=-\n", ":3: invalid access="},
+        {HEADER "iommu-map addr=0 size=4K access=r\n", ":3: missing iova="},
+        {HEADER "iommu-map iova=0 size=4K access=r\n", ":3: missing addr="},
+        {HEADER "iommu-map iova=0 addr=0 access=r\n", ":3: missing size="},
+        {HEADER "iommu-map iova=0 addr=0 size=0 access=r\n", ":3: invalid range of 0 bytes"},
+        {HEADER "iommu-unmap iova=0xfffffffffffff000 size=8K\n", ":3: invalid range of 8192"},
+        {HEADER "iommu-unmap iova=0 size=4K access=r\n", ":3: unexpected word 'access=r'"},
+        {HEADER "iommu-unmap iova=0 addr=0 size=4K\n", ":3: unexpected word 'addr=0'"},
+        {HEADER "iommu-unmap iova=0 size=4K -> ack\n", "invalid response 'ack' to iommu-unmap"},
+        {HEADER "unplug-all -> ok\n", "invalid response 'ok' to unplug-all"},
         {CONVERTING "convert addr=0x100000000 size=4K\n", ":3: missing to="},
         {CONVERTING "convert addr=0x100000000 size=4K to=both\n", ":3: invalid to="},
         {CONVERTING "convert size=4K to=shared\n", ":3: missing addr="},
@@ -292,6 +320,16 @@ static PmTraceEvent random_event(GRand *rand, const PmTrace *trace)
         event.shared = g_rand_boolean(rand);
         return event;
     }
+    if (pm_event_type_is_iommu(event.type)) {
+        bool maps = event.type == PM_EVENT_IOMMU_MAP;
+
+        event.iova = (uint64_t)g_rand_int(rand) * 4096;
+        event.size = (uint64_t)g_rand_int_range(rand, 1, 1 << 20) * 512;
+        event.address = maps ? (uint64_t)g_rand_int(rand) * 512 : 0;
+        event.access = maps ? (uint8_t)g_rand_int_range(rand, 1, 4) : 0;
+        event.response = (int8_t)g_rand_int_range(rand, -1, 9);
+        return event;
+    }
     event.response = (int8_t)g_rand_int_range(rand, -1, 4);
     if (event.type == PM_EVENT_UNPLUG_ALL)
         return event;
@@ -329,6 +367,7 @@ int main(void)
         cmocka_unit_test(the_documented_example_is_read),
         cmocka_unit_test(the_documented_example_of_two_devices_is_read),
         cmocka_unit_test(the_documented_example_of_conversions_is_read),
+        cmocka_unit_test(the_documented_example_with_an_iommu_is_read),
         cmocka_unit_test(requested_size_defaults_to_the_region_size),
         cmocka_unit_test(comments_blank_lines_and_crlf_are_accepted),
         cmocka_unit_test(requests_that_the_device_refuses_are_read),
