@@ -81,10 +81,12 @@ PM_EXPORT void pm_dirty_log_free(PmDirtyLog *log);
  * Adds an address space, and turns its dirty tracking on. It stays on until the last log that has
  * it is freed or removes it: do not turn it off (PM_ERROR_BUSY). Several logs may share an address
  * space if they have no RAM in common.
- * @iommu: a reference is taken: remove it before it is to be closed. Everything that it has mapped
- * is dirty in the next read. Errors: PM_ERROR_BUSY (already added), those of
- * pm_iommu_set_dirty_tracking() except for PM_ERROR_UNSUPPORTED: an IOMMU that reports nothing
- * counts as PM_IOMMU_DIRTY_NONE.
+ * @iommu: no reference is taken: it leaves the log when it is closed, which must happen in the
+ * log's thread. So PmGuestMapperConfig.open can add what it opens. Everything that it has mapped,
+ * now or when it leaves, is dirty in the next read.
+ *
+ * Errors: PM_ERROR_BUSY (already added), those of pm_iommu_set_dirty_tracking() except for
+ * PM_ERROR_UNSUPPORTED: an IOMMU that reports nothing counts as PM_IOMMU_DIRTY_NONE.
  */
 PM_EXPORT bool pm_dirty_log_add_iommu(PmDirtyLog *log, PmIommu *iommu, GError **error);
 

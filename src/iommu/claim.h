@@ -32,6 +32,9 @@ bool pm_claim_fail_unknown(const PmIommuClaim *claim, uint64_t iova, GError **er
 void pm_watch_notify(const PmIommuClaim *claim, uint64_t ram_offset, uint64_t size);
 void pm_watch_notify_blocks(const PmIommuClaim *claim, uint64_t iova, uint64_t last);
 
+/* Notifies them that the address space closes, and removes them. */
+void pm_watch_close(PmIommu *iommu);
+
 /* As pm_iommu_settle(). */
 bool pm_claims_settle(PmIommu *iommu, GError **error);
 

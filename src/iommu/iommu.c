@@ -40,6 +40,7 @@ static void close_files(PmIommu *iommu)
     bool gone = pm_iommu_is_inherited(iommu);
     bool settled = false;
 
+    pm_watch_close(iommu);
     /* An error may be transient, and nobody retries later. */
     for (unsigned i = 0; i < N_LAST_TRIES && !settled; i++)
         settled = pm_claims_settle(iommu, NULL);

@@ -87,6 +87,19 @@ bool pm_iommu_remove_watch(PmIommu *iommu, const PmIommuWatch *watch, GError **e
     return removed;
 }
 
+void pm_watch_close(PmIommu *iommu)
+{
+    g_autoptr(GPtrArray) watches = NULL;
+
+    notify_all(iommu);
+    watches = g_steal_pointer(&iommu->watches);
+    for (guint i = 0; watches != NULL && i < watches->len; i++) {
+        const PmIommuWatch *watch = watches->pdata[i];
+
+        watch->closing(watch->user_data);
+    }
+}
+
 /* --- reading by offset in the RAM --- */
 
 static void mark_run(const PmDirtyReading *reading, const PmIommuRun *run)

@@ -12,11 +12,16 @@ typedef struct {
     uint64_t bytes;
 } PmRamOffset;
 
-/* @unmapping: dirty bits of blocks are lost: they are about to be unmapped, perhaps in vain, or
- * nothing was tracked before, or will be from now on. Called with the lock of the PmIommu
- * held, from any thread; must not call it. */
+/*
+ * @unmapping: dirty bits of blocks are lost: they are about to be unmapped, perhaps in vain, or
+ * nothing was tracked before, or will be from now on. From any thread.
+ * @closing: the last reference to the PmIommu was dropped: the watch is removed, and the PmIommu is
+ * gone after the call.
+ * Both are called with the lock of the PmIommu held, and must not call it.
+ */
 typedef struct {
     void (*unmapping)(void *user_data, const PmRam *ram, PmRamOffset offset, uint64_t size);
+    void (*closing)(void *user_data);
     void *user_data;
 } PmIommuWatch;
 
@@ -25,9 +30,9 @@ typedef struct {
  * pm_iommu_set_dirty_tracking(), but not PM_ERROR_UNSUPPORTED. */
 bool pm_iommu_add_watch(PmIommu *iommu, const PmIommuWatch *watch, GError **error);
 
-/* Reports everything that is mapped. The last watch turns dirty tracking
- * off, unless it was on before the first one. @watch is removed even if that fails. Errors: those
- * of pm_iommu_set_dirty_tracking(). */
+/* Reports everything that is mapped. The last watch turns dirty tracking off, unless it was on
+ * before the first one. @watch is removed even if that fails. Errors: those of
+ * pm_iommu_set_dirty_tracking(). */
 bool pm_iommu_remove_watch(PmIommu *iommu, const PmIommuWatch *watch, GError **error);
 
 /*

@@ -15,9 +15,10 @@
 
 #define SMALLEST_PAGE (4 * PM_KIB)
 
-/* An address space of a log. */
+/* An address space of a log, until it is closed. */
 typedef struct {
     PmIommuWatch watch;
+    PmDirtyLog *log;
     PmIommu *iommu;
     PmIommuDirtyKind kind;
 } Space;
@@ -33,20 +34,12 @@ static void free_ram(void *logged)
     pm_logged_ram_free(logged);
 }
 
-static void free_space(void *data)
-{
-    Space *space = data;
-
-    pm_iommu_unref(space->iommu);
-    g_free(space);
-}
-
 PmDirtyLog *pm_dirty_log_new(void)
 {
     PmDirtyLog *log = g_new0(PmDirtyLog, 1);
 
     log->rams = g_ptr_array_new_with_free_func(free_ram);
-    log->spaces = g_ptr_array_new_with_free_func(free_space);
+    log->spaces = g_ptr_array_new_with_free_func(g_free);
     pthread_mutex_init(&log->lock, NULL);
     return log;
 }
@@ -74,7 +67,7 @@ static Space *find_space(const PmDirtyLog *log, const PmIommu *iommu)
 
 static void unmapping(void *user_data, const PmRam *ram, PmRamOffset offset, uint64_t size)
 {
-    PmDirtyLog *log = user_data;
+    PmDirtyLog *log = ((Space *)user_data)->log;
     PmLoggedRam *logged;
 
     pthread_mutex_lock(&log->lock);
@@ -84,6 +77,13 @@ static void unmapping(void *user_data, const PmRam *ram, PmRamOffset offset, uin
         pm_logged_ram_mark(logged, offset, size);
 }
 
+static void closing(void *user_data)
+{
+    Space *space = user_data;
+
+    g_ptr_array_remove(space->log->spaces, space);
+}
+
 bool pm_dirty_log_add_iommu(PmDirtyLog *log, PmIommu *iommu, GError **error)
 {
     Space *space;
@@ -91,11 +91,12 @@ bool pm_dirty_log_add_iommu(PmDirtyLog *log, PmIommu *iommu, GError **error)
     if (find_space(log, iommu) != NULL)
         return pm_fail(error, PM_ERROR_BUSY, "the dirty log already has this address space");
     space = g_new0(Space, 1);
-    space->watch = (PmIommuWatch){.unmapping = unmapping, .user_data = log};
-    space->iommu = pm_iommu_ref(iommu);
+    space->watch = (PmIommuWatch){.unmapping = unmapping, .closing = closing, .user_data = space};
+    space->log = log;
+    space->iommu = iommu;
     space->kind = pm_iommu_get_dirty_kind(iommu);
     if (!pm_iommu_add_watch(iommu, &space->watch, error)) {
-        free_space(space);
+        g_free(space);
         return false;
     }
     g_ptr_array_add(log->spaces, space);

@@ -36,7 +36,7 @@ void dirty_world_free(DirtyWorld *world)
 {
     pm_fake_kernel_clear_faults(world->fake);
     pm_dirty_log_free(world->log);
-    pm_dma_engine_free(world->engine);
+    g_clear_pointer(&world->engine, pm_dma_engine_free);
     pm_mapper_free(world->mapper);
     pm_virtio_mem_free(world->device);
     pm_ram_unref(world->plain);

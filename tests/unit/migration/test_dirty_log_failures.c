@@ -339,6 +339,41 @@ static void address_space_added_or_removed_later_makes_its_mappings_dirty(void *
     dirty_world_assert(world, world->ram, "", "");
 }
 
+static void close_iommu(DirtyWorld *world)
+{
+    g_clear_pointer(&world->engine, pm_dma_engine_free);
+    g_clear_pointer(&world->mapper, pm_mapper_free);
+    g_clear_pointer(&world->iommu, pm_iommu_unref);
+}
+
+static void address_space_that_is_closed_leaves_its_dirty_pages(void **state)
+{
+    DirtyWorld *world = *state;
+
+    dirty_world_plug(world, 0, 1);
+    dirty_world_assert(world, world->ram, "0-15", "0-15");
+    dirty_world_write(world, 3);
+    close_iommu(world);
+    assert_int_equal(pm_fake_kernel_get_n_open(world->fake), 0);
+    assert_int_equal(pm_dirty_log_get_kind(world->log), PM_IOMMU_DIRTY_TRACKED);
+    dirty_world_assert(world, world->ram, "0-15", "0-15");
+    dirty_world_assert(world, world->ram, "", "");
+}
+
+/* Its blocks could not be unmapped before, and were read since. */
+static void address_space_that_is_closed_leaves_pages_of_abandoned_claims(void **state)
+{
+    DirtyWorld *world = *state;
+
+    dirty_world_assert(world, world->plain, "0-99", "0-99");
+    pm_fake_kernel_fail(world->fake, PM_FAKE_CALL_UNMAP, 1, ENOMEM);
+    g_clear_pointer(&world->mapper, pm_mapper_free);
+    dirty_world_assert(world, world->plain, "32-79", "32-79");
+    dirty_world_write_at(world, PLAIN_ADDRESS);
+    close_iommu(world);
+    dirty_world_assert(world, world->plain, "32-79", "32-79");
+}
+
 static void pages_past_the_end_stay_as_the_caller_has_them(void **state)
 {
     DirtyWorld *world = *state;
@@ -377,6 +412,8 @@ int main(void)
         LOG_TEST(tracking_ends_with_the_last_log),
         BARE_TEST(tracking_that_was_on_before_the_log_stays_on),
         BARE_TEST(address_space_added_or_removed_later_makes_its_mappings_dirty),
+        LOG_TEST(address_space_that_is_closed_leaves_its_dirty_pages),
+        LOG_TEST(address_space_that_is_closed_leaves_pages_of_abandoned_claims),
         LOG_TEST(pages_past_the_end_stay_as_the_caller_has_them),
     };
 
