@@ -12,14 +12,13 @@
 #include "base/log.h"
 #include "migration/page_bits.h"
 
-/* How precisely it is known what changed in RAM without a manager. */
-#define PLAIN_UNIT (64 * PM_KIB)
+/* Bytes per bit of what changed: a guest with an IOMMU unmaps single pages. */
+#define UNIT (4 * PM_KIB)
 
 struct PmLoggedRam {
     PmRam *ram;
     PmDiscardManager *manager; /* NULL: plain RAM, all populated */
     PmDiscardListener *listener;
-    uint64_t unit;        /* bytes per bit of @changed */
     pthread_mutex_t lock; /* for @changed: other threads unmap */
     PmBitmap *changed;
     bool is_read;
@@ -74,7 +73,7 @@ static bool listen(PmLoggedRam *logged, GError **error)
 static bool allocate(PmLoggedRam *logged, GError **error)
 {
     uint64_t size = pm_ram_get_size(logged->ram);
-    uint64_t n_bits = (size - 1) / logged->unit + 1;
+    uint64_t n_bits = (size - 1) / UNIT + 1;
 
     logged->changed = pm_bitmap_new(n_bits);
     if (logged->changed == NULL)
@@ -97,11 +96,8 @@ PmLoggedRam *pm_logged_ram_new(PmRam *ram, GError **error)
     logged = g_new0(PmLoggedRam, 1);
     pthread_mutex_init(&logged->lock, NULL);
     logged->ram = pm_ram_ref(ram);
-    logged->unit = MAX(PLAIN_UNIT, pm_ram_get_page_size(ram));
-    if (manager != NULL) {
+    if (manager != NULL)
         logged->manager = pm_discard_manager_ref(manager);
-        logged->unit = pm_discard_manager_get_granularity(manager);
-    }
     if (allocate(logged, error) && (manager == NULL || listen(logged, error)))
         return logged;
     pm_logged_ram_free(logged);
@@ -143,8 +139,8 @@ bool pm_logged_ram_check_manager(const PmLoggedRam *logged, GError **error)
 
 void pm_logged_ram_mark(PmLoggedRam *logged, PmRamOffset offset, uint64_t size)
 {
-    uint64_t first = offset.bytes / logged->unit;
-    uint64_t last = (offset.bytes + (size - 1)) / logged->unit;
+    uint64_t first = offset.bytes / UNIT;
+    uint64_t last = (offset.bytes + (size - 1)) / UNIT;
 
     pthread_mutex_lock(&logged->lock);
     pm_bitmap_set(logged->changed, first, last - first + 1);
@@ -152,7 +148,7 @@ void pm_logged_ram_mark(PmLoggedRam *logged, PmRamOffset offset, uint64_t size)
 }
 
 /* Finds the first populated run in [@offset, @end), like pm_discard_manager_next_populated(), but
- * of any alignment: sources of the manager can make its granularity coarser. */
+ * of any alignment. */
 static bool next_populated(const PmLoggedRam *logged, uint64_t offset, uint64_t end,
                            uint64_t *run_offset, uint64_t *run_end)
 {
@@ -194,8 +190,7 @@ bool pm_logged_ram_take(PmLoggedRam *logged, uint64_t page_size, uint64_t *bitma
     while ((first = pm_bitmap_next_set(logged->changed, first, n_bits)) < n_bits) {
         uint64_t end = pm_bitmap_next_clear(logged->changed, first, n_bits);
 
-        set_populated(logged, first * logged->unit, MIN(end * logged->unit, size), page_size,
-                      bitmap);
+        set_populated(logged, first * UNIT, MIN(end * UNIT, size), page_size, bitmap);
         first = end;
     }
     pm_bitmap_clear(logged->changed, 0, n_bits);
