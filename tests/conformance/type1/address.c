@@ -34,6 +34,18 @@ static void unmap_vaddr_of_an_empty_range_does_nothing(void **state)
     assert_int_equal(n_bytes, 0);
 }
 
+/* The last page below 2^64 is never mapped: a request that only checks. */
+static void unmap_vaddr_of_the_last_page_does_nothing(void **state)
+{
+    Kernel *kernel = *state;
+    uint64_t n_bytes;
+
+    assert_int_equal(kernel_map(kernel, 0, kernel->memory, PAGE), 0);
+    assert_int_equal(unmap_vaddr(kernel, -PAGE, PAGE, &n_bytes), 0);
+    assert_int_equal(n_bytes, 0);
+    assert_int_equal(map_vaddr(kernel, 0, kernel->memory, PAGE), -EINVAL);
+}
+
 static void unmap_vaddr_that_cuts_fails_with_einval(void **state)
 {
     Kernel *kernel = *state;
@@ -157,6 +169,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(unmap_vaddr_keeps_the_mappings),
         TEST(unmap_vaddr_of_an_empty_range_does_nothing),
+        TEST(unmap_vaddr_of_the_last_page_does_nothing),
         TEST(unmap_vaddr_that_cuts_fails_with_einval),
         TEST(unmap_vaddr_twice_fails_with_einval_and_is_undone),
         TEST(map_vaddr_without_a_mapping_fails),

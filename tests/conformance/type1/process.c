@@ -100,6 +100,35 @@ static void a_child_that_maps_a_new_vaddr_takes_over_the_charge(void **state)
     assert_int_equal(kernel_locked(kernel), 0);
 }
 
+static bool replaces_vaddr_and_is_charged(Kernel *kernel)
+{
+    return kernel_unmap_flags(kernel, VFIO_DMA_UNMAP_FLAG_VADDR, IOVA, 4 * PAGE, NULL) == 0 &&
+           maps_vaddr_and_is_charged(kernel);
+}
+
+/* A child can do so whether or not its parent has invalidated the vaddr: a parent that has died
+ * cannot. */
+static void a_child_can_invalidate_a_vaddr_of_its_parent(void **state)
+{
+    Kernel *kernel = *state;
+
+    assert_int_equal(kernel_map(kernel, IOVA, kernel->memory, 4 * PAGE), 0);
+    assert_true(in_child(kernel, replaces_vaddr_and_is_charged));
+    assert_int_equal(kernel_locked(kernel), 0);
+    assert_int_equal(kernel_n_mappings(kernel), 1);
+}
+
+static void a_parent_takes_back_the_charge_of_a_child_that_has_ended(void **state)
+{
+    Kernel *kernel = *state;
+
+    assert_int_equal(kernel_map(kernel, IOVA, kernel->memory, 4 * PAGE), 0);
+    assert_true(in_child(kernel, replaces_vaddr_and_is_charged));
+    assert_true(replaces_vaddr_and_is_charged(kernel));
+    assert_int_equal(kernel_unmap(kernel, IOVA, 4 * PAGE, NULL), 0);
+    assert_int_equal(kernel_locked(kernel), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -108,6 +137,8 @@ int main(void)
         TEST(a_child_that_maps_is_charged),
         TEST(a_child_that_unmaps_uncharges_its_parent),
         TEST(a_child_that_maps_a_new_vaddr_takes_over_the_charge),
+        TEST(a_child_can_invalidate_a_vaddr_of_its_parent),
+        TEST(a_parent_takes_back_the_charge_of_a_child_that_has_ended),
     };
 
     return RUN_TESTS(tests);
