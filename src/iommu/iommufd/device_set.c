@@ -103,8 +103,9 @@ static bool fail_bound_elsewhere(const PmVfioDevice *device, const char *files, 
 static int check_is_bound(const PmVfioDeviceSet *set, int fd)
 {
     struct vfio_device_info info = {.argsz = sizeof info};
+    int result = pm_kernel_ioctl(set->kernel, fd, VFIO_DEVICE_GET_INFO, &info);
 
-    return MIN(pm_kernel_ioctl(set->kernel, fd, VFIO_DEVICE_GET_INFO, &info), 0);
+    return MIN(result, 0);
 }
 
 /* Causes that only a file opened by the caller can have. */

@@ -10,8 +10,9 @@
 int pm_iommufd_change_process(PmIommu *iommu)
 {
     struct iommu_ioas_change_process change = {.size = sizeof change};
+    int result = pm_iommufd_ioctl((const PmIommufd *)iommu, IOMMU_IOAS_CHANGE_PROCESS, &change);
 
-    return MIN(pm_iommufd_ioctl((const PmIommufd *)iommu, IOMMU_IOAS_CHANGE_PROCESS, &change), 0);
+    return MIN(result, 0);
 }
 
 /* For the process that is charged already, the request only checks. */

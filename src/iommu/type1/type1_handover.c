@@ -33,10 +33,10 @@ static int map_address(PmIommu *iommu, uint64_t iova, uint64_t size, uint64_t ho
         .iova = iova,
         .size = size,
     };
+    int result = pm_kernel_ioctl(iommu->kernel, ((const PmType1 *)iommu)->container,
+                                 VFIO_IOMMU_MAP_DMA, &map);
 
-    return MIN(pm_kernel_ioctl(iommu->kernel, ((const PmType1 *)iommu)->container,
-                               VFIO_IOMMU_MAP_DMA, &map),
-               0);
+    return MIN(result, 0);
 }
 
 /* The kernel checks for mediated devices before it looks for mappings; there is none in the last

@@ -2,11 +2,13 @@
 /* What a peer may send, and when it may close its end. */
 #include "handover_world.h"
 
+#include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "migration/channel.h"
+#include "util/backend_util.h"
 
 /* --- a receiver that follows the protocol up to a point --- */
 
@@ -120,6 +122,22 @@ CONTINUES(closes_when_frozen)
 CONTINUES(refuses_when_frozen)
 CONTINUES(speaks_out_of_order)
 CONTINUES(speaks_nonsense)
+
+/* The first address is not set again: the others are. */
+static void addresses_that_can_be_set_are_set(void **state)
+{
+    HandoverWorld *world = *state;
+    g_autoptr(GError) error = NULL;
+
+    g_clear_pointer(&world->engine, pm_dma_engine_free);
+    pm_fake_kernel_fail(world->fake, PM_FAKE_CALL_MAP, 1, ENOMEM);
+    run_with(world, refuses_when_frozen);
+    assert_true(pm_mapper_audit(world->old.mapper, NULL, NULL, NULL));
+    assert_false(pm_iommu_attach(world->old.iommu, "0000:00:05.0", &error));
+    handover_assert_error(&error, PM_ERROR_BUSY, "EBUSY");
+    assert_true(pm_mapper_remove(world->old.mapper, PLAIN, NULL));
+    assert_true(pm_iommu_attach(world->old.iommu, "0000:00:05.0", NULL));
+}
 
 static void commits_and_closes(HandoverWorld *world)
 {
@@ -376,6 +394,7 @@ int main(void)
         TEST(old_process_continues_if_the_peer_refuses_when_frozen),
         TEST(old_process_continues_if_the_peer_speaks_out_of_order),
         TEST(old_process_continues_if_the_peer_speaks_nonsense),
+        BACKEND_TYPE1_ONLY(TEST(addresses_that_can_be_set_are_set)),
         TEST(commit_counts_even_if_the_peer_is_gone),
         TEST(commit_counts_after_an_abort),
         TEST(truncated_offers_are_refused),
