@@ -160,9 +160,9 @@ static void reset(PmReplay *replay, const PmTraceEvent *event)
 }
 
 /* As a hypervisor does on the guest's request: parts may be in the wanted state already. */
-static void convert(PmReplayDevice *to, const PmTraceEvent *event)
+static void convert(const PmReplay *replay, PmReplayDevice *to, const PmTraceEvent *event)
 {
-    uint64_t offset = event->address - to->region->address;
+    uint64_t offset = event->address - pm_trace_region(replay->trace, event->region)->address;
     g_autoptr(GError) refusal = NULL;
 
     if (event->shared)
@@ -185,7 +185,7 @@ static bool play_event(PmReplay *replay, const PmTraceEvent *event, GError **err
         reset(replay, event);
         return true;
     case PM_EVENT_CONVERT:
-        convert(to, event);
+        convert(replay, to, event);
         return true;
     case PM_EVENT_IOMMU_MAP:
     case PM_EVENT_IOMMU_UNMAP:

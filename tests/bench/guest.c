@@ -76,7 +76,7 @@ static void make_guest(Guest *guest)
         .struct_size = sizeof(config),
         .open = open_device,
         .user_data = guest,
-        .max_mappings = 2 * N_LARGE,
+        .max_mappings = UINT64_C(2) * N_LARGE,
     };
     const PmGuestIommuConfig table = {.struct_size = sizeof(table), .max_mappings = 2 * N_LARGE};
     const PmGuestEndpoint endpoint = {

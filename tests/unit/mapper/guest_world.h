@@ -54,7 +54,7 @@ GuestWorld *guest_world_new(const GuestWorldConfig *config);
 
 /* The same, but without mapper. */
 GuestWorld *guest_world_new_without(const GuestWorldConfig *config);
-PmGuestMapper *guest_world_make_mapper(GuestWorld *world, const GuestWorldConfig *config);
+PmGuestMapper *guest_world_make_mapper(GuestWorld *world, const GuestWorldConfig *given);
 
 /* Also checks that nothing is left of what the fake kernel and the RAM had. */
 void guest_world_free(GuestWorld *world);
