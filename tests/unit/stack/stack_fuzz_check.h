@@ -37,4 +37,7 @@ void fuzz_check_resident(FuzzWorld *world, const FuzzView *view);
 uint64_t fuzz_mappings_in_use(const FuzzWorld *world, const FuzzView *view, unsigned space);
 uint64_t fuzz_bytes_in_use(const FuzzWorld *world, const FuzzView *view);
 
+/* Sets @mapped for the blocks of a RAM that some page table maps. */
+void fuzz_mark_mapped(const FuzzWorld *world, const FuzzView *view, unsigned ram, bool *mapped);
+
 #endif

@@ -17,9 +17,8 @@ static void mark_translated(const FuzzWorld *world, const FuzzSpaceView *view,
         used[region->first + i] |= view->translated[page];
 }
 
-static void mark_used(const FuzzWorld *world, const FuzzView *view, unsigned ram, bool *used)
+void fuzz_mark_mapped(const FuzzWorld *world, const FuzzView *view, unsigned ram, bool *used)
 {
-    memcpy(used, view->rams[ram].plugged, FUZZ_N_BLOCKS * sizeof(*used));
     for (unsigned i = 0; i < FUZZ_N_SPACES; i++) {
         const FuzzSpace *space = &world->spaces[i];
         const FuzzRegion *region = NULL;
@@ -33,6 +32,12 @@ static void mark_used(const FuzzWorld *world, const FuzzView *view, unsigned ram
                 mark_translated(world, &view->spaces[i], region, used);
         }
     }
+}
+
+static void mark_used(const FuzzWorld *world, const FuzzView *view, unsigned ram, bool *used)
+{
+    memcpy(used, view->rams[ram].plugged, FUZZ_N_BLOCKS * sizeof(*used));
+    fuzz_mark_mapped(world, view, ram, used);
 }
 
 static void check_block(const FuzzWorld *world, unsigned index, unsigned block, bool empty)

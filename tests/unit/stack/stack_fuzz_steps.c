@@ -21,7 +21,7 @@ static const Step steps[] = {
     {fuzz_reset, 10, true},        {fuzz_add_region, 120, true}, {fuzz_remove_region, 70, true},
     {fuzz_renew_mapper, 25, true}, {fuzz_free_device, 15, true}, {fuzz_settle, 30, true},
     {fuzz_new_device, 90, false},  {fuzz_drop_ram, 15, false},   {fuzz_renew_space, 6, false},
-    {fuzz_attach, 15, false},      {fuzz_detach, 15, false},
+    {fuzz_attach, 15, false},      {fuzz_detach, 15, false},     {fuzz_inflate, 60, false},
 };
 
 void fuzz_say(FuzzWorld *world, const char *format, ...)

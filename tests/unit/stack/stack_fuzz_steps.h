@@ -37,6 +37,9 @@ bool fuzz_settle(FuzzWorld *world, const FuzzView *before);
 bool fuzz_attach(FuzzWorld *world, const FuzzView *before);
 bool fuzz_detach(FuzzWorld *world, const FuzzView *before);
 
+/* A user that discards without coordination. */
+bool fuzz_inflate(FuzzWorld *world, const FuzzView *before);
+
 /* A child made by fork(2), which uses or frees everything that it inherited. */
 bool fuzz_fork(FuzzWorld *world, const FuzzView *before);
 
