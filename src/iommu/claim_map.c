@@ -369,7 +369,7 @@ static bool unmap_dirty(PmIommuClaim *claim, const PmDirtyReading *reading, GErr
 bool pm_iommu_claim_unmap_dirty(PmIommuClaim *claim, uint64_t offset, uint64_t size,
                                 uint64_t page_size, uint64_t *bitmap, GError **error)
 {
-    PmDirtyReading reading;
+    PmDirtyReading reading = {0};
     bool unmapped;
 
     if (!check_blocks(claim, offset, size, error) ||

@@ -257,15 +257,15 @@ bool pm_dirty_reading_init(PmDirtyReading *reading, const PmIommu *iommu, uint64
                        "0x%" PRIx64 " bytes at I/O address 0x%" PRIx64
                        " are not whole pages of 0x%" PRIx64 " bytes, or reach past 2^64",
                        size, iova, page_size);
-    *reading = (PmDirtyReading){
-        .iova = iova, .last = iova + (size - 1), .page_size = page_size, .bitmap = bitmap};
+    *reading = (PmDirtyReading){.iova = iova, .last = iova + (size - 1), .page_size = page_size};
+    reading->bitmap = bitmap;
     return true;
 }
 
 bool pm_iommu_read_dirty(PmIommu *iommu, uint64_t iova, uint64_t size, uint64_t page_size,
                          uint64_t *bitmap, GError **error)
 {
-    PmDirtyReading reading;
+    PmDirtyReading reading = {0};
     bool read;
 
     if (!pm_dirty_reading_init(&reading, iommu, iova, size, page_size, bitmap, error))

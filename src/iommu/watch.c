@@ -131,9 +131,10 @@ static bool read_claim(PmIommuClaim *claim, PmDirtyReading *reading, GError **er
 bool pm_iommu_read_dirty_ram(PmIommu *iommu, const PmRam *ram, uint64_t page_size, uint64_t *bitmap,
                              GError **error)
 {
-    PmDirtyReading reading = {.page_size = page_size, .bitmap = bitmap};
+    PmDirtyReading reading = {.page_size = page_size};
     bool read = true;
 
+    reading.bitmap = bitmap;
     pm_iommu_lock(iommu);
     for (PmIommuClaim *claim = pm_claim_find(iommu, 0); read && claim != NULL;
          claim = pm_claim_next(claim))

@@ -55,11 +55,10 @@ int pm_type1_read_dirty(PmIommu *iommu, uint64_t iova, uint64_t size, uint64_t p
         .header = {.argsz = sizeof request, .flags = VFIO_IOMMU_DIRTY_PAGES_FLAG_GET_BITMAP},
         .get = {.iova = iova,
                 .size = size,
-                .bitmap = {.pgsize = page_size,
-                           .size = n_bytes_of(size / page_size),
-                           .data = bitmap}},
+                .bitmap = {.pgsize = page_size, .size = n_bytes_of(size / page_size)}},
     };
 
+    request.get.bitmap.data = bitmap;
     return dirty_pages(iommu, &request);
 }
 
@@ -75,10 +74,12 @@ int pm_type1_unmap_dirty(PmIommu *iommu, uint64_t iova, uint64_t size, uint64_t 
                   .flags = VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP,
                   .iova = iova,
                   .size = size},
-        .bitmap = {.pgsize = page_size, .size = n_bytes_of(size / page_size), .data = bitmap},
+        .bitmap = {.pgsize = page_size, .size = n_bytes_of(size / page_size)},
     };
-    int result = pm_kernel_ioctl(iommu->kernel, type1->container, VFIO_IOMMU_UNMAP_DMA, &request);
+    int result;
 
+    request.bitmap.data = bitmap;
+    result = pm_kernel_ioctl(iommu->kernel, type1->container, VFIO_IOMMU_UNMAP_DMA, &request);
     *n_bytes = request.unmap.size;
     return MIN(result, 0);
 }

@@ -243,6 +243,7 @@ static void blocks_mapped_and_unmapped_while_tracking_are_right(void **state)
 
     track(fixture);
     later = map(fixture, 3, PAGE, 2);
+    assert_non_null(later);
     assert_dirty(fixture, "xx.xx");
     assert_true(pm_iommu_claim_unmap(claim, 0, PAGE, NULL));
     assert_dirty(fixture, ".x.xx");
