@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Domains, bypass, regions and limits of a PmGuestMapper. */
 #include "guest_world.h"
+#include "util/fork_util.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -293,6 +294,38 @@ static void a_guest_cannot_map_an_address_of_another_claim(void **state)
     assert_true(pm_iommu_claim_release(claim, NULL));
 }
 
+static bool use_in_child(void *user_data)
+{
+    GuestWorld *world = user_data;
+    GError *errors[3] = {NULL, NULL, NULL};
+    bool done[3];
+    bool refused = true;
+
+    done[0] = guest_map(world, 1, 2 * IOVA, PLAIN, PAGE, PM_IOMMU_READ, &errors[0]);
+    done[1] = guest_unmap(world, 1, IOVA, 2 * BLOCK, &errors[1]);
+    done[2] = pm_guest_mapper_audit(world->mapper, NULL, &errors[2]);
+    for (unsigned i = 0; i < 3; i++)
+        refused = is_refused(done[i], errors[i]) && refused;
+    pm_guest_mapper_free(world->mapper);
+    return refused;
+}
+
+static void a_forked_child_changes_nothing(void **state)
+{
+    GuestWorld *world = *state;
+
+    guest_plug(world, 0, 2);
+    assert_true(guest_attach(world, 1, 0, NULL));
+    assert_true(guest_attach(world, 1, 1, NULL));
+    assert_true(guest_map(world, 1, IOVA, MEMORY, 2 * BLOCK, PM_IOMMU_READ, NULL));
+    for (unsigned i = 0; i < n_ways_to_fork; i++) {
+        assert_child(ways_to_fork[i], use_in_child, world);
+        guest_check(world);
+    }
+    guest_unplug(world, 0, 1);
+    guest_check(world);
+}
+
 static void invalid_configurations_are_refused(void **state)
 {
     const GuestWorld *world = *state;
@@ -334,6 +367,7 @@ int main(void)
         OWN(a_guest_cannot_exceed_the_limit_of_a_domain),
         OWN(room_for_what_the_table_maps_stays_reserved),
         TEST(a_guest_cannot_map_an_address_of_another_claim),
+        TEST(a_forked_child_changes_nothing),
         TEST(invalid_configurations_are_refused),
     };
 

@@ -108,6 +108,26 @@ static void a_reset_empties_the_table(void **state)
     assert_int_equal(result->final_pinned_bytes, 4 * PM_KIB);
 }
 
+/* With a second source, whose granularity is finer than a block. */
+static void a_range_that_becomes_private_is_revoked_until_it_is_shared_again(void **state)
+{
+    g_autoptr(PmReplayResult) result =
+        replay("plugmap-trace 1\nregion addr=4G size=32M block=2M granularity=4K\n"
+               "plug addr=4G blocks=2 -> ack\n"
+               "convert addr=0x100003000 size=12K to=private\n"
+               "iommu-map iova=256M addr=4G size=64K access=rw -> fault\n"
+               "iommu-map iova=256M addr=4G size=12K access=rw -> ok\n"
+               "iommu-map iova=512M addr=0x100006000 size=64K access=rw -> ok\n"
+               "convert addr=0x100001000 size=40K to=private\n"
+               "convert addr=0x100001000 size=4K to=shared\n"
+               "unplug addr=4G blocks=1 -> ack\n"
+               "plug addr=4G blocks=1 -> ack\n");
+
+    (void)state;
+    assert_true(pm_replay_is_right(result));
+    assert_int_equal(result->final_pinned_bytes, 8 * PM_KIB + 44 * PM_KIB);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -115,6 +135,7 @@ int main(void)
         cmocka_unit_test(a_domain_maps_several_devices),
         cmocka_unit_test(another_status_is_a_difference),
         cmocka_unit_test(a_reset_empties_the_table),
+        cmocka_unit_test(a_range_that_becomes_private_is_revoked_until_it_is_shared_again),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
