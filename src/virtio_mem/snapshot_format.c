@@ -8,6 +8,8 @@
 
 #define WORD_BITS UINT64_C(64)
 
+static const char magic[8] = {'P', 'L', 'U', 'G', 'V', 'M', 'E', 'M'};
+
 bool pm_snapshot_fail(GError **error, const char *field, uint64_t offset, const char *format, ...)
 {
     g_autofree char *message = NULL;
@@ -49,7 +51,7 @@ uint64_t pm_snapshot_size(uint64_t n_blocks)
 
 void pm_snapshot_put_header(uint8_t *bytes, const PmSnapshot *snapshot)
 {
-    memcpy(bytes + PM_SNAPSHOT_AT_MAGIC, PM_SNAPSHOT_MAGIC, strlen(PM_SNAPSHOT_MAGIC));
+    memcpy(bytes + PM_SNAPSHOT_AT_MAGIC, magic, sizeof(magic));
     put(bytes + PM_SNAPSHOT_AT_VERSION, 4, PM_SNAPSHOT_VERSION);
     put(bytes + PM_SNAPSHOT_AT_FLAGS, 4, snapshot->flags);
     put(bytes + PM_SNAPSHOT_AT_ADDRESS, 8, snapshot->address);
@@ -119,10 +121,10 @@ bool pm_snapshot_check_checksum(const uint8_t *bytes, uint64_t size, GError **er
 static bool check_magic(const uint8_t *bytes, uint64_t size, GError **error)
 {
     /* An empty GBytes has no bytes to compare. */
-    if (size == 0 || memcmp(bytes, PM_SNAPSHOT_MAGIC, MIN(size, strlen(PM_SNAPSHOT_MAGIC))) == 0)
+    if (size == 0 || memcmp(bytes, magic, MIN(size, sizeof(magic))) == 0)
         return true;
     return pm_snapshot_fail(error, "magic", PM_SNAPSHOT_AT_MAGIC,
-                            "not a snapshot of a virtio-mem device: must be " PM_SNAPSHOT_MAGIC);
+                            "not a snapshot of a virtio-mem device: must be PLUGVMEM");
 }
 
 static bool check_version(const uint8_t *bytes, GError **error)

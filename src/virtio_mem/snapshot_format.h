@@ -13,7 +13,6 @@
 /* The version that is written, and the only one that is read. */
 #define PM_SNAPSHOT_VERSION 1
 
-#define PM_SNAPSHOT_MAGIC         "PLUGVMEM"
 #define PM_SNAPSHOT_HEADER_SIZE   80
 #define PM_SNAPSHOT_CHECKSUM_SIZE 32 /* SHA-256 */
 

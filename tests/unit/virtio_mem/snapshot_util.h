@@ -171,7 +171,7 @@ static inline void put_checksum(uint8_t *bytes, size_t size)
 {
     g_autofree char *sum = g_compute_checksum_for_data(G_CHECKSUM_SHA256, bytes, size - SUM_SIZE);
 
-    for (unsigned i = 0; i < SUM_SIZE; i++)
+    for (size_t i = 0; i < SUM_SIZE; i++)
         bytes[size - SUM_SIZE + i] =
             (uint8_t)(g_ascii_xdigit_value(sum[2 * i]) << 4 | g_ascii_xdigit_value(sum[2 * i + 1]));
 }
