@@ -41,6 +41,8 @@ static inline size_t fuzz_take(FuzzInput *input, void *bytes, size_t size)
 {
     size_t n_bytes = input->size < size ? input->size : size;
 
+    if (size == 0)
+        return 0;
     memset(bytes, 0, size);
     if (n_bytes == 0)
         return 0;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Requests of a guest, valid or not, resizes, resets and failing system calls, against a device
- * with a mapper on a fake kernel. What the device acknowledges is what it has, what is mapped, and
- * what the audits find; in the end nothing is left.
+ * Requests of a guest, valid or not, resizes, resets, conversions of a second source and failing
+ * system calls, against a device with a mapper on a fake kernel. What the device acknowledges is
+ * what it has, what is mapped, and what the audits find; in the end nothing is left.
  */
 #include "fuzz.h"
 
@@ -23,7 +23,9 @@ typedef struct {
     PmRam *ram;
     PmVirtioMem *device;
     bool is_iommufd;
-    bool plugged[N_BLOCKS]; /* by what was acknowledged */
+    PmDiscardSource *private; /* a second source, or NULL */
+    bool plugged[N_BLOCKS];   /* by what was acknowledged */
+    bool is_private[N_BLOCKS];
 } World;
 
 static PmIommu *open_iommu(PmKernel *fake, bool is_iommufd)
@@ -36,6 +38,18 @@ static PmIommu *open_iommu(PmKernel *fake, bool is_iommufd)
                                      .device_file = "/dev/vfio/devices/vfio0"};
 
     return is_iommufd ? pm_iommu_iommufd_new(&iommufd, NULL) : pm_iommu_type1_new(&type1, NULL);
+}
+
+static void add_private(World *world)
+{
+    const PmDiscardSourceConfig config = {.struct_size = sizeof(config),
+                                          .name = "private",
+                                          .granularity = BLOCK,
+                                          .flags = PM_DISCARD_SOURCE_POPULATED};
+
+    world->private =
+        pm_discard_manager_add_source(pm_virtio_mem_get_manager(world->device), &config, NULL);
+    FUZZ_CHECK(world->private != NULL);
 }
 
 static void begin(World *world, FuzzInput *input)
@@ -73,7 +87,10 @@ static void begin(World *world, FuzzInput *input)
     config.ram = world->ram;
     region.ram = world->ram;
     world->device = pm_virtio_mem_new(&config, NULL);
-    FUZZ_CHECK(world->device != NULL && pm_mapper_add(world->mapper, &region, NULL));
+    FUZZ_CHECK(world->device != NULL);
+    if ((flags & 64) != 0)
+        add_private(world);
+    FUZZ_CHECK(pm_mapper_add(world->mapper, &region, NULL));
 }
 
 static void set_all(World *world, uint64_t first, uint64_t n_blocks, bool plugged)
@@ -156,6 +173,26 @@ static void step_fault(World *world, FuzzInput *input)
                             nth % 4 == 0 ? ENOMEM : EIO);
 }
 
+/* A range becomes private, which devices must not access, or shared, whatever parts of it are. */
+static void step_convert(World *world, FuzzInput *input)
+{
+    uint8_t first = fuzz_u8(input) % N_BLOCKS;
+    uint8_t n_blocks = 1 + fuzz_u8(input) % (N_BLOCKS - first);
+    bool private = fuzz_u8(input) % 2 != 0;
+    bool done;
+
+    if (world->private == NULL)
+        return;
+    if (private)
+        done = pm_discard_source_discard(world->private, first * BLOCK, n_blocks * BLOCK,
+                                         PM_DISCARD_CHANGE_MIXED, NULL);
+    else
+        done = pm_discard_source_populate(world->private, first * BLOCK, n_blocks * BLOCK,
+                                          PM_DISCARD_CHANGE_MIXED, 0, NULL);
+    for (uint64_t i = first; done && i < (uint64_t)first + n_blocks; i++)
+        world->is_private[i] = private;
+}
+
 static void step(World *world, FuzzInput *input)
 {
     uint8_t kind = fuzz_u8(input) % 16;
@@ -181,27 +218,35 @@ static void step(World *world, FuzzInput *input)
         (void)pm_virtio_mem_set_features(world->device, fuzz_u8(input), NULL);
         break;
     case 6:
-    case 7:
         step_fault(world, input);
+        break;
+    case 7:
+        step_convert(world, input);
         break;
     default:
         step_request(world, input, false);
     }
 }
 
-static void check_plugged(const World *world)
+/* Returns the number of blocks that devices may access. */
+static uint64_t check_blocks(const World *world)
 {
     PmDiscardManager *manager = pm_virtio_mem_get_manager(world->device);
-    uint64_t plugged = 0;
+    uint64_t n_plugged = 0;
+    uint64_t n_shared = 0;
 
     for (uint64_t i = 0; i < N_BLOCKS; i++) {
-        FUZZ_CHECK(pm_discard_manager_is_populated(manager, i * BLOCK, BLOCK) == world->plugged[i]);
-        plugged += world->plugged[i] ? BLOCK : 0;
+        bool shared = world->plugged[i] && !world->is_private[i];
+
+        FUZZ_CHECK(pm_discard_manager_is_populated(manager, i * BLOCK, BLOCK) == shared);
+        n_plugged += world->plugged[i];
+        n_shared += shared;
     }
-    FUZZ_CHECK(pm_virtio_mem_get_plugged_size(world->device) == plugged);
+    FUZZ_CHECK(pm_virtio_mem_get_plugged_size(world->device) == n_plugged * BLOCK);
+    return n_shared;
 }
 
-/* Without quarantine the kernel has what is plugged. */
+/* Without quarantine the kernel has what devices may access. */
 static void check_mapped(const World *world)
 {
     g_autoptr(GError) error = NULL;
@@ -211,8 +256,7 @@ static void check_mapped(const World *world)
         FUZZ_CHECK(error->code == PM_ERROR_QUARANTINED);
         return;
     }
-    FUZZ_CHECK(pm_fake_kernel_get_n_mappings(world->fake, 1) ==
-               pm_virtio_mem_get_plugged_size(world->device) / BLOCK);
+    FUZZ_CHECK(pm_fake_kernel_get_n_mappings(world->fake, 1) == check_blocks(world));
 }
 
 /* With no faults left, a reset ends all quarantine. */
@@ -241,7 +285,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     begin(&world, &input);
     for (unsigned i = 0; i < MAX_STEPS && input.size > 0; i++) {
         step(&world, &input);
-        check_plugged(&world);
+        (void)check_blocks(&world);
     }
     check_mapped(&world);
     end(&world);
