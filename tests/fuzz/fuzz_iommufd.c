@@ -28,31 +28,37 @@ static bool replaces(FuzzInput *input)
     return input->size > 0 && fuzz_u8(input) % 4 != 0;
 }
 
-static int answer_ranges(FuzzInput *input, struct iommu_ioas_iova_ranges *ask)
+/* Ascending, unless the input says otherwise; some kernels lie about how many there are. */
+static int answer_ranges(FuzzInput *input, struct iommu_ioas_iova_ranges *ask, uint32_t room)
 {
     struct iommu_iova_range *ranges = (struct iommu_iova_range *)(uintptr_t)ask->allowed_iovas;
-    uint32_t room = ask->num_iovas;
+    uint8_t flags = fuzz_u8(input);
+    uint64_t at = 0;
 
-    ask->num_iovas = (uint32_t)fuzz_number(input, fuzz_u8(input) % 8 == 0 ? 4 : 1);
-    ask->out_iova_alignment = UINT64_C(1) << fuzz_u8(input) % 64;
-    if (fuzz_u8(input) % 8 == 0)
-        ask->out_iova_alignment = fuzz_number(input, 8);
+    ask->num_iovas = (uint32_t)fuzz_number(input, (flags & 1) != 0 ? 4 : 1);
+    ask->out_iova_alignment =
+        (flags & 2) != 0 ? fuzz_number(input, 8) : UINT64_C(1) << (12 + fuzz_u8(input) % 8);
     for (uint32_t i = 0; i < MIN(room, ask->num_iovas); i++) {
-        ranges[i].start = fuzz_number(input, 6) << fuzz_u8(input) % 17;
+        uint8_t kind = fuzz_u8(input);
+
+        ranges[i].start = kind == 255 ? fuzz_number(input, 8) : at + kind * SIZE;
         ranges[i].last = ranges[i].start + fuzz_number(input, 5);
+        at = ranges[i].last + 1;
     }
-    return ask->num_iovas > room && fuzz_u8(input) % 8 != 1 ? -EMSGSIZE : 0;
+    return ask->num_iovas > room && (flags & 4) == 0 ? -EMSGSIZE : 0;
 }
 
 static int fuzz_ioctl(PmKernel *parent, int fd, unsigned long request, void *argument)
 {
     Kernel *kernel = (Kernel *)parent;
+    const struct iommu_ioas_iova_ranges *ask = argument;
+    uint32_t room = request == IOMMU_IOAS_IOVA_RANGES ? ask->num_iovas : 0;
     int result = kernel->fake->ops->ioctl(kernel->fake, fd, request, argument);
 
     if (result < 0)
         return result;
     if (request == IOMMU_IOAS_IOVA_RANGES && replaces(kernel->input))
-        return answer_ranges(kernel->input, argument);
+        return answer_ranges(kernel->input, argument, room);
     if (request == IOMMU_GET_HW_INFO && replaces(kernel->input)) {
         struct iommu_hw_info *info = argument;
 

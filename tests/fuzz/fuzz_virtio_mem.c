@@ -176,8 +176,8 @@ static void step_fault(World *world, FuzzInput *input)
 /* A range becomes private, which devices must not access, or shared, whatever parts of it are. */
 static void step_convert(World *world, FuzzInput *input)
 {
-    uint8_t first = fuzz_u8(input) % N_BLOCKS;
-    uint8_t n_blocks = 1 + fuzz_u8(input) % (N_BLOCKS - first);
+    uint64_t first = fuzz_u8(input) % N_BLOCKS;
+    uint64_t n_blocks = 1 + fuzz_u8(input) % (N_BLOCKS - first);
     bool private = fuzz_u8(input) % 2 != 0;
     bool done;
 
@@ -189,7 +189,7 @@ static void step_convert(World *world, FuzzInput *input)
     else
         done = pm_discard_source_populate(world->private, first * BLOCK, n_blocks * BLOCK,
                                           PM_DISCARD_CHANGE_MIXED, 0, NULL);
-    for (uint64_t i = first; done && i < (uint64_t)first + n_blocks; i++)
+    for (uint64_t i = first; done && i < first + n_blocks; i++)
         world->is_private[i] = private;
 }
 
