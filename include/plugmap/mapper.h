@@ -111,7 +111,8 @@ PM_EXPORT void pm_mapper_free(PmMapper *mapper);
 
 /**
  * Maps a region, and keeps it mapped. Plain RAM is mapped whole. RAM with a discard manager is
- * mapped where populated, now and later. A manager must be created before the region is added
+ * mapped where populated, now and later, in blocks of the manager's granularity, which stays as
+ * long as the region does (discard_source.h). A manager must be created before the region is added
  * (pm_discard_manager_new() fails afterwards). What is plugged outside of all regions is not
  * mapped, and not audited.
  *
