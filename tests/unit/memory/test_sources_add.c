@@ -217,7 +217,12 @@ static void the_granularity_does_not_change_while_a_listener_is_registered(void 
     (void)state;
     sources_init(&sources);
     add(&sources.fixture, 0, &plain_ops, 0, N_BLOCKS);
+    add(&sources.fixture, 1, &plain_ops, 4, 8);
     assert_true(pm_discard_manager_remove_source(sources.fixture.manager, sources.share, NULL));
+    assert_int_equal(granularity_of(&sources), BLOCK);
+    assert_true(pm_discard_manager_unregister(sources.fixture.manager,
+                                              sources.fixture.listeners[1].handle, NULL));
+    sources.fixture.listeners[1].handle = NULL;
     assert_int_equal(granularity_of(&sources), BLOCK);
     assert_true(pm_discard_manager_unregister(sources.fixture.manager,
                                               sources.fixture.listeners[0].handle, NULL));
