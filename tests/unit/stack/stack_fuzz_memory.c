@@ -17,7 +17,7 @@ static void mark_translated(const FuzzWorld *world, const FuzzSpaceView *view,
         used[region->first + i] |= view->translated[page];
 }
 
-void fuzz_mark_mapped(const FuzzWorld *world, const FuzzView *view, unsigned ram, bool *used)
+void fuzz_mark_mapped(const FuzzWorld *world, const FuzzView *view, unsigned ram, bool *mapped)
 {
     for (unsigned i = 0; i < FUZZ_N_SPACES; i++) {
         const FuzzSpace *space = &world->spaces[i];
@@ -25,11 +25,11 @@ void fuzz_mark_mapped(const FuzzWorld *world, const FuzzView *view, unsigned ram
 
         while ((region = fuzz_next_region(space, region)) != NULL)
             if (region->ram == ram)
-                mark_translated(world, &view->spaces[i], region, used);
+                mark_translated(world, &view->spaces[i], region, mapped);
         for (guint j = 0; j < space->ghosts->len; j++) {
             region = &g_array_index(space->ghosts, FuzzRegion, j);
             if (region->serial == world->rams[ram].serial && !region->vague)
-                mark_translated(world, &view->spaces[i], region, used);
+                mark_translated(world, &view->spaces[i], region, mapped);
         }
     }
 }
