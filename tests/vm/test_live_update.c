@@ -314,7 +314,7 @@ static char *map(int fd, uint64_t size)
 static void start_all(World *world)
 {
     int pair[2];
-    int fds[3];
+    int fds[3] = {-1, -1, -1};
     char ready;
     g_autoptr(GError) error = NULL;
 
