@@ -36,7 +36,8 @@ static bool is_same_event(const PmTraceEvent *a, const PmTraceEvent *b)
 {
     return a->type == b->type && a->region == b->region && a->address == b->address &&
            a->n_blocks == b->n_blocks && a->size == b->size && a->response == b->response &&
-           a->state == b->state && a->time_ns == b->time_ns;
+           a->state == b->state && a->time_ns == b->time_ns && a->shared == b->shared &&
+           a->access == b->access && a->iova == b->iova;
 }
 
 static void check_same(const PmTrace *a, const PmTrace *b)
