@@ -67,6 +67,11 @@ static bool mapping_failed(PmGuestIommu *iommu, const char *what, const PmDomain
     return false;
 }
 
+bool pm_follower_is(const PmGuestIommu *iommu, const void *user_data)
+{
+    return iommu->ops.attach != NULL && iommu->user_data == user_data;
+}
+
 bool pm_follower_attach(PmGuestIommu *iommu, const PmDomain *domain, const PmEndpoint *endpoint,
                         GError **error)
 {

@@ -5,6 +5,9 @@
 
 #include "guest_iommu/state.h"
 
+/* Whether the follower is the one with this @user_data. */
+bool pm_follower_is(const PmGuestIommu *iommu, const void *user_data);
+
 bool pm_follower_attach(PmGuestIommu *iommu, const PmDomain *domain, const PmEndpoint *endpoint,
                         GError **error);
 bool pm_follower_detach(PmGuestIommu *iommu, const PmDomain *domain, const PmEndpoint *endpoint,

@@ -6,6 +6,7 @@
 #include "base/error_text.h"
 #include "base/log.h"
 #include "base/sized.h"
+#include "guest_iommu/follower.h"
 #include "mapper/guest_audit.h"
 #include "mapper/guest_domain.h"
 #include "mapper/guest_split.h"
@@ -79,6 +80,7 @@ static void end_all(PmGuestMapper *mapper)
     }
     if (mapper->bypass != NULL)
         end(mapper, mapper->bypass);
+    g_hash_table_remove_all(mapper->endpoints);
 }
 
 static void free_region(PmGuestRegion *region)
@@ -99,7 +101,7 @@ void pm_guest_mapper_free(PmGuestMapper *mapper)
 {
     if (mapper == NULL)
         return;
-    if (mapper->guest_iommu != NULL)
+    if (mapper->guest_iommu != NULL && pm_follower_is(mapper->guest_iommu, mapper))
         (void)pm_guest_iommu_set_follower(mapper->guest_iommu, NULL, NULL, NULL);
     end_all(mapper);
     for (guint i = 0; i < mapper->regions->len; i++)
@@ -294,6 +296,7 @@ bool pm_guest_mapper_follow(PmGuestMapper *mapper, PmGuestIommu *guest_iommu, GE
                        "the mapper follows a guest IOMMU already: make another mapper");
     mapper->guest_iommu = guest_iommu;
     if (!pm_guest_iommu_set_follower(guest_iommu, &follower_ops, mapper, error)) {
+        end_all(mapper);
         mapper->guest_iommu = NULL;
         return false;
     }

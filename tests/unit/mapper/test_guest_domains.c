@@ -176,6 +176,46 @@ static void a_mapper_follows_one_guest_iommu(void **state)
     guest_assert_error(&error, PM_ERROR_BUSY, "follows a guest IOMMU already");
 }
 
+/* The last mapping leads nowhere; then each call that detaches the two endpoints fails. */
+static void a_follow_that_fails_leaves_nothing_though_detaching_fails(void **state)
+{
+    const GuestWorldConfig config = {0};
+    GuestWorld *world = guest_world_new_without(&config);
+
+    *state = world;
+    assert_true(guest_attach(world, 1, 0, NULL));
+    assert_true(guest_attach(world, 1, 1, NULL));
+    assert_true(guest_map(world, 1, IOVA, PLAIN, PAGE, PM_IOMMU_READ, NULL));
+    assert_true(guest_map(world, 1, IOVA + PAGE, 0, PAGE, PM_IOMMU_READ, NULL));
+    world->mapper = guest_world_make_mapper(world, &config);
+    for (unsigned i = 1; i <= 40; i++) {
+        pm_fake_kernel_fail(world->fake, PM_FAKE_CALL_IOCTL, i, EBUSY);
+        assert_false(pm_guest_mapper_follow(world->mapper, world->table, NULL));
+        pm_fake_kernel_clear_faults(world->fake);
+        assert_int_equal(pm_fake_kernel_get_n_open(world->fake), 0);
+        assert_null(pm_guest_mapper_get_iommu(world->mapper, 0));
+        assert_true(pm_guest_mapper_audit(world->mapper, NULL, NULL));
+    }
+    assert_true(guest_unmap(world, 1, IOVA + PAGE, PAGE, NULL));
+    assert_true(pm_guest_mapper_follow(world->mapper, world->table, NULL));
+    guest_check(world);
+}
+
+static void freeing_a_mapper_does_not_end_its_successor(void **state)
+{
+    GuestWorld *world = *state;
+    PmGuestMapper *before = world->mapper;
+
+    assert_true(guest_attach(world, 1, 0, NULL));
+    assert_true(guest_map(world, 1, IOVA, PLAIN, PAGE, PM_IOMMU_READ, NULL));
+    assert_true(pm_guest_iommu_set_follower(world->table, NULL, NULL, NULL));
+    world->mapper = guest_world_make_mapper(world, &(GuestWorldConfig){0});
+    assert_true(pm_guest_mapper_follow(world->mapper, world->table, NULL));
+    pm_guest_mapper_free(before);
+    assert_int_equal(guest_n_mappings(world, 0), 1);
+    guest_check(world);
+}
+
 static void a_region_is_removed_once_no_domain_maps_it(void **state)
 {
     GuestWorld *world = *state;
@@ -362,6 +402,8 @@ int main(void)
                                         guest_world_setup_refusing, guest_world_teardown),
         OWN(a_mapper_takes_over_a_table_whose_memory_is_partly_unplugged),
         TEST(a_mapper_follows_one_guest_iommu),
+        OWN(a_follow_that_fails_leaves_nothing_though_detaching_fails),
+        TEST(freeing_a_mapper_does_not_end_its_successor),
         TEST(a_region_is_removed_once_no_domain_maps_it),
         TEST(a_region_added_late_is_mapped_in_bypass),
         OWN(a_guest_cannot_exceed_the_limit_of_a_domain),
