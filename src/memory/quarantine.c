@@ -101,18 +101,18 @@ void pm_quarantine_clear(PmQuarantine *quarantine)
 }
 
 /* Cuts a record down to its first and last block in quarantine. False if it has none: an empty
- * record would use up one of the records, and give its reason to blocks that are added later. */
+ * record would use up one of the records, and give its reason to blocks that are added later. Looks
+ * from both ends only: a record may have many holes, and be cut at each of them. */
 static bool trim(const PmQuarantine *quarantine, Record *record)
 {
-    uint64_t limit = record->end;
-    uint64_t start = pm_quarantine_next(quarantine, record->offset, limit);
+    uint64_t first = record->offset / quarantine->granularity;
+    uint64_t end = record->end / quarantine->granularity;
 
-    record->offset = start;
-    while (start < limit) {
-        record->end = pm_quarantine_next_free(quarantine, start, limit);
-        start = pm_quarantine_next(quarantine, record->end, limit);
-    }
-    return record->offset < limit;
+    end = pm_bitmap_previous_set(quarantine->blocks, first, end);
+    first = pm_bitmap_next_set(quarantine->blocks, first, end);
+    record->offset = first * quarantine->granularity;
+    record->end = end * quarantine->granularity;
+    return first < end;
 }
 
 /* A record may still include blocks that have left quarantine: the bitmap decides. */
