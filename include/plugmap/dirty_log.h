@@ -31,7 +31,8 @@
  * writes, every mapped page is dirty on every read, and only stopping the devices (the guest) ends
  * it: send such memory once, when they have stopped.
  *
- * fork(2): a child can only free its parent's log.
+ * fork(2): a child can only free its parent's log: everything else fails with PM_ERROR_PERMISSION,
+ * except for pm_dirty_log_get_kind().
  *
  * Threads: one at a time, together with the discard managers of its RAMs. Other threads may map and
  * unmap in its address spaces.
@@ -124,8 +125,8 @@ PM_EXPORT PmIommuDirtyKind pm_dirty_log_get_kind(const PmDirtyLog *log);
  * @counts: optional: set @struct_size first; not set on failure.
  *
  * Errors: PM_ERROR_NOT_FOUND (not added), PM_ERROR_INVALID_ARGUMENT (page size; struct_size; the
- * RAM has got a discard manager since it was added), PM_ERROR_MEMORY, PM_ERROR_KERNEL,
- * PM_ERROR_PERMISSION (in a forked child). No dirty page is lost: with the last three, @bitmap has
+ * RAM has got a discard manager since it was added), PM_ERROR_PERMISSION (in a forked
+ * child), PM_ERROR_MEMORY, PM_ERROR_KERNEL. No dirty page is lost: with the last two, @bitmap has
  * the pages of devices found so far, which are not returned again: keep it, and read once more.
  */
 PM_EXPORT bool pm_dirty_log_read(PmDirtyLog *log, PmRam *ram, uint64_t page_size, uint64_t *bitmap,

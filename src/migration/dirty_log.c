@@ -8,6 +8,7 @@
 
 #include "base/error_text.h"
 #include "base/log.h"
+#include "base/process.h"
 #include "base/sized.h"
 #include "iommu/watch.h"
 #include "migration/logged_ram.h"
@@ -24,6 +25,7 @@ typedef struct {
 } Space;
 
 struct PmDirtyLog {
+    uint64_t process;     /* that made it */
     GPtrArray *rams;      /* of PmLoggedRam */
     pthread_mutex_t lock; /* for @rams, which unmapping threads search */
     GPtrArray *spaces;    /* of Space */
@@ -38,10 +40,21 @@ PmDirtyLog *pm_dirty_log_new(void)
 {
     PmDirtyLog *log = g_new0(PmDirtyLog, 1);
 
+    log->process = pm_process_token();
     log->rams = g_ptr_array_new_with_free_func(free_ram);
     log->spaces = g_ptr_array_new_with_free_func(g_free);
     pthread_mutex_init(&log->lock, NULL);
     return log;
+}
+
+/* In a copy, the locks may be held by threads that the child does not have, and the parent maps and
+ * plugs without it. */
+static bool check_process(const PmDirtyLog *log, GError **error)
+{
+    return log->process == pm_process_token() ||
+           pm_fail(error, PM_ERROR_PERMISSION,
+                   "this process was forked from the one that made the dirty log: make another "
+                   "one, with memory and address spaces of its own");
 }
 
 static PmLoggedRam *find_ram(const PmDirtyLog *log, const PmRam *ram)
@@ -88,6 +101,8 @@ bool pm_dirty_log_add_iommu(PmDirtyLog *log, PmIommu *iommu, GError **error)
 {
     Space *space;
 
+    if (!check_process(log, error))
+        return false;
     if (find_space(log, iommu) != NULL)
         return pm_fail(error, PM_ERROR_BUSY, "the dirty log already has this address space");
     space = g_new0(Space, 1);
@@ -103,16 +118,23 @@ bool pm_dirty_log_add_iommu(PmDirtyLog *log, PmIommu *iommu, GError **error)
     return true;
 }
 
+static bool remove_space(PmDirtyLog *log, Space *space, GError **error)
+{
+    bool stopped = pm_iommu_remove_watch(space->iommu, &space->watch, error);
+
+    g_ptr_array_remove(log->spaces, space);
+    return stopped;
+}
+
 bool pm_dirty_log_remove_iommu(PmDirtyLog *log, PmIommu *iommu, GError **error)
 {
     Space *space = find_space(log, iommu);
-    bool stopped;
 
+    if (!check_process(log, error))
+        return false;
     if (space == NULL)
         return pm_fail(error, PM_ERROR_NOT_FOUND, "the dirty log does not have this address space");
-    stopped = pm_iommu_remove_watch(iommu, &space->watch, error);
-    g_ptr_array_remove(log->spaces, space);
-    return stopped;
+    return remove_space(log, space, error);
 }
 
 PmIommuDirtyKind pm_dirty_log_get_kind(const PmDirtyLog *log)
@@ -133,6 +155,8 @@ bool pm_dirty_log_add_ram(PmDirtyLog *log, PmRam *ram, GError **error)
 {
     PmLoggedRam *logged;
 
+    if (!check_process(log, error))
+        return false;
     if (find_ram(log, ram) != NULL)
         return pm_fail(error, PM_ERROR_BUSY, "the dirty log already has the RAM at host address %p",
                        pm_ram_get_host(ram));
@@ -151,10 +175,10 @@ void pm_dirty_log_free(PmDirtyLog *log)
     if (log == NULL)
         return;
     while (log->spaces->len > 0) {
-        const Space *space = log->spaces->pdata[log->spaces->len - 1];
+        Space *space = log->spaces->pdata[log->spaces->len - 1];
         g_autoptr(GError) error = NULL;
 
-        if (!pm_dirty_log_remove_iommu(log, space->iommu, &error))
+        if (!remove_space(log, space, &error))
             pm_log(G_LOG_LEVEL_WARNING, "%s", error->message);
     }
     g_ptr_array_unref(log->spaces);
@@ -275,6 +299,8 @@ bool pm_dirty_log_read(PmDirtyLog *log, PmRam *ram, uint64_t page_size, uint64_t
     PmDirtyLogCounts found = {.struct_size = sizeof(found)};
     PmLoggedRam *logged = find_ram(log, ram);
 
+    if (!check_process(log, error))
+        return false;
     if (logged == NULL)
         return pm_fail(error, PM_ERROR_NOT_FOUND,
                        "the dirty log does not have the RAM at host address %p: add it first",

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "util/fork_util.h"
+
 /* Allocations of bitmaps, of which the next ones succeed; -1: all. */
 static int n_allowed = -1;
 
@@ -374,6 +376,41 @@ static void address_space_that_is_closed_leaves_pages_of_abandoned_claims(void *
     dirty_world_assert(world, world->plain, "32-79", "32-79");
 }
 
+/* --- fork --- */
+
+static bool only_frees(void *user_data)
+{
+    DirtyWorld *world = user_data;
+    uint64_t bitmap[N_WORDS] = {0};
+    GError *errors[4] = {NULL};
+    bool done[] = {
+        try_read(world, bitmap, &errors[0]),
+        pm_dirty_log_add_ram(world->log, world->plain, &errors[1]),
+        pm_dirty_log_add_iommu(world->log, world->iommu, &errors[2]),
+        pm_dirty_log_remove_iommu(world->log, world->iommu, &errors[3]),
+    };
+    bool refused = true;
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(done); i++)
+        refused &= is_refused(done[i], errors[i]);
+    pm_dirty_log_free(world->log);
+    return refused;
+}
+
+static void child_can_only_free_its_parents_log(void **state)
+{
+    DirtyWorld *world = *state;
+
+    assert_true(pm_dirty_log_add_ram(world->log, world->ram, NULL));
+    for (unsigned i = 0; i < n_ways_to_fork; i++)
+        assert_child(ways_to_fork[i], only_frees, world);
+    assert_true(pm_dirty_log_add_iommu(world->log, world->iommu, NULL));
+    for (unsigned i = 0; i < n_ways_to_fork; i++)
+        assert_child(ways_to_fork[i], only_frees, world);
+    dirty_world_plug(world, 0, 1);
+    dirty_world_assert(world, world->ram, "0-15", "0-15");
+}
+
 static void pages_past_the_end_stay_as_the_caller_has_them(void **state)
 {
     DirtyWorld *world = *state;
@@ -414,6 +451,7 @@ int main(void)
         BARE_TEST(address_space_added_or_removed_later_makes_its_mappings_dirty),
         LOG_TEST(address_space_that_is_closed_leaves_its_dirty_pages),
         LOG_TEST(address_space_that_is_closed_leaves_pages_of_abandoned_claims),
+        BARE_TEST(child_can_only_free_its_parents_log),
         LOG_TEST(pages_past_the_end_stay_as_the_caller_has_them),
     };
 
