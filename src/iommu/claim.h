@@ -32,6 +32,11 @@ bool pm_claim_fail_unknown(const PmIommuClaim *claim, uint64_t iova, GError **er
 void pm_watch_notify(const PmIommuClaim *claim, uint64_t ram_offset, uint64_t size);
 void pm_watch_notify_blocks(const PmIommuClaim *claim, uint64_t iova, uint64_t last);
 
+/* Turns dirty tracking on, and reports everything that is mapped to the watches there are: until
+ * now they counted it as dirty, and the start clears its dirty bits. The lock is held. Errors:
+ * those of pm_iommu_set_dirty_tracking(). */
+bool pm_watch_start_tracking(PmIommu *iommu, GError **error);
+
 /* Notifies them that the address space closes, and removes them. */
 void pm_watch_close(PmIommu *iommu);
 

@@ -28,8 +28,10 @@ bool pm_iommu_set_dirty_tracking(PmIommu *iommu, bool enabled, GError **error)
     if (!enabled && iommu->watches != NULL)
         set = pm_fail(error, PM_ERROR_BUSY,
                       "a dirty log needs dirty tracking: remove the address space from it first");
+    else if (enabled)
+        set = pm_watch_start_tracking(iommu, error);
     else
-        set = iommu->ops->set_dirty_tracking(iommu, enabled, error);
+        set = iommu->ops->set_dirty_tracking(iommu, false, error);
     pm_iommu_unlock(iommu);
     return set;
 }

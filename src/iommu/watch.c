@@ -40,14 +40,27 @@ static void notify_all(PmIommu *iommu)
         pm_watch_notify_blocks(claim, claim->iova, claim->last);
 }
 
-/* The lock is held. */
+bool pm_watch_start_tracking(PmIommu *iommu, GError **error)
+{
+    if (iommu->tracks_dirty)
+        return true;
+    if (!iommu->ops->set_dirty_tracking(iommu, true, error))
+        return false;
+    if (iommu->watches != NULL)
+        notify_all(iommu);
+    return true;
+}
+
+/* The lock is held. Devices that do not support tracking may be gone since the first watch. */
 static bool add_watch(PmIommu *iommu, const PmIommuWatch *watch, GError **error)
 {
+    bool tracked = iommu->tracks_dirty;
+
+    if (pm_iommu_get_dirty_kind(iommu) != PM_IOMMU_DIRTY_NONE &&
+        !pm_watch_start_tracking(iommu, error))
+        return false;
     if (iommu->watches == NULL) {
-        iommu->tracked_before = iommu->tracks_dirty;
-        if (pm_iommu_get_dirty_kind(iommu) != PM_IOMMU_DIRTY_NONE &&
-            !iommu->ops->set_dirty_tracking(iommu, true, error))
-            return false;
+        iommu->tracked_before = tracked;
         iommu->watches = g_ptr_array_new();
     }
     g_ptr_array_add(iommu->watches, (void *)watch);

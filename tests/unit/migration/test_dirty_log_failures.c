@@ -376,6 +376,76 @@ static void address_space_that_is_closed_leaves_pages_of_abandoned_claims(void *
     dirty_world_assert(world, world->plain, "32-79", "32-79");
 }
 
+/* An address space with a device that cannot track, and one that can. */
+static PmIommu *open_mixed(DirtyWorld *world, const char *cannot, const char *can)
+{
+    PmIommu *iommu = NULL;
+
+    assert_true(pm_fake_kernel_add_device(world->fake, 2, cannot, "vfio-pci", NULL));
+    assert_true(pm_fake_kernel_add_device(world->fake, 3, can, "vfio-pci", NULL));
+    for (uint64_t nth = 1; iommu == NULL; nth++) {
+        pm_fake_kernel_fail(world->fake, PM_FAKE_CALL_IOCTL, nth, EOPNOTSUPP);
+        iommu = backend_open(world->fake, 1, NULL);
+        pm_fake_kernel_clear_faults(world->fake);
+    }
+    assert_true(pm_iommu_attach(iommu, can, NULL));
+    assert_int_equal(pm_iommu_get_dirty_kind(iommu), PM_IOMMU_DIRTY_NONE);
+    return iommu;
+}
+
+static void assert_plain_is_mapped_dirty(DirtyWorld *world)
+{
+    dirty_world_assert(world, world->plain, "32-79", "32-79");
+}
+
+/* Its start clears the dirty bits. */
+static void tracking_that_starts_during_a_log_loses_nothing(void **state)
+{
+    DirtyWorld *world = *state;
+    PmIommu *iommu = open_mixed(world, "0000:00:05.0", "0000:00:06.0");
+    PmMapper *mapper = pm_mapper_new(iommu);
+    PmMapperRegion region =
+        dirty_world_region(world->plain, PLAIN_FIRST * PAGE, PLAIN_COUNT * PAGE, PLAIN_ADDRESS);
+
+    assert_true(pm_mapper_add(mapper, &region, NULL));
+    assert_true(pm_dirty_log_add_iommu(world->log, iommu, NULL));
+    assert_true(pm_dirty_log_add_ram(world->log, world->plain, NULL));
+    dirty_world_assert(world, world->plain, "0-99", "0-99");
+    assert_plain_is_mapped_dirty(world);
+    assert_true(pm_iommu_detach(iommu, "0000:00:05.0", NULL));
+    assert_true(pm_iommu_set_dirty_tracking(iommu, true, NULL));
+    assert_plain_is_mapped_dirty(world);
+    dirty_world_assert(world, world->plain, "", "");
+    pm_dirty_log_free(g_steal_pointer(&world->log));
+    pm_mapper_free(mapper);
+    pm_iommu_unref(iommu);
+}
+
+/* It knows more than the first one did when it was made. */
+static void second_log_starts_tracking_that_the_first_could_not(void **state)
+{
+    DirtyWorld *world = *state;
+    PmIommu *iommu = open_mixed(world, "0000:00:05.0", "0000:00:06.0");
+    PmMapper *mapper = pm_mapper_new(iommu);
+    PmMapperRegion region =
+        dirty_world_region(world->plain, PLAIN_FIRST * PAGE, PLAIN_COUNT * PAGE, PLAIN_ADDRESS);
+    PmDirtyLog *second = pm_dirty_log_new();
+
+    assert_true(pm_mapper_add(mapper, &region, NULL));
+    assert_true(pm_dirty_log_add_iommu(world->log, iommu, NULL));
+    assert_true(pm_dirty_log_add_ram(world->log, world->plain, NULL));
+    dirty_world_assert(world, world->plain, "0-99", "0-99");
+    assert_true(pm_iommu_detach(iommu, "0000:00:05.0", NULL));
+    assert_true(pm_dirty_log_add_iommu(second, iommu, NULL));
+    assert_int_equal(pm_dirty_log_get_kind(second), PM_IOMMU_DIRTY_TRACKED);
+    assert_plain_is_mapped_dirty(world);
+    dirty_world_assert(world, world->plain, "", "");
+    pm_dirty_log_free(second);
+    pm_dirty_log_free(g_steal_pointer(&world->log));
+    pm_mapper_free(mapper);
+    pm_iommu_unref(iommu);
+}
+
 /* --- fork --- */
 
 static bool only_frees(void *user_data)
@@ -451,6 +521,8 @@ int main(void)
         BARE_TEST(address_space_added_or_removed_later_makes_its_mappings_dirty),
         LOG_TEST(address_space_that_is_closed_leaves_its_dirty_pages),
         LOG_TEST(address_space_that_is_closed_leaves_pages_of_abandoned_claims),
+        BACKEND_IOMMUFD_ONLY(BARE_TEST(tracking_that_starts_during_a_log_loses_nothing)),
+        BACKEND_IOMMUFD_ONLY(BARE_TEST(second_log_starts_tracking_that_the_first_could_not)),
         BARE_TEST(child_can_only_free_its_parents_log),
         LOG_TEST(pages_past_the_end_stay_as_the_caller_has_them),
     };
