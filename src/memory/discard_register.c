@@ -115,4 +115,5 @@ void pm_discard_manager_drop(PmDiscardManager *manager, PmDiscardListener *liste
         pm_quarantine_remove_owner(manager->blocks.lost, listener);
     g_ptr_array_add(manager->orphans, g_ptr_array_steal_index(manager->listeners, index));
     pm_manager_refresh(manager);
+    pm_manager_coarsen(manager);
 }

@@ -231,6 +231,21 @@ static void the_granularity_does_not_change_while_a_listener_is_registered(void 
     fixture_clear(&sources.fixture);
 }
 
+static void the_granularity_becomes_coarser_when_the_last_listener_is_dropped(void **state)
+{
+    Sources sources;
+
+    (void)state;
+    sources_init(&sources);
+    add(&sources.fixture, 0, &plain_ops, 0, N_BLOCKS);
+    assert_true(pm_discard_manager_remove_source(sources.fixture.manager, sources.share, NULL));
+    assert_int_equal(granularity_of(&sources), BLOCK);
+    pm_discard_manager_drop(sources.fixture.manager, sources.fixture.listeners[0].handle);
+    sources.fixture.listeners[0].handle = NULL;
+    assert_int_equal(granularity_of(&sources), COARSE);
+    fixture_clear(&sources.fixture);
+}
+
 static void a_source_finer_than_what_a_listener_knows_is_refused(void **state)
 {
     Sources sources;
@@ -362,6 +377,7 @@ int main(void)
         cmocka_unit_test(a_finer_source_refines_the_granularity),
         cmocka_unit_test(the_granularity_becomes_coarser_when_the_finest_source_is_removed),
         cmocka_unit_test(the_granularity_does_not_change_while_a_listener_is_registered),
+        cmocka_unit_test(the_granularity_becomes_coarser_when_the_last_listener_is_dropped),
         cmocka_unit_test(a_source_finer_than_what_a_listener_knows_is_refused),
         cmocka_unit_test(a_manager_made_with_a_fine_granularity_takes_fine_sources_later),
         cmocka_unit_test(lack_of_memory_for_a_source_changes_nothing),
