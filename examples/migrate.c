@@ -558,7 +558,10 @@ int main(int argc, char **argv)
     parse(&options, argc, argv);
     if (options.backend == NULL)
         options.backend = g_strdup("iommufd");
-    if (socketpair(AF_UNIX, SOCK_STREAM, 0, fds) < 0 || (destination = fork()) < 0)
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, fds) < 0)
+        die("connecting to the destination", NULL);
+    destination = fork();
+    if (destination < 0)
         die("starting the destination", NULL);
     if (destination == 0) {
         close(fds[0]);

@@ -142,7 +142,7 @@ PmRam *pm_ram_map_file(const PmRamFile *file, int fd, GError **error)
 
 void pm_ram_set_owner(PmRam *ram, PmRamOwner owner)
 {
-    g_atomic_int_set(&ram->owner, owner);
+    g_atomic_int_set(&ram->owner, (gint)owner);
 }
 
 bool pm_ram_is_ours(const PmRam *ram)

@@ -8,7 +8,7 @@
 
 #define WORD_BITS UINT64_C(64)
 
-static const char magic[8] = {'P', 'L', 'U', 'G', 'V', 'M', 'E', 'M'};
+static const uint8_t magic[8] = {'P', 'L', 'U', 'G', 'V', 'M', 'E', 'M'};
 
 bool pm_snapshot_fail(GError **error, const char *field, uint64_t offset, const char *format, ...)
 {

@@ -99,11 +99,11 @@ static bool has_colours(const char *shown)
 /* Width of the region line. */
 static glong strip_width(const char *shown)
 {
-    const char *line = strstr(shown, "region ");
+    const char *line = strstr(shown, "\nregion ");
     g_autofree char *strip = NULL;
 
     assert_non_null(line);
-    strip = g_strndup(line, strcspn(line, "\r\n"));
+    strip = g_strndup(line + 1, strcspn(line + 1, "\r\n"));
     return g_utf8_strlen(strip, -1);
 }
 

@@ -59,6 +59,8 @@ static void holes_next_to_small_mappings_are_never_dirty(void **state)
     g_autoptr(GError) error = NULL;
     bool right[PAGES] = {false};
 
+    assert_non_null(middle);
+    assert_non_null(large);
     (void)state;
     set(right, 1, 4);
     set(right, 9, 17);

@@ -2,6 +2,8 @@
 /* Dirty bits of type1. With a vfio-pci device, the kernel reports every page that it has pinned. */
 #include "iommu/type1/type1.h"
 
+#include <string.h>
+
 #include "base/error_text.h"
 #include "kernel-uapi/vfio.h"
 #include "kernel/kernel_calls.h"
@@ -48,17 +50,19 @@ bool pm_type1_set_dirty_tracking(PmIommu *iommu, bool enabled, GError **error)
 int pm_type1_read_dirty(PmIommu *iommu, uint64_t iova, uint64_t size, uint64_t page_size,
                         uint64_t *bitmap)
 {
-    struct {
-        struct vfio_iommu_type1_dirty_bitmap header;
-        struct vfio_iommu_type1_dirty_bitmap_get get;
+    const struct vfio_iommu_type1_dirty_bitmap_get get = {
+        .iova = iova,
+        .size = size,
+        .bitmap = {.pgsize = page_size, .size = n_bytes_of(size / page_size), .data = bitmap},
+    };
+    union {
+        struct vfio_iommu_type1_dirty_bitmap header; /* ends with get */
+        char bytes[sizeof(struct vfio_iommu_type1_dirty_bitmap) + sizeof(get)];
     } request = {
         .header = {.argsz = sizeof request, .flags = VFIO_IOMMU_DIRTY_PAGES_FLAG_GET_BITMAP},
-        .get = {.iova = iova,
-                .size = size,
-                .bitmap = {.pgsize = page_size, .size = n_bytes_of(size / page_size)}},
     };
 
-    request.get.bitmap.data = bitmap;
+    memcpy(request.bytes + sizeof request.header, &get, sizeof get);
     return dirty_pages(iommu, &request);
 }
 
@@ -66,19 +70,20 @@ int pm_type1_unmap_dirty(PmIommu *iommu, uint64_t iova, uint64_t size, uint64_t 
                          uint64_t *bitmap, uint64_t *n_bytes)
 {
     const PmType1 *type1 = (const PmType1 *)iommu;
-    struct {
-        struct vfio_iommu_type1_dma_unmap unmap;
-        struct vfio_bitmap bitmap;
+    const struct vfio_bitmap found = {
+        .pgsize = page_size, .size = n_bytes_of(size / page_size), .data = bitmap};
+    union {
+        struct vfio_iommu_type1_dma_unmap unmap; /* ends with found */
+        char bytes[sizeof(struct vfio_iommu_type1_dma_unmap) + sizeof(found)];
     } request = {
         .unmap = {.argsz = sizeof request,
                   .flags = VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP,
                   .iova = iova,
                   .size = size},
-        .bitmap = {.pgsize = page_size, .size = n_bytes_of(size / page_size)},
     };
     int result;
 
-    request.bitmap.data = bitmap;
+    memcpy(request.bytes + sizeof request.unmap, &found, sizeof found);
     result = pm_kernel_ioctl(iommu->kernel, type1->container, VFIO_IOMMU_UNMAP_DMA, &request);
     *n_bytes = request.unmap.size;
     return MIN(result, 0);

@@ -171,6 +171,7 @@ static void managed_ram_is_not_disabled(void **state)
     g_autoptr(PmDiscardManager) manager = pm_discard_manager_new(rams[1], PAGE, NULL);
     g_autoptr(GError) error = NULL;
 
+    assert_non_null(manager);
     (void)state;
     add_all();
     assert_int_equal(pm_discard_policy_claim(policy, PM_DISCARD_DISABLE, "encryption", &error), 0);

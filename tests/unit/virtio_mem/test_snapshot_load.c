@@ -365,6 +365,7 @@ static void shared_memory_moves_to_another_device(void **state)
     {
         g_autoptr(PmRam) kept = pm_ram_ref(ram_of(from)); /* whose file is adopted */
 
+        assert_non_null(kept);
         pm_virtio_mem_free(from);
         assert_int_equal(*block_at(to, 3), 4);
         pm_virtio_mem_free(to);

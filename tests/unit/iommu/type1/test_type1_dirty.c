@@ -66,6 +66,7 @@ static void every_mapped_page_is_dirty_on_every_read(void **state)
     IommuFixture *fixture = *state;
     g_autoptr(PmIommuClaim) claim = map(fixture, 0, PAGE, 5);
 
+    assert_non_null(claim);
     track(fixture);
     assert_dirty(fixture, "xxxxx");
     assert_dirty(fixture, "xxxxx");
@@ -86,6 +87,7 @@ static void hole_after_blocks_of_any_size_is_never_dirty(void **state)
     g_autoptr(PmIommuClaim) small = map(fixture, 1, PAGE, 3);
     g_autoptr(PmIommuClaim) large = map(fixture, 8, 4 * PAGE, 2);
 
+    assert_non_null(large);
     track(fixture);
     for (unsigned i = 0; i < 4; i++)
         assert_dirty(fixture, ".xxx....xxxxxxxx");
@@ -99,16 +101,20 @@ static void bits_that_another_reader_left_past_a_mapping_are_dropped(void **stat
     IommuFixture *fixture = *state;
     g_autoptr(PmIommuClaim) claim = map(fixture, 4, 4 * PAGE, 1);
     uint64_t bitmap = 0;
-    struct {
+    const struct vfio_iommu_type1_dirty_bitmap_get get = {
+        .iova = BASE,
+        .size = 16 * PAGE,
+        .bitmap = {.pgsize = PAGE, .size = sizeof bitmap, .data = &bitmap},
+    };
+    union {
         struct vfio_iommu_type1_dirty_bitmap header;
-        struct vfio_iommu_type1_dirty_bitmap_get get;
+        char bytes[sizeof(struct vfio_iommu_type1_dirty_bitmap) + sizeof(get)];
     } request = {
         .header = {.argsz = sizeof request, .flags = VFIO_IOMMU_DIRTY_PAGES_FLAG_GET_BITMAP},
-        .get = {.iova = BASE,
-                .size = 16 * PAGE,
-                .bitmap = {.pgsize = PAGE, .size = sizeof bitmap, .data = &bitmap}},
     };
 
+    assert_non_null(claim);
+    memcpy(request.bytes + sizeof request.header, &get, sizeof get);
     track(fixture);
     assert_int_equal(
         pm_kernel_ioctl(fixture->kernel, fixture->hooked.opened, VFIO_IOMMU_DIRTY_PAGES, &request),
@@ -123,6 +129,7 @@ static void caller_keeps_the_bits_it_has(void **state)
     g_autoptr(PmIommuClaim) claim = map(fixture, 2, PAGE, 1);
     uint64_t bitmap[2] = {1, 1};
 
+    assert_non_null(claim);
     track(fixture);
     assert_true(pm_iommu_read_dirty(fixture->iommu, BASE, 128 * PAGE, PAGE, bitmap, NULL));
     assert_int_equal(bitmap[0], 5);
@@ -136,6 +143,8 @@ static void bit_can_stand_for_more_than_a_block(void **state)
     g_autoptr(PmIommuClaim) large = map(fixture, 128, 64 * PAGE, 2);
     uint64_t bitmap = 0;
 
+    assert_non_null(large);
+    assert_non_null(small);
     track(fixture);
     assert_true(pm_iommu_read_dirty(fixture->iommu, BASE, N_PAGES * PAGE, 8 * PAGE, &bitmap, NULL));
     assert_int_equal(bitmap, 0xffff0003);
@@ -159,6 +168,7 @@ static void blocks_of_64_pages_are_read_with_one_call(void **state)
     IommuFixture *fixture = *state;
     g_autoptr(PmIommuClaim) claim = map(fixture, 0, 64 * PAGE, 4);
 
+    assert_non_null(claim);
     track(fixture);
     assert_int_equal(count_calls(fixture), 1);
 }
@@ -168,6 +178,7 @@ static void smaller_blocks_are_read_one_by_one(void **state)
     IommuFixture *fixture = *state;
     g_autoptr(PmIommuClaim) claim = map(fixture, 0, 32 * PAGE, 4);
 
+    assert_non_null(claim);
     track(fixture);
     assert_int_equal(count_calls(fixture), 4);
 }
@@ -212,6 +223,7 @@ static void failed_stop_turns_tracking_off(void **state)
     g_autoptr(GError) error = NULL;
     uint64_t bitmap = 0;
 
+    assert_non_null(claim);
     track(fixture);
     pm_fake_kernel_fail(fixture->kernel, PM_FAKE_CALL_IOCTL, 1, EIO);
     assert_false(pm_iommu_set_dirty_tracking(fixture->iommu, false, &error));
@@ -228,6 +240,7 @@ static void failed_read_returns_the_bits_it_has_read(void **state)
     g_autoptr(GError) error = NULL;
     uint64_t bitmap = 0;
 
+    assert_non_null(claim);
     track(fixture);
     pm_fake_kernel_fail(fixture->kernel, PM_FAKE_CALL_IOCTL, 3, EIO);
     assert_false(pm_iommu_read_dirty(fixture->iommu, BASE, 4 * PAGE, PAGE, &bitmap, &error));
@@ -256,6 +269,7 @@ static void range_that_cuts_a_mapping_is_refused(void **state)
     g_autoptr(GError) error = NULL;
     uint64_t bitmap = 0;
 
+    assert_non_null(claim);
     track(fixture);
     assert_false(pm_iommu_read_dirty(fixture->iommu, BASE, 32 * PAGE, PAGE, &bitmap, &error));
     assert_error(&error, PM_ERROR_CUTS_MAPPING, "whole mappings only");
