@@ -33,9 +33,8 @@
  * of plain RAM that it covers, at most three for others. PmGuestMapperConfig.max_mappings bounds
  * it. Time: MAP and UNMAP depend on the mapping, plugging and unplugging on the parts that map the
  * blocks (and on the logarithm of their number in all domains), nothing on the size of the table.
- * Except with
- * iommufd: each MAP and UNMAP also reports all claims of the address space to the kernel
- * (IOMMU_IOAS_ALLOW_IOVAS), so that they take longer with a larger table.
+ * Except with iommufd: each MAP also reports all claims of the address space to the kernel
+ * (IOMMU_IOAS_ALLOW_IOVAS), so that it takes longer with a larger table.
  *
  * fork(2): as with PmMapper.
  *

@@ -108,8 +108,9 @@ typedef struct {
  * device that does not reach all of it fails. The claim holds a reference to @iommu until it is
  * released or abandoned.
  *
- * Kernel: IOMMU_IOAS_ALLOW_IOVAS (iommufd/ioas.c) reserves the addresses; type1 has no such
- * request, so pm_iommu_attach() checks.
+ * Kernel: IOMMU_IOAS_ALLOW_IOVAS (iommufd/ioas.c) reserves the addresses, of a claim that has ended
+ * until the next claim or pm_iommu_attach(); type1 has no such request, so pm_iommu_attach()
+ * checks.
  * Returns: a new reference, or NULL. Errors: PM_ERROR_INVALID_ARGUMENT (no owner or RAM, sizes),
  * PM_ERROR_UNALIGNED, PM_ERROR_IOVA_RANGE, PM_ERROR_OVERLAP (names the other claim's owner),
  * PM_ERROR_BUSY (@ram has a discard manager: use PmMapper; or somebody requires discards of it,

@@ -188,6 +188,7 @@ struct PmIommu {
     uint64_t n_mappings;          /* mapped or unknown; both are atomic */
     uint64_t n_bytes;
     uint64_t n_committed; /* mappings that each claim has made or reserved */
+    bool keeps_ended;     /* the kernel keeps addresses of claims that have ended */
     bool tracks_dirty;
     bool tracked_before; /* before the first watch */
     GPtrArray *watches;  /* of PmIommuWatch (watch.h); NULL: none */

@@ -55,6 +55,7 @@ const PmIommuClaim *pm_claim_find_outside(PmIommu *iommu)
 int pm_claims_keep(PmIommu *iommu)
 {
     g_autoptr(GArray) ranges = g_array_new(FALSE, FALSE, sizeof(PmIovaRange));
+    int result;
 
     if (iommu->ops->keep == NULL)
         return 0;
@@ -64,7 +65,16 @@ int pm_claims_keep(PmIommu *iommu)
 
         g_array_append_val(ranges, range);
     }
-    return iommu->ops->keep(iommu, ranges);
+    result = iommu->ops->keep(iommu, ranges);
+    if (result == 0)
+        iommu->keeps_ended = false;
+    return result;
+}
+
+void pm_claims_keep_no_ended(PmIommu *iommu)
+{
+    if (iommu->keeps_ended)
+        (void)pm_claims_keep(iommu);
 }
 
 /* --- release and abandon --- */
@@ -80,8 +90,8 @@ static void free_claim(PmIommuClaim *claim)
     pm_iommu_drop_holder(iommu);
 }
 
-/* Nothing of it is mapped any more. If the kernel call fails, the kernel only keeps more addresses
- * reserved than needed. */
+/* Nothing of it is mapped any more. The kernel keeps its addresses reserved until that matters: all
+ * others would have to be passed to it, for each of many claims that end. */
 static void end(PmIommuClaim *claim)
 {
     PmIommu *iommu = claim->iommu;
@@ -90,8 +100,7 @@ static void end(PmIommuClaim *claim)
     g_clear_pointer(&claim->reason, g_free);
     (void)pm_range_map_remove(iommu->claims, claim->iova, claim->last);
     pm_budget_drop_reservation(claim);
-    if (!iommu->closed)
-        (void)pm_claims_keep(iommu);
+    iommu->keeps_ended = true;
     (void)pm_ram_leave_claim(claim->ram, claim->discard_claim);
     g_clear_pointer(&claim->ram, pm_ram_unref);
 }

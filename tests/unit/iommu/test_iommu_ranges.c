@@ -155,7 +155,16 @@ static uint64_t chosen_place(IommuFixture *fixture)
     return map.iova;
 }
 
-static void claims_are_reserved_in_the_kernel_until_released(void **state)
+static void attach_another(IommuFixture *fixture)
+{
+    static unsigned slot = 5;
+    g_autofree char *device = g_strdup_printf("0000:00:%02x.0", slot);
+
+    assert_true(pm_fake_kernel_add_device(fixture->kernel, slot++, device, "vfio-pci", NULL));
+    assert_true(pm_iommu_attach(fixture->iommu, device, NULL));
+}
+
+static void claims_are_reserved_in_the_kernel_until_one_attaches_after_their_release(void **state)
 {
     IommuFixture *fixture = *state;
     g_autoptr(PmIommuClaim) after = NULL;
@@ -167,9 +176,31 @@ static void claims_are_reserved_in_the_kernel_until_released(void **state)
     before = fixture_claim(fixture, BASE, BLOCK, BLOCK, NULL);
     assert_int_equal(chosen_place(fixture), BASE);
     assert_true(pm_iommu_claim_release(before, NULL));
+    attach_another(fixture);
     assert_int_equal(chosen_place(fixture), BASE + 4 * BLOCK);
     assert_true(pm_iommu_claim_release(after, NULL));
+    attach_another(fixture);
     assert_true(chosen_place(fixture) < BASE);
+}
+
+static void the_next_claim_ends_the_reservation_of_released_ones(void **state)
+{
+    IommuFixture *fixture = *state;
+    g_autoptr(PmIommuClaim) after = NULL;
+
+    fixture_drop_claim(fixture);
+    after = fixture_claim(fixture, BASE + 4 * BLOCK, BLOCK, BLOCK, NULL);
+    assert_int_equal(chosen_place(fixture), BASE + 4 * BLOCK);
+}
+
+/* A guest ends any number of claims with one request (guest_mapper.h). */
+static void releasing_a_claim_does_not_report_all_others(void **state)
+{
+    IommuFixture *fixture = *state;
+    uint64_t n_calls = pm_fake_kernel_get_n_calls(fixture->kernel, PM_FAKE_CALL_IOCTL);
+
+    assert_true(pm_iommu_claim_release(fixture->claim, NULL));
+    assert_int_equal(pm_fake_kernel_get_n_calls(fixture->kernel, PM_FAKE_CALL_IOCTL), n_calls);
 }
 
 static void claim_fails_if_the_kernel_does_not_reserve_its_addresses(void **state)
@@ -187,13 +218,14 @@ static void claim_fails_if_the_kernel_does_not_reserve_its_addresses(void **stat
 }
 
 /* The kernel keeps more than needed. */
-static void claim_is_released_though_the_kernel_keeps_its_addresses_reserved(void **state)
+static void device_is_attached_though_the_kernel_keeps_released_addresses_reserved(void **state)
 {
     IommuFixture *fixture = *state;
 
-    pm_fake_kernel_fail(fixture->kernel, PM_FAKE_CALL_IOCTL, 1, ENOMEM);
     assert_true(pm_iommu_claim_release(fixture->claim, NULL));
     fixture_drop_claim(fixture);
+    pm_fake_kernel_fail(fixture->kernel, PM_FAKE_CALL_IOCTL, 1, ENOMEM);
+    attach_another(fixture);
     fixture->claim = fixture_claim(fixture, BASE, BLOCK, BLOCK, NULL);
     assert_true(fixture_map(fixture, 0, 1, NULL));
 }
@@ -213,10 +245,13 @@ int main(void)
         RANGES_TEST(blocks_that_do_not_fit_pages_or_the_range_are_refused),
         cmocka_unit_test(many_ranges_are_abbreviated),
         BACKEND_TYPE1_ONLY(cmocka_unit_test(last_page_below_two_to_the_64_is_left_out)),
-        BACKEND_IOMMUFD_ONLY(RANGES_TEST(claims_are_reserved_in_the_kernel_until_released)),
+        BACKEND_IOMMUFD_ONLY(
+            RANGES_TEST(claims_are_reserved_in_the_kernel_until_one_attaches_after_their_release)),
+        BACKEND_IOMMUFD_ONLY(RANGES_TEST(the_next_claim_ends_the_reservation_of_released_ones)),
+        RANGES_TEST(releasing_a_claim_does_not_report_all_others),
         BACKEND_IOMMUFD_ONLY(RANGES_TEST(claim_fails_if_the_kernel_does_not_reserve_its_addresses)),
         BACKEND_IOMMUFD_ONLY(
-            RANGES_TEST(claim_is_released_though_the_kernel_keeps_its_addresses_reserved)),
+            RANGES_TEST(device_is_attached_though_the_kernel_keeps_released_addresses_reserved)),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
