@@ -8,7 +8,7 @@
 #include "guest_iommu/endpoint.h"
 #include "guest_iommu/follower.h"
 #include "guest_iommu/mapping.h"
-#include "guest_iommu/refuse.h"
+#include "guest_iommu/refusal.h"
 #include "kernel-uapi/virtio_iommu.h"
 
 /* The table's part of a detach. Returns the text of what that ended: "", or ", and ...". */

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/error_text.h"
-#include "guest_iommu/refuse.h"
+#include "guest_iommu/refusal.h"
 #include "kernel-uapi/virtio_iommu.h"
 
 PmEndpoint *pm_endpoint_next(PmGuestIommu *iommu, uint64_t id)

@@ -114,7 +114,7 @@ bool pm_follower_unmap(PmGuestIommu *iommu, const PmDomain *domain, const PmGues
            mapping_failed(iommu, "unmapping", domain, mapping, failure, error);
 }
 
-/* Detaches the endpoints that the follower has, up to number @last, and drops the follower. */
+/* Detaches the endpoints that the follower has, with numbers below @end, and drops the follower. */
 static void end_follower(PmGuestIommu *iommu, uint64_t end)
 {
     const PmEndpoint *endpoint;

@@ -7,7 +7,7 @@
 #include "guest_iommu/domain.h"
 #include "guest_iommu/endpoint.h"
 #include "guest_iommu/follower.h"
-#include "guest_iommu/refuse.h"
+#include "guest_iommu/refusal.h"
 #include "kernel-uapi/virtio_iommu.h"
 
 #define KNOWN_FLAGS PM_GUEST_MAPPING_MMIO

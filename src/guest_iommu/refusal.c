@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "guest_iommu/refusal.h"
 
+#include <stdarg.h>
+
+#include "base/error_text.h"
+
 static const char *const names[] = {
     [PM_VIRTIO_IOMMU_OK] = "OK",         [PM_VIRTIO_IOMMU_IOERR] = "IOERR",
     [PM_VIRTIO_IOMMU_UNSUPP] = "UNSUPP", [PM_VIRTIO_IOMMU_DEVERR] = "DEVERR",
@@ -14,6 +18,19 @@ const char *pm_virtio_iommu_status_name(PmVirtioIommuStatus status)
     if (status == PM_VIRTIO_IOMMU_NO_STATUS)
         return "no status";
     return (guint)status < G_N_ELEMENTS(names) ? names[status] : "unknown";
+}
+
+bool pm_guest_refuse(PmGuestIommu *iommu, GError **error, unsigned status, PmError code,
+                     const char *format, ...)
+{
+    g_autofree char *message = NULL;
+    va_list arguments;
+
+    va_start(arguments, format);
+    message = g_strdup_vprintf(format, arguments);
+    va_end(arguments);
+    iommu->status = status;
+    return pm_fail(error, code, "%s", message);
 }
 
 void pm_guest_refusal_clear(PmGuestIommu *iommu)

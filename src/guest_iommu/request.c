@@ -7,7 +7,6 @@
 #include "guest_iommu/endpoint.h"
 #include "guest_iommu/probe.h"
 #include "guest_iommu/refusal.h"
-#include "guest_iommu/refuse.h"
 #include "kernel-uapi/virtio_iommu.h"
 
 /* A request, copied from the guest. */
