@@ -10,18 +10,13 @@
 
 /* --- what is checked before anything changes --- */
 
-static bool check(PmMapper *mapper, GError **error)
+bool pm_handover_check(PmMapper *mapper, GError **error)
 {
     g_auto(PmHandoverState) state;
 
     pm_handover_state_init(&state);
     return pm_iommu_handover_check(pm_mapper_get_iommu(mapper), error) &&
            pm_handover_state_collect(&state, mapper, error);
-}
-
-bool pm_handover_check(PmMapper *mapper, GError **error)
-{
-    return check(mapper, error);
 }
 
 /* --- the protocol --- */
@@ -129,7 +124,7 @@ static bool hand_over(PmMapper *mapper, int socket, GError **error)
 
 bool pm_handover_send(PmMapper *mapper, int socket, GError **error)
 {
-    return pm_channel_check(socket, error) && check(mapper, error) &&
+    return pm_channel_check(socket, error) && pm_handover_check(mapper, error) &&
            pm_iommu_handover_begin(pm_mapper_get_iommu(mapper), error) &&
            hand_over(mapper, socket, error);
 }

@@ -197,9 +197,8 @@ bool pm_iommufd_set_dirty_tracking(PmIommu *iommu, bool enabled, GError **error)
     return set;
 }
 
-static int read_page_tables(PmIommu *iommu, struct iommu_hwpt_get_dirty_bitmap *get)
+static int read_page_tables(const PmIommufd *iommufd, struct iommu_hwpt_get_dirty_bitmap *get)
 {
-    const PmIommufd *iommufd = (const PmIommufd *)iommu;
     int result = 0;
 
     for (guint i = 0; i < iommufd->page_tables->len && result == 0; i++) {
@@ -209,33 +208,31 @@ static int read_page_tables(PmIommu *iommu, struct iommu_hwpt_get_dirty_bitmap *
     return result;
 }
 
-int pm_iommufd_read_dirty(PmIommu *iommu, uint64_t iova, uint64_t size, uint64_t page_size,
-                          uint64_t *bitmap)
+/* @flags: IOMMU_HWPT_GET_DIRTY_BITMAP_*. */
+static int get_dirty(const PmIommu *iommu, uint32_t flags, uint64_t iova, uint64_t size,
+                     uint64_t page_size, uint64_t *bitmap)
 {
     void *place = bitmap;
     struct iommu_hwpt_get_dirty_bitmap get = {
         .size = sizeof get,
+        .flags = flags,
         .iova = iova,
         .length = size,
         .page_size = page_size,
         .data = (uintptr_t)place,
     };
 
-    return read_page_tables(iommu, &get);
+    return read_page_tables((const PmIommufd *)iommu, &get);
+}
+
+int pm_iommufd_read_dirty(PmIommu *iommu, uint64_t iova, uint64_t size, uint64_t page_size,
+                          uint64_t *bitmap)
+{
+    return get_dirty(iommu, 0, iova, size, page_size, bitmap);
 }
 
 int pm_iommufd_peek_dirty(PmIommu *iommu, uint64_t iova, uint64_t size, uint64_t page_size,
                           uint64_t *bitmap)
 {
-    void *place = bitmap;
-    struct iommu_hwpt_get_dirty_bitmap get = {
-        .size = sizeof get,
-        .flags = IOMMU_HWPT_GET_DIRTY_BITMAP_NO_CLEAR,
-        .iova = iova,
-        .length = size,
-        .page_size = page_size,
-        .data = (uintptr_t)place,
-    };
-
-    return read_page_tables(iommu, &get);
+    return get_dirty(iommu, IOMMU_HWPT_GET_DIRTY_BITMAP_NO_CLEAR, iova, size, page_size, bitmap);
 }
