@@ -129,8 +129,8 @@ PM_EXPORT void pm_discard_policy_unref(PmDiscardPolicy *policy);
 /**
  * Adds a RAM of the VM: makes every claim that the policy holds on it, or none.
  * @ram: a reference is held until pm_discard_policy_remove(), or until the policy is freed.
- * Errors: PM_ERROR_INVALID_ARGUMENT (was already added), those of pm_ram_claim_discards(); then the
- * policy does not have the RAM.
+ * Errors: PM_ERROR_BUSY (already added; or a claim conflicts with one on @ram), those of
+ * pm_ram_claim_discards(). Then nothing changes.
  */
 PM_EXPORT bool pm_discard_policy_add(PmDiscardPolicy *policy, PmRam *ram, GError **error);
 

@@ -138,7 +138,7 @@ static bool make_room(PmDiscardPolicy *policy)
 static bool add(PmDiscardPolicy *policy, PmRam *ram, GError **error)
 {
     if (find(policy, ram) < policy->n_rams)
-        return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
+        return pm_fail(error, PM_ERROR_BUSY,
                        "the RAM at host address %p was already added to the discard policy",
                        pm_ram_get_host(ram));
     if (!make_room(policy))

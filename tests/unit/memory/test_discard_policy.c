@@ -257,7 +257,7 @@ static void ram_is_added_once(void **state)
     add(0);
     assert_int_not_equal(claim(PM_DISCARD_DISABLE, "one"), 0);
     assert_false(pm_discard_policy_add(policy, rams[0], &error));
-    assert_error(&error, PM_ERROR_INVALID_ARGUMENT, "was already added");
+    assert_error(&error, PM_ERROR_BUSY, "was already added");
     assert_n_claims(1, 0, 0);
 }
 
