@@ -58,12 +58,15 @@ typedef struct {
     uint32_t page_table;
 } PmIommuFile;
 
-/* PmIommuFiles: all that a back end has open. @fd: the container's or the iommufd's. */
+/* PmIommuFiles: all that a back end has open. @fd: the container's or the iommufd's. @is_shared,
+ * @mapping_limit: as in PmIommu. */
 typedef struct {
     PmIommuBackend backend;
     int fd;
     uint32_t ioas;
     bool maps_files;
+    bool is_shared;
+    uint64_t mapping_limit;
     GArray *page_tables; /* of uint32_t */
     GArray *files;       /* of PmIommuFile, groups before devices */
 } PmIommuFiles;

@@ -163,6 +163,15 @@ bool pm_iommu_handover_check(PmIommu *iommu, GError **error)
     return right;
 }
 
+void pm_iommu_handover_describe(PmIommu *iommu, PmIommuFiles *files)
+{
+    files->is_shared = iommu->is_shared;
+    files->mapping_limit = iommu->mapping_limit;
+    pm_iommu_lock_devices(iommu);
+    iommu->own_ops->describe(iommu, files);
+    pm_iommu_unlock_devices(iommu);
+}
+
 bool pm_iommu_handover_begin(PmIommu *iommu, GError **error)
 {
     bool begun;

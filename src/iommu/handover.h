@@ -18,7 +18,11 @@
  * PM_ERROR_KERNEL. */
 bool pm_iommu_handover_check(PmIommu *iommu, GError **error);
 
-/* The same, and from now on nothing of @iommu changes until one of the next three. */
+/* What the new owner needs to open. */
+void pm_iommu_handover_describe(PmIommu *iommu, PmIommuFiles *files);
+
+/* As pm_iommu_handover_check(), and from now on nothing of @iommu changes until one of the next
+ * three. */
 bool pm_iommu_handover_begin(PmIommu *iommu, GError **error);
 
 /* Invalidates all host addresses, where the back end has them; on failure some. Errors:

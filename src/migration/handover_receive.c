@@ -134,8 +134,6 @@ static PmIommu *make_iommu(PmHandover *handover, GError **error)
     take_fd(handover, files->fd);
     for (guint i = 0; i < files->files->len; i++)
         take_fd(handover, g_array_index(files->files, PmIommuFile, i).fd);
-    iommu->is_shared = handover->state.is_shared;
-    iommu->mapping_limit = handover->state.mapping_limit;
     return iommu;
 }
 

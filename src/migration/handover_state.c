@@ -22,7 +22,7 @@ static void clear_region(void *region)
 
 void pm_handover_state_init(PmHandoverState *state)
 {
-    *state = (PmHandoverState){.mapping_limit = 0};
+    *state = (PmHandoverState){0};
     pm_iommu_files_init(&state->files);
     state->rams = g_array_new(FALSE, FALSE, sizeof(PmRamFile));
     state->ram_fds = g_array_new(FALSE, FALSE, sizeof(int));
@@ -175,11 +175,7 @@ bool pm_handover_state_collect(PmHandoverState *state, PmMapper *mapper, GError 
     for (guint i = 0; i < regions->len; i++)
         if (!add_region(state, known, regions->pdata[i], error))
             return false;
-    state->is_shared = iommu->is_shared;
-    state->mapping_limit = iommu->mapping_limit;
-    pm_iommu_lock_devices(iommu);
-    iommu->own_ops->describe(iommu, &state->files);
-    pm_iommu_unlock_devices(iommu);
+    pm_iommu_handover_describe(iommu, &state->files);
     return check_limits(state, error);
 }
 
@@ -249,8 +245,8 @@ void pm_handover_state_write(const PmHandoverState *state, PmWireWriter *writer)
     const PmIommuFiles *files = &state->files;
 
     pm_wire_put(writer, files->backend);
-    pm_wire_put(writer, state->is_shared);
-    pm_wire_put(writer, state->mapping_limit);
+    pm_wire_put(writer, files->is_shared);
+    pm_wire_put(writer, files->mapping_limit);
     pm_wire_put(writer, files->ioas);
     pm_wire_put(writer, files->maps_files);
     pm_wire_put(writer, files->page_tables->len);
@@ -441,8 +437,8 @@ static bool get_all(Reader *reader, PmHandoverState *state)
 
     state->files.backend = (PmIommuBackend)pm_wire_get_up_to(&reader->wire, PM_IOMMU_IOMMUFD);
     state->files.fd = take_fd(reader);
-    state->is_shared = get_flag(reader);
-    state->mapping_limit = pm_wire_get(&reader->wire);
+    state->files.is_shared = get_flag(reader);
+    state->files.mapping_limit = pm_wire_get(&reader->wire);
     get_files(reader, &state->files);
     count = pm_wire_get_count(&reader->wire, RAM_SIZE);
     for (size_t i = 0; i < count && !reader->wire.failed; i++)

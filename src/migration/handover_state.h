@@ -23,8 +23,6 @@ typedef struct {
  */
 typedef struct {
     PmIommuFiles files;
-    bool is_shared;
-    uint64_t mapping_limit;
     GArray *rams;    /* of PmRamFile */
     GArray *ram_fds; /* of int */
     GArray *regions; /* of PmHandoverRegion */

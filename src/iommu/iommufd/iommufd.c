@@ -477,6 +477,8 @@ PmIommu *pm_iommufd_adopt(PmKernel *kernel, const PmIommuFiles *files, GError **
         pm_iommu_unref(&iommufd->parent);
         return NULL;
     }
+    iommufd->parent.is_shared = files->is_shared;
+    iommufd->parent.mapping_limit = files->mapping_limit;
     iommufd->is_lent = false;
     g_array_append_vals(iommufd->page_tables, files->page_tables->data, files->page_tables->len);
     pm_vfio_device_set_adopt(&iommufd->devices, files->files);

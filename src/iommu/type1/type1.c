@@ -527,6 +527,8 @@ PmIommu *pm_type1_adopt(PmKernel *kernel, const PmIommuFiles *files, GError **er
     }
     use_dirty_capability(type1, &info);
     use_info(type1, &info);
+    type1->parent.is_shared = files->is_shared;
+    type1->parent.mapping_limit = files->mapping_limit;
     type1->is_lent = false;
     pm_vfio_group_set_adopt(&type1->groups, files->files);
     return &type1->parent;
