@@ -23,9 +23,10 @@
  * Quarantine ends with pm_discard_source_discard_all() (on a machine reset,
  * pm_virtio_mem_system_reset(), and on the guest's UNPLUG_ALL), in which every listener drops all
  * that it may have; with pm_mapper_remove(), if a region of that mapper caused it; with
- * pm_iommu_settle(), if a mapper abandoned the region. Every request retries to free memory that
- * the host did not free. While a failed discard is being undone, and while a new listener is
- * notified of what is populated, the blocks count as populated.
+ * pm_iommu_settle(), if a mapper abandoned the region; with what guest_mapper.h lists, if the
+ * mapping of a guest IOMMU caused it. Every request retries to free memory that the host did not
+ * free. While a failed discard is being undone, and while a new listener is notified of what is
+ * populated, the blocks count as populated.
  *
  * Threads: one at a time; listeners run in the thread that called the manager. A listener must not
  * call back into the manager or its sources, except for the getters (get_*, is_populated,

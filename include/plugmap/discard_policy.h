@@ -100,9 +100,8 @@ PM_EXPORT uint64_t pm_ram_claim_discards(PmRam *ram, PmDiscardClaimKind kind, co
 PM_EXPORT bool pm_ram_release_discards(PmRam *ram, uint64_t id, GError **error);
 
 /**
- * Finds the oldest claim on @ram whose id is above @after: from 0 on, with the @id found as the
- * next
- * @after, finds all.
+ * Finds the oldest claim on @ram whose id is above @after. To find all, begin with 0 and continue
+ * with the id that was found.
  * @claim: filled in; set its struct_size before. @owner: optional: set to the owner's name; free it
  * with g_free().
  * Returns: false if there is none, or if @claim has no valid struct_size.

@@ -29,12 +29,14 @@ G_BEGIN_DECLS
  * PmError: what went wrong, by cause.
  * @PM_ERROR_INVALID_ARGUMENT: a parameter is out of its documented range.
  * @PM_ERROR_UNALIGNED: an address or size is not a multiple of the required block or page size.
- * @PM_ERROR_LIMIT: the container has no mapping left (type1's dma_entry_limit; the kernel's
- * ENOSPC).
+ * @PM_ERROR_LIMIT: a limit on a number: the container has no mapping left (type1's
+ * dma_entry_limit; the kernel's ENOSPC); mappings or domains of a guest IOMMU; descriptors of a
+ * handover.
  * @PM_ERROR_LOCKED_MEMORY: over RLIMIT_MEMLOCK (also the kernel's ENOMEM, unless the limit is known
  * to have room).
  * @PM_ERROR_OVERLAP: the range overlaps a mapping or region (the kernel's EEXIST).
- * @PM_ERROR_IOVA_RANGE: the range is not inside one of the IOMMU's valid IOVA ranges.
+ * @PM_ERROR_IOVA_RANGE: the range is not inside one of the IOMMU's valid IOVA ranges, or the domain
+ * is not one of the guest IOMMU's valid numbers.
  * @PM_ERROR_NO_MAPPING: unmap of a range that is not, or not wholly, mapped.
  * @PM_ERROR_CUTS_MAPPING: a dirty page query, or an unmap of a guest IOMMU, whose range would split
  * a mapping.
@@ -44,13 +46,17 @@ G_BEGIN_DECLS
  * required permission.
  * @PM_ERROR_MEMORY: allocating, discarding or querying host memory failed (also ENOMEM of the
  * kernel's own memory).
- * @PM_ERROR_BUSY: the object is in use, or already has its one owner.
- * @PM_ERROR_NOT_FOUND: no such file, device, group or listener.
- * @PM_ERROR_PERMISSION: the file or object exists, but this process may not use it.
+ * @PM_ERROR_BUSY: the object is in use, was already added, or already has its one owner; or what
+ * somebody else claims excludes it (discard_policy.h).
+ * @PM_ERROR_NOT_FOUND: no such file, device or group; or an object has no such part: a listener, a
+ * source, a region, a claim, an endpoint, a domain, a RAM.
+ * @PM_ERROR_PERMISSION: the file or object exists, but this process may not use it: its rights, a
+ * forked child, or what was handed to another process.
  * @PM_ERROR_NOT_VIABLE: another device of the IOMMU group is bound to a host driver.
- * @PM_ERROR_UNSUPPORTED: this kernel or IOMMU does not support it.
+ * @PM_ERROR_UNSUPPORTED: this kernel, IOMMU or kind of memory does not support it; or a struct has
+ * members that this library does not know (macros.h).
  * @PM_ERROR_BAD_REQUEST: a guest's request violates the protocol; there is no response to it.
- * @PM_ERROR_BAD_INPUT: a file or text does not parse, or reading or writing a file failed.
+ * @PM_ERROR_BAD_INPUT: a file, text or message does not parse, or reading or writing it failed.
  * @PM_ERROR_QUARANTINED: a range could be neither undone nor redone, or is still in quarantine for
  * that reason; or memory was discarded in part.
  * @PM_ERROR_AUDIT: two views that must be equal differ.

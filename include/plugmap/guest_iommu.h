@@ -210,7 +210,7 @@ typedef struct {
 /**
  * Makes a guest IOMMU without endpoints.
  * Returns: a new reference, or NULL. Errors: PM_ERROR_INVALID_ARGUMENT (the message names the
- * member and the rule).
+ * member and the rule), PM_ERROR_UNSUPPORTED (as macros.h says).
  */
 PM_EXPORT PmGuestIommu *pm_guest_iommu_new(const PmGuestIommuConfig *config, GError **error);
 

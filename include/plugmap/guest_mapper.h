@@ -29,11 +29,15 @@
  * what is mapped is what the table maps and the managers have populated;
  * pm_guest_mapper_audit() proves it.
  *
+ * Quarantine (discard_manager.h) ends when the guest unmaps the mapping that caused it, or detaches
+ * the last endpoint of its domain; with pm_discard_source_discard_all(), for example on a machine
+ * reset; or, if the mapping is gone, with pm_guest_mapper_remove().
+ *
  * Memory: a mapping of the guest takes about 1 KiB of the host's for each part: one for each region
  * of plain RAM that it covers, at most three for others. PmGuestMapperConfig.max_mappings bounds
  * it. Time: MAP and UNMAP depend on the mapping, plugging and unplugging on the parts that map the
- * blocks (and on the logarithm of their number in all domains), nothing on the size of the table.
- * Except with iommufd: each MAP also reports all claims of the address space to the kernel
+ * blocks (and on the logarithm of their number in all domains), not on the size of the table; but
+ * with iommufd each MAP also reports all claims of the address space to the kernel
  * (IOMMU_IOAS_ALLOW_IOVAS), so that it takes longer with a larger table.
  *
  * fork(2): as with PmMapper.

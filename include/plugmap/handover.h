@@ -57,6 +57,9 @@
  * iommufd (Linux 6.13): IOMMU_IOAS_CHANGE_PROCESS (drivers/iommu/iommufd/ioas.c).
  * RAM: PM_RAM_MEMFD, hugetlb, or adopted memory that is a shared mapping of a file.
  *
+ * A handover is of one PmMapper, which has all that is mapped in its PmIommu; there is none of a
+ * PmGuestMapper. From COMMIT on, its RAM is the new process's to discard.
+ *
  * Threads: one at a time, with the mapper, its managers and devices. Other threads may use the
  * PmIommu and its claims meanwhile: mapping, unmapping and attaching fail with PM_ERROR_BUSY until
  * the call returns. Sockets are the host's, whatever the PmKernel.
@@ -134,10 +137,10 @@ PM_EXPORT const PmMapperRegion *pm_handover_get_region(const PmHandover *handove
  * managers have populated, and takes everything over. Call it once.
  * @iommu, @mapper: set to new objects of the caller's on success; drop or free them as any other.
  *
- * Errors: PM_ERROR_AUDIT (mappings or managers differ), PM_ERROR_BAD_INPUT, PM_ERROR_LIMIT,
- * PM_ERROR_LOCKED_MEMORY (this process's limit), PM_ERROR_MEMORY, PM_ERROR_BUSY, PM_ERROR_KERNEL,
- * and the error of the old process if it aborted. On failure the old process continues; drop
- * @handover, and what was restored.
+ * Errors: PM_ERROR_INVALID_ARGUMENT (called before), PM_ERROR_AUDIT (mappings or managers differ),
+ * PM_ERROR_UNSUPPORTED, PM_ERROR_BAD_INPUT, PM_ERROR_LIMIT, PM_ERROR_LOCKED_MEMORY (this process's
+ * limit), PM_ERROR_MEMORY, PM_ERROR_BUSY, PM_ERROR_KERNEL, and the error of the old process if it
+ * aborted. On failure the old process continues; drop @handover, and what was restored.
  */
 PM_EXPORT bool pm_handover_take_over(PmHandover *handover, PmIommu **iommu, PmMapper **mapper,
                                      GError **error);

@@ -114,10 +114,10 @@ typedef struct {
  * Returns: a new reference, or NULL. Errors: PM_ERROR_INVALID_ARGUMENT (no owner or RAM, sizes),
  * PM_ERROR_UNALIGNED, PM_ERROR_IOVA_RANGE, PM_ERROR_OVERLAP (names the other claim's owner),
  * PM_ERROR_BUSY (@ram has a discard manager: use PmMapper; or somebody requires discards of it,
- * whom the message names: discard_policy.h), PM_ERROR_LIMIT and
- * PM_ERROR_LOCKED_MEMORY (no room to reserve), PM_ERROR_QUARANTINED (an abandoned claim still has
- * unknown blocks there), PM_ERROR_MEMORY, PM_ERROR_KERNEL, PM_ERROR_PERMISSION (RAM of the parent,
- * in a forked child).
+ * whom the message names: discard_policy.h; or a handover is under way: handover.h),
+ * PM_ERROR_LIMIT and PM_ERROR_LOCKED_MEMORY (no room to reserve), PM_ERROR_QUARANTINED (an
+ * abandoned claim still has unknown blocks there), PM_ERROR_MEMORY, PM_ERROR_KERNEL,
+ * PM_ERROR_PERMISSION (RAM of the parent, in a forked child).
  */
 PM_EXPORT PmIommuClaim *pm_iommu_claim_new(PmIommu *iommu, const PmIommuClaimConfig *config,
                                            GError **error);
@@ -164,8 +164,8 @@ PM_EXPORT bool pm_iommu_claim_check_room(PmIommuClaim *claim, uint64_t size, GEr
  * claim), PM_ERROR_UNALIGNED, PM_ERROR_OVERLAP (a block is already mapped; EEXIST from the kernel),
  * PM_ERROR_LIMIT (also ENOSPC), PM_ERROR_LOCKED_MEMORY and PM_ERROR_MEMORY (ENOMEM),
  * PM_ERROR_BAD_ADDRESS (EFAULT, or past the end of the backing file), PM_ERROR_UNSUPPORTED (device
- * memory with iommufd; EFAULT), PM_ERROR_BUSY (type1: EBUSY), PM_ERROR_PERMISSION,
- * PM_ERROR_NOT_FOUND, PM_ERROR_KERNEL;
+ * memory with iommufd; EFAULT), PM_ERROR_BUSY (type1: EBUSY; a handover is under way: handover.h),
+ * PM_ERROR_PERMISSION (also after a handover), PM_ERROR_NOT_FOUND, PM_ERROR_KERNEL;
  * PM_ERROR_QUARANTINED (a block is unknown; or a block failed, and so did unmapping those before
  * it, which are unknown now). Any other failure maps nothing.
  */

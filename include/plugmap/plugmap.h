@@ -5,15 +5,18 @@
  * Five objects, in the order in which a program uses them: PmIommu, PmRam, PmDiscardManager,
  * PmVirtioMem, PmMapper. To map a buffer that no PmMapper tracks, use a PmIommuClaim
  * (iommu_claim.h). For a guest with an IOMMU of its own: PmGuestIommu and, in place of PmMapper,
- * PmGuestMapper.
+ * PmGuestMapper. For memory whose access also depends on something else, such as the shared pages
+ * of a confidential guest: PmDiscardSource. For a balloon, and for what pins memory by other means:
+ * the claims of discard_policy.h. For migration: PmDirtyLog and virtio_mem_snapshot.h. For live
+ * update: handover.h.
  *
  * Freeing. Every unref and free function accepts NULL, in any order: objects hold references to
  * what they need, so drop yours as soon as you do not need them. What a device may still access
  * stays until it is unmapped. Check the results of pm_mapper_remove() and pm_iommu_claim_release()
- * to know that it is: freeing can only log. Three things hold no references: a listener that you
+ * to know that it is: freeing can only log. Four things hold no references: a listener that you
  * registered (unregister or drop it before its manager is freed), a follower of your own of a guest
- * IOMMU (end it before what it uses is freed), and a kernel of your own (it must outlive its last
- * user).
+ * IOMMU (end it before what it uses is freed), a PmDirtyLog to its address spaces (which leave it
+ * when they are closed), and a kernel of your own (it must outlive its last user).
  *
  * How structs grow, and why most begin with struct_size: macros.h.
  */

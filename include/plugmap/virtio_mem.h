@@ -140,11 +140,10 @@ PM_EXPORT PmVirtioMem *pm_virtio_mem_new(const PmVirtioMemConfig *config, GError
 
 /**
  * Frees the device; NULL does nothing. Discards all its memory, listeners first; listeners only if
- * pm_virtio_mem_set_keep_memory() is on. If a listener
- * objects (@can_discard) or cannot unmap something, everything stays as it is, and the log says
- * why. A mapper that still references the manager keeps it, and with it the RAM: call
- * pm_mapper_remove() before making another device on the same RAM. In a child of fork(2) this frees
- * only the child's copy.
+ * pm_virtio_mem_set_keep_memory() is on. If a listener objects (@can_discard) or cannot unmap
+ * something, everything stays as it is, and the log says why. A mapper that still references the
+ * manager keeps it, and with it the RAM: call pm_mapper_remove() before making another device on
+ * the same RAM. In a child of fork(2) this frees only the child's copy.
  */
 PM_EXPORT void pm_virtio_mem_free(PmVirtioMem *device);
 
