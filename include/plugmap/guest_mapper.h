@@ -36,9 +36,7 @@
  * Memory: a mapping of the guest takes about 1 KiB of the host's for each part: one for each region
  * of plain RAM that it covers, at most three for others. PmGuestMapperConfig.max_mappings bounds
  * it. Time: MAP and UNMAP depend on the mapping, plugging and unplugging on the parts that map the
- * blocks (and on the logarithm of their number in all domains), not on the size of the table; but
- * with iommufd each MAP also reports all claims of the address space to the kernel
- * (IOMMU_IOAS_ALLOW_IOVAS), so that it takes longer with a larger table.
+ * blocks (and on the logarithm of their number in all domains), not on the size of the table.
  *
  * fork(2): as with PmMapper.
  *

@@ -151,8 +151,8 @@ typedef struct {
  *
  * Others may map into an IOAS that was passed (PmIommufdConfig.ioas). This PmIommu never unmaps or
  * counts their areas, never destroys the IOAS, and does not restrict which IOVAs the kernel may
- * choose in it (IOMMU_IOAS_ALLOW_IOVAS). They must avoid addresses claimed here: mapping a block
- * over their area is PM_ERROR_OVERLAP. Writes of devices that they attach are not tracked. The last
+ * choose in it. They must avoid addresses claimed here: mapping a block over their area is
+ * PM_ERROR_OVERLAP. Writes of devices that they attach are not tracked. The last
  * reference destroys an IOAS that was allocated here.
  *
  * Returns: a new reference, or NULL. Errors: PM_ERROR_INVALID_ARGUMENT (no @device or an invalid

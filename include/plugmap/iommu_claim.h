@@ -108,15 +108,14 @@ typedef struct {
  * device that does not reach all of it fails. The claim holds a reference to @iommu until it is
  * released or abandoned.
  *
- * Kernel: IOMMU_IOAS_ALLOW_IOVAS (iommufd/ioas.c) reserves the addresses, of a claim that has ended
- * until the next claim or pm_iommu_attach(); type1 has no such request, so pm_iommu_attach()
- * checks.
+ * No kernel call: pm_iommu_attach() checks what a device reaches.
  * Returns: a new reference, or NULL. Errors: PM_ERROR_INVALID_ARGUMENT (no owner or RAM, sizes),
  * PM_ERROR_UNALIGNED, PM_ERROR_IOVA_RANGE, PM_ERROR_OVERLAP (names the other claim's owner),
  * PM_ERROR_BUSY (@ram has a discard manager: use PmMapper; or somebody requires discards of it,
  * whom the message names: discard_policy.h; or a handover is under way: handover.h),
  * PM_ERROR_LIMIT and PM_ERROR_LOCKED_MEMORY (no room to reserve), PM_ERROR_QUARANTINED (an
- * abandoned claim still has unknown blocks there), PM_ERROR_MEMORY, PM_ERROR_KERNEL,
+ * abandoned claim still has unknown blocks there), PM_ERROR_MEMORY, PM_ERROR_KERNEL (of
+ * querying locked memory),
  * PM_ERROR_PERMISSION (RAM of the parent, in a forked child).
  */
 PM_EXPORT PmIommuClaim *pm_iommu_claim_new(PmIommu *iommu, const PmIommuClaimConfig *config,

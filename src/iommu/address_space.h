@@ -90,8 +90,6 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(PmIommuFiles, pm_iommu_files_clear)
  * pm_iommu_attach_fd(), pm_iommu_detach(), pm_iommu_open_device(), pm_iommu_get_kvm_fd(). Attaching
  * calls pm_iommu_check_claims().
  * @has_device: whether a device is attached.
- * @keep: from now on, attaching a device that does not reach these ranges (of PmIovaRange) fails;
- * NULL: only pm_iommu_attach() checks. Returns 0, or -errno and changes nothing.
  * @set_dirty_tracking: as pm_iommu_set_dirty_tracking(); sets PmIommu.tracks_dirty.
  * @read_dirty: sets the bits of pages written since the last call, for a range of whole mappings
  * without a hole, in a bitmap of its own; returns 0 or -errno.
@@ -129,7 +127,6 @@ typedef struct {
     int (*get_kvm_fd)(PmIommu *iommu, const char *device, GError **error);
     int (*open_device)(PmIommu *iommu, const char *device, GError **error);
     bool (*has_device)(PmIommu *iommu, const char *device);
-    int (*keep)(PmIommu *iommu, const GArray *ranges);
     bool (*set_dirty_tracking)(PmIommu *iommu, bool enabled, GError **error);
     int (*read_dirty)(PmIommu *iommu, uint64_t iova, uint64_t size, uint64_t page_size,
                       uint64_t *bitmap);
@@ -191,7 +188,6 @@ struct PmIommu {
     uint64_t n_mappings;          /* mapped or unknown; both are atomic */
     uint64_t n_bytes;
     uint64_t n_committed; /* mappings that each claim has made or reserved */
-    bool keeps_ended;     /* the kernel keeps addresses of claims that have ended */
     bool tracks_dirty;
     bool tracked_before; /* before the first watch */
     GPtrArray *watches;  /* of PmIommuWatch (watch.h); NULL: none */

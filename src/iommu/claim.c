@@ -52,31 +52,6 @@ const PmIommuClaim *pm_claim_find_outside(PmIommu *iommu)
     return claim;
 }
 
-int pm_claims_keep(PmIommu *iommu)
-{
-    g_autoptr(GArray) ranges = g_array_new(FALSE, FALSE, sizeof(PmIovaRange));
-    int result;
-
-    if (iommu->ops->keep == NULL)
-        return 0;
-    for (PmIommuClaim *claim = pm_claim_find(iommu, 0); claim != NULL;
-         claim = pm_claim_next(claim)) {
-        const PmIovaRange range = {claim->iova, claim->last};
-
-        g_array_append_val(ranges, range);
-    }
-    result = iommu->ops->keep(iommu, ranges);
-    if (result == 0)
-        iommu->keeps_ended = false;
-    return result;
-}
-
-void pm_claims_keep_no_ended(PmIommu *iommu)
-{
-    if (iommu->keeps_ended)
-        (void)pm_claims_keep(iommu);
-}
-
 /* --- release and abandon --- */
 
 static void free_claim(PmIommuClaim *claim)
@@ -90,8 +65,7 @@ static void free_claim(PmIommuClaim *claim)
     pm_iommu_drop_holder(iommu);
 }
 
-/* Nothing of it is mapped any more. The kernel keeps its addresses reserved until that matters: all
- * others would have to be passed to it, for each of many claims that end. */
+/* Nothing of it is mapped any more. */
 static void end(PmIommuClaim *claim)
 {
     PmIommu *iommu = claim->iommu;
@@ -100,7 +74,6 @@ static void end(PmIommuClaim *claim)
     g_clear_pointer(&claim->reason, g_free);
     (void)pm_range_map_remove(iommu->claims, claim->iova, claim->last);
     pm_budget_drop_reservation(claim);
-    iommu->keeps_ended = true;
     (void)pm_ram_leave_claim(claim->ram, claim->discard_claim);
     g_clear_pointer(&claim->ram, pm_ram_unref);
 }
@@ -320,21 +293,12 @@ static bool make_way(PmIommu *iommu, uint64_t iova, uint64_t last, GError **erro
     return true;
 }
 
-/* Adds it to the list, and to the kernel's reserved ranges. */
 static bool enter(PmIommuClaim *claim, GError **error)
 {
     const PmClaimRecord record = {{claim->iova, claim->last}, claim};
-    int result;
 
-    if (!pm_range_map_insert(claim->iommu->claims, &record))
-        return pm_fail(error, PM_ERROR_MEMORY, "out of memory for the list of claims");
-    result = pm_claims_keep(claim->iommu);
-    if (result == 0)
-        return true;
-    (void)pm_range_map_remove(claim->iommu->claims, claim->iova, claim->last);
-    return pm_fail_ioctl(error, -result, PM_SEE_KERNEL_LOG,
-                         "claiming I/O addresses 0x%" PRIx64 "-0x%" PRIx64 " for %s", claim->iova,
-                         claim->last, claim->owner);
+    return pm_range_map_insert(claim->iommu->claims, &record) ||
+           pm_fail(error, PM_ERROR_MEMORY, "out of memory for the list of claims");
 }
 
 /* Nobody may discard what a device may access, unless the claim follows. */

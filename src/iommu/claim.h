@@ -50,11 +50,4 @@ void pm_claims_close(PmIommu *iommu, bool gone);
 /* A claim outside the valid ranges, or NULL. */
 const PmIommuClaim *pm_claim_find_outside(PmIommu *iommu);
 
-/* Passes the claimed ranges to the kernel. Returns 0 or -errno. */
-int pm_claims_keep(PmIommu *iommu);
-
-/* The same if claims have ended, whose addresses the kernel may keep; if it fails, it still does.
- */
-void pm_claims_keep_no_ended(PmIommu *iommu);
-
 #endif

@@ -94,7 +94,6 @@ bool pm_iommu_attach(PmIommu *iommu, const char *device, GError **error)
     bool attached;
 
     pm_iommu_lock(iommu);
-    pm_claims_keep_no_ended(iommu);
     pm_iommu_lock_devices(iommu);
     attached = iommu->ops->attach(iommu, device, error);
     pm_iommu_unlock_devices(iommu);
@@ -108,7 +107,6 @@ bool pm_iommu_attach_fd(PmIommu *iommu, const char *device, int fd, uint32_t *de
     bool attached;
 
     pm_iommu_lock(iommu);
-    pm_claims_keep_no_ended(iommu);
     pm_iommu_lock_devices(iommu);
     attached = iommu->ops->attach_fd(iommu, device, fd, device_id, error);
     pm_iommu_unlock_devices(iommu);

@@ -90,7 +90,6 @@ void pm_iommu_close_to_callers(PmIommu *iommu, PmIommuOwner owner)
     ops->detach = closed_attach;
     ops->open_device = closed_open_device;
     ops->get_kvm_fd = closed_open_device;
-    ops->keep = NULL;
     ops->set_dirty_tracking = closed_set_dirty_tracking;
     ops->end = NULL;
     ops->map_causes = closed_causes;

@@ -100,23 +100,6 @@ static bool read_geometry(PmIommufd *iommufd, GError **error)
                          iommufd->ioas);
 }
 
-/* The kernel checks these against a device's reserved regions on attach. Skip IOASes of others: the
- * kernel would restrict its own choice of IOVAs to these ranges, too. */
-static int iommufd_keep(PmIommu *iommu, const GArray *ranges)
-{
-    const PmIommufd *iommufd = (const PmIommufd *)iommu;
-    struct iommu_ioas_allow_iovas allow = {
-        .size = sizeof allow,
-        .ioas_id = iommufd->ioas,
-        .num_iovas = ranges->len,
-        .allowed_iovas = (uintptr_t)ranges->data,
-    };
-
-    if (iommu->is_shared)
-        return 0;
-    return pm_iommufd_ioctl(iommufd, IOMMU_IOAS_ALLOW_IOVAS, &allow);
-}
-
 /* --- devices --- */
 
 /* To a new address space, where no mapping is in the way. */
@@ -307,7 +290,6 @@ static const PmIommuOps iommufd_ops = {
     .open_device = iommufd_open_device,
     .get_kvm_fd = iommufd_open_device,
     .has_device = iommufd_has_device,
-    .keep = iommufd_keep,
     .set_dirty_tracking = pm_iommufd_set_dirty_tracking,
     .read_dirty = pm_iommufd_read_dirty,
     .peek_dirty = pm_iommufd_peek_dirty,
