@@ -58,7 +58,8 @@
  * RAM: PM_RAM_MEMFD, hugetlb, or adopted memory that is a shared mapping of a file.
  *
  * A handover is of one PmMapper, which has all that is mapped in its PmIommu; there is none of a
- * PmGuestMapper. From COMMIT on, its RAM is the new process's to discard.
+ * PmGuestMapper. From COMMIT on, its RAM is the new process's to discard: nobody else may have it
+ * pinned.
  *
  * Threads: one at a time, with the mapper, its managers and devices. Other threads may use the
  * PmIommu and its claims meanwhile: mapping, unmapping and attaching fail with PM_ERROR_BUSY until
@@ -81,7 +82,9 @@ G_BEGIN_DECLS
  * Errors: PM_ERROR_UNSUPPORTED (the kernel cannot; a mediated device; anonymous or private RAM, or
  * device memory; iommufd: memory that is not mapped by file), PM_ERROR_QUARANTINED (unknown blocks:
  * owner, address and reason), PM_ERROR_BUSY (claims that are not the mapper's regions: release them
- * first; an optional region that is not mapped: remove it; dirty tracking is on), PM_ERROR_LIMIT
+ * first; others that disable discards of the RAM, such as a mapper of another PmIommu, whom the
+ * message names: discard_policy.h; an optional region that is not mapped: remove it; dirty tracking
+ * is on), PM_ERROR_LIMIT
  * (more than 253 descriptors), PM_ERROR_PERMISSION (in a forked child; handed over already),
  * PM_ERROR_KERNEL, PM_ERROR_MEMORY.
  */

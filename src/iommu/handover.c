@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <inttypes.h>
 
+#include <plugmap/discard_policy.h>
+
 #include "base/error_text.h"
 #include "iommu/claim.h"
 #include "iommu/ownership.h"
@@ -116,6 +118,33 @@ static bool check_claim(PmIommuClaim *claim, GError **error)
     return pm_ram_check_file(claim->ram, claim->owner, error);
 }
 
+static bool is_of(PmIommu *iommu, uint64_t discard_claim)
+{
+    for (PmIommuClaim *claim = pm_claim_find(iommu, 0); claim != NULL; claim = pm_claim_next(claim))
+        if (claim->discard_claim == discard_claim)
+            return true;
+    return false;
+}
+
+/* The new owner discards the RAM, and knows nothing of what others here have pinned. */
+static bool check_discards(PmIommu *iommu, PmRam *ram, GError **error)
+{
+    PmDiscardClaim held = {.struct_size = sizeof(held)};
+    g_autofree char *owner = NULL;
+
+    while (pm_ram_next_discard_claim(ram, held.id, &held, &owner)) {
+        if ((held.kind == PM_DISCARD_DISABLE || held.kind == PM_DISCARD_DISABLE_UNCOORDINATED) &&
+            !is_of(iommu, held.id))
+            return pm_fail(error, PM_ERROR_BUSY,
+                           "cannot hand over the RAM at host address %p: %s relies on 0x%" PRIx64
+                           " bytes at offset 0x%" PRIx64
+                           ", and is not handed over with it: end that first",
+                           pm_ram_get_host(ram), owner, held.size, held.offset);
+        g_clear_pointer(&owner, g_free);
+    }
+    return true;
+}
+
 /* The lock is held. */
 static bool check_all(PmIommu *iommu, GError **error)
 {
@@ -126,7 +155,7 @@ static bool check_all(PmIommu *iommu, GError **error)
                        "cannot hand over the address space while dirty tracking is on: stop it "
                        "first (pm_iommu_set_dirty_tracking())");
     for (PmIommuClaim *claim = pm_claim_find(iommu, 0); claim != NULL; claim = pm_claim_next(claim))
-        if (!check_claim(claim, error))
+        if (!check_claim(claim, error) || !check_discards(iommu, claim->ram, error))
             return false;
     return iommu->own_ops->check_handover(iommu, error);
 }

@@ -14,8 +14,8 @@
 
 /* Whether everything can be handed over; changes nothing. Errors: PM_ERROR_QUARANTINED (unknown
  * blocks), PM_ERROR_UNSUPPORTED (RAM that another process cannot map; the kernel lacks a request),
- * PM_ERROR_BUSY (dirty tracking is on; between two processes), PM_ERROR_PERMISSION (not ours),
- * PM_ERROR_KERNEL. */
+ * PM_ERROR_BUSY (dirty tracking is on; others disable discards of the RAM; between two processes),
+ * PM_ERROR_PERMISSION (not ours), PM_ERROR_KERNEL. */
 bool pm_iommu_handover_check(PmIommu *iommu, GError **error);
 
 /* What the new owner needs to open. */

@@ -3,6 +3,7 @@
 #include "handover_world.h"
 
 #include <errno.h>
+#include <plugmap/discard_policy.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -69,6 +70,20 @@ static void claims_without_a_region_are_refused(void **state)
 
     assert_non_null(claim);
     assert_refused(world, PM_ERROR_BUSY, "the ring has I/O addresses 0x80000000-0x8000ffff");
+}
+
+/* The new process would discard what somebody here has pinned. */
+static void ram_that_others_have_pinned_is_refused(void **state)
+{
+    HandoverWorld *world = *state;
+    PmRam *ram = world->old.managed;
+    uint64_t claim = pm_ram_claim_discards(ram, PM_DISCARD_DISABLE_UNCOORDINATED, "the network",
+                                           BLOCK, BLOCK, NULL);
+
+    assert_int_not_equal(claim, 0);
+    assert_refused(world, PM_ERROR_BUSY, "the network relies on 0x10000 bytes at offset 0x10000");
+    assert_true(pm_ram_release_discards(ram, claim, NULL));
+    assert_true(pm_handover_check(world->old.mapper, NULL));
 }
 
 static void unknown_blocks_are_refused(void **state)
@@ -229,6 +244,7 @@ int main(void)
         TEST(anonymous_ram_is_refused),
         TEST(private_mapping_is_refused),
         TEST(claims_without_a_region_are_refused),
+        TEST(ram_that_others_have_pinned_is_refused),
         TEST(unknown_blocks_are_refused),
         BACKEND_TYPE1_ONLY(TEST(kernel_without_vaddr_is_refused)),
         BACKEND_TYPE1_ONLY(TEST(mediated_device_is_refused)),
