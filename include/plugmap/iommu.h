@@ -11,6 +11,10 @@
  * are checked against the known mappings before the kernel is called, and the size that the kernel
  * reports as unmapped is compared with the size requested.
  *
+ * While the address space is handed to another process (handover.h), attaching, detaching and
+ * opening devices, claiming, mapping, unmapping, auditing, and starting and stopping dirty tracking
+ * fail with PM_ERROR_BUSY; afterwards, in the old process, with PM_ERROR_PERMISSION.
+ *
  * Threads: every function is safe from several threads at once. Mapping can take seconds, because
  * the kernel pins the memory. pm_iommu_get_*(), pm_iommu_has_device(), pm_iommu_open_device() and
  * pm_iommu_check_range() do not wait for it; counts of mappings and bytes are then from before or
