@@ -335,6 +335,24 @@ static void a_guest_with_an_iommu_maps_what_its_table_says_and_is_plugged(void *
     check_guest_iommu("fake-iommufd", "memfd", "populate");
 }
 
+static void random_requests_of_a_guest_iommu_are_answered_as_by_a_model(void **state)
+{
+    (void)state;
+    assert_int_equal(run_shell("tests/traces/iommu-generate | "
+                               "cmp - tests/traces/iommu-random-2m.trace",
+                               NULL),
+                     0);
+    for (unsigned seed = 1; seed <= 20; seed++) {
+        g_autofree char *line = g_strdup_printf(
+            "tests/traces/iommu-generate %u 150 | \"$PLUGMAP\" replay --dma-check --pin populate "
+            "--backend %s - >/dev/null",
+            seed, seed % 2 ? "fake" : "fake-iommufd");
+
+        if (run_shell(line, NULL) != 0)
+            fail_msg("failed: %s", line);
+    }
+}
+
 static void a_different_status_of_the_guest_iommu_is_a_difference(void **state)
 {
     static const char trace[] = "plugmap-trace 1\n"
@@ -564,6 +582,7 @@ int main(void)
         cmocka_unit_test(a_nack_within_the_bound_is_reported_as_not_judged),
         cmocka_unit_test(every_event_type_is_counted),
         cmocka_unit_test(a_guest_with_an_iommu_maps_what_its_table_says_and_is_plugged),
+        cmocka_unit_test(random_requests_of_a_guest_iommu_are_answered_as_by_a_model),
         cmocka_unit_test(a_different_status_of_the_guest_iommu_is_a_difference),
         cmocka_unit_test(a_converted_trace_keeps_the_events_of_the_guest_iommu),
         cmocka_unit_test(a_guest_that_converts_pages_maps_what_is_plugged_and_shared),
