@@ -310,8 +310,8 @@ static bool disable_discards(PmIommuClaim *claim, const PmIommuClaimConfig *conf
         .owner = claim->owner,
         .offset = claim->ram_offset,
         .size = claim->ram_end - claim->ram_offset,
-        .way_out = "unmap it first (pm_mapper_remove(), pm_iommu_claim_release(), or "
-                   "pm_iommu_settle() if its owner is gone)",
+        .way_out = "unmap it first (pm_mapper_remove(), pm_guest_iommu_unmap(), "
+                   "pm_iommu_claim_release(), or pm_iommu_settle() if its owner is gone)",
         .follows_manager = config->follows_manager,
     };
 

@@ -153,7 +153,8 @@ static bool check_all(PmIommu *iommu, GError **error)
     if (iommu->tracks_dirty)
         return pm_fail(error, PM_ERROR_BUSY,
                        "cannot hand over the address space while dirty tracking is on: stop it "
-                       "first (pm_iommu_set_dirty_tracking())");
+                       "first (pm_dirty_log_free(), or pm_iommu_set_dirty_tracking() without a "
+                       "log)");
     for (PmIommuClaim *claim = pm_claim_find(iommu, 0); claim != NULL; claim = pm_claim_next(claim))
         if (!check_claim(claim, error) || !check_discards(iommu, claim->ram, error))
             return false;

@@ -108,6 +108,8 @@ bool pm_guest_part_check_populated(const PmGuestPart *part, GError **error)
     if (!pm_discard_manager_next_discarded(region->manager, start, end, &offset, &size))
         return check_quarantine(part, start, end, error);
     return pm_fail(error, PM_ERROR_NOT_POPULATED,
-                   "guest address 0x%" PRIx64 " is not populated: plug it before it is mapped",
+                   "guest address 0x%" PRIx64
+                   " is not populated: plug it, or populate it in other sources, before it is "
+                   "mapped",
                    part->address + (MAX(offset, part->ram_offset) - part->ram_offset));
 }

@@ -85,8 +85,8 @@ static void add_requests(GString *text, const PmReplayResult *result)
              requests[PM_EVENT_PLUG], requests[PM_EVENT_UNPLUG], requests[PM_EVENT_UNPLUG_ALL],
              requests[PM_EVENT_STATE], requests[PM_EVENT_RESIZE], requests[PM_EVENT_RESET]);
     if (requests[PM_EVENT_CONVERT] > 0)
-        add_line(text, "converted", "%" PRIu64 " ranges between shared and private",
-                 requests[PM_EVENT_CONVERT]);
+        add_line(text, "converted", "%" PRIu64 " range%s between shared and private",
+                 requests[PM_EVENT_CONVERT], requests[PM_EVENT_CONVERT] == 1 ? "" : "s");
     if (requests[PM_EVENT_IOMMU_MAP] + requests[PM_EVENT_IOMMU_UNMAP] > 0)
         add_line(text, "iommu", "%" PRIu64 " map, %" PRIu64 " unmap by the guest",
                  requests[PM_EVENT_IOMMU_MAP], requests[PM_EVENT_IOMMU_UNMAP]);

@@ -56,6 +56,29 @@ static const char *take_word(Words *words, const char *name)
     return NULL;
 }
 
+static bool is_field(const char *word)
+{
+    static const char *const fields[] = {
+        "addr=",   "size=", "block=",  "requested=", "requested-max=", "granularity=", "device=",
+        "blocks=", "iova=", "access=", "to="};
+
+    for (size_t i = 0; i < G_N_ELEMENTS(fields); i++)
+        if (g_str_has_prefix(word, fields[i]))
+            return true;
+    return false;
+}
+
+/* Quotes the first word that is no field: perhaps the missing one, misspelled. */
+static bool fail_missing(const PmLineReader *reader, const Words *words, const char *name,
+                         GError **error)
+{
+    for (unsigned i = 0; i < words->n_words; i++)
+        if (!is_field(words->words[i]))
+            return pm_line_fail(reader, error, "missing %s=; unexpected word '%s'", name,
+                                words->words[i]);
+    return pm_line_fail(reader, error, "missing %s=", name);
+}
+
 /* Does not change *value if the word is missing. */
 static bool take_number(const PmLineReader *reader, Words *words, const char *name, bool required,
                         uint64_t *value, GError **error)
@@ -64,7 +87,7 @@ static bool take_number(const PmLineReader *reader, Words *words, const char *na
     g_autoptr(GError) bad = NULL;
 
     if (text == NULL && required)
-        return pm_line_fail(reader, error, "missing %s=", name);
+        return fail_missing(reader, words, name, error);
     if (text == NULL || pm_size_parse(text, value, &bad))
         return true;
     return pm_line_fail(reader, error, "%s: %s", name, bad->message);
@@ -247,6 +270,26 @@ static bool find_name(const char *const *names, const char *text, int8_t *found)
     return false;
 }
 
+static bool has_answer(PmEventType type)
+{
+    return type != PM_EVENT_RESIZE && type != PM_EVENT_RESET && type != PM_EVENT_CONVERT;
+}
+
+static bool fail_answer(const PmLineReader *reader, PmEventType type, const char *answer,
+                        GError **error)
+{
+    const char *rule = "must be ack, nack, busy or error";
+
+    if (pm_event_type_is_iommu(type))
+        rule = "must be ok, ioerr, unsupp, deverr, inval, range, noent, fault or nomem";
+    else if (type == PM_EVENT_STATE)
+        rule = "must be plugged, unplugged, mixed, ack, nack, busy or error";
+    else if (!has_answer(type))
+        rule = "must have none";
+    return pm_line_fail(reader, error, "invalid response '%s' to %s: %s", answer,
+                        pm_event_type_name(type), rule);
+}
+
 /* '-> ack' at the end; for STATE the state, which implies ACK. */
 static bool take_answer(const PmLineReader *reader, Words *words, PmTraceEvent *event,
                         GError **error)
@@ -264,13 +307,10 @@ static bool take_answer(const PmLineReader *reader, Words *words, PmTraceEvent *
     if (pm_event_type_is_iommu(event->type)) {
         if (find_name(pm_iommu_status_names, answer, &event->response))
             return true;
-    } else if (event->type != PM_EVENT_RESIZE && event->type != PM_EVENT_RESET &&
-               event->type != PM_EVENT_CONVERT &&
-               find_name(pm_response_names, answer, &event->response)) {
+    } else if (has_answer(event->type) && find_name(pm_response_names, answer, &event->response)) {
         return true;
     }
-    return pm_line_fail(reader, error, "invalid response '%s' to %s", answer,
-                        pm_event_type_name(event->type));
+    return fail_answer(reader, event->type, answer, error);
 }
 
 static bool find_type(const PmLineReader *reader, const char *text, PmEventType *type,
@@ -332,11 +372,16 @@ static bool read_size(const PmLineReader *reader, Words *words, const PmTraceReg
 {
     if (!take_number(reader, words, "size", true, &event->size, error))
         return false;
-    if (event->size % region->block_size != 0 || event->size > region->size)
+    if (event->size % region->block_size != 0 || event->size > region->size) {
+        g_autofree char *size = pm_size_format(event->size);
+        g_autofree char *block = pm_size_format(region->block_size);
+        g_autofree char *limit = pm_size_format(region->size);
+
         return pm_line_fail(reader, error,
-                            "invalid resize to %" PRIu64
-                            " bytes: must be whole blocks, at most the region's size",
-                            event->size);
+                            "invalid resize to %s: must be whole blocks of %s, at most the "
+                            "region's %s",
+                            size, block, limit);
+    }
     return true;
 }
 
@@ -344,6 +389,8 @@ static bool check_conversion(const PmLineReader *reader, const PmTraceRegion *re
                              const PmTraceEvent *event, GError **error)
 {
     uint64_t offset = event->address - region->address;
+    g_autofree char *size = pm_size_format(event->size);
+    g_autofree char *granularity = pm_size_format(region->granularity);
 
     if (region->granularity == 0)
         return pm_line_fail(reader, error,
@@ -353,9 +400,18 @@ static bool check_conversion(const PmLineReader *reader, const PmTraceRegion *re
         event->size <= region->size - offset)
         return true;
     return pm_line_fail(reader, error,
-                        "invalid conversion of %" PRIu64 " bytes at 0x%" PRIx64
-                        ": must be a range inside the region, in multiples of its granularity",
-                        event->size, event->address);
+                        "invalid conversion of %s at 0x%" PRIx64
+                        ": must be a range inside the region, in multiples of its granularity %s",
+                        size, event->address, granularity);
+}
+
+/* @value: NULL if the word is missing. */
+static bool fail_choice(const PmLineReader *reader, const char *name, const char *value,
+                        const char *choices, GError **error)
+{
+    return pm_line_fail(reader, error, "%s %s=%s: must be %s",
+                        value == NULL ? "missing" : "invalid", name, value == NULL ? "" : value,
+                        choices);
 }
 
 static bool read_conversion(const PmLineReader *reader, Words *words, const PmTraceRegion *region,
@@ -364,8 +420,7 @@ static bool read_conversion(const PmLineReader *reader, Words *words, const PmTr
     const char *to = take_word(words, "to");
 
     if (g_strcmp0(to, "shared") != 0 && g_strcmp0(to, "private") != 0)
-        return pm_line_fail(reader, error, "%s to=: must be shared or private",
-                            to == NULL ? "missing" : "invalid");
+        return fail_choice(reader, "to", to, "shared or private", error);
     event->shared = strcmp(to, "shared") == 0;
     return take_number(reader, words, "addr", true, &event->address, error) &&
            take_number(reader, words, "size", true, &event->size, error) &&
@@ -377,13 +432,13 @@ static bool read_iommu(const PmLineReader *reader, Words *words, PmTraceEvent *e
                        GError **error)
 {
     const char *access = take_word(words, "access");
+    g_autofree char *size = NULL;
     int8_t bits = 0;
     uint64_t last;
 
     if (event->type == PM_EVENT_IOMMU_MAP &&
         (access == NULL || *access == '-' || !find_name(pm_access_names, access, &bits)))
-        return pm_line_fail(reader, error, "%s access=: must be r, w or rw",
-                            access == NULL ? "missing" : "invalid");
+        return fail_choice(reader, "access", access, "r, w or rw", error);
     if (event->type == PM_EVENT_IOMMU_UNMAP && access != NULL)
         return pm_line_fail(reader, error, "unexpected word 'access=%s'", access);
     event->access = (uint8_t)bits;
@@ -392,11 +447,13 @@ static bool read_iommu(const PmLineReader *reader, Words *words, PmTraceEvent *e
         (event->type == PM_EVENT_IOMMU_MAP &&
          !take_number(reader, words, "addr", true, &event->address, error)))
         return false;
-    return (event->size != 0 && !__builtin_add_overflow(event->iova, event->size - 1, &last)) ||
-           pm_line_fail(reader, error,
-                        "invalid range of %" PRIu64 " bytes at I/O address 0x%" PRIx64
+    if (event->size != 0 && !__builtin_add_overflow(event->iova, event->size - 1, &last))
+        return true;
+    size = pm_size_format(event->size);
+    return pm_line_fail(reader, error,
+                        "invalid range of %s at I/O address 0x%" PRIx64
                         ": must not be empty, nor end past 2^64-1",
-                        event->size, event->iova);
+                        size, event->iova);
 }
 
 static bool read_event(const PmLineReader *reader, Words *words, PmTrace *trace, GError **error)
