@@ -40,7 +40,8 @@
  *   the zero page as memory.
  * - Memory locked with mlock(2) does not count.
  * - A child made by fork(2) has a copy of the fake kernel and its descriptors, and does not share
- *   them.
+ *   them. So both sides of a live update (handover.h) are threads of one process, with the same
+ *   fake kernel.
  * - iommufd has no nested page tables (EOPNOTSUPP), so fault queues stay empty; reports zeros as
  *   the IOMMU's registers; maps with the largest pages that I/O address and size allow, whatever
  *   the backing memory; places areas as a kernel with transparent huge pages does; and maps

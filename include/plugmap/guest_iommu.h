@@ -96,8 +96,8 @@ typedef struct {
  * PmGuestIommuConfig: how to make a guest IOMMU. Zero selects the default.
  * @struct_size: sizeof(PmGuestIommuConfig) (macros.h).
  * @page_size_mask: page sizes of the IOMMU; the lowest bit is the granularity of mappings, the
- * others are hints. At least the smallest page of the host's IOMMU (pm_iommu_get_page_sizes()). 0:
- * all from 4 KiB.
+ * others are hints. At least the smallest page of the host's IOMMU (pm_iommu_get_page_sizes() of an
+ * address space opened before the guest runs, and dropped). 0: all from 4 KiB.
  * @input_range: I/O addresses that the guest may map. All zero: all 64-bit addresses.
  * @first_domain, @last_domain: numbers that the guest may use for domains. @last_domain is below
  * PM_GUEST_IOMMU_NO_DOMAIN; 0: the largest.
@@ -131,7 +131,8 @@ typedef struct {
  * @device: of a host's device the PCI address, as pm_iommu_attach() takes it; for the follower, and
  * for messages. Copied.
  * @reserved, @n_reserved: I/O addresses that the guest must not map while the endpoint is in the
- * domain. They must not overlap, and at most one is PM_GUEST_RESERVED_MSI. Copied.
+ * domain: the gaps of pm_iommu_get_iova_ranges(), and MSI. They must not overlap, and at most one
+ * is PM_GUEST_RESERVED_MSI. Copied.
  */
 typedef struct {
     size_t struct_size;

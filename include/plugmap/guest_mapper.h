@@ -75,7 +75,8 @@ typedef enum {
  * @open: opens a new address space with @device attached (pm_iommu_type1_new(),
  * pm_iommu_iommufd_new()). Returns a reference that the mapper takes: the caller must keep no
  * other, because the device can be attached elsewhere only after the last one is dropped. On
- * failure it returns NULL with an error of PM_ERROR. Must not call back.
+ * failure it returns NULL with an error of PM_ERROR. Must not call back, but can add the address
+ * space to a PmDirtyLog.
  * @user_data: for @open; must stay valid as long as the mapper.
  * @unplug: what to do about mapped memory that is unplugged.
  * @max_mappings: mappings of the host per translated domain, of populated and unpopulated blocks; a

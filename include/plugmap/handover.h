@@ -47,6 +47,8 @@
  * The peer has the same privileges, so it is trusted not to be hostile; but all that it sends is
  * bounded and validated.
  *
+ * Does not support PmGuestMapper. docs/live-update.md has the calls of the new process.
+ *
  * Before pm_handover_send(), stop what changes the state: vCPUs, and requests to virtio-mem devices
  * (the snapshot must be the state that is sent). Unmap device registers that the old process has
  * mapped when it has returned: they keep the device open.
