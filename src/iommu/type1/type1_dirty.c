@@ -50,10 +50,10 @@ bool pm_type1_set_dirty_tracking(PmIommu *iommu, bool enabled, GError **error)
 int pm_type1_read_dirty(PmIommu *iommu, uint64_t iova, uint64_t size, uint64_t page_size,
                         uint64_t *bitmap)
 {
-    const struct vfio_iommu_type1_dirty_bitmap_get get = {
+    struct vfio_iommu_type1_dirty_bitmap_get get = {
         .iova = iova,
         .size = size,
-        .bitmap = {.pgsize = page_size, .size = n_bytes_of(size / page_size), .data = bitmap},
+        .bitmap = {.pgsize = page_size, .size = n_bytes_of(size / page_size)},
     };
     union {
         struct vfio_iommu_type1_dirty_bitmap header; /* ends with get */
@@ -62,6 +62,7 @@ int pm_type1_read_dirty(PmIommu *iommu, uint64_t iova, uint64_t size, uint64_t p
         .header = {.argsz = sizeof request, .flags = VFIO_IOMMU_DIRTY_PAGES_FLAG_GET_BITMAP},
     };
 
+    get.bitmap.data = bitmap;
     memcpy(request.bytes + sizeof request.header, &get, sizeof get);
     return dirty_pages(iommu, &request);
 }
@@ -70,8 +71,7 @@ int pm_type1_unmap_dirty(PmIommu *iommu, uint64_t iova, uint64_t size, uint64_t 
                          uint64_t *bitmap, uint64_t *n_bytes)
 {
     const PmType1 *type1 = (const PmType1 *)iommu;
-    const struct vfio_bitmap found = {
-        .pgsize = page_size, .size = n_bytes_of(size / page_size), .data = bitmap};
+    struct vfio_bitmap found = {.pgsize = page_size, .size = n_bytes_of(size / page_size)};
     union {
         struct vfio_iommu_type1_dma_unmap unmap; /* ends with found */
         char bytes[sizeof(struct vfio_iommu_type1_dma_unmap) + sizeof(found)];
@@ -83,6 +83,7 @@ int pm_type1_unmap_dirty(PmIommu *iommu, uint64_t iova, uint64_t size, uint64_t 
     };
     int result;
 
+    found.data = bitmap;
     memcpy(request.bytes + sizeof request.unmap, &found, sizeof found);
     result = pm_kernel_ioctl(iommu->kernel, type1->container, VFIO_IOMMU_UNMAP_DMA, &request);
     *n_bytes = request.unmap.size;
