@@ -26,7 +26,7 @@
 #define N_ROUNDS 20
 
 #define MAX_ATTEMPTS 5
-#define MAX_RATIO    1.5
+#define MAX_RATIO    2.0
 #define MAX_BYTES    1280.0 /* per mapping, without the fake kernel's */
 
 typedef struct {

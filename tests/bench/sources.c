@@ -4,7 +4,8 @@
  * manages in blocks of 2 MiB, beside one pass of AND over as much fresh memory as its two bitmaps
  * take; processor time.
  *
- * sources: exits 1 if a target is missed.
+ * sources: exits 1 if the ratio misses its target. The milliseconds have one, too, which decides
+ * nothing, because they depend on the machine.
  */
 #include <stdio.h>
 #include <time.h>
@@ -133,11 +134,9 @@ static void measure(PmDiscardManager *manager, const uint64_t *random, Times *le
 
 static bool check(const Times *times)
 {
-    bool met = bench_check("ms to add a source", MAX(times->add, times->random), MAX_MS);
-
+    (void)bench_check("ms to add a source", MAX(times->add, times->random), MAX_MS);
     return bench_check("adding a source against a pass over its memory",
-                       MAX(times->add, times->random) / times->pass, MAX_RATIO) &&
-           met;
+                       MAX(times->add, times->random) / times->pass, MAX_RATIO);
 }
 
 int main(void)
