@@ -12,54 +12,11 @@
 #include <plugmap/discard_policy.h>
 #include <plugmap/size.h>
 
+#include "discard_claims_util.h"
 #include "memory/ram_claims.h"
 #include "memory/ram_private.h"
 #include "util/allocation_util.h"
 #include "util/fork_util.h"
-
-#define PAGE UINT64_C(4096)
-#define SIZE (64 * PAGE)
-
-static PmRam *ram;
-
-static int make(void **state)
-{
-    (void)state;
-    ram = pm_ram_new(PM_RAM_MEMFD, SIZE, 0, NULL);
-    memset(pm_ram_get_host(ram), 'x', SIZE);
-    return 0;
-}
-
-static int drop(void **state)
-{
-    (void)state;
-    g_clear_pointer(&ram, pm_ram_unref);
-    return 0;
-}
-
-static uint64_t claim(PmDiscardClaimKind kind, const char *owner, uint64_t offset, uint64_t size)
-{
-    return pm_ram_claim_discards(ram, kind, owner, offset, size, NULL);
-}
-
-static uint64_t claim_all(PmDiscardClaimKind kind, const char *owner)
-{
-    return claim(kind, owner, 0, SIZE);
-}
-
-static void release(uint64_t id)
-{
-    assert_true(pm_ram_release_discards(ram, id, NULL));
-}
-
-static void assert_error(GError **error, PmError code, const char *words)
-{
-    assert_non_null(*error);
-    if (!g_error_matches(*error, PM_ERROR, (gint)code) || strstr((*error)->message, words) == NULL)
-        fail_msg("code %d, \"%s\"; expected code %d, \"%s\"", (*error)->code, (*error)->message,
-                 (int)code, words);
-    g_clear_error(error);
-}
 
 static unsigned n_claims(void)
 {
