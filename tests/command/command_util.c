@@ -49,6 +49,14 @@ int run_shell(const char *line, const char *folder)
     return WIFEXITED(wait_status) ? WEXITSTATUS(wait_status) : -1;
 }
 
+JsonParser *json_parse(const Run *run)
+{
+    JsonParser *parser = json_parser_new();
+
+    assert_true(json_parser_load_from_data(parser, run->out, -1, NULL));
+    return parser;
+}
+
 gint64 json_number(JsonParser *parser, const char *path)
 {
     g_auto(GStrv) names = g_strsplit(path, ".", -1);

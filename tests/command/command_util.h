@@ -23,6 +23,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Run, run_free)
  * the command, $1 is @folder, which may be NULL. */
 int run_shell(const char *line, const char *folder);
 
+/* The command's output, which must be JSON. */
+JsonParser *json_parse(const Run *run);
+
 /* The number at a path of member names ('dma.map_calls') in a JSON object; fails the test if there
  * is none. */
 gint64 json_number(JsonParser *parser, const char *path);

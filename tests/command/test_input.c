@@ -16,12 +16,9 @@
 
 static JsonParser *parse(const Run *run)
 {
-    JsonParser *parser = json_parser_new();
-
     if (run->status != 0 && run->status != 1)
         fail_msg("exit status %d: %s", run->status, run->err);
-    assert_true(json_parser_load_from_data(parser, run->out, -1, NULL));
-    return parser;
+    return json_parse(run);
 }
 
 static void traces_are_read_from_standard_input_and_gzip(void **state)

@@ -36,14 +36,6 @@ static const Totals all_totals[] = {
     {"tests/traces/small-steps-8m.log", 8 << 20, 46, 70, 8, 1, 640, 640, 0, 512},
 };
 
-static JsonParser *parse(const Run *run)
-{
-    JsonParser *parser = json_parser_new();
-
-    assert_true(json_parser_load_from_data(parser, run->out, -1, NULL));
-    return parser;
-}
-
 static void check_totals(const Totals *totals, const char *backend, const char *memory,
                          const char *pin)
 {
@@ -54,7 +46,7 @@ static void check_totals(const Totals *totals, const char *backend, const char *
 
     assert_string_equal(run->err, "");
     assert_int_equal(run->status, 0);
-    json = parse(run);
+    json = json_parse(run);
     assert_int_equal(json_number(json, "requests.plug"), totals->plug);
     assert_int_equal(json_number(json, "requests.unplug"), totals->unplug);
     assert_int_equal(json_number(json, "requests.unplug_all"), 0);
@@ -191,7 +183,7 @@ static void a_differing_response_is_listed_and_exits_1(void **state)
     assert_non_null(strstr(text->out, "verdict   FAIL: "));
     assert_non_null(strstr(text->out, "line 4: plug of 1 block at 0x100200000"));
     assert_int_equal(run->status, 1);
-    json = parse(run);
+    json = json_parse(run);
     divergences = json_object_get_array_member(json_node_get_object(json_parser_get_root(json)),
                                                "divergences");
     assert_int_equal(json_array_get_length(divergences), 2);
@@ -229,7 +221,7 @@ static void a_nack_within_the_bound_is_reported_as_not_judged(void **state)
                                       "got ack or nack: requested size not recorded, at most "
                                       "256M"));
     assert_int_equal(run->status, 0);
-    json = parse(run);
+    json = json_parse(run);
     assert_int_equal(json_number(json, "responses.nack"), 2);
     assert_int_equal(json_number(json, "n_divergences"), 0);
     assert_int_equal(json_number(json, "n_unjudged"), 1);
@@ -258,7 +250,7 @@ static void every_event_type_is_counted(void **state)
     scratch_remove(folder);
     assert_string_equal(run->err, "");
     assert_int_equal(run->status, 0);
-    json = parse(run);
+    json = json_parse(run);
     assert_int_equal(json_number(json, "requests.plug"), 3);
     assert_int_equal(json_number(json, "requests.unplug"), 2);
     assert_int_equal(json_number(json, "requests.unplug_all"), 1);
@@ -272,143 +264,6 @@ static void every_event_type_is_counted(void **state)
     assert_int_equal(json_number(json, "blocks.unplugged"), 3);
 }
 
-/* Totals counted by tests/traces/convert-generate, granule by granule. */
-static void check_conversions(const char *backend, const char *memory, const char *pin)
-{
-    g_autoptr(Run) run =
-        run_plugmap("replay", "--json", "--dma-check", "--backend", backend, "--memory", memory,
-                    "--pin", pin, "tests/traces/convert-4k-in-2m.trace", NULL);
-    g_autoptr(JsonParser) json = NULL;
-
-    assert_string_equal(run->err, "");
-    assert_int_equal(run->status, 0);
-    json = parse(run);
-    assert_int_equal(json_number(json, "requests.plug"), 37);
-    assert_int_equal(json_number(json, "requests.unplug"), 12);
-    assert_int_equal(json_number(json, "requests.state"), 11);
-    assert_int_equal(json_number(json, "requests.convert"), 92);
-    assert_int_equal(json_number(json, "dma.map_calls"), 25945);
-    assert_int_equal(json_number(json, "dma.peak_mappings"), 6392);
-    assert_int_equal(json_number(json, "dma.final_mappings"), 2917);
-    assert_int_equal(json_number(json, "dma.final_pinned_bytes"), 2917 * 4096);
-    assert_int_equal(json_number(json, "audit.mismatches"), 0);
-    assert_true(json_number(json, "audit.checks") >= INT64_C(5) * 155);
-}
-
-static void a_guest_that_converts_pages_maps_what_is_plugged_and_shared(void **state)
-{
-    (void)state;
-    check_conversions("fake", "anon", "populate");
-    check_conversions("fake", "memfd", "populate");
-    check_conversions("fake-iommufd", "anon", "populate");
-    check_conversions("fake-iommufd", "memfd", "populate");
-}
-
-/* The mappings are counted by hand. */
-static void check_guest_iommu(const char *backend, const char *memory, const char *pin)
-{
-    g_autoptr(Run) run =
-        run_plugmap("replay", "--json", "--dma-check", "--backend", backend, "--memory", memory,
-                    "--pin", pin, "tests/traces/iommu-2m.trace", NULL);
-    g_autoptr(JsonParser) json = NULL;
-
-    assert_string_equal(run->err, "");
-    assert_int_equal(run->status, 0);
-    json = parse(run);
-    assert_int_equal(json_number(json, "requests.iommu_map"), 13);
-    assert_int_equal(json_number(json, "requests.iommu_unmap"), 5);
-    assert_int_equal(json_number(json, "dma.map_calls"), 38);
-    assert_int_equal(json_number(json, "dma.peak_mappings"), 13);
-    assert_int_equal(json_number(json, "dma.final_mappings"), 1);
-    assert_int_equal(json_number(json, "dma.final_pinned_bytes"), 2 << 20);
-    assert_int_equal(json_number(json, "audit.mismatches"), 0);
-    assert_true(json_number(json, "dma_check.unplugged_pages") > 20);
-    assert_true(json_number(json, "dma_check.plugged_pages") > 50);
-}
-
-static void a_guest_with_an_iommu_maps_what_its_table_says_and_is_plugged(void **state)
-{
-    (void)state;
-    check_guest_iommu("fake", "anon", "populate");
-    check_guest_iommu("fake", "memfd", "populate");
-    check_guest_iommu("fake-iommufd", "anon", "populate");
-    check_guest_iommu("fake-iommufd", "memfd", "populate");
-}
-
-static void random_requests_of_a_guest_iommu_are_answered_as_by_a_model(void **state)
-{
-    (void)state;
-    assert_int_equal(run_shell("tests/traces/iommu-generate | "
-                               "cmp - tests/traces/iommu-random-2m.trace",
-                               NULL),
-                     0);
-    for (unsigned seed = 1; seed <= 20; seed++) {
-        g_autofree char *line = g_strdup_printf(
-            "tests/traces/iommu-generate %u 150 | \"$PLUGMAP\" replay --dma-check --pin populate "
-            "--backend %s - >/dev/null",
-            seed, seed % 2 ? "fake" : "fake-iommufd");
-
-        if (run_shell(line, NULL) != 0)
-            fail_msg("failed: %s", line);
-    }
-}
-
-static void a_different_status_of_the_guest_iommu_is_a_difference(void **state)
-{
-    static const char trace[] = "plugmap-trace 1\n"
-                                "region addr=0x100000000 size=4M block=2M\n"
-                                "iommu-map iova=0 addr=0x100000000 size=4K access=r -> ok\n"
-                                "iommu-unmap iova=0 size=4K\n";
-    g_autofree char *folder = scratch_new();
-    g_autofree char *path = scratch_file(folder, "trace", trace, -1);
-    g_autoptr(Run) run = run_plugmap("replay", path, NULL);
-
-    (void)state;
-    scratch_remove(folder);
-    assert_int_equal(run->status, 1);
-    assert_non_null(strstr(run->out, "iommu-map of 4K at I/O address 0x0: expected ok, got fault"));
-    assert_non_null(strstr(run->out, "is not populated"));
-}
-
-static void a_converted_trace_keeps_the_events_of_the_guest_iommu(void **state)
-{
-    g_autofree char *folder = scratch_new();
-    int status = run_shell("$PLUGMAP convert tests/traces/iommu-2m.trace >$1/converted && "
-                           "sed /^#/d tests/traces/iommu-2m.trace | cmp - $1/converted",
-                           folder);
-
-    (void)state;
-    scratch_remove(folder);
-    assert_int_equal(status, 0);
-}
-
-static void the_trace_of_conversions_is_what_its_generator_prints(void **state)
-{
-    (void)state;
-    assert_int_equal(run_shell("tests/traces/convert-generate | "
-                               "cmp - tests/traces/convert-4k-in-2m.trace",
-                               NULL),
-                     0);
-}
-
-static void a_refused_conversion_is_a_difference(void **state)
-{
-    static const char trace[] = "plugmap-trace 1\n"
-                                "region addr=0x100000000 size=4M block=2M granularity=4K\n"
-                                "convert addr=0x100000000 size=2M to=private\n"
-                                "plug addr=0x100000000 blocks=2 -> ack\n"
-                                "convert addr=0x100000000 size=2M to=shared\n";
-    g_autofree char *folder = scratch_new();
-    g_autofree char *path = scratch_file(folder, "trace", trace, -1);
-    g_autoptr(Run) run = run_plugmap("replay", "--overcommit", "--entry-limit=1000", path, NULL);
-
-    (void)state;
-    scratch_remove(folder);
-    assert_int_equal(run->status, 1);
-    assert_non_null(strstr(run->out, "convert of 2M at 0x100000000 to shared: expected done, got "
-                                     "refused"));
-}
-
 static void no_audit_skips_all_audits(void **state)
 {
     g_autoptr(Run) run =
@@ -417,7 +272,7 @@ static void no_audit_skips_all_audits(void **state)
 
     (void)state;
     assert_int_equal(run->status, 0);
-    json = parse(run);
+    json = json_parse(run);
     assert_int_equal(json_number(json, "audit.checks"), 0);
 }
 
@@ -438,8 +293,8 @@ static void dma_check_changes_no_total(void **state)
     static const char trace[] = "tests/traces/fragmented-2m.log";
     g_autoptr(Run) plain = run_plugmap("replay", "--json", trace, NULL);
     g_autoptr(Run) checked = run_plugmap("replay", "--json", "--dma-check", trace, NULL);
-    g_autoptr(JsonParser) without = parse(plain);
-    g_autoptr(JsonParser) with = parse(checked);
+    g_autoptr(JsonParser) without = json_parse(plain);
+    g_autoptr(JsonParser) with = json_parse(checked);
     static const char *const totals[] = {
         "requests.plug",         "blocks.plugged",         "dma.map_calls",
         "dma.unmap_calls",       "dma.peak_mappings",      "dma.final_mappings",
@@ -488,7 +343,7 @@ static void prefault_populates_plugged_blocks_only(void **state)
     (void)state;
     for (size_t i = 0; i < G_N_ELEMENTS(threads); i++) {
         g_autoptr(Run) run = run_plugmap("replay", "--json", "--prefault", threads[i], trace, NULL);
-        g_autoptr(JsonParser) json = parse(run);
+        g_autoptr(JsonParser) json = json_parse(run);
 
         assert_int_equal(run->status, 0);
         assert_int_equal(json_number(json, "blocks.plugged"), 8);
@@ -546,7 +401,7 @@ static void the_report_has_the_holders_of_discard_claims(void **state)
                     {"the region at 0x100000000", "disable-uncoordinated"}};
     g_autoptr(Run) text = run_plugmap("replay", "tests/traces/busy-2m.log", NULL);
     g_autoptr(Run) run = run_plugmap("replay", "--json", "tests/traces/busy-2m.log", NULL);
-    g_autoptr(JsonParser) json = parse(run);
+    g_autoptr(JsonParser) json = json_parse(run);
     JsonArray *regions = json_object_get_array_member(
         json_object_get_object_member(json_node_get_object(json_parser_get_root(json)), "trace"),
         "regions");
@@ -581,13 +436,6 @@ int main(void)
         cmocka_unit_test(a_differing_response_is_listed_and_exits_1),
         cmocka_unit_test(a_nack_within_the_bound_is_reported_as_not_judged),
         cmocka_unit_test(every_event_type_is_counted),
-        cmocka_unit_test(a_guest_with_an_iommu_maps_what_its_table_says_and_is_plugged),
-        cmocka_unit_test(random_requests_of_a_guest_iommu_are_answered_as_by_a_model),
-        cmocka_unit_test(a_different_status_of_the_guest_iommu_is_a_difference),
-        cmocka_unit_test(a_converted_trace_keeps_the_events_of_the_guest_iommu),
-        cmocka_unit_test(a_guest_that_converts_pages_maps_what_is_plugged_and_shared),
-        cmocka_unit_test(the_trace_of_conversions_is_what_its_generator_prints),
-        cmocka_unit_test(a_refused_conversion_is_a_difference),
         cmocka_unit_test(no_audit_skips_all_audits),
         cmocka_unit_test(output_to_a_file_has_no_colours_and_no_progress_bar),
         cmocka_unit_test(prefault_populates_plugged_blocks_only),
