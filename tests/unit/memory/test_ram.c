@@ -18,7 +18,6 @@
 #include <plugmap/ram.h>
 #include <plugmap/size.h>
 
-#include "memory/ram_claims.h"
 #include "memory/ram_private.h"
 #include "util/source_util.h"
 
@@ -441,64 +440,6 @@ static void an_address_space_limit_is_an_error_that_names_the_limit(void **state
     assert_int_equal(pm_error_get_errno(error), ENOMEM);
 }
 
-static void a_second_manager_is_rejected(void **state)
-{
-    g_autoptr(PmRam) ram = make(PM_RAM_ANONYMOUS);
-    PmDiscardManager *manager = (PmDiscardManager *)&ram; /* never dereferenced */
-    g_autoptr(GError) error = NULL;
-
-    (void)state;
-    assert_true(pm_ram_take_manager(ram, manager, NULL));
-    assert_false(pm_ram_take_manager(ram, manager, &error));
-    assert_true(g_error_matches(error, PM_ERROR, PM_ERROR_BUSY));
-    pm_ram_release_manager(ram);
-    assert_true(pm_ram_take_manager(ram, manager, NULL));
-    pm_ram_release_manager(ram);
-}
-
-/* As a PmIommuClaim does. Returns the id of the discard claim, or 0. */
-static uint64_t map(PmRam *ram, bool follows_manager)
-{
-    const PmDiscardClaimRequest request = {
-        .id = pm_discard_claim_new_id(),
-        .kind = follows_manager ? PM_DISCARD_DISABLE_UNCOORDINATED : PM_DISCARD_DISABLE,
-        .owner = "a mapping",
-        .size = pm_ram_get_size(ram),
-        .way_out = "unmap it",
-        .follows_manager = follows_manager,
-    };
-
-    return pm_ram_enter_claim(ram, &request, NULL) ? request.id : 0;
-}
-
-static void memory_has_a_manager_or_is_mapped_without_one(void **state)
-{
-    g_autoptr(PmRam) ram = make(PM_RAM_ANONYMOUS);
-    PmDiscardManager *manager = (PmDiscardManager *)&ram; /* never dereferenced */
-    uint64_t one = map(ram, false);
-    uint64_t another = map(ram, false);
-    uint64_t follower;
-
-    (void)state;
-    assert_true(one != 0 && another != 0);
-    assert_false(pm_ram_take_manager(ram, manager, NULL));
-    assert_true(pm_ram_leave_claim(ram, one));
-    assert_false(pm_ram_take_manager(ram, manager, NULL));
-    assert_true(pm_ram_leave_claim(ram, another));
-    assert_true(pm_ram_take_manager(ram, manager, NULL));
-    assert_int_equal(map(ram, false), 0);
-    follower = map(ram, true);
-    assert_int_not_equal(follower, 0);
-    pm_ram_release_manager(ram);
-    assert_false(pm_ram_take_manager(ram, manager, NULL));
-    assert_true(pm_ram_leave_claim(ram, follower));
-    one = map(ram, false);
-    assert_int_not_equal(one, 0);
-    assert_true(pm_ram_leave_claim(ram, one));
-    assert_true(pm_ram_take_manager(ram, manager, NULL));
-    pm_ram_release_manager(ram);
-}
-
 static void threads_populate_all_of_a_range_and_no_more(void **state)
 {
     static const PmRamKind kinds[] = {PM_RAM_ANONYMOUS, PM_RAM_MEMFD};
@@ -592,8 +533,6 @@ int main(void)
         cmocka_unit_test(populate_of_read_only_memory_fails),
         cmocka_unit_test(a_file_size_limit_is_an_error_not_a_signal),
         cmocka_unit_test(an_address_space_limit_is_an_error_that_names_the_limit),
-        cmocka_unit_test(a_second_manager_is_rejected),
-        cmocka_unit_test(memory_has_a_manager_or_is_mapped_without_one),
         cmocka_unit_test(threads_populate_all_of_a_range_and_no_more),
         cmocka_unit_test(failure_of_one_thread_fails_populate),
         cmocka_unit_test(small_blocks_disable_huge_pages),
