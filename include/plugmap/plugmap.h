@@ -4,11 +4,12 @@
  *
  * Five objects, in the order in which a program uses them: PmIommu, PmRam, PmDiscardManager,
  * PmVirtioMem, PmMapper. To map a buffer that no PmMapper tracks, use a PmIommuClaim
- * (iommu_claim.h). For a guest with an IOMMU of its own: PmGuestIommu and, in place of PmMapper,
- * PmGuestMapper. For memory whose access also depends on something else, such as the shared pages
- * of a confidential guest: PmDiscardSource. For a balloon, and for what pins memory by other means:
- * the claims of discard_policy.h. For migration: PmDirtyLog and virtio_mem_snapshot.h. For live
- * update: handover.h.
+ * (iommu_claim.h); for I/O buffers in memory that is plugged and unplugged, a PmBufferRegistry
+ * (buffer_registry.h). For a guest with an IOMMU of its own: PmGuestIommu and, in place of
+ * PmMapper, PmGuestMapper. For memory whose access also depends on something else, such as the
+ * shared pages of a confidential guest: PmDiscardSource. For a balloon, and for what pins memory by
+ * other means: the claims of discard_policy.h. For migration: PmDirtyLog and virtio_mem_snapshot.h.
+ * For live update: handover.h.
  *
  * Freeing. Every unref and free function accepts NULL, in any order: objects hold references to
  * what they need, so drop yours as soon as you do not need them. What a device may still access
@@ -23,6 +24,7 @@
 #ifndef PLUGMAP_PLUGMAP_H
 #define PLUGMAP_PLUGMAP_H
 
+#include <plugmap/buffer_registry.h>
 #include <plugmap/dirty_log.h>
 #include <plugmap/discard_manager.h>
 #include <plugmap/discard_policy.h>
