@@ -28,6 +28,18 @@ PmIommuClaim *pm_claim_find(PmIommu *iommu, uint64_t iova)
     return record != NULL ? record->claim : NULL;
 }
 
+bool pm_iommu_find_claim(PmIommu *iommu, uint64_t iova, PmIovaRange *range)
+{
+    const PmIommuClaim *claim;
+
+    pm_iommu_lock(iommu);
+    claim = pm_claim_find(iommu, iova);
+    if (claim != NULL)
+        *range = (PmIovaRange){claim->iova, claim->last};
+    pm_iommu_unlock(iommu);
+    return claim != NULL;
+}
+
 PmIommuClaim *pm_claim_next(PmIommuClaim *claim)
 {
     return claim->last < UINT64_MAX ? pm_claim_find(claim->iommu, claim->last + 1) : NULL;

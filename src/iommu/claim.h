@@ -8,6 +8,10 @@
 /* The first claim that ends at or after @iova, or NULL. */
 PmIommuClaim *pm_claim_find(PmIommu *iommu, uint64_t iova);
 
+/* The addresses of the first claim, also an abandoned one, that ends at or after @iova; false if
+ * there is none. Takes the lock. */
+bool pm_iommu_find_claim(PmIommu *iommu, uint64_t iova, PmIovaRange *range);
+
 /* As pm_iommu_next_run(). */
 bool pm_claims_find_run(PmIommu *iommu, uint64_t iova, PmIommuRun *run);
 
