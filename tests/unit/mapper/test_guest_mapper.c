@@ -158,6 +158,22 @@ static void plugging_again_maps_what_the_table_still_maps(void **state)
     guest_check(world);
 }
 
+/* As after a migration, whose destination has the table before the blocks. */
+static void loading_a_snapshot_maps_what_the_table_maps(void **state)
+{
+    GuestWorld *world = attached(state);
+    g_autoptr(GBytes) snapshot = NULL;
+
+    guest_plug(world, 2, 3);
+    map_all(world, IOVA, MEMORY + 2 * BLOCK, 3 * BLOCK);
+    snapshot = pm_virtio_mem_save(world->device, NULL);
+    assert_true(pm_virtio_mem_system_reset(world->device, NULL));
+    assert_int_equal(guest_n_mappings(world, 0), 0);
+    assert_true(pm_virtio_mem_load(world->device, snapshot, NULL));
+    assert_int_equal(guest_n_mappings(world, 0), 3);
+    guest_check(world);
+}
+
 static void unplug_all_and_a_reset_revoke_everything(void **state)
 {
     GuestWorld *world = attached(state);
@@ -229,6 +245,7 @@ int main(void)
         TEST(mapping_what_is_not_memory_fails),
         TEST(unplug_revokes_exactly_the_blocks_mappings_of_all_domains),
         TEST(plugging_again_maps_what_the_table_still_maps),
+        TEST(loading_a_snapshot_maps_what_the_table_maps),
         TEST(unplug_all_and_a_reset_revoke_everything),
         cmocka_unit_test_setup_teardown(refuse_answers_busy_and_names_domain_and_address,
                                         guest_world_setup_refusing, guest_world_teardown),

@@ -154,6 +154,21 @@ static void managed_ram_can_be_read_only_in_one_view(void **state)
     assert_int_equal(*region_host(world, 9), 'w');
 }
 
+static void discarding_all_is_one_unmap_whatever_is_plugged(void **state)
+{
+    RegionWorld *world = *state;
+    uint64_t n_unmaps;
+
+    assert_true(region_add(world, 0, N_BLOCKS, HIGH));
+    assert_true(region_plug(world, 1, 2));
+    assert_true(region_plug(world, 5, 1));
+    assert_true(region_plug(world, 8, 4));
+    n_unmaps = pm_fake_kernel_get_n_calls(world->fake, PM_FAKE_CALL_UNMAP);
+    assert_true(source_discard_all(world->manager, NULL));
+    assert_int_equal(pm_fake_kernel_get_n_calls(world->fake, PM_FAKE_CALL_UNMAP), n_unmaps + 1);
+    assert_int_equal(region_n_mappings(world, 0), 0);
+}
+
 /* --- failures --- */
 
 static void plug_that_fails_in_one_region_is_undone_in_the_other(void **state)
@@ -276,6 +291,7 @@ int main(void)
         MANAGED(a_late_region_maps_what_is_plugged_in_its_part),
         MANAGED(only_the_plugged_part_of_a_region_needs_room),
         MANAGED(managed_ram_can_be_read_only_in_one_view),
+        MANAGED(discarding_all_is_one_unmap_whatever_is_plugged),
         MANAGED(plug_that_fails_in_one_region_is_undone_in_the_other),
         MANAGED(unplug_that_fails_in_one_region_is_redone_in_the_other),
         MANAGED(unknown_blocks_put_their_ram_into_quarantine),

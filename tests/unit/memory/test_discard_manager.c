@@ -76,9 +76,78 @@ static void a_late_listener_is_notified_of_every_populated_run(void **state)
     add(&fixture, 0, &plain_ops, 2, 8);
     assert_log(&fixture, "a+2,1 a+5,1 a+8,2 ");
     check_views(&fixture);
+    fixture_clear(&fixture);
+}
+
+static void a_listener_that_unregisters_is_notified_of_every_populated_run(void **state)
+{
+    Fixture fixture;
+
+    (void)state;
+    fixture_init(&fixture);
+    add(&fixture, 0, &plain_ops, 2, 8);
+    assert_true(plug(&fixture, 1, 2));
+    assert_true(plug(&fixture, 5, 1));
+    assert_true(plug(&fixture, 8, 4));
+    g_string_truncate(fixture.log, 0);
     assert_true(pm_discard_manager_unregister(fixture.manager, fixture.listeners[0].handle, NULL));
     fixture.listeners[0].handle = NULL;
     assert_log(&fixture, "a-2,1 a-5,1 a-8,2 ");
+    fixture_clear(&fixture);
+}
+
+static void a_discard_may_cut_and_span_what_was_populated(void **state)
+{
+    Fixture fixture;
+
+    (void)state;
+    fixture_init(&fixture);
+    add(&fixture, 0, &plain_ops, 0, N_BLOCKS);
+    assert_true(plug(&fixture, 2, 3));
+    assert_true(plug(&fixture, 5, 4));
+    assert_log(&fixture, "a+2,3 a+5,4 ");
+    assert_true(unplug(&fixture, 3, 4));
+    assert_log(&fixture, "a-3,4 ");
+    check_views(&fixture);
+    fixture_clear(&fixture);
+}
+
+static bool sees_the_memory(void *user_data, uint64_t offset, uint64_t size, GError **error)
+{
+    Listener *listener = user_data;
+    uint64_t bytes;
+
+    assert_true(
+        pm_ram_resident(pm_discard_manager_get_ram(listener->manager), offset, size, &bytes, NULL));
+    assert_int_equal(bytes, size);
+    return listener_discard(user_data, offset, size, error);
+}
+
+static bool has_populated(void *user_data, uint64_t offset, uint64_t size, GError **error)
+{
+    Listener *listener = user_data;
+
+    (void)error;
+    for (uint64_t at = offset; at < offset + size; at += BLOCK)
+        listener->has[at / BLOCK] = true;
+    return true;
+}
+
+static void memory_is_discarded_after_the_last_listener(void **state)
+{
+    static const PmDiscardListenerOps ops = {
+        .struct_size = sizeof(ops), .populate = has_populated, .discard = sees_the_memory};
+    Fixture fixture;
+
+    (void)state;
+    fixture_init(&fixture);
+    add(&fixture, 0, &ops, 0, N_BLOCKS);
+    add(&fixture, 1, &ops, 0, N_BLOCKS);
+    assert_true(plug(&fixture, 0, 4));
+    touch(&fixture, 0, 4);
+    assert_true(unplug(&fixture, 1, 2));
+    assert_log(&fixture, "a-1,2 b-1,2 ");
+    assert_int_equal(resident(&fixture), 2 * BLOCK);
     fixture_clear(&fixture);
 }
 
@@ -230,6 +299,9 @@ int main(void)
         cmocka_unit_test(blocks_count_as_populated_after_all_listeners_succeeded),
         cmocka_unit_test(notifications_are_clipped_to_each_listeners_range),
         cmocka_unit_test(a_late_listener_is_notified_of_every_populated_run),
+        cmocka_unit_test(a_listener_that_unregisters_is_notified_of_every_populated_run),
+        cmocka_unit_test(a_discard_may_cut_and_span_what_was_populated),
+        cmocka_unit_test(memory_is_discarded_after_the_last_listener),
         cmocka_unit_test(an_objection_prevents_all_notifications),
         cmocka_unit_test(discard_all_falls_back_to_discarding_runs),
         cmocka_unit_test(invalid_ranges_and_states_are_rejected),

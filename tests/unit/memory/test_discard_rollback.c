@@ -177,6 +177,22 @@ static void a_failed_registration_is_undone(void **state)
     fixture_clear(&fixture);
 }
 
+static void a_registration_ends_with_the_first_run_that_fails(void **state)
+{
+    Fixture fixture;
+
+    (void)state;
+    fixture_init(&fixture);
+    assert_true(plug(&fixture, 1, 2));
+    assert_true(plug(&fixture, 5, 1));
+    assert_true(plug(&fixture, 8, 4));
+    fixture.listeners[0].fail_in = 2;
+    fixture.listeners[0].fail_with = PM_ERROR_LIMIT;
+    assert_false(try_add(&fixture, 0, &plain_ops, 0, N_BLOCKS, NULL));
+    assert_log(&fixture, "a+1,2 a-1,2 ");
+    fixture_clear(&fixture);
+}
+
 static void prefaulted_memory_is_discarded_after_an_objection(void **state)
 {
     Fixture fixture;
@@ -250,6 +266,7 @@ int main(void)
         cmocka_unit_test(memory_in_quarantine_is_not_discarded),
         cmocka_unit_test(a_failed_unregister_notifies_the_listener_again),
         cmocka_unit_test(a_failed_registration_is_undone),
+        cmocka_unit_test(a_registration_ends_with_the_first_run_that_fails),
         cmocka_unit_test(prefaulted_memory_is_discarded_after_an_objection),
         cmocka_unit_test(differential_fuzzing_keeps_all_views_equal),
     };

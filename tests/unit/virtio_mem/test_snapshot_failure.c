@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Loading a snapshot fails at each point, and changes nothing. */
+#include <sys/mman.h>
+
 #include "snapshot_followers.h"
 #include "util/allocation_util.h"
 #include "util/fork_util.h"
@@ -100,6 +102,27 @@ static void error_of_a_listener_names_it(void **state)
     assert_string_equal(pm_error_get_listener(error), "follower");
 }
 
+static void prefault_that_fails_notifies_nobody(void **state)
+{
+    g_autoptr(PmRam) ram = pm_ram_new(PM_RAM_MEMFD, SMALL_REGION, 0, NULL);
+    PmVirtioMemConfig config = small_config(ram);
+    g_autoptr(GBytes) snapshot = small_snapshot();
+    Destination to = {0};
+
+    (void)state;
+    config.prefault_threads = 2;
+    to.device = device_with(&config);
+    add_followers(&to);
+    assert_int_equal(mprotect(block_at(to.device, 5), SMALL_BLOCK, PROT_READ), 0);
+    assert_fails(&to, snapshot, PM_ERROR_MEMORY);
+    assert_int_equal(n_calls, 0);
+    assert_int_equal(mprotect(block_at(to.device, 5), SMALL_BLOCK, PROT_READ | PROT_WRITE), 0);
+    assert_loads(to.device, snapshot);
+    check_followers(&to);
+    remove_followers(&to);
+    pm_virtio_mem_free(to.device);
+}
+
 static void device_with_plugged_blocks_is_busy(void **state)
 {
     g_autoptr(Destination) to = destination_new(PM_RAM_ANONYMOUS);
@@ -181,6 +204,7 @@ int main(void)
         cmocka_unit_test(what_is_not_undone_is_in_quarantine_until_a_reset),
         cmocka_unit_test(objection_of_a_listener_notifies_nobody),
         cmocka_unit_test(error_of_a_listener_names_it),
+        cmocka_unit_test(prefault_that_fails_notifies_nobody),
         cmocka_unit_test(device_with_plugged_blocks_is_busy),
         cmocka_unit_test(every_failing_allocation_changes_nothing),
         cmocka_unit_test(saving_without_memory_fails),
