@@ -51,6 +51,8 @@ static void assert_unchanged(Stack *stack, const Counts *before)
 
     assert_int_equal(now.n_available, before->n_available);
     assert_int_equal(now.n_locked, before->n_locked);
+    if (host[0] == BYTE && memcmp(host, host + 1, pm_ram_get_size(stack->ram) - 1) == 0)
+        return;
     for (uint64_t i = 0; i < pm_ram_get_size(stack->ram); i++)
         if (host[i] != BYTE)
             fail_msg("byte %" G_GUINT64_FORMAT " is 0x%02x", i, host[i]);
