@@ -61,11 +61,12 @@ PmLeaseRange *pm_lease_table_find(const PmLeaseTable *table, const void *host);
 void pm_lease_range_open(PmLeaseRange *range, uint64_t offset, uint64_t size, uint64_t address);
 
 /*
- * No new leases of blocks that are open; they are closed then. Others stay as they are. All or
- * nothing: if some are leased, waits until they are released, at most @wait_ms, else opens all that
- * it closed. @n_leases: set on failure, if not NULL: the leases that were left; at least 1.
- * Leases of a buffer that lose a race with pm_lease_table_remove() and _add() may count for a
- * moment as leases of a block of the new range.
+ * No new leases of blocks that are open; they are closed then. Discarded and unregistered ones stay
+ * as they are; none is closed already. All or nothing: if some are leased, waits until they are
+ * released, at most @wait_ms, else opens all that it closed.
+ * @n_leases: set on failure, if not NULL: the leases that were left; at least 1. One that is being
+ * acquired and fails (for another block of its buffer, or because its range was removed and the
+ * memory is used for this one) may count for a moment.
  */
 bool pm_lease_range_close(PmLeaseRange *range, uint64_t offset, uint64_t size, unsigned wait_ms,
                           uint64_t *n_leases);
@@ -115,8 +116,8 @@ typedef struct {
 
 /*
  * Leases [@host, @host + @size), which may span adjacent ranges. All or nothing.
- * @size: not 0. @failed_at: set on failure, if not NULL: the first byte of the buffer, as an offset
- * into it, that has the result.
+ * @size: 0 leases nothing. @failed_at: set on failure, if not NULL: the first byte of the buffer,
+ * as an offset into it, that has the result.
  */
 PmLeaseResult pm_lease_acquire(const PmLeaseTable *table, PmLease *lease, const void *host,
                                uint64_t size, uint64_t *failed_at);
