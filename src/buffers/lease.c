@@ -175,6 +175,12 @@ void pm_lease_release(const PmLease *lease)
     }
 }
 
+static bool continues_run(const PmLeaseBlock *block, uint64_t address, const PmLeaseRun *run)
+{
+    return run->address + run->size == address &&
+           (__atomic_load_n(&block->word, __ATOMIC_RELAXED) & PM_LEASE_FIRST) == 0;
+}
+
 /* The run grows by the blocks of the part that continue it. Returns whether all of them do. */
 static bool extend_run(const Part *part, PmLeaseRun *run)
 {
@@ -183,12 +189,13 @@ static bool extend_run(const Part *part, PmLeaseRun *run)
     uint64_t end = part->offset + part->size;
 
     for (uint64_t i = part->first; i <= part->last; i++) {
+        const PmLeaseBlock *block = pm_lease_block(part->range, i);
+        uint64_t address = block->address + (offset - (i << shift));
         uint64_t block_end = i == part->last ? end : (i + 1) << shift;
-        uint64_t address = pm_lease_block(part->range, i)->address + (offset - (i << shift));
 
         if (run->size == 0)
             run->address = address;
-        else if (run->address + run->size != address)
+        else if (!continues_run(block, address, run))
             return false;
         run->size += block_end - offset;
         offset = block_end;

@@ -11,13 +11,14 @@
 /* So many blocks have a cache line of their own. */
 #define N_SEPARATE_BLOCKS 64
 
-PmLeaseTable *pm_lease_table_new(void)
+PmLeaseTable *pm_lease_table_new(bool separate)
 {
     PmLeaseTable *table = g_new0(PmLeaseTable, 1);
     pthread_condattr_t attributes;
 
     pm_lease_index_init(&table->index);
     table->epoch = 1;
+    table->separate = separate;
     pthread_mutex_init(&table->lock, NULL);
     pthread_condattr_init(&attributes);
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
@@ -148,31 +149,45 @@ static bool add(PmLeaseTable *table, PmLeaseRange *range, uint64_t host, uint64_
     return false;
 }
 
-PmLeaseRange *pm_lease_table_add(PmLeaseTable *table, const void *host, uint64_t size,
-                                 uint64_t granularity, GError **error)
+static bool check_n_blocks(uint64_t size, uint64_t granularity, uint64_t n_blocks, GError **error)
 {
-    unsigned shift = shift_of(granularity);
-    uint64_t n_blocks = ((size - 1) >> shift) + 1;
-    g_autofree char *blocks_text = pm_counted(n_blocks, "block");
-    PmLeaseRange *range;
+    g_autofree char *blocks_text = NULL;
 
-    if (n_blocks > MAX_BLOCKS) {
-        (void)pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
-                      "0x%" PRIx64 " bytes have %s of 0x%" PRIx64
-                      ": at most 2^31 are supported, so use larger blocks",
-                      size, blocks_text, granularity);
-        return NULL;
-    }
-    if (!check_free(table, (uintptr_t)host, size, error))
-        return NULL;
-    range = take_range(table, lines_shift_of(n_blocks));
-    if (range != NULL && add(table, range, (uintptr_t)host, size, shift))
-        return range;
+    if (n_blocks <= MAX_BLOCKS)
+        return true;
+    blocks_text = pm_count_text(n_blocks);
+    return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
+                   "0x%" PRIx64 " bytes are %s blocks of 0x%" PRIx64
+                   ": must be at most 2^31, so use larger ones",
+                   size, blocks_text, granularity);
+}
+
+static PmLeaseRange *fail_memory(uint64_t host, uint64_t size, uint64_t n_blocks, GError **error)
+{
+    g_autofree char *blocks_text = pm_counted(n_blocks, "block");
+
     (void)pm_fail(error, PM_ERROR_MEMORY,
                   "cannot allocate the leases of 0x%" PRIx64 " bytes at host address 0x%" PRIx64
-                  " in %s: use larger blocks, or have fewer buffers",
-                  size, (uint64_t)(uintptr_t)host, blocks_text);
+                  ", which have %s: use larger ones, or fewer buffers",
+                  size, host, blocks_text);
     return NULL;
+}
+
+PmLeaseRange *pm_lease_table_add(PmLeaseTable *table, const void *memory, uint64_t size,
+                                 uint64_t granularity, GError **error)
+{
+    uint64_t host = (uintptr_t)memory;
+    unsigned shift = shift_of(granularity);
+    uint64_t n_blocks = ((size - 1) >> shift) + 1;
+    PmLeaseRange *range;
+
+    if (!check_n_blocks(size, granularity, n_blocks, error) ||
+        !check_free(table, host, size, error))
+        return NULL;
+    range = take_range(table, lines_shift_of(n_blocks));
+    if (range != NULL && add(table, range, host, size, shift))
+        return range;
+    return fail_memory(host, size, n_blocks, error);
 }
 
 void pm_lease_table_remove(PmLeaseTable *table, PmLeaseRange *range)

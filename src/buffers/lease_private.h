@@ -16,6 +16,7 @@
 #define PM_LEASE_OPEN      0x80000000u
 #define PM_LEASE_SHUT      0x40000000u /* closed */
 #define PM_LEASE_POPULATED 0x20000000u /* open, closed or unregistered */
+#define PM_LEASE_FIRST     0x10000000u /* no run continues here */
 #define PM_LEASE_COUNT     0x000fffffu
 
 #define PM_LEASE_CACHE_LINE      64
@@ -50,6 +51,7 @@ struct PmLeaseTable {
     /* Changes rarely: every lease reads it. */
     PmLeaseIndex index;
     uint32_t epoch;
+    bool separate;
 
     PmLeaseRange *free[PM_LEASE_N_CLASSES];
 

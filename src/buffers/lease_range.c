@@ -43,11 +43,12 @@ static void set_words(PmLeaseRange *range, uint64_t offset, uint64_t size, uint3
 void pm_lease_range_open(PmLeaseRange *range, uint64_t offset, uint64_t size, uint64_t address)
 {
     Blocks blocks = blocks_of(range, offset, size);
+    uint32_t first = range->table->separate ? PM_LEASE_FIRST : 0;
 
     for (uint64_t i = blocks.first; i < blocks.end; i++) {
         pm_lease_block(range, i)->address =
             address + ((i - blocks.first) << range->granularity_shift);
-        set_word(range, i, PM_LEASE_OPEN | PM_LEASE_POPULATED);
+        set_word(range, i, PM_LEASE_OPEN | PM_LEASE_POPULATED | (i == blocks.first ? first : 0));
     }
 }
 

@@ -29,14 +29,17 @@ typedef struct PmLeaseRange PmLeaseRange;
 
 /* --- the control side --- */
 
-PmLeaseTable *pm_lease_table_new(void);
+/* @separate: a run (pm_lease_next()) ends where the blocks of a pm_lease_range_open() end, even if
+ * the next ones have the following addresses. */
+PmLeaseTable *pm_lease_table_new(bool separate);
 
 /* Ranges that are left are removed. Every pm_lease_*() on @table has returned, and nothing is
  * leased. */
 void pm_lease_table_free(PmLeaseTable *table);
 
 /*
- * Adds [@host, @host + @size), which does not wrap. All of its blocks are discarded.
+ * Adds [@host, @host + @size), which is not empty and does not wrap. All of its blocks are
+ * discarded.
  * @granularity: a power of two, or 0 for one block as large as the range.
  * Returns: a handle, valid until it is removed; or NULL. Errors: PM_ERROR_INVALID_ARGUMENT (more
  * than 2^31 blocks), PM_ERROR_OVERLAP (with a range of the table), PM_ERROR_MEMORY.
@@ -97,7 +100,7 @@ typedef enum {
     PM_LEASE_UNKNOWN,      /* not in a range */
     PM_LEASE_DISCARDED,    /* not populated */
     PM_LEASE_UNREGISTERED, /* populated, but without a region */
-    PM_LEASE_CLOSED,       /* about to be discarded or registered in another way; or 2^20 leases */
+    PM_LEASE_CLOSED, /* about to be discarded or registered in another way; or 2^20 - 1 leases */
 } PmLeaseResult;
 
 /* A leased buffer; the caller's memory. The members are the table's. */
