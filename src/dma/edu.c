@@ -26,7 +26,7 @@ static bool wait_until_done(PmDmaEngine *engine, GError **error)
     for (unsigned n_polls = 0; n_polls < MAX_POLLS; n_polls++) {
         uint64_t command;
 
-        if (!pm_dma_region_read(&engine->registers, REGISTER_COMMAND, 4, &command, error))
+        if (!pm_pci_region_read(&engine->registers, REGISTER_COMMAND, 4, &command, error))
             return false;
         if ((command & COMMAND_START) == 0)
             return true;
@@ -40,12 +40,12 @@ static bool wait_until_done(PmDmaEngine *engine, GError **error)
 static bool transfer(PmDmaEngine *engine, uint64_t source, uint64_t destination, uint32_t command,
                      GError **error)
 {
-    const PmDmaRegion *registers = &engine->registers;
+    const PmPciRegion *registers = &engine->registers;
 
-    return pm_dma_region_write(registers, REGISTER_SOURCE, 8, source, error) &&
-           pm_dma_region_write(registers, REGISTER_DESTINATION, 8, destination, error) &&
-           pm_dma_region_write(registers, REGISTER_COUNT, 4, TRANSFER_SIZE, error) &&
-           pm_dma_region_write(registers, REGISTER_COMMAND, 4, COMMAND_START | command, error) &&
+    return pm_pci_region_write(registers, REGISTER_SOURCE, 8, source, error) &&
+           pm_pci_region_write(registers, REGISTER_DESTINATION, 8, destination, error) &&
+           pm_pci_region_write(registers, REGISTER_COUNT, 4, TRANSFER_SIZE, error) &&
+           pm_pci_region_write(registers, REGISTER_COMMAND, 4, COMMAND_START | command, error) &&
            wait_until_done(engine, error);
 }
 

@@ -7,12 +7,6 @@
 #include "dma/scratch.h"
 #include "kernel-uapi/vfio.h"
 
-#define CONFIG_ID      0x00
-#define CONFIG_COMMAND 0x04
-#define COMMAND_MEMORY 0x2
-#define COMMAND_MASTER 0x4
-#define CONFIG_SIZE    0x100
-
 static const PmDmaEngineKind *const kinds[] = {&pm_edu_engine, &pm_nvme_engine};
 
 static const PmDmaEngineKind *find_kind(const char *device, uint32_t pci_id, GError **error)
@@ -28,30 +22,21 @@ static const PmDmaEngineKind *find_kind(const char *device, uint32_t pci_id, GEr
     return NULL;
 }
 
-static bool enable_device(PmDmaEngine *engine, GError **error)
-{
-    engine->is_enabled =
-        pm_dma_region_read(&engine->config, CONFIG_COMMAND, 2, &engine->command, error) &&
-        pm_dma_region_write(&engine->config, CONFIG_COMMAND, 2,
-                            engine->command | COMMAND_MEMORY | COMMAND_MASTER, error);
-    return engine->is_enabled;
-}
-
 /* Without this the device could continue DMA to the former scratch addresses. */
 static void disable_device(PmDmaEngine *engine)
 {
     if (engine->registers.size > 0)
         engine->kind->stop(engine);
-    if (engine->is_enabled)
-        (void)pm_dma_region_write(&engine->config, CONFIG_COMMAND, 2, engine->command, NULL);
+    pm_pci_region_close(&engine->registers);
+    pm_pci_config_close(&engine->config);
 }
 
 static bool set_up(PmDmaEngine *engine, GError **error)
 {
-    const PmDmaRegion *config = &engine->config;
+    const PmPciRegion *config = &engine->config.region;
 
-    return enable_device(engine, error) &&
-           pm_dma_region_open(&engine->registers, config->kernel, config->device, config->fd,
+    return pm_pci_config_enable(&engine->config, error) &&
+           pm_pci_region_open(&engine->registers, config->kernel, config->device, config->fd,
                               VFIO_PCI_BAR0_REGION_INDEX, engine->kind->registers_size, error) &&
            engine->kind->start(engine, error);
 }
@@ -61,14 +46,13 @@ PmDmaEngine *pm_dma_engine_new(PmKernel *kernel, int fd, const char *name, void 
 {
     g_autoptr(PmDmaEngine) engine = NULL;
     const PmDmaEngineKind *kind;
-    PmDmaRegion config = {0};
-    uint64_t pci_id;
+    PmPciConfig config;
+    uint32_t pci_id;
 
-    if (!pm_dma_region_open(&config, kernel, name, fd, VFIO_PCI_CONFIG_REGION_INDEX, CONFIG_SIZE,
-                            error) ||
-        !pm_dma_region_read(&config, CONFIG_ID, 4, &pci_id, error))
+    if (!pm_pci_config_open(&config, kernel, name, fd, error) ||
+        !pm_pci_config_read_id(&config, &pci_id, error))
         return NULL;
-    kind = find_kind(name, (uint32_t)pci_id, error);
+    kind = find_kind(name, pci_id, error);
     if (kind == NULL)
         return NULL;
     engine = g_malloc0(kind->size);
@@ -115,8 +99,6 @@ void pm_dma_engine_free(PmDmaEngine *engine)
     if (engine == NULL)
         return;
     disable_device(engine);
-    pm_dma_region_close(&engine->registers);
-    pm_dma_region_close(&engine->config);
     pm_dma_scratch_free(engine->own);
     g_free(engine);
 }

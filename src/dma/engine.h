@@ -6,8 +6,8 @@
 
 #include <plugmap/iommu.h>
 
-#include "dma/region.h"
 #include "dma/scratch.h"
+#include "pci/config.h"
 
 typedef struct PmDmaEngine PmDmaEngine;
 
@@ -37,10 +37,8 @@ typedef struct {
 /* Kinds embed this first. */
 struct PmDmaEngine {
     const PmDmaEngineKind *kind;
-    PmDmaRegion config;
-    PmDmaRegion registers;
-    uint64_t command; /* saved PCI command register, restored when the engine is freed */
-    bool is_enabled;
+    PmPciConfig config;
+    PmPciRegion registers;
     char *scratch; /* PM_DMA_SCRATCH_PAGES; mapped for reading and writing */
     uint64_t scratch_iova;
     PmDmaScratch *own; /* NULL if the caller owns the scratch */

@@ -6,10 +6,10 @@
 
 #include <plugmap/fake.h>
 
-#include "dma/region.h"
 #include "fork_world.h"
 #include "kernel/kernel_calls.h"
 #include "kernel/kernel_private.h"
+#include "pci/region.h"
 #include "util/backend_util.h"
 #include "util/fork_util.h"
 #include "util/source_util.h"
@@ -322,15 +322,15 @@ static void child_can_have_an_address_space_of_its_own(void **state)
 /* The kernel cannot fail a store to a mapped register. */
 static bool try_registers(World *world)
 {
-    PmDmaRegion region = {.kernel = &world->kernel.parent,
+    PmPciRegion region = {.kernel = &world->kernel.parent,
                           .device = "a device",
                           .fd = -1,
                           .size = PAGE,
                           .registers = world->kernel.shared->registers};
     GError *errors[2] = {NULL};
     uint64_t value;
-    bool written = pm_dma_region_write(&region, 8, 4, 0xdead, &errors[0]);
-    bool read = pm_dma_region_read(&region, 8, 4, &value, &errors[1]);
+    bool written = pm_pci_region_write(&region, 8, 4, 0xdead, &errors[0]);
+    bool read = pm_pci_region_read(&region, 8, 4, &value, &errors[1]);
 
     return is_refused(written, errors[0]) && is_refused(read, errors[1]) &&
            world->kernel.shared->registers[8] == 0;

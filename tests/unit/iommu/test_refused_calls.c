@@ -13,8 +13,6 @@
 #include <plugmap/fake.h>
 #include <plugmap/plugmap.h>
 
-#include "dma/region.h"
-#include "kernel-uapi/vfio.h"
 #include "util/backend_util.h"
 
 #define BLOCK    (2 * PM_MIB)
@@ -29,7 +27,6 @@ typedef struct {
     PmIommu *iommu;
     PmIommuClaim *claim;
     int device;
-    PmDmaRegion region;
 } World;
 
 /* --- steps, each of which the kernel can fail --- */
@@ -55,24 +52,6 @@ static bool open_device(World *world, GError **error)
 {
     world->device = pm_iommu_open_device(world->iommu, FIRST, error);
     return world->device >= 0;
-}
-
-static bool open_region(World *world, GError **error)
-{
-    return pm_dma_region_open(&world->region, world->kernel, FIRST, world->device,
-                              VFIO_PCI_CONFIG_REGION_INDEX, 64, error);
-}
-
-static bool read_register(World *world, GError **error)
-{
-    uint64_t value;
-
-    return pm_dma_region_read(&world->region, 4, 2, &value, error);
-}
-
-static bool write_register(World *world, GError **error)
-{
-    return pm_dma_region_write(&world->region, 4, 2, 4, error);
 }
 
 static bool claim(World *world, GError **error)
@@ -135,10 +114,8 @@ static bool detach(World *world, GError **error)
 
 typedef bool (*Step)(World *world, GError **error);
 
-static const Step steps[] = {
-    open_address_space, attach,        open_device, open_region, read_register,
-    write_register,     claim,         track,       map,         query_available,
-    read_dirty,         stop_tracking, unmap,       release,     detach};
+static const Step steps[] = {open_address_space, attach,     open_device,   claim, track,   map,
+                             query_available,    read_dirty, stop_tracking, unmap, release, detach};
 
 /* --- the run --- */
 
@@ -156,7 +133,6 @@ static void world_init(World *world)
 static void world_clear(World *world)
 {
     pm_fake_kernel_clear_faults(world->kernel);
-    pm_dma_region_close(&world->region);
     g_clear_pointer(&world->claim, pm_iommu_claim_unref);
     g_clear_pointer(&world->iommu, pm_iommu_unref);
     pm_ram_unref(world->ram);

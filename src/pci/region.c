@@ -1,53 +1,51 @@
 /* SPDX-License-Identifier: MIT */
-#include "dma/region.h"
+#include "pci/region.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <stdatomic.h>
 #include <sys/mman.h>
 
-#include "base/error_text.h"
 #include "kernel-uapi/vfio.h"
+#include "pci/fail.h"
 
-static bool map_registers(PmDmaRegion *region, GError **error)
+static bool map_registers(PmPciRegion *region, GError **error)
 {
     void *address;
     int result = pm_kernel_mmap(region->kernel, region->fd, region->size, PROT_READ | PROT_WRITE,
                                 MAP_SHARED, region->offset, &address);
 
     if (result < 0)
-        return pm_fail_ioctl(error, -result, PM_CHECK_DEVICE,
-                             "mapping 0x%" PRIx64 " bytes of region %u of %s", region->size,
-                             region->index, region->device);
+        return pm_pci_fail_call(error, -result, "mapping 0x%" PRIx64 " bytes of region %u of %s",
+                                region->size, region->index, region->device);
     region->registers = address;
     return true;
 }
 
-bool pm_dma_region_open(PmDmaRegion *region, PmKernel *kernel, const char *device, int fd,
+bool pm_pci_region_open(PmPciRegion *region, PmKernel *kernel, const char *device, int fd,
                         unsigned index, uint64_t min_size, GError **error)
 {
     struct vfio_region_info info = {.argsz = sizeof info, .index = index};
     int result = pm_kernel_ioctl(kernel, fd, VFIO_DEVICE_GET_REGION_INFO, &info);
 
     if (result < 0)
-        return pm_fail_ioctl(error, -result, PM_CHECK_DEVICE, "asking for region %u of %s", index,
-                             device);
+        return pm_pci_fail_call(error, -result, "asking for region %u of %s", index, device);
     if (info.size < min_size)
-        return pm_fail(error, PM_ERROR_UNSUPPORTED,
-                       "region %u of %s has 0x%" PRIx64 " bytes, must be at least 0x%" PRIx64,
-                       index, device, (uint64_t)info.size, min_size);
-    *region = (PmDmaRegion){kernel, device, fd, index, info.offset, info.size, NULL};
+        return pm_pci_fail(error, PM_ERROR_UNSUPPORTED,
+                           "region %u of %s has 0x%" PRIx64 " bytes, must be at least 0x%" PRIx64,
+                           index, device, (uint64_t)info.size, min_size);
+    *region = (PmPciRegion){kernel, device, fd, index, info.offset, info.size, NULL};
     return (info.flags & VFIO_REGION_INFO_FLAG_MMAP) == 0 || map_registers(region, error);
 }
 
-void pm_dma_region_close(PmDmaRegion *region)
+void pm_pci_region_close(PmPciRegion *region)
 {
     if (region->registers != NULL)
         (void)pm_kernel_munmap(region->kernel, (void *)region->registers, region->size);
     region->registers = NULL;
 }
 
-static uint64_t load(const PmDmaRegion *region, uint64_t offset, unsigned width)
+static uint64_t load(const PmPciRegion *region, uint64_t offset, unsigned width)
 {
     const volatile char *address = (const volatile char *)region->registers + offset;
 
@@ -61,7 +59,7 @@ static uint64_t load(const PmDmaRegion *region, uint64_t offset, unsigned width)
     }
 }
 
-static void store(const PmDmaRegion *region, uint64_t offset, unsigned width, uint64_t value)
+static void store(const PmPciRegion *region, uint64_t offset, unsigned width, uint64_t value)
 {
     volatile char *address = (volatile char *)region->registers + offset;
 
@@ -80,25 +78,25 @@ static void store(const PmDmaRegion *region, uint64_t offset, unsigned width, ui
     }
 }
 
-static bool check_transfer(const PmDmaRegion *region, const char *what, uint64_t offset,
+static bool check_transfer(const PmPciRegion *region, const char *what, uint64_t offset,
                            unsigned width, ssize_t result, GError **error)
 {
     if (result == (ssize_t)width)
         return true;
     /* A partial access is as bad as none. */
-    return pm_fail_ioctl(error, result < 0 ? (int)-result : EIO, PM_CHECK_DEVICE,
-                         "%s %u bytes at 0x%" PRIx64 " of region %u of %s", what, width, offset,
-                         region->index, region->device);
+    return pm_pci_fail_call(error, result < 0 ? (int)-result : EIO,
+                            "%s %u bytes at 0x%" PRIx64 " of region %u of %s", what, width, offset,
+                            region->index, region->device);
 }
 
 /* A child made by fork() inherits the mapped registers: send it through the kernel calls, which
  * fail. */
-static bool is_mapped_here(const PmDmaRegion *region)
+static bool is_mapped_here(const PmPciRegion *region)
 {
     return region->registers != NULL && !pm_kernel_is_inherited(region->kernel);
 }
 
-bool pm_dma_region_read(const PmDmaRegion *region, uint64_t offset, unsigned width, uint64_t *value,
+bool pm_pci_region_read(const PmPciRegion *region, uint64_t offset, unsigned width, uint64_t *value,
                         GError **error)
 {
     uint64_t little_endian = 0;
@@ -114,7 +112,7 @@ bool pm_dma_region_read(const PmDmaRegion *region, uint64_t offset, unsigned wid
     return check_transfer(region, "reading", offset, width, result, error);
 }
 
-bool pm_dma_region_write(const PmDmaRegion *region, uint64_t offset, unsigned width, uint64_t value,
+bool pm_pci_region_write(const PmPciRegion *region, uint64_t offset, unsigned width, uint64_t value,
                          GError **error)
 {
     uint64_t little_endian = GUINT64_TO_LE(value);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* A region with mmap support, which the fake kernel lacks: a kernel of this file's provides it. */
-#include "dma/region.h"
+#include "pci/region.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -78,24 +78,24 @@ static Kernel make_kernel(void)
     return kernel;
 }
 
-static bool open_region(PmDmaRegion *region, Kernel *kernel, GError **error)
+static bool open_region(PmPciRegion *region, Kernel *kernel, GError **error)
 {
-    return pm_dma_region_open(region, &kernel->parent, NAME, DEVICE, 2, SIZE, error);
+    return pm_pci_region_open(region, &kernel->parent, NAME, DEVICE, 2, SIZE, error);
 }
 
 /* A leaked mapping keeps the device, its group and all pinned memory. */
 static void closing_unmaps_the_registers_once(void **state)
 {
     Kernel kernel = make_kernel();
-    PmDmaRegion region = {0};
+    PmPciRegion region = {0};
 
     (void)state;
-    pm_dma_region_close(&region);
+    pm_pci_region_close(&region);
     assert_true(open_region(&region, &kernel, NULL));
     assert_int_equal(kernel.n_mapped, 1);
-    pm_dma_region_close(&region);
+    pm_pci_region_close(&region);
     assert_int_equal(kernel.n_mapped, 0);
-    pm_dma_region_close(&region);
+    pm_pci_region_close(&region);
     assert_int_equal(kernel.n_mapped, 0);
     pm_kernel_unref(&kernel.parent);
 }
@@ -105,7 +105,7 @@ static void mapped_registers_are_accessed_in_their_width(void **state)
     static const unsigned widths[] = {2, 4, 8};
     static const uint64_t values[] = {0x0807, 0x06050403, 0x1112131415161718};
     Kernel kernel = make_kernel();
-    PmDmaRegion region = {0};
+    PmPciRegion region = {0};
 
     (void)state;
     assert_true(open_region(&region, &kernel, NULL));
@@ -114,21 +114,21 @@ static void mapped_registers_are_accessed_in_their_width(void **state)
         uint64_t value = 0;
 
         memset(kernel.registers, 0x5a, sizeof kernel.registers);
-        assert_true(pm_dma_region_write(&region, 16, widths[i], values[i], NULL));
+        assert_true(pm_pci_region_write(&region, 16, widths[i], values[i], NULL));
         assert_memory_equal(kernel.registers + 16, &little_endian, widths[i]);
         assert_int_equal(kernel.registers[15], 0x5a);
         assert_int_equal(kernel.registers[16 + widths[i]], 0x5a);
-        assert_true(pm_dma_region_read(&region, 16, widths[i], &value, NULL));
+        assert_true(pm_pci_region_read(&region, 16, widths[i], &value, NULL));
         assert_true(value == values[i]);
     }
-    pm_dma_region_close(&region);
+    pm_pci_region_close(&region);
     pm_kernel_unref(&kernel.parent);
 }
 
 static void failure_to_map_registers_names_the_region(void **state)
 {
     Kernel kernel = make_kernel();
-    PmDmaRegion region = {0};
+    PmPciRegion region = {0};
     g_autoptr(GError) error = NULL;
 
     (void)state;
@@ -137,7 +137,7 @@ static void failure_to_map_registers_names_the_region(void **state)
     assert_true(g_error_matches(error, PM_ERROR, PM_ERROR_KERNEL));
     assert_non_null(strstr(error->message, "mapping 0x1000 bytes of region 2 of " NAME " failed: "
                                            "ENOMEM"));
-    pm_dma_region_close(&region);
+    pm_pci_region_close(&region);
     assert_int_equal(kernel.n_mapped, 0);
     pm_kernel_unref(&kernel.parent);
 }
@@ -145,11 +145,11 @@ static void failure_to_map_registers_names_the_region(void **state)
 static void too_small_region_is_named(void **state)
 {
     Kernel kernel = make_kernel();
-    PmDmaRegion region = {0};
+    PmPciRegion region = {0};
     g_autoptr(GError) error = NULL;
 
     (void)state;
-    assert_false(pm_dma_region_open(&region, &kernel.parent, NAME, DEVICE, 2, SIZE + 1, &error));
+    assert_false(pm_pci_region_open(&region, &kernel.parent, NAME, DEVICE, 2, SIZE + 1, &error));
     assert_true(g_error_matches(error, PM_ERROR, PM_ERROR_UNSUPPORTED));
     assert_non_null(
         strstr(error->message, "region 2 of " NAME " has 0x1000 bytes, must be at least 0x1001"));
