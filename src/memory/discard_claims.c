@@ -129,7 +129,20 @@ static const PmDiscardHolder *older(const PmDiscardHolder *one, const PmDiscardH
     return one->request.id < other->request.id ? one : other;
 }
 
+static void clear(PmDiscardList *list)
+{
+    for (size_t i = 0; i < list->n_entries; i++)
+        g_free(list->entries[i].holder);
+    g_free(list->entries);
+    *list = (PmDiscardList){0};
+}
+
 /* --- all claims --- */
+
+static PmDiscardList *list_for(PmDiscardClaims *claims, const PmDiscardClaimRequest *request)
+{
+    return request->excludes_manager ? &claims->of_unmanaged : &claims->of_kind[request->kind];
+}
 
 static PmDiscardHolder *new_holder(const PmDiscardClaimRequest *request)
 {
@@ -160,7 +173,7 @@ static void insert(PmDiscardList *list, PmDiscardHolder *holder)
 
 bool pm_discard_claims_add(PmDiscardClaims *claims, const PmDiscardClaimRequest *request)
 {
-    PmDiscardList *list = &claims->of_kind[request->kind];
+    PmDiscardList *list = list_for(claims, request);
     PmDiscardHolder *holder;
 
     if (!make_room(list))
@@ -183,13 +196,11 @@ const PmDiscardHolder *pm_discard_claims_next(const PmDiscardClaims *claims, uin
 
 const PmDiscardHolder *pm_discard_claims_find(const PmDiscardClaims *claims, uint64_t id)
 {
-    for (size_t kind = 0; kind < PM_DISCARD_N_KINDS; kind++) {
-        const PmDiscardEntry *entry = entry_of(&claims->of_kind[kind], id);
+    const PmDiscardEntry *entry = entry_of(&claims->of_unmanaged, id);
 
-        if (entry != NULL)
-            return entry->holder;
-    }
-    return NULL;
+    for (size_t kind = 0; entry == NULL && kind < PM_DISCARD_N_KINDS; kind++)
+        entry = entry_of(&claims->of_kind[kind], id);
+    return entry != NULL ? entry->holder : NULL;
 }
 
 const PmDiscardHolder *pm_discard_claims_find_conflict(const PmDiscardClaims *claims,
@@ -214,6 +225,11 @@ const PmDiscardHolder *pm_discard_claims_find_follower(const PmDiscardClaims *cl
     return holder;
 }
 
+const PmDiscardHolder *pm_discard_claims_find_unmanaged(const PmDiscardClaims *claims)
+{
+    return next_in(&claims->of_unmanaged, 0);
+}
+
 bool pm_discard_claims_remove(PmDiscardClaims *claims, uint64_t id)
 {
     const PmDiscardHolder *holder = pm_discard_claims_find(claims, id);
@@ -221,7 +237,7 @@ bool pm_discard_claims_remove(PmDiscardClaims *claims, uint64_t id)
 
     if (holder == NULL)
         return false;
-    list = &claims->of_kind[holder->request.kind];
+    list = list_for(claims, &holder->request);
     g_clear_pointer(&entry_of(list, id)->holder, g_free);
     list->n_held--;
     if (list->n_held <= list->n_entries / 2)
@@ -231,12 +247,7 @@ bool pm_discard_claims_remove(PmDiscardClaims *claims, uint64_t id)
 
 void pm_discard_claims_clear(PmDiscardClaims *claims)
 {
-    for (size_t kind = 0; kind < PM_DISCARD_N_KINDS; kind++) {
-        PmDiscardList *list = &claims->of_kind[kind];
-
-        for (size_t i = 0; i < list->n_entries; i++)
-            g_free(list->entries[i].holder);
-        g_free(list->entries);
-        *list = (PmDiscardList){0};
-    }
+    for (size_t kind = 0; kind < PM_DISCARD_N_KINDS; kind++)
+        clear(&claims->of_kind[kind]);
+    clear(&claims->of_unmanaged);
 }

@@ -14,8 +14,9 @@ typedef struct {
     const char *owner;
     uint64_t offset;
     uint64_t size;
-    const char *way_out;  /* how to end it, a static string; NULL: pm_ram_release_discards() */
-    bool follows_manager; /* maps what the RAM's discard manager has populated, and nothing else */
+    const char *way_out;   /* how to end it, a static string; NULL: pm_ram_release_discards() */
+    bool follows_manager;  /* maps what the RAM's discard manager has populated, and nothing else */
+    bool excludes_manager; /* only that (pm_ram_exclude_manager()): not a claim of its kind */
 } PmDiscardClaimRequest;
 
 /* A claim that is held. */
@@ -43,6 +44,7 @@ typedef struct {
 
 typedef struct {
     PmDiscardList of_kind[PM_DISCARD_N_KINDS];
+    PmDiscardList of_unmanaged; /* those that exclude a manager; they conflict with no claim */
 } PmDiscardClaims;
 
 /* A discard that is running: on the stack of the thread that discards. */
@@ -80,6 +82,9 @@ const PmDiscardHolder *pm_discard_claims_find_conflict(const PmDiscardClaims *cl
 
 /* The first that follows a manager, or NULL. */
 const PmDiscardHolder *pm_discard_claims_find_follower(const PmDiscardClaims *claims);
+
+/* The first that excludes a manager, or NULL. */
+const PmDiscardHolder *pm_discard_claims_find_unmanaged(const PmDiscardClaims *claims);
 
 /* Returns whether it was there. */
 bool pm_discard_claims_remove(PmDiscardClaims *claims, uint64_t id);

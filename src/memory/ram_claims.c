@@ -40,11 +40,12 @@ char *pm_discard_holder_describe(const PmDiscardHolder *holder)
     const PmDiscardClaimRequest *request = &holder->request;
     g_autofree char *size_text = pm_size_format(request->size);
 
-    return g_strdup_printf("%s %s of %s at offset 0x%" PRIx64 ": %s", holder->owner,
-                           has(request->kind), size_text, request->offset,
-                           request->way_out != NULL
-                               ? request->way_out
-                               : "have it release its claim (pm_ram_release_discards()) first");
+    return g_strdup_printf(
+        "%s %s of %s at offset 0x%" PRIx64 ": %s", holder->owner,
+        request->excludes_manager ? "does not support a discard manager" : has(request->kind),
+        size_text, request->offset,
+        request->way_out != NULL ? request->way_out
+                                 : "have it release its claim (pm_ram_release_discards()) first");
 }
 
 static bool fail_claim(const PmRam *ram, const PmDiscardClaimRequest *request, const char *why,
@@ -96,14 +97,19 @@ static void wait_for_discards(PmRam *ram, const PmDiscardClaimRequest *request)
     }
 }
 
+static bool fail_memory(const PmDiscardClaimRequest *request, GError **error)
+{
+    return pm_fail(error, PM_ERROR_MEMORY, "out of memory for the discard claim of %s",
+                   request->owner);
+}
+
 /* The lock is held. */
 static bool enter(PmRam *ram, const PmDiscardClaimRequest *request, GError **error)
 {
     if (!check_claim(ram, request, error))
         return false;
     if (!pm_discard_claims_add(&ram->claims, request))
-        return pm_fail(error, PM_ERROR_MEMORY, "out of memory for the discard claim of %s",
-                       request->owner);
+        return fail_memory(request, error);
     wait_for_discards(ram, request);
     return true;
 }
@@ -134,6 +140,18 @@ bool pm_ram_leave_claim(PmRam *ram, uint64_t id)
     found = pm_discard_claims_remove(&ram->claims, id);
     pm_ram_unlock(ram);
     return found;
+}
+
+bool pm_ram_exclude_manager(PmRam *ram, const PmDiscardClaimRequest *request, GError **error)
+{
+    bool added;
+
+    if (!pm_ram_check_process(ram, error))
+        return false;
+    pm_ram_lock(ram);
+    added = pm_discard_claims_add(&ram->claims, request) || fail_memory(request, error);
+    pm_ram_unlock(ram);
+    return added;
 }
 
 /* --- discards --- */

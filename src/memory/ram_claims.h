@@ -16,6 +16,13 @@ bool pm_discard_claim_check(PmDiscardClaimKind kind, const char *owner, GError *
  * forked child). */
 bool pm_ram_enter_claim(PmRam *ram, const PmDiscardClaimRequest *request, GError **error);
 
+/*
+ * For RAM without a manager, whose user could not follow one: from now on none can be made.
+ * @request has excludes_manager; its kind is not used, and it excludes no discards.
+ * pm_ram_leave_claim() ends it. Errors: PM_ERROR_MEMORY, PM_ERROR_PERMISSION (in a forked child).
+ */
+bool pm_ram_exclude_manager(PmRam *ram, const PmDiscardClaimRequest *request, GError **error);
+
 /* Releases a claim, whoever made it. Returns whether it was there. */
 bool pm_ram_leave_claim(PmRam *ram, uint64_t id);
 

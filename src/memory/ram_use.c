@@ -13,7 +13,9 @@ static const PmDiscardHolder *find_obstacle(const PmRam *ram)
     const PmDiscardHolder *holder =
         pm_discard_claims_find_conflict(&ram->claims, PM_DISCARD_REQUIRE_COORDINATED, 0, ram->size);
 
-    return holder != NULL ? holder : pm_discard_claims_find_follower(&ram->claims);
+    if (holder == NULL)
+        holder = pm_discard_claims_find_follower(&ram->claims);
+    return holder != NULL ? holder : pm_discard_claims_find_unmanaged(&ram->claims);
 }
 
 /* The lock is held. */
