@@ -129,13 +129,14 @@ PM_EXPORT void pm_guest_mapper_free(PmGuestMapper *mapper);
 
 /**
  * Adds guest memory. In bypass it is mapped at once (pm_mapper_add()); domains map what the guest's
- * table says. A manager must be created before.
+ * table says. A manager must be created before: until the region of plain RAM is removed,
+ * pm_discard_manager_new() fails and names it. What no domain maps of plain RAM can be discarded.
  * @region: as for pm_mapper_add(). @access limits that of the guest's mappings: what the region
  * does not allow is not mapped, without an error. With PM_MAPPER_OVERCOMMIT the guest's mappings
  * reserve no room: plugging a block again can fail for lack of it.
  *
  * Errors: those of pm_mapper_add(), and of pm_discard_manager_register(). On failure the region is
- * not added.
+ * not added; what pm_mapper_add() could not undo in bypass is in quarantine until it is added.
  */
 PM_EXPORT bool pm_guest_mapper_add(PmGuestMapper *mapper, const PmMapperRegion *region,
                                    GError **error);
@@ -143,8 +144,8 @@ PM_EXPORT bool pm_guest_mapper_add(PmGuestMapper *mapper, const PmMapperRegion *
 /**
  * Removes the region that begins at guest address @address.
  * Errors: PM_ERROR_NOT_FOUND, PM_ERROR_BUSY (a domain maps it: the message names the domain and
- * the I/O address), PM_ERROR_QUARANTINED (of an earlier failure something may still be mapped),
- * those of pm_mapper_remove(). On failure the region stays.
+ * the I/O address), PM_ERROR_QUARANTINED (of an earlier failure something may still be mapped, and
+ * retrying the unmap failed), those of pm_mapper_remove(). On failure the region stays.
  */
 PM_EXPORT bool pm_guest_mapper_remove(PmGuestMapper *mapper, uint64_t address, GError **error);
 

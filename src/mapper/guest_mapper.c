@@ -87,14 +87,9 @@ static void free_region(PmGuestRegion *region)
 {
     g_autoptr(GError) error = NULL;
 
-    if (!pm_guest_region_release(region, &error)) {
-        pm_log(G_LOG_LEVEL_WARNING,
-               "mappings of the guest's region at 0x%" PRIx64
-               " stay, and its memory in quarantine: %s",
-               region->config.address, error->message);
-        pm_guest_region_abandon(region);
-    }
-    pm_guest_region_unref(region);
+    if (!pm_guest_region_settle(region, &error))
+        pm_log(G_LOG_LEVEL_WARNING, "freeing the mapper of a guest IOMMU: %s", error->message);
+    pm_guest_region_end(region);
 }
 
 void pm_guest_mapper_free(PmGuestMapper *mapper)
@@ -131,12 +126,15 @@ static bool add(PmGuestMapper *mapper, const PmMapperRegion *config, GError **er
     if (!pm_region_check_fields(config, error) || !check_apart(mapper, config, error) ||
         !pm_region_check_blocks(SMALLEST_PAGE, config, error))
         return false;
-    if (mapper->bypass != NULL && !pm_mapper_add(mapper->bypass->bypass, config, error))
-        return false;
+    /* What an earlier failure has left; if that fails, so does the rest. */
+    if (mapper->bypass != NULL)
+        (void)pm_iommu_settle(mapper->bypass->iommu, NULL);
     region = pm_guest_region_new(config, mapper->config.unplug, mapper->index, error);
-    if (region == NULL) {
-        if (mapper->bypass != NULL)
-            (void)pm_mapper_remove(mapper->bypass->bypass, config->address, NULL);
+    if (region == NULL)
+        return false;
+    /* Last, because undoing it can fail. */
+    if (mapper->bypass != NULL && !pm_mapper_add(mapper->bypass->bypass, config, error)) {
+        pm_guest_region_end(region);
         return false;
     }
     (void)pm_guest_find_region(mapper->regions, config->address, &place);
@@ -175,8 +173,8 @@ bool pm_guest_mapper_remove(PmGuestMapper *mapper, uint64_t address, GError **er
         return false;
     if (mapper->bypass != NULL && !pm_mapper_remove(mapper->bypass->bypass, address, error))
         return false;
-    free_region(region);
     (void)g_ptr_array_remove(mapper->regions, region);
+    pm_guest_region_end(region);
     return true;
 }
 

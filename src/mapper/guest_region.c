@@ -4,6 +4,7 @@
 #include <inttypes.h>
 
 #include "base/error_text.h"
+#include "memory/ram_claims.h"
 
 uint64_t pm_guest_region_last(const PmGuestRegion *region)
 {
@@ -15,6 +16,8 @@ void pm_guest_region_unref(PmGuestRegion *region)
     if (!g_atomic_ref_count_dec(&region->references))
         return;
     g_ptr_array_unref(region->suspects);
+    if (region->exclusion != 0)
+        (void)pm_ram_leave_claim(region->config.ram, region->exclusion);
     pm_ram_unref(region->config.ram);
     g_clear_pointer(&region->manager, pm_discard_manager_unref);
     g_free(region);
@@ -65,10 +68,18 @@ static bool purge_orphans(const PmGuestRegion *region, GError **error)
 
 bool pm_guest_region_settle(PmGuestRegion *region, GError **error)
 {
-    bool settled = purge_orphans(region, error);
+    GError *cause = NULL;
+    bool settled = purge_orphans(region, &cause);
 
     refresh(region);
-    return settled;
+    if (settled)
+        return true;
+    pm_reword(cause, PM_ERROR_QUARANTINED,
+              "memory of the region at 0x%" PRIx64
+              " is in quarantine, and retrying the unmap failed: %s",
+              region->config.address, cause->message);
+    g_propagate_error(error, cause);
+    return false;
 }
 
 /* --- all pieces of a range --- */
@@ -269,11 +280,8 @@ static const PmDiscardListenerOps listener_ops = {
 
 /* --- life cycle --- */
 
-static bool follow(PmGuestRegion *region, GError **error)
+static bool follow(PmGuestRegion *region, const char *name, GError **error)
 {
-    g_autofree char *name =
-        g_strdup_printf("the guest IOMMU's region at 0x%" PRIx64, region->config.address);
-
     g_atomic_ref_count_inc(&region->references);
     region->listener =
         pm_discard_manager_register(region->manager, &listener_ops, region, name,
@@ -281,11 +289,32 @@ static bool follow(PmGuestRegion *region, GError **error)
     return region->listener != NULL;
 }
 
+/* Pieces of plain RAM are not divided into blocks. */
+static bool exclude_manager(PmGuestRegion *region, const char *name, GError **error)
+{
+    const PmDiscardClaimRequest request = {
+        .id = pm_discard_claim_new_id(),
+        .owner = name,
+        .offset = region->config.ram_offset,
+        .size = region->config.size,
+        .way_out = "remove the region first (pm_guest_mapper_remove()), and add it again with the "
+                   "manager",
+        .excludes_manager = true,
+    };
+
+    if (!pm_ram_exclude_manager(region->config.ram, &request, error))
+        return false;
+    region->exclusion = request.id;
+    return true;
+}
+
 PmGuestRegion *pm_guest_region_new(const PmMapperRegion *config, PmGuestUnplug unplug,
                                    PmIntervalIndex *index, GError **error)
 {
     PmDiscardManager *manager = pm_ram_get_discard_manager(config->ram);
     g_autoptr(PmGuestRegion) region = g_new0(PmGuestRegion, 1);
+    g_autofree char *name =
+        g_strdup_printf("the guest IOMMU's region at 0x%" PRIx64, config->address);
 
     g_atomic_ref_count_init(&region->references);
     region->config = *config;
@@ -294,27 +323,20 @@ PmGuestRegion *pm_guest_region_new(const PmMapperRegion *config, PmGuestUnplug u
     region->index = index;
     region->suspects = g_ptr_array_new();
     if (manager == NULL)
-        return g_steal_pointer(&region);
+        return exclude_manager(region, name, error) ? g_steal_pointer(&region) : NULL;
     region->manager = pm_discard_manager_ref(manager);
     region->granularity = pm_discard_manager_get_granularity(manager);
-    return follow(region, error) ? g_steal_pointer(&region) : NULL;
+    return follow(region, name, error) ? g_steal_pointer(&region) : NULL;
 }
 
-bool pm_guest_region_release(PmGuestRegion *region, GError **error)
-{
-    if (region->listener != NULL &&
-        !pm_discard_manager_unregister(region->manager, region->listener, error))
-        return false;
-    region->listener = NULL;
-    return true;
-}
-
-/* The manager may keep the region from now on, so the region must not keep the manager. */
-void pm_guest_region_abandon(PmGuestRegion *region)
+/* The manager may keep the region from now on, so the region must not keep the manager. Nothing
+ * fails, because unregistering the listener would only retry what settling the region does. */
+void pm_guest_region_end(PmGuestRegion *region)
 {
     region->index = NULL;
     if (region->listener != NULL)
         pm_discard_manager_drop(region->manager, region->listener);
     region->listener = NULL;
     g_clear_pointer(&region->manager, pm_discard_manager_unref);
+    pm_guest_region_unref(region);
 }

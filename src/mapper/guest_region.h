@@ -18,11 +18,13 @@ typedef struct PmGuestRegion {
     PmIntervalIndex *index;      /* the mapper's: pieces by guest address; NULL: abandoned */
     PmDiscardManager *manager;   /* NULL: plain RAM, or abandoned */
     PmDiscardListener *listener; /* owned by the manager */
+    uint64_t exclusion;          /* of a manager, for plain RAM; 0: none */
     uint64_t granularity;        /* of the manager */
     GPtrArray *suspects; /* pieces with unknown or lost blocks; owns those that are orphans */
 } PmGuestRegion;
 
-/* Follows the manager of a valid region, if it has one. */
+/* Follows the manager of a valid region, or excludes one. No kernel call. Errors: those of
+ * pm_discard_manager_register(), PM_ERROR_MEMORY. */
 PmGuestRegion *pm_guest_region_new(const PmMapperRegion *config, PmGuestUnplug unplug,
                                    PmIntervalIndex *index, GError **error);
 
@@ -31,14 +33,12 @@ void pm_guest_region_unref(PmGuestRegion *region);
 /* Of the region's addresses. */
 uint64_t pm_guest_region_last(const PmGuestRegion *region);
 
-/* Stops following the manager. There are no pieces but orphans. On failure the region stays. */
-bool pm_guest_region_release(PmGuestRegion *region, GError **error);
-
-/* The same, but what orphans may still have stays in quarantine. */
-void pm_guest_region_abandon(PmGuestRegion *region);
-
-/* Retries to unmap orphans. */
+/* Retries to unmap orphans. Errors: PM_ERROR_QUARANTINED. */
 bool pm_guest_region_settle(PmGuestRegion *region, GError **error);
+
+/* Stops following the manager, and drops a reference. There are no pieces but orphans: what they
+ * may still have stays in quarantine. Cannot fail. */
+void pm_guest_region_end(PmGuestRegion *region);
 
 /* Frees a piece without mapping, which is not in the index any more. What it may still have mapped
  * is in quarantine. */

@@ -328,6 +328,30 @@ void guest_check(GuestWorld *world)
     assert_int_equal(audit.n_others, 0);
 }
 
+char *guest_describe(GuestWorld *world)
+{
+    GString *text = g_string_new(NULL);
+    PmGuestEndpointInfo info = {.struct_size = sizeof(info)};
+    PmGuestDomainInfo domain = {.struct_size = sizeof(domain)};
+
+    for (uint32_t i = 0; i < N_DEVICES; i++) {
+        assert_true(pm_guest_iommu_next_endpoint(world->table, i, &info));
+        g_string_append_printf(text, "endpoint %u: %u %d; ", i, info.domain, info.bypass);
+    }
+    for (uint32_t i = 0; pm_guest_iommu_next_domain(world->table, i, &domain);
+         i = domain.domain + 1) {
+        PmGuestMapping mapping = {0};
+
+        g_string_append_printf(text, "domain %u: ", domain.domain);
+        for (uint64_t at = 0;
+             pm_guest_iommu_next_mapping(world->table, domain.domain, at, &mapping);
+             at = mapping.last + 1)
+            g_string_append_printf(text, "0x%lx-0x%lx ", mapping.iova, mapping.last);
+    }
+    g_string_append_printf(text, "plugged: 0x%lx", pm_virtio_mem_get_plugged_size(world->device));
+    return g_string_free(text, FALSE);
+}
+
 uint64_t guest_n_mappings(const GuestWorld *world, uint32_t endpoint)
 {
     return pm_fake_kernel_get_n_mappings(world->fake, endpoint + 1);

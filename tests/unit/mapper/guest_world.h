@@ -83,6 +83,10 @@ void guest_check(GuestWorld *world);
  * none may be wrong. */
 void guest_check_safe(GuestWorld *world);
 
+/* What a failed operation must not change, beside what is mapped: the guest's table, and how much
+ * is plugged. A new string. */
+char *guest_describe(GuestWorld *world);
+
 /* The fake kernel's number of mappings of an endpoint's device. */
 uint64_t guest_n_mappings(const GuestWorld *world, uint32_t endpoint);
 

@@ -32,31 +32,6 @@ static GuestWorld *make_world(void)
     return world;
 }
 
-/* What a failed operation must not change, beside what is mapped. */
-static char *describe(GuestWorld *world)
-{
-    GString *text = g_string_new(NULL);
-    PmGuestEndpointInfo info = {.struct_size = sizeof(info)};
-    PmGuestDomainInfo domain = {.struct_size = sizeof(domain)};
-
-    for (uint32_t i = 0; i < N_DEVICES; i++) {
-        assert_true(pm_guest_iommu_next_endpoint(world->table, i, &info));
-        g_string_append_printf(text, "endpoint %u: %u %d; ", i, info.domain, info.bypass);
-    }
-    for (uint32_t i = 0; pm_guest_iommu_next_domain(world->table, i, &domain);
-         i = domain.domain + 1) {
-        PmGuestMapping mapping = {0};
-
-        g_string_append_printf(text, "domain %u: ", domain.domain);
-        for (uint64_t at = 0;
-             pm_guest_iommu_next_mapping(world->table, domain.domain, at, &mapping);
-             at = mapping.last + 1)
-            g_string_append_printf(text, "0x%lx-0x%lx ", mapping.iova, mapping.last);
-    }
-    g_string_append_printf(text, "plugged: 0x%lx", pm_virtio_mem_get_plugged_size(world->device));
-    return g_string_free(text, FALSE);
-}
-
 /* --- operations --- */
 
 static bool answered(int answer, GError **error)
@@ -131,7 +106,7 @@ static bool detach(GuestWorld *world, GError **error)
 static bool fail_once(Operation operation, PmFakeCall call, uint64_t nth)
 {
     GuestWorld *world = make_world();
-    g_autofree char *before = describe(world);
+    g_autofree char *before = guest_describe(world);
     g_autofree char *after = NULL;
     uint64_t n_calls = pm_fake_kernel_get_n_calls(world->fake, call);
     g_autoptr(GError) error = NULL;
@@ -140,7 +115,7 @@ static bool fail_once(Operation operation, PmFakeCall call, uint64_t nth)
     pm_fake_kernel_fail(world->fake, call, nth, ENOMEM);
     if (!operation(world, &error)) {
         assert_non_null(error);
-        after = describe(world);
+        after = guest_describe(world);
         if (operation != unplug_and_plug)
             assert_string_equal(after, before);
     }
