@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Live update: hands a running mapper to another process, while devices keep doing DMA.
+ * Live update: hands running mappers, of one or several address spaces, to another process, while
+ * devices keep doing DMA.
  *
  * The old process calls pm_handover_send(), the new one pm_handover_receive() and
  * pm_handover_take_over(), each on its end of a connected Unix stream socket. The new process gets
- * the descriptors of the address space and of the RAM's files (SCM_RIGHTS), a PmIommu, the PmRams,
- * and a PmMapper with all regions. Nothing is unmapped, mapped or pinned again.
+ * the descriptors of the address spaces and of the RAM's files (SCM_RIGHTS), a PmIommu for each
+ * address space, the PmRams, and the PmMappers with all regions. Nothing is unmapped, mapped or
+ * pinned again.
  *
  *      old process                                  new process
  *                                  OFFER
@@ -14,17 +16,17 @@
  *                                                    the caller restores its devices
  *                                  ACCEPT
  *                         <------------------------- pm_handover_take_over()
- *     addresses become             FROZEN               verifies all mappings
- *     invalid             ------------------------->
+ *     the addresses of all         FROZEN               verifies all mappings
+ *     become invalid      ------------------------->
  *                                  COMMIT               sets addresses, is charged
  *     forgets its own     <------------------------- OWNS EVERYTHING
  *                                  DONE
  *     returns true        -------------------------> returns true
  *
- * Exactly one side owns the mappings at any moment. Sending COMMIT moves them: before, the old side
- * owns them; after that, the new side. A side that fails sends REFUSE (new) or ABORT (old) with its
- * error, and never makes another call on the address space. If a process dies (its end of the
- * socket closes):
+ * Exactly one side owns the mappings of all address spaces at any moment. Sending COMMIT, one
+ * message for all of them, moves them: before, the old side owns all; after that, the new side. A
+ * side that fails, in whichever address space, sends REFUSE (new) or ABORT (old) with its error,
+ * and never makes another call on any of them. If a process dies (its end of the socket closes):
  *
  *      until           the old side dies               the new side dies
  *      --------------  ------------------------------  ------------------------------
@@ -32,11 +34,11 @@
  *      take_over()     handover_free(); nothing left   send() fails; old continues
  *      ACCEPT, FROZEN  the new side takes over         send() fails; old continues
  *      COMMIT          the new side takes over         send() fails; old continues
- *      after COMMIT    the new side owns it            send() succeeds; nothing left
+ *      after COMMIT    the new side owns all           send() succeeds; nothing left
  *
- * Before it continues, the old side sets the host addresses that were invalidated or changed.
- * "Nothing left": with the last descriptor the kernel closes device and container, and unmaps and
- * unpins everything.
+ * It makes no difference whether some of the address spaces are invalidated or set already: the new
+ * side sets all, and so does the old side before it continues. "Nothing left": with the last
+ * descriptor the kernel closes devices and containers, and unmaps and unpins everything.
  *
  * Rules for the socket: it is connected, a blocking Unix stream socket, nobody else reads, writes
  * or shuts it down during these calls, and no other process has a copy of either end (close it in
@@ -47,7 +49,7 @@
  * The peer has the same privileges, so it is trusted not to be hostile; but all that it sends is
  * bounded and validated.
  *
- * Does not support PmGuestMapper. docs/live-update.md has the calls of the new process.
+ * docs/live-update.md has the calls of the new process.
  *
  * Before pm_handover_send(), stop what changes the state: vCPUs, and requests to virtio-mem devices
  * (the snapshot must be the state that is sent). Unmap device registers that the old process has
@@ -59,13 +61,19 @@
  * iommufd (Linux 6.13): IOMMU_IOAS_CHANGE_PROCESS (drivers/iommu/iommufd/ioas.c).
  * RAM: PM_RAM_MEMFD, hugetlb, or adopted memory that is a shared mapping of a file.
  *
- * A handover is of one PmMapper, which has all that is mapped in its PmIommu; there is none of a
- * PmGuestMapper. From COMMIT on, its RAM is the new process's to discard: nobody else may have it
+ * The mappers of a handover have all that is mapped in their PmIommus; several may share one, and
+ * share RAM. From COMMIT on, their RAM is the new process's to discard: nobody else may have it
  * pinned.
  *
- * Threads: one at a time, with the mapper, its managers and devices. Other threads may use the
- * PmIommu and its claims meanwhile: mapping, unmapping and attaching fail with PM_ERROR_BUSY until
- * the call returns. Sockets are the host's, whatever the PmKernel.
+ * PmGuestMapper: not supported. Its domains are address spaces of which the guest makes more at any
+ * moment, and their mappings follow from the guest's table, which has no snapshot yet. While
+ * it has RAM of a PmMapper mapped, handing that over fails with PM_ERROR_BUSY, which names its
+ * domain. Detach its endpoints and free it before the handover, and let the new process make
+ * another one.
+ *
+ * Threads: one at a time, with the mappers, their managers and devices. Other threads may use the
+ * PmIommus and their claims meanwhile: mapping, unmapping and attaching fail with PM_ERROR_BUSY
+ * until the call returns. Sockets are the host's, whatever the PmKernel.
  */
 #ifndef PLUGMAP_HANDOVER_H
 #define PLUGMAP_HANDOVER_H
@@ -77,24 +85,28 @@
 
 G_BEGIN_DECLS
 
-/**
- * Checks, without changing anything, whether @mapper can be handed over: what the kernel, the RAM
- * and the state of the mapper allow. The socket and the peer are not needed.
- *
- * Errors: PM_ERROR_UNSUPPORTED (the kernel cannot; a mediated device; anonymous or private RAM, or
- * device memory; iommufd: memory that is not mapped by file), PM_ERROR_QUARANTINED (unknown blocks:
- * owner, address and reason), PM_ERROR_BUSY (claims that are not the mapper's regions: release them
- * first; others that disable discards of the RAM, such as a mapper of another PmIommu, whom the
- * message names: discard_policy.h; an optional region that is not mapped: remove it; dirty tracking
- * is on), PM_ERROR_LIMIT
- * (more than 253 descriptors), PM_ERROR_PERMISSION (in a forked child; handed over already),
- * PM_ERROR_KERNEL, PM_ERROR_MEMORY.
- */
-PM_EXPORT bool pm_handover_check(PmMapper *mapper, GError **error);
+/** The most mappers in a handover. */
+#define PM_HANDOVER_MAX_MAPPERS 1024
 
 /**
- * Hands @mapper and its PmIommu to the process at the other end of @socket, and waits for the
- * result.
+ * Checks, without changing anything, whether @mappers can be handed over together: what the kernel,
+ * the RAM and the state of the mappers allow. The socket and the peer are not needed.
+ *
+ * Errors: PM_ERROR_INVALID_ARGUMENT (no mapper, one twice, more than PM_HANDOVER_MAX_MAPPERS),
+ * PM_ERROR_UNSUPPORTED (the kernel cannot; a mediated device; anonymous or private RAM, or device
+ * memory; iommufd: memory that is not mapped by file), PM_ERROR_QUARANTINED (unknown blocks: owner,
+ * address and reason), PM_ERROR_BUSY (claims that are not these mappers' regions, such as another
+ * mapper's: hand it over, too, or release them first; others that disable discards of the RAM, such
+ * as a mapper of another PmIommu, whom the message names: discard_policy.h; an optional region that
+ * is not mapped: remove it; dirty tracking is on), PM_ERROR_LIMIT (more than 253 descriptors in
+ * all), PM_ERROR_PERMISSION (in a forked child; handed over already), PM_ERROR_KERNEL,
+ * PM_ERROR_MEMORY.
+ */
+PM_EXPORT bool pm_handover_check(PmMapper *const *mappers, size_t n_mappers, GError **error);
+
+/**
+ * Hands @mappers and their PmIommus to the process at the other end of @socket, all or none, and
+ * waits for the result.
  *
  * Returns: true: the other process owns them. The old side's objects only remain to be dropped:
  * unplugging, mapping and discarding fail with PM_ERROR_PERMISSION, and freeing unmaps and discards
@@ -106,9 +118,10 @@ PM_EXPORT bool pm_handover_check(PmMapper *mapper, GError **error);
  * meanwhile), that is logged: all mappings work, and can be unmapped, but no group can be attached
  * until the affected ones are.
  */
-PM_EXPORT bool pm_handover_send(PmMapper *mapper, int socket, GError **error);
+PM_EXPORT bool pm_handover_send(PmMapper *const *mappers, size_t n_mappers, int socket,
+                                GError **error);
 
-/** PmHandover: a mapper that is being received. */
+/** PmHandover: mappers that are being received. */
 typedef struct PmHandover PmHandover;
 
 /**
@@ -127,20 +140,28 @@ typedef struct PmHandover PmHandover;
  */
 PM_EXPORT PmHandover *pm_handover_receive(PmKernel *kernel, int socket, GError **error);
 
-/** The number of regions, in the order in which they were added. */
-PM_EXPORT size_t pm_handover_get_n_regions(const PmHandover *handover);
+/** The number of mappers, in the order of pm_handover_send(). */
+PM_EXPORT size_t pm_handover_get_n_mappers(const PmHandover *handover);
+
+/** The number of regions of the mapper of this number, in the order in which they were added. 0 if
+ * there is no such mapper. */
+PM_EXPORT size_t pm_handover_get_n_regions(const PmHandover *handover, size_t mapper);
 
 /**
- * Region @index, with the new process's PmRam in place of the old one's; owned by @handover.
- * Regions with the same RAM have the same PmRam. NULL if there is none. Take a reference to the
- * PmRam (pm_ram_ref()) to keep it after pm_handover_free().
+ * Region @index of the mapper of this number, with the new process's PmRam in place of the old
+ * one's; owned by @handover. Regions with the same RAM have the same PmRam, in all mappers. NULL if
+ * there is none. Take a reference to the PmRam (pm_ram_ref()) to keep it after pm_handover_free().
  */
-PM_EXPORT const PmMapperRegion *pm_handover_get_region(const PmHandover *handover, size_t index);
+PM_EXPORT const PmMapperRegion *pm_handover_get_region(const PmHandover *handover, size_t mapper,
+                                                       size_t index);
 
 /**
  * Adopts all regions, verifies that the kernel has their mappings and that they are what the
  * managers have populated, and takes everything over. Call it once.
- * @iommu, @mapper: set to new objects of the caller's on success; drop or free them as any other.
+ * @mappers: an array of pm_handover_get_n_mappers(), set to new objects of the caller's on success;
+ * drop or free them as any other.
+ * @iommus: an array of the same length, set to their address spaces: a reference each, also where
+ * mappers share one.
  *
  * Errors: PM_ERROR_INVALID_ARGUMENT (called before), PM_ERROR_AUDIT (mappings or managers differ),
  * PM_ERROR_UNSUPPORTED, PM_ERROR_BAD_INPUT, PM_ERROR_LIMIT, PM_ERROR_LOCKED_MEMORY (this process's

@@ -32,6 +32,18 @@ void pm_iommu_unlock_devices(PmIommu *iommu)
         pthread_mutex_unlock(&iommu->devices_lock);
 }
 
+void pm_iommu_lock_all(PmIommu *iommu)
+{
+    pm_iommu_lock(iommu);
+    pm_iommu_lock_devices(iommu);
+}
+
+void pm_iommu_unlock_all(PmIommu *iommu)
+{
+    pm_iommu_unlock_devices(iommu);
+    pm_iommu_unlock(iommu);
+}
+
 void pm_iommu_set_geometry(PmIommu *iommu, uint64_t page_sizes, PmIovaRange *ranges,
                            size_t n_ranges)
 {

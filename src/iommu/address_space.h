@@ -219,6 +219,10 @@ void pm_iommu_unlock(PmIommu *iommu);
 void pm_iommu_lock_devices(PmIommu *iommu);
 void pm_iommu_unlock_devices(PmIommu *iommu);
 
+/* Both: opening and attaching devices takes the second one only. */
+void pm_iommu_lock_all(PmIommu *iommu);
+void pm_iommu_unlock_all(PmIommu *iommu);
+
 /* In a child made by fork(): the kernel's objects are the parent's. */
 bool pm_iommu_is_inherited(const PmIommu *iommu);
 

@@ -4,8 +4,6 @@
 #include <errno.h>
 #include <inttypes.h>
 
-#include <plugmap/discard_policy.h>
-
 #include "base/error_text.h"
 #include "iommu/claim.h"
 #include "iommu/ownership.h"
@@ -105,94 +103,6 @@ static bool fail_run(int result, const PmIommuRun *run, const char *what, GError
 
 /* --- the old owner --- */
 
-static bool check_claim(PmIommuClaim *claim, GError **error)
-{
-    PmIommuRun run;
-    uint64_t at = claim->iova;
-
-    while (pm_ledger_n_unknown(claim->ledger) > 0 && pm_ledger_next_run(claim->ledger, at, &run)) {
-        if (run.unknown)
-            return pm_claim_fail_unknown(claim, run.iova, error);
-        at = run.iova + (run.n_blocks * run.block_size - 1) + 1;
-    }
-    return pm_ram_check_file(claim->ram, claim->owner, error);
-}
-
-static bool is_of(PmIommu *iommu, uint64_t discard_claim)
-{
-    for (PmIommuClaim *claim = pm_claim_find(iommu, 0); claim != NULL; claim = pm_claim_next(claim))
-        if (claim->discard_claim == discard_claim)
-            return true;
-    return false;
-}
-
-/* The new owner discards the RAM, and knows nothing of what others here have pinned. */
-static bool check_discards(PmIommu *iommu, PmRam *ram, GError **error)
-{
-    PmDiscardClaim held = {.struct_size = sizeof(held)};
-    g_autofree char *owner = NULL;
-
-    while (pm_ram_next_discard_claim(ram, held.id, &held, &owner)) {
-        if ((held.kind == PM_DISCARD_DISABLE || held.kind == PM_DISCARD_DISABLE_UNCOORDINATED) &&
-            !is_of(iommu, held.id))
-            return pm_fail(error, PM_ERROR_BUSY,
-                           "cannot hand over the RAM at host address %p: %s relies on 0x%" PRIx64
-                           " bytes at offset 0x%" PRIx64
-                           ", and is not handed over with it: end that first",
-                           pm_ram_get_host(ram), owner, held.size, held.offset);
-        g_clear_pointer(&owner, g_free);
-    }
-    return true;
-}
-
-/* The lock is held. */
-static bool check_all(PmIommu *iommu, GError **error)
-{
-    if (!pm_iommu_check_ours(iommu, false, error))
-        return false;
-    if (iommu->tracks_dirty)
-        return pm_fail(error, PM_ERROR_BUSY,
-                       "cannot hand over the address space while dirty tracking is on: stop it "
-                       "first (pm_dirty_log_free(), or pm_iommu_set_dirty_tracking() without a "
-                       "log)");
-    for (PmIommuClaim *claim = pm_claim_find(iommu, 0); claim != NULL; claim = pm_claim_next(claim))
-        if (!check_claim(claim, error) || !check_discards(iommu, claim->ram, error))
-            return false;
-    return iommu->own_ops->check_handover(iommu, error);
-}
-
-static bool check_process(const PmIommu *iommu, GError **error)
-{
-    return !pm_iommu_is_inherited(iommu) ||
-           pm_fail(error, PM_ERROR_PERMISSION,
-                   "cannot hand over the address space: " PM_KERNEL_CAUSE_INHERITED);
-}
-
-/* Opening and attaching devices takes the other lock only. */
-static void lock_both(PmIommu *iommu)
-{
-    pm_iommu_lock(iommu);
-    pm_iommu_lock_devices(iommu);
-}
-
-static void unlock_both(PmIommu *iommu)
-{
-    pm_iommu_unlock_devices(iommu);
-    pm_iommu_unlock(iommu);
-}
-
-bool pm_iommu_handover_check(PmIommu *iommu, GError **error)
-{
-    bool right;
-
-    if (!check_process(iommu, error))
-        return false;
-    lock_both(iommu);
-    right = check_all(iommu, error);
-    unlock_both(iommu);
-    return right;
-}
-
 void pm_iommu_handover_describe(PmIommu *iommu, PmIommuFiles *files)
 {
     files->is_shared = iommu->is_shared;
@@ -202,18 +112,11 @@ void pm_iommu_handover_describe(PmIommu *iommu, PmIommuFiles *files)
     pm_iommu_unlock_devices(iommu);
 }
 
-bool pm_iommu_handover_begin(PmIommu *iommu, GError **error)
+void pm_iommu_handover_cancel(PmIommu *iommu)
 {
-    bool begun;
-
-    if (!check_process(iommu, error))
-        return false;
-    lock_both(iommu);
-    begun = check_all(iommu, error);
-    if (begun)
-        pm_iommu_close_to_callers(iommu, PM_IOMMU_BETWEEN);
-    unlock_both(iommu);
-    return begun;
+    pm_iommu_lock_all(iommu);
+    pm_iommu_open_to_callers(iommu);
+    pm_iommu_unlock_all(iommu);
 }
 
 bool pm_iommu_handover_invalidate(PmIommu *iommu, GError **error)
@@ -265,16 +168,16 @@ bool pm_iommu_handover_restore(PmIommu *iommu, GError **error)
 {
     bool restored;
 
-    lock_both(iommu);
+    pm_iommu_lock_all(iommu);
     restored = set_addresses(iommu, true, error);
     pm_iommu_open_to_callers(iommu);
-    unlock_both(iommu);
+    pm_iommu_unlock_all(iommu);
     return restored;
 }
 
 void pm_iommu_handover_let_go(PmIommu *iommu)
 {
-    lock_both(iommu);
+    pm_iommu_lock_all(iommu);
     pm_iommu_close_to_callers(iommu, PM_IOMMU_THEIRS);
     for (PmIommuClaim *claim = pm_claim_find(iommu, 0); claim != NULL;
          claim = pm_claim_next(claim)) {
@@ -282,33 +185,33 @@ void pm_iommu_handover_let_go(PmIommu *iommu)
         pm_ram_set_owner(claim->ram, PM_RAM_THEIRS);
     }
     iommu->own_ops->forget(iommu);
-    unlock_both(iommu);
+    pm_iommu_unlock_all(iommu);
 }
 
 /* --- the new owner --- */
 
 void pm_iommu_handover_await(PmIommu *iommu)
 {
-    lock_both(iommu);
+    pm_iommu_lock_all(iommu);
     pm_iommu_close_to_callers(iommu, PM_IOMMU_AWAITED);
-    unlock_both(iommu);
+    pm_iommu_unlock_all(iommu);
 }
 
 bool pm_iommu_handover_take(PmIommu *iommu, GError **error)
 {
     bool taken;
 
-    lock_both(iommu);
+    pm_iommu_lock_all(iommu);
     taken = set_addresses(iommu, false, error);
-    unlock_both(iommu);
+    pm_iommu_unlock_all(iommu);
     return taken;
 }
 
 void pm_iommu_handover_own(PmIommu *iommu)
 {
-    lock_both(iommu);
+    pm_iommu_lock_all(iommu);
     pm_iommu_open_to_callers(iommu);
     for (PmIommuClaim *claim = pm_claim_find(iommu, 0); claim != NULL; claim = pm_claim_next(claim))
         pm_ram_set_owner(claim->ram, PM_RAM_OURS);
-    unlock_both(iommu);
+    pm_iommu_unlock_all(iommu);
 }

@@ -12,18 +12,25 @@
 
 /* --- the old owner --- */
 
-/* Whether everything can be handed over; changes nothing. Errors: PM_ERROR_QUARANTINED (unknown
- * blocks), PM_ERROR_UNSUPPORTED (RAM that another process cannot map; the kernel lacks a request),
- * PM_ERROR_BUSY (dirty tracking is on; others disable discards of the RAM; between two processes),
- * PM_ERROR_PERMISSION (not ours), PM_ERROR_KERNEL. */
-bool pm_iommu_handover_check(PmIommu *iommu, GError **error);
+/* Whether everything can be handed over; changes nothing. @claims: a set of all PmIommuClaim that
+ * are handed over, of this and of other address spaces. Errors: PM_ERROR_BUSY (other claims; dirty
+ * tracking is on; others disable discards of the RAM; between two processes),
+ * PM_ERROR_QUARANTINED (unknown blocks), PM_ERROR_UNSUPPORTED (RAM that another process cannot map;
+ * the kernel lacks a request), PM_ERROR_PERMISSION (not ours), PM_ERROR_KERNEL. */
+bool pm_iommu_handover_check(PmIommu *iommu, GHashTable *claims, GError **error);
 
 /* What the new owner needs to open. */
 void pm_iommu_handover_describe(PmIommu *iommu, PmIommuFiles *files);
 
-/* As pm_iommu_handover_check(), and from now on nothing of @iommu changes until one of the next
- * three. */
-bool pm_iommu_handover_begin(PmIommu *iommu, GError **error);
+/* What it needs of a claim: a new array, also on success without runs. Errors: PM_ERROR_MEMORY. */
+bool pm_claim_copy_runs(PmIommuClaim *claim, PmIommuRun **runs, size_t *n_runs, GError **error);
+
+/* As pm_iommu_handover_check(), and from now on nothing of @iommu changes until
+ * pm_iommu_handover_cancel(), pm_iommu_handover_restore() or pm_iommu_handover_let_go(). */
+bool pm_iommu_handover_begin(PmIommu *iommu, GHashTable *claims, GError **error);
+
+/* Nobody has changed a host address: continues as before. */
+void pm_iommu_handover_cancel(PmIommu *iommu);
 
 /* Invalidates all host addresses, where the back end has them; on failure some. Errors:
  * PM_ERROR_UNSUPPORTED (EBUSY), PM_ERROR_KERNEL. */

@@ -4,24 +4,26 @@
 
 #include "base/error_text.h"
 #include "base/log.h"
-#include "migration/handover_state.h"
+#include "migration/handover_party.h"
 
 #define PEER "the receiver of the handover"
 
 /* --- what is checked before anything changes --- */
 
-bool pm_handover_check(PmMapper *mapper, GError **error)
+bool pm_handover_check(PmMapper *const *mappers, size_t n_mappers, GError **error)
 {
+    g_auto(PmHandoverParty) party;
     g_auto(PmHandoverState) state;
 
     pm_handover_state_init(&state);
-    return pm_iommu_handover_check(pm_mapper_get_iommu(mapper), error) &&
-           pm_handover_state_collect(&state, mapper, error);
+    return pm_handover_party_init(&party, mappers, n_mappers, error) &&
+           pm_handover_party_check(&party, error) &&
+           pm_handover_party_describe(&party, &state, error);
 }
 
 /* --- the protocol --- */
 
-static bool send_offer(PmMapper *mapper, int socket, GError **error)
+static bool send_offer(const PmHandoverParty *party, int socket, GError **error)
 {
     g_auto(PmHandoverState) state;
     g_auto(PmWireWriter) writer = {0};
@@ -29,15 +31,15 @@ static bool send_offer(PmMapper *mapper, int socket, GError **error)
     size_t n_fds;
 
     pm_handover_state_init(&state);
-    if (!pm_handover_state_collect(&state, mapper, error))
+    if (!pm_handover_party_describe(party, &state, error))
         return false;
     pm_handover_state_write(&state, &writer);
     if (writer.failed)
-        return pm_fail(error, PM_ERROR_MEMORY, "out of memory for the state of the mapper");
+        return pm_fail(error, PM_ERROR_MEMORY, "out of memory for the state of the mappers");
     if (writer.size > PM_CHANNEL_MAX_SIZE)
         return pm_fail(
             error, PM_ERROR_LIMIT,
-            "cannot hand over the mapper: its state has %zu bytes, and a message at most "
+            "cannot hand over the mappers: their state has %zu bytes, and a message at most "
             "64M: map fewer, larger runs",
             writer.size);
     n_fds = pm_handover_state_list_fds(&state, fds);
@@ -78,14 +80,22 @@ static bool await_decision(int socket, PmChannelType answer)
     return answer == PM_CHANNEL_COMMIT;
 }
 
-/* Returns whether the receiver owns the address space. */
-static bool negotiate(PmIommu *iommu, int socket, GError **error)
+static bool invalidate(const PmHandoverParty *party, GError **error)
+{
+    for (guint i = 0; i < party->iommus->len; i++)
+        if (!pm_iommu_handover_invalidate(party->iommus->pdata[i], error))
+            return false;
+    return true;
+}
+
+/* Returns whether the receiver owns the address spaces. @accepted: it may have changed them. */
+static bool negotiate(const PmHandoverParty *party, int socket, bool *accepted, GError **error)
 {
     PmChannelType answer;
     GError *failure = NULL;
 
-    if (!(expect(socket, PM_CHANNEL_ACCEPT, &answer, &failure) &&
-          pm_iommu_handover_invalidate(iommu, &failure) &&
+    *accepted = expect(socket, PM_CHANNEL_ACCEPT, &answer, &failure);
+    if (!(*accepted && invalidate(party, &failure) &&
           pm_channel_send(socket, PM_CHANNEL_FROZEN, NULL, 0, NULL, 0, &failure) &&
           expect(socket, PM_CHANNEL_COMMIT, &answer, &failure)) &&
         !is_decision(answer))
@@ -98,7 +108,7 @@ static bool negotiate(PmIommu *iommu, int socket, GError **error)
     return false;
 }
 
-static void go_on(PmIommu *iommu)
+static void restore(PmIommu *iommu)
 {
     g_autoptr(GError) error = NULL;
 
@@ -109,22 +119,39 @@ static void go_on(PmIommu *iommu)
                error->message);
 }
 
-static bool hand_over(PmMapper *mapper, int socket, GError **error)
+static void go_on(const PmHandoverParty *party, bool accepted)
 {
-    PmIommu *iommu = pm_mapper_get_iommu(mapper);
+    for (guint i = 0; i < party->iommus->len; i++)
+        if (accepted)
+            restore(party->iommus->pdata[i]);
+        else
+            pm_iommu_handover_cancel(party->iommus->pdata[i]);
+}
 
-    if (send_offer(mapper, socket, error) && negotiate(iommu, socket, error)) {
-        pm_iommu_handover_let_go(iommu);
+static void let_go(const PmHandoverParty *party)
+{
+    for (guint i = 0; i < party->iommus->len; i++)
+        pm_iommu_handover_let_go(party->iommus->pdata[i]);
+}
+
+static bool hand_over(const PmHandoverParty *party, int socket, GError **error)
+{
+    bool accepted = false;
+
+    if (send_offer(party, socket, error) && negotiate(party, socket, &accepted, error)) {
+        let_go(party);
         (void)pm_channel_send(socket, PM_CHANNEL_DONE, NULL, 0, NULL, 0, NULL);
         return true;
     }
-    go_on(iommu);
+    go_on(party, accepted);
     return false;
 }
 
-bool pm_handover_send(PmMapper *mapper, int socket, GError **error)
+bool pm_handover_send(PmMapper *const *mappers, size_t n_mappers, int socket, GError **error)
 {
-    return pm_channel_check(socket, error) && pm_handover_check(mapper, error) &&
-           pm_iommu_handover_begin(pm_mapper_get_iommu(mapper), error) &&
-           hand_over(mapper, socket, error);
+    g_auto(PmHandoverParty) party;
+
+    return pm_handover_party_init(&party, mappers, n_mappers, error) &&
+           pm_channel_check(socket, error) && pm_handover_party_begin(&party, error) &&
+           hand_over(&party, socket, error);
 }

@@ -3,13 +3,17 @@
 #ifndef PLUGMAP_SRC_MIGRATION_HANDOVER_STATE_H
 #define PLUGMAP_SRC_MIGRATION_HANDOVER_STATE_H
 
+#include <plugmap/handover.h>
+
 #include "iommu/handover.h"
-#include "mapper/mapper_private.h"
 #include "memory/ram_file.h"
 #include "migration/channel.h"
 #include "migration/wire.h"
 
-/* PmHandoverRegion: @config without RAM; the RAM is number @ram. */
+/* Bytes of a device's name. */
+#define PM_HANDOVER_MAX_NAME 255
+
+/* PmHandoverRegion: @config without RAM; the RAM is number @ram. @runs: owned. */
 typedef struct {
     PmMapperRegion config;
     uint32_t ram;
@@ -17,15 +21,21 @@ typedef struct {
     size_t n_runs;
 } PmHandoverRegion;
 
+/* PmHandoverMapper: @space: number of its address space. */
+typedef struct {
+    uint32_t space;
+    GArray *regions; /* of PmHandoverRegion */
+} PmHandoverMapper;
+
 /*
- * PmHandoverState: all arrays are owned. @files: has the descriptors of a sender or of a message.
+ * PmHandoverState: all arrays are owned. @spaces: with the descriptors of a sender or of a message.
  * @ram_fds: of each RAM, in the order of @rams.
  */
 typedef struct {
-    PmIommuFiles files;
+    GArray *spaces;  /* of PmIommuFiles */
     GArray *rams;    /* of PmRamFile */
     GArray *ram_fds; /* of int */
-    GArray *regions; /* of PmHandoverRegion */
+    GArray *mappers; /* of PmHandoverMapper */
 } PmHandoverState;
 
 void pm_handover_state_init(PmHandoverState *state);
@@ -33,11 +43,15 @@ void pm_handover_state_init(PmHandoverState *state);
 void pm_handover_state_clear(PmHandoverState *state);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(PmHandoverState, pm_handover_state_clear)
 
-/* Describes the mapper. Errors: PM_ERROR_BUSY (claims without a region, or the other way round),
- * PM_ERROR_LIMIT (too many descriptors), PM_ERROR_MEMORY. */
-bool pm_handover_state_collect(PmHandoverState *state, PmMapper *mapper, GError **error);
+/* Empty ones; valid until the next is added. */
+PmIommuFiles *pm_handover_state_add_space(PmHandoverState *state);
+PmHandoverMapper *pm_handover_state_add_mapper(PmHandoverState *state);
 
-/* The state's descriptors, as pm_handover_state_read() expects them. Returns their number. */
+PmHandoverMapper *pm_handover_state_mapper(const PmHandoverState *state, size_t index);
+PmHandoverRegion *pm_handover_mapper_region(const PmHandoverMapper *mapper, size_t index);
+
+/* The state's descriptors, as pm_handover_state_read() expects them. Returns their number, at most
+ * PM_CHANNEL_MAX_FDS, which a sender has checked (handover_party.h). */
 size_t pm_handover_state_list_fds(const PmHandoverState *state, int *fds);
 
 /* @writer fails for lack of memory. */

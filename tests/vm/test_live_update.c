@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* On a real kernel and a real IOMMU: one process hands its mapper to another one, while a device
- * keeps doing DMA, driven by a third. Either process is killed at random moments. Run in the VM by
- * ctest vm/live_update_by_*. */
+/* On a real kernel and a real IOMMU: one process hands the mappers of two address spaces to another
+ * one, while a device in each keeps doing DMA, driven by a third. Either process is killed at
+ * random moments. Run in the VM by ctest vm/live_update_by_*. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -17,231 +17,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <plugmap/plugmap.h>
-
 #include "dma/engine.h"
-#include "kernel-uapi/virtio_mem.h"
+#include "update_process.h"
 #include "util/backend_util.h"
-#include "util/mapper_util.h"
 #include "util/random_util.h"
-#include "util/request_util.h"
 
-/* QEMU's nvme. */
-#define DEVICE   "0000:00:06.0"
-#define BLOCK    (256 * PM_KIB)
-#define N_BLOCKS 64
-#define SIZE     (N_BLOCKS * BLOCK)
-#define PLAIN    UINT64_C(0x100000)
-#define MANAGED  UINT64_C(0x100000000)
-#define N_KILLS  50
+#define N_KILLS 50
 
-static bool is_plugged(uint64_t block)
-{
-    return block % 4 < 2;
-}
-
-/* --- the processes that hand over and take over --- */
-
-/* What a process answers. */
-#define OWNS     'o'
-#define OWNS_NOT 'n'
-#define AGREES   'y'
-
-typedef struct {
-    PmIommu *iommu;
-    PmRam *plain;
-    PmRam *managed;
-    PmVirtioMem *device;
-    PmMapper *mapper;
-    int control; /* to the test */
-    int peer;
-} Process;
-
-/* Ends a process that can do nothing useful any more. */
-static void must(bool right, const char *what, const GError *error)
-{
-    if (right)
-        return;
-    fprintf(stderr, "%s: %s\n", what, error != NULL ? error->message : "failed");
-    _exit(1);
-}
-
-static void say(const Process *process, char answer)
-{
-    (void)send(process->control, &answer, 1, MSG_NOSIGNAL);
-}
-
-static PmVirtioMem *make_device(PmRam *ram, uint64_t flags)
-{
-    const PmVirtioMemConfig config = {.struct_size = sizeof(config),
-                                      .ram = ram,
-                                      .address = MANAGED,
-                                      .block_size = BLOCK,
-                                      .requested_size = SIZE,
-                                      .flags = flags};
-    g_autoptr(GError) error = NULL;
-    PmVirtioMem *device = pm_virtio_mem_new(&config, &error);
-
-    must(device != NULL, "virtio-mem", error);
-    return device;
-}
-
-static bool request(const Process *process, unsigned type, uint64_t block)
-{
-    return send_request(process->device, type, MANAGED + block * BLOCK, 1, NULL) ==
-           VIRTIO_MEM_RESP_ACK;
-}
-
-/* The first byte of every plugged block is its number. */
-static void open_all(Process *process)
-{
-    const PmType1Config type1 = {.struct_size = sizeof(type1), .device = DEVICE};
-    const PmIommufdConfig iommufd = {.struct_size = sizeof(iommufd), .device = DEVICE};
-    g_autoptr(GError) error = NULL;
-
-    process->iommu = backend_is_iommufd() ? pm_iommu_iommufd_new(&iommufd, &error)
-                                          : pm_iommu_type1_new(&type1, &error);
-    must(process->iommu != NULL, "opening", error);
-    process->plain = pm_ram_new(PM_RAM_MEMFD, BLOCK, 0, &error);
-    process->managed = pm_ram_new(PM_RAM_MEMFD, SIZE, BLOCK, &error);
-    must(process->plain != NULL && process->managed != NULL, "RAM", error);
-    process->device = make_device(process->managed, 0);
-    process->mapper = pm_mapper_new(process->iommu);
-    must(mapper_add_all(process->mapper, PLAIN, process->plain, 0, &error), "plain", error);
-    must(mapper_add_all(process->mapper, MANAGED, process->managed, 0, &error), "managed", error);
-    for (uint64_t i = 0; i < N_BLOCKS; i++) {
-        if (!is_plugged(i))
-            continue;
-        must(request(process, VIRTIO_MEM_REQ_PLUG, i), "plug", NULL);
-        memset((char *)pm_ram_get_host(process->managed) + i * BLOCK, (int)i + 1, PM_DMA_PAGE);
-    }
-}
-
-static void send_fds(const Process *process)
-{
-    int fds[] = {pm_iommu_open_device(process->iommu, DEVICE, NULL),
-                 pm_ram_get_fd(process->plain, NULL), pm_ram_get_fd(process->managed, NULL)};
-    char control[CMSG_SPACE(sizeof fds)] = {0};
-    char byte = AGREES;
-    struct iovec data = {.iov_base = &byte, .iov_len = 1};
-    struct msghdr message = {.msg_iov = &data,
-                             .msg_iovlen = 1,
-                             .msg_control = control,
-                             .msg_controllen = sizeof control};
-    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-
-    header->cmsg_level = SOL_SOCKET;
-    header->cmsg_type = SCM_RIGHTS;
-    header->cmsg_len = CMSG_LEN(sizeof fds);
-    memcpy(CMSG_DATA(header), fds, sizeof fds);
-    must(sendmsg(process->control, &message, 0) == 1, "sendmsg", NULL);
-}
-
-/* All works: the audits, and unplug and plug. */
-static bool works(const Process *process)
-{
-    return pm_mapper_audit(process->mapper, NULL, NULL, NULL) &&
-           pm_iommu_audit(process->iommu, NULL,
-                          backend_is_iommufd() ? 0 : PM_IOMMU_AUDIT_SOLE_LOCKER, NULL) &&
-           request(process, VIRTIO_MEM_REQ_PLUG, 2) &&
-           pm_mapper_audit(process->mapper, NULL, NULL, NULL) &&
-           request(process, VIRTIO_MEM_REQ_UNPLUG, 2) &&
-           pm_mapper_audit(process->mapper, NULL, NULL, NULL);
-}
-
-/* Nothing works, and dropping it changes nothing. */
-static bool is_inert(Process *process)
-{
-    bool inert = process->mapper == NULL || (!pm_mapper_audit(process->mapper, NULL, NULL, NULL) &&
-                                             !request(process, VIRTIO_MEM_REQ_PLUG, 2) &&
-                                             !request(process, VIRTIO_MEM_REQ_UNPLUG, 0) &&
-                                             !pm_ram_discard(process->managed, 0, BLOCK, NULL));
-
-    g_clear_pointer(&process->mapper, pm_mapper_free);
-    g_clear_pointer(&process->device, pm_virtio_mem_free);
-    g_clear_pointer(&process->iommu, pm_iommu_unref);
-    return inert;
-}
-
-/* Reports the result, and answers whether it holds, until the test is done. */
-static void report(Process *process, bool owns)
-{
-    char question;
-
-    say(process, owns ? OWNS : OWNS_NOT);
-    while (recv(process->control, &question, 1, 0) == 1)
-        say(process, (owns ? works(process) : is_inert(process)) ? AGREES : OWNS_NOT);
-}
-
-static void await_go(const Process *process)
-{
-    char go;
-
-    must(recv(process->control, &go, 1, 0) == 1, "go", NULL);
-}
-
-static void send_snapshot(const Process *process)
-{
-    g_autoptr(GBytes) snapshot = pm_virtio_mem_save(process->device, NULL);
-    gsize size;
-    const void *bytes = g_bytes_get_data(snapshot, &size);
-    uint64_t length = size;
-
-    (void)send(process->peer, &length, sizeof length, MSG_NOSIGNAL);
-    (void)send(process->peer, bytes, size, MSG_NOSIGNAL);
-}
-
-static void be_old(Process *process)
-{
-    bool gave;
-
-    open_all(process);
-    send_fds(process);
-    await_go(process);
-    send_snapshot(process);
-    gave = pm_handover_send(process->mapper, process->peer, NULL);
-    report(process, !gave);
-}
-
-static GBytes *receive_snapshot(const Process *process)
-{
-    uint64_t length;
-    g_autofree char *bytes = NULL;
-
-    if (recv(process->peer, &length, sizeof length, MSG_WAITALL) != sizeof length)
-        return NULL;
-    bytes = g_malloc(length);
-    if (recv(process->peer, bytes, length, MSG_WAITALL) != (ssize_t)length)
-        return NULL;
-    return g_bytes_new(bytes, length);
-}
-
-static bool take_over(Process *process)
-{
-    g_autoptr(GBytes) snapshot = receive_snapshot(process);
-    g_autoptr(PmHandover) handover =
-        snapshot != NULL ? pm_handover_receive(NULL, process->peer, NULL) : NULL;
-    g_autoptr(GError) error = NULL;
-
-    if (handover == NULL)
-        return false;
-    process->managed = pm_ram_ref(pm_handover_get_region(handover, 1)->ram);
-    process->device = make_device(process->managed, PM_VIRTIO_MEM_KEEP_MEMORY);
-    must(pm_virtio_mem_load(process->device, snapshot, &error), "load", error);
-    if (!pm_handover_take_over(handover, &process->iommu, &process->mapper, NULL))
-        return false;
-    pm_virtio_mem_set_keep_memory(process->device, false);
-    return true;
-}
-
-static void be_new(Process *process)
-{
-    say(process, AGREES);
-    await_go(process);
-    report(process, take_over(process));
-}
-
-/* --- the test: the third process, which drives the device --- */
+/* --- the third process, which drives the devices --- */
 
 typedef struct {
     pid_t pid;
@@ -253,11 +36,11 @@ typedef struct {
 typedef struct {
     Child old;
     Child new;
-    int device;
+    int devices[N_SPACES];
     char *plain;
     char *managed;
     PmKernel *kernel;
-    PmDmaEngine *engine;
+    PmDmaEngine *engines[N_SPACES];
     unsigned n_transfers;
 } World;
 
@@ -286,7 +69,7 @@ static Child start(void (*run)(Process *process), int peer, const int *close_the
 
 static void receive_fds(const Child *child, int *fds)
 {
-    char control[CMSG_SPACE(3 * sizeof(int))] = {0};
+    char control[CMSG_SPACE(UPDATE_FDS * sizeof(int))] = {0};
     char byte;
     struct iovec data = {.iov_base = &byte, .iov_len = 1};
     struct msghdr message = {.msg_iov = &data,
@@ -299,7 +82,7 @@ static void receive_fds(const Child *child, int *fds)
     header = CMSG_FIRSTHDR(&message);
     assert_non_null(header);
     if (header != NULL)
-        memcpy(fds, CMSG_DATA(header), 3 * sizeof(int));
+        memcpy(fds, CMSG_DATA(header), UPDATE_FDS * sizeof(int));
 }
 
 static char *map(int fd, uint64_t size)
@@ -311,46 +94,76 @@ static char *map(int fd, uint64_t size)
     return mapped;
 }
 
+static void start_engines(World *world)
+{
+    g_autoptr(GError) error = NULL;
+
+    world->kernel = pm_kernel_host_new();
+    for (unsigned i = 0; i < N_SPACES; i++) {
+        world->engines[i] = pm_dma_engine_new(world->kernel, world->devices[i], update_devices[i],
+                                              world->plain, PLAIN, &error);
+        if (world->engines[i] == NULL)
+            fail_msg("%s", error->message);
+    }
+}
+
 static void start_all(World *world)
 {
     int pair[2];
-    int fds[3] = {-1, -1, -1};
+    int fds[UPDATE_FDS] = {-1, -1, -1, -1};
     char ready;
-    g_autoptr(GError) error = NULL;
 
     *world = (World){0};
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
-    world->old = start(be_old, pair[0], &pair[1], 1);
-    world->new = start(be_new, pair[1], (int[]){pair[0], world->old.control}, 2);
+    world->old = start(update_process_be_old, pair[0], &pair[1], 1);
+    world->new = start(update_process_be_new, pair[1], (int[]){pair[0], world->old.control}, 2);
     close(pair[0]);
     close(pair[1]);
     receive_fds(&world->old, fds);
     assert_int_equal(recv(world->new.control, &ready, 1, 0), 1);
-    world->device = fds[0];
-    world->plain = map(fds[1], BLOCK);
-    world->managed = map(fds[2], SIZE);
-    world->kernel = pm_kernel_host_new();
-    world->engine =
-        pm_dma_engine_new(world->kernel, world->device, DEVICE, world->plain, PLAIN, &error);
-    if (world->engine == NULL)
-        fail_msg("%s", error->message);
+    world->devices[0] = fds[0];
+    world->devices[1] = fds[1];
+    world->plain = map(fds[2], BLOCK);
+    world->managed = map(fds[3], SIZE);
+    start_engines(world);
 }
 
-/* The next plugged block: the device reads it, and writes it back elsewhere in the block. */
-static void transfer(World *world)
+static char *next_block(World *world, uint64_t *iova)
 {
     unsigned n = world->n_transfers++;
     uint64_t block = n / 2 * 4 % N_BLOCKS + n % 2;
     char *memory = world->managed + block * BLOCK;
-    char data[PM_DMA_PAGE];
-    size_t size = pm_dma_engine_transfer_size(world->engine);
-    uint64_t iova = MANAGED + block * BLOCK;
 
+    assert_int_equal(memory[0], (char)(block + 1));
     memory[1] = (char)n;
-    assert_true(pm_dma_engine_read(world->engine, iova, data, NULL));
-    assert_int_equal(data[0], (char)(block + 1));
+    *iova = MANAGED + block * BLOCK;
+    return memory;
+}
+
+/* The device reads the next plugged block. */
+static void read_by(World *world, unsigned space)
+{
+    PmDmaEngine *engine = world->engines[space];
+    char data[PM_DMA_PAGE];
+    uint64_t iova;
+    const char *memory = next_block(world, &iova);
+
+    assert_true(pm_dma_engine_read(engine, iova, data, NULL));
+    assert_memory_equal(data, memory, pm_dma_engine_transfer_size(engine));
+}
+
+/* The same, and writes it back elsewhere in the block. */
+static void transfer(World *world)
+{
+    PmDmaEngine *engine = world->engines[0];
+    char data[PM_DMA_PAGE];
+    size_t size = pm_dma_engine_transfer_size(engine);
+    uint64_t iova;
+    char *memory = next_block(world, &iova);
+
+    assert_true(pm_dma_engine_read(engine, iova, data, NULL));
     assert_memory_equal(data, memory, size);
-    assert_true(pm_dma_engine_write(world->engine, iova + PM_DMA_PAGE, data, NULL));
+    assert_true(pm_dma_engine_write(engine, iova + PM_DMA_PAGE, data, NULL));
     assert_memory_equal(memory + PM_DMA_PAGE, data, size);
 }
 
@@ -405,9 +218,9 @@ static void assert_agrees(Child *child)
 
 /* Nothing is left: a process that opens the device gets a container of its own, in which it can map
  * all of the limit. */
-static void assert_all_is_free(void)
+static void assert_is_free(const char *device)
 {
-    const PmType1Config config = {.struct_size = sizeof(config), .device = DEVICE};
+    const PmType1Config config = {.struct_size = sizeof(config), .device = device};
     g_autoptr(GError) error = NULL;
     g_autoptr(PmIommu) iommu = pm_iommu_type1_new(&config, &error);
 
@@ -433,12 +246,15 @@ static void end_all(World *world)
     end_child(&world->new);
     close(world->old.control);
     close(world->new.control);
-    pm_dma_engine_free(world->engine);
-    close(world->device);
+    for (unsigned i = 0; i < N_SPACES; i++) {
+        pm_dma_engine_free(world->engines[i]);
+        close(world->devices[i]);
+    }
     munmap(world->plain, BLOCK);
     munmap(world->managed, SIZE);
     pm_kernel_unref(world->kernel);
-    assert_all_is_free();
+    for (unsigned i = 0; i < N_SPACES; i++)
+        assert_is_free(update_devices[i]);
 }
 
 /* --- the tests --- */
@@ -466,6 +282,7 @@ static gint64 complete(void)
     assert_agrees(&world.new);
     for (unsigned i = 0; i < N_BLOCKS; i++)
         transfer(&world);
+    read_by(&world, 1);
     end_all(&world);
     return end - begin;
 }
@@ -491,6 +308,7 @@ static void judge(World *world, Child *killed, Child *survivor, Results *results
     if (survivor->result == OWNS) {
         for (unsigned i = 0; i < 8; i++)
             transfer(world);
+        read_by(world, 1);
         assert_agrees(survivor);
         results->n_old_continues += survivor == &world->old;
         results->n_new_takes_over += survivor == &world->new;
@@ -541,16 +359,14 @@ static void iommufd_before_6_13_is_refused(void **state)
     g_autoptr(GError) error = NULL;
 
     (void)state;
-    open_all(&process);
-    assert_false(pm_handover_check(process.mapper, &error));
+    update_process_open(&process);
+    assert_false(pm_handover_check(process.mappers, N_SPACES, &error));
     assert_true(g_error_matches(error, PM_ERROR, PM_ERROR_UNSUPPORTED));
     assert_non_null(strstr(error->message, "the kernel lacks IOMMU_IOAS_CHANGE_PROCESS"));
-    assert_true(works(&process));
-    pm_mapper_free(process.mapper);
-    pm_virtio_mem_free(process.device);
+    assert_true(update_process_works(&process));
+    update_process_drop(&process);
     pm_ram_unref(process.plain);
     pm_ram_unref(process.managed);
-    pm_iommu_unref(process.iommu);
 }
 
 int main(void)

@@ -11,9 +11,12 @@
 
 #include "util/backend_util.h"
 
-#define DEVICE       "0000:00:04.0"
-#define GROUP        1
 #define OTHER_DEVICE "0000:00:05.0"
+
+/* Devices and groups of the address spaces, as backend_open() counts them. */
+static const char *const devices[N_SPACES] = {"0000:00:04.0", "0000:00:06.0"};
+static const unsigned indexes[N_SPACES] = {0, 2};
+static const unsigned first_mappers[N_SPACES] = {MAIN, MOVED};
 
 bool handover_is_plugged(unsigned block)
 {
@@ -54,8 +57,7 @@ static int process_ioctl(PmKernel *kernel, int fd, unsigned long request, void *
         return -EIO;
     process->n_calls++;
     result = process->fake->ops->ioctl(process->fake, fd, request, argument);
-    if (process->world->engine != NULL)
-        handover_check_dma(process->world);
+    handover_check_dma(process->world);
     return result;
 }
 
@@ -82,7 +84,7 @@ static void check(bool right, const GError *error)
         fail_msg("%s", error->message);
 }
 
-static void add_region(Side *side, PmRam *ram, uint64_t address)
+static void add_region(const Side *side, unsigned mapper, PmRam *ram, uint64_t address)
 {
     const PmMapperRegion region = {.struct_size = sizeof(region),
                                    .ram = ram,
@@ -91,7 +93,7 @@ static void add_region(Side *side, PmRam *ram, uint64_t address)
                                    .access = PM_IOMMU_READ_WRITE};
     g_autoptr(GError) error = NULL;
 
-    check(pm_mapper_add(side->mapper, &region, &error), error);
+    check(pm_mapper_add(side->mappers[mapper], &region, &error), error);
 }
 
 static bool plug(Side *side, unsigned block, GError **error)
@@ -130,19 +132,33 @@ static bool plug_all(Side *side, bool differently)
     return plugged;
 }
 
+static void open_spaces(Side *old)
+{
+    g_autoptr(GError) error = NULL;
+
+    for (unsigned i = 0; i < N_SPACES; i++) {
+        PmIommu *iommu = backend_open(&old->process.parent, indexes[i], &error);
+
+        check(iommu != NULL, error);
+        old->iommus[first_mappers[i]] = iommu;
+    }
+    old->iommus[BESIDE] = pm_iommu_ref(old->iommus[MOVED]);
+    for (unsigned i = 0; i < N_MAPPERS; i++)
+        old->mappers[i] = pm_mapper_new(old->iommus[i]);
+}
+
 static void make_old(HandoverWorld *world)
 {
     Side *old = &world->old;
-    g_autoptr(GError) error = NULL;
 
-    old->iommu = backend_open(&old->process.parent, 0, &error);
-    check(old->iommu != NULL, error);
-    old->mapper = pm_mapper_new(old->iommu);
+    open_spaces(old);
     old->plain = pm_ram_new(PM_RAM_MEMFD, SIZE, BLOCK, NULL);
     old->managed = pm_ram_new(PM_RAM_MEMFD, SIZE, BLOCK, NULL);
     assert_true(manage(old, false));
-    add_region(old, old->plain, PLAIN);
-    add_region(old, old->managed, MANAGED);
+    add_region(old, MAIN, old->plain, PLAIN);
+    add_region(old, MAIN, old->managed, MANAGED);
+    add_region(old, MOVED, old->managed, MANAGED_AGAIN);
+    add_region(old, BESIDE, old->plain, PLAIN);
     assert_true(plug_all(old, false));
     for (unsigned i = 0; i < N_BLOCKS; i++)
         if (handover_is_plugged(i))
@@ -151,19 +167,31 @@ static void make_old(HandoverWorld *world)
 }
 
 /* Its descriptor and its scratch are the test's: it works whoever owns the address space. */
-static void make_engine(HandoverWorld *world)
+static void make_engine(HandoverWorld *world, unsigned space)
 {
     g_autoptr(GError) error = NULL;
-    int fd = pm_iommu_open_device(world->old.iommu, DEVICE, &error);
+    int fd = pm_iommu_open_device(world->old.iommus[first_mappers[space]], devices[space], &error);
 
     check(fd >= 0, error);
-    world->device = dup(fd);
+    world->devices[space] = dup(fd);
+    world->engines[space] = pm_dma_engine_new(world->fake, world->devices[space], devices[space],
+                                              pm_ram_get_host(world->old.plain), PLAIN, &error);
+    check(world->engines[space] != NULL, error);
+}
+
+static void make_engines(HandoverWorld *world)
+{
     world->view = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED,
                        pm_ram_get_fd(world->old.managed, NULL), 0);
     assert_ptr_not_equal(world->view, MAP_FAILED);
-    world->engine = pm_dma_engine_new(world->fake, world->device, DEVICE,
-                                      pm_ram_get_host(world->old.plain), PLAIN, &error);
-    check(world->engine != NULL, error);
+    for (unsigned i = 0; i < N_SPACES; i++)
+        make_engine(world, i);
+}
+
+void handover_end_dma(HandoverWorld *world)
+{
+    for (unsigned i = 0; i < N_SPACES; i++)
+        g_clear_pointer(&world->engines[i], pm_dma_engine_free);
 }
 
 HandoverWorld *handover_world_new(void)
@@ -181,11 +209,12 @@ HandoverWorld *handover_world_new(void)
         exit(77);
     }
     assert_true(pm_fake_kernel_add_device(world->fake, 2, OTHER_DEVICE, "vfio-pci", NULL));
+    assert_true(pm_fake_kernel_add_device(world->fake, 3, devices[1], "vfio-pci", NULL));
     g_mutex_init(&world->lock);
     make_process(&world->old.process, world);
     make_process(&world->new.process, world);
     make_old(world);
-    make_engine(world);
+    make_engines(world);
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, world->sockets), 0);
     world->old.process.socket = world->sockets[0];
     world->new.process.socket = world->sockets[1];
@@ -194,11 +223,13 @@ HandoverWorld *handover_world_new(void)
 
 static void free_side(Side *side)
 {
-    pm_mapper_free(side->mapper);
+    for (unsigned i = 0; i < N_MAPPERS; i++)
+        pm_mapper_free(side->mappers[i]);
     g_clear_pointer(&side->manager, pm_discard_manager_unref);
     pm_ram_unref(side->plain);
     pm_ram_unref(side->managed);
-    pm_iommu_unref(side->iommu);
+    for (unsigned i = 0; i < N_MAPPERS; i++)
+        pm_iommu_unref(side->iommus[i]);
     g_clear_error(&side->error);
     pm_kernel_unref(&side->process.parent);
 }
@@ -216,8 +247,9 @@ static void close_sockets(HandoverWorld *world)
 void handover_world_free(HandoverWorld *world)
 {
     pm_fake_kernel_clear_faults(world->fake);
-    g_clear_pointer(&world->engine, pm_dma_engine_free);
-    world->fake->ops->close(world->fake, world->device);
+    handover_end_dma(world);
+    for (unsigned i = 0; i < N_SPACES; i++)
+        world->fake->ops->close(world->fake, world->devices[i]);
     world->old.process.is_dead = world->new.process.is_dead = false;
     world->old.process.dies_after = world->new.process.dies_after = 0;
     free_side(&world->new);
@@ -245,38 +277,60 @@ int handover_world_teardown(void **state)
 
 /* --- checks --- */
 
+static void check_engine(HandoverWorld *world, unsigned space, unsigned block)
+{
+    uint64_t address = space == 0 ? MANAGED : MANAGED_AGAIN;
+    PmDmaEngine *engine = world->engines[space];
+    char data[PM_DMA_PAGE];
+
+    assert_true(pm_dma_engine_read(engine, address + block * BLOCK, data, NULL));
+    assert_memory_equal(data, world->view + block * BLOCK, pm_dma_engine_transfer_size(engine));
+    assert_int_equal(data[0], (char)(block + 1));
+}
+
 /* Faults of the plan must not hit the check. */
 void handover_check_dma(HandoverWorld *world)
 {
-    char data[PM_DMA_PAGE];
-    size_t size = pm_dma_engine_transfer_size(world->engine);
-
     g_mutex_lock(&world->lock);
-    world->n_dma_checks++;
-    for (unsigned i = 0; i < 2; i++) {
-        unsigned block = (world->n_dma_checks + i) % 2 + 4 * (world->n_dma_checks % 4);
-
-        assert_true(pm_dma_engine_read(world->engine, MANAGED + block * BLOCK, data, NULL));
-        assert_memory_equal(data, world->view + block * BLOCK, size);
-        assert_int_equal(data[0], (char)(block + 1));
-    }
+    if (world->engines[N_SPACES - 1] != NULL)
+        world->n_dma_checks++;
+    for (unsigned i = 0; i < N_SPACES && world->engines[N_SPACES - 1] != NULL; i++)
+        check_engine(world, i, (world->n_dma_checks + i) % 2 + 4 * (world->n_dma_checks % 4));
     g_mutex_unlock(&world->lock);
 }
 
-/* A page with this block's number is seen by the device. */
+void handover_assert_audits(const Side *owner)
+{
+    for (unsigned i = 0; i < N_MAPPERS; i++) {
+        g_autoptr(GError) error = NULL;
+
+        check(pm_mapper_audit(owner->mappers[i], NULL, NULL, &error), error);
+    }
+}
+
+/* type1: fails while a host address is invalid. */
+static void assert_attaches(const Side *owner)
+{
+    for (unsigned i = 0; i < N_SPACES; i++) {
+        PmIommu *iommu = owner->iommus[first_mappers[i]];
+        g_autoptr(GError) error = NULL;
+
+        check(pm_iommu_attach(iommu, OTHER_DEVICE, &error), error);
+        check(pm_iommu_detach(iommu, OTHER_DEVICE, &error), error);
+    }
+}
+
 static void assert_works(Side *owner)
 {
     const unsigned unplugged = 2;
     g_autoptr(GError) error = NULL;
 
-    check(pm_mapper_audit(owner->mapper, NULL, NULL, &error), error);
-    /* type1: fails while a host address is invalid. */
-    check(pm_iommu_attach(owner->iommu, OTHER_DEVICE, &error), error);
-    check(pm_iommu_detach(owner->iommu, OTHER_DEVICE, &error), error);
+    handover_assert_audits(owner);
+    assert_attaches(owner);
     check(plug(owner, unplugged, &error), error);
-    check(pm_mapper_audit(owner->mapper, NULL, NULL, &error), error);
+    handover_assert_audits(owner);
     check(unplug(owner, unplugged, &error), error);
-    check(pm_mapper_audit(owner->mapper, NULL, NULL, &error), error);
+    handover_assert_audits(owner);
 }
 
 static void assert_denied(bool result, GError **error)
@@ -291,13 +345,16 @@ static void assert_is_closed(Side *other)
 {
     g_autoptr(GError) error = NULL;
 
-    if (other->mapper == NULL)
+    if (other->mappers[MAIN] == NULL)
         return;
-    assert_denied(pm_mapper_audit(other->mapper, NULL, NULL, &error), &error);
+    for (unsigned i = 0; i < N_MAPPERS; i++)
+        assert_denied(pm_mapper_audit(other->mappers[i], NULL, NULL, &error), &error);
     assert_denied(plug(other, 2, &error), &error);
     assert_denied(unplug(other, 0, &error), &error);
     assert_denied(pm_ram_discard(other->managed, 0, BLOCK, &error), &error);
-    assert_denied(pm_iommu_open_device(other->iommu, DEVICE, &error) >= 0, &error);
+    for (unsigned i = 0; i < N_SPACES; i++)
+        assert_denied(
+            pm_iommu_open_device(other->iommus[first_mappers[i]], devices[i], &error) >= 0, &error);
 }
 
 void handover_assert_owner(HandoverWorld *world, Side *owner)
@@ -311,15 +368,16 @@ void handover_assert_owner(HandoverWorld *world, Side *owner)
     assert_works(owner);
     assert_is_closed(other);
     handover_check_dma(world);
-    assert_int_equal(pm_fake_kernel_get_n_mappings(world->fake, GROUP),
-                     pm_iommu_get_n_mappings(owner->iommu));
+    for (unsigned i = 0; i < N_SPACES; i++)
+        assert_int_equal(pm_fake_kernel_get_n_mappings(world->fake, indexes[i] + 1),
+                         pm_iommu_get_n_mappings(owner->iommus[first_mappers[i]]));
 }
 
 /* --- the handover --- */
 
 void handover_send(Side *old, int socket)
 {
-    old->owns = !pm_handover_send(old->mapper, socket, &old->error);
+    old->owns = !pm_handover_send(old->mappers, N_MAPPERS, socket, &old->error);
 }
 
 PmHandover *handover_receive_and_restore(Side *new, int socket)
@@ -328,15 +386,28 @@ PmHandover *handover_receive_and_restore(Side *new, int socket)
 
     if (handover == NULL)
         return NULL;
-    assert_int_equal(pm_handover_get_n_regions(handover), 2);
-    assert_null(pm_handover_get_region(handover, 2));
-    new->plain = pm_ram_ref(pm_handover_get_region(handover, 0)->ram);
-    new->managed = pm_ram_ref(pm_handover_get_region(handover, 1)->ram);
+    assert_int_equal(pm_handover_get_n_mappers(handover), N_MAPPERS);
+    assert_int_equal(pm_handover_get_n_regions(handover, MAIN), 2);
+    new->plain = pm_ram_ref(pm_handover_get_region(handover, MAIN, 0)->ram);
+    new->managed = pm_ram_ref(pm_handover_get_region(handover, MAIN, 1)->ram);
     if (manage(new, true) && plug_all(new, new->process.world->plugs_differently))
         return handover;
     /* Out of memory. */
     pm_handover_free(handover);
     return NULL;
+}
+
+static gpointer send_in_thread(gpointer data)
+{
+    HandoverWorld *world = data;
+
+    handover_send(&world->old, world->sockets[0]);
+    return NULL;
+}
+
+GThread *handover_start_sending(HandoverWorld *world)
+{
+    return g_thread_new("old", send_in_thread, world);
 }
 
 static gpointer run_old(gpointer data)
@@ -354,7 +425,7 @@ static void run_new(HandoverWorld *world)
     PmHandover *handover = handover_receive_and_restore(new, world->sockets[1]);
 
     if (handover != NULL)
-        new->owns = pm_handover_take_over(handover, &new->iommu, &new->mapper, &new->error);
+        new->owns = pm_handover_take_over(handover, new->iommus, new->mappers, &new->error);
     pm_handover_free(handover);
     (void)shutdown(world->sockets[1], SHUT_RDWR);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Both sides of a handover in one process, on one fake kernel: two threads, two mappings of the
- * same memory, and descriptors that have passed a socket. */
+/* Both sides of a handover of two address spaces in one process, on one fake kernel: two threads,
+ * two mappings of the same memory, and descriptors that have passed a socket. */
 #ifndef PLUGMAP_TESTS_UNIT_MIGRATION_HANDOVER_WORLD_H
 #define PLUGMAP_TESTS_UNIT_MIGRATION_HANDOVER_WORLD_H
 
@@ -24,9 +24,20 @@
 #define N_BLOCKS 16
 #define SIZE     (N_BLOCKS * BLOCK)
 
-/* Guest addresses: plain RAM, and RAM with a manager. */
-#define PLAIN   UINT64_C(0x100000)
-#define MANAGED UINT64_C(0x40000000)
+/* Guest addresses: plain RAM, and RAM with a manager, which has another one in MOVED. */
+#define PLAIN         UINT64_C(0x100000)
+#define MANAGED       UINT64_C(0x40000000)
+#define MANAGED_AGAIN UINT64_C(0x60000000)
+
+/* The mappers: MAIN has one address space, with both regions; MOVED and BESIDE share another one,
+ * in which the former has the managed RAM and the latter the plain one. */
+enum {
+    MAIN,
+    MOVED,
+    BESIDE,
+    N_MAPPERS
+};
+#define N_SPACES 2
 
 /* A side's process: forwards calls to the fake kernel until it dies. */
 typedef struct {
@@ -41,8 +52,8 @@ typedef struct {
 
 typedef struct {
     Process process;
-    PmIommu *iommu;
-    PmMapper *mapper;
+    PmIommu *iommus[N_MAPPERS]; /* of each mapper: a reference each */
+    PmMapper *mappers[N_MAPPERS];
     PmRam *plain;
     PmRam *managed;
     PmDiscardManager *manager;
@@ -56,10 +67,10 @@ typedef struct HandoverWorld {
     int sockets[2];
     Side old;
     Side new;
-    int device; /* a descriptor of the test's own */
-    PmDmaEngine *engine;
-    char *view;            /* the test's own view of the managed RAM */
-    unsigned n_dma_checks; /* done during the handover */
+    int devices[N_SPACES];          /* descriptors of the test's own */
+    PmDmaEngine *engines[N_SPACES]; /* NULL: no DMA is checked */
+    char *view;                     /* the test's own view of the managed RAM */
+    unsigned n_dma_checks;          /* done during the handover */
     GMutex lock;
     bool plugs_differently; /* the new side restores another state */
     gpointer user_data;     /* for a test */
@@ -75,15 +86,22 @@ void handover_world_free(HandoverWorld *world);
 /* Runs both sides to their ends, and closes the sockets. */
 void handover_run(HandoverWorld *world);
 
+/* Ends DMA, whose checks would fail with what a test does to the memory. */
+void handover_end_dma(HandoverWorld *world);
+
 /* The two halves; the receiver stops before taking over. */
 void handover_send(Side *old, int socket);
+GThread *handover_start_sending(HandoverWorld *world);
 PmHandover *handover_receive_and_restore(Side *new, int socket);
 
-/* The device reads what the owner has in every plugged block, and no other block. */
+/* The devices read what the owner has in plugged blocks. */
 void handover_check_dma(HandoverWorld *world);
 
-/* Exactly @owner has it: its audits pass, it can plug and unplug; the other one's calls fail. */
+/* Exactly @owner has all: its audits pass, it can plug and unplug; the other one's calls fail. */
 void handover_assert_owner(HandoverWorld *world, Side *owner);
+
+/* All mappers of @owner have mapped what is plugged. */
+void handover_assert_audits(const Side *owner);
 
 bool handover_is_plugged(unsigned block);
 

@@ -73,12 +73,12 @@ static void old_objects_can_be_dropped_in_any_order(void **state)
     HandoverWorld *world = *state;
 
     run_to_the_end(world);
-    g_clear_pointer(&world->old.iommu, pm_iommu_unref);
+    g_clear_pointer(&world->old.iommus[MAIN], pm_iommu_unref);
     g_clear_pointer(&world->old.managed, pm_ram_unref);
     g_clear_pointer(&world->old.manager, pm_discard_manager_unref);
-    g_clear_pointer(&world->old.mapper, pm_mapper_free);
+    g_clear_pointer(&world->old.mappers[MAIN], pm_mapper_free);
     handover_check_dma(world);
-    assert_true(pm_mapper_audit(world->new.mapper, NULL, NULL, NULL));
+    assert_true(pm_mapper_audit(world->new.mappers[MAIN], NULL, NULL, NULL));
 }
 
 static void old_descriptors_close_without_effect(void **state)
@@ -86,11 +86,11 @@ static void old_descriptors_close_without_effect(void **state)
     HandoverWorld *world = *state;
 
     run_to_the_end(world);
-    g_clear_pointer(&world->old.mapper, pm_mapper_free);
-    g_clear_pointer(&world->old.iommu, pm_iommu_unref);
+    g_clear_pointer(&world->old.mappers[MAIN], pm_mapper_free);
+    g_clear_pointer(&world->old.iommus[MAIN], pm_iommu_unref);
     handover_check_dma(world);
-    assert_true(pm_iommu_has_device(world->new.iommu, "0000:00:04.0"));
-    assert_true(pm_iommu_open_device(world->new.iommu, "0000:00:04.0", NULL) >= 0);
+    assert_true(pm_iommu_has_device(world->new.iommus[MAIN], "0000:00:04.0"));
+    assert_true(pm_iommu_open_device(world->new.iommus[MAIN], "0000:00:04.0", NULL) >= 0);
     handover_check_dma(world);
 }
 
@@ -99,7 +99,7 @@ static void new_process_can_hand_over_again(void **state)
     HandoverWorld *world = *state;
 
     run_to_the_end(world);
-    assert_true(pm_handover_check(world->new.mapper, NULL));
+    assert_true(pm_handover_check(world->new.mappers, N_MAPPERS, NULL));
 }
 
 static void both_sides_reserve_as_before(void **state)
@@ -107,10 +107,10 @@ static void both_sides_reserve_as_before(void **state)
     HandoverWorld *world = *state;
 
     run_to_the_end(world);
-    assert_int_equal(pm_iommu_get_n_mappings(world->old.iommu), 0);
-    assert_int_equal(pm_iommu_get_pinned_bytes(world->old.iommu), 0);
-    assert_int_equal(pm_iommu_get_n_mappings(world->new.iommu), 1 + N_BLOCKS / 2);
-    assert_int_equal(pm_iommu_get_pinned_bytes(world->new.iommu), SIZE + SIZE / 2);
+    assert_int_equal(pm_iommu_get_n_mappings(world->old.iommus[MAIN]), 0);
+    assert_int_equal(pm_iommu_get_pinned_bytes(world->old.iommus[MAIN]), 0);
+    assert_int_equal(pm_iommu_get_n_mappings(world->new.iommus[MAIN]), 1 + N_BLOCKS / 2);
+    assert_int_equal(pm_iommu_get_pinned_bytes(world->new.iommus[MAIN]), SIZE + SIZE / 2);
 }
 
 static void ram_keeps_its_contents_when_the_old_one_is_dropped(void **state)
@@ -119,7 +119,7 @@ static void ram_keeps_its_contents_when_the_old_one_is_dropped(void **state)
     const char *memory;
 
     run_to_the_end(world);
-    g_clear_pointer(&world->old.mapper, pm_mapper_free);
+    g_clear_pointer(&world->old.mappers[MAIN], pm_mapper_free);
     g_clear_pointer(&world->old.manager, pm_discard_manager_unref);
     g_clear_pointer(&world->old.managed, pm_ram_unref);
     memory = pm_ram_get_host(world->new.managed);

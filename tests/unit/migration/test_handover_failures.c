@@ -108,7 +108,7 @@ static bool try_death_of_the_old_process(unsigned n_calls, unsigned *n_taken_ove
     if (died && world->new.owns) {
         world->old.owns = false;
         (*n_taken_over)++;
-        assert_true(pm_mapper_audit(world->new.mapper, NULL, NULL, NULL));
+        handover_assert_audits(&world->new);
         handover_check_dma(world);
     }
     if (!died)
@@ -126,7 +126,7 @@ static void new_process_takes_over_where_the_old_one_dies_after_the_offer(void *
     while (try_death_of_the_old_process(n_calls, &n_taken_over))
         n_calls++;
     /* type1 invalidates run by run. */
-    assert_int_equal(n_taken_over, backend_is_iommufd() ? 0 : 1 + N_BLOCKS / 4);
+    assert_int_equal(n_taken_over, backend_is_iommufd() ? 0 : N_SPACES * (1 + N_BLOCKS / 4));
 }
 
 static bool try_few_allocations(unsigned n_left)

@@ -7,18 +7,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "migration/channel.h"
+#include "iommu/handover.h"
+#include "migration/handover_state.h"
 #include "util/backend_util.h"
 
 /* --- a receiver that follows the protocol up to a point --- */
-
-static gpointer send_in_thread(gpointer data)
-{
-    HandoverWorld *world = data;
-
-    handover_send(&world->old, world->sockets[0]);
-    return NULL;
-}
 
 static void say(HandoverWorld *world, PmChannelType type)
 {
@@ -43,7 +36,7 @@ typedef void (*Receiver)(HandoverWorld *world);
 
 static void run_with(HandoverWorld *world, Receiver receiver)
 {
-    GThread *thread = g_thread_new("old", send_in_thread, world);
+    GThread *thread = handover_start_sending(world);
 
     receiver(world);
     g_thread_join(thread);
@@ -129,14 +122,14 @@ static void addresses_that_can_be_set_are_set(void **state)
     HandoverWorld *world = *state;
     g_autoptr(GError) error = NULL;
 
-    g_clear_pointer(&world->engine, pm_dma_engine_free);
+    handover_end_dma(world);
     pm_fake_kernel_fail(world->fake, PM_FAKE_CALL_MAP, 1, ENOMEM);
     run_with(world, refuses_when_frozen);
-    assert_true(pm_mapper_audit(world->old.mapper, NULL, NULL, NULL));
-    assert_false(pm_iommu_attach(world->old.iommu, "0000:00:05.0", &error));
+    assert_true(pm_mapper_audit(world->old.mappers[MAIN], NULL, NULL, NULL));
+    assert_false(pm_iommu_attach(world->old.iommus[MAIN], "0000:00:05.0", &error));
     handover_assert_error(&error, PM_ERROR_BUSY, "EBUSY");
-    assert_true(pm_mapper_remove(world->old.mapper, PLAIN, NULL));
-    assert_true(pm_iommu_attach(world->old.iommu, "0000:00:05.0", NULL));
+    assert_true(pm_mapper_remove(world->old.mappers[MAIN], PLAIN, NULL));
+    assert_true(pm_iommu_attach(world->old.iommus[MAIN], "0000:00:05.0", NULL));
 }
 
 static void commits_and_closes(HandoverWorld *world)
@@ -154,7 +147,7 @@ static void commit_counts_even_if_the_peer_is_gone(void **state)
 
     run_with(world, commits_and_closes);
     assert_false(world->old.owns);
-    assert_false(pm_mapper_audit(world->old.mapper, NULL, NULL, NULL));
+    assert_false(pm_mapper_audit(world->old.mappers[MAIN], NULL, NULL, NULL));
 }
 
 /* Whoever broke the protocol: the peer thinks that it owns everything. */
@@ -261,19 +254,44 @@ static void missing_descriptors_are_refused(void **state)
 
 /* --- a changed offer --- */
 
+static void write_offer(Replay *replay, const PmHandoverState *state)
+{
+    g_auto(PmWireWriter) writer = {0};
+
+    pm_handover_state_write(state, &writer);
+    g_free(replay->offer.payload);
+    replay->offer.payload = g_memdup2(writer.bytes, writer.size);
+    replay->offer.size = writer.size;
+}
+
+/* Nobody would own it. */
+static void address_space_without_a_mapper_is_refused(void **state)
+{
+    HandoverWorld *world = *state;
+    Replay *replay = make_replay(world);
+    g_auto(PmHandoverState) offered;
+
+    pm_handover_state_init(&offered);
+    assert_true(pm_handover_state_read(&offered, &replay->offer, NULL));
+    pm_handover_state_mapper(&offered, MOVED)->space = 0;
+    pm_handover_state_mapper(&offered, BESIDE)->space = 0;
+    write_offer(replay, &offered);
+    assert_offer_is_invalid(world, replay, replay->offer.size, replay->offer.n_fds);
+    free_replay(replay);
+    handover_assert_owner(world, &world->old);
+}
+
 /* Refused, or it changed nothing that matters: the sender is gone when the receiver accepts, so it
  * takes over what it has verified. */
 static void try_changed_offer(HandoverWorld *world, Replay *replay)
 {
     PmHandover *handover;
-    PmIommu *iommu = NULL;
-    PmMapper *mapper = NULL;
 
     offer_again(replay, replay->offer.size, replay->offer.n_fds);
     assert_true(pm_channel_send(replay->sockets[0], PM_CHANNEL_ABORT, NULL, 0, NULL, 0, NULL));
     handover = receive(world, replay, NULL);
     if (handover != NULL)
-        assert_false(pm_handover_take_over(handover, &iommu, &mapper, NULL));
+        assert_false(pm_handover_take_over(handover, world->new.iommus, world->new.mappers, NULL));
     pm_handover_free(handover);
     for (unsigned i = 0; i < 2; i++)
         close(replay->sockets[i]);
@@ -322,16 +340,16 @@ static void mappings_that_the_kernel_lacks_are_refused(void **state)
     PmHandover *handover;
     g_autoptr(GError) error = NULL;
 
-    g_clear_pointer(&world->engine, pm_dma_engine_free);
+    handover_end_dma(world);
     assert_true(pm_discard_source_discard(world->old.source, 0, 2 * BLOCK, 0, NULL));
     offer_again(replay, replay->offer.size, replay->offer.n_fds);
     handover = handover_receive_and_restore(&world->new, replay->sockets[1]);
     assert_non_null(handover);
-    assert_false(pm_handover_take_over(handover, &world->new.iommu, &world->new.mapper, &error));
+    assert_false(pm_handover_take_over(handover, world->new.iommus, world->new.mappers, &error));
     handover_assert_error(&error, PM_ERROR_AUDIT, "the kernel has none of the 2 mappings");
     pm_handover_free(handover);
     free_replay(replay);
-    assert_true(pm_mapper_audit(world->old.mapper, NULL, NULL, NULL));
+    assert_true(pm_mapper_audit(world->old.mappers[MAIN], NULL, NULL, NULL));
 }
 
 static void offer_of_another_version_is_refused(void **state)
@@ -359,20 +377,64 @@ static void offer_can_be_taken_over_once(void **state)
     HandoverWorld *world = *state;
     Replay *replay = make_replay(world);
     PmHandover *handover;
-    PmIommu *iommu;
-    PmMapper *mapper;
     g_autoptr(GError) error = NULL;
 
     offer_again(replay, replay->offer.size, replay->offer.n_fds);
     assert_true(pm_channel_send(replay->sockets[0], PM_CHANNEL_ABORT, NULL, 0, NULL, 0, NULL));
     handover = handover_receive_and_restore(&world->new, replay->sockets[1]);
-    assert_false(pm_handover_take_over(handover, &iommu, &mapper, &error));
+    assert_false(pm_handover_take_over(handover, world->new.iommus, world->new.mappers, &error));
     handover_assert_error(&error, PM_ERROR_BAD_INPUT, "the sender of the handover failed");
-    assert_false(pm_handover_take_over(handover, &iommu, &mapper, &error));
+    assert_false(pm_handover_take_over(handover, world->new.iommus, world->new.mappers, &error));
     handover_assert_error(&error, PM_ERROR_INVALID_ARGUMENT, "has failed: receive another one");
     pm_handover_free(handover);
     free_replay(replay);
     handover_assert_owner(world, &world->old);
+}
+
+/* --- a sender that dies --- */
+
+/* The dead one's objects are only to be dropped. */
+static void bury(HandoverWorld *world)
+{
+    world->old.process.is_dead = true;
+    world->old.owns = false;
+    pm_iommu_handover_let_go(world->old.iommus[MAIN]);
+    pm_iommu_handover_let_go(world->old.iommus[MOVED]);
+}
+
+/* @last: what it sends before it dies; CLOSED: nothing. */
+static void new_process_takes_over_after(void **state, PmChannelType last)
+{
+    HandoverWorld *world = *state;
+    Side *new = &world->new;
+    Replay *replay = make_replay(world);
+    PmHandover *handover;
+    g_autoptr(GError) error = NULL;
+
+    bury(world);
+    offer_again(replay, replay->offer.size, replay->offer.n_fds);
+    if (last != PM_CHANNEL_CLOSED)
+        assert_true(pm_channel_send(replay->sockets[0], last, NULL, 0, NULL, 0, NULL));
+    close(replay->sockets[0]);
+    replay->sockets[0] = -1;
+    handover = handover_receive_and_restore(new, replay->sockets[1]);
+    assert_non_null(handover);
+    new->owns = pm_handover_take_over(handover, new->iommus, new->mappers, &error);
+    if (!new->owns)
+        fail_msg("%s", error->message);
+    pm_handover_free(handover);
+    free_replay(replay);
+    handover_assert_owner(world, new);
+}
+
+static void new_process_takes_over_if_the_old_one_dies_after_the_offer(void **state)
+{
+    new_process_takes_over_after(state, PM_CHANNEL_CLOSED);
+}
+
+static void new_process_takes_over_if_the_old_one_dies_when_frozen(void **state)
+{
+    new_process_takes_over_after(state, PM_CHANNEL_FROZEN);
 }
 
 static void freeing_nothing_does_nothing(void **state)
@@ -399,11 +461,14 @@ int main(void)
         TEST(commit_counts_after_an_abort),
         TEST(truncated_offers_are_refused),
         TEST(missing_descriptors_are_refused),
+        TEST(address_space_without_a_mapper_is_refused),
         TEST(changed_offers_do_no_harm),
         TEST(another_file_than_described_is_refused),
         TEST(mappings_that_the_kernel_lacks_are_refused),
         TEST(offer_of_another_version_is_refused),
         TEST(offer_can_be_taken_over_once),
+        TEST(new_process_takes_over_if_the_old_one_dies_after_the_offer),
+        TEST(new_process_takes_over_if_the_old_one_dies_when_frozen),
         cmocka_unit_test(freeing_nothing_does_nothing),
     };
 

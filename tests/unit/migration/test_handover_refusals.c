@@ -16,11 +16,11 @@ static void assert_refused(HandoverWorld *world, PmError code, const char *words
 {
     g_autoptr(GError) error = NULL;
 
-    assert_false(pm_handover_check(world->old.mapper, &error));
+    assert_false(pm_handover_check(world->old.mappers, N_MAPPERS, &error));
     handover_assert_error(&error, code, words);
-    assert_false(pm_handover_send(world->old.mapper, world->sockets[0], &error));
+    assert_false(pm_handover_send(world->old.mappers, N_MAPPERS, world->sockets[0], &error));
     handover_assert_error(&error, code, words);
-    assert_false(pm_handover_send(world->old.mapper, world->sockets[0], NULL));
+    assert_false(pm_handover_send(world->old.mappers, N_MAPPERS, world->sockets[0], NULL));
     handover_check_dma(world);
 }
 
@@ -32,7 +32,7 @@ static void add_region(HandoverWorld *world, PmRam *ram)
                                    .address = 2 * PM_GIB,
                                    .access = PM_IOMMU_READ_WRITE};
 
-    assert_true(pm_mapper_add(world->old.mapper, &region, NULL));
+    assert_true(pm_mapper_add(world->old.mappers[MAIN], &region, NULL));
     pm_ram_unref(ram);
 }
 
@@ -52,7 +52,7 @@ static void private_mapping_is_refused(void **state)
     adoption.host = mmap(NULL, BLOCK, PROT_READ | PROT_WRITE, MAP_PRIVATE, adoption.fd, 0);
     add_region(world, pm_ram_adopt(&adoption, NULL));
     assert_refused(world, PM_ERROR_UNSUPPORTED, "is a private mapping of its file");
-    assert_true(pm_mapper_remove(world->old.mapper, 2 * PM_GIB, NULL));
+    assert_true(pm_mapper_remove(world->old.mappers[MAIN], 2 * PM_GIB, NULL));
     munmap(adoption.host, BLOCK);
     close(adoption.fd);
 }
@@ -66,7 +66,7 @@ static void claims_without_a_region_are_refused(void **state)
                                        .iova = 2 * PM_GIB,
                                        .size = BLOCK,
                                        .block_size = BLOCK};
-    g_autoptr(PmIommuClaim) claim = pm_iommu_claim_new(world->old.iommu, &config, NULL);
+    g_autoptr(PmIommuClaim) claim = pm_iommu_claim_new(world->old.iommus[MAIN], &config, NULL);
 
     assert_non_null(claim);
     assert_refused(world, PM_ERROR_BUSY, "the ring has I/O addresses 0x80000000-0x8000ffff");
@@ -83,7 +83,7 @@ static void ram_that_others_have_pinned_is_refused(void **state)
     assert_int_not_equal(claim, 0);
     assert_refused(world, PM_ERROR_BUSY, "the network relies on 0x10000 bytes at offset 0x10000");
     assert_true(pm_ram_release_discards(ram, claim, NULL));
-    assert_true(pm_handover_check(world->old.mapper, NULL));
+    assert_true(pm_handover_check(world->old.mappers, N_MAPPERS, NULL));
 }
 
 static void unknown_blocks_are_refused(void **state)
@@ -140,7 +140,7 @@ static void linux_6_12_is_refused(void **state)
     PmMapper *mapper = pm_mapper_new(iommu);
 
     (void)state;
-    assert_false(pm_handover_check(mapper, &error));
+    assert_false(pm_handover_check(&mapper, 1, &error));
     handover_assert_error(&error, PM_ERROR_UNSUPPORTED,
                           "the kernel lacks IOMMU_IOAS_CHANGE_PROCESS (Linux 6.13)");
     pm_mapper_free(mapper);
@@ -155,7 +155,7 @@ static void other_descriptors_are_refused(void **state)
     g_autoptr(GError) error = NULL;
 
     assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
-    assert_false(pm_handover_send(world->old.mapper, pair[0], &error));
+    assert_false(pm_handover_send(world->old.mappers, N_MAPPERS, pair[0], &error));
     handover_assert_error(&error, PM_ERROR_INVALID_ARGUMENT, "is not a Unix stream socket");
     assert_null(pm_handover_receive(world->fake, -1, &error));
     handover_assert_error(&error, PM_ERROR_INVALID_ARGUMENT, "is not a Unix stream socket");
@@ -176,18 +176,10 @@ static void other_state_of_the_device_is_refused(void **state)
     handover_assert_owner(world, &world->old);
 }
 
-static gpointer send_in_thread(gpointer data)
-{
-    HandoverWorld *world = data;
-
-    handover_send(&world->old, world->sockets[0]);
-    return NULL;
-}
-
 static void dropped_offer_changes_nothing(void **state)
 {
     HandoverWorld *world = *state;
-    GThread *thread = g_thread_new("old", send_in_thread, world);
+    GThread *thread = handover_start_sending(world);
     PmHandover *handover = handover_receive_and_restore(&world->new, world->sockets[1]);
 
     assert_non_null(handover);
@@ -200,7 +192,7 @@ static void dropped_offer_changes_nothing(void **state)
 static void memory_is_not_discarded_before_it_is_taken_over(void **state)
 {
     HandoverWorld *world = *state;
-    GThread *thread = g_thread_new("old", send_in_thread, world);
+    GThread *thread = handover_start_sending(world);
     PmHandover *handover = handover_receive_and_restore(&world->new, world->sockets[1]);
     g_autoptr(GError) error = NULL;
 
@@ -216,7 +208,7 @@ static void memory_is_not_discarded_before_it_is_taken_over(void **state)
 static void nothing_can_be_mapped_between_offer_and_decision(void **state)
 {
     HandoverWorld *world = *state;
-    GThread *thread = g_thread_new("old", send_in_thread, world);
+    GThread *thread = handover_start_sending(world);
     PmHandover *handover = handover_receive_and_restore(&world->new, world->sockets[1]);
     const PmIommuClaimConfig config = {.struct_size = sizeof(config),
                                        .owner = "the ring",
@@ -226,9 +218,9 @@ static void nothing_can_be_mapped_between_offer_and_decision(void **state)
                                        .block_size = BLOCK};
     g_autoptr(GError) error = NULL;
 
-    assert_null(pm_iommu_claim_new(world->old.iommu, &config, &error));
+    assert_null(pm_iommu_claim_new(world->old.iommus[MAIN], &config, &error));
     handover_assert_error(&error, PM_ERROR_BUSY, "is being handed over");
-    assert_false(pm_iommu_attach(world->old.iommu, "0000:00:05.0", &error));
+    assert_false(pm_iommu_attach(world->old.iommus[MAIN], "0000:00:05.0", &error));
     handover_assert_error(&error, PM_ERROR_BUSY, "is being handed over");
     pm_handover_free(handover);
     g_thread_join(thread);
