@@ -59,8 +59,8 @@ typedef struct PmDiscardListener PmDiscardListener;
  * populated run before pm_discard_source_discard_all(): when the guest unplugs, on a machine
  * reset, and when the device is freed. Not called to undo a failed populate, when a listener is
  * unregistered, and for a dropped listener. Returning true is not a commitment: another listener
- * may object, and then this one is not notified. So change nothing that needs undoing, and release
- * any lock before returning. It is part of each unplug: be quick, and do not wait for the I/O.
+ * may object or fail later. So change nothing that needs undoing, unless @cancel_discard undoes it,
+ * and release any lock before returning. It is part of each unplug: be quick.
  * @populate: mandatory. The range is about to be used: map it. On failure return false with an
  * error and undo what was done; if that fails, the code must be PM_ERROR_QUARANTINED.
  * @discard: mandatory. The range is about to be discarded: unmap it. On failure return false with
@@ -80,6 +80,10 @@ typedef struct PmDiscardListener PmDiscardListener;
  * has, known or unknown: the manager takes all others as unmapped.
  * @free: optional. Last use of @user_data: after the listener was unregistered, after its
  * registration failed, or once it was dropped and @next_unknown finds nothing.
+ * @cancel_discard: optional. A discard for which @can_discard returned true does not happen,
+ * because another listener objected, or because a listener or the host failed. Called after what
+ * was notified was notified of the opposite; for each call of @can_discard that returned true, with
+ * the same range; all listeners in reverse order. It cannot fail. Not called without @can_discard.
  */
 typedef struct {
     size_t struct_size;
@@ -91,6 +95,7 @@ typedef struct {
     bool (*next_unknown)(void *user_data, uint64_t offset, uint64_t *run_offset, uint64_t *run_size,
                          char **reason);
     void (*free)(void *user_data);
+    void (*cancel_discard)(void *user_data, uint64_t offset, uint64_t size);
 } PmDiscardListenerOps;
 
 /**

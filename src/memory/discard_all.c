@@ -76,13 +76,23 @@ static bool drop_everything(const PmDiscardSource *source, const PmDiscardListen
     return false;
 }
 
+/* The first @n_asked listeners agreed. */
+static void cancel(const PmDiscardManager *manager, guint n_asked)
+{
+    while (n_asked-- > 0)
+        pm_discard_listener_cancel_discard_all(pm_manager_listener_at(manager, n_asked),
+                                               &manager->blocks);
+}
+
 /* Orphans are not asked: their owners are gone. */
 static bool ask_listeners(const PmDiscardManager *manager, GError **error)
 {
     for (guint i = 0; i < manager->listeners->len; i++)
         if (!pm_discard_listener_may_discard_all(pm_manager_listener_at(manager, i),
-                                                 &manager->blocks, error))
+                                                 &manager->blocks, error)) {
+            cancel(manager, i);
             return false;
+        }
     return true;
 }
 
@@ -111,7 +121,10 @@ bool pm_discard_source_discard_all(PmDiscardSource *source, GError **error)
     if (!pm_ram_check_process(manager->ram, error) || !ask_listeners(manager, error))
         return false;
     if (!drop_everything(source, &failed, &cause)) {
-        bool done = pm_manager_conclude_all(manager, n_losses, failed, cause, error);
+        bool done;
+
+        cancel(manager, manager->listeners->len);
+        done = pm_manager_conclude_all(manager, n_losses, failed, cause, error);
 
         pm_manager_refresh(manager);
         return done;

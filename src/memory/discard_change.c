@@ -3,30 +3,17 @@
 
 #include "memory/ram_private.h"
 
-typedef bool (*Question)(const PmDiscardListener *listener, uint64_t offset, uint64_t size,
-                         GError **error);
 typedef bool (*Notify)(const PmDiscardListener *listener, PmBlocks *blocks, uint64_t offset,
                        uint64_t size, GError **error);
 typedef void (*Undo)(const PmDiscardListener *listener, PmBlocks *blocks, uint64_t offset,
                      uint64_t size);
 
-static bool ask_listeners(const PmDiscardManager *manager, Question question, uint64_t offset,
-                          uint64_t size, GError **error)
+static bool ask_listeners(const PmDiscardManager *manager, uint64_t offset, uint64_t size,
+                          GError **error)
 {
     for (guint i = 0; i < manager->listeners->len; i++)
-        if (!question(pm_manager_listener_at(manager, i), offset, size, error))
-            return false;
-    return true;
-}
-
-static bool ask(const PmDiscardManager *manager, Question question, uint64_t offset, uint64_t end,
-                GError **error)
-{
-    PmGranules changing = pm_blocks_changing(&manager->blocks);
-    uint64_t size = 0;
-
-    while (pm_granules_next_set(&changing, offset + size, end, &offset, &size))
-        if (!ask_listeners(manager, question, offset, size, error))
+        if (!pm_discard_listener_may_populate(pm_manager_listener_at(manager, i), offset, size,
+                                              error))
             return false;
     return true;
 }
@@ -34,13 +21,13 @@ static bool ask(const PmDiscardManager *manager, Question question, uint64_t off
 bool pm_change_ask_populate(const PmDiscardManager *manager, uint64_t offset, uint64_t end,
                             GError **error)
 {
-    return ask(manager, pm_discard_listener_may_populate, offset, end, error);
-}
+    PmGranules changing = pm_blocks_changing(&manager->blocks);
+    uint64_t size = 0;
 
-bool pm_change_ask_discard(const PmDiscardManager *manager, uint64_t offset, uint64_t end,
-                           GError **error)
-{
-    return ask(manager, pm_discard_listener_may_discard, offset, end, error);
+    while (pm_granules_next_set(&changing, offset + size, end, &offset, &size))
+        if (!ask_listeners(manager, offset, size, error))
+            return false;
+    return true;
 }
 
 static void undo_listeners(PmDiscardManager *manager, Undo undo, guint n_notified, uint64_t offset,
@@ -87,6 +74,30 @@ static bool notify_runs(PmDiscardManager *manager, Notify notify, Undo undo, uin
             return false;
         }
     return true;
+}
+
+static bool may_discard(const PmDiscardListener *listener, PmBlocks *blocks, uint64_t offset,
+                        uint64_t size, GError **error)
+{
+    (void)blocks;
+    return pm_discard_listener_may_discard(listener, offset, size, error);
+}
+
+static void cancel_discard(const PmDiscardListener *listener, PmBlocks *blocks, uint64_t offset,
+                           uint64_t size)
+{
+    (void)blocks;
+    pm_discard_listener_cancel_discard(listener, offset, size);
+}
+
+bool pm_change_ask_discard(PmDiscardManager *manager, uint64_t offset, uint64_t end, GError **error)
+{
+    return notify_runs(manager, may_discard, cancel_discard, offset, end, error);
+}
+
+void pm_change_cancel_discard(PmDiscardManager *manager, uint64_t offset, uint64_t end)
+{
+    undo_runs(manager, cancel_discard, offset, end);
 }
 
 bool pm_change_notify_populate(PmDiscardManager *manager, uint64_t offset, uint64_t end,

@@ -11,8 +11,13 @@
 /* Changes nothing. */
 bool pm_change_ask_populate(const PmDiscardManager *manager, uint64_t offset, uint64_t end,
                             GError **error);
-bool pm_change_ask_discard(const PmDiscardManager *manager, uint64_t offset, uint64_t end,
+
+/* On an objection, the discard is canceled at those who agreed. */
+bool pm_change_ask_discard(PmDiscardManager *manager, uint64_t offset, uint64_t end,
                            GError **error);
+
+/* All agreed, but it does not happen; what was notified is undone. */
+void pm_change_cancel_discard(PmDiscardManager *manager, uint64_t offset, uint64_t end);
 
 /* On failure the listeners are as before, or blocks are lost. */
 bool pm_change_notify_populate(PmDiscardManager *manager, uint64_t offset, uint64_t end,

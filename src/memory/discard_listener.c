@@ -226,6 +226,31 @@ static bool previous_populated(const PmBlocks *blocks, uint64_t offset, uint64_t
     return true;
 }
 
+void pm_discard_listener_cancel_discard(const PmDiscardListener *listener, uint64_t offset,
+                                        uint64_t size)
+{
+    Run run;
+
+    if (listener->ops.can_discard != NULL && listener->ops.cancel_discard != NULL &&
+        clip(listener, offset, size, &run))
+        listener->ops.cancel_discard(listener->user_data, run.offset, run.end - run.offset);
+}
+
+/* All runs before @end. */
+static void cancel_runs(const PmDiscardListener *listener, const PmBlocks *blocks, uint64_t end)
+{
+    Run run = {.offset = end};
+
+    while (previous_populated(blocks, listener->offset, run.offset, &run))
+        pm_discard_listener_cancel_discard(listener, run.offset, run.end - run.offset);
+}
+
+void pm_discard_listener_cancel_discard_all(const PmDiscardListener *listener,
+                                            const PmBlocks *blocks)
+{
+    cancel_runs(listener, blocks, listener->end);
+}
+
 bool pm_discard_listener_may_discard_all(const PmDiscardListener *listener, const PmBlocks *blocks,
                                          GError **error)
 {
@@ -234,8 +259,10 @@ bool pm_discard_listener_may_discard_all(const PmDiscardListener *listener, cons
     if (listener->ops.can_discard == NULL)
         return true;
     while (next_populated(blocks, run.end, listener->end, &run))
-        if (!pm_discard_listener_may_discard(listener, run.offset, run.end - run.offset, error))
+        if (!pm_discard_listener_may_discard(listener, run.offset, run.end - run.offset, error)) {
+            cancel_runs(listener, blocks, run.offset);
             return false;
+        }
     return true;
 }
 

@@ -38,9 +38,16 @@ bool pm_discard_listener_may_populate(const PmDiscardListener *listener, uint64_
                                       uint64_t size, GError **error);
 bool pm_discard_listener_may_discard(const PmDiscardListener *listener, uint64_t offset,
                                      uint64_t size, GError **error);
-/* The same for every populated run in the listener's range. */
+/* The same for every populated run in the listener's range. What it agreed to before it objected
+ * is canceled. */
 bool pm_discard_listener_may_discard_all(const PmDiscardListener *listener, const PmBlocks *blocks,
                                          GError **error);
+
+/* What it was asked for, and agreed to, does not happen. */
+void pm_discard_listener_cancel_discard(const PmDiscardListener *listener, uint64_t offset,
+                                        uint64_t size);
+void pm_discard_listener_cancel_discard_all(const PmDiscardListener *listener,
+                                            const PmBlocks *blocks);
 
 bool pm_discard_listener_populate(const PmDiscardListener *listener, PmBlocks *blocks,
                                   uint64_t offset, uint64_t size, GError **error);

@@ -181,24 +181,33 @@ static bool add_silently(PmDiscardManager *manager, const PmDiscardSource *sourc
     return true;
 }
 
-static bool add(PmDiscardManager *manager, const PmDiscardSource *source, bool free_memory,
-                GError **error)
+static bool ask_and_discard(PmDiscardManager *manager, const PmDiscardSource *source,
+                            bool free_memory, GError **error)
 {
     uint64_t size = manager->blocks.size;
     GError *cause = NULL;
-    bool done = false;
+
+    if (!pm_change_ask_discard(manager, 0, size, error))
+        return false;
+    if (!discard_difference(manager, source, free_memory, &cause)) {
+        pm_change_cancel_discard(manager, 0, size);
+        /* Nothing was in quarantine before. */
+        return pm_manager_conclude_range(manager, 0, size, cause, error);
+    }
+    pm_change_apply_discard(manager, 0, size);
+    return true;
+}
+
+static bool add(PmDiscardManager *manager, const PmDiscardSource *source, bool free_memory,
+                GError **error)
+{
+    bool done;
 
     if (manager->listeners->len == 0)
         return add_silently(manager, source, free_memory, error);
     begin_add(manager, source);
-    if (pm_change_ask_discard(manager, 0, size, error)) {
-        done = discard_difference(manager, source, free_memory, &cause);
-        if (done)
-            pm_change_apply_discard(manager, 0, size);
-        else /* Nothing was in quarantine before. */
-            (void)pm_manager_conclude_range(manager, 0, size, cause, error);
-    }
-    pm_change_end(manager, 0, size);
+    done = ask_and_discard(manager, source, free_memory, error);
+    pm_change_end(manager, 0, manager->blocks.size);
     return done;
 }
 

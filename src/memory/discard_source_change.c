@@ -134,8 +134,10 @@ static bool discard(PmDiscardSource *source, uint64_t offset, uint64_t size, uns
 
     if (!pm_change_ask_discard(manager, offset, offset + size, error))
         return false;
-    if (!notify_and_free(source, offset, offset + size, flags, &cause))
+    if (!notify_and_free(source, offset, offset + size, flags, &cause)) {
+        pm_change_cancel_discard(manager, offset, offset + size);
         return pm_manager_conclude_range(manager, offset, size, cause, error);
+    }
     pm_change_apply_discard(manager, offset, offset + size);
     pm_granules_clear(&source->populated, offset, size);
     return true;

@@ -52,6 +52,11 @@ static bool can_discard(void *user_data, uint64_t offset, uint64_t size, GError 
     return false;
 }
 
+static void cancel_discard(void *user_data, uint64_t offset, uint64_t size)
+{
+    record(user_data, '!', offset, size);
+}
+
 static bool populate(void *user_data, uint64_t offset, uint64_t size, GError **error)
 {
     Listener *listener = user_data;
@@ -95,6 +100,11 @@ const PmDiscardListenerOps objecting_ops = {.struct_size = sizeof(objecting_ops)
                                             .can_discard = can_discard,
                                             .populate = populate,
                                             .discard = listener_discard};
+const PmDiscardListenerOps canceled_ops = {.struct_size = sizeof(canceled_ops),
+                                           .can_discard = can_discard,
+                                           .populate = populate,
+                                           .discard = listener_discard,
+                                           .cancel_discard = cancel_discard};
 const PmDiscardListenerOps all_ops = {.struct_size = sizeof(all_ops),
                                       .populate = populate,
                                       .discard = listener_discard,

@@ -43,10 +43,12 @@ typedef struct {
     Listener listeners[N_LISTENERS];
 } Fixture;
 
-/* Mandatory callbacks only, with can_populate, with can_discard, and with discard_all. */
+/* Mandatory callbacks only, with can_populate, with can_discard, with can_discard and
+ * cancel_discard, and with discard_all. */
 extern const PmDiscardListenerOps plain_ops;
 extern const PmDiscardListenerOps asking_ops;
 extern const PmDiscardListenerOps objecting_ops;
+extern const PmDiscardListenerOps canceled_ops;
 extern const PmDiscardListenerOps all_ops;
 
 /* The callbacks of plain_ops, for tests that make their own operations. */
