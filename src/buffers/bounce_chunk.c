@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT */
+#include "buffers/bounce_chunk.h"
+
+#include "base/error_text.h"
+
+static void free_chunk(PmBounceChunk *chunk)
+{
+    pm_ram_unref(chunk->ram);
+    pm_bitmap_free(chunk->used);
+    g_free(chunk);
+}
+
+/* A file, because some back ends need one; and no child shares private pages that are written. */
+static bool allocate(PmBounceChunk *chunk, uint64_t size, GError **error)
+{
+    chunk->used = pm_bitmap_new(size / PM_BOUNCE_UNIT);
+    if (chunk->used == NULL)
+        return pm_fail(error, PM_ERROR_MEMORY, "out of memory for the slots of a bounce pool");
+    chunk->ram = pm_ram_new(PM_RAM_MEMFD, size, 0, error);
+    if (chunk->ram == NULL)
+        return false;
+    chunk->region.host = pm_ram_get_host(chunk->ram);
+    chunk->region.size = size;
+    chunk->region.fd = pm_ram_get_fd(chunk->ram, &chunk->region.fd_offset);
+    chunk->region.address = (uintptr_t)chunk->region.host;
+    return true;
+}
+
+PmBounceChunk *pm_bounce_chunk_new(const PmBouncePoolConfig *config, uint64_t size, GError **error)
+{
+    PmBounceChunk *chunk = g_new0(PmBounceChunk, 1);
+
+    if (allocate(chunk, size, error) && config->map(config->user_data, &chunk->region, error))
+        return chunk;
+    free_chunk(chunk);
+    return NULL;
+}
+
+bool pm_bounce_chunk_free(PmBounceChunk *chunk, const PmBouncePoolConfig *config, GError **error)
+{
+    if (!config->unmap(config->user_data, &chunk->region, error))
+        return false;
+    free_chunk(chunk);
+    return true;
+}
+
+void pm_bounce_chunk_abandon(PmBounceChunk *chunk)
+{
+    chunk->ram = NULL;
+    free_chunk(chunk);
+}
+
+bool pm_bounce_chunk_take(PmBounceChunk *chunk, uint64_t size, PmBounceSlot *slot)
+{
+    uint64_t n_units = size / PM_BOUNCE_UNIT;
+    uint64_t n_bits = pm_bitmap_n_bits(chunk->used);
+    uint64_t first = 0;
+    uint64_t end = 0;
+
+    do {
+        first = pm_bitmap_next_clear(chunk->used, end, n_bits);
+        if (n_units > n_bits - first)
+            return false;
+        end = pm_bitmap_next_set(chunk->used, first, first + n_units);
+    } while (end < first + n_units);
+    pm_bitmap_set(chunk->used, first, n_units);
+    *slot = (PmBounceSlot){
+        .host = (char *)chunk->region.host + first * PM_BOUNCE_UNIT,
+        .address = chunk->region.address + first * PM_BOUNCE_UNIT,
+        .size = size,
+        .chunk = chunk,
+    };
+    return true;
+}
+
+void pm_bounce_chunk_put(const PmBounceSlot *slot)
+{
+    uint64_t offset = slot->address - slot->chunk->region.address;
+
+    pm_bitmap_clear(slot->chunk->used, offset / PM_BOUNCE_UNIT, slot->size / PM_BOUNCE_UNIT);
+}
+
+bool pm_bounce_chunk_is_idle(const PmBounceChunk *chunk)
+{
+    return pm_bitmap_n_set(chunk->used) == 0;
+}

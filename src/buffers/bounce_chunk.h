@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+/* A registered piece of a bounce pool, and which slots of it are in use. */
+#ifndef PLUGMAP_SRC_BUFFERS_BOUNCE_CHUNK_H
+#define PLUGMAP_SRC_BUFFERS_BOUNCE_CHUNK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <plugmap/buffer_registry.h>
+
+#include "base/bitmap.h"
+
+/* Slots begin at multiples of this, and sizes are rounded up to it. */
+#define PM_BOUNCE_UNIT UINT64_C(4096)
+
+/*
+ * PmBouncePoolConfig: of a pool (bounce_pool.h).
+ * @size: of the first chunk. @limit: of all chunks. Bytes; rounded up to @alignment.
+ * @alignment: of a chunk's size, a power of two; at least PM_BOUNCE_UNIT is used.
+ * @map, @unmap: register and unregister a chunk, which is backed by a file. On failure nothing has
+ * changed; but memory that could not be unregistered is never freed.
+ */
+typedef struct {
+    uint64_t size;
+    uint64_t limit;
+    uint64_t alignment;
+    bool (*map)(void *user_data, PmBufferRegion *region, GError **error);
+    bool (*unmap)(void *user_data, const PmBufferRegion *region, GError **error);
+    void *user_data;
+} PmBouncePoolConfig;
+
+typedef struct {
+    PmRam *ram;
+    PmBufferRegion region;
+    PmBitmap *used; /* of units */
+} PmBounceChunk;
+
+typedef struct {
+    void *host;
+    uint64_t address;
+    uint64_t size;
+    PmBounceChunk *chunk; /* NULL: no slot */
+} PmBounceSlot;
+
+/* @size: bytes, a multiple of the unit. Errors: PM_ERROR_MEMORY, those of @map. */
+PmBounceChunk *pm_bounce_chunk_new(const PmBouncePoolConfig *config, uint64_t size, GError **error);
+
+/* Unregisters and frees it. On failure it is as before. */
+bool pm_bounce_chunk_free(PmBounceChunk *chunk, const PmBouncePoolConfig *config, GError **error);
+
+/* Frees a chunk that stays registered, but not its memory, which a device may access. */
+void pm_bounce_chunk_abandon(PmBounceChunk *chunk);
+
+/* @size: bytes, a multiple of the unit. Returns false if there is no room. */
+bool pm_bounce_chunk_take(PmBounceChunk *chunk, uint64_t size, PmBounceSlot *slot);
+
+void pm_bounce_chunk_put(const PmBounceSlot *slot);
+
+bool pm_bounce_chunk_is_idle(const PmBounceChunk *chunk);
+
+#endif
