@@ -8,21 +8,17 @@
 #include <plugmap/fake.h>
 
 #include "replay/replay_audit.h"
-#include "util/backend_util.h"
+#include "util/either_kernel.h"
 
-static PmKernel *fake_with_two_groups(const PmFakeConfig *config)
+static PmKernel *make_kernel(const PmFakeConfig *config)
 {
     PmFakeConfig populating;
-    PmKernel *fake;
 
     pm_fake_config_init(&populating);
     if (config != NULL)
         populating = *config;
     populating.pin = PM_FAKE_PIN_POPULATE;
-    fake = backend_fake_new(&populating, NULL);
-    assert_non_null(fake);
-    assert_true(pm_fake_kernel_add_device(fake, 2, "0000:00:05.0", "vfio-pci", NULL));
-    return fake;
+    return either_kernel_new(&populating);
 }
 
 Stack *stack_new(const PmFakeConfig *config)
@@ -35,15 +31,14 @@ Stack *stack_new(const PmFakeConfig *config)
         .requested_size = STACK_N_BLOCKS * STACK_BLOCK,
     };
 
-    stack->fake = fake_with_two_groups(config);
+    stack->kernel = make_kernel(config);
     stack->ram = pm_ram_new(PM_RAM_MEMFD, STACK_N_BLOCKS * STACK_BLOCK, STACK_BLOCK, NULL);
     assert_non_null(stack->ram);
     device_config.ram = stack->ram;
     stack->device = pm_virtio_mem_new(&device_config, NULL);
     assert_non_null(stack->device);
     for (unsigned i = 0; i < STACK_N_MAPPERS; i++) {
-        stack->iommus[i] = backend_open(stack->fake, i, NULL);
-        assert_non_null(stack->iommus[i]);
+        stack->iommus[i] = either_open(stack->kernel, i);
         stack->mappers[i] = pm_mapper_new(stack->iommus[i]);
         assert_true(mapper_add_all(stack->mappers[i], STACK_ADDRESS, stack->ram,
                                    PM_MAPPER_OVERCOMMIT, NULL));
@@ -53,16 +48,15 @@ Stack *stack_new(const PmFakeConfig *config)
 
 void stack_free(Stack *stack)
 {
-    pm_fake_kernel_clear_faults(stack->fake);
+    either_clear_faults(stack->kernel);
     for (unsigned i = 0; i < STACK_N_MAPPERS; i++)
         pm_mapper_free(stack->mappers[i]);
     pm_virtio_mem_free(stack->device);
     pm_ram_unref(stack->ram);
     for (unsigned i = 0; i < STACK_N_MAPPERS; i++)
         pm_iommu_unref(stack->iommus[i]);
-    assert_int_equal(pm_fake_kernel_get_n_open(stack->fake), 0);
-    assert_int_equal(backend_get_pinned(stack->fake), 0);
-    pm_kernel_unref(stack->fake);
+    either_assert_nothing_left(stack->kernel);
+    pm_kernel_unref(stack->kernel);
     g_free(stack);
 }
 
@@ -86,7 +80,7 @@ void stack_check(Stack *stack)
             .device = stack->device,
             .iommu = stack->iommus[i],
             .mapper = stack->mappers[i],
-            .fake = stack->fake,
+            .fake = either_is_real() ? NULL : stack->kernel,
             .group = i + 1,
             .all_resident = true,
         };
@@ -99,7 +93,7 @@ void stack_check(Stack *stack)
                 fail_msg("%s", error->message);
         }
     }
-    assert_int_equal(backend_get_pinned(stack->fake), STACK_N_MAPPERS * plugged);
+    assert_int_equal(either_pinned(stack->kernel), STACK_N_MAPPERS * plugged);
 }
 
 void stack_snapshot(Stack *stack, Snapshot *snapshot)
@@ -114,9 +108,9 @@ void stack_snapshot(Stack *stack, Snapshot *snapshot)
     for (unsigned i = 0; i < STACK_N_MAPPERS; i++) {
         snapshot->n_mappings[i] = pm_iommu_get_n_mappings(stack->iommus[i]);
         snapshot->pinned[i] = pm_iommu_get_pinned_bytes(stack->iommus[i]);
-        snapshot->kernel_mappings[i] = pm_fake_kernel_get_n_mappings(stack->fake, i + 1);
+        snapshot->kernel_mappings[i] = either_n_mappings(stack->kernel, i, stack->iommus[i]);
     }
-    snapshot->locked = backend_get_pinned(stack->fake);
+    snapshot->locked = either_pinned(stack->kernel);
     assert_true(
         pm_ram_resident(stack->ram, 0, STACK_N_BLOCKS * STACK_BLOCK, &snapshot->resident, NULL));
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The whole stack on a fake kernel: a virtio-mem device, whose memory two mappers keep mapped in
- * two containers. */
+/* The whole stack on a kernel, fake or real (either_kernel.h): a virtio-mem device, whose memory
+ * two mappers keep mapped in two address spaces. */
 #ifndef PLUGMAP_TESTS_UTIL_STACK_UTIL_H
 #define PLUGMAP_TESTS_UTIL_STACK_UTIL_H
 
@@ -23,8 +23,8 @@
 #define STACK_N_MAPPERS 2
 
 typedef struct {
-    PmKernel *fake;
-    PmIommu *iommus[STACK_N_MAPPERS]; /* of group 1 and of group 2 */
+    PmKernel *kernel;
+    PmIommu *iommus[STACK_N_MAPPERS];
     PmMapper *mappers[STACK_N_MAPPERS];
     PmRam *ram;
     PmVirtioMem *device;
@@ -41,7 +41,8 @@ typedef struct {
     uint64_t resident;
 } Snapshot;
 
-/* All blocks may be plugged; MAP faults memory in. */
+/* All blocks may be plugged; MAP faults memory in. @config: of a fake kernel; NULL: the defaults.
+ */
 Stack *stack_new(const PmFakeConfig *config);
 void stack_free(Stack *stack);
 

@@ -14,10 +14,9 @@ RegionWorld *region_world_new(const PmFakeConfig *given, PmRamKind kind)
     PmFakeConfig config = *given;
 
     config.pin = PM_FAKE_PIN_POPULATE;
-    world->fake = backend_fake_new(&config, NULL);
-    assert_true(pm_fake_kernel_add_device(world->fake, 2, "0000:00:05.0", "vfio-pci", NULL));
+    world->kernel = either_kernel_new(&config);
     for (unsigned i = 0; i < 2; i++) {
-        world->iommus[i] = backend_open(world->fake, i, NULL);
+        world->iommus[i] = either_open(world->kernel, i);
         world->mappers[i] = pm_mapper_new(world->iommus[i]);
     }
     world->ram = pm_ram_new(kind, SIZE, BLOCK, NULL);
@@ -49,15 +48,14 @@ int region_world_free(void **state)
 {
     RegionWorld *world = *state;
 
-    pm_fake_kernel_clear_faults(world->fake);
+    either_clear_faults(world->kernel);
     for (unsigned i = 0; i < 2; i++)
         pm_mapper_free(world->mappers[i]);
     g_clear_pointer(&world->manager, pm_discard_manager_unref);
     for (unsigned i = 0; i < 2; i++)
         pm_iommu_unref(world->iommus[i]);
-    assert_int_equal(backend_get_pinned(world->fake), 0);
-    assert_int_equal(pm_fake_kernel_get_n_open(world->fake), 0);
-    pm_kernel_unref(world->fake);
+    either_assert_nothing_left(world->kernel);
+    pm_kernel_unref(world->kernel);
     assert_true(g_atomic_ref_count_compare(&world->ram->references, 1));
     pm_ram_unref(world->ram);
     g_free(world);
@@ -96,7 +94,7 @@ bool region_unplug(RegionWorld *world, uint64_t first, uint64_t n_blocks)
 
 uint64_t region_n_mappings(const RegionWorld *world, unsigned index)
 {
-    return pm_fake_kernel_get_n_mappings(world->fake, index + 1);
+    return either_n_mappings(world->kernel, index, world->iommus[index]);
 }
 
 typedef struct {
@@ -116,27 +114,59 @@ static bool find(uint64_t iova, uint64_t size, const void *host, PmIommuAccess a
     return false;
 }
 
+/* Its page is below 4 GiB, because Linux 6.1 accepts no larger addresses. */
+PmDmaEngine *region_engine(const RegionWorld *world)
+{
+    PmDmaEngine *engine = pm_dma_engine_attach(world->iommus[0], world->kernel, either_device(0),
+                                               LOW, 8 * PM_GIB, NULL);
+
+    assert_non_null(engine);
+    return engine;
+}
+
+/* The first page that the device has written. */
+static const char *find_written(const RegionWorld *world, const char *data, size_t size)
+{
+    for (uint64_t offset = 0; offset < SIZE; offset += PM_DMA_PAGE) {
+        const char *page = (const char *)pm_ram_get_host(world->ram) + offset;
+        uint64_t bytes;
+
+        assert_true(pm_ram_resident(world->ram, offset, PM_DMA_PAGE, &bytes, NULL));
+        if (bytes > 0 && memcmp(page, data, size) == 0)
+            return page;
+    }
+    return NULL;
+}
+
+/* By DMA. */
+static const char *written_at(const RegionWorld *world, uint64_t iova)
+{
+    static char fresh = 'a';
+    PmDmaEngine *engine = region_engine(world);
+    uint64_t in_page = iova % PM_DMA_PAGE;
+    char data[PM_DMA_PAGE];
+    const char *page;
+
+    memset(data, fresh++, sizeof(data));
+    assert_true(pm_dma_engine_write(engine, iova - in_page, data, NULL));
+    page = find_written(world, data, pm_dma_engine_transfer_size(engine));
+    pm_dma_engine_free(engine);
+    return page == NULL ? NULL : page + in_page;
+}
+
 const char *region_mapped_at(const RegionWorld *world, uint64_t iova)
 {
     Search search = {.iova = iova};
 
-    (void)pm_fake_kernel_foreach_mapping(world->fake, 1, find, &search);
+    if (either_is_real())
+        return written_at(world, iova);
+    (void)pm_fake_kernel_foreach_mapping(world->kernel, 1, find, &search);
     return search.host;
 }
 
 char *region_host(const RegionWorld *world, uint64_t block)
 {
     return (char *)pm_ram_get_host(world->ram) + block * BLOCK;
-}
-
-/* Its page is below 4 GiB, because Linux 6.1 accepts no larger addresses. */
-PmDmaEngine *region_engine(const RegionWorld *world)
-{
-    PmDmaEngine *engine =
-        pm_dma_engine_attach(world->iommus[0], world->fake, "0000:00:04.0", LOW, 8 * PM_GIB, NULL);
-
-    assert_non_null(engine);
-    return engine;
 }
 
 void region_assert_code(GError **error, PmError code, const char *words)
@@ -156,7 +186,7 @@ void region_assert_nothing_left(RegionWorld *world)
         assert_int_equal(world->iommus[i]->n_committed, 0);
         assert_true(pm_iommu_audit(world->iommus[i], NULL, 0, NULL));
     }
-    assert_int_equal(backend_get_pinned(world->fake), 0);
+    assert_int_equal(either_pinned(world->kernel), 0);
     assert_null(pm_discard_claims_next(&world->ram->claims, 0));
     assert_true(
         g_atomic_ref_count_compare(&world->ram->references, world->manager != NULL ? 2 : 1));

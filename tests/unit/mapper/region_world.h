@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Two address spaces of one fake kernel with a mapper each, and unmapped RAM. */
+/* Two address spaces of one kernel, fake or real (either_kernel.h), with a mapper each, and
+ * unmapped RAM. */
 #ifndef PLUGMAP_TESTS_UNIT_MAPPER_REGION_WORLD_H
 #define PLUGMAP_TESTS_UNIT_MAPPER_REGION_WORLD_H
 
@@ -15,6 +16,7 @@
 
 #include "dma/engine.h"
 #include "util/backend_util.h"
+#include "util/either_kernel.h"
 
 #define BLOCK    (64 * PM_KIB)
 #define N_BLOCKS UINT64_C(16)
@@ -23,14 +25,14 @@
 #define HIGH     (4 * PM_GIB)
 
 typedef struct {
-    PmKernel *fake;
+    PmKernel *kernel;
     PmIommu *iommus[2];
     PmMapper *mappers[2]; /* NULL: freed by a test */
     PmRam *ram;
     PmDiscardManager *manager; /* NULL: the RAM is plain */
 } RegionWorld;
 
-/* With plain RAM. @config: does not set how memory is pinned. */
+/* With plain RAM. @given: of a fake kernel; does not set how memory is pinned. */
 RegionWorld *region_world_new(const PmFakeConfig *given, PmRamKind kind);
 
 /* Plain RAM, and RAM with a manager. Setup and teardown for cmocka. */
@@ -52,7 +54,8 @@ bool region_unplug(RegionWorld *world, uint64_t first, uint64_t n_blocks);
 /* The kernel's number of mappings in address space @index. */
 uint64_t region_n_mappings(const RegionWorld *world, unsigned index);
 
-/* The host address mapped at @iova of the first address space, or NULL. */
+/* The host address mapped at @iova of the first address space, or NULL. On a real kernel a device
+ * writes there to find out. */
 const char *region_mapped_at(const RegionWorld *world, uint64_t iova);
 
 /* Of block @block of the RAM. */

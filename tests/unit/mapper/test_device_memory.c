@@ -156,10 +156,10 @@ static void a_bar_locks_no_memory(void **state)
     RegionWorld *world = *state;
     g_auto(Bar) bar = map_bar();
 
-    pm_fake_kernel_set_memlock(world->fake, SIZE, false);
+    either_set_memlock(world->kernel, SIZE, false);
     assert_true(add_bar(world, &bar, LOW, 0, NULL));
     assert_int_equal(region_n_mappings(world, 0), 1);
-    assert_int_equal(backend_get_pinned(world->fake), 0);
+    assert_int_equal(either_pinned(world->kernel), 0);
     assert_int_equal(pm_iommu_get_pinned_bytes(world->iommus[0]), 0);
     assert_true(pm_mapper_audit(world->mappers[0], NULL, NULL, NULL));
     assert_true(pm_iommu_audit(world->iommus[0], NULL, PM_IOMMU_AUDIT_SOLE_LOCKER, NULL));
@@ -175,7 +175,7 @@ static void a_bar_is_mapped_beyond_the_locked_memory_limit(void **state)
     g_auto(Bar) bar = map_bar();
 
     assert_true(region_add(world, 0, N_BLOCKS, HIGH));
-    pm_fake_kernel_set_memlock(world->fake, BLOCK, false);
+    either_set_memlock(world->kernel, BLOCK, false);
     assert_true(add_bar(world, &bar, LOW, 0, NULL));
     assert_true(pm_mapper_remove(world->mappers[0], LOW, NULL));
 }
@@ -270,9 +270,9 @@ static void optional_region_is_retried_by_adding_it_again(void **state)
 
     region.flags = PM_MAPPER_OPTIONAL;
     for (uint64_t nth = 1; !mapped; nth++) {
-        pm_fake_kernel_fail(world->fake, PM_FAKE_CALL_IOCTL, nth, EIO);
+        either_fail(world->kernel, PM_FAKE_CALL_IOCTL, nth, EIO);
         assert_true(pm_mapper_add(world->mappers[0], &region, NULL));
-        pm_fake_kernel_clear_faults(world->fake);
+        either_clear_faults(world->kernel);
         mapped = pm_mapper_check_mapped(world->mappers[0], LOW, NULL);
         assert_int_equal(region_n_mappings(world, 0), mapped);
         assert_true(pm_mapper_audit(world->mappers[0], NULL, NULL, NULL));
@@ -299,7 +299,7 @@ static void region_that_is_not_mapped_keeps_its_addresses(void **state)
     g_autoptr(GError) error = NULL;
 
     region.flags = PM_MAPPER_OPTIONAL;
-    pm_fake_kernel_fail(world->fake, PM_FAKE_CALL_MAP, 1, EIO);
+    either_fail(world->kernel, PM_FAKE_CALL_MAP, 1, EIO);
     assert_true(pm_mapper_add(world->mappers[0], &region, NULL));
     assert_int_equal(why_unmapped(world, LOW), PM_ERROR_KERNEL);
     region.ram_offset = 4 * BLOCK;
@@ -329,10 +329,10 @@ static void optional_region_over_quarantine_is_refused(void **state)
 
     region.flags = PM_MAPPER_OPTIONAL;
     assert_true(region_add(world, 0, 1, LOW));
-    pm_fake_kernel_fail(world->fake, PM_FAKE_CALL_UNMAP, 1, EIO);
+    either_fail(world->kernel, PM_FAKE_CALL_UNMAP, 1, EIO);
     pm_mapper_free(world->mappers[0]);
     world->mappers[0] = pm_mapper_new(world->iommus[0]);
-    pm_fake_kernel_fail(world->fake, PM_FAKE_CALL_UNMAP, 1, EIO);
+    either_fail(world->kernel, PM_FAKE_CALL_UNMAP, 1, EIO);
     assert_false(pm_mapper_add(world->mappers[0], &region, &error));
     region_assert_code(&error, PM_ERROR_QUARANTINED, "abandoned them");
     assert_true(pm_mapper_add(world->mappers[0], &region, NULL));

@@ -66,7 +66,7 @@ static void a_region_that_was_refused_disables_nothing(void **state)
 {
     RegionWorld *world = *state;
 
-    pm_fake_kernel_fail(world->fake, PM_FAKE_CALL_MAP, 1, ENOMEM);
+    either_fail(world->kernel, PM_FAKE_CALL_MAP, 1, ENOMEM);
     assert_false(region_add(world, 0, N_BLOCKS, HIGH));
     assert_true(discard(world, 0, N_BLOCKS, NULL));
     region_assert_nothing_left(world);
@@ -113,7 +113,7 @@ static void what_a_freed_mapper_left_mapped_is_not_discarded(void **state)
     RegionWorld *world = *state;
 
     assert_true(region_add(world, 0, N_BLOCKS, HIGH));
-    pm_fake_kernel_fail(world->fake, PM_FAKE_CALL_UNMAP, 1, EIO);
+    either_fail(world->kernel, PM_FAKE_CALL_UNMAP, 1, EIO);
     g_clear_pointer(&world->mappers[0], pm_mapper_free);
     assert_refused(world, 0, 1, "pm_iommu_settle()");
     assert_true(pm_iommu_settle(world->iommus[0], NULL));
@@ -125,7 +125,7 @@ static void unknown_blocks_are_not_discarded(void **state)
     RegionWorld *world = *state;
 
     assert_true(region_add(world, 0, N_BLOCKS, HIGH));
-    pm_fake_kernel_fail(world->fake, PM_FAKE_CALL_UNMAP, 1, EIO);
+    either_fail(world->kernel, PM_FAKE_CALL_UNMAP, 1, EIO);
     assert_false(pm_mapper_remove(world->mappers[0], HIGH, NULL));
     assert_refused(world, 0, 1, "the region at 0x100000000");
     assert_true(pm_mapper_remove(world->mappers[0], HIGH, NULL));
@@ -158,7 +158,7 @@ static void the_rollback_of_a_plug_discards(void **state)
     uint64_t bytes;
 
     assert_true(region_add(world, 0, N_BLOCKS, HIGH));
-    pm_fake_kernel_fail(world->fake, PM_FAKE_CALL_MAP, 3, ENOMEM);
+    either_fail(world->kernel, PM_FAKE_CALL_MAP, 3, ENOMEM);
     assert_false(source_populate(world->manager, 0, 4 * BLOCK, 1, NULL));
     assert_true(pm_ram_resident(world->ram, 0, SIZE, &bytes, NULL));
     assert_int_equal(bytes, 0);
@@ -172,7 +172,7 @@ static void blocks_left_mapped_for_an_earlier_manager_are_not_discarded(void **s
 
     assert_true(region_plug(world, 0, 4));
     assert_true(region_add(world, 0, N_BLOCKS, HIGH));
-    pm_fake_kernel_fail(world->fake, PM_FAKE_CALL_UNMAP, 1, EIO);
+    either_fail(world->kernel, PM_FAKE_CALL_UNMAP, 1, EIO);
     g_clear_pointer(&world->mappers[0], pm_mapper_free);
     g_clear_pointer(&world->manager, pm_discard_manager_unref);
     assert_refused(world, 0, 1, "the region at 0x100000000");

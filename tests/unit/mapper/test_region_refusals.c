@@ -162,9 +162,9 @@ static void fail_each_call(RegionWorld *world, PmFakeCall call)
     bool added = false;
 
     for (uint64_t nth = 1; !added; nth++) {
-        pm_fake_kernel_fail(world->fake, call, nth, EIO);
+        either_fail(world->kernel, call, nth, EIO);
         added = pm_mapper_add(world->mappers[0], &region, NULL);
-        pm_fake_kernel_clear_faults(world->fake);
+        either_clear_faults(world->kernel);
         if (!added)
             region_assert_nothing_left(world);
     }
@@ -214,7 +214,7 @@ static void refused_listener_leaves_nothing(void **state)
 
     assert_true(region_plug(world, 9, 2));
     assert_true(pm_mapper_add(world->mappers[1], &low, NULL));
-    pm_fake_kernel_shorten_unmap(world->fake, 1);
+    either_shorten_unmap(world->kernel, 1);
     assert_false(region_unplug(world, 9, 2));
     assert_false(pm_mapper_add(world->mappers[0], &high, &error));
     assert_true(g_error_matches(error, PM_ERROR, PM_ERROR_QUARANTINED));
@@ -229,7 +229,7 @@ static void region_that_is_refused_for_want_of_room_reserves_none(void **state)
     const PmMapperRegion region = region_of(world, 0, 8, LOW);
     g_autoptr(GError) error = NULL;
 
-    pm_fake_kernel_set_memlock(world->fake, 7 * BLOCK, false);
+    either_set_memlock(world->kernel, 7 * BLOCK, false);
     assert_false(pm_mapper_add(world->mappers[0], &region, &error));
     region_assert_code(&error, PM_ERROR_LOCKED_MEMORY, "448K");
     region_assert_nothing_left(world);

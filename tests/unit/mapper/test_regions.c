@@ -33,7 +33,7 @@ static void one_piece_of_ram_is_mapped_at_two_addresses(void **state)
     assert_ptr_equal(region_mapped_at(world, LOW), region_host(world, 4));
     assert_ptr_equal(region_mapped_at(world, HIGH), region_host(world, 4));
     assert_ptr_equal(region_mapped_at(world, 2 * HIGH), region_host(world, 6));
-    assert_int_equal(backend_get_pinned(world->fake), 18 * BLOCK);
+    assert_int_equal(either_pinned(world->kernel), 18 * BLOCK);
 }
 
 static void a_region_is_removed_by_its_guest_address(void **state)
@@ -62,7 +62,7 @@ static void plain_ram_is_mapped_from_any_page_on(void **state)
     region.size = 0x5000;
     assert_true(pm_mapper_add(world->mappers[0], &region, NULL));
     assert_ptr_equal(region_mapped_at(world, LOW + 0x3000), region_host(world, 0) + 0x1000);
-    assert_int_equal(backend_get_pinned(world->fake), 0x5000);
+    assert_int_equal(either_pinned(world->kernel), 0x5000);
     assert_true(pm_mapper_audit(world->mappers[0], NULL, NULL, NULL));
 }
 
@@ -128,7 +128,7 @@ static void only_the_plugged_part_of_a_region_needs_room(void **state)
     region.flags = PM_MAPPER_OVERCOMMIT;
     assert_true(region_plug(world, 0, 5));
     assert_true(region_plug(world, 11, 5));
-    pm_fake_kernel_set_memlock(world->fake, 2 * BLOCK, false);
+    either_set_memlock(world->kernel, 2 * BLOCK, false);
     assert_true(pm_mapper_add(world->mappers[0], &region, NULL));
     region.address = LOW;
     assert_false(pm_mapper_add(world->mappers[0], &region, &error));
@@ -163,9 +163,9 @@ static void discarding_all_is_one_unmap_whatever_is_plugged(void **state)
     assert_true(region_plug(world, 1, 2));
     assert_true(region_plug(world, 5, 1));
     assert_true(region_plug(world, 8, 4));
-    n_unmaps = pm_fake_kernel_get_n_calls(world->fake, PM_FAKE_CALL_UNMAP);
+    n_unmaps = either_n_calls(world->kernel, PM_FAKE_CALL_UNMAP);
     assert_true(source_discard_all(world->manager, NULL));
-    assert_int_equal(pm_fake_kernel_get_n_calls(world->fake, PM_FAKE_CALL_UNMAP), n_unmaps + 1);
+    assert_int_equal(either_n_calls(world->kernel, PM_FAKE_CALL_UNMAP), n_unmaps + 1);
     assert_int_equal(region_n_mappings(world, 0), 0);
 }
 
@@ -178,7 +178,7 @@ static void plug_that_fails_in_one_region_is_undone_in_the_other(void **state)
     assert_true(region_add(world, 0, 8, LOW));
     assert_true(region_add(world, 8, 8, HIGH));
     assert_true(region_plug(world, 0, 1));
-    pm_fake_kernel_fail(world->fake, PM_FAKE_CALL_MAP, 4, ENOMEM);
+    either_fail(world->kernel, PM_FAKE_CALL_MAP, 4, ENOMEM);
     assert_false(region_plug(world, 6, 4));
     assert_int_equal(region_n_mappings(world, 0), 1);
     assert_true(pm_mapper_audit(world->mappers[0], NULL, NULL, NULL));
@@ -193,7 +193,7 @@ static void unplug_that_fails_in_one_region_is_redone_in_the_other(void **state)
     assert_true(region_add(world, 0, 8, LOW));
     assert_true(region_add(world, 8, 8, HIGH));
     assert_true(region_plug(world, 6, 4));
-    pm_fake_kernel_fail(world->fake, PM_FAKE_CALL_UNMAP, 2, ENOMEM);
+    either_fail(world->kernel, PM_FAKE_CALL_UNMAP, 2, ENOMEM);
     assert_false(region_unplug(world, 6, 4));
     assert_int_equal(region_n_mappings(world, 0), 4);
     assert_true(pm_mapper_audit(world->mappers[0], NULL, NULL, NULL));
@@ -217,7 +217,7 @@ static void unknown_blocks_put_their_ram_into_quarantine(void **state)
 
     assert_true(region_add(world, 8, 8, HIGH));
     assert_true(region_plug(world, 9, 4));
-    pm_fake_kernel_shorten_unmap(world->fake, 1);
+    either_shorten_unmap(world->kernel, 1);
     assert_false(region_unplug(world, 10, 2));
     assert_quarantined(world, 10, 2);
     assert_false(pm_mapper_audit(world->mappers[0], NULL, NULL, &error));
@@ -234,7 +234,7 @@ static void removing_the_region_with_unknown_blocks_ends_quarantine(void **state
     assert_true(region_add(world, 0, 8, LOW));
     assert_true(region_add(world, 8, 8, HIGH));
     assert_true(region_plug(world, 6, 6));
-    pm_fake_kernel_shorten_unmap(world->fake, 1);
+    either_shorten_unmap(world->kernel, 1);
     assert_false(region_unplug(world, 10, 2));
     assert_true(pm_mapper_remove(world->mappers[0], HIGH, NULL));
     assert_int_equal(pm_discard_manager_get_quarantined(world->manager), 0);
@@ -252,7 +252,7 @@ static void quarantine_of_other_parts_of_the_ram_does_not_concern_a_mapper(void 
     assert_true(region_add(world, 8, 8, HIGH));
     assert_true(pm_mapper_add(world->mappers[1], &low, NULL));
     assert_true(region_plug(world, 6, 6));
-    pm_fake_kernel_shorten_unmap(world->fake, 1);
+    either_shorten_unmap(world->kernel, 1);
     assert_false(region_unplug(world, 10, 2));
     assert_false(pm_mapper_audit(world->mappers[0], NULL, NULL, NULL));
     assert_true(pm_mapper_audit(world->mappers[1], NULL, NULL, NULL));
@@ -265,7 +265,7 @@ static void blocks_of_a_freed_mapper_are_settled_at_their_offset(void **state)
 
     assert_true(region_add(world, 8, 8, HIGH));
     assert_true(region_plug(world, 9, 3));
-    pm_fake_kernel_fail(world->fake, PM_FAKE_CALL_UNMAP, 1, EIO);
+    either_fail(world->kernel, PM_FAKE_CALL_UNMAP, 1, EIO);
     g_clear_pointer(&world->mappers[0], pm_mapper_free);
     assert_quarantined(world, 9, 3);
     assert_true(pm_iommu_settle(world->iommus[0], NULL));

@@ -25,11 +25,11 @@ static void rom_can_be_read_by_devices_but_not_written(void **state)
     assert_true(pm_mapper_add(world->mappers[0], &rom, NULL));
     assert_true(pm_dma_engine_read(engine, LOW, data, NULL));
     assert_memory_equal(data, region_host(world, 3), size);
-    assert_false(pm_fake_kernel_last_dma_fault(world->fake, &fault));
+    assert_false(pm_fake_kernel_last_dma_fault(world->kernel, &fault));
     memset(data, 'w', sizeof(data));
     assert_true(pm_dma_engine_write(engine, LOW, data, NULL));
     assert_int_equal(*region_host(world, 3), 'r');
-    assert_true(pm_fake_kernel_last_dma_fault(world->fake, &fault));
+    assert_true(pm_fake_kernel_last_dma_fault(world->kernel, &fault));
     assert_int_equal(fault.iova, LOW);
     assert_true(fault.write);
     assert_true(pm_mapper_audit(world->mappers[0], NULL, NULL, NULL));

@@ -5,6 +5,17 @@
 
 #include "util/request_util.h"
 
+bool dirty_world_can_track(void)
+{
+    return backend_is_iommufd() && !either_is_real();
+}
+
+void dirty_world_needs_tracking(void)
+{
+    if (backend_is_iommufd())
+        either_needs_fake("no IOMMU that QEMU emulates tracks dirty pages");
+}
+
 DirtyWorld *dirty_world_new(bool can_track)
 {
     DirtyWorld *world = g_new0(DirtyWorld, 1);
@@ -16,17 +27,16 @@ DirtyWorld *dirty_world_new(bool can_track)
 
     pm_fake_config_init(&config);
     config.dirty_tracking = can_track;
-    world->fake = backend_fake_new(&config, NULL);
-    world->iommu = backend_open(world->fake, 0, NULL);
-    assert_non_null(world->iommu);
+    world->kernel = either_kernel_new(&config);
+    world->iommu = either_open(world->kernel, 0);
     world->tracks = pm_iommu_get_dirty_kind(world->iommu) == PM_IOMMU_DIRTY_TRACKED;
     world->ram = device.ram = pm_ram_new(PM_RAM_MEMFD, N_BLOCKS * BLOCK, BLOCK, NULL);
     world->device = pm_virtio_mem_new(&device, NULL);
     assert_non_null(world->device);
     world->plain = pm_ram_new(PM_RAM_MEMFD, PLAIN_PAGES * PAGE, 0, NULL);
     world->mapper = pm_mapper_new(world->iommu);
-    world->engine =
-        pm_dma_engine_attach(world->iommu, world->fake, DEVICE, PLAIN_ADDRESS, 8 * PM_GIB, NULL);
+    world->engine = pm_dma_engine_attach(world->iommu, world->kernel, either_device(0),
+                                         PLAIN_ADDRESS, 8 * PM_GIB, NULL);
     assert_non_null(world->engine);
     world->log = pm_dirty_log_new();
     return world;
@@ -34,7 +44,7 @@ DirtyWorld *dirty_world_new(bool can_track)
 
 void dirty_world_free(DirtyWorld *world)
 {
-    pm_fake_kernel_clear_faults(world->fake);
+    either_clear_faults(world->kernel);
     pm_dirty_log_free(world->log);
     g_clear_pointer(&world->engine, pm_dma_engine_free);
     pm_mapper_free(world->mapper);
@@ -42,9 +52,8 @@ void dirty_world_free(DirtyWorld *world)
     pm_ram_unref(world->plain);
     pm_ram_unref(world->ram);
     pm_iommu_unref(world->iommu);
-    assert_int_equal(backend_get_pinned(world->fake), 0);
-    assert_int_equal(pm_fake_kernel_get_n_open(world->fake), 0);
-    pm_kernel_unref(world->fake);
+    either_assert_nothing_left(world->kernel);
+    pm_kernel_unref(world->kernel);
     g_free(world);
 }
 

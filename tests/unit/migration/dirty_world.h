@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* A virtio-mem device and plain RAM, mapped for a device that does DMA, and a dirty log. On type1
- * the log knows pinned pages only, on iommufd it tracks writes. */
+ * the log knows pinned pages only, on iommufd it tracks writes; but no IOMMU of the VM can. */
 #ifndef PLUGMAP_TESTS_UNIT_MIGRATION_DIRTY_WORLD_H
 #define PLUGMAP_TESTS_UNIT_MIGRATION_DIRTY_WORLD_H
 
@@ -16,8 +16,8 @@
 
 #include "dma/engine.h"
 #include "util/backend_util.h"
+#include "util/either_kernel.h"
 
-#define DEVICE        "0000:00:04.0"
 #define PAGE          UINT64_C(4096)
 #define BLOCK         (16 * PAGE)
 #define N_BLOCKS      UINT64_C(12)
@@ -34,7 +34,7 @@
 #define N_WORDS       4
 
 typedef struct {
-    PmKernel *fake;
+    PmKernel *kernel;
     PmIommu *iommu;
     PmMapper *mapper;
     PmRam *ram;
@@ -46,9 +46,15 @@ typedef struct {
     PmDirtyLogCounts counts;
 } DirtyWorld;
 
-/* @can_track: the IOMMU of iommufd has dirty tracking. No block is plugged. */
+/* @can_track: the IOMMU of iommufd on a fake kernel has dirty tracking. No block is plugged. */
 DirtyWorld *dirty_world_new(bool can_track);
 void dirty_world_free(DirtyWorld *world);
+
+/* Whether the IOMMU of dirty_world_new(true) tracks writes. */
+bool dirty_world_can_track(void);
+
+/* Skips a test about calls that a dirty log makes where no IOMMU has dirty tracking. */
+void dirty_world_needs_tracking(void);
 
 /* Setup and teardown for cmocka. The first without a log's RAM and address space. */
 int dirty_world_bare(void **state);

@@ -48,6 +48,7 @@ static void kind_is_that_of_the_address_space(void **state)
 {
     DirtyWorld *world = *state;
 
+    dirty_world_needs_tracking();
     assert_int_equal(pm_dirty_log_get_kind(world->log), pm_iommu_get_dirty_kind(world->iommu));
     assert_int_equal(pm_dirty_log_get_kind(world->log),
                      backend_is_iommufd() ? PM_IOMMU_DIRTY_TRACKED : PM_IOMMU_DIRTY_PINNED);
@@ -248,7 +249,7 @@ static void region_that_stays_after_a_failed_removal_loses_nothing(void **state)
     dirty_world_plug(world, 0, 1);
     dirty_world_assert(world, world->ram, "0-15", "0-15");
     dirty_world_write(world, 9);
-    pm_fake_kernel_fail(world->fake, PM_FAKE_CALL_UNMAP, 1, ENOMEM);
+    either_fail(world->kernel, PM_FAKE_CALL_UNMAP, 1, ENOMEM);
     assert_false(pm_mapper_remove(world->mapper, ADDRESS, NULL));
     dirty_world_assert(world, world->ram, "0-15", "0-15");
 }

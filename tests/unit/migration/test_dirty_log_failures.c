@@ -67,16 +67,17 @@ static void failed_kernel_call_loses_no_dirty_page(void **state)
     uint64_t nth = 1;
     bool failed;
 
+    dirty_world_needs_tracking();
     do {
         uint64_t bitmap[N_WORDS] = {0};
         g_autoptr(GError) error = NULL;
 
         make_dirty(world);
-        pm_fake_kernel_fail(world->fake, PM_FAKE_CALL_IOCTL, nth++, ENOMEM);
+        either_fail(world->kernel, PM_FAKE_CALL_IOCTL, nth++, ENOMEM);
         failed = !try_read(world, bitmap, &error);
         if (failed)
             assert_error(&error, PM_ERROR_KERNEL, "are dirty");
-        pm_fake_kernel_clear_faults(world->fake);
+        either_clear_faults(world->kernel);
         assert_nothing_lost(world, bitmap);
         dirty_world_unplug(world, 3, 4);
     } while (failed);
@@ -89,6 +90,7 @@ static void failed_allocation_loses_no_dirty_page(void **state)
     int n_left = 0;
     bool failed;
 
+    dirty_world_needs_tracking();
     do {
         uint64_t bitmap[N_WORDS] = {0};
         g_autoptr(GError) error = NULL;
@@ -111,9 +113,10 @@ static void failed_read_reports_no_discarded_page(void **state)
     DirtyWorld *world = *state;
     uint64_t bitmap[N_WORDS];
 
+    dirty_world_needs_tracking();
     make_dirty(world);
     memset(bitmap, 0xff, sizeof(bitmap));
-    pm_fake_kernel_fail(world->fake, PM_FAKE_CALL_IOCTL, 1, ENOMEM);
+    either_fail(world->kernel, PM_FAKE_CALL_IOCTL, 1, ENOMEM);
     assert_false(try_read(world, bitmap, NULL));
     dirty_world_assert_pages(bitmap, "48-111 192-255");
 }
@@ -124,7 +127,8 @@ static void failed_start_changes_nothing(void **state)
     g_autoptr(GError) error = NULL;
     uint64_t bitmap = 0;
 
-    pm_fake_kernel_fail(world->fake, PM_FAKE_CALL_IOCTL, 1, ENOMEM);
+    dirty_world_needs_tracking();
+    either_fail(world->kernel, PM_FAKE_CALL_IOCTL, 1, ENOMEM);
     assert_false(pm_dirty_log_add_iommu(world->log, world->iommu, &error));
     assert_error(&error, PM_ERROR_KERNEL, "starting dirty tracking");
     assert_false(pm_dirty_log_remove_iommu(world->log, world->iommu, &error));
@@ -139,7 +143,8 @@ static void failed_stop_removes_the_address_space_nevertheless(void **state)
     DirtyWorld *world = *state;
     g_autoptr(GError) error = NULL;
 
-    pm_fake_kernel_fail(world->fake, PM_FAKE_CALL_IOCTL, 1, EIO);
+    dirty_world_needs_tracking();
+    either_fail(world->kernel, PM_FAKE_CALL_IOCTL, 1, EIO);
     assert_false(pm_dirty_log_remove_iommu(world->log, world->iommu, &error));
     assert_error(&error, PM_ERROR_KERNEL, "stopping dirty tracking");
     assert_false(pm_dirty_log_remove_iommu(world->log, world->iommu, &error));
@@ -179,7 +184,7 @@ static void mapping_that_is_rolled_back_is_dirty(void **state)
     g_autoptr(PmIommuClaim) claim = pm_iommu_claim_new(world->iommu, &config, NULL);
 
     dirty_world_assert(world, world->plain, "0-99", "0-99");
-    pm_fake_kernel_fail(world->fake, PM_FAKE_CALL_MAP, 3, ENOMEM);
+    either_fail(world->kernel, PM_FAKE_CALL_MAP, 3, ENOMEM);
     assert_false(pm_iommu_claim_map(claim, 0, 64 * PAGE, 0, PM_IOMMU_READ_WRITE, NULL));
     dirty_world_assert(world, world->plain, "0-31", "0-79");
 }
@@ -189,7 +194,7 @@ static void blocks_that_may_still_be_mapped_are_read(void **state)
     DirtyWorld *world = *state;
 
     dirty_world_assert(world, world->plain, "0-99", "0-99");
-    pm_fake_kernel_fail(world->fake, PM_FAKE_CALL_UNMAP, 1, ENOMEM);
+    either_fail(world->kernel, PM_FAKE_CALL_UNMAP, 1, ENOMEM);
     pm_mapper_free(g_steal_pointer(&world->mapper));
     dirty_world_assert(world, world->plain, "32-79", "32-79");
     world->mapper = pm_mapper_new(world->iommu);
@@ -286,6 +291,7 @@ static void tracking_does_not_stop_while_a_log_needs_it(void **state)
     DirtyWorld *world = *state;
     g_autoptr(GError) error = NULL;
 
+    dirty_world_needs_tracking();
     assert_false(pm_iommu_set_dirty_tracking(world->iommu, false, &error));
     assert_error(&error, PM_ERROR_BUSY, "a dirty log needs dirty tracking");
     assert_true(pm_dirty_log_remove_iommu(world->log, world->iommu, NULL));
@@ -318,6 +324,7 @@ static void tracking_that_was_on_before_the_log_stays_on(void **state)
 {
     DirtyWorld *world = *state;
 
+    dirty_world_needs_tracking();
     assert_true(pm_iommu_set_dirty_tracking(world->iommu, true, NULL));
     dirty_world_start(world);
     pm_dirty_log_free(g_steal_pointer(&world->log));
@@ -356,7 +363,7 @@ static void address_space_that_is_closed_leaves_its_dirty_pages(void **state)
     dirty_world_assert(world, world->ram, "0-15", "0-15");
     dirty_world_write(world, 3);
     close_iommu(world);
-    assert_int_equal(pm_fake_kernel_get_n_open(world->fake), 0);
+    assert_int_equal(either_n_open(world->kernel), 0);
     assert_int_equal(pm_dirty_log_get_kind(world->log), PM_IOMMU_DIRTY_TRACKED);
     dirty_world_assert(world, world->ram, "0-15", "0-15");
     dirty_world_assert(world, world->ram, "", "");
@@ -368,7 +375,7 @@ static void address_space_that_is_closed_leaves_pages_of_abandoned_claims(void *
     DirtyWorld *world = *state;
 
     dirty_world_assert(world, world->plain, "0-99", "0-99");
-    pm_fake_kernel_fail(world->fake, PM_FAKE_CALL_UNMAP, 1, ENOMEM);
+    either_fail(world->kernel, PM_FAKE_CALL_UNMAP, 1, ENOMEM);
     g_clear_pointer(&world->mapper, pm_mapper_free);
     dirty_world_assert(world, world->plain, "32-79", "32-79");
     dirty_world_write_at(world, PLAIN_ADDRESS);
@@ -377,16 +384,16 @@ static void address_space_that_is_closed_leaves_pages_of_abandoned_claims(void *
 }
 
 /* An address space with a device that cannot track, and one that can. */
-static PmIommu *open_mixed(DirtyWorld *world, const char *cannot, const char *can)
+static PmIommu *open_mixed(DirtyWorld *world, const char *can)
 {
     PmIommu *iommu = NULL;
 
-    assert_true(pm_fake_kernel_add_device(world->fake, 2, cannot, "vfio-pci", NULL));
-    assert_true(pm_fake_kernel_add_device(world->fake, 3, can, "vfio-pci", NULL));
+    dirty_world_needs_tracking();
+    assert_true(pm_fake_kernel_add_device(world->kernel, 3, can, "vfio-pci", NULL));
     for (uint64_t nth = 1; iommu == NULL; nth++) {
-        pm_fake_kernel_fail(world->fake, PM_FAKE_CALL_IOCTL, nth, EOPNOTSUPP);
-        iommu = backend_open(world->fake, 1, NULL);
-        pm_fake_kernel_clear_faults(world->fake);
+        either_fail(world->kernel, PM_FAKE_CALL_IOCTL, nth, EOPNOTSUPP);
+        iommu = backend_open(world->kernel, 1, NULL);
+        either_clear_faults(world->kernel);
     }
     assert_true(pm_iommu_attach(iommu, can, NULL));
     assert_int_equal(pm_iommu_get_dirty_kind(iommu), PM_IOMMU_DIRTY_NONE);
@@ -402,7 +409,7 @@ static void assert_plain_is_mapped_dirty(DirtyWorld *world)
 static void tracking_that_starts_during_a_log_loses_nothing(void **state)
 {
     DirtyWorld *world = *state;
-    PmIommu *iommu = open_mixed(world, "0000:00:05.0", "0000:00:06.0");
+    PmIommu *iommu = open_mixed(world, "0000:00:06.0");
     PmMapper *mapper = pm_mapper_new(iommu);
     PmMapperRegion region =
         dirty_world_region(world->plain, PLAIN_FIRST * PAGE, PLAIN_COUNT * PAGE, PLAIN_ADDRESS);
@@ -425,7 +432,7 @@ static void tracking_that_starts_during_a_log_loses_nothing(void **state)
 static void second_log_starts_tracking_that_the_first_could_not(void **state)
 {
     DirtyWorld *world = *state;
-    PmIommu *iommu = open_mixed(world, "0000:00:05.0", "0000:00:06.0");
+    PmIommu *iommu = open_mixed(world, "0000:00:06.0");
     PmMapper *mapper = pm_mapper_new(iommu);
     PmMapperRegion region =
         dirty_world_region(world->plain, PLAIN_FIRST * PAGE, PLAIN_COUNT * PAGE, PLAIN_ADDRESS);

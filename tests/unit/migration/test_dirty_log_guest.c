@@ -11,7 +11,7 @@
 #define COUNT  UINT64_C(20)
 
 typedef struct {
-    PmKernel *fake;
+    PmKernel *kernel;
     PmRam *ram;
     PmGuestIommu *table;
     PmGuestMapper *mapper;
@@ -23,9 +23,9 @@ static PmIommu *open_domain(void *user_data, const char *device, GError **error)
 {
     Guest *guest = user_data;
     const PmType1Config type1 = {
-        .struct_size = sizeof(type1), .kernel = guest->fake, .device = device};
+        .struct_size = sizeof(type1), .kernel = guest->kernel, .device = device};
     const PmIommufdConfig iommufd = {
-        .struct_size = sizeof(iommufd), .kernel = guest->fake, .device = device};
+        .struct_size = sizeof(iommufd), .kernel = guest->kernel, .device = device};
     PmIommu *iommu = backend_is_iommufd() ? pm_iommu_iommufd_new(&iommufd, error)
                                           : pm_iommu_type1_new(&type1, error);
 
@@ -42,8 +42,8 @@ static void attach(Guest *guest)
 
     assert_true(pm_guest_iommu_attach(guest->table, DOMAIN, false, 0, NULL));
     assert_true(pm_guest_iommu_map(guest->table, DOMAIN, &mapping, NULL));
-    guest->engine = pm_dma_engine_attach(pm_guest_mapper_get_iommu(guest->mapper, 0), guest->fake,
-                                         DEVICE, IOVA, PM_GIB, NULL);
+    guest->engine = pm_dma_engine_attach(pm_guest_mapper_get_iommu(guest->mapper, 0), guest->kernel,
+                                         either_device(0), IOVA, PM_GIB, NULL);
     assert_non_null(guest->engine);
 }
 
@@ -57,7 +57,7 @@ static int make(void **state)
 {
     Guest *guest = g_new0(Guest, 1);
     const PmGuestIommuConfig table = {.struct_size = sizeof(table)};
-    const PmGuestEndpoint endpoint = {.struct_size = sizeof(endpoint), .device = DEVICE};
+    const PmGuestEndpoint endpoint = {.struct_size = sizeof(endpoint), .device = either_device(0)};
     const PmGuestMapperConfig mapper = {
         .struct_size = sizeof(mapper), .open = open_domain, .user_data = guest};
     PmMapperRegion region;
@@ -65,7 +65,7 @@ static int make(void **state)
 
     pm_fake_config_init(&config);
     config.dirty_tracking = true;
-    guest->fake = backend_fake_new(&config, NULL);
+    guest->kernel = either_kernel_new(&config);
     guest->log = pm_dirty_log_new();
     guest->ram = pm_ram_new(PM_RAM_MEMFD, 64 * PAGE, 0, NULL);
     assert_true(pm_dirty_log_add_ram(guest->log, guest->ram, NULL));
@@ -89,19 +89,19 @@ static int drop(void **state)
     pm_guest_iommu_unref(guest->table);
     pm_dirty_log_free(guest->log);
     pm_ram_unref(guest->ram);
-    assert_int_equal(pm_fake_kernel_get_n_open(guest->fake), 0);
-    pm_kernel_unref(guest->fake);
+    assert_int_equal(either_n_open(guest->kernel), 0);
+    pm_kernel_unref(guest->kernel);
     g_free(guest);
     return 0;
 }
 
-/* Pages of the RAM from @first on; on type1 all that are mapped are dirty. */
+/* Pages of the RAM from @first on; without tracking all that are mapped are dirty. */
 static void assert_dirty(Guest *guest, const char *tracked, const char *pinned)
 {
     uint64_t bitmap[N_WORDS] = {0};
 
     assert_true(pm_dirty_log_read(guest->log, guest->ram, PAGE, bitmap, NULL, NULL));
-    dirty_world_assert_pages(bitmap, backend_is_iommufd() ? tracked : pinned);
+    dirty_world_assert_pages(bitmap, dirty_world_can_track() ? tracked : pinned);
 }
 
 static void write_page(Guest *guest, uint64_t page)
@@ -140,7 +140,7 @@ static void domain_that_ends_leaves_its_dirty_pages(void **state)
     assert_dirty(guest, "0-63", "0-63");
     write_page(guest, 5);
     detach(guest);
-    assert_int_equal(pm_fake_kernel_get_n_open(guest->fake), 0);
+    assert_int_equal(either_n_open(guest->kernel), 0);
     assert_dirty(guest, "3-22", "3-22");
     assert_dirty(guest, "", "");
 }

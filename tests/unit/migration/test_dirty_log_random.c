@@ -69,7 +69,7 @@ static void maybe_fail(Run *run)
     const PmFakeCall calls[] = {PM_FAKE_CALL_MAP, PM_FAKE_CALL_UNMAP, PM_FAKE_CALL_IOCTL};
 
     if (below(run, 4) == 0)
-        pm_fake_kernel_fail(run->world->fake, calls[below(run, 3)], 1 + below(run, 3), ENOMEM);
+        either_fail(run->world->kernel, calls[below(run, 3)], 1 + below(run, 3), ENOMEM);
 }
 
 /* Plugs or unplugs; a failure leaves everything as it was, but may have unmapped. */
@@ -83,7 +83,7 @@ static void change_blocks(Run *run, unsigned type)
 
     maybe_fail(run);
     answer = send_request(run->world->device, type, ADDRESS + first * BLOCK, count, NULL);
-    pm_fake_kernel_clear_faults(run->world->fake);
+    either_clear_faults(run->world->kernel);
     first *= BLOCK_PAGES;
     count *= BLOCK_PAGES;
     if (answer != PM_VIRTIO_MEM_ACK) {
@@ -104,7 +104,7 @@ static void change_region(Run *run)
     maybe_fail(run);
     changed = run->is_plain_mapped ? pm_mapper_remove(run->world->mapper, PLAIN_ADDRESS, NULL)
                                    : pm_mapper_add(run->world->mapper, &region, NULL);
-    pm_fake_kernel_clear_faults(run->world->fake);
+    either_clear_faults(run->world->kernel);
     run->is_plain_mapped ^= changed;
     set(run->plain.may, PLAIN_FIRST, PLAIN_COUNT, true);
 }
@@ -151,7 +151,7 @@ static void read_log(Run *run, Model *model)
             bitmap[i / n_at_once / 64] |= UINT64_C(1) << i / n_at_once % 64;
     maybe_fail(run);
     read = pm_dirty_log_read(run->world->log, model->ram, n_at_once * PAGE, bitmap, NULL, NULL);
-    pm_fake_kernel_clear_faults(run->world->fake);
+    either_clear_faults(run->world->kernel);
     for (uint64_t i = 0; i < model->n_pages; i += n_at_once)
         check_page(run, model, i, MIN(i + n_at_once, model->n_pages), is_set(bitmap, i / n_at_once),
                    read);

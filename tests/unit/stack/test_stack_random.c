@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Differential fuzzing of the whole stack, with failing system calls, against an array of bools. */
+#include "util/either_kernel.h"
 #include "util/stack_util.h"
 
 #include <errno.h>
 #include <string.h>
-
-#include <plugmap/fake.h>
 
 #include "util/random_util.h"
 
@@ -46,17 +45,17 @@ static bool plan_a_fault(Life *life)
 {
     uint64_t nth = (uint64_t)g_rand_int_range(life->rand, 1, 8);
 
-    pm_fake_kernel_clear_faults(life->stack->fake);
+    either_clear_faults(life->stack->kernel);
     switch (g_rand_int_range(life->rand, 0, 12)) {
     case 0:
-        pm_fake_kernel_fail(life->stack->fake, PM_FAKE_CALL_MAP, nth, ENOMEM);
+        either_fail(life->stack->kernel, PM_FAKE_CALL_MAP, nth, ENOMEM);
         return true;
     case 1:
-        pm_fake_kernel_fail(life->stack->fake, PM_FAKE_CALL_UNMAP, (nth + 3) / 4, EINVAL);
+        either_fail(life->stack->kernel, PM_FAKE_CALL_UNMAP, (nth + 3) / 4, EINVAL);
         return true;
     case 2:
-        pm_fake_kernel_fail(life->stack->fake, PM_FAKE_CALL_MAP, nth, ENOSPC);
-        pm_fake_kernel_fail(life->stack->fake, PM_FAKE_CALL_UNMAP, 1, EINVAL);
+        either_fail(life->stack->kernel, PM_FAKE_CALL_MAP, nth, ENOSPC);
+        either_fail(life->stack->kernel, PM_FAKE_CALL_UNMAP, 1, EINVAL);
         return true;
     default:
         return false;
