@@ -8,7 +8,8 @@
  * that a device has mapped this must not happen, because the device keeps the old pages: there
  * pm_ram_discard() fails, and the page stays the guest's.
  *
- * Runs on the fake kernel. Prints examples/balloon.txt.
+ * Runs on the fake kernel, or with --host on this host's, with QEMU's edu at 0000:00:04.0. Prints
+ * examples/balloon.txt.
  */
 #include <inttypes.h>
 #include <plugmap/fake.h>
@@ -176,13 +177,23 @@ static void come_first(PmMapper *mapper, Balloon *balloon)
     printf("mapped: the balloon released its claim\n");
 }
 
-int main(void)
+static PmIommu *open_device(PmKernel *kernel, const char *device, GError **error)
 {
+    const PmType1Config type1 = {.struct_size = sizeof(type1), .kernel = kernel, .device = device};
+    const PmIommufdConfig iommufd = {
+        .struct_size = sizeof(iommufd), .kernel = kernel, .device = device};
+
+    return pm_iommu_choose_backend(kernel, device, NULL) == PM_IOMMU_IOMMUFD
+               ? pm_iommu_iommufd_new(&iommufd, error)
+               : pm_iommu_type1_new(&type1, error);
+}
+
+int main(int argc, char **argv)
+{
+    bool is_host = argc > 1 && strcmp(argv[1], "--host") == 0;
     g_autoptr(GError) error = NULL;
-    g_autoptr(PmKernel) kernel = pm_fake_kernel_new(NULL, NULL);
-    const PmType1Config type1 = {
-        .struct_size = sizeof(type1), .kernel = kernel, .device = "0000:00:04.0"};
-    g_autoptr(PmIommu) iommu = pm_iommu_type1_new(&type1, &error);
+    g_autoptr(PmKernel) kernel = is_host ? pm_kernel_host_new() : pm_fake_kernel_new(NULL, NULL);
+    g_autoptr(PmIommu) iommu = open_device(kernel, "0000:00:04.0", &error);
     g_autoptr(PmMapper) mapper = iommu != NULL ? pm_mapper_new(iommu) : NULL;
     g_autoptr(PmRam) plain_ram = make_ram();
     g_autoptr(PmRam) mapped_ram = make_ram();
