@@ -111,7 +111,7 @@ typedef enum {
  * @flags: of PmBufferBackendFlags.
  * @map: mandatory. Registers a region, which overlaps no other, and may set its address. On failure
  * returns false with an error, of any domain, and leaves nothing registered; if it may have, the
- * code must be PM_ERROR_QUARANTINED. PM_ERROR_LIMIT: no more regions than there are now.
+ * code must be PM_ERROR_QUARANTINED.
  * @unmap: mandatory. Unregisters a region as it was mapped, with its address. On failure returns
  * false with an error, and the region is still registered; if it is unknown whether it is, the code
  * must be PM_ERROR_QUARANTINED or PM_ERROR_UNMAP_MISMATCH, and it is called again until it
@@ -222,7 +222,7 @@ PM_EXPORT bool pm_buffer_registry_remove_ram(PmBufferRegistry *registry, PmRam *
  * RAM are merged, or the one that was unused for longest gives way. For hugetlb memory, adopt it as
  * a PmRam and add that.
  * @host, @size: multiples of the page size of host and IOMMU, and of PmBufferBackend.alignment.
- * @fd, @fd_offset: its file; -1: none.
+ * @fd, @fd_offset: it is a shared mapping of this file, which stays open; -1: of none.
  *
  * Errors, with nothing registered: PM_ERROR_INVALID_ARGUMENT (empty; past the end of the address
  * space; no @fd, but the back end needs one), PM_ERROR_UNALIGNED, PM_ERROR_OVERLAP,

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: MIT */
+#include "buffers/placement.h"
+
+#include <inttypes.h>
+
+#include "base/error_text.h"
+#include "buffers/merge.h"
+#include "buffers/regions.h"
+
+/* How many failures of the back end end an attempt to register all that is missing. */
+#define MAX_FAILURES 8
+
+bool pm_placement_fail_full(const PmBufferRange *range, GError **error)
+{
+    const PmBufferRegistry *registry = range->registry;
+    g_autofree char *n_regions = pm_counted(registry->n_regions, "region");
+
+    return pm_fail(error, PM_ERROR_LIMIT,
+                   "%s: no room for more regions, beside the %s in use: requests bounce until "
+                   "memory is unplugged or removed; use larger blocks, or raise the limit",
+                   registry->name, n_regions);
+}
+
+static void refuse(PmBufferRange *range, GError *reason)
+{
+    g_clear_error(&range->refusal);
+    range->refusal = reason;
+}
+
+static void refuse_full(PmBufferRange *range)
+{
+    GError *reason = NULL;
+
+    (void)pm_placement_fail_full(range, &reason);
+    refuse(range, reason);
+}
+
+/* How many of @n_blocks adjacent blocks one call can map now. */
+static uint64_t get_room(const PmBufferRange *range, uint64_t n_blocks)
+{
+    PmBufferRegistry *registry = range->registry;
+
+    return registry->backend->ops->get_room(registry->backend, &range->memory, n_blocks,
+                                            registry->n_regions);
+}
+
+bool pm_placement_make_room(PmBufferRange *range)
+{
+    return get_room(range, 1) > 0 || (pm_merge_smallest(range->registry) && get_room(range, 1) > 0);
+}
+
+/* Maps the start of @run, as much as possible at a time. Returns how many blocks; 0: none, for
+ * @reason. */
+static uint64_t map_start(PmBufferRange *range, PmBlockRun run, unsigned *n_failures,
+                          GError **reason)
+{
+    for (run.n = get_room(range, run.n); run.n > 0; run.n /= 2) {
+        g_clear_error(reason);
+        if (pm_regions_map(range, run, reason))
+            return run.n;
+        if (pm_regions_are_unknown(*reason))
+            return 0;
+        ++*n_failures;
+    }
+    return 0;
+}
+
+/* Registers the start of @run. Returns how many blocks were dealt with, 0: there is no room at
+ * all. */
+static uint64_t place_start(PmBufferRange *range, PmBlockRun run, unsigned *n_failures)
+{
+    GError *reason = NULL;
+    uint64_t n_mapped;
+
+    if (get_room(range, 1) == 0) {
+        if (pm_merge_with_neighbors(range, run, &reason))
+            return run.n;
+        if (reason == NULL && !pm_placement_make_room(range)) {
+            refuse_full(range);
+            return 0;
+        }
+    }
+    n_mapped = reason == NULL ? map_start(range, run, n_failures, &reason) : 0;
+    if (n_mapped > 0) {
+        g_clear_error(&reason);
+        return n_mapped;
+    }
+    if (reason != NULL)
+        refuse(range, reason);
+    else
+        refuse_full(range);
+    return 1;
+}
+
+void pm_placement_fill(PmBufferRange *range, PmBlockRun run)
+{
+    uint64_t at = run.first;
+    uint64_t end = run.first + run.n;
+    unsigned n_failures = 0;
+    PmBlockRun missing;
+
+    if (range->lacks_file || range->is_leaving || range->is_gone)
+        return;
+    while (n_failures < MAX_FAILURES && pm_regions_next_missing(range, at, end, &missing)) {
+        uint64_t n_placed = place_start(range, missing, &n_failures);
+
+        if (n_placed == 0)
+            return;
+        at = missing.first + n_placed;
+    }
+    if (pm_buffer_range_n_refused(range) == 0)
+        g_clear_error(&range->refusal);
+}
+
+void pm_placement_fill_all(PmBufferRegistry *registry)
+{
+    for (guint i = 0; i < registry->ranges->len; i++) {
+        PmBufferRange *range = pm_buffer_range_at(registry, i);
+
+        if (pm_buffer_range_n_refused(range) > 0)
+            pm_placement_fill(range, pm_all_blocks(range));
+    }
+}
