@@ -428,7 +428,7 @@ int main(void)
         TEST_WITH_RAM(checks_have_the_documented_order),
         TEST_WITH_RAM(a_second_device_on_the_same_ram_is_refused),
         TEST_WITH_RAM(construction_discards_the_ram),
-        TEST_WITH_RAM(failed_discard_fails_construction),
+        TEST_WITH_ANONYMOUS_RAM(failed_discard_fails_construction),
         TEST_WITH_RAM(a_new_device_has_nothing_plugged),
         TEST_WITH_RAM(initial_usable_size_follows_the_requested_size),
         TEST_WITH_RAM(usable_extent_defaults_to_two_linux_memory_blocks),
