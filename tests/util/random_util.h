@@ -25,7 +25,7 @@ static inline GRand *random_new(const char *test)
     return g_rand_new_with_seed(random_seed(test));
 }
 
-/* PLUGMAP_TEST_STEPS, or PLUGMAP_TEST_PERCENT of @n_steps, or @n_steps. */
+/* PLUGMAP_TEST_STEPS, or PLUGMAP_TEST_PERCENT of @n_steps but at least 100 of them, or @n_steps. */
 static inline unsigned random_steps(unsigned n_steps)
 {
     const char *given = g_getenv("PLUGMAP_TEST_STEPS");
@@ -33,7 +33,9 @@ static inline unsigned random_steps(unsigned n_steps)
 
     if (given != NULL)
         return (unsigned)strtoul(given, NULL, 0);
-    return percent != NULL ? MAX(n_steps * (unsigned)strtoul(percent, NULL, 0) / 100, 1) : n_steps;
+    if (percent == NULL)
+        return n_steps;
+    return MAX(n_steps * (unsigned)strtoul(percent, NULL, 0) / 100, MIN(n_steps, 100));
 }
 
 #endif
