@@ -97,7 +97,7 @@ int pm_hwpt_alloc(PmFakeIommufdRequest *request)
 }
 
 /* Fills the caller's buffer past the data with zeros. */
-static int clear_user(uint8_t *user, uint64_t size)
+static int clear_user(void *user, uint64_t size)
 {
     static const uint8_t zeros[4096];
 
@@ -106,7 +106,7 @@ static int clear_user(uint8_t *user, uint64_t size)
 
         if (pm_user_write(user, zeros, piece) < 0)
             return -EFAULT;
-        user += piece;
+        user = pm_user_at(user, piece);
         size -= piece;
     }
     return 0;
@@ -116,7 +116,7 @@ int pm_hwpt_get_hw_info(PmFakeIommufdRequest *request)
 {
     const struct iommu_hw_info_vtd registers = {0};
     struct iommu_hw_info *info = &request->hw_info;
-    uint8_t *user = (void *)(uintptr_t)info->data_uptr;
+    void *user = (void *)(uintptr_t)info->data_uptr;
     uint32_t size = MIN(info->data_len, (uint32_t)sizeof(registers));
 
     if (info->flags != 0 || info->__reserved[0] != 0 || info->__reserved[1] != 0 ||
@@ -125,7 +125,7 @@ int pm_hwpt_get_hw_info(PmFakeIommufdRequest *request)
     if (pm_fake_iommufd_find(request->iommufd, info->dev_id, PM_OBJECT_DEVICE) == NULL)
         return -ENOENT;
     if ((size > 0 && pm_user_write(user, &registers, size) < 0) ||
-        clear_user(user + size, info->data_len - size) < 0)
+        clear_user(pm_user_at(user, size), info->data_len - size) < 0)
         return -EFAULT;
     info->data_len = sizeof(registers);
     info->out_data_type = IOMMU_HW_INFO_TYPE_INTEL_VTD;

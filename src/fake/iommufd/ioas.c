@@ -144,7 +144,8 @@ int pm_ioas_iova_ranges(PmFakeIommufdRequest *request)
     ranges->out_iova_alignment = ioas->alignment;
     for (bool more = true; more && pm_ioas_next_valid(ioas, from, &valid); from = valid.last + 1) {
         if (ranges->num_iovas < room &&
-            pm_user_write(user + ranges->num_iovas, &valid, sizeof(valid)) < 0)
+            pm_user_write(pm_user_at(user, ranges->num_iovas * sizeof(valid)), &valid,
+                          sizeof(valid)) < 0)
             return -EFAULT;
         ranges->num_iovas++;
         more = valid.last < UINT64_MAX;
@@ -159,7 +160,7 @@ static int load_allowed(const PmIoas *ioas, const struct iommu_iova_range *user,
     for (uint32_t i = 0; i < n_ranges; i++) {
         PmRangeKey range;
 
-        if (pm_user_read(&range, user + i, sizeof(range)) < 0)
+        if (pm_user_read(&range, pm_user_at(user, i * sizeof(range)), sizeof(range)) < 0)
             return -EFAULT;
         if (range.first >= range.last || overlaps(allowed, range.first, range.last))
             return -EINVAL;

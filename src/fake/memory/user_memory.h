@@ -13,6 +13,12 @@
 int pm_user_read(void *to, const void *user, size_t size);
 int pm_user_write(void *user, const void *from, size_t size);
 
+/* The caller's @user may be any address, also NULL, on which C allows no arithmetic. */
+static inline void *pm_user_at(const void *user, uint64_t offset)
+{
+    return (void *)((uintptr_t)user + (uintptr_t)offset);
+}
+
 /*
  * How many bytes from @address on (at most @size) can be pinned for @access: mapped, with the VMA
  * permissions that get_user_pages() requires: to write if @access has WRITE, else to read. Page

@@ -138,7 +138,7 @@ ssize_t pm_device_file_pread(PmEdu *edu, PmFakeLinux version, void *buffer, size
                                                                 : pm_edu_bar_read(edu, at, width);
 
         value = GUINT64_TO_LE(value);
-        if (pm_user_write((uint8_t *)buffer + done, &value, width) < 0)
+        if (pm_user_write(pm_user_at(buffer, done), &value, width) < 0)
             return -EFAULT;
         done += width;
         at += width;
@@ -161,7 +161,7 @@ ssize_t pm_device_file_pwrite(PmEdu *edu, PmFakeLinux version, const void *buffe
         unsigned width = access_size(at, size - done, largest_access(region, version));
         uint64_t value = 0;
 
-        if (pm_user_read(&value, (const uint8_t *)buffer + done, width) < 0)
+        if (pm_user_read(&value, pm_user_at(buffer, done), width) < 0)
             return -EFAULT;
         value = GUINT64_FROM_LE(value);
         if (region == VFIO_PCI_CONFIG_REGION_INDEX)

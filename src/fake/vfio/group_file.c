@@ -185,7 +185,7 @@ static PmFakeVfioDevice *find_device(const PmGroup *group, const char *name, int
 static int read_name(const char *user, char *name)
 {
     for (size_t i = 0; i < MAX_NAME; i++) {
-        if (pm_user_read(&name[i], user + i, 1) < 0)
+        if (pm_user_read(&name[i], pm_user_at(user, i), 1) < 0)
             return -EFAULT;
         if (name[i] == '\0')
             return 0;
