@@ -75,12 +75,13 @@ static PmLeaseRange *allocate_range(PmLeaseTable *table, unsigned lines_shift)
 {
     uint64_t size = sizeof(PmLeaseRange) + n_allocated(lines_shift) * sizeof(PmLeaseBlock);
     PmLeaseRange *range = g_try_malloc0(size + PM_LEASE_CACHE_LINE);
-    uintptr_t blocks = (uintptr_t)(range + 1);
+    uintptr_t blocks;
 
     if (range == NULL)
         return NULL;
     range->table = table;
     range->lines_shift = lines_shift;
+    blocks = (uintptr_t)(range + 1);
     blocks = (blocks + PM_LEASE_CACHE_LINE - 1) & ~(uintptr_t)(PM_LEASE_CACHE_LINE - 1);
     range->blocks = (PmLeaseBlock *)blocks;
     return range;
