@@ -565,7 +565,9 @@ int main(int argc, char **argv)
         die("starting the destination", NULL);
     if (destination == 0) {
         close(fds[0]);
-        return be_destination(&options, fds[1]);
+        status = be_destination(&options, fds[1]);
+        g_free(options.backend);
+        return status;
     }
     close(fds[1]);
     status = be_source(&options, fds[0]);
