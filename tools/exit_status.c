@@ -21,6 +21,7 @@ int pm_exit_status(const GError *error)
     case PM_ERROR_KERNEL:
         return PM_EXIT_NOT_READY;
     case PM_ERROR_LIMIT:
+    case PM_ERROR_GUEST_LIMIT:
     case PM_ERROR_LOCKED_MEMORY:
     case PM_ERROR_IOVA_RANGE:
     case PM_ERROR_UNALIGNED: /* blocks smaller than the IOMMU's pages */

@@ -30,8 +30,7 @@ G_BEGIN_DECLS
  * @PM_ERROR_INVALID_ARGUMENT: a parameter is out of its documented range.
  * @PM_ERROR_UNALIGNED: an address or size is not a multiple of the required block or page size.
  * @PM_ERROR_LIMIT: a limit on a number: the container has no mapping left (type1's
- * dma_entry_limit; the kernel's ENOSPC); mappings or domains of a guest IOMMU; descriptors of a
- * handover.
+ * dma_entry_limit; the kernel's ENOSPC); descriptors of a handover.
  * @PM_ERROR_LOCKED_MEMORY: over RLIMIT_MEMLOCK (also the kernel's ENOMEM, unless the limit is known
  * to have room).
  * @PM_ERROR_OVERLAP: the range overlaps a mapping or region (the kernel's EEXIST).
@@ -66,6 +65,8 @@ G_BEGIN_DECLS
  * @PM_ERROR_LISTENER: a discard listener failed with an error of another domain
  * (pm_error_get_cause()), or without one. Likewise the follower of a guest IOMMU.
  * @PM_ERROR_NOT_POPULATED: guest memory that is not plugged, or guest addresses without memory.
+ * @PM_ERROR_GUEST_LIMIT: a limit that was set for the guest: mappings or domains of its IOMMU. The
+ * host may have room.
  */
 typedef enum {
     PM_ERROR_INVALID_ARGUMENT = 0,
@@ -92,6 +93,7 @@ typedef enum {
     PM_ERROR_KERNEL = 21,
     PM_ERROR_LISTENER = 22,
     PM_ERROR_NOT_POPULATED = 23,
+    PM_ERROR_GUEST_LIMIT = 24,
 } PmError;
 
 /** The quark of PM_ERROR. Any thread. */

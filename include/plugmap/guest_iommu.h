@@ -193,10 +193,11 @@ typedef struct {
  * Undoing calls the same operations: @map for mappings that were unmapped by a call that fails
  * later, and @attach, then @map for each mapping, of a domain that ended in one.
  *
- * Errors are of PM_ERROR, and become a status for the guest: PM_ERROR_LIMIT,
- * PM_ERROR_LOCKED_MEMORY and PM_ERROR_MEMORY are NOMEM, PM_ERROR_NOT_POPULATED and
- * PM_ERROR_BAD_ADDRESS are FAULT, PM_ERROR_IOVA_RANGE and PM_ERROR_UNALIGNED are RANGE,
- * PM_ERROR_INVALID_ARGUMENT is INVAL, PM_ERROR_UNSUPPORTED is UNSUPP, all others are DEVERR.
+ * Errors are of PM_ERROR, and become a status for the guest: PM_ERROR_GUEST_LIMIT is NOMEM,
+ * PM_ERROR_NOT_POPULATED and PM_ERROR_BAD_ADDRESS are FAULT, PM_ERROR_IOVA_RANGE and
+ * PM_ERROR_UNALIGNED are RANGE, PM_ERROR_INVALID_ARGUMENT is INVAL, PM_ERROR_UNSUPPORTED is UNSUPP,
+ * all others are DEVERR, among them what the host lacks (PM_ERROR_LIMIT, PM_ERROR_LOCKED_MEMORY,
+ * PM_ERROR_MEMORY).
  */
 typedef struct {
     size_t struct_size;
@@ -260,7 +261,7 @@ PM_EXPORT bool pm_guest_iommu_remove_endpoint(PmGuestIommu *iommu, uint32_t endp
  * Errors: PM_ERROR_NOT_FOUND (no such endpoint), PM_ERROR_IOVA_RANGE (@domain is not one of the
  * configured numbers), PM_ERROR_INVALID_ARGUMENT (the domain exists, with another @bypass),
  * PM_ERROR_UNSUPPORTED (a mapping of the domain overlaps a reserved range of the endpoint),
- * PM_ERROR_LIMIT (too many domains), PM_ERROR_MEMORY, those of the follower.
+ * PM_ERROR_GUEST_LIMIT (too many domains), PM_ERROR_MEMORY, those of the follower.
  *
  * On failure the endpoint is attached again where it was, with all mappings. PM_ERROR_QUARANTINED:
  * that failed, too, and the message says what is lost. An endpoint that could not be attached again
@@ -286,8 +287,8 @@ PM_EXPORT bool pm_guest_iommu_detach(PmGuestIommu *iommu, uint32_t domain, uint3
  * bypass domain), PM_ERROR_UNALIGNED (@iova, @last + 1 and @address must be multiples of the
  * granularity), PM_ERROR_IOVA_RANGE (outside the input range, or the guest physical addresses
  * wrap), PM_ERROR_NOT_FOUND (no such domain), PM_ERROR_OVERLAP (a mapping, or a reserved range of
- * an endpoint, is there), PM_ERROR_LIMIT (too many mappings), PM_ERROR_MEMORY, those of the
- * follower. On failure nothing changes.
+ * an endpoint, is there), PM_ERROR_GUEST_LIMIT (too many mappings), PM_ERROR_MEMORY, those of
+ * the follower. On failure nothing changes.
  */
 PM_EXPORT bool pm_guest_iommu_map(PmGuestIommu *iommu, uint32_t domain,
                                   const PmGuestMapping *mapping, GError **error);

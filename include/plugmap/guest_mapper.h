@@ -80,8 +80,8 @@ typedef enum {
  * @user_data: for @open; must stay valid as long as the mapper.
  * @unplug: what to do about mapped memory that is unplugged.
  * @max_mappings: mappings of the host per translated domain, of populated and unpopulated blocks; a
- * MAP over it fails with PM_ERROR_LIMIT (status NOMEM). It keeps a guest from exhausting the host's
- * memory, which on iommufd nothing else bounds. 0: 65,535, type1's default.
+ * MAP over it fails with PM_ERROR_GUEST_LIMIT (status NOMEM). It keeps a guest from exhausting the
+ * host's memory, which on iommufd nothing else bounds. 0: 65,535, type1's default.
  */
 typedef struct {
     size_t struct_size;
@@ -158,8 +158,8 @@ PM_EXPORT bool pm_guest_mapper_remove(PmGuestMapper *mapper, uint64_t address, G
  * operations below; nothing is attached or mapped then.
  *
  * Operations on the guest IOMMU fail with these errors: PM_ERROR_NOT_POPULATED (MAP: no region, or
- * not populated), PM_ERROR_LIMIT (max_mappings; the budget of the address space),
- * PM_ERROR_LOCKED_MEMORY, PM_ERROR_UNALIGNED (the host's IOMMU has larger pages),
+ * not populated), PM_ERROR_GUEST_LIMIT (max_mappings), PM_ERROR_LIMIT (the budget of the address
+ * space), PM_ERROR_LOCKED_MEMORY, PM_ERROR_UNALIGNED (the host's IOMMU has larger pages),
  * PM_ERROR_IOVA_RANGE, PM_ERROR_OVERLAP (a claim of others), PM_ERROR_QUARANTINED (MAP: the memory
  * is in quarantine), PM_ERROR_INVALID_ARGUMENT (MAP: the region allows none of the access), those
  * of pm_iommu_claim_map(), pm_iommu_claim_unmap(), pm_iommu_attach(), pm_iommu_detach() and @open.

@@ -31,14 +31,16 @@ G_BEGIN_DECLS
  * @PM_VIRTIO_IOMMU_IOERR: never sent: Linux's driver uses it for requests without a status.
  * @PM_VIRTIO_IOMMU_UNSUPP: the feature was not accepted, the endpoint's reserved addresses are
  * mapped in the domain, or the follower does not support it.
- * @PM_VIRTIO_IOMMU_DEVERR: the follower failed for a reason without a status of its own.
+ * @PM_VIRTIO_IOMMU_DEVERR: the host is short of something (memory, locked memory, mappings of its
+ * IOMMU), or the follower failed for a reason without a status of its own.
  * @PM_VIRTIO_IOMMU_INVAL: invalid flags, reserved bytes, range or size; not in this domain; a
  * domain of the other kind; already mapped, or reserved.
  * @PM_VIRTIO_IOMMU_RANGE: unaligned, outside the input or domain range, cuts a mapping, or the
  * host's IOMMU cannot map it there.
  * @PM_VIRTIO_IOMMU_NOENT: no such endpoint or domain.
  * @PM_VIRTIO_IOMMU_FAULT: the guest physical addresses are not, or not wholly, plugged memory.
- * @PM_VIRTIO_IOMMU_NOMEM: a limit: of mappings or domains, of locked memory, of the host's memory.
+ * @PM_VIRTIO_IOMMU_NOMEM: the guest has reached its own limit: MAP that of mappings per domain,
+ * ATTACH that of domains. Nothing else has this status.
  * @PM_VIRTIO_IOMMU_NO_STATUS: nothing was written: the request was too short, had no room for a
  * status, or is of an unknown type. Or the driver wrote an invalid value to the configuration.
  */

@@ -26,6 +26,7 @@ static const char *const code_names[] = {
     [PM_ERROR_KERNEL] = "kernel",
     [PM_ERROR_LISTENER] = "listener",
     [PM_ERROR_NOT_POPULATED] = "not-populated",
+    [PM_ERROR_GUEST_LIMIT] = "guest-limit",
 };
 
 /* GLib zeroes it, and copies it with the error. */

@@ -119,7 +119,7 @@ static PmDomain *make_domain(PmGuestIommu *iommu, uint32_t id, bool bypass,
 
     if (iommu->config.max_domains > 0 && n_domains > iommu->config.max_domains) {
         (void)pm_guest_refuse(
-            iommu, error, VIRTIO_IOMMU_S_NOMEM, PM_ERROR_LIMIT,
+            iommu, error, VIRTIO_IOMMU_S_NOMEM, PM_ERROR_GUEST_LIMIT,
             "domain %u would exceed the limit of %u domains: detach endpoints, or "
             "raise PmGuestIommuConfig.max_domains",
             id, iommu->config.max_domains);
@@ -127,7 +127,7 @@ static PmDomain *make_domain(PmGuestIommu *iommu, uint32_t id, bool bypass,
     }
     domain = pm_domain_new(iommu, id, bypass);
     if (domain == NULL)
-        (void)pm_guest_refuse(iommu, error, VIRTIO_IOMMU_S_NOMEM, PM_ERROR_MEMORY,
+        (void)pm_guest_refuse(iommu, error, VIRTIO_IOMMU_S_DEVERR, PM_ERROR_MEMORY,
                               "out of memory for domain %u", id);
     return domain;
 }

@@ -14,9 +14,7 @@
 static unsigned status_of_code(PmError code)
 {
     switch (code) {
-    case PM_ERROR_LIMIT:
-    case PM_ERROR_LOCKED_MEMORY:
-    case PM_ERROR_MEMORY:
+    case PM_ERROR_GUEST_LIMIT:
         return VIRTIO_IOMMU_S_NOMEM;
     case PM_ERROR_NOT_POPULATED:
     case PM_ERROR_BAD_ADDRESS:

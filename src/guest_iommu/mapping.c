@@ -136,13 +136,13 @@ static bool make_room(PmGuestIommu *iommu, PmDomain *domain, GError **error)
     if (pm_range_map_n_records(domain->mappings) >= limit) {
         g_autofree char *n_mappings = pm_counted(limit, "mapping");
 
-        return pm_guest_refuse(iommu, error, VIRTIO_IOMMU_S_NOMEM, PM_ERROR_LIMIT,
+        return pm_guest_refuse(iommu, error, VIRTIO_IOMMU_S_NOMEM, PM_ERROR_GUEST_LIMIT,
                                "domain %u has reached its limit of %s: unmap some, or raise "
                                "PmGuestIommuConfig.max_mappings",
                                domain->id, n_mappings);
     }
     return pm_range_map_reserve(domain->mappings, 1) ||
-           pm_guest_refuse(iommu, error, VIRTIO_IOMMU_S_NOMEM, PM_ERROR_MEMORY,
+           pm_guest_refuse(iommu, error, VIRTIO_IOMMU_S_DEVERR, PM_ERROR_MEMORY,
                            "out of memory for a mapping of domain %u", domain->id);
 }
 

@@ -59,7 +59,7 @@ static bool check_limit(const PmGuestLinkPlace *place, uint64_t n_blocks, GError
     needed = pm_counted(n_blocks, "mapping");
     used = pm_count_text(place->n_max - place->n_free);
     limit = pm_count_text(place->n_max);
-    return pm_fail(error, PM_ERROR_LIMIT,
+    return pm_fail(error, PM_ERROR_GUEST_LIMIT,
                    "domain %" PRIu32 " needs %s more, and has %s of at most %s: raise "
                    "PmGuestMapperConfig.max_mappings, or use larger blocks",
                    place->domain, needed, used, limit);

@@ -84,7 +84,7 @@ static void every_code_has_a_unique_name(void **state)
     g_autoptr(GHashTable) seen = g_hash_table_new(g_str_hash, g_str_equal);
 
     (void)state;
-    for (guint code = 0; code <= PM_ERROR_NOT_POPULATED; code++) {
+    for (guint code = 0; code <= PM_ERROR_GUEST_LIMIT; code++) {
         const char *name = pm_error_code_name((PmError)code);
 
         assert_non_null(name);
@@ -98,7 +98,7 @@ static void every_code_has_a_unique_name(void **state)
 static void invalid_codes_are_unknown(void **state)
 {
     (void)state;
-    assert_string_equal(pm_error_code_name((PmError)(PM_ERROR_NOT_POPULATED + 1)), "unknown");
+    assert_string_equal(pm_error_code_name((PmError)(PM_ERROR_GUEST_LIMIT + 1)), "unknown");
     assert_string_equal(pm_error_code_name((PmError)-1), "unknown");
 }
 

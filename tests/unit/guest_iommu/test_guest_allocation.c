@@ -23,15 +23,15 @@ static unsigned send_until_done(World *world, const Wire *request)
     unsigned status;
 
     while ((status = send_with(world, request, n_before)) != OK) {
-        assert_int_equal(status, NOMEM);
-        assert_refusal(world->iommu, NOMEM, PM_ERROR_MEMORY, "out of memory");
+        assert_int_equal(status, DEVERR);
+        assert_refusal(world->iommu, DEVERR, PM_ERROR_MEMORY, "out of memory");
         assert_follows(world->iommu, &world->follower);
         n_before++;
     }
     return n_before;
 }
 
-static void attach_out_of_memory_is_nomem(void **state)
+static void attach_out_of_memory_is_deverr(void **state)
 {
     World *world = *state;
     const Wire request = attach_request(1, 8, 0);
@@ -40,7 +40,7 @@ static void attach_out_of_memory_is_nomem(void **state)
     assert_calls(&world->follower, "attach 1 8; ");
 }
 
-static void map_out_of_memory_is_nomem(void **state)
+static void map_out_of_memory_is_deverr(void **state)
 {
     World *world = *state;
     unsigned n_short = 0;
@@ -90,8 +90,8 @@ static void add_endpoint_out_of_memory_changes_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        ALLOCATION_TEST(attach_out_of_memory_is_nomem),
-        ALLOCATION_TEST(map_out_of_memory_is_nomem),
+        ALLOCATION_TEST(attach_out_of_memory_is_deverr),
+        ALLOCATION_TEST(map_out_of_memory_is_deverr),
         ALLOCATION_TEST(detach_and_unmap_need_no_memory),
         ALLOCATION_TEST(add_endpoint_out_of_memory_changes_nothing),
     };

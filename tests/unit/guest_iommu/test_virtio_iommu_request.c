@@ -113,7 +113,8 @@ static void attach_beyond_the_limit_of_domains_is_nomem(void **state)
     accept_features(iommu);
     assert_int_equal(send_attach(iommu, 1, 8, 0), OK);
     assert_int_equal(send_attach(iommu, 2, 9, 0), NOMEM);
-    assert_refusal(iommu, NOMEM, PM_ERROR_LIMIT, "domain 2 would exceed the limit of 1 domains");
+    assert_refusal(iommu, NOMEM, PM_ERROR_GUEST_LIMIT,
+                   "domain 2 would exceed the limit of 1 domains");
     /* A move that ends a domain needs no more. */
     assert_int_equal(send_attach(iommu, 2, 8, 0), OK);
     assert_int_equal(send_attach(iommu, 2, 9, 0), OK);
@@ -278,7 +279,8 @@ static void map_beyond_the_limit_of_mappings_is_nomem(void **state)
     assert_int_equal(send_map(iommu, 1, 0x0000, 0x0fff, 0, READ), OK);
     assert_int_equal(send_map(iommu, 1, 0x1000, 0x1fff, 0, READ), OK);
     assert_int_equal(send_map(iommu, 1, 0x2000, 0x2fff, 0, READ), NOMEM);
-    assert_refusal(iommu, NOMEM, PM_ERROR_LIMIT, "domain 1 has reached its limit of 2 mappings");
+    assert_refusal(iommu, NOMEM, PM_ERROR_GUEST_LIMIT,
+                   "domain 1 has reached its limit of 2 mappings");
     assert_int_equal(send_map(iommu, 1, 0x1000, 0x2fff, 0, READ), INVAL);
     /* Each domain has its own limit. */
     assert_int_equal(send_attach(iommu, 2, 9, 0), OK);
@@ -416,14 +418,14 @@ static const struct {
 } follower_statuses[] = {
     {PM_ERROR_INVALID_ARGUMENT, INVAL},
     {PM_ERROR_UNALIGNED, RANGE},
-    {PM_ERROR_LIMIT, NOMEM},
-    {PM_ERROR_LOCKED_MEMORY, NOMEM},
+    {PM_ERROR_LIMIT, DEVERR},
+    {PM_ERROR_LOCKED_MEMORY, DEVERR},
     {PM_ERROR_OVERLAP, DEVERR},
     {PM_ERROR_IOVA_RANGE, RANGE},
     {PM_ERROR_NO_MAPPING, DEVERR},
     {PM_ERROR_UNMAP_MISMATCH, DEVERR},
     {PM_ERROR_BAD_ADDRESS, FAULT},
-    {PM_ERROR_MEMORY, NOMEM},
+    {PM_ERROR_MEMORY, DEVERR},
     {PM_ERROR_BUSY, DEVERR},
     {PM_ERROR_NOT_FOUND, DEVERR},
     {PM_ERROR_PERMISSION, DEVERR},
@@ -432,6 +434,7 @@ static const struct {
     {PM_ERROR_KERNEL, DEVERR},
     {PM_ERROR_LISTENER, DEVERR},
     {PM_ERROR_NOT_POPULATED, FAULT},
+    {PM_ERROR_GUEST_LIMIT, NOMEM},
 };
 
 static void every_error_of_the_follower_has_its_status(void **state)

@@ -183,6 +183,23 @@ bool guest_unmap(GuestWorld *world, uint32_t domain, uint64_t iova, uint64_t siz
     return pm_guest_iommu_unmap(world->table, domain, iova, iova + size - 1, error);
 }
 
+unsigned guest_send_map(GuestWorld *world, uint32_t domain, uint64_t iova, uint64_t address,
+                        uint64_t size)
+{
+    const PmGuestMapping mapping = {
+        .iova = iova, .last = iova + size - 1, .address = address, .access = PM_IOMMU_READ};
+    uint64_t features = pm_virtio_iommu_get_features(world->table);
+    uint8_t tail[PM_VIRTIO_IOMMU_TAIL_SIZE];
+    PmVirtioIommuRequest request;
+
+    assert_true(pm_virtio_iommu_set_features(world->table, features, NULL));
+    pm_virtio_iommu_request_map(&request, domain, &mapping);
+    assert_int_equal(
+        pm_virtio_iommu_handle(world->table, request.bytes, request.size, tail, sizeof(tail)),
+        sizeof(tail));
+    return tail[0];
+}
+
 int guest_request(GuestWorld *world, unsigned type, uint64_t first, uint64_t n_blocks)
 {
     int answer = send_request(world->device, type, MEMORY + first * BLOCK, n_blocks, NULL);

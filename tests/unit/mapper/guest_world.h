@@ -70,6 +70,10 @@ bool guest_map(GuestWorld *world, uint32_t domain, uint64_t iova, uint64_t addre
                PmIommuAccess access, GError **error);
 bool guest_unmap(GuestWorld *world, uint32_t domain, uint64_t iova, uint64_t size, GError **error);
 
+/* MAP for reading in wire format. Returns the status, VIRTIO_IOMMU_S_*. */
+unsigned guest_send_map(GuestWorld *world, uint32_t domain, uint64_t iova, uint64_t address,
+                        uint64_t size);
+
 /* The answer (PmVirtioMemAnswer). */
 int guest_request(GuestWorld *world, unsigned type, uint64_t first, uint64_t n_blocks);
 void guest_plug(GuestWorld *world, uint64_t first, uint64_t n_blocks);

@@ -90,24 +90,13 @@ static void a_map_that_a_balloons_claim_excludes_names_the_balloon(void **state)
     guest_plug(world, 0, 1);
     assert_true(guest_attach(world, DOMAIN, 0, NULL));
     for (size_t i = 0; i < G_N_ELEMENTS(rams); i++) {
-        const PmGuestMapping mapping = {.iova = IOVA,
-                                        .last = IOVA + PAGE - 1,
-                                        .address = addresses[i],
-                                        .access = PM_IOMMU_READ};
         uint64_t id = pm_ram_claim_discards(rams[i], PM_DISCARD_REQUIRE_UNCOORDINATED,
                                             "the balloon", 0, BLOCK, NULL);
-        uint8_t tail[PM_VIRTIO_IOMMU_TAIL_SIZE];
-        PmVirtioIommuRequest request;
         const GError *refusal;
 
         assert_int_not_equal(id, 0);
-        assert_true(pm_virtio_iommu_set_features(world->table,
-                                                 pm_virtio_iommu_get_features(world->table), NULL));
-        pm_virtio_iommu_request_map(&request, DOMAIN, &mapping);
-        assert_int_equal(
-            pm_virtio_iommu_handle(world->table, request.bytes, request.size, tail, sizeof(tail)),
-            sizeof(tail));
-        assert_int_equal(tail[0], PM_VIRTIO_IOMMU_DEVERR);
+        assert_int_equal(guest_send_map(world, DOMAIN, IOVA, addresses[i], PAGE),
+                         PM_VIRTIO_IOMMU_DEVERR);
         assert_int_equal(pm_virtio_iommu_last_refusal(world->table, &refusal),
                          PM_VIRTIO_IOMMU_DEVERR);
         assert_int_equal(refusal->code, PM_ERROR_BUSY);
@@ -116,7 +105,8 @@ static void a_map_that_a_balloons_claim_excludes_names_the_balloon(void **state)
                    "release its claim") == NULL)
             fail_msg("%s", refusal->message);
         assert_true(pm_ram_release_discards(rams[i], id, NULL));
-        assert_true(guest_map(world, DOMAIN, IOVA, addresses[i], PAGE, PM_IOMMU_READ, NULL));
+        assert_int_equal(guest_send_map(world, DOMAIN, IOVA, addresses[i], PAGE),
+                         PM_VIRTIO_IOMMU_OK);
         assert_true(guest_unmap(world, DOMAIN, IOVA, PAGE, NULL));
     }
 }

@@ -277,13 +277,40 @@ static void a_guest_cannot_exceed_the_limit_of_a_domain(void **state)
     n_calls = pm_fake_kernel_get_n_calls(world->fake, PM_FAKE_CALL_ANY);
     assert_false(
         guest_map(world, 1, 2 * IOVA, MEMORY + 4 * BLOCK, 4 * BLOCK, PM_IOMMU_READ, &error));
-    guest_assert_error(&error, PM_ERROR_LIMIT,
+    guest_assert_error(&error, PM_ERROR_GUEST_LIMIT,
                        "domain 1 needs 4 mappings more, and has 5 of at most 8");
     assert_int_equal(pm_fake_kernel_get_n_calls(world->fake, PM_FAKE_CALL_ANY), n_calls);
     assert_true(guest_map(world, 1, 2 * IOVA, MEMORY + 4 * BLOCK, 3 * BLOCK, PM_IOMMU_READ, NULL));
     assert_true(guest_map(world, 2, IOVA, MEMORY + 4 * BLOCK, 4 * BLOCK, PM_IOMMU_READ, NULL));
     assert_true(guest_unmap(world, 1, IOVA, 5 * BLOCK, NULL));
     assert_true(guest_map(world, 1, IOVA, MEMORY + 4 * BLOCK, 4 * BLOCK, PM_IOMMU_READ, NULL));
+    guest_check(world);
+}
+
+static void assert_refusal(const GuestWorld *world, PmError code)
+{
+    const GError *refusal;
+
+    (void)pm_virtio_iommu_last_refusal(world->table, &refusal);
+    assert_int_equal(refusal->code, code);
+}
+
+static void only_a_limit_of_the_guest_is_nomem(void **state)
+{
+    GuestWorld *world =
+        guest_world_new(&(GuestWorldConfig){.max_mappings = 8, .memlock_limit = 4 * BLOCK});
+
+    *state = world;
+    assert_true(guest_attach(world, 1, 0, NULL));
+    guest_plug(world, 0, 9);
+    assert_int_equal(guest_send_map(world, 1, IOVA, MEMORY, 9 * BLOCK), PM_VIRTIO_IOMMU_NOMEM);
+    assert_refusal(world, PM_ERROR_GUEST_LIMIT);
+    assert_int_equal(guest_send_map(world, 1, IOVA, MEMORY, 5 * BLOCK), PM_VIRTIO_IOMMU_DEVERR);
+    assert_refusal(world, PM_ERROR_LOCKED_MEMORY);
+    pm_fake_kernel_fail(world->fake, PM_FAKE_CALL_MAP, 1, ENOSPC);
+    assert_int_equal(guest_send_map(world, 1, IOVA, MEMORY, BLOCK), PM_VIRTIO_IOMMU_DEVERR);
+    assert_refusal(world, PM_ERROR_LIMIT);
+    assert_int_equal(guest_send_map(world, 1, IOVA, MEMORY, BLOCK), PM_VIRTIO_IOMMU_OK);
     guest_check(world);
 }
 
@@ -407,6 +434,7 @@ int main(void)
         TEST(a_region_is_removed_once_no_domain_maps_it),
         TEST(a_region_added_late_is_mapped_in_bypass),
         OWN(a_guest_cannot_exceed_the_limit_of_a_domain),
+        OWN(only_a_limit_of_the_guest_is_nomem),
         OWN(room_for_what_the_table_maps_stays_reserved),
         TEST(a_guest_cannot_map_an_address_of_another_claim),
         TEST(a_forked_child_changes_nothing),
