@@ -290,6 +290,18 @@ static bool fail_answer(const PmLineReader *reader, PmEventType type, const char
                         pm_event_type_name(type), rule);
 }
 
+/* No other word has an arrow in it. */
+static bool check_arrow(const PmLineReader *reader, const Words *words, GError **error)
+{
+    for (unsigned i = 0; i < words->n_words; i++)
+        if (strstr(words->words[i], "->") != NULL && strcmp(words->words[i], "->") != 0)
+            return pm_line_fail(reader, error,
+                                "invalid '%s': '->' must have spaces around it, as in "
+                                "'blocks=1 -> ack'",
+                                words->words[i]);
+    return true;
+}
+
 /* '-> ack' at the end; for STATE the state, which implies ACK. */
 static bool take_answer(const PmLineReader *reader, Words *words, PmTraceEvent *event,
                         GError **error)
@@ -461,6 +473,8 @@ static bool read_event(const PmLineReader *reader, Words *words, PmTrace *trace,
     PmTraceEvent event = {.response = -1, .state = -1, .time_ns = -1};
     const PmTraceRegion *region;
 
+    if (!check_arrow(reader, words, error))
+        return false;
     if (words->words[0][0] == '@') {
         if (!parse_time(reader, words->words[0] + 1, &event.time_ns, error))
             return false;

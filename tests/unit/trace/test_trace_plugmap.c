@@ -297,6 +297,29 @@ static void a_line_has_at_most_4096_bytes(void **state)
     assert_text_refused(too_long, NULL, ":3: line too long");
 }
 
+static void an_arrow_without_spaces_is_explained(void **state)
+{
+    static const char *const ends[] = {"blocks=2->ack", "blocks=2-> ack", "blocks=2 ->ack"};
+
+    (void)state;
+    for (size_t i = 0; i < G_N_ELEMENTS(ends); i++) {
+        g_autofree char *text = g_strconcat(HEADER, "plug addr=4G ", ends[i], "\n", NULL);
+
+        assert_text_refused(text, NULL, "'->' must have spaces around it");
+    }
+}
+
+/* Of a clock that was set back: the order is that of the file. */
+static void times_may_decrease(void **state)
+{
+    g_autoptr(PmTrace) trace = load(HEADER "@2 reset\n@1.5 reset\n@3 reset\n");
+
+    (void)state;
+    assert_int_equal(event_at(trace, 0)->time_ns, 2000000000);
+    assert_int_equal(event_at(trace, 1)->time_ns, 1500000000);
+    assert_int_equal(event_at(trace, 2)->time_ns, 3000000000);
+}
+
 static void options_that_contradict_the_trace_are_refused(void **state)
 {
     const PmTraceGeometry same = {.block_size = 2 * PM_MIB, .region_size = 64 * PM_MIB};
@@ -385,6 +408,8 @@ int main(void)
         cmocka_unit_test(at_most_256_regions_are_read),
         cmocka_unit_test(each_error_has_its_line),
         cmocka_unit_test(a_line_has_at_most_4096_bytes),
+        cmocka_unit_test(an_arrow_without_spaces_is_explained),
+        cmocka_unit_test(times_may_decrease),
         cmocka_unit_test(options_that_contradict_the_trace_are_refused),
         cmocka_unit_test(random_traces_survive_a_round_trip),
     };

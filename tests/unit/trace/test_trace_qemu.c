@@ -53,6 +53,19 @@ static void both_time_stamp_formats_are_read(void **state)
     assert_same_trace(old, new);
 }
 
+/* QEMU's stamps are of the host's clock, which can be set back. */
+static void times_may_decrease_but_not_below_the_first(void **state)
+{
+    g_autoptr(PmTrace) trace = load(
+        "48@100.000000:" WHOLE "48@102.000000:" PLUG "48@102.000000:" ACK "48@101.000000:" UNPLUG
+        "48@101.000000:" DISCARD "48@101.000000:" ACK "48@90.000000:" PLUG "48@90.000000:" ACK);
+
+    (void)state;
+    assert_int_equal(event_at(trace, 0)->time_ns, 2000000000);
+    assert_int_equal(event_at(trace, 1)->time_ns, 1000000000);
+    assert_int_equal(event_at(trace, 2)->time_ns, 0);
+}
+
 static void other_events_are_skipped(void **state)
 {
     g_autoptr(PmTrace) trace =
@@ -248,6 +261,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_geometry_is_derived_from_discards),
         cmocka_unit_test(both_time_stamp_formats_are_read),
+        cmocka_unit_test(times_may_decrease_but_not_below_the_first),
         cmocka_unit_test(other_events_are_skipped),
         cmocka_unit_test(a_skipped_line_may_be_of_any_length),
         cmocka_unit_test(an_event_that_is_too_long_is_refused),
