@@ -4,46 +4,9 @@
 #ifndef PLUGMAP_SRC_REPLAY_REPLAY_H
 #define PLUGMAP_SRC_REPLAY_REPLAY_H
 
-#include <plugmap/fake.h>
-#include <plugmap/plugmap.h>
-
-#include "replay/recorder.h"
+#include "replay/replay_config.h"
 #include "replay/result.h"
 #include "trace/trace.h"
-
-/*
- * @kernel: kernel to map with.
- * @fake: the same kernel if it is a fake one, to walk its page table; else NULL.
- * @only_counts: fake kernel with PM_FAKE_PIN_ACCOUNT, which does not fault memory in. Otherwise
- * plugged memory must be resident.
- * @backend: type1 or iommufd.
- * @device: PCI address; NULL: type1 opens @group. On a fake kernel @group is the device's group
- * with both back ends.
- * @memory: backing of the region.
- * @prefault_threads: as in PmVirtioMemConfig.
- * @audit: compare plugged, mapped and resident memory after every request.
- * @dma_device: PCI address of a device of the group, for a DMA check after every request (requires
- * @audit); NULL: none.
- * @dma_func: optional: called for the DMA calls inside the region, in order.
- * @overcommit: add regions even if the limits do not allow all of their blocks to be plugged.
- * @progress: optional: called after each event; return false to stop the replay.
- */
-typedef struct {
-    PmKernel *kernel;
-    PmKernel *fake;
-    bool only_counts;
-    PmIommuBackend backend;
-    const char *device;
-    unsigned group;
-    PmRamKind memory;
-    unsigned prefault_threads;
-    bool audit;
-    const char *dma_device;
-    PmDmaFunc dma_func;
-    bool overcommit;
-    bool (*progress)(guint n_done, guint n_events, void *user_data);
-    void *user_data; /* for both */
-} PmReplayConfig;
 
 /*
  * Returns a result, passed or failed (pm_replay_is_right()), or NULL if the replay fails:
