@@ -99,6 +99,7 @@ static void play_iommu(PmReplay *replay, const PmTraceEvent *event)
     const GError *refusal = NULL;
     PmVirtioIommuStatus status = pm_replay_guest_play(replay->guest, event, &refusal);
 
+    replay->result->n_iommu_statuses[status]++;
     if (event->response >= 0 && event->response != (int)status)
         pm_replay_result_add_divergence(replay->result, NULL, event,
                                         pm_iommu_status_names[event->response],

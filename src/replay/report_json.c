@@ -131,6 +131,11 @@ static void add_counts(JsonBuilder *builder, const PmReplayResult *result)
     add_number(builder, "error", result->n_responses[VIRTIO_MEM_RESP_ERROR]);
     json_builder_end_object(builder);
 
+    begin(builder, "iommu_statuses");
+    for (unsigned i = 0; i < PM_TRACE_N_IOMMU_STATUSES; i++)
+        add_number(builder, pm_iommu_status_names[i], result->n_iommu_statuses[i]);
+    json_builder_end_object(builder);
+
     begin(builder, "blocks");
     add_number(builder, "plugged", result->n_blocks_plugged);
     add_number(builder, "unplugged", result->n_blocks_unplugged);

@@ -72,6 +72,20 @@ static void add_subject(GString *text, const PmTrace *trace, const PmReportStyle
     }
 }
 
+/* Those that occurred; OK always. */
+static void add_iommu(GString *text, const PmReplayResult *result)
+{
+    g_autoptr(GString) statuses = g_string_new(NULL);
+
+    for (unsigned i = 0; i < PM_TRACE_N_IOMMU_STATUSES; i++)
+        if (i == 0 || result->n_iommu_statuses[i] > 0)
+            g_string_append_printf(statuses, "%s%" PRIu64 " %s", i == 0 ? "" : ", ",
+                                   result->n_iommu_statuses[i], pm_iommu_status_names[i]);
+    add_line(text, "iommu", "%" PRIu64 " map, %" PRIu64 " unmap by the guest; %s",
+             result->n_requests[PM_EVENT_IOMMU_MAP], result->n_requests[PM_EVENT_IOMMU_UNMAP],
+             statuses->str);
+}
+
 static void add_requests(GString *text, const PmReplayResult *result)
 {
     const uint64_t *requests = result->n_requests;
@@ -88,8 +102,7 @@ static void add_requests(GString *text, const PmReplayResult *result)
         add_line(text, "converted", "%" PRIu64 " range%s between shared and private",
                  requests[PM_EVENT_CONVERT], requests[PM_EVENT_CONVERT] == 1 ? "" : "s");
     if (requests[PM_EVENT_IOMMU_MAP] + requests[PM_EVENT_IOMMU_UNMAP] > 0)
-        add_line(text, "iommu", "%" PRIu64 " map, %" PRIu64 " unmap by the guest",
-                 requests[PM_EVENT_IOMMU_MAP], requests[PM_EVENT_IOMMU_UNMAP]);
+        add_iommu(text, result);
     add_line(text, "responses",
              "%" PRIu64 " ack, %" PRIu64 " nack, %" PRIu64 " busy, %" PRIu64 " error; %s",
              responses[VIRTIO_MEM_RESP_ACK], responses[VIRTIO_MEM_RESP_NACK],

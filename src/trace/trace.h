@@ -76,6 +76,9 @@ bool pm_event_type_has_blocks(PmEventType type);
 /* Whether events of that type are requests to the guest's IOMMU. */
 bool pm_event_type_is_iommu(PmEventType type);
 
+/* Statuses of the guest's IOMMU, from 0 on. */
+#define PM_TRACE_N_IOMMU_STATUSES 9
+
 /* Indexed by VIRTIO_MEM_RESP_* ("ack"), VIRTIO_MEM_STATE_* ("plugged"), VIRTIO_IOMMU_S_* ("ok") and
  * PmIommuAccess ("rw"; from 1 on); NULL-terminated. */
 extern const char *const pm_response_names[];

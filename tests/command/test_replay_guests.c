@@ -58,6 +58,11 @@ static void check_guest_iommu(JsonParser *json)
 {
     assert_int_equal(json_number(json, "requests.iommu_map"), 13);
     assert_int_equal(json_number(json, "requests.iommu_unmap"), 5);
+    assert_int_equal(json_number(json, "iommu_statuses.ok"), 11);
+    assert_int_equal(json_number(json, "iommu_statuses.inval"), 1);
+    assert_int_equal(json_number(json, "iommu_statuses.range"), 2);
+    assert_int_equal(json_number(json, "iommu_statuses.fault"), 4);
+    assert_int_equal(json_number(json, "iommu_statuses.noent"), 0);
     assert_int_equal(json_number(json, "dma.map_calls"), 38);
     assert_int_equal(json_number(json, "dma.peak_mappings"), 13);
     assert_int_equal(json_number(json, "dma.final_mappings"), 1);
@@ -106,6 +111,7 @@ static void a_different_status_of_the_guest_iommu_is_a_difference(void **state)
     assert_int_equal(run->status, 1);
     assert_non_null(strstr(run->out, "iommu-map of 4K at I/O address 0x0: expected ok, got fault"));
     assert_non_null(strstr(run->out, "is not populated"));
+    assert_non_null(strstr(run->out, "1 map, 1 unmap by the guest; 1 ok, 1 fault\n"));
 }
 
 static void a_converted_trace_keeps_the_events_of_the_guest_iommu(void **state)

@@ -6,6 +6,7 @@
 
 #include <plugmap/fake.h>
 
+#include "kernel-uapi/virtio_iommu.h"
 #include "util/backend_util.h"
 #include "util/trace_util.h"
 
@@ -94,6 +95,22 @@ static void another_status_is_a_difference(void **state)
     assert_non_null(strstr(first->got, "fault"));
 }
 
+static void statuses_are_counted(void **state)
+{
+    g_autoptr(PmReplayResult) result =
+        replay(ONE "plug addr=4G blocks=1 -> ack\n"
+                   "iommu-map iova=0 addr=4G size=4K access=r -> ok\n"
+                   "iommu-map iova=0 addr=4G size=4K access=r -> inval\n"
+                   "iommu-map iova=2M addr=0x100200000 size=4K access=r -> fault\n"
+                   "iommu-unmap iova=0 size=4K -> ok\n");
+
+    (void)state;
+    assert_true(pm_replay_is_right(result));
+    assert_int_equal(result->n_iommu_statuses[VIRTIO_IOMMU_S_OK], 2);
+    assert_int_equal(result->n_iommu_statuses[VIRTIO_IOMMU_S_INVAL], 1);
+    assert_int_equal(result->n_iommu_statuses[VIRTIO_IOMMU_S_FAULT], 1);
+}
+
 static void a_reset_empties_the_table(void **state)
 {
     g_autoptr(PmReplayResult) result =
@@ -134,6 +151,7 @@ int main(void)
         cmocka_unit_test(the_device_is_in_a_translated_domain),
         cmocka_unit_test(a_domain_maps_several_devices),
         cmocka_unit_test(another_status_is_a_difference),
+        cmocka_unit_test(statuses_are_counted),
         cmocka_unit_test(a_reset_empties_the_table),
         cmocka_unit_test(a_range_that_becomes_private_is_revoked_until_it_is_shared_again),
     };
