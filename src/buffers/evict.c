@@ -136,16 +136,26 @@ static bool evict_unused(PmBufferRange *range, uint32_t since)
            evict(&victim);
 }
 
+/* So that it is not the next one to give way. */
+static void note_use(const PmBufferRange *range, uint64_t block)
+{
+    PmLease lease;
+
+    if (pm_lease_acquire(range->registry->leases, &lease,
+                         range->host + pm_block_offset(range, block), 1, NULL) == PM_LEASE_GRANTED)
+        pm_lease_release(&lease);
+}
+
 void pm_placement_miss(PmBufferRange *range, uint64_t block)
 {
-    uint64_t first = block;
     PmBlockRun missing;
     uint32_t since;
 
-    if (!pm_regions_next_missing(range, first, first + 1, &missing) || range->lacks_file ||
+    if (!pm_regions_next_missing(range, block, block + 1, &missing) || range->lacks_file ||
         !is_wanted(range, block, &since))
         return;
     pm_placement_fill(range, missing);
-    if (pm_regions_next_missing(range, first, first + 1, &missing) && evict_unused(range, since))
+    if (pm_regions_next_missing(range, block, block + 1, &missing) && evict_unused(range, since))
         pm_placement_fill(range, missing);
+    note_use(range, block);
 }

@@ -92,10 +92,31 @@ static uint64_t place_start(PmBufferRange *range, PmBlockRun run, unsigned *n_fa
     return 1;
 }
 
+/* Where blocks share regions, @run with the blocks next to it that were refused before. */
+static PmBlockRun with_refused(const PmBufferRange *range, PmBlockRun run)
+{
+    uint64_t end = run.first + run.n;
+    uint64_t at = pm_bitmap_previous_clear(range->populated, 0, run.first);
+    PmBlockRun missing = {0};
+
+    if ((range->registry->backend->flags & PM_BUFFER_CAN_REPLACE) == 0)
+        return run;
+    if (pm_regions_next_missing(range, end, range->n_blocks, &missing) && missing.first == end)
+        end += missing.n;
+    while (pm_regions_next_missing(range, at, run.first, &missing) &&
+           missing.first + missing.n < run.first)
+        at = missing.first + missing.n;
+    if (missing.n > 0 && missing.first + missing.n == run.first)
+        run.first = missing.first;
+    run.n = end - run.first;
+    return run;
+}
+
 void pm_placement_fill(PmBufferRange *range, PmBlockRun run)
 {
-    uint64_t at = run.first;
-    uint64_t end = run.first + run.n;
+    PmBlockRun wanted = with_refused(range, run);
+    uint64_t at = wanted.first;
+    uint64_t end = wanted.first + wanted.n;
     unsigned n_failures = 0;
     PmBlockRun missing;
 
