@@ -112,7 +112,7 @@ static PmBlockRun with_refused(const PmBufferRange *range, PmBlockRun run)
     return run;
 }
 
-void pm_placement_fill(PmBufferRange *range, PmBlockRun run)
+static void fill(PmBufferRange *range, PmBlockRun run)
 {
     PmBlockRun wanted = with_refused(range, run);
     uint64_t at = wanted.first;
@@ -133,12 +133,27 @@ void pm_placement_fill(PmBufferRange *range, PmBlockRun run)
         g_clear_error(&range->refusal);
 }
 
+/* Blocks that join the regions on both sides of them free one. */
 void pm_placement_fill_all(PmBufferRegistry *registry)
 {
-    for (guint i = 0; i < registry->ranges->len; i++) {
-        PmBufferRange *range = pm_buffer_range_at(registry, i);
+    uint64_t n_before;
 
-        if (pm_buffer_range_n_refused(range) > 0)
-            pm_placement_fill(range, pm_all_blocks(range));
-    }
+    do {
+        n_before = registry->n_regions;
+        for (guint i = 0; i < registry->ranges->len; i++) {
+            PmBufferRange *range = pm_buffer_range_at(registry, i);
+
+            if (pm_buffer_range_n_refused(range) > 0)
+                fill(range, pm_all_blocks(range));
+        }
+    } while (registry->n_regions < n_before);
+}
+
+void pm_placement_fill(PmBufferRange *range, PmBlockRun run)
+{
+    uint64_t n_before = range->registry->n_regions;
+
+    fill(range, run);
+    if (range->registry->n_regions < n_before)
+        pm_placement_fill_all(range->registry);
 }

@@ -275,7 +275,11 @@ bool pm_regions_next_unknown(const PmBufferRange *range, uint64_t offset, uint64
     if (record == NULL)
         return false;
     *run_offset = pm_block_offset(range, record->key.first);
-    *run_size = pm_block_offset(range, blocks_of(record).n);
+    *run_size = 0;
+    for (; record != NULL && record->unknown &&
+           pm_block_offset(range, record->key.first) == *run_offset + *run_size;
+         record = pm_regions_find(range, record->key.last + 1))
+        *run_size += pm_block_offset(range, blocks_of(record).n);
     if (reason != NULL)
         *reason = g_strdup(range->unknown_reason);
     return true;

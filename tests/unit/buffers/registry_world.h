@@ -85,6 +85,8 @@ PmBufferRegistryStats stats_of(World *world);
 /* The model's regions are those of the registry, of plugged blocks only, and disjoint; and each
  * block can be leased if it is in one. */
 void assert_consistent(World *world);
+/* The same, with @n_buffers registered buffers of one block each elsewhere. */
+void assert_consistent_with(World *world, unsigned n_buffers);
 
 /* As a text, of the model: "0+2 5+1": regions of 2 blocks from block 0, and of one. */
 char *regions_text(const World *world);
