@@ -8,26 +8,31 @@
  *                 device's state (pm_virtio_mem_save(), pm_virtio_mem_load())
  *
  * At the end both sides compare digests of all plugged memory and of the device's state. The device
- * is QEMU's edu, which the fake kernel has, too; --host uses real ones. What happens depends on
- * --seed only. Prints migrate-iommufd.txt and migrate-type1.txt.
+ * is QEMU's edu, which the fake kernel has, too; --host uses real ones. What the guest plugs and
+ * unplugs is read from --trace, in smaller blocks, or depends on --seed, as all it writes; so each
+ * run with the same options is the same. Prints migrate-NAME.txt.
  */
 #include <errno.h>
-#include <linux/vfio.h>
 #include <plugmap/fake.h>
 #include <plugmap/plugmap.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define PAGE     UINT64_C(4096)
-#define BLOCK    PM_MIB
-#define N_BLOCKS UINT64_C(24)
-#define SIZE     (N_BLOCKS * BLOCK)
-#define N_PAGES  (SIZE / PAGE)
+#include "edu.h"
+#include "trace_file.h"
+
+#define PAGE UINT64_C(4096)
+
+/* Without a trace, and the size of a trace's blocks, whose number is limited. */
+#define BLOCK        PM_MIB
+#define N_BLOCKS     UINT64_C(24)
+#define TRACE_BLOCK  (16 * PM_KIB)
+#define MAX_N_BLOCKS 65536
+
 #define ADDRESS  (4 * PM_GIB)
 #define N_ROUNDS 4 /* before the last one */
 
@@ -36,6 +41,8 @@ typedef struct {
     char *backend;
     gboolean host;
     gboolean lose;
+    char *path;
+    TraceFile *trace; /* NULL: none */
 } Options;
 
 static void die(const char *what, const GError *error)
@@ -54,6 +61,9 @@ typedef struct {
     PmVirtioMem *device;
     PmMapper *mapper;
     const char *pci; /* address of the device that does DMA */
+    uint64_t block;
+    uint64_t n_blocks;
+    uint64_t n_pages;
 } Side;
 
 static PmKernel *open_kernel(const Options *options)
@@ -79,28 +89,46 @@ static PmIommu *open_iommu(const Options *options, const Side *side, GError **er
                                                        : pm_iommu_type1_new(&type1, error);
 }
 
+static void choose_size(const Options *options, Side *side)
+{
+    side->block = options->trace != NULL ? TRACE_BLOCK : BLOCK;
+    side->n_blocks = options->trace != NULL ? options->trace->n_blocks : N_BLOCKS;
+    side->n_pages = side->n_blocks * side->block / PAGE;
+}
+
+static void make_ram(Side *side)
+{
+    g_autoptr(GError) error = NULL;
+
+    side->ram = pm_ram_new(PM_RAM_MEMFD, side->n_blocks * side->block, side->block, &error);
+    if (side->ram == NULL)
+        die("making the guest's memory", error);
+}
+
 static void open_side(const Options *options, const char *pci, Side *side)
 {
+    uint64_t size;
     g_autoptr(GError) error = NULL;
     PmVirtioMemConfig device = {
         .struct_size = sizeof(device),
         .address = ADDRESS,
-        .block_size = BLOCK,
-        .requested_size = SIZE,
     };
     PmMapperRegion region = {
         .struct_size = sizeof(region),
-        .size = SIZE,
         .address = ADDRESS,
         .access = PM_IOMMU_READ_WRITE,
     };
 
+    choose_size(options, side);
+    make_ram(side);
+    size = pm_ram_get_size(side->ram);
+    device.block_size = side->block;
+    device.requested_size = region.size = size;
     side->pci = pci;
     side->kernel = open_kernel(options);
     side->iommu = open_iommu(options, side, &error);
-    side->ram = pm_ram_new(PM_RAM_MEMFD, SIZE, BLOCK, NULL);
     device.ram = region.ram = side->ram;
-    if (side->iommu == NULL || side->ram == NULL)
+    if (side->iommu == NULL)
         die("opening the address space", error);
     side->device = pm_virtio_mem_new(&device, &error);
     side->mapper = pm_mapper_new(side->iommu);
@@ -138,7 +166,7 @@ static char *digest(const Side *side, uint64_t *n_plugged)
     if (state == NULL)
         die("saving the device's state", error);
     *n_plugged = 0;
-    for (uint64_t page = 0; page < N_PAGES; page++) {
+    for (uint64_t page = 0; page < side->n_pages; page++) {
         if (!is_plugged(side, page))
             continue;
         g_checksum_update(sum, (const guchar *)&page, sizeof(page));
@@ -151,7 +179,7 @@ static char *digest(const Side *side, uint64_t *n_plugged)
 
 /* --- the socket --- */
 
-/* Before a page; before the device's state (@page is N_PAGES, @size its bytes). */
+/* Before a page; before the device's state (@page is the number of pages, @size its bytes). */
 typedef struct {
     uint64_t page;
     uint64_t size;
@@ -188,12 +216,12 @@ static uint64_t receive_pages(const Side *side, int fd)
 {
     Header header = {.page = 0};
 
-    while (header.page < N_PAGES) {
+    while (header.page < side->n_pages) {
         receive_all(fd, &header, sizeof(header));
-        if (header.page < N_PAGES)
+        if (header.page < side->n_pages)
             receive_all(fd, page_at(side, header.page), PAGE);
     }
-    if (header.size > SIZE)
+    if (header.size > pm_ram_get_size(side->ram))
         die("invalid size of the device's state", NULL);
     return header.size;
 }
@@ -225,104 +253,13 @@ static int be_destination(const Options *options, int fd)
     return 0;
 }
 
-/* --- the device that writes by DMA: QEMU's edu --- */
-
-#define EDU_SOURCE      0x80
-#define EDU_DESTINATION 0x88
-#define EDU_COUNT       0x90
-#define EDU_COMMAND     0x98
-#define EDU_START       1
-#define EDU_TO_MEMORY   2
-#define EDU_BUFFER      0x40000
-#define EDU_SIZE        4088 /* QEMU 7.2 crashes on 4096 */
-#define PCI_COMMAND     4
-#define PCI_MASTER      4
-
-typedef struct {
-    PmKernel *kernel;
-    int fd;
-    uint64_t bar;
-    uint64_t config;
-    volatile uint64_t *registers; /* NULL: the fake does not map them */
-} Edu;
-
-static struct vfio_region_info find_region(const Edu *edu, uint32_t index)
-{
-    struct vfio_region_info info = {.argsz = sizeof(info), .index = index};
-
-    if (pm_kernel_ioctl(edu->kernel, edu->fd, VFIO_DEVICE_GET_REGION_INFO, &info) < 0)
-        die("asking the device for its registers", NULL);
-    return info;
-}
-
-static void set_bus_master(const Edu *edu, bool enabled)
-{
-    uint16_t command = 0;
-
-    (void)pm_kernel_pread(edu->kernel, edu->fd, &command, sizeof(command),
-                          edu->config + PCI_COMMAND);
-    command = (uint16_t)(enabled ? command | PCI_MASTER : command & ~PCI_MASTER);
-    (void)pm_kernel_pwrite(edu->kernel, edu->fd, &command, sizeof(command),
-                           edu->config + PCI_COMMAND);
-}
-
-static void start_edu(Edu *edu, const Side *side)
-{
-    g_autoptr(GError) error = NULL;
-    struct vfio_region_info bar;
-    void *registers = NULL;
-
-    *edu = (Edu){.kernel = side->kernel};
-    edu->fd = pm_iommu_open_device(side->iommu, side->pci, &error);
-    if (edu->fd < 0)
-        die("opening the device", error);
-    bar = find_region(edu, VFIO_PCI_BAR0_REGION_INDEX);
-    edu->bar = bar.offset;
-    edu->config = find_region(edu, VFIO_PCI_CONFIG_REGION_INDEX).offset;
-    if ((bar.flags & VFIO_REGION_INFO_FLAG_MMAP) != 0 &&
-        pm_kernel_mmap(edu->kernel, edu->fd, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, bar.offset,
-                       &registers) == 0)
-        edu->registers = registers;
-    set_bus_master(edu, true);
-}
-
-static void stop_edu(Edu *edu)
-{
-    set_bus_master(edu, false);
-    if (edu->registers != NULL)
-        (void)pm_kernel_munmap(edu->kernel, (void *)(uintptr_t)edu->registers, PAGE);
-    edu->registers = NULL;
-}
-
-/* In one access, which edu needs for addresses above 4 GiB; pwrite() may make two. */
-static void set_register(const Edu *edu, unsigned offset, uint64_t value)
-{
-    if (edu->registers != NULL)
-        edu->registers[offset / sizeof(value)] = value;
-    else
-        (void)pm_kernel_pwrite(edu->kernel, edu->fd, &value, sizeof(value), edu->bar + offset);
-}
-
-static void transfer(const Edu *edu, uint64_t from, uint64_t to, uint64_t command)
-{
-    uint64_t running = EDU_START;
-
-    set_register(edu, EDU_SOURCE, from);
-    set_register(edu, EDU_DESTINATION, to);
-    set_register(edu, EDU_COUNT, EDU_SIZE);
-    set_register(edu, EDU_COMMAND, EDU_START | command);
-    while (running & EDU_START) {
-        (void)pm_kernel_pread(edu->kernel, edu->fd, &running, 4, edu->bar + EDU_COMMAND);
-        if (running & EDU_START)
-            (void)usleep(1000);
-    }
-}
-
 /* The device reads one page and writes another, at I/O addresses, which are guest addresses. */
 static void copy_by_dma(const Edu *edu, uint64_t from, uint64_t to)
 {
-    transfer(edu, ADDRESS + from * PAGE, EDU_BUFFER, 0);
-    transfer(edu, EDU_BUFFER, ADDRESS + to * PAGE, EDU_TO_MEMORY);
+    edu_begin_read(edu, ADDRESS + from * PAGE);
+    edu_wait(edu);
+    edu_begin_write(edu, ADDRESS + to * PAGE);
+    edu_wait(edu);
 }
 
 /* --- the guest, which does not know that it is migrated --- */
@@ -331,7 +268,9 @@ typedef struct {
     Side side;
     Edu edu;
     GRand *random;
-    uint64_t written[N_PAGES / 64]; /* by the CPU: a VMM gets these from KVM */
+    TraceFile *trace;  /* NULL: random requests */
+    guint n_played;    /* requests of it */
+    uint64_t *written; /* by the CPU: a VMM gets these from KVM */
 } Source;
 
 static uint64_t below(Source *source, uint64_t n)
@@ -346,7 +285,8 @@ static void request(Source *source, unsigned type, uint64_t first, uint64_t n_bl
     PmVirtioMemResponse response;
     g_autoptr(GError) error = NULL;
 
-    pm_virtio_mem_request_init(&wire, type, ADDRESS + first * BLOCK, (uint16_t)n_blocks);
+    pm_virtio_mem_request_init(&wire, type, ADDRESS + first * source->side.block,
+                               (uint16_t)n_blocks);
     if (!pm_virtio_mem_handle(source->side.device, &wire, sizeof(wire), &response, sizeof(response),
                               &error))
         die("a request of the guest", error);
@@ -354,10 +294,10 @@ static void request(Source *source, unsigned type, uint64_t first, uint64_t n_bl
 
 static uint64_t choose_plugged(Source *source)
 {
-    uint64_t page = below(source, N_PAGES);
+    uint64_t page = below(source, source->side.n_pages);
 
     while (!is_plugged(&source->side, page))
-        page = (page + 1) % N_PAGES;
+        page = (page + 1) % source->side.n_pages;
     return page;
 }
 
@@ -371,14 +311,36 @@ static void write_by_cpu(Source *source)
 }
 
 /* So that no page is like another. */
-static void boot_guest(Source *source)
+static void fill(Source *source)
 {
-    request(source, PM_VIRTIO_MEM_PLUG, 0, N_BLOCKS / 2);
-    for (uint64_t page = 0; page < N_PAGES / 2; page++)
-        memset(page_at(&source->side, page), (int)(1 + below(source, 255)), PAGE);
+    for (uint64_t page = 0; page < source->side.n_pages; page++)
+        if (is_plugged(&source->side, page))
+            memset(page_at(&source->side, page), (int)(1 + below(source, 255)), PAGE);
 }
 
-static void run_guest(Source *source)
+/* A part of the trace for each round, and one before the first. */
+static void play(Source *source)
+{
+    const GArray *requests = source->trace->requests;
+    guint end = MIN(source->n_played + requests->len / (N_ROUNDS + 1) + 1, requests->len);
+
+    for (; source->n_played < end; source->n_played++) {
+        const TraceRequest *next = &g_array_index(requests, TraceRequest, source->n_played);
+
+        request(source, next->type, next->first, next->n_blocks);
+    }
+}
+
+static void boot_guest(Source *source)
+{
+    if (source->trace != NULL)
+        play(source);
+    else
+        request(source, PM_VIRTIO_MEM_PLUG, 0, N_BLOCKS / 2);
+    fill(source);
+}
+
+static void plug_and_unplug(Source *source)
 {
     for (unsigned i = 0; i < 3; i++)
         request(source, below(source, 2) ? PM_VIRTIO_MEM_PLUG : PM_VIRTIO_MEM_UNPLUG,
@@ -386,6 +348,16 @@ static void run_guest(Source *source)
     /* Unplugged, and plugged again: what was in it is gone, and nobody wrote the zeros. */
     request(source, PM_VIRTIO_MEM_UNPLUG, 0, 1);
     request(source, PM_VIRTIO_MEM_PLUG, 0, 1);
+}
+
+static void run_guest(Source *source)
+{
+    if (source->trace != NULL)
+        play(source);
+    else
+        plug_and_unplug(source);
+    if (pm_virtio_mem_get_plugged_size(source->side.device) == 0)
+        return;
     for (unsigned i = 0; i < 30; i++)
         write_by_cpu(source);
     for (unsigned i = 0; i < 4; i++)
@@ -408,8 +380,8 @@ static void send_page(const Source *source, int fd, uint64_t page)
 /* The guest runs while half of the pages are still to be sent. */
 static void send_pages(Source *source, int fd, const uint64_t *bitmap, bool is_last)
 {
-    for (uint64_t page = 0; page < N_PAGES; page++) {
-        if (page == N_PAGES / 2 && !is_last)
+    for (uint64_t page = 0; page < source->side.n_pages; page++) {
+        if (page == source->side.n_pages / 2 && !is_last)
             run_guest(source);
         if (bitmap[page / 64] >> page % 64 & 1)
             send_page(source, fd, page);
@@ -438,15 +410,20 @@ static void print_round(PmIommuDirtyKind kind, const char *round, const PmDirtyL
     printf(")\n");
 }
 
+static size_t bitmap_size(const Side *side)
+{
+    return (side->n_pages + 63) / 64 * sizeof(uint64_t);
+}
+
 /* Reads what is dirty, and sends it. */
 static void send_round(Source *source, PmDirtyLog *log, int fd, const char *round, bool is_last)
 {
     g_autoptr(GError) error = NULL;
     PmDirtyLogCounts counts = {.struct_size = sizeof(counts)};
-    uint64_t bitmap[N_PAGES / 64];
+    size_t n_bytes = bitmap_size(&source->side);
+    g_autofree uint64_t *bitmap = g_memdup2(source->written, n_bytes);
 
-    memcpy(bitmap, source->written, sizeof(bitmap));
-    memset(source->written, 0, sizeof(source->written));
+    memset(source->written, 0, n_bytes);
     if (!pm_dirty_log_read(log, source->side.ram, PAGE, bitmap, &counts, &error))
         die("reading dirty pages", error);
     print_round(pm_dirty_log_get_kind(log), round, &counts);
@@ -457,7 +434,7 @@ static void send_state(const Source *source, int fd)
 {
     g_autoptr(GError) error = NULL;
     g_autoptr(GBytes) state = pm_virtio_mem_save(source->side.device, &error);
-    Header header = {.page = N_PAGES};
+    Header header = {.page = source->side.n_pages};
 
     if (state == NULL)
         die("saving the device's state", error);
@@ -479,7 +456,7 @@ static void migrate(Source *source, const Options *options, PmDirtyLog *log, int
 
         send_round(source, log, fd, round, false);
     }
-    stop_edu(&source->edu);
+    edu_stop(&source->edu);
     pm_virtio_mem_set_migrating(source->side.device, true);
     if (!options->lose)
         send_round(source, log, fd, "last round", true);
@@ -510,11 +487,14 @@ static int be_source(const Options *options, int fd)
     };
     g_autoptr(GError) error = NULL;
     g_autoptr(PmDirtyLog) log = pm_dirty_log_new();
-    Source source = {.random = g_rand_new_with_seed((guint32)options->seed)};
+    Source source = {.random = g_rand_new_with_seed((guint32)options->seed),
+                     .trace = options->trace};
     bool equal;
 
     open_side(options, "0000:00:04.0", &source.side);
-    start_edu(&source.edu, &source.side);
+    if (!edu_start(&source.edu, source.side.kernel, source.side.iommu, source.side.pci, &error))
+        die("opening the device", error);
+    source.written = g_malloc0(bitmap_size(&source.side));
     boot_guest(&source);
     run_guest(&source);
     if (!pm_dirty_log_add_iommu(log, source.side.iommu, &error) ||
@@ -524,6 +504,7 @@ static int be_source(const Options *options, int fd)
     migrate(&source, options, log, fd);
     equal = compare(&source, fd);
     g_rand_free(source.random);
+    g_free(source.written);
     g_clear_pointer(&log, pm_dirty_log_free);
     close_side(&source.side);
     return equal ? 0 : 1;
@@ -533,6 +514,8 @@ static void parse(Options *options, int argc, char **argv)
 {
     const GOptionEntry entries[] = {
         {"seed", 0, 0, G_OPTION_ARG_INT, &options->seed, "what the guest does", "N"},
+        {"trace", 0, 0, G_OPTION_ARG_FILENAME, &options->path,
+         "what the guest plugs and unplugs, in plugmap's format ('plugmap convert')", "FILE"},
         {"backend", 0, 0, G_OPTION_ARG_STRING, &options->backend, "type1 or iommufd", "NAME"},
         {"host", 0, 0, G_OPTION_ARG_NONE, &options->host,
          "on this host's kernel, with the edu devices 0000:00:04.0 and 0000:00:05.0", NULL},
@@ -546,6 +529,13 @@ static void parse(Options *options, int argc, char **argv)
     g_option_context_add_main_entries(context, entries, NULL);
     if (!g_option_context_parse(context, &argc, &argv, &error))
         die("invalid option", error);
+    if (options->path == NULL)
+        return;
+    options->trace = trace_file_read(options->path, &error);
+    if (options->trace == NULL)
+        die("reading the trace", error);
+    if (options->trace->n_blocks > MAX_N_BLOCKS)
+        die("the trace has a larger region than this example has memory for", NULL);
 }
 
 int main(int argc, char **argv)
@@ -575,5 +565,7 @@ int main(int argc, char **argv)
     if (waitpid(destination, &fds[0], 0) != destination || fds[0] != 0)
         status = 1;
     g_free(options.backend);
+    g_free(options.path);
+    trace_file_free(options.trace);
     return status;
 }
