@@ -18,7 +18,7 @@ typedef struct {
 /* Opens a device of @iommu, and lets it do DMA. */
 bool edu_start(Edu *edu, PmKernel *kernel, PmIommu *iommu, const char *pci, GError **error);
 
-/* Drops the registers, which would keep the device open; DMA goes on. */
+/* Drops the registers, which would keep the device open; DMA continues. */
 void edu_drop(Edu *edu);
 
 /* Ends DMA, and drops the registers. */

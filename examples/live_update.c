@@ -161,7 +161,7 @@ static gpointer be_old(gpointer data)
     /* A VMM stops its vCPUs here: the snapshot must be the state that is handed over. */
     send_snapshot(vmm);
     if (!pm_handover_send(&vmm->mapper, 1, vmm->socket, &error))
-        die("handing over", error); /* a VMM goes on as before */
+        die("handing over", error); /* a VMM continues as before */
     if (!pm_mapper_audit(vmm->mapper, NULL, NULL, &error))
         printf("%s: %s\n", vmm->name, error->message);
     drop(vmm);
@@ -184,7 +184,7 @@ static GBytes *receive_snapshot(const Vmm *vmm)
     return g_bytes_new_take(bytes, size);
 }
 
-/* Freeing the handover without having taken over refuses it: the old process then goes on. */
+/* Freeing the handover without having taken over refuses it: the old process then continues. */
 static void take_over(Vmm *vmm)
 {
     g_autoptr(GError) error = NULL;
