@@ -78,6 +78,15 @@ uint64_t pm_lease_range_n_leases(const PmLeaseRange *range, uint64_t offset, uin
     return count_leases(range, &blocks);
 }
 
+/* Open to closed, or back. Returns the leases that it has in that instant. */
+static uint32_t toggle(const PmLeaseRange *range, uint64_t index)
+{
+    uint32_t before = __atomic_fetch_xor(&pm_lease_block(range, index)->word,
+                                         PM_LEASE_OPEN | PM_LEASE_SHUT, __ATOMIC_ACQ_REL);
+
+    return before & PM_LEASE_COUNT;
+}
+
 /* Returns the leases that they have: there are no new ones. */
 static uint64_t shut(PmLeaseRange *range, const Blocks *blocks)
 {
@@ -85,9 +94,7 @@ static uint64_t shut(PmLeaseRange *range, const Blocks *blocks)
 
     for (uint64_t i = blocks->first; i < blocks->end; i++)
         if ((word_of(range, i) & PM_LEASE_OPEN) != 0)
-            n_leases += PM_LEASE_COUNT & __atomic_fetch_xor(&pm_lease_block(range, i)->word,
-                                                            PM_LEASE_OPEN | PM_LEASE_SHUT,
-                                                            __ATOMIC_ACQ_REL);
+            n_leases += toggle(range, i);
     return n_leases;
 }
 
@@ -95,8 +102,7 @@ static void reopen(PmLeaseRange *range, const Blocks *blocks)
 {
     for (uint64_t i = blocks->first; i < blocks->end; i++)
         if ((word_of(range, i) & PM_LEASE_SHUT) != 0)
-            (void)__atomic_fetch_xor(&pm_lease_block(range, i)->word, PM_LEASE_OPEN | PM_LEASE_SHUT,
-                                     __ATOMIC_ACQ_REL);
+            (void)toggle(range, i);
 }
 
 void pm_lease_range_reopen(PmLeaseRange *range, uint64_t offset, uint64_t size)
