@@ -306,7 +306,9 @@ static void write_by_cpu(Source *source)
     uint64_t page = choose_plugged(source);
     uint64_t *words = (uint64_t *)(void *)page_at(&source->side, page);
 
-    words[below(source, PAGE / sizeof(*words))] = g_rand_int(source->random);
+    uint64_t word = below(source, PAGE / sizeof(*words));
+
+    words[word] = g_rand_int(source->random);
     source->written[page / 64] |= UINT64_C(1) << page % 64;
 }
 
@@ -342,9 +344,11 @@ static void boot_guest(Source *source)
 
 static void plug_and_unplug(Source *source)
 {
-    for (unsigned i = 0; i < 3; i++)
-        request(source, below(source, 2) ? PM_VIRTIO_MEM_PLUG : PM_VIRTIO_MEM_UNPLUG,
-                1 + below(source, N_BLOCKS - 1), 1);
+    for (unsigned i = 0; i < 3; i++) {
+        uint64_t block = 1 + below(source, N_BLOCKS - 1);
+
+        request(source, below(source, 2) ? PM_VIRTIO_MEM_PLUG : PM_VIRTIO_MEM_UNPLUG, block, 1);
+    }
     /* Unplugged, and plugged again: what was in it is gone, and nobody wrote the zeros. */
     request(source, PM_VIRTIO_MEM_UNPLUG, 0, 1);
     request(source, PM_VIRTIO_MEM_PLUG, 0, 1);
@@ -360,8 +364,11 @@ static void run_guest(Source *source)
         return;
     for (unsigned i = 0; i < 30; i++)
         write_by_cpu(source);
-    for (unsigned i = 0; i < 4; i++)
-        copy_by_dma(&source->edu, choose_plugged(source), choose_plugged(source));
+    for (unsigned i = 0; i < 4; i++) {
+        uint64_t to = choose_plugged(source);
+
+        copy_by_dma(&source->edu, choose_plugged(source), to);
+    }
 }
 
 /* --- the source --- */
