@@ -9,9 +9,9 @@
 /* The kernel pins the bitmap from the byte of a record's first bit to the last byte of the
  * request; whole pages, and one more unless that byte starts a page. It writes up to the end of
  * these pages, even past the end of the request. */
-static const uint8_t *end_of_pinned(const uint8_t *byte, uint64_t n_bytes)
+static uintptr_t end_of_pinned(uintptr_t byte, uint64_t n_bytes)
 {
-    uint64_t offset = (uintptr_t)byte % PM_FAKE_PAGE;
+    uint64_t offset = byte % PM_FAKE_PAGE;
     uint64_t n_pages = (n_bytes + (PM_FAKE_PAGE - 1)) / PM_FAKE_PAGE + (offset != 0);
 
     return byte - offset + n_pages * PM_FAKE_PAGE;
@@ -23,17 +23,17 @@ static void record(const struct iommu_hwpt_get_dirty_bitmap *get, uint64_t offse
     unsigned shift = (unsigned)__builtin_ctzll(get->page_size);
     uint64_t first = offset >> shift;
     uint64_t last = (offset + (size - 1)) >> shift;
-    uint8_t *byte = (uint8_t *)(uintptr_t)get->data + first / 8;
-    const uint8_t *end = end_of_pinned(byte, ((get->length - 1) >> shift) / 8 + 1 - first / 8);
+    uintptr_t byte = (uintptr_t)get->data + first / 8;
+    uintptr_t end = end_of_pinned(byte, ((get->length - 1) >> shift) / 8 + 1 - first / 8);
 
     for (; first <= last && byte < end; byte++) {
         uint64_t last_here = MIN(last, first | 7);
         uint8_t bits;
 
-        if (pm_user_read(&bits, byte, sizeof(bits)) < 0)
+        if (pm_user_read(&bits, (const void *)byte, sizeof(bits)) < 0)
             return;
         bits |= (uint8_t)(0xffU << (first % 8) & 0xffU >> (7 - last_here % 8));
-        if (pm_user_write(byte, &bits, sizeof(bits)) < 0)
+        if (pm_user_write((void *)byte, &bits, sizeof(bits)) < 0)
             return;
         first = last_here + 1;
     }
