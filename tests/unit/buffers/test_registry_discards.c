@@ -66,6 +66,7 @@ typedef struct {
     World *world;
     bool objects;
     bool fails;
+    bool retries;
     bool could_lease; /* in a discard, block 0 */
 } Other;
 
@@ -74,6 +75,8 @@ static bool object(void *user_data, uint64_t offset G_GNUC_UNUSED, uint64_t size
 {
     Other *other = user_data;
 
+    if (other->retries)
+        (void)pm_buffer_registry_retry(other->world->registry, NULL);
     other->could_lease |= use_block(other->world, 0, 1);
     if (!other->objects)
         return true;
@@ -159,6 +162,22 @@ static void shared_regions_survive_a_failure(void **state)
     (void)state;
     assert_undone(world, false, true, true);
     world_free(world);
+}
+
+static void what_is_about_to_be_unplugged_is_not_registered(void **state)
+{
+    World *world = *state;
+    Other other = {.world = world, .retries = true};
+    PmDiscardListener *listener =
+        pm_discard_manager_register(world->manager, &other_ops, &other, "other", 0, SIZE, NULL);
+
+    world->model.fail_map_in = 1;
+    assert_true(plug(world, 0, 1, NULL));
+    assert_int_equal(stats_of(world).refused_bytes, BLOCK);
+    assert_true(unplug(world, 0, 1, NULL));
+    assert_false(other.could_lease);
+    assert_int_equal(world->model.n_maps, 1);
+    assert_true(pm_discard_manager_unregister(world->manager, listener, NULL));
 }
 
 /* --- waiting --- */
@@ -352,6 +371,8 @@ int main(void)
         ON_BOTH(blocks_can_be_leased_again_after_an_objection_to_unplug_all),
         ON_BOTH(blocks_are_registered_again_after_a_later_listener_failed),
         ON_BOTH(blocks_are_registered_again_after_unplug_all_failed),
+        cmocka_unit_test_setup_teardown(what_is_about_to_be_unplugged_is_not_registered,
+                                        world_setup, world_teardown),
         cmocka_unit_test(shared_regions_survive_an_objection),
         cmocka_unit_test(shared_regions_survive_a_failure),
         cmocka_unit_test(an_unplug_waits_for_a_lease_if_asked_to),

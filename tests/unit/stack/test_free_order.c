@@ -218,6 +218,7 @@ static void objects_can_be_freed_in_any_order(void **state)
 static void free_accepts_null(void **state)
 {
     (void)state;
+    pm_buffer_registry_free(NULL);
     pm_dirty_log_free(NULL);
     pm_discard_manager_unref(NULL);
     pm_discard_policy_unref(NULL);
