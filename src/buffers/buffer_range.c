@@ -113,7 +113,8 @@ static PmBufferRange *make(PmBufferRegistry *registry, const PmBufferRangeConfig
         .iova_class = PM_IOVA_FIXED,
     };
     range->host = pm_region_memory_host(&range->memory, 0);
-    range->n_blocks = range->memory.size / range->memory.block_size;
+    range->n_blocks =
+        manager != NULL ? config->size / pm_discard_manager_get_granularity(manager) : 1;
     range->is_buffer = config->is_buffer;
     range->lacks_file =
         (registry->backend->flags & PM_BUFFER_NEEDS_FD) != 0 && !has_file(config->ram);
