@@ -63,8 +63,8 @@ static void an_error_of_another_domain_is_wrapped(void **state)
     GError *error = NULL;
 
     assert_true(plug(world, 0, 1, NULL));
-    fail_unmap(world, PM_ERROR_BUSY);
-    world->model.failure->domain = G_FILE_ERROR;
+    world->model.fail_unmap_in = 1;
+    world->model.failure = g_error_new(G_FILE_ERROR, G_FILE_ERROR_IO, "the device is gone");
     assert_false(unplug(world, 0, 1, &error));
     assert_code(&error, PM_ERROR_LISTENER, "failed to unmap");
     assert_consistent(world);
