@@ -67,7 +67,7 @@ static void release_block(const PmLeaseRange *range, uint64_t index)
 {
     uint32_t before = __atomic_fetch_sub(&pm_lease_block(range, index)->word, 1, __ATOMIC_RELEASE);
 
-    if ((before & PM_LEASE_OPEN) == 0 && (before & PM_LEASE_COUNT) == 1)
+    if ((before & (PM_LEASE_OPEN | PM_LEASE_HOLDABLE)) == 0 && (before & PM_LEASE_COUNT) == 1)
         wake(range->table);
 }
 
@@ -77,15 +77,17 @@ static void release_blocks(const PmLeaseRange *range, uint64_t first, uint64_t e
         release_block(range, first++);
 }
 
-/* Never writes to a block that is not open. Returns its state. */
-static uint32_t lease_block(const PmLeaseRange *range, uint64_t index, uint32_t epoch)
+/* Never writes to a block that has none of the @wanted states. Returns its state, without those if
+ * it was not leased. */
+static uint32_t lease_block(const PmLeaseRange *range, uint64_t index, uint32_t wanted,
+                            uint32_t epoch)
 {
     PmLeaseBlock *block = pm_lease_block(range, index);
     uint32_t word = __atomic_load_n(&block->word, __ATOMIC_ACQUIRE);
 
     do
-        if ((word & PM_LEASE_OPEN) == 0 || (word & PM_LEASE_COUNT) == PM_LEASE_COUNT)
-            return word & ~PM_LEASE_OPEN;
+        if ((word & wanted) == 0 || (word & PM_LEASE_COUNT) == PM_LEASE_COUNT)
+            return word & ~wanted;
     while (!__atomic_compare_exchange_n(&block->word, &word, word + 1, true, __ATOMIC_ACQUIRE,
                                         __ATOMIC_ACQUIRE));
     if (__atomic_load_n(&block->last_use, __ATOMIC_RELAXED) != epoch)
@@ -95,21 +97,21 @@ static uint32_t lease_block(const PmLeaseRange *range, uint64_t index, uint32_t 
 
 static PmLeaseResult refusal(uint32_t word)
 {
-    if ((word & PM_LEASE_SHUT) != 0 || (word & PM_LEASE_COUNT) != 0)
+    if ((word & PM_LEASE_SHUT) != 0 || (word & PM_LEASE_COUNT) == PM_LEASE_COUNT)
         return PM_LEASE_CLOSED;
-    return (word & PM_LEASE_POPULATED) != 0 ? PM_LEASE_UNREGISTERED : PM_LEASE_DISCARDED;
+    return (word & PM_LEASE_HOLDABLE) != 0 ? PM_LEASE_UNREGISTERED : PM_LEASE_DISCARDED;
 }
 
 /* On failure the size is that before the block that has the result. */
-static PmLeaseResult lease_blocks(const PmLeaseTable *table, Part *part)
+static PmLeaseResult lease_blocks(const PmLeaseTable *table, uint32_t wanted, Part *part)
 {
     uint32_t epoch = __atomic_load_n(&table->epoch, __ATOMIC_RELAXED);
     uint64_t shift;
 
     for (uint64_t i = part->first; i <= part->last; i++) {
-        uint32_t word = lease_block(part->range, i, epoch);
+        uint32_t word = lease_block(part->range, i, wanted, epoch);
 
-        if ((word & PM_LEASE_OPEN) != 0)
+        if ((word & wanted) != 0)
             continue;
         release_blocks(part->range, part->first, i);
         shift = pm_lease_load(&part->range->granularity_shift);
@@ -121,7 +123,8 @@ static PmLeaseResult lease_blocks(const PmLeaseTable *table, Part *part)
 
 /* What was read before the version is known to be the same may be anything, so the version is
  * compared before blocks are used, and again afterwards: the range may have been removed. */
-static PmLeaseResult lease_part(const PmLeaseTable *table, uint64_t host, uint64_t size, Part *part)
+static PmLeaseResult lease_part(const PmLeaseTable *table, uint32_t wanted, uint64_t host,
+                                uint64_t size, Part *part)
 {
     for (;;) {
         uint64_t version = pm_lease_index_version(&table->index);
@@ -131,7 +134,7 @@ static PmLeaseResult lease_part(const PmLeaseTable *table, uint64_t host, uint64
         if (!is_current(table, version))
             continue;
         if (found)
-            result = lease_blocks(table, part);
+            result = lease_blocks(table, wanted, part);
         else
             part->size = 0;
         if (is_current(table, version))
@@ -141,15 +144,15 @@ static PmLeaseResult lease_part(const PmLeaseTable *table, uint64_t host, uint64
     }
 }
 
-PmLeaseResult pm_lease_acquire(const PmLeaseTable *table, PmLease *lease, const void *host,
-                               uint64_t size, uint64_t *failed_at)
+static PmLeaseResult acquire(const PmLeaseTable *table, uint32_t wanted, PmLease *lease,
+                             const void *host, uint64_t size, uint64_t *failed_at)
 {
     Part part;
 
     *lease = (PmLease){.table = table, .host = (uintptr_t)host};
     while (lease->size < size) {
         PmLeaseResult result =
-            lease_part(table, lease->host + lease->size, size - lease->size, &part);
+            lease_part(table, wanted, lease->host + lease->size, size - lease->size, &part);
 
         if (result != PM_LEASE_GRANTED) {
             if (failed_at != NULL)
@@ -162,6 +165,18 @@ PmLeaseResult pm_lease_acquire(const PmLeaseTable *table, PmLease *lease, const 
         lease->size += part.size;
     }
     return PM_LEASE_GRANTED;
+}
+
+PmLeaseResult pm_lease_acquire(const PmLeaseTable *table, PmLease *lease, const void *host,
+                               uint64_t size, uint64_t *failed_at)
+{
+    return acquire(table, PM_LEASE_OPEN, lease, host, size, failed_at);
+}
+
+PmLeaseResult pm_lease_hold(const PmLeaseTable *table, PmLease *lease, const void *host,
+                            uint64_t size, uint64_t *failed_at)
+{
+    return acquire(table, PM_LEASE_OPEN | PM_LEASE_HOLDABLE, lease, host, size, failed_at);
 }
 
 void pm_lease_release(const PmLease *lease)

@@ -13,11 +13,12 @@
  * overlooked: who closes a block learns of its leases in the instruction after which there are no
  * new ones.
  */
-#define PM_LEASE_OPEN      0x80000000u
-#define PM_LEASE_SHUT      0x40000000u /* closed */
-#define PM_LEASE_POPULATED 0x20000000u /* open, closed or unregistered */
-#define PM_LEASE_FIRST     0x10000000u /* no run continues here */
-#define PM_LEASE_COUNT     0x000fffffu
+#define PM_LEASE_OPEN     0x80000000u
+#define PM_LEASE_HOLDABLE 0x40000000u /* unregistered */
+#define PM_LEASE_SHUT     0x20000000u /* closed */
+#define PM_LEASE_FIRST    0x10000000u /* no run continues here */
+#define PM_LEASE_ADDRESS  0x08000000u /* open; or closed, and was open before */
+#define PM_LEASE_COUNT    0x000fffffu
 
 #define PM_LEASE_CACHE_LINE      64
 #define PM_LEASE_BLOCKS_PER_LINE (PM_LEASE_CACHE_LINE / sizeof(PmLeaseBlock))
@@ -31,7 +32,8 @@ typedef struct {
 /*
  * A reader may still look at a range that was removed, and was added again as another range with
  * the same @blocks. It does no harm: there are always as many blocks, it increases only the count
- * of an open one, and it decreases it again when it sees that the version of the index is another.
+ * of one that it may lease, and it decreases it again when it sees that the version of the index is
+ * another.
  */
 struct PmLeaseRange {
     PmLeaseTable *table;

@@ -26,18 +26,23 @@ static uint32_t word_of(const PmLeaseRange *range, uint64_t index)
     return __atomic_load_n(&pm_lease_block(range, index)->word, __ATOMIC_ACQUIRE);
 }
 
-/* Neither open nor leased, so nobody else writes to it. */
-static void set_word(const PmLeaseRange *range, uint64_t index, uint32_t word)
+/* Unregistered blocks may be held meanwhile. */
+static void set_state(const PmLeaseRange *range, uint64_t index, uint32_t state)
 {
-    __atomic_store_n(&pm_lease_block(range, index)->word, word, __ATOMIC_RELEASE);
+    uint32_t *at = &pm_lease_block(range, index)->word;
+    uint32_t word = __atomic_load_n(at, __ATOMIC_RELAXED);
+
+    while (!__atomic_compare_exchange_n(at, &word, (word & PM_LEASE_COUNT) | state, true,
+                                        __ATOMIC_RELEASE, __ATOMIC_RELAXED))
+        ;
 }
 
-static void set_words(PmLeaseRange *range, uint64_t offset, uint64_t size, uint32_t word)
+static void set_states(PmLeaseRange *range, uint64_t offset, uint64_t size, uint32_t state)
 {
     Blocks blocks = blocks_of(range, offset, size);
 
     for (uint64_t i = blocks.first; i < blocks.end; i++)
-        set_word(range, i, word);
+        set_state(range, i, state);
 }
 
 void pm_lease_range_open(PmLeaseRange *range, uint64_t offset, uint64_t size, uint64_t address)
@@ -48,18 +53,18 @@ void pm_lease_range_open(PmLeaseRange *range, uint64_t offset, uint64_t size, ui
     for (uint64_t i = blocks.first; i < blocks.end; i++) {
         pm_lease_block(range, i)->address =
             address + ((i - blocks.first) << range->granularity_shift);
-        set_word(range, i, PM_LEASE_OPEN | PM_LEASE_POPULATED | (i == blocks.first ? first : 0));
+        set_state(range, i, PM_LEASE_OPEN | PM_LEASE_ADDRESS | (i == blocks.first ? first : 0));
     }
 }
 
 void pm_lease_range_set_discarded(PmLeaseRange *range, uint64_t offset, uint64_t size)
 {
-    set_words(range, offset, size, 0);
+    set_states(range, offset, size, 0);
 }
 
 void pm_lease_range_set_unregistered(PmLeaseRange *range, uint64_t offset, uint64_t size)
 {
-    set_words(range, offset, size, PM_LEASE_POPULATED);
+    set_states(range, offset, size, PM_LEASE_HOLDABLE);
 }
 
 static uint64_t count_leases(const PmLeaseRange *range, const Blocks *blocks)
@@ -78,11 +83,12 @@ uint64_t pm_lease_range_n_leases(const PmLeaseRange *range, uint64_t offset, uin
     return count_leases(range, &blocks);
 }
 
-/* Open to closed, or back. Returns the leases that it has in that instant. */
-static uint32_t toggle(const PmLeaseRange *range, uint64_t index)
+/* In one instruction, so that a lease is either seen here or refused. Returns the leases that it
+ * has in that instant. */
+static uint32_t replace(const PmLeaseRange *range, uint64_t index, uint32_t from, uint32_t to)
 {
-    uint32_t before = __atomic_fetch_xor(&pm_lease_block(range, index)->word,
-                                         PM_LEASE_OPEN | PM_LEASE_SHUT, __ATOMIC_ACQ_REL);
+    uint32_t before =
+        __atomic_fetch_xor(&pm_lease_block(range, index)->word, from ^ to, __ATOMIC_ACQ_REL);
 
     return before & PM_LEASE_COUNT;
 }
@@ -92,17 +98,24 @@ static uint64_t shut(PmLeaseRange *range, const Blocks *blocks)
 {
     uint64_t n_leases = 0;
 
-    for (uint64_t i = blocks->first; i < blocks->end; i++)
-        if ((word_of(range, i) & PM_LEASE_OPEN) != 0)
-            n_leases += toggle(range, i);
+    for (uint64_t i = blocks->first; i < blocks->end; i++) {
+        uint32_t granting = word_of(range, i) & (PM_LEASE_OPEN | PM_LEASE_HOLDABLE);
+
+        if (granting != 0)
+            n_leases += replace(range, i, granting, PM_LEASE_SHUT);
+    }
     return n_leases;
 }
 
 static void reopen(PmLeaseRange *range, const Blocks *blocks)
 {
-    for (uint64_t i = blocks->first; i < blocks->end; i++)
-        if ((word_of(range, i) & PM_LEASE_SHUT) != 0)
-            (void)toggle(range, i);
+    for (uint64_t i = blocks->first; i < blocks->end; i++) {
+        uint32_t word = word_of(range, i);
+
+        if ((word & PM_LEASE_SHUT) != 0)
+            (void)replace(range, i, PM_LEASE_SHUT,
+                          (word & PM_LEASE_ADDRESS) != 0 ? PM_LEASE_OPEN : PM_LEASE_HOLDABLE);
+    }
 }
 
 void pm_lease_range_reopen(PmLeaseRange *range, uint64_t offset, uint64_t size)

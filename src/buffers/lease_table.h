@@ -58,8 +58,8 @@ PmLeaseRange *pm_lease_table_find(const PmLeaseTable *table, const void *host);
  * they touch counts. */
 
 /*
- * Opens blocks that are not open and not leased: byte @offset has I/O address @address, and the
- * following ones the following addresses. @offset: of a block.
+ * Opens blocks that are not open, nor closed with leases: byte @offset has I/O address @address,
+ * and the following ones the following addresses. @offset: of a block.
  */
 void pm_lease_range_open(PmLeaseRange *range, uint64_t offset, uint64_t size, uint64_t address);
 
@@ -74,10 +74,11 @@ void pm_lease_range_open(PmLeaseRange *range, uint64_t offset, uint64_t size, ui
 bool pm_lease_range_close(PmLeaseRange *range, uint64_t offset, uint64_t size, unsigned wait_ms,
                           uint64_t *n_leases);
 
-/* Opens those blocks that are closed, at the addresses that they had; others stay as they are. */
+/* Those blocks that are closed are again as they were before; others stay as they are. */
 void pm_lease_range_reopen(PmLeaseRange *range, uint64_t offset, uint64_t size);
 
-/* Blocks that are not open and not leased are now discarded, or unregistered. */
+/* Blocks that are closed without leases, discarded or unregistered, are now discarded, or
+ * unregistered. */
 void pm_lease_range_set_discarded(PmLeaseRange *range, uint64_t offset, uint64_t size);
 void pm_lease_range_set_unregistered(PmLeaseRange *range, uint64_t offset, uint64_t size);
 
@@ -127,6 +128,13 @@ PmLeaseResult pm_lease_acquire(const PmLeaseTable *table, PmLease *lease, const 
 
 /* The run that starts at @offset of the buffer, as long as it can be; false at its end. */
 bool pm_lease_next(const PmLease *lease, uint64_t offset, PmLeaseRun *run);
+
+/*
+ * The same for a buffer that the CPU accesses for the device: also grants blocks that are
+ * unregistered, and pm_lease_next() must not be used. So that they are not discarded meanwhile.
+ */
+PmLeaseResult pm_lease_hold(const PmLeaseTable *table, PmLease *lease, const void *host,
+                            uint64_t size, uint64_t *failed_at);
 
 /* Once per granted lease, from any thread. */
 void pm_lease_release(const PmLease *lease);
