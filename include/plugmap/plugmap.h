@@ -5,11 +5,11 @@
  * Five objects, in the order in which a program uses them: PmIommu, PmRam, PmDiscardManager,
  * PmVirtioMem, PmMapper. To map a buffer that no PmMapper tracks, use a PmIommuClaim
  * (iommu_claim.h); for I/O buffers in memory that is plugged and unplugged, a PmBufferRegistry
- * (buffer_registry.h). For a guest with an IOMMU of its own: PmGuestIommu and, in place of
- * PmMapper, PmGuestMapper. For memory whose access also depends on something else, such as the
- * shared pages of a confidential guest: PmDiscardSource. For a balloon, and for what pins memory by
- * other means: the claims of discard_policy.h. For migration: PmDirtyLog and virtio_mem_snapshot.h.
- * For live update: handover.h.
+ * (buffer_registry.h) and PmDmaVectors (dma_vector.h). For a guest with an IOMMU of its own:
+ * PmGuestIommu and, in place of PmMapper, PmGuestMapper. For memory whose access also depends on
+ * something else, such as the shared pages of a confidential guest: PmDiscardSource. For a balloon,
+ * and for what pins memory by other means: the claims of discard_policy.h. For migration:
+ * PmDirtyLog and virtio_mem_snapshot.h. For live update: handover.h.
  *
  * Freeing. Every unref and free function accepts NULL, in any order: objects hold references to
  * what they need, so drop yours as soon as you do not need them. What a device may still access
@@ -29,6 +29,7 @@
 #include <plugmap/discard_manager.h>
 #include <plugmap/discard_policy.h>
 #include <plugmap/discard_source.h>
+#include <plugmap/dma_vector.h>
 #include <plugmap/error.h>
 #include <plugmap/guest_iommu.h>
 #include <plugmap/guest_mapper.h>

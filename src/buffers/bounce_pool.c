@@ -228,14 +228,14 @@ static bool wait_in_line(PmBouncePool *pool, Request *request, PmBounceEffort ef
                          GError **error)
 {
     while (!request->is_served) {
-        if (first_in_line(pool) != request) {
-            pthread_cond_wait(&request->turn, &pool->lock);
-        } else if (grow(pool, request)) {
+        bool is_first = first_in_line(pool) == request;
+
+        if (is_first && grow(pool, request)) {
             serve(pool);
-        } else if (!may_fit(pool, request)) {
+        } else if (is_first && !may_fit(pool, request)) {
             g_propagate_error(error, g_steal_pointer(&request->error));
             return false;
-        } else if (effort != PM_BOUNCE_WAIT) {
+        } else if (is_first && effort != PM_BOUNCE_WAIT) {
             return fail_busy(pool, request->size, error);
         } else {
             pthread_cond_wait(&request->turn, &pool->lock);

@@ -10,6 +10,7 @@
 #include "buffers/buffer_listener.h"
 #include "buffers/range_end.h"
 #include "buffers/regions.h"
+#include "buffers/registry_pool.h"
 
 #define DEFAULT_BOUNCE_SIZE  PM_MIB
 #define DEFAULT_BOUNCE_LIMIT (64 * PM_MIB)
@@ -101,6 +102,7 @@ static PmBufferRegistry *make(const PmBufferRegistryConfig *config, PmRegionBack
         or_default(config->bounce_limit, MAX(DEFAULT_BOUNCE_LIMIT, registry->bounce_size));
     pthread_mutex_init(&registry->lock, NULL);
     registry->ranges = g_ptr_array_new();
+    registry->pool = pm_registry_pool_new(registry);
     return registry;
 }
 
@@ -153,6 +155,7 @@ void pm_buffer_registry_free(PmBufferRegistry *registry)
 {
     if (registry == NULL)
         return;
+    pm_registry_pool_free(registry);
     while (registry->ranges->len > 0)
         remove_range(pm_buffer_range_at(registry, registry->ranges->len - 1));
     pm_registry_unref(registry);

@@ -6,6 +6,7 @@
 
 #include <pthread.h>
 
+#include "buffers/bounce_pool.h"
 #include "buffers/lease_table.h"
 #include "buffers/region_backend.h"
 
@@ -18,6 +19,7 @@ struct PmBufferRegistry {
     unsigned wait_ms;
     uint64_t bounce_size;
     uint64_t bounce_limit;
+    PmBouncePool *pool;   /* has a lock of its own */
     pthread_mutex_t lock; /* not GMutex, which the thread sanitizer misses */
     GPtrArray *ranges;    /* of PmBufferRange, ascending by host address */
     uint64_t n_regions;
