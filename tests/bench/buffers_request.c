@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What it costs to set up a request (pm_dma_vector_prepare() and pm_dma_vector_finish(), a read and
- * a write) for a buffer that is registered, that goes through the bounce pool, and that is mapped
+ * a write) for a buffer that is registered, that bounces, and that is mapped
  * and unmapped for the request, on the fake kernel.
  *
  * buffers_request: prints a table, and exits 1 if registered is slower than the pool at any size.

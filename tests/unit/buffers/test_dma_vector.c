@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* I/O vectors: what is accessed directly, what bounces, and what a request leaves behind. */
+/* I/O vectors: what is accessed directly, what bounces, and what a request leaves. */
 #include "dma_device.h"
 
 #include "buffers/registry_private.h"
