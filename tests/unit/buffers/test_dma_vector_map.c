@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 
 #include "buffers/registry_private.h"
+#include "util/valgrind_util.h"
 
 #define PAGE UINT64_C(4096)
 
@@ -41,6 +42,7 @@ static void a_direct_request_allocates_nothing_after_the_first(void **state)
     struct iovec iov[4];
     uint64_t n_before;
 
+    skip_under_valgrind();
     assert_true(plug(world, 0, N_BLOCKS, NULL));
     for (unsigned i = 0; i < 4; i++)
         iov[i] = (struct iovec){host_of(world, i) + BLOCK / 2, BLOCK};
