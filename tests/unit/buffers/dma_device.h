@@ -48,7 +48,10 @@ static inline void access_segment(World *world, PmDmaSegment segment, char *data
         DmaTarget target = find_target(world, segment.address);
         uint64_t size = MIN(target.left, segment.length);
 
-        assert_non_null(target.host);
+        if (target.host == NULL) {
+            fail_msg("I/O address 0x%llx is not mapped", (unsigned long long)segment.address);
+            return;
+        }
         if (is_write)
             memcpy(target.host, data, size);
         else
