@@ -177,9 +177,13 @@ PM_EXPORT bool pm_discard_source_discard(PmDiscardSource *source, uint64_t offse
  * listener, including dropped ones with @next_unknown, has dropped everything; on success nothing
  * is in quarantine. A source that frees none leaves in quarantine what the host did not free, and
  * what a listener without @next_unknown may have had when it was dropped, as long as the manager
- * has a source that frees memory. Errors: what a listener set, PM_ERROR_MEMORY, PM_ERROR_PERMISSION
- * (in a child of fork(2)), PM_ERROR_QUARANTINED (a listener, registered or dropped, still does not
- * know what it has, or redoing what was dropped failed).
+ * has a source that frees memory.
+ * Errors: what a listener set, PM_ERROR_MEMORY (the host did not free all memory, and no populated
+ * block lost its contents), PM_ERROR_PERMISSION (in a child of fork(2)), PM_ERROR_QUARANTINED
+ * (something is in quarantine: a listener, registered or dropped, still does not know what it has;
+ * redoing what was dropped failed; or populated blocks may have lost their contents),
+ * PM_ERROR_LISTENER (also if a listener sets PM_ERROR_QUARANTINED, or did not know what it has,
+ * and nothing is in quarantine).
  */
 PM_EXPORT bool pm_discard_source_discard_all(PmDiscardSource *source, GError **error);
 

@@ -63,7 +63,8 @@ G_BEGIN_DECLS
  * @PM_ERROR_KERNEL: the kernel refused for a reason without a code of its own: see
  * pm_error_get_errno().
  * @PM_ERROR_LISTENER: a discard listener failed with an error of another domain
- * (pm_error_get_cause()), or without one. Likewise the follower of a guest IOMMU.
+ * (pm_error_get_cause()), without one, or with PM_ERROR_QUARANTINED when nothing is in quarantine
+ * (pm_discard_source_discard_all()). Likewise the follower of a guest IOMMU for the first two.
  * @PM_ERROR_NOT_POPULATED: guest memory that is not plugged, or guest addresses without memory.
  * @PM_ERROR_GUEST_LIMIT: a limit that was set for the guest: mappings or domains of its IOMMU. The
  * host may have room.

@@ -121,13 +121,8 @@ bool pm_discard_source_discard_all(PmDiscardSource *source, GError **error)
     if (!pm_ram_check_process(manager->ram, error) || !ask_listeners(manager, error))
         return false;
     if (!drop_everything(source, &failed, &cause)) {
-        bool done;
-
         cancel(manager, manager->listeners->len);
-        done = pm_manager_conclude_all(manager, n_losses, failed, cause, error);
-
-        pm_manager_refresh(manager);
-        return done;
+        return pm_manager_conclude_discard_all(manager, n_losses, failed, cause, error);
     }
     pm_bitmap_clear(blocks->populated, 0, pm_bitmap_n_bits(blocks->populated));
     pm_bitmap_clear(source->populated.bits, 0, pm_bitmap_n_bits(source->populated.bits));

@@ -74,6 +74,12 @@ bool pm_manager_conclude_range(const PmDiscardManager *manager, uint64_t offset,
 bool pm_manager_conclude_all(const PmDiscardManager *manager, uint64_t n_losses,
                              const PmDiscardListener *failed, GError *cause, GError **error);
 
+/* The same after a failure to discard everything; refreshes first. If nothing is in quarantine, the
+ * code is another one than PM_ERROR_QUARANTINED. */
+bool pm_manager_conclude_discard_all(PmDiscardManager *manager, uint64_t n_losses,
+                                     const PmDiscardListener *failed, GError *cause,
+                                     GError **error);
+
 /* The contents of populated blocks are lost. */
 void pm_manager_lose(PmDiscardManager *manager, uint64_t offset, uint64_t size,
                      const GError *failure);

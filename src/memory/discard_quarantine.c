@@ -195,6 +195,20 @@ bool pm_manager_conclude_all(const PmDiscardManager *manager, uint64_t n_losses,
     return fail_quarantined(manager, &first, cause, error);
 }
 
+bool pm_manager_conclude_discard_all(PmDiscardManager *manager, uint64_t n_losses,
+                                     const PmDiscardListener *failed, GError *cause, GError **error)
+{
+    bool lost = has_lost(manager, n_losses, failed, cause);
+    Found first = {0};
+
+    pm_manager_refresh(manager); /* may free @failed */
+    if (find(manager, 0, false, true, &first))
+        return lost ? fail_quarantined(manager, &first, cause, error) : pass_on(cause, error);
+    if (g_error_matches(cause, PM_ERROR, PM_ERROR_QUARANTINED))
+        cause->code = pm_error_get_listener(cause) != NULL ? PM_ERROR_LISTENER : PM_ERROR_MEMORY;
+    return pass_on(cause, error);
+}
+
 void pm_manager_lose(PmDiscardManager *manager, uint64_t offset, uint64_t size,
                      const GError *failure)
 {

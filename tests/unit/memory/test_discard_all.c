@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 
 #include "account_util.h"
+#include "util/locked_page.h"
 #include "util/source_util.h"
 
 static PmDiscardListener *follow_with(Fixture *fixture, const PmDiscardListenerOps *ops,
@@ -268,6 +269,73 @@ static void every_run_that_a_reset_may_have_discarded_is_quarantined(void **stat
     (void)munmap(host, SIZE);
 }
 
+/* --- a failure that leaves nothing in quarantine has another code --- */
+
+static void memory_of_unplugged_blocks_has_no_contents_to_lose(void **state)
+{
+    char *host = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    Fixture fixture;
+    GError *error = NULL;
+
+    (void)state;
+    init_with_partly_discardable_memory(&fixture, host);
+    assert_false(source_discard_all(fixture.manager, &error));
+    assert_code(&error, PM_ERROR_MEMORY, "cannot discard 2M");
+    assert_quarantined(&fixture, 0, 0);
+    fixture_clear(&fixture);
+    (void)munmap(host, SIZE);
+}
+
+/* A failed reset has freed it. */
+static void memory_that_leaves_quarantine_meanwhile_is_not_reported(void **state)
+{
+    char *host = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    Account account = {.refused = BLOCK};
+    GError *error = NULL;
+    Fixture fixture;
+
+    (void)state;
+    init_with_partly_discardable_memory(&fixture, host);
+    follow_with(&fixture, &account_ops, &account);
+    lock_page(host + BLOCK);
+    assert_false(plug(&fixture, 1, 1));
+    assert_int_equal(pm_discard_manager_get_quarantined(fixture.manager), BLOCK);
+    unlock_page(host + BLOCK);
+    assert_false(source_discard_all(fixture.manager, &error));
+    assert_code(&error, PM_ERROR_MEMORY, "cannot discard 2M");
+    assert_quarantined(&fixture, 0, 0);
+    fixture_clear(&fixture);
+    (void)munmap(host, SIZE);
+}
+
+static bool populate_and_know(void *user_data, uint64_t offset, uint64_t size, GError **error)
+{
+    ((Account *)user_data)->unknown_size = 0;
+    return account_ops.populate(user_data, offset, size, error);
+}
+
+static void listener_that_knows_again_leaves_nothing_in_quarantine(void **state)
+{
+    PmDiscardListenerOps ops = account_ops;
+    Account account = {.settles_nothing = true};
+    GError *error = NULL;
+    Fixture fixture;
+
+    (void)state;
+    ops.populate = populate_and_know;
+    fixture_init(&fixture);
+    follow_with(&fixture, &ops, &account);
+    assert_true(plug(&fixture, 2, 2));
+    account.unknown_offset = 2 * BLOCK;
+    account.unknown_size = 2 * BLOCK;
+    assert_false(source_discard_all(fixture.manager, &error));
+    assert_string_equal(pm_error_get_listener(error), "the account");
+    assert_code(&error, PM_ERROR_LISTENER, "why it does not know");
+    assert_quarantined(&fixture, 0, 0);
+    account.settles_nothing = false;
+    fixture_clear(&fixture);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -281,6 +349,9 @@ int main(void)
         cmocka_unit_test(failure_of_another_listener_keeps_its_code),
         cmocka_unit_test(blocks_that_may_have_lost_their_contents_are_quarantined),
         cmocka_unit_test(every_run_that_a_reset_may_have_discarded_is_quarantined),
+        cmocka_unit_test(memory_of_unplugged_blocks_has_no_contents_to_lose),
+        cmocka_unit_test(memory_that_leaves_quarantine_meanwhile_is_not_reported),
+        cmocka_unit_test(listener_that_knows_again_leaves_nothing_in_quarantine),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
