@@ -34,8 +34,7 @@ G_BEGIN_DECLS
  * @PM_ERROR_LOCKED_MEMORY: over RLIMIT_MEMLOCK (also the kernel's ENOMEM, unless the limit is known
  * to have room).
  * @PM_ERROR_OVERLAP: the range overlaps a mapping or region (the kernel's EEXIST).
- * @PM_ERROR_IOVA_RANGE: the range is not inside one of the IOMMU's valid IOVA ranges, or the domain
- * is not one of the guest IOMMU's valid numbers.
+ * @PM_ERROR_IOVA_RANGE: the range is not inside one of the IOMMU's valid IOVA ranges.
  * @PM_ERROR_NO_MAPPING: unmap of a range that is not, or not wholly, mapped.
  * @PM_ERROR_CUTS_MAPPING: a dirty page query, or an unmap of a guest IOMMU, whose range would split
  * a mapping.

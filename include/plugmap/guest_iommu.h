@@ -258,8 +258,8 @@ PM_EXPORT bool pm_guest_iommu_remove_endpoint(PmGuestIommu *iommu, uint32_t endp
  * endpoint that is already there.
  * @bypass: make, or expect, a bypass domain.
  *
- * Errors: PM_ERROR_NOT_FOUND (no such endpoint), PM_ERROR_IOVA_RANGE (@domain is not one of the
- * configured numbers), PM_ERROR_INVALID_ARGUMENT (the domain exists, with another @bypass),
+ * Errors: PM_ERROR_NOT_FOUND (no such endpoint), PM_ERROR_INVALID_ARGUMENT (@domain is not one of
+ * the configured numbers: the guest's status is RANGE; or it exists, with another @bypass: INVAL),
  * PM_ERROR_UNSUPPORTED (a mapping of the domain overlaps a reserved range of the endpoint),
  * PM_ERROR_GUEST_LIMIT (too many domains), PM_ERROR_MEMORY, those of the follower.
  *

@@ -80,7 +80,7 @@ static bool check_domain(PmGuestIommu *iommu, uint32_t id, GError **error)
 
     if (id >= config->first_domain && id <= config->last_domain)
         return true;
-    return pm_guest_refuse(iommu, error, VIRTIO_IOMMU_S_RANGE, PM_ERROR_IOVA_RANGE,
+    return pm_guest_refuse(iommu, error, VIRTIO_IOMMU_S_RANGE, PM_ERROR_INVALID_ARGUMENT,
                            "domain %u is outside the domain range %u-%u", id, config->first_domain,
                            config->last_domain);
 }

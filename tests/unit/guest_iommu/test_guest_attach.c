@@ -93,7 +93,7 @@ static void the_largest_domain_is_not_that_of_endpoints_without(void **state)
     GError *error = NULL;
 
     assert_false(pm_guest_iommu_attach(world->iommu, NO_DOMAIN, true, 8, &error));
-    assert_error(&error, PM_ERROR_IOVA_RANGE, "outside the domain range 0-4294967294");
+    assert_error(&error, PM_ERROR_INVALID_ARGUMENT, "outside the domain range 0-4294967294");
     attach(world->iommu, NO_DOMAIN - 1, 8);
     assert_follows(world->iommu, &world->follower);
 }
