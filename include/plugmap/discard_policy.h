@@ -106,7 +106,7 @@ PM_EXPORT bool pm_ram_release_discards(PmRam *ram, uint64_t id, GError **error);
  * with g_free().
  * Returns: false if there is none, or if @claim has no valid struct_size.
  */
-PM_EXPORT bool pm_ram_next_discard_claim(PmRam *ram, uint64_t after, PmDiscardClaim *claim,
+PM_EXPORT bool pm_ram_next_discard_claim(const PmRam *ram, uint64_t after, PmDiscardClaim *claim,
                                          char **owner);
 
 /**

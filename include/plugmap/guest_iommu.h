@@ -321,15 +321,15 @@ PM_EXPORT bool pm_guest_iommu_get_bypass(const PmGuestIommu *iommu);
  * @mapping: set to it, whole.
  * Returns: false if there is none, or no such domain.
  */
-PM_EXPORT bool pm_guest_iommu_next_mapping(PmGuestIommu *iommu, uint32_t domain, uint64_t iova,
-                                           PmGuestMapping *mapping);
+PM_EXPORT bool pm_guest_iommu_next_mapping(const PmGuestIommu *iommu, uint32_t domain,
+                                           uint64_t iova, PmGuestMapping *mapping);
 
 /**
  * Finds the first domain whose number is at least @domain.
  * @info: set to it; its struct_size must be set. NULL to test only.
  * Returns: false if there is none, or if struct_size is invalid.
  */
-PM_EXPORT bool pm_guest_iommu_next_domain(PmGuestIommu *iommu, uint32_t domain,
+PM_EXPORT bool pm_guest_iommu_next_domain(const PmGuestIommu *iommu, uint32_t domain,
                                           PmGuestDomainInfo *info);
 
 /**
@@ -337,7 +337,7 @@ PM_EXPORT bool pm_guest_iommu_next_domain(PmGuestIommu *iommu, uint32_t domain,
  * @info: set to it; its struct_size must be set. NULL to test only.
  * Returns: false if there is none, or if struct_size is invalid.
  */
-PM_EXPORT bool pm_guest_iommu_next_endpoint(PmGuestIommu *iommu, uint32_t endpoint,
+PM_EXPORT bool pm_guest_iommu_next_endpoint(const PmGuestIommu *iommu, uint32_t endpoint,
                                             PmGuestEndpointInfo *info);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(PmGuestIommu, pm_guest_iommu_unref)

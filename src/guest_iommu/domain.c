@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 #include "guest_iommu/domain.h"
 
-PmDomain *pm_domain_next(PmGuestIommu *iommu, uint32_t id)
+PmDomain *pm_domain_next(const PmGuestIommu *iommu, uint32_t id)
 {
     const PmDomainRecord *record = pm_range_map_find(iommu->domains, id);
 
     return record != NULL ? record->domain : NULL;
 }
 
-PmDomain *pm_domain_find(PmGuestIommu *iommu, uint32_t id)
+PmDomain *pm_domain_find(const PmGuestIommu *iommu, uint32_t id)
 {
     PmDomain *domain = pm_domain_next(iommu, id);
 

@@ -6,10 +6,10 @@
 #include "guest_iommu/state.h"
 
 /* The domain with this number, or NULL. */
-PmDomain *pm_domain_find(PmGuestIommu *iommu, uint32_t id);
+PmDomain *pm_domain_find(const PmGuestIommu *iommu, uint32_t id);
 
 /* The first domain whose number is at least @id, or NULL. */
-PmDomain *pm_domain_next(PmGuestIommu *iommu, uint32_t id);
+PmDomain *pm_domain_next(const PmGuestIommu *iommu, uint32_t id);
 
 /* A domain without endpoints, and room for it in @iommu->domains. NULL if out of memory. */
 PmDomain *pm_domain_new(PmGuestIommu *iommu, uint32_t id, bool bypass);

@@ -9,7 +9,7 @@
 #include "guest_iommu/refusal.h"
 #include "kernel-uapi/virtio_iommu.h"
 
-PmEndpoint *pm_endpoint_next(PmGuestIommu *iommu, uint64_t id)
+PmEndpoint *pm_endpoint_next(const PmGuestIommu *iommu, uint64_t id)
 {
     const PmEndpointRecord *record = pm_range_map_find(iommu->endpoints, id);
 

@@ -6,7 +6,7 @@
 #include "guest_iommu/state.h"
 
 /* The first endpoint whose number is at least @id, or NULL. */
-PmEndpoint *pm_endpoint_next(PmGuestIommu *iommu, uint64_t id);
+PmEndpoint *pm_endpoint_next(const PmGuestIommu *iommu, uint64_t id);
 
 /* The endpoint with this number. Errors: PM_ERROR_NOT_FOUND. */
 PmEndpoint *pm_endpoint_find(PmGuestIommu *iommu, uint32_t id, GError **error);

@@ -96,7 +96,7 @@ void pm_guest_iommu_unref(PmGuestIommu *iommu)
     g_free(iommu);
 }
 
-bool pm_guest_iommu_next_mapping(PmGuestIommu *iommu, uint32_t id, uint64_t iova,
+bool pm_guest_iommu_next_mapping(const PmGuestIommu *iommu, uint32_t id, uint64_t iova,
                                  PmGuestMapping *mapping)
 {
     const PmDomain *domain = pm_domain_find(iommu, id);
@@ -104,7 +104,8 @@ bool pm_guest_iommu_next_mapping(PmGuestIommu *iommu, uint32_t id, uint64_t iova
     return domain != NULL && pm_domain_next_mapping(domain, iova, mapping);
 }
 
-bool pm_guest_iommu_next_domain(PmGuestIommu *iommu, uint32_t id, PmGuestDomainInfo *caller_info)
+bool pm_guest_iommu_next_domain(const PmGuestIommu *iommu, uint32_t id,
+                                PmGuestDomainInfo *caller_info)
 {
     const PmDomain *domain = pm_domain_next(iommu, id);
     PmGuestDomainInfo info = {0};
@@ -121,7 +122,7 @@ bool pm_guest_iommu_next_domain(PmGuestIommu *iommu, uint32_t id, PmGuestDomainI
     return true;
 }
 
-bool pm_guest_iommu_next_endpoint(PmGuestIommu *iommu, uint32_t id,
+bool pm_guest_iommu_next_endpoint(const PmGuestIommu *iommu, uint32_t id,
                                   PmGuestEndpointInfo *caller_info)
 {
     const PmEndpoint *endpoint = pm_endpoint_next(iommu, id);

@@ -50,7 +50,7 @@ static bool is_of(GHashTable *claims, uint64_t discard_claim)
 }
 
 /* The new owner discards the RAM, and knows nothing of what others here have pinned. */
-static bool check_discards(PmRam *ram, GHashTable *claims, GError **error)
+static bool check_discards(const PmRam *ram, GHashTable *claims, GError **error)
 {
     PmDiscardClaim held = {.struct_size = sizeof(held)};
     g_autofree char *owner = NULL;

@@ -74,7 +74,7 @@ static bool is_same(const PmGuestMapping *one, const PmGuestMapping *other)
            one->access == other->access;
 }
 
-static bool next_mapping(const PmGuestDomain *domain, PmGuestIommu *guest_iommu,
+static bool next_mapping(const PmGuestDomain *domain, const PmGuestIommu *guest_iommu,
                          PmGuestMapping *mapping, bool is_first)
 {
     if (!is_first && mapping->last == UINT64_MAX)
@@ -83,8 +83,8 @@ static bool next_mapping(const PmGuestDomain *domain, PmGuestIommu *guest_iommu,
                                        mapping);
 }
 
-void pm_guest_audit_domain(PmGuestDomain *domain, PmGuestIommu *guest_iommu, uint64_t *n_pieces,
-                           PmGuestMapperAudit *audit, GError **error)
+void pm_guest_audit_domain(PmGuestDomain *domain, const PmGuestIommu *guest_iommu,
+                           uint64_t *n_pieces, PmGuestMapperAudit *audit, GError **error)
 {
     uint64_t n_links = 0;
     uint64_t n_kernel = 0;

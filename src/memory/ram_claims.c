@@ -277,8 +277,10 @@ static void describe(const PmDiscardHolder *holder, PmDiscardClaim *claim, char 
         *owner = g_strdup(holder->owner);
 }
 
-bool pm_ram_next_discard_claim(PmRam *ram, uint64_t after, PmDiscardClaim *claim, char **owner)
+bool pm_ram_next_discard_claim(const PmRam *constant, uint64_t after, PmDiscardClaim *claim,
+                               char **owner)
 {
+    PmRam *ram = (PmRam *)constant; /* only for its lock */
     const PmDiscardHolder *holder;
 
     if (!pm_sized_check("PmDiscardClaim", claim, NULL))

@@ -24,7 +24,7 @@ static PmReplayHolder *find(const GPtrArray *holders, PmDiscardClaimKind kind, c
     return NULL;
 }
 
-GPtrArray *pm_replay_holders_of(PmRam *ram)
+GPtrArray *pm_replay_holders_of(const PmRam *ram)
 {
     GPtrArray *holders = g_ptr_array_new_with_free_func(holder_free);
     PmDiscardClaim claim = {.struct_size = sizeof(claim)};

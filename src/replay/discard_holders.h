@@ -14,7 +14,7 @@ typedef struct {
 } PmReplayHolder;
 
 /* In the order of their first claims: a new list of PmReplayHolder. */
-GPtrArray *pm_replay_holders_of(PmRam *ram);
+GPtrArray *pm_replay_holders_of(const PmRam *ram);
 
 /* "virtio-mem at 0x0 requires coordinated, the region at 0x0 disables uncoordinated"; "nobody
  * disables or requires any" for an empty list. At most @max are named. A new string. */
