@@ -101,12 +101,19 @@ PM_EXPORT bool pm_dirty_log_remove_iommu(PmDirtyLog *log, PmIommu *iommu, GError
 /**
  * Adds RAM, all of which counts as dirty in its first read.
  * @ram: with or without a discard manager; references to it and to its manager are taken, and
- * dropped with the log. A manager must be created first. While the log has it, no source of a finer
- * granularity can be added to the manager.
+ * dropped when it is removed, or with the log. While the log has it, RAM without a manager cannot
+ * get one (PM_ERROR_BUSY), and no source of a finer granularity can be added to a manager.
  * Errors: PM_ERROR_BUSY (already added), PM_ERROR_MEMORY, PM_ERROR_QUARANTINED (plugged blocks are
  * in quarantine: pm_discard_manager_register()), PM_ERROR_UNSUPPORTED (device memory).
  */
 PM_EXPORT bool pm_dirty_log_add_ram(PmDirtyLog *log, PmRam *ram, GError **error);
+
+/**
+ * Removes RAM, for example because it is unplugged. What was dirty in it is forgotten: all of it
+ * counts as dirty if it is added again. Errors: PM_ERROR_NOT_FOUND (not added), PM_ERROR_PERMISSION
+ * (in a forked child).
+ */
+PM_EXPORT bool pm_dirty_log_remove_ram(PmDirtyLog *log, PmRam *ram, GError **error);
 
 /**
  * What the log knows of devices' writes: the least of its address spaces (PmIommuDirtyKind), as
@@ -124,10 +131,10 @@ PM_EXPORT PmIommuDirtyKind pm_dirty_log_get_kind(const PmDirtyLog *log);
  * Bits past the RAM's end do not change.
  * @counts: optional: set @struct_size first; not set on failure.
  *
- * Errors: PM_ERROR_NOT_FOUND (not added), PM_ERROR_INVALID_ARGUMENT (page size; struct_size; the
- * RAM has got a discard manager since it was added), PM_ERROR_PERMISSION (in a forked
- * child), PM_ERROR_MEMORY, PM_ERROR_KERNEL. No dirty page is lost: with the last two, @bitmap has
- * the pages of devices found so far, which are not returned again: keep it, and read once more.
+ * Errors: PM_ERROR_NOT_FOUND (not added), PM_ERROR_INVALID_ARGUMENT (page size; struct_size),
+ * PM_ERROR_PERMISSION (in a forked child), PM_ERROR_MEMORY, PM_ERROR_KERNEL. No dirty page is lost:
+ * with the last two, @bitmap has the pages of devices found so far, which are not returned again:
+ * keep it, and read once more.
  */
 PM_EXPORT bool pm_dirty_log_read(PmDirtyLog *log, PmRam *ram, uint64_t page_size, uint64_t *bitmap,
                                  PmDirtyLogCounts *counts, GError **error);

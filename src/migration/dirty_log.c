@@ -27,7 +27,7 @@ typedef struct {
 struct PmDirtyLog {
     uint64_t process;     /* that made it */
     GPtrArray *rams;      /* of PmLoggedRam */
-    pthread_mutex_t lock; /* for @rams, which unmapping threads search */
+    pthread_mutex_t lock; /* for @rams, which unmapping threads search and mark */
     GPtrArray *spaces;    /* of Space */
 };
 
@@ -85,9 +85,9 @@ static void unmapping(void *user_data, const PmRam *ram, PmRamOffset offset, uin
 
     pthread_mutex_lock(&log->lock);
     logged = find_ram(log, ram);
-    pthread_mutex_unlock(&log->lock);
     if (logged != NULL)
         pm_logged_ram_mark(logged, offset, size);
+    pthread_mutex_unlock(&log->lock);
 }
 
 static void closing(void *user_data)
@@ -166,6 +166,25 @@ bool pm_dirty_log_add_ram(PmDirtyLog *log, PmRam *ram, GError **error)
     pthread_mutex_lock(&log->lock);
     g_ptr_array_add(log->rams, logged);
     pthread_mutex_unlock(&log->lock);
+    return true;
+}
+
+bool pm_dirty_log_remove_ram(PmDirtyLog *log, PmRam *ram, GError **error)
+{
+    PmLoggedRam *logged = find_ram(log, ram);
+    guint index;
+
+    if (!check_process(log, error))
+        return false;
+    if (logged == NULL)
+        return pm_fail(error, PM_ERROR_NOT_FOUND,
+                       "the dirty log does not have the RAM at host address %p",
+                       pm_ram_get_host(ram));
+    (void)g_ptr_array_find(log->rams, logged, &index);
+    pthread_mutex_lock(&log->lock);
+    (void)g_ptr_array_steal_index(log->rams, index);
+    pthread_mutex_unlock(&log->lock);
+    pm_logged_ram_free(logged);
     return true;
 }
 
@@ -306,7 +325,7 @@ bool pm_dirty_log_read(PmDirtyLog *log, PmRam *ram, uint64_t page_size, uint64_t
                        "the dirty log does not have the RAM at host address %p: add it first",
                        pm_ram_get_host(ram));
     if ((counts != NULL && !pm_sized_check("PmDirtyLogCounts", counts, error)) ||
-        !pm_logged_ram_check_manager(logged, error) || !check_page_size(log, page_size, error) ||
+        !check_page_size(log, page_size, error) ||
         !read_ram(log, logged, page_size, bitmap, &found, error))
         return false;
     if (counts != NULL)

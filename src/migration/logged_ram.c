@@ -10,6 +10,7 @@
 #include "base/bitmap.h"
 #include "base/error_text.h"
 #include "base/log.h"
+#include "memory/ram_claims.h"
 #include "migration/page_bits.h"
 
 /* Bytes per bit of what changed: a guest with an IOMMU unmaps single pages. */
@@ -19,6 +20,7 @@ struct PmLoggedRam {
     PmRam *ram;
     PmDiscardManager *manager; /* NULL: plain RAM, all populated */
     PmDiscardListener *listener;
+    uint64_t exclusion;   /* of a later manager: the claim's id; 0: none */
     pthread_mutex_t lock; /* for @changed: other threads unmap */
     PmBitmap *changed;
     bool is_read;
@@ -70,6 +72,24 @@ static bool listen(PmLoggedRam *logged, GError **error)
     return logged->listener != NULL;
 }
 
+/* A log cannot follow a manager that is made later. */
+static bool exclude_manager(PmLoggedRam *logged, GError **error)
+{
+    const PmDiscardClaimRequest request = {
+        .id = pm_discard_claim_new_id(),
+        .owner = "a dirty log",
+        .size = pm_ram_get_size(logged->ram),
+        .way_out = "remove the RAM from the log first (pm_dirty_log_remove_ram()), and add it "
+                   "again with the manager",
+        .excludes_manager = true,
+    };
+
+    if (!pm_ram_exclude_manager(logged->ram, &request, error))
+        return false;
+    logged->exclusion = request.id;
+    return true;
+}
+
 static bool allocate(PmLoggedRam *logged, GError **error)
 {
     uint64_t size = pm_ram_get_size(logged->ram);
@@ -98,7 +118,8 @@ PmLoggedRam *pm_logged_ram_new(PmRam *ram, GError **error)
     logged->ram = pm_ram_ref(ram);
     if (manager != NULL)
         logged->manager = pm_discard_manager_ref(manager);
-    if (allocate(logged, error) && (manager == NULL || listen(logged, error)))
+    if (allocate(logged, error) &&
+        (manager != NULL ? listen(logged, error) : exclude_manager(logged, error)))
         return logged;
     pm_logged_ram_free(logged);
     return NULL;
@@ -114,6 +135,8 @@ void pm_logged_ram_free(PmLoggedRam *logged)
                error->message);
         pm_discard_manager_drop(logged->manager, logged->listener);
     }
+    if (logged->exclusion != 0)
+        (void)pm_ram_leave_claim(logged->ram, logged->exclusion);
     g_clear_pointer(&logged->manager, pm_discard_manager_unref);
     g_clear_pointer(&logged->changed, pm_bitmap_free);
     pm_ram_unref(logged->ram);
@@ -124,15 +147,6 @@ void pm_logged_ram_free(PmLoggedRam *logged)
 const PmRam *pm_logged_ram_get_ram(const PmLoggedRam *logged)
 {
     return logged->ram;
-}
-
-bool pm_logged_ram_check_manager(const PmLoggedRam *logged, GError **error)
-{
-    return pm_ram_get_discard_manager(logged->ram) == logged->manager ||
-           pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
-                   "the RAM at host address %p has got a discard manager since it was added to "
-                   "the dirty log: add it to a new log",
-                   pm_ram_get_host(logged->ram));
 }
 
 /* --- what changed --- */

@@ -16,9 +16,6 @@ void pm_logged_ram_free(PmLoggedRam *logged);
 
 const PmRam *pm_logged_ram_get_ram(const PmLoggedRam *logged);
 
-/* Whether the RAM still has the manager that it had: PM_ERROR_INVALID_ARGUMENT. */
-bool pm_logged_ram_check_manager(const PmLoggedRam *logged, GError **error);
-
 /* All of a range changed. Any thread. */
 void pm_logged_ram_mark(PmLoggedRam *logged, PmRamOffset offset, uint64_t size);
 

@@ -2,6 +2,7 @@
 #include "dirty_world.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "util/request_util.h"
 
@@ -148,6 +149,15 @@ void dirty_world_write_at(DirtyWorld *world, uint64_t iova)
 void dirty_world_write(DirtyWorld *world, uint64_t page)
 {
     dirty_world_write_at(world, ADDRESS + page * PAGE);
+}
+
+void dirty_world_assert_error(GError **error, PmError code, const char *words)
+{
+    assert_non_null(*error);
+    if (!g_error_matches(*error, PM_ERROR, (gint)code) || strstr((*error)->message, words) == NULL)
+        fail_msg("code %d, \"%s\"; expected code %d, \"%s\"", (*error)->code, (*error)->message,
+                 (int)code, words);
+    g_clear_error(error);
 }
 
 void dirty_world_read(DirtyWorld *world, PmRam *ram, uint64_t page_size, uint64_t *bitmap)

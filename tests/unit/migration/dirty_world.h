@@ -76,6 +76,9 @@ void dirty_world_add_region(DirtyWorld *world, const PmMapperRegion *region);
 void dirty_world_write_at(DirtyWorld *world, uint64_t iova);
 void dirty_world_write(DirtyWorld *world, uint64_t page);
 
+/* Frees *@error, which must have this code, and these words in its message. */
+void dirty_world_assert_error(GError **error, PmError code, const char *words);
+
 /* Reads the RAM into @bitmap of N_WORDS words, with pages of @page_size bytes; sets counts. */
 void dirty_world_read(DirtyWorld *world, PmRam *ram, uint64_t page_size, uint64_t *bitmap);
 
