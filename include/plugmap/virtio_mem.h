@@ -93,7 +93,8 @@ typedef enum {
  * @struct_size: sizeof(PmVirtioMemConfig) (macros.h).
  * @ram: the memory; its size is the region size. A reference is taken. It must not have a manager.
  * @address: guest physical address of the region, a multiple of the block size; the region must end
- * below 2^64.
+ * below 2^64, so it never has the last block below 2^64: Linux guests compare with @address plus
+ * the size in 64 bits, where 2^64 is 0.
  * @block_size: bytes, a power of two, at least the RAM's page size; below 1 MiB the device logs a
  * warning. 0: the larger of the page size and the host's transparent huge page size (base pages) or
  * 1 MiB.
