@@ -162,7 +162,8 @@ int64_t pm_pin_piece(PmFakeMemory *memory, uint64_t host, uint64_t size, PmIommu
     bool populate = memory->machine->config.pin != PM_FAKE_PIN_ACCOUNT;
     PieceKind kind;
 
-    size = MIN(next_piece(&request, host, size, &kind), (uint64_t)INT64_MAX & -PM_FAKE_PAGE);
+    size = next_piece(&request, host, size, &kind);
+    size = MIN(size, (uint64_t)INT64_MAX & -PM_FAKE_PAGE);
     if (kind != PIECE_MEMORY)
         return -EFAULT;
     if (!is_present_and_writable(&request, host, &size) &&
