@@ -4,6 +4,7 @@
 #include <inttypes.h>
 
 #include "base/error_text.h"
+#include "base/sized.h"
 
 #define WAY_OUT                                                                                    \
     "Reset the machine (pm_virtio_mem_system_reset()) or have the guest unplug all of it"
@@ -160,4 +161,14 @@ void pm_audit_region(const PmRegion *region, const PmIovaRange *range, PmMapperA
     if (clip(region, range, &offset, &limit))
         pm_audit_blocks(&view, offset, limit, audit, error);
     pm_audit_quarantine(&view, error);
+}
+
+bool pm_audit_end(void *callers, const void *counts, size_t size, GError *first, GError **error)
+{
+    if (callers != NULL)
+        pm_sized_write(callers, counts, size);
+    if (first == NULL)
+        return true;
+    g_propagate_error(error, first);
+    return false;
 }

@@ -22,6 +22,10 @@ void pm_audit_blocks(const PmAuditView *view, uint64_t offset, uint64_t limit, P
 /* Sets @error if anything of the view's RAM is in quarantine, unless already set. */
 void pm_audit_quarantine(const PmAuditView *view, GError **error);
 
+/* Ends an audit: copies @counts, of @size bytes, to the caller's struct, if that is not NULL. Takes
+ * @first, the first difference; returns whether there is none. */
+bool pm_audit_end(void *callers, const void *counts, size_t size, GError *first, GError **error);
+
 /* Adds to @audit; sets @error to the first difference, unless already set. @range: guest addresses,
  * or NULL for all. */
 void pm_audit_region(const PmRegion *region, const PmIovaRange *range, PmMapperAudit *audit,

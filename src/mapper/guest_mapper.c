@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/sized.h"
 #include "guest_iommu/follower.h"
+#include "mapper/audit.h"
 #include "mapper/guest_audit.h"
 #include "mapper/guest_domain.h"
 #include "mapper/guest_split.h"
@@ -338,10 +339,5 @@ bool pm_guest_mapper_audit(PmGuestMapper *mapper, PmGuestMapperAudit *audit, GEr
         pm_guest_audit_region(g_ptr_array_index(mapper->regions, i), &first);
     if (first == NULL && mapper->bypass != NULL)
         (void)pm_mapper_audit(mapper->bypass->bypass, NULL, NULL, &first);
-    if (audit != NULL)
-        pm_sized_write(audit, &counts, sizeof(counts));
-    if (first == NULL)
-        return true;
-    g_propagate_error(error, first);
-    return false;
+    return pm_audit_end(audit, &counts, sizeof(counts), first, error);
 }

@@ -176,12 +176,7 @@ bool pm_mapper_audit(PmMapper *mapper, const PmIovaRange *range, PmMapperAudit *
         pm_audit_region(g_ptr_array_index(mapper->regions, i), range, &counts, &first);
     if (first == NULL)
         (void)pm_iommu_audit(mapper->iommu, range, 0, &first);
-    if (audit != NULL)
-        pm_sized_write(audit, &counts, sizeof(counts));
-    if (first == NULL)
-        return true;
-    g_propagate_error(error, first);
-    return false;
+    return pm_audit_end(audit, &counts, sizeof(counts), first, error);
 }
 
 PmIommu *pm_mapper_get_iommu(const PmMapper *mapper)
