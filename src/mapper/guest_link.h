@@ -1,5 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* A mapping of the guest's table, mapped in the address space of its domain: all of it, or nothing.
+/*
+ * A mapping of the guest's table, mapped in the address space of its domain: all of it, or nothing.
+ *
+ * The names, from the table to the kernel:
+ *   link    what the host has for one mapping of the guest's table (PmGuestMapping)
+ *   part    a range of a mapping in one region, with blocks of one size; only computed, so that all
+ *           of a mapping is checked before anything is claimed (guest_split.h)
+ *   piece   a part with its claim, so with the blocks that the kernel maps for it (guest_piece.h)
+ * A link has one piece for each part of its mapping.
  */
 #ifndef PLUGMAP_SRC_MAPPER_GUEST_LINK_H
 #define PLUGMAP_SRC_MAPPER_GUEST_LINK_H

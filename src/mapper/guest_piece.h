@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A part of a guest's mapping that is in one region: a claim on its I/O addresses, in blocks that
- * can be unmapped one by one. It has whole blocks of the region's manager, or part of one block; of
- * plain RAM it is one block.
+ * A part of a guest's mapping (guest_link.h has the names), and the claim on its I/O addresses, in
+ * blocks that can be unmapped one by one. It has whole blocks of the region's manager, or part of
+ * one block; of plain RAM it is one block.
  */
 #ifndef PLUGMAP_SRC_MAPPER_GUEST_PIECE_H
 #define PLUGMAP_SRC_MAPPER_GUEST_PIECE_H

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Divides a mapping of the guest into parts, each of which a claim can map in blocks of one size.
- */
+/* Divides a mapping of the guest into parts, each of which a claim can map in blocks of one size
+ * (guest_link.h has the names). */
 #ifndef PLUGMAP_SRC_MAPPER_GUEST_SPLIT_H
 #define PLUGMAP_SRC_MAPPER_GUEST_SPLIT_H
 
