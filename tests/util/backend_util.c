@@ -35,6 +35,16 @@ PmIommu *backend_open(PmKernel *kernel, unsigned index, GError **error)
                                 : pm_iommu_type1_new(&type1, error);
 }
 
+PmIommu *backend_open_device(PmKernel *kernel, const char *device, GError **error)
+{
+    const PmType1Config type1 = {.struct_size = sizeof(type1), .kernel = kernel, .device = device};
+    const PmIommufdConfig iommufd = {
+        .struct_size = sizeof(iommufd), .kernel = kernel, .device = device};
+
+    return backend_is_iommufd() ? pm_iommu_iommufd_new(&iommufd, error)
+                                : pm_iommu_type1_new(&type1, error);
+}
+
 uint64_t backend_get_pinned(PmKernel *fake)
 {
     return backend_is_iommufd() ? pm_fake_kernel_get_pinned(fake) : pm_fake_kernel_get_locked(fake);

@@ -17,6 +17,9 @@ PmKernel *backend_fake_new(const PmFakeConfig *config, GError **error);
  * @kernel is or forwards to; each is alone in group @index + 1. */
 PmIommu *backend_open(PmKernel *kernel, unsigned index, GError **error);
 
+/* The same with a device by its PCI address. */
+PmIommu *backend_open_device(PmKernel *kernel, const char *device, GError **error);
+
 /* Bytes pinned by the fake kernel. */
 uint64_t backend_get_pinned(PmKernel *fake);
 

@@ -13,18 +13,14 @@
 
 #include "dma/engine.h"
 #include "util/backend_util.h"
-
-bool devices_are_real(void)
-{
-    return g_strcmp0(g_getenv("PLUGMAP_KERNEL"), "host") == 0;
-}
+#include "util/either_kernel.h"
 
 static PmKernel *make_kernel(void)
 {
     PmFakeConfig config;
     PmKernel *kernel;
 
-    if (devices_are_real())
+    if (either_is_real())
         return pm_kernel_host_new();
     pm_fake_config_init(&config);
     config.dirty_tracking = true;
@@ -36,13 +32,8 @@ static PmKernel *make_kernel(void)
 
 PmIommu *devices_open(const Devices *devices, const char *device)
 {
-    const PmType1Config type1 = {
-        .struct_size = sizeof(type1), .kernel = devices->kernel, .device = device};
-    const PmIommufdConfig iommufd = {
-        .struct_size = sizeof(iommufd), .kernel = devices->kernel, .device = device};
     g_autoptr(GError) error = NULL;
-    PmIommu *iommu = backend_is_iommufd() ? pm_iommu_iommufd_new(&iommufd, &error)
-                                          : pm_iommu_type1_new(&type1, &error);
+    PmIommu *iommu = backend_open_device(devices->kernel, device, &error);
 
     if (iommu == NULL)
         fail_msg("%s", error->message);
@@ -68,7 +59,7 @@ int devices_teardown(void **state)
 
     g_ptr_array_unref(devices->claims);
     pm_iommu_unref(devices->iommu);
-    if (!devices_are_real())
+    if (!either_is_real())
         assert_int_equal(pm_fake_kernel_get_n_open(devices->kernel), 0);
     pm_kernel_unref(devices->kernel);
     pm_ram_unref(devices->ram);

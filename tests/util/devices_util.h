@@ -19,8 +19,6 @@ typedef struct {
     GPtrArray *claims;
 } Devices;
 
-bool devices_are_real(void);
-
 /* Setup and teardown of a test. */
 int devices_setup(void **state);
 int devices_teardown(void **state);

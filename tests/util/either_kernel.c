@@ -161,13 +161,8 @@ const char *either_device(unsigned index)
 
 PmIommu *either_open(PmKernel *kernel, unsigned index)
 {
-    const PmType1Config type1 = {
-        .struct_size = sizeof(type1), .kernel = kernel, .device = either_device(index)};
-    const PmIommufdConfig iommufd = {
-        .struct_size = sizeof(iommufd), .kernel = kernel, .device = either_device(index)};
     g_autoptr(GError) error = NULL;
-    PmIommu *iommu = backend_is_iommufd() ? pm_iommu_iommufd_new(&iommufd, &error)
-                                          : pm_iommu_type1_new(&type1, &error);
+    PmIommu *iommu = backend_open_device(kernel, either_device(index), &error);
 
     if (iommu == NULL)
         fail_msg("%s", error->message);

@@ -33,13 +33,8 @@ typedef struct {
 
 static bool open_address_space(World *world, GError **error)
 {
-    const PmType1Config type1 = {
-        .struct_size = sizeof(type1), .kernel = world->kernel, .device = FIRST};
-    const PmIommufdConfig iommufd = {
-        .struct_size = sizeof(iommufd), .kernel = world->kernel, .device = FIRST};
 
-    world->iommu = backend_is_iommufd() ? pm_iommu_iommufd_new(&iommufd, error)
-                                        : pm_iommu_type1_new(&type1, error);
+    world->iommu = backend_open_device(world->kernel, FIRST, error);
     return world->iommu != NULL;
 }
 

@@ -15,6 +15,7 @@
 
 #include "util/backend_util.h"
 #include "util/devices_util.h"
+#include "util/either_kernel.h"
 
 static void devices_of_one_address_space_share_its_mappings(void **state)
 {
@@ -213,7 +214,7 @@ int main(void)
     };
     int n_failed = cmocka_run_group_tests(tests, NULL, NULL);
 
-    if (devices_are_real())
+    if (either_is_real())
         n_failed += cmocka_run_group_tests(host_tests, NULL, NULL);
     return n_failed;
 }

@@ -11,18 +11,13 @@ static const char *const devices[N_DEVICES] = {"0000:00:04.0", "0000:00:05.0", "
 static PmIommu *open_device(void *user_data, const char *device, GError **error)
 {
     GuestWorld *world = user_data;
-    const PmType1Config type1 = {
-        .struct_size = sizeof(type1), .kernel = world->fake, .device = device};
-    const PmIommufdConfig iommufd = {
-        .struct_size = sizeof(iommufd), .kernel = world->fake, .device = device};
 
     if (world->is_open_refused) {
         g_set_error(error, PM_ERROR, PM_ERROR_BUSY, "refused by the test");
         return NULL;
     }
     world->n_opened++;
-    return backend_is_iommufd() ? pm_iommu_iommufd_new(&iommufd, error)
-                                : pm_iommu_type1_new(&type1, error);
+    return backend_open_device(world->fake, device, error);
 }
 
 static void make_fake(GuestWorld *world, const GuestWorldConfig *config)

@@ -16,6 +16,7 @@
 #include "dma/engine.h"
 #include "util/backend_util.h"
 #include "util/devices_util.h"
+#include "util/either_kernel.h"
 #include "util/request_util.h"
 
 #define N_BLOCKS 4
@@ -36,13 +37,8 @@ typedef struct {
 static PmIommu *open_device(void *user_data, const char *device, GError **error)
 {
     const World *world = user_data;
-    const PmType1Config type1 = {
-        .struct_size = sizeof(type1), .kernel = world->kernel, .device = device};
-    const PmIommufdConfig iommufd = {
-        .struct_size = sizeof(iommufd), .kernel = world->kernel, .device = device};
 
-    return backend_is_iommufd() ? pm_iommu_iommufd_new(&iommufd, error)
-                                : pm_iommu_type1_new(&type1, error);
+    return backend_open_device(world->kernel, device, error);
 }
 
 static PmKernel *make_kernel(void)
@@ -50,7 +46,7 @@ static PmKernel *make_kernel(void)
     PmFakeConfig config;
     PmKernel *kernel;
 
-    if (devices_are_real())
+    if (either_is_real())
         return pm_kernel_host_new();
     pm_fake_config_init(&config);
     config.pin = PM_FAKE_PIN_POPULATE;
@@ -128,7 +124,7 @@ static int tear_down(void **state)
     pm_guest_iommu_unref(world->table);
     pm_virtio_mem_free(world->device);
     pm_ram_unref(world->ram);
-    if (!devices_are_real())
+    if (!either_is_real())
         assert_int_equal(pm_fake_kernel_get_n_open(world->kernel), 0);
     pm_kernel_unref(world->kernel);
     g_free(world);
@@ -210,7 +206,7 @@ static bool faults(World *world, uint64_t iova)
     make_pattern(words);
     check(pm_dma_engine_write(world->engine, iova, words, &error), error);
     check(pm_dma_engine_read(world->engine, iova, seen, &error), error);
-    if (!devices_are_real())
+    if (!either_is_real())
         assert_true(pm_fake_kernel_get_n_dma_faults(world->kernel) > n_faults);
     return memcmp(seen, words, size) != 0;
 }

@@ -22,12 +22,7 @@ typedef struct {
 static PmIommu *open_domain(void *user_data, const char *device, GError **error)
 {
     Guest *guest = user_data;
-    const PmType1Config type1 = {
-        .struct_size = sizeof(type1), .kernel = guest->kernel, .device = device};
-    const PmIommufdConfig iommufd = {
-        .struct_size = sizeof(iommufd), .kernel = guest->kernel, .device = device};
-    PmIommu *iommu = backend_is_iommufd() ? pm_iommu_iommufd_new(&iommufd, error)
-                                          : pm_iommu_type1_new(&type1, error);
+    PmIommu *iommu = backend_open_device(guest->kernel, device, error);
 
     assert_true(pm_dirty_log_add_iommu(guest->log, iommu, NULL));
     return iommu;

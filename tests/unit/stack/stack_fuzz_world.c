@@ -67,13 +67,7 @@ const char *fuzz_spare_device(unsigned spare)
 
 static PmIommu *open_device(FuzzWorld *world, const char *device, GError **error)
 {
-    const PmType1Config type1 = {
-        .struct_size = sizeof(type1), .kernel = &world->kernel.parent, .device = device};
-    const PmIommufdConfig iommufd = {
-        .struct_size = sizeof(iommufd), .kernel = &world->kernel.parent, .device = device};
-
-    return backend_is_iommufd() ? pm_iommu_iommufd_new(&iommufd, error)
-                                : pm_iommu_type1_new(&type1, error);
+    return backend_open_device(&world->kernel.parent, device, error);
 }
 
 void fuzz_open_space(FuzzWorld *world, unsigned index)

@@ -13,6 +13,8 @@
 #include <plugmap/plugmap.h>
 
 #include "util/backend_util.h"
+#include "util/permutation.h"
+#include "util/request_util.h"
 
 #define BLOCK   PM_MIB
 #define SIZE    (8 * BLOCK)
@@ -91,15 +93,8 @@ static void make_claim(World *world)
 
 static void plug(World *world)
 {
-    PmVirtioMemRequest request;
-    PmVirtioMemResponse response;
-    PmVirtioMemAnswer answer;
-
-    pm_virtio_mem_request_init(&request, PM_VIRTIO_MEM_PLUG, ADDRESS, SIZE / BLOCK);
-    assert_true(pm_virtio_mem_handle(world->device, &request, sizeof(request), &response,
-                                     sizeof(response), NULL));
-    assert_true(pm_virtio_mem_response_decode(&response, &answer, NULL, NULL));
-    assert_int_equal(answer, PM_VIRTIO_MEM_ACK);
+    assert_int_equal(send_request(world->device, PM_VIRTIO_MEM_PLUG, ADDRESS, SIZE / BLOCK, NULL),
+                     PM_VIRTIO_MEM_ACK);
 }
 
 static void make(World *world)
@@ -171,7 +166,7 @@ static void drop_in_order(const unsigned order[N_OBJECTS])
 }
 
 /* Frees the kernel and the claim before or after @permuted. */
-static void drop_around(const unsigned permuted[N_PERMUTED])
+static void drop_around(const unsigned *permuted)
 {
     for (unsigned ends = 0; ends < 4; ends++) {
         unsigned order[N_OBJECTS];
@@ -191,27 +186,10 @@ static void drop_around(const unsigned permuted[N_PERMUTED])
     }
 }
 
-static void permute(unsigned order[N_PERMUTED], unsigned n_chosen)
-{
-    if (n_chosen == N_PERMUTED)
-        drop_around(order);
-    for (unsigned i = n_chosen; i < N_PERMUTED; i++) {
-        unsigned chosen = order[i];
-
-        order[i] = order[n_chosen];
-        order[n_chosen] = chosen;
-        permute(order, n_chosen + 1);
-        order[n_chosen] = order[i];
-        order[i] = chosen;
-    }
-}
-
 static void objects_can_be_freed_in_any_order(void **state)
 {
-    unsigned order[N_PERMUTED] = {IOMMU, RAM, MANAGER, DEVICE, MAPPER};
-
     (void)state;
-    permute(order, 0);
+    for_each_permutation(N_PERMUTED, drop_around);
 }
 
 /* tests/build/abi checks that all unref and free functions of the headers are called here. */

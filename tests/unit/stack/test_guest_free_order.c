@@ -11,6 +11,8 @@
 #include <plugmap/plugmap.h>
 
 #include "util/backend_util.h"
+#include "util/permutation.h"
+#include "util/request_util.h"
 
 #define BLOCK   PM_MIB
 #define SIZE    (8 * BLOCK)
@@ -35,13 +37,8 @@ typedef struct {
 static PmIommu *open_device(void *user_data, const char *device, GError **error)
 {
     World *world = user_data;
-    const PmType1Config type1 = {
-        .struct_size = sizeof(type1), .kernel = world->fake, .device = device};
-    const PmIommufdConfig iommufd = {
-        .struct_size = sizeof(iommufd), .kernel = world->fake, .device = device};
 
-    return backend_is_iommufd() ? pm_iommu_iommufd_new(&iommufd, error)
-                                : pm_iommu_type1_new(&type1, error);
+    return backend_open_device(world->fake, device, error);
 }
 
 static void make_table(World *world)
@@ -90,15 +87,9 @@ static void plug_and_map(World *world)
 {
     const PmGuestMapping mapping = {
         .last = SIZE - 1, .address = ADDRESS, .access = PM_IOMMU_READ_WRITE};
-    PmVirtioMemRequest request;
-    PmVirtioMemResponse response;
-    PmVirtioMemAnswer answer;
 
-    pm_virtio_mem_request_init(&request, PM_VIRTIO_MEM_PLUG, ADDRESS, SIZE / BLOCK);
-    assert_true(pm_virtio_mem_handle(world->device, &request, sizeof(request), &response,
-                                     sizeof(response), NULL));
-    assert_true(pm_virtio_mem_response_decode(&response, &answer, NULL, NULL));
-    assert_int_equal(answer, PM_VIRTIO_MEM_ACK);
+    assert_int_equal(send_request(world->device, PM_VIRTIO_MEM_PLUG, ADDRESS, SIZE / BLOCK, NULL),
+                     PM_VIRTIO_MEM_ACK);
     assert_true(pm_guest_iommu_attach(world->table, 1, false, 4, NULL));
     assert_true(pm_guest_iommu_map(world->table, 1, &mapping, NULL));
     assert_int_equal(backend_get_pinned(world->fake), SIZE);
@@ -121,7 +112,7 @@ static void drop(World *world, unsigned object)
     }
 }
 
-static void drop_in_order(const unsigned order[N_OBJECTS])
+static void drop_in_order(const unsigned *order)
 {
     World world = {.fake = backend_fake_new(NULL, NULL)};
 
@@ -136,27 +127,10 @@ static void drop_in_order(const unsigned order[N_OBJECTS])
     pm_kernel_unref(world.fake);
 }
 
-static void permute(unsigned order[N_OBJECTS], unsigned n_chosen)
-{
-    if (n_chosen == N_OBJECTS)
-        drop_in_order(order);
-    for (unsigned i = n_chosen; i < N_OBJECTS; i++) {
-        unsigned chosen = order[i];
-
-        order[i] = order[n_chosen];
-        order[n_chosen] = chosen;
-        permute(order, n_chosen + 1);
-        order[n_chosen] = order[i];
-        order[i] = chosen;
-    }
-}
-
 static void objects_of_a_guest_iommu_can_be_freed_in_any_order(void **state)
 {
-    unsigned order[N_OBJECTS] = {RAM, DEVICE, TABLE, MAPPER};
-
     (void)state;
-    permute(order, 0);
+    for_each_permutation(N_OBJECTS, drop_in_order);
 }
 
 int main(void)
