@@ -545,6 +545,13 @@ static void parse(Options *options, int argc, char **argv)
         die("the trace has a larger region than this example has memory for", NULL);
 }
 
+static void free_options(Options *options)
+{
+    g_free(options->backend);
+    g_free(options->path);
+    trace_file_free(options->trace);
+}
+
 int main(int argc, char **argv)
 {
     Options options = {.seed = 1};
@@ -563,7 +570,7 @@ int main(int argc, char **argv)
     if (destination == 0) {
         close(fds[0]);
         status = be_destination(&options, fds[1]);
-        g_free(options.backend);
+        free_options(&options);
         return status;
     }
     close(fds[1]);
@@ -571,8 +578,6 @@ int main(int argc, char **argv)
     close(fds[0]);
     if (waitpid(destination, &fds[0], 0) != destination || fds[0] != 0)
         status = 1;
-    g_free(options.backend);
-    g_free(options.path);
-    trace_file_free(options.trace);
+    free_options(&options);
     return status;
 }
