@@ -173,16 +173,23 @@ static void go(const World *world)
     (void)send(world->new.control, "g", 1, MSG_NOSIGNAL);
 }
 
-static void poll_result(Child *child)
-{
-    if (child->result == 0 && !child->is_dead &&
-        recv(child->control, &child->result, 1, MSG_DONTWAIT) != 1)
-        child->result = 0;
-}
-
 static bool is_decided(const Child *child)
 {
     return child->is_dead || child->result != 0;
+}
+
+static void poll_result(Child *child)
+{
+    char result;
+    ssize_t n_bytes;
+
+    if (is_decided(child))
+        return;
+    n_bytes = recv(child->control, &result, 1, MSG_DONTWAIT);
+    if (n_bytes == 1)
+        child->result = result;
+    else if (n_bytes == 0)
+        fail_msg("a process ended without a result");
 }
 
 static bool run_until(World *world, gint64 end)
