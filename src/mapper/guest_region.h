@@ -24,7 +24,7 @@ typedef struct PmGuestRegion {
 } PmGuestRegion;
 
 /* Follows the manager of a valid region, or excludes one. No kernel call. Errors: those of
- * pm_discard_manager_register(), PM_ERROR_MEMORY. */
+ * pm_discard_manager_register(), PM_ERROR_BUSY (a manager was made meanwhile), PM_ERROR_MEMORY. */
 PmGuestRegion *pm_guest_region_new(const PmMapperRegion *config, PmGuestUnplug unplug,
                                    PmIntervalIndex *index, GError **error);
 

@@ -142,16 +142,27 @@ bool pm_ram_leave_claim(PmRam *ram, uint64_t id)
     return found;
 }
 
+/* The lock is held. The caller has found no manager, but did not hold it. */
+static bool exclude_manager(PmRam *ram, const PmDiscardClaimRequest *request, GError **error)
+{
+    if (ram->manager != NULL)
+        return pm_fail(error, PM_ERROR_BUSY,
+                       "%s cannot exclude a discard manager of the RAM at host address %p, which "
+                       "was made meanwhile: try again, to follow it",
+                       request->owner, (void *)ram->host);
+    return pm_discard_claims_add(&ram->claims, request) || fail_memory(request, error);
+}
+
 bool pm_ram_exclude_manager(PmRam *ram, const PmDiscardClaimRequest *request, GError **error)
 {
-    bool added;
+    bool excluded;
 
     if (!pm_ram_check_process(ram, error))
         return false;
     pm_ram_lock(ram);
-    added = pm_discard_claims_add(&ram->claims, request) || fail_memory(request, error);
+    excluded = exclude_manager(ram, request, error);
     pm_ram_unlock(ram);
-    return added;
+    return excluded;
 }
 
 /* --- discards --- */

@@ -19,7 +19,8 @@ bool pm_ram_enter_claim(PmRam *ram, const PmDiscardClaimRequest *request, GError
 /*
  * For RAM without a manager, whose user could not follow one: from now on none can be made.
  * @request has excludes_manager; its kind is not used, and it excludes no discards.
- * pm_ram_leave_claim() ends it. Errors: PM_ERROR_MEMORY, PM_ERROR_PERMISSION (in a forked child).
+ * pm_ram_leave_claim() ends it. Errors: PM_ERROR_BUSY (another thread has just made a manager),
+ * PM_ERROR_MEMORY, PM_ERROR_PERMISSION (in a forked child).
  */
 bool pm_ram_exclude_manager(PmRam *ram, const PmDiscardClaimRequest *request, GError **error);
 

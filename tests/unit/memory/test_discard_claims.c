@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include <plugmap/discard_manager.h>
 #include <plugmap/discard_policy.h>
 #include <plugmap/size.h>
 
@@ -280,6 +281,26 @@ static void claims_of_the_library_are_released_by_their_makers_only(void **state
     assert_false(pm_ram_leave_claim(ram, request.id));
 }
 
+static void a_manager_that_exists_is_not_excluded(void **state)
+{
+    const PmDiscardClaimRequest request = {.id = pm_discard_claim_new_id(),
+                                           .owner = "the region",
+                                           .size = SIZE,
+                                           .excludes_manager = true};
+    PmDiscardManager *manager = pm_discard_manager_new(ram, PAGE, NULL);
+    g_autoptr(GError) error = NULL;
+
+    (void)state;
+    assert_non_null(manager);
+    assert_false(pm_ram_exclude_manager(ram, &request, &error));
+    assert_error(&error, PM_ERROR_BUSY, "the region cannot exclude a discard manager");
+    assert_false(pm_ram_leave_claim(ram, request.id));
+    pm_discard_manager_unref(manager);
+    assert_true(pm_ram_exclude_manager(ram, &request, NULL));
+    assert_null(pm_discard_manager_new(ram, PAGE, NULL));
+    assert_true(pm_ram_leave_claim(ram, request.id));
+}
+
 /* --- the list --- */
 
 static void claims_are_listed_in_the_order_in_which_they_were_made(void **state)
@@ -411,6 +432,7 @@ int main(void)
         CLAIMS_TEST(claims_of_other_ram_are_not_found),
         CLAIMS_TEST(ids_are_never_used_again),
         CLAIMS_TEST(claims_of_the_library_are_released_by_their_makers_only),
+        CLAIMS_TEST(a_manager_that_exists_is_not_excluded),
         CLAIMS_TEST(claims_are_listed_in_the_order_in_which_they_were_made),
         CLAIMS_TEST(the_list_needs_a_struct_size),
         CLAIMS_TEST(kinds_have_names),
