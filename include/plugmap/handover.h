@@ -168,7 +168,7 @@ PM_EXPORT const PmMapperRegion *pm_handover_get_region(const PmHandover *handove
  * limit), PM_ERROR_MEMORY, PM_ERROR_BUSY, PM_ERROR_KERNEL, and the error of the old process if it
  * aborted. On failure the old process continues; drop @handover, and what was restored.
  */
-PM_EXPORT bool pm_handover_take_over(PmHandover *handover, PmIommu **iommu, PmMapper **mapper,
+PM_EXPORT bool pm_handover_take_over(PmHandover *handover, PmIommu **iommus, PmMapper **mappers,
                                      GError **error);
 
 /** Frees @handover; NULL does nothing. Without a successful pm_handover_take_over(), first refuses
