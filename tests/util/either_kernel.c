@@ -9,8 +9,10 @@
 
 #include <cmocka.h>
 
+#include "iommu/address_space.h"
 #include "kernel-uapi/iommufd.h"
 #include "kernel-uapi/vfio.h"
+#include "kernel/kernel_calls.h"
 #include "util/backend_util.h"
 #include "util/kernel_util.h"
 
@@ -60,14 +62,22 @@ static PmFakeCall kind_of(unsigned long request)
     }
 }
 
-/* Takes a fault that is due now; 0: none. */
+static bool counts_as(PmFakeCall kind, PmFakeCall counted)
+{
+    if (counted == PM_FAKE_CALL_IOCTL)
+        return kind == PM_FAKE_CALL_IOCTL || kind == PM_FAKE_CALL_MAP || kind == PM_FAKE_CALL_UNMAP;
+    return counted == PM_FAKE_CALL_ANY || counted == kind;
+}
+
+/* Counts a call and takes a fault that is due now; 0: none. */
 static int take_fault(RealKernel *real, PmFakeCall kind)
 {
+    for (PmFakeCall call = PM_FAKE_CALL_ANY; call < N_CALLS; call++)
+        real->n_calls[call] += counts_as(kind, call);
     for (guint i = 0; i < real->faults->len; i++) {
         Fault fault = g_array_index(real->faults, Fault, i);
 
-        if ((fault.call != PM_FAKE_CALL_IOCTL && fault.call != kind) ||
-            fault.at != real->n_calls[fault.call])
+        if (!counts_as(kind, fault.call) || fault.at != real->n_calls[fault.call])
             continue;
         g_array_remove_index(real->faults, i);
         return -fault.error_number;
@@ -75,16 +85,19 @@ static int take_fault(RealKernel *real, PmFakeCall kind)
     return 0;
 }
 
+static int real_open(PmKernel *kernel, const char *path, int flags)
+{
+    RealKernel *real = (RealKernel *)kernel;
+    int result = take_fault(real, PM_FAKE_CALL_OPEN);
+
+    return result < 0 ? result : pm_kernel_open(real->host, path, flags);
+}
+
 static int real_ioctl(PmKernel *kernel, int fd, unsigned long request, void *argument)
 {
     RealKernel *real = (RealKernel *)kernel;
-    PmFakeCall kind = kind_of(request);
-    int result;
+    int result = take_fault(real, kind_of(request));
 
-    real->n_calls[PM_FAKE_CALL_IOCTL]++;
-    if (kind != PM_FAKE_CALL_IOCTL)
-        real->n_calls[kind]++;
-    result = take_fault(real, kind);
     return result < 0 ? result : pm_kernel_ioctl(real->host, fd, request, argument);
 }
 
@@ -97,10 +110,17 @@ static void real_free(PmKernel *kernel)
     g_free(real);
 }
 
+/* Fails a test that asks for something else. */
+static void assert_is_counted(PmFakeCall call)
+{
+    assert_in_range(call, PM_FAKE_CALL_ANY, PM_FAKE_CALL_UNMAP);
+    assert_int_not_equal(call, PM_FAKE_CALL_CLOSE);
+}
+
 static PmKernel *real_kernel_new(void)
 {
     static const PmKernelOps ops = {
-        .struct_size = sizeof(ops), .ioctl = real_ioctl, .free = real_free};
+        .struct_size = sizeof(ops), .open = real_open, .ioctl = real_ioctl, .free = real_free};
     RealKernel *real = g_new0(RealKernel, 1);
 
     (void)kernel_check(NULL); /* skips the program if this is not the VM */
@@ -154,9 +174,11 @@ PmKernel *either_kernel_new(const PmFakeConfig *config)
 /* In the VM the first is QEMU's nvme, because its edu takes 100 ms for a transfer. */
 const char *either_device(unsigned index)
 {
-    const char *first = either_is_real() ? "0000:00:06.0" : "0000:00:04.0";
+    static const char *const real[] = {"0000:00:06.0", "0000:00:05.0", "0000:00:04.0"};
+    static const char *const fake[] = {"0000:00:04.0", "0000:00:05.0", "0000:00:06.0"};
 
-    return index == 0 ? first : "0000:00:05.0";
+    assert_in_range(index, 0, G_N_ELEMENTS(real) - 1);
+    return either_is_real() ? real[index] : fake[index];
 }
 
 PmIommu *either_open(PmKernel *kernel, unsigned index)
@@ -178,7 +200,7 @@ void either_fail(PmKernel *kernel, PmFakeCall call, uint64_t nth, int error_numb
         pm_fake_kernel_fail(kernel, call, nth, error_number);
         return;
     }
-    assert_in_range(call, PM_FAKE_CALL_IOCTL, PM_FAKE_CALL_UNMAP);
+    assert_is_counted(call);
     fault.at = real->n_calls[call] + nth;
     g_array_append_val(real->faults, fault);
 }
@@ -195,7 +217,7 @@ uint64_t either_n_calls(PmKernel *kernel, PmFakeCall call)
 {
     if (!either_is_real())
         return pm_fake_kernel_get_n_calls(kernel, call);
-    assert_in_range(call, PM_FAKE_CALL_IOCTL, PM_FAKE_CALL_UNMAP);
+    assert_is_counted(call);
     return ((const RealKernel *)kernel)->n_calls[call];
 }
 
@@ -220,6 +242,17 @@ uint64_t either_n_mappings(PmKernel *kernel, unsigned index, PmIommu *iommu)
     if (!pm_iommu_audit(iommu, NULL, 0, &error))
         fail_msg("%s", error->message);
     return pm_iommu_get_n_mappings(iommu);
+}
+
+bool either_is_mapped(PmIommu *iommu, uint64_t iova, uint64_t size)
+{
+    PmIommuPresence presence;
+
+    pm_iommu_lock(iommu);
+    presence = iommu->ops->probe(iommu, iova, size);
+    pm_iommu_unlock(iommu);
+    assert_int_not_equal(presence, PM_IOMMU_UNSURE);
+    return presence == PM_IOMMU_PRESENT;
 }
 
 uint64_t either_pinned(PmKernel *kernel)

@@ -19,11 +19,12 @@ void either_needs_fake(const char *why);
  * NULL for the defaults. */
 PmKernel *either_kernel_new(const PmFakeConfig *config);
 
-/* Devices 0 and 1, alone in their groups. */
+/* Devices 0, 1 and 2, alone in their groups; a fake kernel has the first two. */
 const char *either_device(unsigned index);
 PmIommu *either_open(PmKernel *kernel, unsigned index);
 
-/* As pm_fake_kernel_fail(), of MAP, UNMAP or IOCTL; the others below likewise. */
+/* As pm_fake_kernel_fail(), of MAP, UNMAP, IOCTL, OPEN or ANY, which on a real kernel are ioctls
+ * and opens; the others below likewise. */
 void either_fail(PmKernel *kernel, PmFakeCall call, uint64_t nth, int error_number);
 void either_clear_faults(PmKernel *kernel);
 uint64_t either_n_calls(PmKernel *kernel, PmFakeCall call);
@@ -36,6 +37,10 @@ void either_set_memlock(PmKernel *kernel, uint64_t limit, bool cap_ipc_lock);
 /* Of the address space of device @index: the kernel's number; a real kernel's is what an audit of
  * @iommu has compared with its own. */
 uint64_t either_n_mappings(PmKernel *kernel, unsigned index, PmIommu *iommu);
+
+/* Whether a byte of the range is mapped, asked with a MAP that must fail. The range must be valid:
+ * a kernel does not answer if addresses are reserved. */
+bool either_is_mapped(PmIommu *iommu, uint64_t iova, uint64_t size);
 
 /* Open files of VFIO and iommufd. */
 uint64_t either_n_open(PmKernel *kernel);

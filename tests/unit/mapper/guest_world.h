@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* A guest with three devices below an IOMMU, plain RAM, ROM and a virtio-mem device, on a fake
- * kernel; whose page tables must always be what the guest's table and the plugged blocks say. */
+/* A guest with three devices below an IOMMU, plain RAM, ROM and a virtio-mem device, on a kernel,
+ * fake or real (either_kernel.h), whose page tables must always be what the guest's table and the
+ * plugged blocks say. */
 #ifndef PLUGMAP_TESTS_UNIT_MAPPER_GUEST_WORLD_H
 #define PLUGMAP_TESTS_UNIT_MAPPER_GUEST_WORLD_H
 
@@ -15,6 +16,7 @@
 #include <plugmap/plugmap.h>
 
 #include "util/backend_util.h"
+#include "util/either_kernel.h"
 
 #define PAGE      (4 * PM_KIB)
 #define BLOCK     (64 * PM_KIB)
@@ -29,7 +31,7 @@
 #define IOVA       UINT64_C(0x10000000)
 
 typedef struct {
-    PmKernel *fake;
+    PmKernel *kernel;
     PmRam *plain;
     PmRam *rom;
     PmRam *memory;
@@ -43,10 +45,8 @@ typedef struct {
 typedef struct {
     PmGuestUnplug unplug;
     uint64_t max_mappings;
-    uint32_t entry_limit;   /* 0: the fake's default */
-    uint64_t memlock_limit; /* 0: none */
+    uint64_t memlock_limit; /* 0: none; a real kernel skips a test with one */
     bool is_bypass;         /* at first */
-    PmFakePin pin;
 } GuestWorldConfig;
 
 /* Follows; no endpoint is attached, and nothing is plugged. */
@@ -56,7 +56,7 @@ GuestWorld *guest_world_new(const GuestWorldConfig *config);
 GuestWorld *guest_world_new_without(const GuestWorldConfig *config);
 PmGuestMapper *guest_world_make_mapper(GuestWorld *world, const GuestWorldConfig *given);
 
-/* Also checks that nothing is left of what the fake kernel and the RAM had. */
+/* Also checks that nothing is left of what the kernel and the RAM had. */
 void guest_world_free(GuestWorld *world);
 
 /* Setup and teardown for cmocka; unplug: revoke, or refuse. */
@@ -80,7 +80,8 @@ void guest_plug(GuestWorld *world, uint64_t first, uint64_t n_blocks);
 void guest_unplug(GuestWorld *world, uint64_t first, uint64_t n_blocks);
 
 /* Checks every device's page table against the guest's table and the plugged blocks, page by page,
- * that no mapping crosses a block, and the mapper's audit. */
+ * that no mapping crosses a block, and the mapper's audit. A real kernel says which pages are
+ * mapped (guest_check_real()), and device 0 finds out by DMA where they lead. */
 void guest_check(GuestWorld *world);
 
 /* The same, without the audit: while something is in quarantine. Mapped pages may be missing, but
@@ -91,11 +92,16 @@ void guest_check_safe(GuestWorld *world);
  * is plugged. A new string. */
 char *guest_describe(GuestWorld *world);
 
-/* The fake kernel's number of mappings of an endpoint's device. */
+/* The kernel's number of mappings of an endpoint's device. */
 uint64_t guest_n_mappings(const GuestWorld *world, uint32_t endpoint);
 
-/* The RAM and the offset of a guest address; NULL: not memory, or not plugged. */
-const char *guest_host(const GuestWorld *world, uint64_t address);
+/* What a page of I/O addresses of an endpoint should lead to, and for which access; NULL: nothing.
+ */
+const char *guest_expected_at(GuestWorld *world, const PmGuestEndpointInfo *endpoint, uint64_t iova,
+                              PmIommuAccess *access);
+
+/* The part of guest_check(), or of guest_check_safe(), for an endpoint on a real kernel. */
+void guest_check_real(GuestWorld *world, const PmGuestEndpointInfo *endpoint, bool is_complete);
 
 /* @error has this code, and its message contains @words; clears it. */
 void guest_assert_error(GError **error, PmError code, const char *words);

@@ -27,7 +27,7 @@ static void an_endpoint_in_no_domain_can_access_nothing(void **state)
     GuestWorld *world = *state;
 
     assert_null(pm_guest_mapper_get_iommu(world->mapper, 0));
-    assert_int_equal(pm_fake_kernel_get_n_open(world->fake), 0);
+    assert_int_equal(either_n_open(world->kernel), 0);
     guest_check(world);
 }
 
@@ -42,11 +42,10 @@ static void the_last_detach_drops_all_mappings_at_once(void **state)
     assert_true(guest_map(world, 1, IOVA, PLAIN, N_BLOCKS * BLOCK, PM_IOMMU_READ, NULL));
     assert_true(pm_guest_iommu_detach(world->table, 1, 1, NULL));
     guest_check(world);
-    n_unmaps = pm_fake_kernel_get_n_calls(world->fake, PM_FAKE_CALL_UNMAP);
+    n_unmaps = either_n_calls(world->kernel, PM_FAKE_CALL_UNMAP);
     assert_true(pm_guest_iommu_detach(world->table, 1, 0, NULL));
-    assert_true(pm_fake_kernel_get_n_calls(world->fake, PM_FAKE_CALL_UNMAP) - n_unmaps <=
-                N_BLOCKS / 2);
-    assert_int_equal(pm_fake_kernel_get_n_open(world->fake), 0);
+    assert_true(either_n_calls(world->kernel, PM_FAKE_CALL_UNMAP) - n_unmaps <= N_BLOCKS / 2);
+    assert_int_equal(either_n_open(world->kernel), 0);
     assert_int_equal(pm_discard_manager_get_quarantined(pm_virtio_mem_get_manager(world->device)),
                      0);
     guest_check(world);
@@ -82,10 +81,10 @@ static void a_failed_move_maps_everything_as_before(void **state)
     assert_true(guest_attach(world, 2, 1, NULL));
     assert_true(guest_map(world, 1, IOVA, MEMORY, 4 * BLOCK, PM_IOMMU_READ, NULL));
     guest_unplug(world, 1, 1); /* restored, too: mapped again when plugged */
-    pm_fake_kernel_fail(world->fake, PM_FAKE_CALL_OPEN, 1, EMFILE);
+    either_fail(world->kernel, PM_FAKE_CALL_OPEN, 1, EMFILE);
     assert_false(guest_attach(world, 2, 0, &error));
     assert_non_null(error);
-    pm_fake_kernel_clear_faults(world->fake);
+    either_clear_faults(world->kernel);
     assert_int_equal(guest_n_mappings(world, 0), 3);
     guest_check(world);
     guest_plug(world, 1, 1);
@@ -106,7 +105,7 @@ static void an_endpoint_that_cannot_go_back_can_access_nothing(void **state)
     guest_assert_error(&error, PM_ERROR_QUARANTINED, "can do no DMA");
     assert_true(pm_guest_iommu_next_endpoint(world->table, 0, &info));
     assert_int_equal(info.domain, PM_GUEST_IOMMU_NO_DOMAIN);
-    assert_int_equal(pm_fake_kernel_get_n_open(world->fake), 0);
+    assert_int_equal(either_n_open(world->kernel), 0);
     guest_check(world);
     guest_unplug(world, 0, 4);
     world->is_open_refused = false;
@@ -161,7 +160,7 @@ static void a_mapper_takes_over_a_table_whose_memory_is_partly_unplugged(void **
     guest_plug(world, 0, 1);
     guest_check(world);
     pm_guest_mapper_free(world->mapper);
-    assert_int_equal(pm_fake_kernel_get_n_open(world->fake), 0);
+    assert_int_equal(either_n_open(world->kernel), 0);
     world->mapper = guest_world_make_mapper(world, &config);
     assert_true(pm_guest_mapper_follow(world->mapper, world->table, NULL));
     guest_check(world);
@@ -183,17 +182,17 @@ static void a_follow_that_fails_leaves_nothing_though_detaching_fails(void **sta
     GuestWorld *world = guest_world_new_without(&config);
 
     *state = world;
-    assert_true(guest_attach(world, 1, 0, NULL));
     assert_true(guest_attach(world, 1, 1, NULL));
+    assert_true(guest_attach(world, 1, 2, NULL));
     assert_true(guest_map(world, 1, IOVA, PLAIN, PAGE, PM_IOMMU_READ, NULL));
     assert_true(guest_map(world, 1, IOVA + PAGE, 0, PAGE, PM_IOMMU_READ, NULL));
     world->mapper = guest_world_make_mapper(world, &config);
     for (unsigned i = 1; i <= 40; i++) {
-        pm_fake_kernel_fail(world->fake, PM_FAKE_CALL_IOCTL, i, EBUSY);
+        either_fail(world->kernel, PM_FAKE_CALL_IOCTL, i, EBUSY);
         assert_false(pm_guest_mapper_follow(world->mapper, world->table, NULL));
-        pm_fake_kernel_clear_faults(world->fake);
-        assert_int_equal(pm_fake_kernel_get_n_open(world->fake), 0);
-        assert_null(pm_guest_mapper_get_iommu(world->mapper, 0));
+        either_clear_faults(world->kernel);
+        assert_int_equal(either_n_open(world->kernel), 0);
+        assert_null(pm_guest_mapper_get_iommu(world->mapper, 1));
         assert_true(pm_guest_mapper_audit(world->mapper, NULL, NULL));
     }
     assert_true(guest_unmap(world, 1, IOVA + PAGE, PAGE, NULL));
@@ -274,12 +273,12 @@ static void a_guest_cannot_exceed_the_limit_of_a_domain(void **state)
     assert_true(guest_map(world, 1, IOVA, MEMORY, 5 * BLOCK, PM_IOMMU_READ, NULL));
     guest_unplug(world, 0, 4); /* their room stays reserved */
     guest_plug(world, 4 + 4, 4);
-    n_calls = pm_fake_kernel_get_n_calls(world->fake, PM_FAKE_CALL_ANY);
+    n_calls = either_n_calls(world->kernel, PM_FAKE_CALL_ANY);
     assert_false(
         guest_map(world, 1, 2 * IOVA, MEMORY + 4 * BLOCK, 4 * BLOCK, PM_IOMMU_READ, &error));
     guest_assert_error(&error, PM_ERROR_GUEST_LIMIT,
                        "domain 1 needs 4 mappings more, and has 5 of at most 8");
-    assert_int_equal(pm_fake_kernel_get_n_calls(world->fake, PM_FAKE_CALL_ANY), n_calls);
+    assert_int_equal(either_n_calls(world->kernel, PM_FAKE_CALL_ANY), n_calls);
     assert_true(guest_map(world, 1, 2 * IOVA, MEMORY + 4 * BLOCK, 3 * BLOCK, PM_IOMMU_READ, NULL));
     assert_true(guest_map(world, 2, IOVA, MEMORY + 4 * BLOCK, 4 * BLOCK, PM_IOMMU_READ, NULL));
     assert_true(guest_unmap(world, 1, IOVA, 5 * BLOCK, NULL));
@@ -307,7 +306,7 @@ static void only_a_limit_of_the_guest_is_nomem(void **state)
     assert_refusal(world, PM_ERROR_GUEST_LIMIT);
     assert_int_equal(guest_send_map(world, 1, IOVA, MEMORY, 5 * BLOCK), PM_VIRTIO_IOMMU_DEVERR);
     assert_refusal(world, PM_ERROR_LOCKED_MEMORY);
-    pm_fake_kernel_fail(world->fake, PM_FAKE_CALL_MAP, 1, ENOSPC);
+    either_fail(world->kernel, PM_FAKE_CALL_MAP, 1, ENOSPC);
     assert_int_equal(guest_send_map(world, 1, IOVA, MEMORY, BLOCK), PM_VIRTIO_IOMMU_DEVERR);
     assert_refusal(world, PM_ERROR_LIMIT);
     assert_int_equal(guest_send_map(world, 1, IOVA, MEMORY, BLOCK), PM_VIRTIO_IOMMU_OK);

@@ -93,13 +93,13 @@ static void mapping_unplugged_memory_fails_without_a_call(void **state)
     uint64_t n_calls;
 
     guest_plug(world, 0, 2);
-    n_calls = pm_fake_kernel_get_n_calls(world->fake, PM_FAKE_CALL_ANY);
+    n_calls = either_n_calls(world->kernel, PM_FAKE_CALL_ANY);
     assert_false(guest_map(world, DOMAIN, IOVA, ROM, 4 * BLOCK, PM_IOMMU_READ_WRITE, &error));
     guest_assert_error(&error, PM_ERROR_NOT_POPULATED, "guest address 0x100020000");
     assert_false(guest_map(world, DOMAIN, IOVA, MEMORY + 2 * BLOCK + PAGE, PAGE,
                            PM_IOMMU_READ_WRITE, &error));
     guest_assert_error(&error, PM_ERROR_NOT_POPULATED, "guest address 0x100021000");
-    assert_int_equal(pm_fake_kernel_get_n_calls(world->fake, PM_FAKE_CALL_ANY), n_calls);
+    assert_int_equal(either_n_calls(world->kernel, PM_FAKE_CALL_ANY), n_calls);
     guest_check(world);
 }
 

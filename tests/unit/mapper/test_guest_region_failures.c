@@ -43,16 +43,16 @@ static PmDiscardManager *manager_of(const GuestWorld *world)
 static void fail_unmaps(GuestWorld *world, uint64_t nth)
 {
     for (unsigned i = 0; i < N_FOLLOWING; i++)
-        pm_fake_kernel_fail(world->fake, PM_FAKE_CALL_UNMAP, nth + i, ENOMEM);
+        either_fail(world->kernel, PM_FAKE_CALL_UNMAP, nth + i, ENOMEM);
 }
 
 /* Blocks 0 and 1 stay mapped, of a mapping that the table does not have. */
 static void make_orphan(GuestWorld *world)
 {
-    pm_fake_kernel_fail(world->fake, PM_FAKE_CALL_MAP, 3, ENOMEM);
+    either_fail(world->kernel, PM_FAKE_CALL_MAP, 3, ENOMEM);
     fail_unmaps(world, 1);
     assert_false(guest_map(world, DOMAIN, 2 * IOVA, MEMORY, 3 * BLOCK, PM_IOMMU_READ, NULL));
-    pm_fake_kernel_clear_faults(world->fake);
+    either_clear_faults(world->kernel);
     assert_int_not_equal(pm_discard_manager_get_quarantined(manager_of(world)), 0);
 }
 
@@ -101,12 +101,12 @@ static char *snapshot(GuestWorld *world)
 
     for (unsigned group = 1; group <= N_DEVICES; group++) {
         g_string_append_printf(text, "\ndevice %u\n", group);
-        (void)pm_fake_kernel_foreach_mapping(world->fake, group, append_mapping, text);
+        (void)pm_fake_kernel_foreach_mapping(world->kernel, group, append_mapping, text);
     }
     append_claims(text, world->plain);
     append_claims(text, world->memory);
     g_string_append_printf(text, "pinned 0x%lx, quarantined 0x%lx, audit %d\n",
-                           backend_get_pinned(world->fake),
+                           backend_get_pinned(world->kernel),
                            pm_discard_manager_get_quarantined(manager_of(world)),
                            pm_guest_mapper_audit(world->mapper, NULL, NULL));
     return g_string_free(text, FALSE);
@@ -140,18 +140,18 @@ typedef void (*Failure)(GuestWorld *world, uint64_t nth);
 
 static void fail_one_call(GuestWorld *world, uint64_t nth)
 {
-    pm_fake_kernel_fail(world->fake, PM_FAKE_CALL_ANY, nth, ENOMEM);
+    either_fail(world->kernel, PM_FAKE_CALL_ANY, nth, ENOMEM);
 }
 
 static void fail_map_and_unmaps(GuestWorld *world, uint64_t nth)
 {
-    pm_fake_kernel_fail(world->fake, PM_FAKE_CALL_MAP, nth, ENOMEM);
+    either_fail(world->kernel, PM_FAKE_CALL_MAP, nth, ENOMEM);
     fail_unmaps(world, 1);
 }
 
 static void shorten_unmap(GuestWorld *world, uint64_t nth)
 {
-    pm_fake_kernel_shorten_unmap(world->fake, nth);
+    either_shorten_unmap(world->kernel, nth);
 }
 
 static void fail_allocations(GuestWorld *world, uint64_t nth)
@@ -227,7 +227,7 @@ static bool fail_at(const Case *c, Operation operation, Failure failure, uint64_
     failure(world, nth);
     done = operation(world, c, &error);
     allocations_go_on();
-    pm_fake_kernel_clear_faults(world->fake);
+    either_clear_faults(world->kernel);
     if (!done) {
         check_failure(world, c, before, error);
         g_clear_error(&error);
