@@ -32,6 +32,7 @@ typedef struct {
     bool failed_map_leaves_it; /* a map that fails leaves the region */
     bool failed_unmap_ends_it; /* an unmap that fails has unmapped it */
     bool is_freed;
+    const char *mistake; /* the first thing that the registry did wrong; NULL: none */
 } Model;
 
 typedef struct {
@@ -79,6 +80,9 @@ bool is_plugged(const World *world, uint64_t block);
 bool lease_block(World *world, uint64_t block, PmBufferLease *lease, GError **error);
 /* Leases and releases it, @n times; whether the last one succeeded. */
 bool use_block(World *world, uint64_t block, unsigned n);
+
+/* Also part of assert_consistent() and world_free(). */
+void assert_no_mistake(const World *world);
 
 PmBufferRegistryStats stats_of(World *world);
 
