@@ -208,7 +208,8 @@ PM_EXPORT bool pm_buffer_registry_add_ram(PmBufferRegistry *registry, PmRam *ram
 
 /**
  * Removes a range as it was added.
- * Errors: PM_ERROR_NOT_FOUND (no such range was added), PM_ERROR_BUSY (leased),
+ * Errors: PM_ERROR_NOT_FOUND (no such range was added), PM_ERROR_BUSY (leased; or another thread is
+ * removing it),
  * PM_ERROR_QUARANTINED (the back end does not know whether it unmapped some of it),
  * PM_ERROR_PERMISSION (in a forked child), those of the back end's unmap. The range stays added
  * then.
@@ -227,7 +228,9 @@ PM_EXPORT bool pm_buffer_registry_remove_ram(PmBufferRegistry *registry, PmRam *
  * Errors, with nothing registered: PM_ERROR_INVALID_ARGUMENT (empty; past the end of the address
  * space; no @fd, but the back end needs one), PM_ERROR_UNALIGNED, PM_ERROR_OVERLAP,
  * PM_ERROR_LIMIT (no region left), PM_ERROR_IOVA_RANGE, PM_ERROR_MEMORY, PM_ERROR_PERMISSION (in a
- * forked child), those of pm_iommu_claim_map() or of the back end's map.
+ * forked child), those of pm_iommu_claim_map() or of the back end's map. (With an exception: with
+ * PM_ERROR_QUARANTINED it may be registered, and must stay mapped, until
+ * pm_buffer_registry_retry() returns true, or pm_buffer_registry_register() of it succeeds.)
  */
 PM_EXPORT bool pm_buffer_registry_register(PmBufferRegistry *registry, void *host, uint64_t size,
                                            int fd, uint64_t fd_offset, GError **error);
@@ -240,11 +243,12 @@ PM_EXPORT bool pm_buffer_registry_unregister(PmBufferRegistry *registry, void *h
                                              GError **error);
 
 /**
- * Tries again to register all that was refused, and, with a caller's back end, to unmap regions
- * that may or may not be registered. For when others have freed what was lacking (mappings, locked
+ * Tries again to register all that was refused, and to unmap regions that may or may not be
+ * registered. For when others have freed what was lacking (mappings, locked
  * memory); whatever the registry frees itself, it reuses at once.
  * Returns: whether nothing is refused and nothing unknown now. Errors: the first refusal, or
- * PM_ERROR_QUARANTINED; PM_ERROR_PERMISSION (in a forked child).
+ * PM_ERROR_QUARANTINED; PM_ERROR_BUSY (what is unknown shares a range with memory that is about to
+ * be discarded or removed), PM_ERROR_PERMISSION (in a forked child); those of the back end's unmap.
  */
 PM_EXPORT bool pm_buffer_registry_retry(PmBufferRegistry *registry, GError **error);
 

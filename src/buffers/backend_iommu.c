@@ -6,6 +6,7 @@
 
 #include "base/error_text.h"
 #include "buffers/region_backend.h"
+#include "iommu/claim.h"
 
 /* How often somebody may claim the addresses that were just chosen. */
 #define MAX_RACES 16
@@ -146,6 +147,18 @@ static bool purge(PmRegionBackend *backend G_GNUC_UNUSED, const PmRegionMemory *
     return pm_iommu_claim_purge(memory->claim, error);
 }
 
+static bool settle(PmRegionBackend *backend G_GNUC_UNUSED, const PmRegionMemory *memory,
+                   GError **error)
+{
+    return pm_iommu_claim_purge_unknown(memory->claim, error);
+}
+
+static void forget(PmRegionBackend *backend G_GNUC_UNUSED, const PmRegionMemory *memory,
+                   uint64_t offset, uint64_t size, const char *reason)
+{
+    pm_iommu_claim_forget(memory->claim, offset, size, reason);
+}
+
 static bool next_unknown(PmRegionBackend *backend G_GNUC_UNUSED, const PmRegionMemory *memory,
                          uint64_t offset, uint64_t *run_offset, uint64_t *run_size, char **reason)
 {
@@ -177,6 +190,8 @@ static const PmRegionBackendOps ops = {
     .map = map,
     .unmap = unmap,
     .purge = purge,
+    .settle = settle,
+    .forget = forget,
     .next_unknown = next_unknown,
     .get_limit = get_limit,
     .free = free_regions,

@@ -35,9 +35,8 @@ static bool fail_populate(PmBufferRange *range, PmBlockRun run, GError **error)
                   pm_block_offset(range, run.n),
                   pm_region_memory_host(&range->memory, pm_block_offset(range, run.first)),
                   range->unknown_reason);
-    if (!pm_regions_close(range, cover, range->registry->wait_ms, NULL) ||
-        !pm_regions_unmap(range, cover, NULL))
-        pm_regions_forget_run(range, cover);
+    (void)pm_regions_close(range, cover, NULL);
+    pm_regions_drop(range, cover);
     set_discarded(range, run);
     pm_placement_fill(range, cover);
     return false;
@@ -84,9 +83,12 @@ static bool can_discard(void *user_data, uint64_t offset, uint64_t size, GError 
     bool done;
 
     pm_registry_lock(range->registry);
-    done = pm_regions_close(range, pm_regions_cover(range, run), range->registry->wait_ms, error);
-    if (done)
-        pm_bitmap_set(range->closing, run.first, run.n);
+    pm_bitmap_set(range->closing, run.first, run.n);
+    done = pm_regions_close_and_wait(range, pm_regions_cover(range, run), error);
+    if (!done) {
+        pm_bitmap_clear(range->closing, run.first, run.n);
+        pm_placement_fill(range, run);
+    }
     pm_registry_unlock(range->registry);
     return done;
 }
@@ -114,8 +116,7 @@ static bool discard(void *user_data, uint64_t offset, uint64_t size, GError **er
 
     pm_registry_lock(range->registry);
     cover = pm_regions_cover(range, run);
-    done = pm_regions_close(range, cover, range->registry->wait_ms, error) &&
-           pm_regions_unmap(range, cover, error);
+    done = pm_regions_close(range, cover, error) && pm_regions_unmap(range, cover, error);
     if (done)
         set_discarded(range, run);
     pm_regions_reopen(range, cover);
@@ -133,7 +134,7 @@ static bool drop_all(PmBufferRange *range, GError **error)
 
     if (range->is_gone)
         return pm_regions_purge(range, error);
-    if (!pm_regions_close(range, all, range->registry->wait_ms, error))
+    if (!pm_regions_close(range, all, error))
         return false;
     done = pm_regions_purge(range, error);
     pm_bitmap_clear(range->closing, all.first, all.n);

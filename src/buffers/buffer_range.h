@@ -41,6 +41,7 @@ struct PmBufferRange {
     bool is_buffer;  /* pm_buffer_registry_register(): has priority */
     bool lacks_file; /* is never registered */
     bool is_leaving; /* nothing more is registered */
+    bool has_failed; /* a buffer that failed to register, and may be registered */
     bool is_gone;    /* abandoned */
     PmBitmap *populated;
     PmBitmap *closing; /* about to be discarded */

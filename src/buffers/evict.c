@@ -70,7 +70,7 @@ static bool evict(Victim *victim)
 {
     PmBufferRange *range = victim->range;
 
-    if (!pm_regions_close(range, victim->run, 0, NULL))
+    if (!pm_regions_close(range, victim->run, NULL))
         return false;
     if (!pm_regions_unmap(range, victim->run, NULL)) {
         pm_regions_reopen(range, victim->run);

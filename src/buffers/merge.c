@@ -10,18 +10,16 @@ static bool can_replace(const PmBufferRange *range)
            !range->is_leaving && !range->is_gone && pm_bitmap_n_set(range->closing) == 0;
 }
 
-/* Replaces the regions @parts of @whole by one; those with n 0 do not exist. If the back end fails
- * to map it, maps them again as they were; what fails then is refused. */
+/* Replaces the regions @parts of @whole by one; those with n 0 do not exist. If the back end fails,
+ * maps them again as they were; what fails then is refused. */
 static bool replace(PmBufferRange *range, PmBlockRun whole, const PmBlockRun parts[2],
                     GError **error)
 {
-    if (!pm_regions_close(range, whole, 0, NULL))
+    if (!pm_regions_close(range, whole, NULL))
         return false;
     if (!pm_regions_unmap(range, whole, error)) {
         pm_regions_reopen(range, whole);
-        return false;
-    }
-    if (pm_regions_map(range, whole, error)) {
+    } else if (pm_regions_map(range, whole, error)) {
         range->registry->n_replaced++;
         return true;
     }

@@ -35,6 +35,11 @@ static void refuse_full(PmBufferRange *range)
     refuse(range, reason);
 }
 
+static bool can_share(const PmBufferRange *range)
+{
+    return (range->registry->backend->flags & PM_BUFFER_CAN_REPLACE) != 0;
+}
+
 /* How many of @n_blocks adjacent blocks one call can map now. */
 static uint64_t get_room(const PmBufferRange *range, uint64_t n_blocks)
 {
@@ -65,9 +70,15 @@ static uint64_t map_start(PmBufferRange *range, PmBlockRun run, unsigned *n_fail
     return 0;
 }
 
+/* An attempt to register what is missing. */
+typedef struct {
+    unsigned n_failures;
+    bool is_full; /* only what joins its neighbors has room */
+} Attempt;
+
 /* Registers the start of @run. Returns how many blocks were dealt with, 0: there is no room at
  * all. */
-static uint64_t place_start(PmBufferRange *range, PmBlockRun run, unsigned *n_failures)
+static uint64_t place_start(PmBufferRange *range, PmBlockRun run, Attempt *attempt)
 {
     GError *reason = NULL;
     uint64_t n_mapped;
@@ -75,12 +86,12 @@ static uint64_t place_start(PmBufferRange *range, PmBlockRun run, unsigned *n_fa
     if (get_room(range, 1) == 0) {
         if (pm_merge_with_neighbors(range, run, &reason))
             return run.n;
-        if (reason == NULL && !pm_placement_make_room(range)) {
-            refuse_full(range);
-            return 0;
+        if (reason == NULL && (attempt->is_full || !pm_placement_make_room(range))) {
+            attempt->is_full = true;
+            return can_share(range) ? run.n : 0;
         }
     }
-    n_mapped = reason == NULL ? map_start(range, run, n_failures, &reason) : 0;
+    n_mapped = reason == NULL ? map_start(range, run, &attempt->n_failures, &reason) : 0;
     if (n_mapped > 0) {
         g_clear_error(&reason);
         return n_mapped;
@@ -92,43 +103,70 @@ static uint64_t place_start(PmBufferRange *range, PmBlockRun run, unsigned *n_fa
     return 1;
 }
 
+/* Where the run of blocks begins that are missing before @block; @block: there are none. */
+static uint64_t missing_before(const PmBufferRange *range, uint64_t block)
+{
+    uint64_t low = MAX(pm_bitmap_previous_clear(range->populated, 0, block),
+                       pm_bitmap_previous_set(range->closing, 0, block));
+    uint64_t high = block;
+
+    /* No region ends in [high, block). */
+    while (low < high) {
+        uint64_t middle = low + (high - low) / 2;
+        const PmRegionRecord *record = pm_regions_find(range, middle);
+
+        if (record != NULL && record->key.last < block)
+            low = record->key.last + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
 /* Where blocks share regions, @run with the blocks next to it that were refused before. */
 static PmBlockRun with_refused(const PmBufferRange *range, PmBlockRun run)
 {
     uint64_t end = run.first + run.n;
-    uint64_t at = pm_bitmap_previous_clear(range->populated, 0, run.first);
-    PmBlockRun missing = {0};
+    PmBlockRun missing;
 
-    if ((range->registry->backend->flags & PM_BUFFER_CAN_REPLACE) == 0)
+    if (!can_share(range))
         return run;
     if (pm_regions_next_missing(range, end, range->n_blocks, &missing) && missing.first == end)
         end += missing.n;
-    while (pm_regions_next_missing(range, at, run.first, &missing) &&
-           missing.first + missing.n < run.first)
-        at = missing.first + missing.n;
-    if (missing.n > 0 && missing.first + missing.n == run.first)
-        run.first = missing.first;
+    run.first = missing_before(range, run.first);
     run.n = end - run.first;
     return run;
 }
 
+static void place(PmBufferRange *range, PmBlockRun run, Attempt *attempt)
+{
+    uint64_t at = run.first;
+    PmBlockRun missing;
+
+    attempt->is_full = false;
+    while (attempt->n_failures < MAX_FAILURES &&
+           pm_regions_next_missing(range, at, run.first + run.n, &missing)) {
+        uint64_t n_placed = place_start(range, missing, attempt);
+
+        if (n_placed == 0)
+            break;
+        at = missing.first + n_placed;
+    }
+}
+
+/* Blocks that join the regions on both sides of them make room for those before them. */
 static void fill(PmBufferRange *range, PmBlockRun run)
 {
     PmBlockRun wanted = with_refused(range, run);
-    uint64_t at = wanted.first;
-    uint64_t end = wanted.first + wanted.n;
-    unsigned n_failures = 0;
-    PmBlockRun missing;
+    Attempt attempt = {0};
 
     if (range->lacks_file || range->is_leaving || range->is_gone)
         return;
-    while (n_failures < MAX_FAILURES && pm_regions_next_missing(range, at, end, &missing)) {
-        uint64_t n_placed = place_start(range, missing, &n_failures);
-
-        if (n_placed == 0)
-            return;
-        at = missing.first + n_placed;
-    }
+    do
+        place(range, wanted, &attempt);
+    while (attempt.is_full && get_room(range, 1) > 0);
+    if (attempt.is_full)
+        refuse_full(range);
     if (pm_buffer_range_n_refused(range) == 0)
         g_clear_error(&range->refusal);
 }

@@ -37,6 +37,8 @@ typedef struct {
  * @map: as PmBufferBackend.map; sets @address. Those of several blocks are contiguous.
  * @unmap: what was mapped by one call of @map; with @maps_blocks, adjacent blocks.
  * @purge: unmaps all, including what is unknown; NULL: @unmap does.
+ * @settle: unmaps what is unknown, and may have done so partly if it fails; NULL: @unmap does.
+ * @forget: marks what is mapped unknown; NULL: the registry knows.
  * @next_unknown: as pm_iommu_claim_next_unknown(); NULL: what @unmap said.
  * @get_limit: as pm_buffer_registry_get_region_limit().
  */
@@ -51,6 +53,9 @@ typedef struct {
     bool (*unmap)(PmRegionBackend *backend, const PmRegionMemory *memory, uint64_t offset,
                   uint64_t size, uint64_t address, GError **error);
     bool (*purge)(PmRegionBackend *backend, const PmRegionMemory *memory, GError **error);
+    bool (*settle)(PmRegionBackend *backend, const PmRegionMemory *memory, GError **error);
+    void (*forget)(PmRegionBackend *backend, const PmRegionMemory *memory, uint64_t offset,
+                   uint64_t size, const char *reason);
     bool (*next_unknown)(PmRegionBackend *backend, const PmRegionMemory *memory, uint64_t offset,
                          uint64_t *run_offset, uint64_t *run_size, char **reason);
     uint64_t (*get_limit)(const PmRegionBackend *backend);

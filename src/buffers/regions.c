@@ -36,11 +36,22 @@ PmBlockRun pm_regions_cover(const PmBufferRange *range, PmBlockRun run)
 
 /* --- bookkeeping --- */
 
+/* What was discarded while it was unknown must not bounce. */
 static void set_unregistered(const PmBufferRange *range, PmBlockRun run)
 {
-    if (range->leases != NULL)
-        pm_lease_range_set_unregistered(range->leases, pm_block_offset(range, run.first),
-                                        pm_block_offset(range, run.n));
+    uint64_t at = run.first;
+
+    while (range->leases != NULL && at < end_of(run)) {
+        uint64_t next = pm_bitmap_next_clear(range->populated, at, end_of(run));
+
+        if (next > at)
+            pm_lease_range_set_unregistered(range->leases, pm_block_offset(range, at),
+                                            pm_block_offset(range, next - at));
+        at = pm_bitmap_next_set(range->populated, next, end_of(run));
+        if (at > next)
+            pm_lease_range_set_discarded(range->leases, pm_block_offset(range, next),
+                                         pm_block_offset(range, at - next));
+    }
 }
 
 /* Memory was reserved. */
@@ -128,6 +139,41 @@ void pm_regions_forget(PmBufferRange *range, const char *reason)
     note_reason(range, reason);
 }
 
+static const PmRegionRecord *find_unknown(const PmBufferRange *range, uint64_t block)
+{
+    const PmRegionRecord *record = pm_regions_find(range, block);
+
+    while (record != NULL && !record->unknown)
+        record = pm_regions_find(range, record->key.last + 1);
+    return record;
+}
+
+/* Removes the unknown records of what a back end with next_unknown knows to be unmapped: of several
+ * blocks that failed, it may know some. */
+static void sync_unknown(PmBufferRange *range)
+{
+    PmRegionBackend *backend = range->registry->backend;
+    const PmRegionRecord *record = NULL;
+    uint64_t offset = 0;
+    uint64_t size = 0;
+
+    if (backend->ops->next_unknown == NULL)
+        return;
+    for (record = find_unknown(range, 0); record != NULL;) {
+        PmBlockRun run = blocks_of(record);
+        uint64_t start = pm_block_offset(range, run.first);
+
+        if (start >= offset + size &&
+            !backend->ops->next_unknown(backend, &range->memory, start, &offset, &size, NULL))
+            offset = range->memory.size;
+        if (start < offset) {
+            remove_records(range, run);
+            set_unregistered(range, run);
+        }
+        record = find_unknown(range, end_of(run));
+    }
+}
+
 /* --- mapping --- */
 
 bool pm_regions_map(PmBufferRange *range, PmBlockRun run, GError **error)
@@ -152,6 +198,7 @@ bool pm_regions_map(PmBufferRange *range, PmBlockRun run, GError **error)
         add_records(range, run, address, true);
         set_unregistered(range, run);
         note_reason(range, failure->message);
+        sync_unknown(range);
     }
     g_propagate_error(error, failure);
     return false;
@@ -211,6 +258,32 @@ bool pm_regions_unmap(PmBufferRange *range, PmBlockRun run, GError **error)
     return true;
 }
 
+static void drop_region(PmBufferRange *range, const PmRegionRecord *record)
+{
+    PmRegionBackend *backend = range->registry->backend;
+    PmBlockRun run = blocks_of(record);
+    g_autoptr(GError) failure = NULL;
+
+    if (unmap_run(range, run, record->address, &failure))
+        return;
+    if (backend->ops->forget != NULL)
+        backend->ops->forget(backend, &range->memory, pm_block_offset(range, run.first),
+                             pm_block_offset(range, run.n), failure->message);
+    pm_regions_forget_run(range, run);
+}
+
+void pm_regions_drop(PmBufferRange *range, PmBlockRun run)
+{
+    const PmRegionRecord *record = pm_regions_find(range, run.first);
+
+    while (record != NULL && record->key.first < end_of(run)) {
+        uint64_t next = record->key.last + 1;
+
+        drop_region(range, record);
+        record = pm_regions_find(range, next);
+    }
+}
+
 bool pm_regions_purge(PmBufferRange *range, GError **error)
 {
     PmRegionBackend *backend = range->registry->backend;
@@ -229,13 +302,20 @@ bool pm_regions_purge(PmBufferRange *range, GError **error)
     return false;
 }
 
-static const PmRegionRecord *find_unknown(const PmBufferRange *range, uint64_t block)
+static bool settle_at_once(PmBufferRange *range, GError **error)
 {
-    const PmRegionRecord *record = pm_regions_find(range, block);
+    PmRegionBackend *backend = range->registry->backend;
+    GError *failure = NULL;
+    bool settled = backend->ops->settle(backend, &range->memory, &failure);
 
-    while (record != NULL && !record->unknown)
-        record = pm_regions_find(range, record->key.last + 1);
-    return record;
+    sync_unknown(range);
+    if (settled)
+        return true;
+    note_reason(range, failure->message);
+    (void)pm_fail(error, PM_ERROR_QUARANTINED, "%s: 0x%" PRIx64 " bytes may still be mapped: %s",
+                  range->memory.owner, pm_block_offset(range, range->n_unknown), failure->message);
+    g_error_free(failure);
+    return false;
 }
 
 bool pm_regions_settle(PmBufferRange *range, GError **error)
@@ -245,12 +325,8 @@ bool pm_regions_settle(PmBufferRange *range, GError **error)
 
     if (range->n_unknown == 0)
         return true;
-    if (range->registry->backend->ops->purge != NULL)
-        return pm_fail(error, PM_ERROR_QUARANTINED,
-                       "%s: 0x%" PRIx64
-                       " bytes may still be mapped (%s): remove the RAM, or reset the machine",
-                       range->memory.owner, pm_block_offset(range, range->n_unknown),
-                       range->unknown_reason);
+    if (range->registry->backend->ops->settle != NULL)
+        return settle_at_once(range, error);
     for (record = find_unknown(range, 0); record != NULL;) {
         PmBlockRun run = blocks_of(record);
 
@@ -287,7 +363,7 @@ bool pm_regions_next_unknown(const PmBufferRange *range, uint64_t offset, uint64
 
 /* --- leases --- */
 
-bool pm_regions_close(PmBufferRange *range, PmBlockRun run, unsigned wait_ms, GError **error)
+static bool close_run(PmBufferRange *range, PmBlockRun run, unsigned wait_ms, GError **error)
 {
     uint64_t n_leases = 0;
     g_autofree char *leases = NULL;
@@ -301,6 +377,21 @@ bool pm_regions_close(PmBufferRange *range, PmBlockRun run, unsigned wait_ms, GE
                    "use these buffers are done",
                    range->memory.owner, leases, pm_block_offset(range, run.n),
                    pm_region_memory_host(&range->memory, pm_block_offset(range, run.first)));
+}
+
+bool pm_regions_close(PmBufferRange *range, PmBlockRun run, GError **error)
+{
+    return close_run(range, run, 0, error);
+}
+
+bool pm_regions_close_and_wait(PmBufferRange *range, PmBlockRun run, GError **error)
+{
+    bool closed;
+
+    pm_registry_unlock(range->registry);
+    closed = close_run(range, run, range->registry->wait_ms, error);
+    pm_registry_lock(range->registry);
+    return closed;
 }
 
 void pm_regions_reopen(PmBufferRange *range, PmBlockRun run)

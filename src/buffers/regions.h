@@ -15,11 +15,13 @@ bool pm_regions_map(PmBufferRange *range, PmBlockRun run, GError **error);
  * rest closed. */
 bool pm_regions_unmap(PmBufferRange *range, PmBlockRun run, GError **error);
 
+/* Unmaps the regions in @run as far as possible; the others are unknown. */
+void pm_regions_drop(PmBufferRange *range, PmBlockRun run);
+
 /* Unmaps all regions of the range, including unknown ones. As pm_regions_unmap(). */
 bool pm_regions_purge(PmBufferRange *range, GError **error);
 
-/* Tries again to unmap what is unknown, if the back end can do so one by one. Returns whether
- * nothing is unknown. */
+/* Tries again to unmap what is unknown. Returns whether nothing is. */
 bool pm_regions_settle(PmBufferRange *range, GError **error);
 
 /* All regions in @run, or in the range, are unknown from now on. */
@@ -34,7 +36,12 @@ PmBlockRun pm_regions_cover(const PmBufferRange *range, PmBlockRun run);
 
 /* No new leases of the blocks in @run, which is made of whole regions. Errors: PM_ERROR_BUSY
  * (leased); then nothing changes. */
-bool pm_regions_close(PmBufferRange *range, PmBlockRun run, unsigned wait_ms, GError **error);
+bool pm_regions_close(PmBufferRange *range, PmBlockRun run, GError **error);
+
+/* The same, waiting for leases to be released as long as the registry's wait_ms, without the lock:
+ * whoever has the leases may need it. @run is about to be discarded, or the range is leaving, so
+ * nobody else changes these regions meanwhile. */
+bool pm_regions_close_and_wait(PmBufferRange *range, PmBlockRun run, GError **error);
 
 /* Undoes pm_regions_close(), for what still has a region. */
 void pm_regions_reopen(PmBufferRange *range, PmBlockRun run);

@@ -50,102 +50,100 @@ bool pm_buffer_registry_add_ram(PmBufferRegistry *registry, PmRam *ram, uint64_t
 
 /* --- removing --- */
 
-/* Nothing of it is leased from now on, and nothing more registered. The lock is held. */
-static bool begin_removing(PmBufferRange *range, GError **error)
+/* What to remove: a buffer has no @ram. */
+typedef struct {
+    const void *host;
+    uint64_t size;
+    const PmRam *ram;
+} Removal;
+
+static bool is_meant(const PmBufferRange *range, const Removal *removal)
 {
-    if (!pm_regions_close(range, pm_all_blocks(range), range->registry->wait_ms, error))
-        return false;
-    range->is_leaving = true;
-    return true;
+    return range->is_buffer ? removal->ram == NULL : removal->ram == range->memory.ram;
 }
 
 /* The lock is held. */
-static void stay(PmBufferRange *range)
+static PmBufferRange *find(const PmBufferRegistry *registry, const Removal *removal, GError **error)
 {
-    range->is_leaving = false;
-    pm_regions_reopen(range, pm_all_blocks(range));
-    pm_placement_fill(range, pm_all_blocks(range));
-}
+    PmBufferRange *range = pm_buffer_range_find(registry, removal->host, removal->size);
 
-/* The lock is held. */
-static void leave(PmBufferRange *range)
-{
-    pm_buffer_range_end(range);
-    pm_placement_fill_all(range->registry);
-}
-
-static bool remove_plain(PmBufferRange *range, GError **error)
-{
-    PmBufferRegistry *registry = range->registry;
-    bool removed;
-
-    pm_registry_lock(registry);
-    removed = begin_removing(range, error);
-    if (removed) {
-        removed = pm_regions_purge(range, error);
-        if (removed)
-            leave(range);
-        else
-            stay(range);
+    if (range == NULL || range->has_failed || !is_meant(range, removal)) {
+        (void)pm_fail(error, PM_ERROR_NOT_FOUND,
+                      "%s: 0x%" PRIx64 " bytes at host address %p were not %s: use the same "
+                      "address and size",
+                      registry->name, removal->size, removal->host,
+                      removal->ram == NULL ? "registered" : "added");
+        return NULL;
     }
-    pm_registry_unlock(registry);
-    return removed;
-}
-
-/* The listener's callbacks take the lock. */
-static bool remove_followed(PmBufferRange *range, GError **error)
-{
-    PmBufferRegistry *registry = range->registry;
-    bool removed;
-
-    pm_registry_lock(registry);
-    removed = begin_removing(range, error);
-    pm_registry_unlock(registry);
-    if (!removed)
-        return false;
-    removed = pm_buffer_range_unfollow(range, error);
-    pm_registry_lock(registry);
-    if (removed)
-        leave(range);
-    else
-        stay(range);
-    pm_registry_unlock(registry);
-    return removed;
-}
-
-static PmBufferRange *find(PmBufferRegistry *registry, const void *host, uint64_t size,
-                           const PmRam *ram, bool is_buffer, GError **error)
-{
-    PmBufferRange *range;
-
-    pm_registry_lock(registry);
-    range = pm_buffer_range_find(registry, host, size);
-    pm_registry_unlock(registry);
-    if (range != NULL && range->is_buffer == is_buffer && (is_buffer || range->memory.ram == ram))
+    if (!range->is_leaving)
         return range;
-    (void)pm_fail(error, PM_ERROR_NOT_FOUND,
-                  "%s: 0x%" PRIx64 " bytes at host address %p were not %s: use the same address "
-                  "and size",
-                  registry->name, size, host, is_buffer ? "registered" : "added");
+    (void)pm_fail(error, PM_ERROR_BUSY,
+                  "%s: another thread is removing the 0x%" PRIx64 " bytes at host address %p",
+                  registry->name, removal->size, removal->host);
     return NULL;
 }
 
-static bool remove_range(PmBufferRange *range, GError **error)
+/* Nothing of it is leased from now on, and nothing more registered. The lock is held, but not while
+ * it waits. */
+static bool begin_removing(PmBufferRange *range, GError **error)
 {
-    if (range == NULL ||
-        !(range->manager != NULL ? remove_followed(range, error) : remove_plain(range, error)))
+    range->is_leaving = true;
+    if (pm_regions_close_and_wait(range, pm_all_blocks(range), error))
+        return true;
+    range->is_leaving = false;
+    pm_placement_fill(range, pm_all_blocks(range));
+    return false;
+}
+
+/* The lock is held, but not while a manager calls its listener. */
+static bool empty(PmBufferRange *range, GError **error)
+{
+    bool emptied;
+
+    if (range->manager == NULL)
+        return pm_regions_purge(range, error);
+    pm_registry_unlock(range->registry);
+    emptied = pm_buffer_range_unfollow(range, error);
+    pm_registry_lock(range->registry);
+    return emptied;
+}
+
+/* The lock is held. */
+static bool empty_and_end(PmBufferRange *range, GError **error)
+{
+    if (empty(range, error)) {
+        pm_buffer_range_end(range);
+        pm_placement_fill_all(range->registry);
+        return true;
+    }
+    range->is_leaving = false;
+    pm_regions_reopen(range, pm_all_blocks(range));
+    pm_placement_fill(range, pm_all_blocks(range));
+    return false;
+}
+
+static bool remove_range(PmBufferRegistry *registry, const Removal *removal, GError **error)
+{
+    PmBufferRange *range;
+    bool removed;
+
+    if (!pm_registry_check_process(registry, error))
         return false;
-    pm_buffer_range_dispose(range);
-    return true;
+    pm_registry_lock(registry);
+    range = find(registry, removal, error);
+    removed = range != NULL && begin_removing(range, error) && empty_and_end(range, error);
+    pm_registry_unlock(registry);
+    if (removed)
+        pm_buffer_range_dispose(range);
+    return removed;
 }
 
 bool pm_buffer_registry_remove_ram(PmBufferRegistry *registry, PmRam *ram, uint64_t offset,
                                    uint64_t size, GError **error)
 {
-    const char *host = pm_ram_get_host(ram);
+    const Removal removal = {(char *)pm_ram_get_host(ram) + offset, size, ram};
 
-    return pm_registry_check_process(registry, error) &&
-           remove_range(find(registry, host + offset, size, ram, false, error), error);
+    return remove_range(registry, &removal, error);
 }
 
 /* --- buffers --- */
@@ -189,23 +187,45 @@ static bool map_buffer(PmBufferRange *range, GError **error)
     return pm_regions_map(range, pm_all_blocks(range), error);
 }
 
-/* The lock is held. A range that was not mapped, or of which this is unknown, is taken out. */
-static bool add_buffer(PmBufferRegistry *registry, PmRam *ram, uint64_t size,
-                       PmBufferRange **failed, GError **error)
+/* Ends a buffer that failed to register, if it is not registered. The lock is held. */
+static bool end_failed(PmBufferRange *range, GError **error)
+{
+    if (!pm_regions_purge(range, error))
+        return false;
+    pm_buffer_range_end(range);
+    pm_buffer_range_dispose(range);
+    return true;
+}
+
+/* Those that were unknown. The lock is held. */
+static bool end_all_failed(PmBufferRegistry *registry, GError **error)
+{
+    bool ended = true;
+
+    for (guint i = registry->ranges->len; i-- > 0;) {
+        PmBufferRange *range = pm_buffer_range_at(registry, i);
+
+        if (range->has_failed)
+            ended &= end_failed(range, ended ? error : NULL);
+    }
+    return ended;
+}
+
+/* The lock is held. One of which it is unknown whether it was mapped stays, to be unmapped later.
+ */
+static bool add_buffer(PmBufferRegistry *registry, PmRam *ram, uint64_t size, GError **error)
 {
     const PmBufferRangeConfig config = {.ram = ram, .size = size, .is_buffer = true};
-    PmBufferRange *range = pm_buffer_range_new(registry, &config, error);
+    PmBufferRange *range;
 
+    (void)end_all_failed(registry, NULL);
+    range = pm_buffer_range_new(registry, &config, error);
     if (range == NULL)
         return false;
     if (map_buffer(range, error))
         return true;
-    *failed = range;
-    range->is_leaving = true;
-    if (pm_regions_purge(range, NULL))
-        pm_buffer_range_end(range);
-    else
-        pm_buffer_range_abandon(range);
+    range->is_leaving = range->has_failed = true;
+    (void)end_failed(range, NULL);
     pm_placement_fill_all(registry);
     return false;
 }
@@ -214,7 +234,6 @@ bool pm_buffer_registry_register(PmBufferRegistry *registry, void *host, uint64_
                                  uint64_t fd_offset, GError **error)
 {
     g_autoptr(PmRam) ram = NULL;
-    PmBufferRange *failed = NULL;
     bool added;
 
     if (!pm_registry_check_process(registry, error) ||
@@ -224,25 +243,36 @@ bool pm_buffer_registry_register(PmBufferRegistry *registry, void *host, uint64_
     if (ram == NULL)
         return false;
     pm_registry_lock(registry);
-    added = add_buffer(registry, ram, size, &failed, error);
+    added = add_buffer(registry, ram, size, error);
     pm_registry_unlock(registry);
-    if (failed != NULL)
-        pm_buffer_range_dispose(failed);
     return added;
 }
 
 bool pm_buffer_registry_unregister(PmBufferRegistry *registry, void *host, uint64_t size,
                                    GError **error)
 {
-    return pm_registry_check_process(registry, error) &&
-           remove_range(find(registry, host, size, NULL, true, error), error);
+    const Removal removal = {host, size, NULL};
+
+    return remove_range(registry, &removal, error);
 }
 
 /* --- retrying --- */
 
+static bool settle(PmBufferRange *range, GError **error)
+{
+    if (range->n_unknown == 0)
+        return true;
+    if (range->is_leaving || pm_bitmap_n_set(range->closing) > 0)
+        return pm_fail(error, PM_ERROR_BUSY,
+                       "%s: other memory at host address %p is about to be discarded or removed: "
+                       "try again later",
+                       range->memory.owner, (void *)range->host);
+    return pm_regions_settle(range, error);
+}
+
 static bool retry(PmBufferRange *range, GError **error)
 {
-    bool settled = pm_regions_settle(range, error);
+    bool settled = settle(range, error);
 
     pm_placement_fill(range, pm_all_blocks(range));
     if (pm_buffer_range_n_refused(range) == 0)
@@ -256,11 +286,12 @@ static bool retry(PmBufferRange *range, GError **error)
 
 bool pm_buffer_registry_retry(PmBufferRegistry *registry, GError **error)
 {
-    bool done = true;
+    bool done;
 
     if (!pm_registry_check_process(registry, error))
         return false;
     pm_registry_lock(registry);
+    done = end_all_failed(registry, error);
     for (guint i = 0; i < registry->ranges->len; i++)
         done &= retry(pm_buffer_range_at(registry, i), done ? error : NULL);
     pm_registry_unlock(registry);

@@ -28,6 +28,14 @@ void pm_claim_forget(PmIommuClaim *claim, uint64_t iova, uint64_t size);
 /* As pm_iommu_claim_purge(), for a claim with an owner. */
 bool pm_claim_purge(PmIommuClaim *claim, GError **error);
 
+/* Marks the mapped blocks in the range unknown: their owner could not unmap them. Takes the lock.
+ */
+void pm_iommu_claim_forget(PmIommuClaim *claim, uint64_t offset, uint64_t size, const char *reason);
+
+/* As pm_iommu_claim_purge(), but leaves blocks alone that are known to be mapped. What was purged
+ * before a failure stays unmapped. */
+bool pm_iommu_claim_purge_unknown(PmIommuClaim *claim, GError **error);
+
 /* PM_ERROR_QUARANTINED, for the block at @iova. */
 bool pm_claim_fail_unknown(const PmIommuClaim *claim, uint64_t iova, GError **error);
 

@@ -38,6 +38,17 @@ void pm_claim_forget(PmIommuClaim *claim, uint64_t iova, uint64_t size)
     pm_ledger_forget(claim->ledger, iova, iova + (size - 1));
 }
 
+void pm_iommu_claim_forget(PmIommuClaim *claim, uint64_t offset, uint64_t size, const char *reason)
+{
+    pm_iommu_lock(claim->iommu);
+    set_reason(claim, reason);
+    if (pm_ledger_reserve(claim->ledger))
+        pm_claim_forget(claim, claim->iova + offset, size);
+    else
+        pm_claim_forget(claim, claim->iova, claim->size); /* needs no memory */
+    pm_iommu_unlock(claim->iommu);
+}
+
 static bool check_blocks(const PmIommuClaim *claim, uint64_t offset, uint64_t size, GError **error)
 {
     if (size == 0 || offset >= claim->size || size > claim->size - offset)
@@ -488,23 +499,57 @@ static bool purge_whole(PmIommuClaim *claim, GError **error)
     return purge_range(claim, &range, error);
 }
 
-/* Somebody else may map where the claim has nothing mapped. Only whole runs are removed, which
- * needs no memory. */
+/* Only whole runs are removed, which needs no memory. */
+static bool purge_run(PmIommuClaim *claim, const PmIommuRun *run, GError **error)
+{
+    const PurgeRange range = {
+        .iova = run->iova,
+        .size = run->n_blocks * run->block_size,
+        .n_bytes = run->n_blocks * run->block_size,
+        .known = !run->unknown,
+    };
+
+    return purge_range(claim, &range, error);
+}
+
+/* Somebody else may map where the claim has nothing mapped. */
 static bool purge_runs(PmIommuClaim *claim, GError **error)
 {
     bool purged = true;
     PmIommuRun run;
 
-    while (purged && pm_ledger_next_run(claim->ledger, claim->iova, &run)) {
-        const PurgeRange range = {
-            .iova = run.iova,
-            .size = run.n_blocks * run.block_size,
-            .n_bytes = run.n_blocks * run.block_size,
-            .known = !run.unknown,
-        };
+    while (purged && pm_ledger_next_run(claim->ledger, claim->iova, &run))
+        purged = purge_run(claim, &run, error);
+    return purged;
+}
 
-        purged = purge_range(claim, &range, error);
-    }
+static bool purge_unknown(PmIommuClaim *claim, GError **error)
+{
+    uint64_t at = claim->iova;
+    uint64_t last;
+    PmIommuRun run;
+
+    do {
+        if (!pm_ledger_next_run(claim->ledger, at, &run))
+            return true;
+        last = run.iova + (run.n_blocks * run.block_size - 1);
+        if (run.unknown && !purge_run(claim, &run, error))
+            return false;
+        at = last + 1;
+    } while (last < claim->last);
+    return true;
+}
+
+bool pm_iommu_claim_purge_unknown(PmIommuClaim *claim, GError **error)
+{
+    bool purged;
+
+    pm_iommu_lock(claim->iommu);
+    if (claim->iommu->closed || pm_iommu_is_inherited(claim->iommu))
+        purged = pm_claim_purge(claim, error);
+    else
+        purged = purge_unknown(claim, error);
+    pm_iommu_unlock(claim->iommu);
     return purged;
 }
 

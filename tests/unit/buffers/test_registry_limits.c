@@ -253,6 +253,24 @@ static void leased_regions_are_not_merged(void **state)
     world_free(world);
 }
 
+static void a_refused_block_does_not_keep_others_from_joining_their_neighbors(void **state)
+{
+    World *world = limited_world(2, PM_BUFFER_CAN_REPLACE);
+    PmBufferLease lease;
+
+    (void)state;
+    assert_true(plug(world, 0, 1, NULL));
+    assert_true(plug(world, 8, 1, NULL));
+    assert_true(plug(world, 4, 1, NULL));
+    assert_true(lease_block(world, 8, &lease, NULL));
+    assert_true(plug(world, 9, 1, NULL));
+    pm_buffer_lease_release(&lease);
+    assert_false(pm_buffer_registry_retry(world->registry, NULL));
+    assert_regions(world, "0+1 8+2");
+    assert_run(world, 4, PM_BUFFER_REFUSED, 1, "no room for more regions");
+    world_free(world);
+}
+
 static void many_blocks_fit_into_few_regions(void **state)
 {
     World *world = limited_world(1, PM_BUFFER_CAN_REPLACE);
@@ -449,6 +467,7 @@ int main(void)
         cmocka_unit_test(without_room_a_block_joins_its_neighbors),
         cmocka_unit_test(without_room_the_smallest_neighbors_are_merged),
         cmocka_unit_test(leased_regions_are_not_merged),
+        cmocka_unit_test(a_refused_block_does_not_keep_others_from_joining_their_neighbors),
         cmocka_unit_test(many_blocks_fit_into_few_regions),
         cmocka_unit_test(a_split_without_room_refuses_the_rest),
         cmocka_unit_test(a_block_that_is_used_gets_the_region_of_one_that_is_not),
