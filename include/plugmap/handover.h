@@ -73,7 +73,8 @@
  *
  * Threads: one at a time, with the mappers, their managers and devices. Other threads may use the
  * PmIommus and their claims meanwhile: mapping, unmapping and attaching fail with PM_ERROR_BUSY
- * until the call returns. Sockets are the host's, whatever the PmKernel.
+ * until the call returns; so does a claim of their RAM in another PmIommu. Sockets are the host's,
+ * whatever the PmKernel.
  */
 #ifndef PLUGMAP_HANDOVER_H
 #define PLUGMAP_HANDOVER_H

@@ -72,6 +72,11 @@ static bool check_claim(const PmRam *ram, const PmDiscardClaimRequest *request, 
         why = pm_discard_holder_describe(holder);
         return fail_claim(ram, request, why, error);
     }
+    if (ram->n_handovers > 0)
+        return fail_claim(ram, request,
+                          "it is being handed over to another process: try again after "
+                          "pm_handover_send()",
+                          error);
     if (request->kind == PM_DISCARD_DISABLE && ram->manager != NULL)
         return fail_claim(ram, request,
                           "its discard manager requires coordinated discards: follow the manager "
@@ -130,6 +135,18 @@ bool pm_ram_enter_claim(PmRam *ram, const PmDiscardClaimRequest *request, GError
     entered = enter(ram, request, error);
     pm_ram_unlock(ram);
     return entered;
+}
+
+void pm_ram_refuse_claims(PmRam *ram, bool refuse)
+{
+    if (pm_ram_is_inherited(ram))
+        return;
+    pm_ram_lock(ram);
+    if (refuse)
+        ram->n_handovers++;
+    else
+        ram->n_handovers--;
+    pm_ram_unlock(ram);
 }
 
 bool pm_ram_leave_claim(PmRam *ram, uint64_t id)

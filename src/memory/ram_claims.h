@@ -24,6 +24,13 @@ bool pm_ram_enter_claim(PmRam *ram, const PmDiscardClaimRequest *request, GError
  */
 bool pm_ram_exclude_manager(PmRam *ram, const PmDiscardClaimRequest *request, GError **error);
 
+/*
+ * @refuse: from now on nobody can newly rely on the contents of @ram, because it is being handed
+ * over: pm_ram_enter_claim() fails with PM_ERROR_BUSY. Call it as often with false as with true,
+ * unless another process owns @ram then. Does nothing in a forked child.
+ */
+void pm_ram_refuse_claims(PmRam *ram, bool refuse);
+
 /* Releases a claim, whoever made it. Returns whether it was there. */
 bool pm_ram_leave_claim(PmRam *ram, uint64_t id);
 

@@ -24,6 +24,7 @@ struct PmRam {
     void *user_data;
     pthread_mutex_t lock;      /* protects the members below */
     PmDiscardManager *manager; /* not a reference; may be NULL; read without the lock, too */
+    unsigned n_handovers;      /* claims of mappings that are being handed over */
     PmDiscardClaims claims;
     PmRunningDiscard *discards;
     pthread_cond_t discard_ended;

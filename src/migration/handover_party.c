@@ -6,6 +6,7 @@
 
 #include "base/error_text.h"
 #include "mapper/mapper_private.h"
+#include "memory/ram_claims.h"
 
 /* --- the set --- */
 
@@ -77,7 +78,18 @@ bool pm_handover_party_check(const PmHandoverParty *party, GError **error)
     return true;
 }
 
-bool pm_handover_party_begin(const PmHandoverParty *party, GError **error)
+/* Whoever maps the RAM elsewhere meanwhile would keep it pinned when the new owner discards it. */
+static void refuse_claims(const PmHandoverParty *party, bool refuse)
+{
+    GHashTableIter iterator;
+    void *claim;
+
+    g_hash_table_iter_init(&iterator, party->claims);
+    while (g_hash_table_iter_next(&iterator, &claim, NULL))
+        pm_ram_refuse_claims(((const PmIommuClaim *)claim)->ram, refuse);
+}
+
+static bool begin_all(const PmHandoverParty *party, GError **error)
 {
     for (guint i = 0; i < party->iommus->len; i++) {
         if (pm_iommu_handover_begin(party->iommus->pdata[i], party->claims, error))
@@ -87,6 +99,20 @@ bool pm_handover_party_begin(const PmHandoverParty *party, GError **error)
         return false;
     }
     return true;
+}
+
+bool pm_handover_party_begin(const PmHandoverParty *party, GError **error)
+{
+    refuse_claims(party, true);
+    if (begin_all(party, error))
+        return true;
+    refuse_claims(party, false);
+    return false;
+}
+
+void pm_handover_party_cancel(const PmHandoverParty *party)
+{
+    refuse_claims(party, false);
 }
 
 /* --- the description --- */

@@ -25,8 +25,10 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(PmHandoverParty, pm_handover_party_clear)
 /* As pm_iommu_handover_check(), for all. */
 bool pm_handover_party_check(const PmHandoverParty *party, GError **error);
 
-/* As pm_iommu_handover_begin(), for all or none. */
+/* As pm_iommu_handover_begin(), for all or none. Until pm_handover_party_cancel(), which a success
+ * does not need, nobody can map the RAM elsewhere. */
 bool pm_handover_party_begin(const PmHandoverParty *party, GError **error);
+void pm_handover_party_cancel(const PmHandoverParty *party);
 
 /* Describes all. Errors: PM_ERROR_BUSY (a region without a claim), PM_ERROR_LIMIT (too many
  * descriptors), PM_ERROR_MEMORY. */

@@ -144,6 +144,7 @@ static bool hand_over(const PmHandoverParty *party, int socket, GError **error)
         return true;
     }
     go_on(party, accepted);
+    pm_handover_party_cancel(party);
     return false;
 }
 

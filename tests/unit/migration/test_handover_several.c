@@ -2,6 +2,7 @@
 /* Several mappers of several address spaces in one handover. */
 #include "handover_world.h"
 
+#include <plugmap/discard_policy.h>
 #include <plugmap/guest_mapper.h>
 
 #include "util/backend_util.h"
@@ -129,9 +130,41 @@ static void refusal_of_one_address_space_leaves_the_others_usable(void **state)
                                        .size = BLOCK,
                                        .block_size = BLOCK};
     g_autoptr(PmIommuClaim) claim = pm_iommu_claim_new(world->old.iommus[MOVED], &config, NULL);
+    uint64_t id;
 
     assert_non_null(claim);
     assert_refused(world, world->old.mappers, N_MAPPERS, PM_ERROR_BUSY, "the ring has I/O");
+    handover_assert_owner(world, &world->old);
+    id = pm_ram_claim_discards(world->old.plain, PM_DISCARD_DISABLE, "another user", 0, SIZE, NULL);
+    assert_int_not_equal(id, 0);
+    assert_true(pm_ram_release_discards(world->old.plain, id, NULL));
+}
+
+/* The new process would discard what is pinned there. */
+static void ram_is_not_mapped_elsewhere_during_the_handover(void **state)
+{
+    HandoverWorld *world = *state;
+    g_autoptr(GError) error = NULL;
+    PmIommu *iommu = backend_open(world->fake, 1, NULL);
+    PmMapper *elsewhere = pm_mapper_new(iommu);
+    PmMapperRegion region = {.struct_size = sizeof(region),
+                             .ram = world->old.plain,
+                             .size = SIZE,
+                             .address = PLAIN,
+                             .access = PM_IOMMU_READ_WRITE};
+    GThread *thread = handover_start_sending(world);
+    PmHandover *handover = handover_receive_and_restore(&world->new, world->sockets[1]);
+
+    assert_non_null(handover);
+    assert_false(pm_mapper_add(elsewhere, &region, &error));
+    handover_assert_error(&error, PM_ERROR_BUSY, "it is being handed over to another process");
+    region.ram = world->old.managed;
+    assert_false(pm_mapper_add(elsewhere, &region, NULL));
+    pm_handover_free(handover);
+    g_thread_join(thread);
+    assert_true(pm_mapper_add(elsewhere, &region, NULL));
+    pm_mapper_free(elsewhere);
+    pm_iommu_unref(iommu);
     handover_assert_owner(world, &world->old);
 }
 
@@ -202,6 +235,7 @@ int main(void)
         TEST(mapper_is_handed_over_once),
         TEST(number_of_mappers_is_bounded),
         TEST(refusal_of_one_address_space_leaves_the_others_usable),
+        TEST(ram_is_not_mapped_elsewhere_during_the_handover),
         TEST(ram_that_a_guest_maps_is_not_handed_over),
     };
 
