@@ -48,6 +48,23 @@ static void add_region(Model *model, const PmBufferRegion *region)
         model->regions[model->n_regions++] = *region;
 }
 
+static void note_address(Model *model, const PmBufferRegion *region, uint64_t address)
+{
+    uint64_t offset = (uint64_t)((char *)region->host - model->ram);
+
+    if (model->addresses == NULL || offset >= SIZE)
+        return; /* or a buffer elsewhere */
+    for (uint64_t at = 0; at < region->size; at += BLOCK)
+        model->addresses[(offset + at) / BLOCK] = address != 0 ? address + at : 0;
+}
+
+void model_use_new_addresses(World *world, uint64_t *addresses)
+{
+    world->model.addresses = addresses;
+    world->model.next_address = ADDRESS_OFFSET;
+    world->model.ram = pm_ram_get_host(world->ram);
+}
+
 static bool map(void *user_data, PmBufferRegion *region, GError **error)
 {
     Model *model = user_data;
@@ -56,6 +73,11 @@ static bool map(void *user_data, PmBufferRegion *region, GError **error)
     model->n_maps++;
     expect(model, region->address == (uintptr_t)region->host, "the address is not the host's");
     region->address += ADDRESS_OFFSET;
+    if (model->addresses != NULL) {
+        region->address = model->next_address;
+        model->next_address += region->size;
+    }
+    note_address(model, region, region->address);
     if (!failed || model->failed_map_leaves_it)
         add_region(model, region);
     return !failed || fail_call(model, error);
@@ -83,6 +105,7 @@ static bool unmap(void *user_data, const PmBufferRegion *region, GError **error)
            "unmaps what is not mapped");
     if (i < model->n_regions) {
         expect(model, is_same(&model->regions[i], region), "unmaps another region than it mapped");
+        note_address(model, region, 0);
         model->regions[i] = model->regions[--model->n_regions];
     }
     return !failed || fail_call(model, error);

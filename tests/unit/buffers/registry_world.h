@@ -32,6 +32,9 @@ typedef struct {
     bool failed_map_leaves_it; /* a map that fails leaves the region */
     bool failed_unmap_ends_it; /* an unmap that fails has unmapped it */
     bool is_freed;
+    uint64_t *addresses; /* model_use_new_addresses() */
+    uint64_t next_address;
+    const char *ram;
     const char *mistake; /* the first thing that the registry did wrong; NULL: none */
 } Model;
 
@@ -70,6 +73,10 @@ int world_teardown(void **state);
 
 /* The configuration of the world's registry, to make another one. */
 PmBufferBackend model_backend(const WorldConfig *config);
+
+/* Each region gets an address that none had before. @addresses: of each block of the RAM, kept up
+ * to date; 0: not registered. */
+void model_use_new_addresses(World *world, uint64_t *addresses);
 
 char *host_of(const World *world, uint64_t block);
 bool plug(World *world, uint64_t first, uint64_t n_blocks, GError **error);

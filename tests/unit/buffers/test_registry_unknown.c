@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What may or may not be registered: nobody uses it until that is known, and then it is used again.
- */
+/* What may or may not be registered: nobody uses it until that is known. */
 #include "registry_world.h"
 
 #include <errno.h>
