@@ -49,7 +49,7 @@ static uint32_t below(const Thread *thread, uint32_t bound)
 /* The thread's own bytes, so that no other thread writes them. */
 static char *line_of(const Thread *thread, uint64_t block)
 {
-    return host_of(thread->shared->world, block) + thread->index * LINE;
+    return host_of(thread->shared->world, block) + (size_t)thread->index * LINE;
 }
 
 static bool is_mapped_at(const Thread *thread, uint64_t block, uint64_t address)
