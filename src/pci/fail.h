@@ -11,8 +11,8 @@
 bool pm_pci_fail(GError **error, PmError code, const char *format, ...) G_GNUC_PRINTF(3, 4);
 
 /* "WHAT failed: ERRNO; ADVICE" for a system call on a device: PM_ERROR_KERNEL; ECHILD:
- * PM_ERROR_PERMISSION. @error_number: positive. @what: a format; names the object. Returns false.
- */
+ * PM_ERROR_PERMISSION. @error_number: positive; pm_error_get_errno() returns it. @what: a format;
+ * names the object. Returns false. */
 bool pm_pci_fail_call(GError **error, int error_number, const char *what, ...) G_GNUC_PRINTF(3, 4);
 
 #endif

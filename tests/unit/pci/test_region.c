@@ -137,6 +137,7 @@ static void failure_to_map_registers_names_the_region(void **state)
     assert_true(g_error_matches(error, PM_ERROR, PM_ERROR_KERNEL));
     assert_non_null(strstr(error->message, "mapping 0x1000 bytes of region 2 of " NAME " failed: "
                                            "ENOMEM"));
+    assert_int_equal(pm_error_get_errno(error), ENOMEM);
     pm_pci_region_close(&region);
     assert_int_equal(kernel.n_mapped, 0);
     pm_kernel_unref(&kernel.parent);
