@@ -3,13 +3,6 @@
 
 #include "base/error_text.h"
 
-static void free_chunk(PmBounceChunk *chunk)
-{
-    pm_ram_unref(chunk->ram);
-    pm_bitmap_free(chunk->used);
-    g_free(chunk);
-}
-
 /* A file, because some back ends need one; and no child shares private pages that are written. */
 static bool allocate(PmBounceChunk *chunk, uint64_t size, GError **error)
 {
@@ -17,43 +10,30 @@ static bool allocate(PmBounceChunk *chunk, uint64_t size, GError **error)
     if (chunk->used == NULL)
         return pm_fail(error, PM_ERROR_MEMORY, "out of memory for the slots of a bounce pool");
     chunk->ram = pm_ram_new(PM_RAM_MEMFD, size, 0, error);
-    if (chunk->ram == NULL)
-        return false;
-    chunk->region.host = pm_ram_get_host(chunk->ram);
-    chunk->region.size = size;
-    chunk->region.fd = pm_ram_get_fd(chunk->ram, &chunk->region.fd_offset);
-    chunk->region.address = (uintptr_t)chunk->region.host;
-    return true;
+    return chunk->ram != NULL;
 }
 
 PmBounceChunk *pm_bounce_chunk_new(const PmBouncePoolConfig *config, uint64_t size, GError **error)
 {
     PmBounceChunk *chunk = g_new0(PmBounceChunk, 1);
 
-    if (allocate(chunk, size, error) && config->map(config->user_data, &chunk->region, error))
+    if (allocate(chunk, size, error) &&
+        config->map(config->user_data, chunk->ram, &chunk->address, error))
         return chunk;
-    free_chunk(chunk);
+    pm_bounce_chunk_free(chunk);
     return NULL;
 }
 
-bool pm_bounce_chunk_free(PmBounceChunk *chunk, const PmBouncePoolConfig *config, GError **error)
+bool pm_bounce_chunk_unmap(PmBounceChunk *chunk, const PmBouncePoolConfig *config, GError **error)
 {
-    if (!config->unmap(config->user_data, &chunk->region, error))
-        return false;
-    free_chunk(chunk);
-    return true;
+    return config->unmap(config->user_data, chunk->ram, error);
 }
 
-/* Leak checkers report memory that nothing points to. */
-static GSList *abandoned;
-G_LOCK_DEFINE_STATIC(abandoned);
-
-void pm_bounce_chunk_abandon(PmBounceChunk *chunk)
+void pm_bounce_chunk_free(PmBounceChunk *chunk)
 {
-    G_LOCK(abandoned);
-    abandoned = g_slist_prepend(abandoned, g_steal_pointer(&chunk->ram));
-    G_UNLOCK(abandoned);
-    free_chunk(chunk);
+    pm_ram_unref(chunk->ram);
+    pm_bitmap_free(chunk->used);
+    g_free(chunk);
 }
 
 bool pm_bounce_chunk_take(PmBounceChunk *chunk, uint64_t size, PmBounceSlot *slot)
@@ -71,8 +51,8 @@ bool pm_bounce_chunk_take(PmBounceChunk *chunk, uint64_t size, PmBounceSlot *slo
     } while (end < first + n_units);
     pm_bitmap_set(chunk->used, first, n_units);
     *slot = (PmBounceSlot){
-        .host = (char *)chunk->region.host + first * PM_BOUNCE_UNIT,
-        .address = chunk->region.address + first * PM_BOUNCE_UNIT,
+        .host = (char *)pm_ram_get_host(chunk->ram) + first * PM_BOUNCE_UNIT,
+        .address = chunk->address + first * PM_BOUNCE_UNIT,
         .size = size,
         .chunk = chunk,
     };
@@ -81,7 +61,7 @@ bool pm_bounce_chunk_take(PmBounceChunk *chunk, uint64_t size, PmBounceSlot *slo
 
 void pm_bounce_chunk_put(const PmBounceSlot *slot)
 {
-    uint64_t offset = slot->address - slot->chunk->region.address;
+    uint64_t offset = slot->address - slot->chunk->address;
 
     pm_bitmap_clear(slot->chunk->used, offset / PM_BOUNCE_UNIT, slot->size / PM_BOUNCE_UNIT);
 }

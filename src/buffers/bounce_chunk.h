@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include <plugmap/buffer_registry.h>
+#include <plugmap/ram.h>
 
 #include "base/bitmap.h"
 
@@ -17,21 +17,22 @@
  * PmBouncePoolConfig: of a pool (bounce_pool.h).
  * @size: of the first chunk. @limit: of all chunks. Bytes; rounded up to @alignment.
  * @alignment: of a chunk's size, a power of two; at least PM_BOUNCE_UNIT is used.
- * @map, @unmap: register and unregister a chunk, which is backed by a file. On failure nothing has
- * changed; but memory that could not be unregistered is never freed.
+ * @map: registers a chunk, which has a file, and sets @address to the device's address of it. Who
+ * does this references the RAM as long as a device may access it. On failure nothing has changed.
+ * @unmap: unregisters it. On failure it is still registered.
  */
 typedef struct {
     uint64_t size;
     uint64_t limit;
     uint64_t alignment;
-    bool (*map)(void *user_data, PmBufferRegion *region, GError **error);
-    bool (*unmap)(void *user_data, const PmBufferRegion *region, GError **error);
+    bool (*map)(void *user_data, PmRam *ram, uint64_t *address, GError **error);
+    bool (*unmap)(void *user_data, PmRam *ram, GError **error);
     void *user_data;
 } PmBouncePoolConfig;
 
 typedef struct {
     PmRam *ram;
-    PmBufferRegion region;
+    uint64_t address;
     PmBitmap *used; /* of units */
 } PmBounceChunk;
 
@@ -45,11 +46,11 @@ typedef struct {
 /* @size: bytes, a multiple of the unit. Errors: PM_ERROR_MEMORY, those of @map. */
 PmBounceChunk *pm_bounce_chunk_new(const PmBouncePoolConfig *config, uint64_t size, GError **error);
 
-/* Unregisters and frees it. On failure it is as before. */
-bool pm_bounce_chunk_free(PmBounceChunk *chunk, const PmBouncePoolConfig *config, GError **error);
+/* Unregisters it; free it then. On failure it is as before. */
+bool pm_bounce_chunk_unmap(PmBounceChunk *chunk, const PmBouncePoolConfig *config, GError **error);
 
-/* Frees a chunk that stays registered, but not its memory, which a device may access. */
-void pm_bounce_chunk_abandon(PmBounceChunk *chunk);
+/* Frees it. Memory that is still registered belongs to who has it registered. */
+void pm_bounce_chunk_free(PmBounceChunk *chunk);
 
 /* @size: bytes, a multiple of the unit. Returns false if there is no room. */
 bool pm_bounce_chunk_take(PmBounceChunk *chunk, uint64_t size, PmBounceSlot *slot);

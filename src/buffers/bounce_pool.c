@@ -52,11 +52,10 @@ static void leave_chunk(PmBouncePool *pool, PmBounceChunk *chunk)
 {
     g_autoptr(GError) error = NULL;
 
-    if (pm_bounce_chunk_free(chunk, &pool->config, &error))
-        return;
-    pm_log(G_LOG_LEVEL_WARNING,
-           "cannot unregister memory of the bounce pool, which is not freed: %s", error->message);
-    pm_bounce_chunk_abandon(chunk);
+    if (!pm_bounce_chunk_unmap(chunk, &pool->config, &error))
+        pm_log(G_LOG_LEVEL_WARNING, "cannot unregister memory of the bounce pool: %s",
+               error->message);
+    pm_bounce_chunk_free(chunk);
 }
 
 bool pm_bounce_pool_free(PmBouncePool *pool, GError **error)
@@ -120,12 +119,17 @@ static void serve(PmBouncePool *pool)
 
 /* --- growth --- */
 
+static uint64_t size_of(const PmBounceChunk *chunk)
+{
+    return pm_ram_get_size(chunk->ram);
+}
+
 static uint64_t largest_chunk(const PmBouncePool *pool)
 {
     uint64_t largest = 0;
 
     for (guint i = 0; i < pool->chunks->len; i++)
-        largest = MAX(largest, ((const PmBounceChunk *)pool->chunks->pdata[i])->region.size);
+        largest = MAX(largest, size_of(pool->chunks->pdata[i]));
     return largest;
 }
 
@@ -169,16 +173,17 @@ static void add_chunk(PmBouncePool *pool, uint64_t size, GError **error)
 
 static void drop_chunk(PmBouncePool *pool, PmBounceChunk *chunk, GError **error)
 {
-    uint64_t size = chunk->region.size;
     bool dropped;
 
     begin_growth(pool);
-    dropped = pm_bounce_chunk_free(chunk, &pool->config, error);
+    dropped = pm_bounce_chunk_unmap(chunk, &pool->config, error);
     end_growth(pool);
-    if (dropped)
-        pool->size -= size;
-    else
+    if (!dropped) {
         g_ptr_array_add(pool->chunks, chunk);
+        return;
+    }
+    pool->size -= size_of(chunk);
+    pm_bounce_chunk_free(chunk);
 }
 
 /* One step towards room for the first in line, by its thread. Releases the lock, so that others can

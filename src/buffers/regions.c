@@ -373,9 +373,9 @@ static bool close_run(PmBufferRange *range, PmBlockRun run, unsigned wait_ms, GE
         return true;
     leases = pm_counted(n_leases, "lease");
     return pm_fail(error, PM_ERROR_BUSY,
-                   "%s: %s of 0x%" PRIx64 " bytes at host address %p: wait until the requests that "
-                   "use these buffers are done",
-                   range->memory.owner, leases, pm_block_offset(range, run.n),
+                   "%s of 0x%" PRIx64 " bytes at host address %p: wait until the requests that use "
+                   "these buffers are done",
+                   leases, pm_block_offset(range, run.n),
                    pm_region_memory_host(&range->memory, pm_block_offset(range, run.first)));
 }
 

@@ -35,7 +35,8 @@ void pm_regions_note_discarded(PmBufferRange *range, PmBlockRun run);
 PmBlockRun pm_regions_cover(const PmBufferRange *range, PmBlockRun run);
 
 /* No new leases of the blocks in @run, which is made of whole regions. Errors: PM_ERROR_BUSY
- * (leased); then nothing changes. */
+ * (leased); then nothing changes. The message does not name the registry, as its listener's name
+ * is before it. */
 bool pm_regions_close(PmBufferRange *range, PmBlockRun run, GError **error);
 
 /* The same, waiting for leases to be released as long as the registry's wait_ms, without the lock:

@@ -5,37 +5,37 @@
 #include "base/log.h"
 
 /* A buffer is one region, and stays where it is. */
-static uint64_t address_of(const PmBufferRegistry *registry, const PmBufferRegion *region)
+static uint64_t address_of(const PmBufferRegistry *registry, const PmRam *ram)
 {
     PmLease lease;
     PmLeaseRun run = {0};
 
-    if (pm_lease_acquire(registry->leases, &lease, region->host, region->size, NULL) !=
-        PM_LEASE_GRANTED)
+    if (pm_lease_acquire(registry->leases, &lease, pm_ram_get_host(ram), pm_ram_get_size(ram),
+                         NULL) != PM_LEASE_GRANTED)
         return 0;
     (void)pm_lease_next(&lease, 0, &run);
     pm_lease_release(&lease);
     return run.address;
 }
 
-static bool map(void *user_data, PmBufferRegion *region, GError **error)
+static bool map(void *user_data, PmRam *ram, uint64_t *address, GError **error)
 {
     PmBufferRegistry *registry = user_data;
 
-    if (!pm_buffer_registry_register(registry, region->host, region->size, region->fd,
-                                     region->fd_offset, error))
+    if (!pm_registry_register(registry, ram, error))
         return false;
-    region->address = address_of(registry, region);
+    *address = address_of(registry, ram);
     return true;
 }
 
 /* In a forked child, the chunks are the parent's. */
-static bool unmap(void *user_data, const PmBufferRegion *region, GError **error)
+static bool unmap(void *user_data, PmRam *ram, GError **error)
 {
     PmBufferRegistry *registry = user_data;
 
     return !pm_registry_check_process(registry, NULL) ||
-           pm_buffer_registry_unregister(registry, region->host, region->size, error);
+           pm_buffer_registry_unregister(registry, pm_ram_get_host(ram), pm_ram_get_size(ram),
+                                         error);
 }
 
 PmBouncePool *pm_registry_pool_new(PmBufferRegistry *registry)

@@ -38,6 +38,10 @@ void pm_registry_unlock(PmBufferRegistry *registry);
 /* Errors: PM_ERROR_PERMISSION (a copy in a forked child). */
 bool pm_registry_check_process(const PmBufferRegistry *registry, GError **error);
 
+/* As pm_buffer_registry_register(), for all of @ram, which is referenced as long as a device may
+ * access it. (registry_ranges.c) */
+bool pm_registry_register(PmBufferRegistry *registry, PmRam *ram, GError **error);
+
 PmBufferRegistry *pm_registry_ref(PmBufferRegistry *registry);
 void pm_registry_unref(PmBufferRegistry *registry);
 

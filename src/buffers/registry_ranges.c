@@ -90,6 +90,7 @@ static bool begin_removing(PmBufferRange *range, GError **error)
     range->is_leaving = true;
     if (pm_regions_close_and_wait(range, pm_all_blocks(range), error))
         return true;
+    g_prefix_error(error, "%s: ", range->memory.owner);
     range->is_leaving = false;
     pm_placement_fill(range, pm_all_blocks(range));
     return false;
@@ -213,9 +214,10 @@ static bool end_all_failed(PmBufferRegistry *registry, GError **error)
 
 /* The lock is held. One of which it is unknown whether it was mapped stays, to be unmapped later.
  */
-static bool add_buffer(PmBufferRegistry *registry, PmRam *ram, uint64_t size, GError **error)
+static bool add_buffer(PmBufferRegistry *registry, PmRam *ram, GError **error)
 {
-    const PmBufferRangeConfig config = {.ram = ram, .size = size, .is_buffer = true};
+    const PmBufferRangeConfig config = {
+        .ram = ram, .size = pm_ram_get_size(ram), .is_buffer = true};
     PmBufferRange *range;
 
     (void)end_all_failed(registry, NULL);
@@ -230,22 +232,26 @@ static bool add_buffer(PmBufferRegistry *registry, PmRam *ram, uint64_t size, GE
     return false;
 }
 
+bool pm_registry_register(PmBufferRegistry *registry, PmRam *ram, GError **error)
+{
+    bool added;
+
+    pm_registry_lock(registry);
+    added = add_buffer(registry, ram, error);
+    pm_registry_unlock(registry);
+    return added;
+}
+
 bool pm_buffer_registry_register(PmBufferRegistry *registry, void *host, uint64_t size, int fd,
                                  uint64_t fd_offset, GError **error)
 {
     g_autoptr(PmRam) ram = NULL;
-    bool added;
 
     if (!pm_registry_check_process(registry, error) ||
         !check_buffer(registry, host, size, fd, error))
         return false;
     ram = adopt(host, size, fd, fd_offset, error);
-    if (ram == NULL)
-        return false;
-    pm_registry_lock(registry);
-    added = add_buffer(registry, ram, size, error);
-    pm_registry_unlock(registry);
-    return added;
+    return ram != NULL && pm_registry_register(registry, ram, error);
 }
 
 bool pm_buffer_registry_unregister(PmBufferRegistry *registry, void *host, uint64_t size,

@@ -15,20 +15,20 @@
 
 #define UNIT PM_BOUNCE_UNIT
 
-static bool map(void *user_data, PmBufferRegion *region, GError **error)
+static bool map(void *user_data, PmRam *ram, uint64_t *address, GError **error)
 {
     bool *fails = user_data;
 
-    (void)region;
+    *address = (uintptr_t)pm_ram_get_host(ram);
     if (*fails)
         g_set_error(error, PM_ERROR, PM_ERROR_LIMIT, "no region left");
     return !*fails;
 }
 
-static bool unmap(void *user_data, const PmBufferRegion *region, GError **error)
+static bool unmap(void *user_data, PmRam *ram, GError **error)
 {
     (void)user_data;
-    (void)region;
+    (void)ram;
     (void)error;
     return true;
 }
