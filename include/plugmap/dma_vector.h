@@ -61,8 +61,9 @@ typedef enum {
  * PmDmaFallback: what happens to elements that are not registered.
  * @PM_DMA_FALLBACK_BOUNCE: they are copied through the bounce pool.
  * @PM_DMA_FALLBACK_MAP: they are mapped for this request, in whole pages, for reading and writing,
- * at temporary addresses: two system calls per element. Only with a PmIommu. Those that the device
- * does not take (alignment) bounce.
+ * at temporary addresses: two system calls per element. Only with a PmIommu. Those in RAM that was
+ * added to the registry bounce, because no discard may depend on whether a request was unmapped; so
+ * do those that the device does not take (alignment).
  * @PM_DMA_FALLBACK_NONE: prepare fails and says why.
  */
 typedef enum {
@@ -123,12 +124,15 @@ PM_EXPORT void pm_dma_vector_free(PmDmaVector *vector);
  *
  * Errors, with nothing leased, mapped or used up: PM_ERROR_INVALID_ARGUMENT (direction; more than
  * 2^63 bytes; an element past the end of the address space), PM_ERROR_BUSY (not finished yet; about
- * to be discarded; with PM_DMA_NO_WAIT also that it would wait), PM_ERROR_NOT_POPULATED
+ * to be discarded, see below; with PM_DMA_NO_WAIT also that it would wait), PM_ERROR_NOT_POPULATED
  * (discarded), PM_ERROR_LIMIT (more segments than the device takes, or a larger bounce buffer than
  * the pool can have; with PM_DMA_FALLBACK_NONE: populated, but not registered), PM_ERROR_UNALIGNED
  * (length), PM_ERROR_NOT_FOUND (with PM_DMA_FALLBACK_NONE: memory that was not added),
  * PM_ERROR_MEMORY, PM_ERROR_PERMISSION (in a forked child), those of registering the bounce pool
  * or, with PM_DMA_FALLBACK_MAP, of mapping.
+ *
+ * While a discard waits for leases (PmBufferRegistryConfig.wait_ms), nobody gets a new one on its
+ * blocks, not even who holds one: prepare fails with PM_ERROR_BUSY then, too.
  */
 PM_EXPORT bool pm_dma_vector_prepare(PmDmaVector *vector, const struct iovec *iov, size_t n_iov,
                                      PmDmaDirection direction, GError **error);

@@ -224,15 +224,18 @@ static Outcome add_mapped(PmDmaVector *vector, char *host, uint64_t size, GError
 
 static Outcome add_missing(PmDmaVector *vector, char *host, uint64_t size, GError **error)
 {
+    guint n_before = vector->leases->len;
     uint64_t failed_at;
     PmLeaseResult result = hold(vector, host, size, &failed_at);
+    bool is_added = vector->leases->len > n_before;
 
     if (result == PM_LEASE_CLOSED)
         return RETRY;
     if (result != PM_LEASE_GRANTED)
         return fail_lease(vector, result, host, failed_at, error);
-    return vector->config.fallback == PM_DMA_FALLBACK_MAP ? add_mapped(vector, host, size, error)
-                                                          : WANTS_BOUNCE;
+    return vector->config.fallback == PM_DMA_FALLBACK_MAP && !is_added
+               ? add_mapped(vector, host, size, error)
+               : WANTS_BOUNCE;
 }
 
 static Outcome add_element(PmDmaVector *vector, char *host, uint64_t size, GError **error)

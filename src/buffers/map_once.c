@@ -5,17 +5,9 @@
 
 #include "base/error_text.h"
 #include "base/log.h"
-#include "buffers/buffer_range.h"
 
-static bool is_in(const PmBufferRange *range, const char *host, uint64_t size)
-{
-    return host >= range->host && (uint64_t)(host - range->host) < range->memory.size &&
-           size <= range->memory.size - (uint64_t)(host - range->host);
-}
-
-/* The RAM of the registry if it has all of it, which may have a file; else as if it had none. */
-static bool choose_memory(PmBufferRegistry *registry, char *host, uint64_t size,
-                          PmRegionMemory *memory, GError **error)
+static bool adopt(const PmBufferRegistry *registry, char *host, uint64_t size,
+                  PmRegionMemory *memory, GError **error)
 {
     const PmRamAdoption adoption = {.struct_size = sizeof(adoption), .host = host, .size = size};
 
@@ -25,29 +17,15 @@ static bool choose_memory(PmBufferRegistry *registry, char *host, uint64_t size,
         .block_size = size,
         .iova_class = PM_IOVA_TEMPORARY,
     };
-    for (guint i = 0; i < registry->ranges->len; i++) {
-        const PmBufferRange *range = pm_buffer_range_at(registry, i);
-
-        if (is_in(range, host, size)) {
-            memory->ram = pm_ram_ref(range->memory.ram);
-            memory->offset = range->memory.offset + (uint64_t)(host - range->host);
-            memory->follows_manager = range->memory.follows_manager;
-            return true;
-        }
-    }
     memory->ram = pm_ram_adopt(&adoption, error);
     return memory->ram != NULL;
 }
 
-/* What may be registered after all keeps its RAM. */
-static void end_failed(PmBufferRegistry *registry, PmRegionMemory *memory, const GError *failure)
+/* What may still be mapped belongs to the PmIommu from now on, with a reference to its RAM. */
+static void end_failed(PmBufferRegistry *registry, PmRegionMemory *memory)
 {
-    if (pm_regions_are_unknown(failure)) {
-        (void)pm_ram_ref(memory->ram);
-        registry->backend->ops->abandon(registry->backend, memory);
-    } else {
-        registry->backend->ops->end(registry->backend, memory);
-    }
+    registry->backend->ops->abandon(registry->backend, memory);
+    g_clear_pointer(&memory->claim, pm_iommu_claim_unref);
 }
 
 static bool begin_and_map(PmBufferRegistry *registry, PmMapOnce *map, GError **error)
@@ -63,7 +41,7 @@ static bool begin_and_map(PmBufferRegistry *registry, PmMapOnce *map, GError **e
         registry->n_regions++;
         return true;
     }
-    end_failed(registry, memory, failure);
+    end_failed(registry, memory);
     g_propagate_error(error, failure);
     return false;
 }
@@ -71,7 +49,7 @@ static bool begin_and_map(PmBufferRegistry *registry, PmMapOnce *map, GError **e
 static bool map_locked(PmBufferRegistry *registry, char *host, uint64_t size, PmMapOnce *map,
                        GError **error)
 {
-    if (!choose_memory(registry, host, size, &map->memory, error))
+    if (!adopt(registry, host, size, &map->memory, error))
         return false;
     if (begin_and_map(registry, map, error))
         return true;
@@ -101,13 +79,12 @@ void pm_unmap_once(PmBufferRegistry *registry, PmMapOnce *map)
     g_autoptr(GError) error = NULL;
 
     pm_registry_lock(registry);
-    if (backend->ops->unmap(backend, memory, 0, memory->size, map->region_address, &error)) {
-        registry->n_regions--;
+    if (backend->ops->unmap(backend, memory, 0, memory->size, map->region_address, &error))
         backend->ops->end(backend, memory);
-        pm_ram_unref(memory->ram);
-    } else {
-        backend->ops->abandon(backend, memory);
-    }
+    else
+        end_failed(registry, memory);
+    pm_ram_unref(memory->ram);
+    registry->n_regions--;
     pm_registry_unlock(registry);
     if (error != NULL)
         pm_log(G_LOG_LEVEL_WARNING, "%s: memory of a request may stay registered: %s",

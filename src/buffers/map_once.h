@@ -13,13 +13,14 @@ typedef struct {
 } PmMapOnce;
 
 /*
- * Whole pages around the bytes. Those in RAM that the registry has must be held (pm_lease_hold()).
+ * Whole pages around the bytes, which must not be in RAM of the registry: what fails to unmap must
+ * not be discarded, and no discard manager would know of it.
  * Errors, with nothing mapped: PM_ERROR_LIMIT (temporary addresses), those of pm_iommu_claim_map().
  */
 bool pm_map_once(PmBufferRegistry *registry, void *host, uint64_t size, PmMapOnce *map,
                  GError **error);
 
-/* Undoes it. What fails to unmap is logged, and its RAM is not freed. */
+/* Undoes it. What fails to unmap is logged, and left to pm_iommu_settle(). */
 void pm_unmap_once(PmBufferRegistry *registry, PmMapOnce *map);
 
 #endif

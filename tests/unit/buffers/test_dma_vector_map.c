@@ -107,8 +107,8 @@ static void memory_is_mapped_for_a_request(void **state)
     munmap(memory, 4 * PAGE);
 }
 
-/* It is RAM of the registry, which is not registered now. */
-static void populated_memory_that_is_mapped_is_not_discarded(void **state)
+/* If it were mapped, and failed to unmap, it could be discarded while a device accesses it. */
+static void ram_that_is_not_registered_now_bounces_and_is_not_discarded(void **state)
 {
     World *world = *state;
     PmDmaVector *vector = mapping_vector(world);
@@ -120,11 +120,12 @@ static void populated_memory_that_is_mapped_is_not_discarded(void **state)
     assert_int_equal(n_mappings(world), 0);
     iov = (struct iovec){host_of(world, 2) + 1, BLOCK - 2};
     assert_true(pm_dma_vector_prepare(vector, &iov, 1, PM_DMA_TO_DEVICE, NULL));
-    assert_int_equal(n_mappings(world), 1);
+    assert_int_equal(pm_bounce_pool_get_used(world->registry->pool), BLOCK);
+    assert_int_equal(n_mappings(world), 1); /* the pool */
     assert_false(unplug(world, 2, 1, NULL));
     pm_dma_vector_finish(vector);
-    assert_int_equal(n_mappings(world), 0);
     assert_true(unplug(world, 2, 1, NULL));
+    assert_int_equal(n_mappings(world), 1);
     pm_dma_vector_free(vector);
 }
 
@@ -180,6 +181,31 @@ static void what_fails_to_unmap_is_left_to_the_address_space(void **state)
     assert_true(pm_dma_vector_prepare(vector, &iov, 1, PM_DMA_TO_DEVICE, NULL));
     pm_dma_vector_free(vector);
     munmap(memory, PAGE);
+}
+
+/* A device may access it until then. */
+static void memory_of_the_pool_that_stays_mapped_is_freed_once_it_is_unmapped(void **state)
+{
+    World *world = *state;
+    PmDmaVector *vector = vector_new(world, (PmDmaVectorConfig){0});
+    char byte = 0;
+    const struct iovec iov = {&byte, 1};
+    size_t n_segments;
+    char *bounce;
+
+    assert_true(pm_dma_vector_prepare(vector, &iov, 1, PM_DMA_FROM_DEVICE, NULL));
+    bounce = find_target(world, pm_dma_vector_get_segments(vector, &n_segments)->address).host;
+    pm_dma_vector_free(vector);
+    for (unsigned i = 1; i < 10; i++)
+        pm_fake_kernel_fail(world->fake, PM_FAKE_CALL_UNMAP, i, EIO);
+    pm_buffer_registry_free(world->registry);
+    world->registry = NULL;
+    assert_int_equal(n_mappings(world), 1);
+    assert_int_equal(msync(bounce, PAGE, MS_ASYNC), 0);
+    pm_fake_kernel_clear_faults(world->fake);
+    assert_true(pm_iommu_settle(world->iommu, NULL));
+    assert_int_equal(n_mappings(world), 0);
+    assert_int_equal(msync(bounce, PAGE, MS_ASYNC), -1);
 }
 
 static void a_back_end_of_the_caller_does_not_map_for_a_request(void **state)
@@ -243,9 +269,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_direct_request_allocates_nothing_after_the_first),
         TEST(memory_is_mapped_for_a_request),
-        TEST(populated_memory_that_is_mapped_is_not_discarded),
+        TEST(ram_that_is_not_registered_now_bounces_and_is_not_discarded),
         TEST(a_failed_map_leaves_nothing),
         TEST(what_fails_to_unmap_is_left_to_the_address_space),
+        TEST(memory_of_the_pool_that_stays_mapped_is_freed_once_it_is_unmapped),
         cmocka_unit_test(a_back_end_of_the_caller_does_not_map_for_a_request),
         TEST(a_request_that_waits_delays_no_discard),
     };
