@@ -13,25 +13,6 @@ static PmLease *of(PmBufferLease *lease)
     return (PmLease *)(void *)lease;
 }
 
-static PmBufferRange *find(const PmBufferRegistry *registry, const char *host)
-{
-    guint first = 0;
-    guint end = registry->ranges->len;
-
-    while (first < end) {
-        guint middle = first + (end - first) / 2;
-        PmBufferRange *range = pm_buffer_range_at(registry, middle);
-
-        if (host < range->host)
-            end = middle;
-        else if ((uint64_t)(host - range->host) >= range->memory.size)
-            first = middle + 1;
-        else
-            return range;
-    }
-    return NULL;
-}
-
 /* Whoever has the lock may be about to register it. */
 static void note_miss(PmBufferRegistry *registry, const char *host)
 {
@@ -39,7 +20,7 @@ static void note_miss(PmBufferRegistry *registry, const char *host)
 
     if (!pm_registry_trylock(registry))
         return;
-    range = find(registry, host);
+    range = pm_buffer_range_containing(registry, host);
     if (range != NULL)
         pm_placement_miss(range, (uint64_t)(host - range->host) / range->memory.block_size);
     pm_registry_unlock(registry);

@@ -18,16 +18,31 @@ PmBufferRange *pm_buffer_range_at(const PmBufferRegistry *registry, guint index)
     return g_ptr_array_index(registry->ranges, index);
 }
 
-PmBufferRange *pm_buffer_range_find(const PmBufferRegistry *registry, const void *host,
-                                    uint64_t size)
+PmBufferRange *pm_buffer_range_containing(const PmBufferRegistry *registry, const char *host)
 {
-    for (guint i = 0; i < registry->ranges->len; i++) {
-        PmBufferRange *range = pm_buffer_range_at(registry, i);
+    guint first = 0;
+    guint end = registry->ranges->len;
 
-        if (range->host == host && range->memory.size == size)
+    while (first < end) {
+        guint middle = first + (end - first) / 2;
+        PmBufferRange *range = pm_buffer_range_at(registry, middle);
+
+        if (host < range->host)
+            end = middle;
+        else if ((uint64_t)(host - range->host) >= range->memory.size)
+            first = middle + 1;
+        else
             return range;
     }
     return NULL;
+}
+
+PmBufferRange *pm_buffer_range_find(const PmBufferRegistry *registry, const void *host,
+                                    uint64_t size)
+{
+    PmBufferRange *range = pm_buffer_range_containing(registry, host);
+
+    return range != NULL && range->host == host && range->memory.size == size ? range : NULL;
 }
 
 uint64_t pm_buffer_range_n_refused(const PmBufferRange *range)

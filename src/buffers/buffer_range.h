@@ -75,6 +75,9 @@ PmBufferRange *pm_buffer_range_new(PmBufferRegistry *registry, const PmBufferRan
 /* Drops a reference. The lock is not held. */
 void pm_buffer_range_unref(PmBufferRange *range);
 
+/* The range that contains @host, or NULL. */
+PmBufferRange *pm_buffer_range_containing(const PmBufferRegistry *registry, const char *host);
+
 /* The range that was added with these, or NULL. */
 PmBufferRange *pm_buffer_range_find(const PmBufferRegistry *registry, const void *host,
                                     uint64_t size);

@@ -9,8 +9,8 @@
  *
  * A range consists of blocks of its granularity, counted from its first byte; the last one may be
  * shorter. A block is discarded (as in a new range), unregistered (populated, but without a
- * region), open, or closed (open until now; keeps its address, and its leases while it is closed
- * with them).
+ * region), open, or closed (open or unregistered until now; keeps its address, and its leases while
+ * it is closed with them).
  *
  * Threads: pm_lease_*() any. pm_lease_table_add() and _remove(): one at a time per table. The other
  * functions of a range: one at a time per range; the getters too, except for
@@ -64,9 +64,9 @@ PmLeaseRange *pm_lease_table_find(const PmLeaseTable *table, const void *host);
 void pm_lease_range_open(PmLeaseRange *range, uint64_t offset, uint64_t size, uint64_t address);
 
 /*
- * No new leases of blocks that are open; they are closed then. Discarded and unregistered ones stay
+ * No new leases of blocks that are open or unregistered; they are closed then. Discarded ones stay
  * as they are; none is closed already. All or nothing: if some are leased, waits until they are
- * released, at most @wait_ms, else opens all that it closed.
+ * released, at most @wait_ms, else reopens all that it closed.
  * @n_leases: set on failure, if not NULL: the leases that were left; at least 1. One that is being
  * acquired and fails (for another block of its buffer, or because its range was removed and the
  * memory is used for this one) may count for a moment.
