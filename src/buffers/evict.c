@@ -79,7 +79,7 @@ static bool evict(Victim *victim)
     range->registry->n_evicted++;
     g_clear_error(&range->refusal);
     (void)pm_fail(&range->refusal, PM_ERROR_LIMIT,
-                  "%s: another buffer, which is used more often, has got its region",
+                  "%s: another buffer has got its region: it is used more often, or has priority",
                   range->registry->name);
     return true;
 }

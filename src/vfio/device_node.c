@@ -121,7 +121,7 @@ static bool fail_open(GError **error, const char *path, const char *if_missing, 
                        path, name);
     case EBUSY:
         return pm_fail(error, PM_ERROR_BUSY,
-                       "%s: %s; another process has it open. To find it:\n"
+                       "%s: %s; this or another process has it open. To find it:\n"
                        "  fuser -v %s",
                        path, name, path);
     default:

@@ -82,12 +82,13 @@ static bool fail_not_permitted(const PmVfioDeviceSet *set, const PmVfioDevice *d
 
     if (*unbinding != '\0')
         return pm_vfio_fail_not_viable(error, set->kernel, device->group);
-    return pm_fail(error, PM_ERROR_UNSUPPORTED,
-                   "cannot bind %s to the iommufd: EPERM: another driver has a device of its IOMMU "
-                   "group, or there is no interrupt remapping. Enable interrupt remapping in the "
-                   "firmware (VT-d, x2APIC), or, if you trust the device, do without, as root:\n"
-                   "  modprobe iommufd allow_unsafe_interrupts=1",
-                   device->address);
+    return pm_fail(
+        error, PM_ERROR_UNSUPPORTED,
+        "cannot bind %s to the iommufd: EPERM: another driver or iommufd has a device of "
+        "its IOMMU group, or there is no interrupt remapping. Enable interrupt remapping in the "
+        "firmware (VT-d, x2APIC), or, if you trust the device, do without, as root:\n"
+        "  modprobe iommufd allow_unsafe_interrupts=1",
+        device->address);
 }
 
 static bool fail_bound_elsewhere(const PmVfioDevice *device, const char *files, GError **error)

@@ -312,7 +312,7 @@ static void a_block_that_is_used_gets_the_region_of_one_that_is_not(void **state
     assert_true(use_block(world, 2, 1));
     assert_regions(world, "0+1 2+1");
     assert_int_equal(stats_of(world).n_evicted, 1);
-    assert_run(world, 1, PM_BUFFER_REFUSED, 1, "another buffer, which is used more often");
+    assert_run(world, 1, PM_BUFFER_REFUSED, 1, "another buffer has got its region");
     world_free(world);
 }
 
