@@ -43,13 +43,14 @@
  * Rules for the socket: it is connected, a blocking Unix stream socket, nobody else reads, writes
  * or shuts it down during these calls, and no other process has a copy of either end (close it in
  * the process that made the pair, and set SOCK_CLOEXEC). Send what else the new process needs
- * before OFFER: the snapshots of its devices, and their other descriptors (eventfds, KVM). There
- * are no timeouts: to stop waiting for a peer that hangs, kill it.
+ * before OFFER: the state of devices and vCPUs, and the eventfds of the devices' interrupts, which
+ * stay set. KVM's descriptors are of no use in another process. There are no timeouts: to stop
+ * waiting for a peer that hangs, kill it.
  *
  * The peer has the same privileges, so it is trusted not to be hostile; but all that it sends is
  * bounded and validated.
  *
- * docs/live-update.md has the calls of the new process.
+ * docs/live-update.md has the calls of the new process, and what else it does about devices.
  *
  * Before pm_handover_send(), stop what changes the state: vCPUs, and requests to virtio-mem devices
  * (the snapshot must be the state that is sent). Unmap device registers that the old process has
