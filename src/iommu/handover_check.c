@@ -15,11 +15,12 @@
 static bool check_owner(const PmIommuClaim *claim, GHashTable *claims, GError **error)
 {
     return g_hash_table_contains(claims, claim) ||
-           pm_fail(error, PM_ERROR_BUSY,
-                   "cannot hand over the address space: %s has I/O addresses 0x%" PRIx64
-                   "-0x%" PRIx64
-                   ", and is no region of a mapper that is handed over: release that claim first",
-                   claim->owner, claim->iova, claim->last);
+           pm_fail(
+               error, PM_ERROR_BUSY,
+               "cannot hand over the address space: %s has I/O addresses 0x%" PRIx64 "-0x%" PRIx64
+               ", and is no region of a mapper that is handed over: hand over its mapper, too, or "
+               "release that claim first",
+               claim->owner, claim->iova, claim->last);
 }
 
 static bool check_blocks(const PmIommuClaim *claim, GError **error)
