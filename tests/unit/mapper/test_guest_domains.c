@@ -71,6 +71,30 @@ static void attaching_elsewhere_moves_a_device_between_address_spaces(void **sta
     guest_check(world);
 }
 
+/* The host cannot isolate them from each other. */
+static void endpoints_of_one_group_can_only_be_in_one_domain(void **state)
+{
+    GuestWorld *world = *state;
+    const PmGuestEndpoint neighbor = {
+        .struct_size = sizeof(neighbor), .endpoint = N_DEVICES, .device = "0000:00:1f.0"};
+    PmError code = backend_is_iommufd() ? PM_ERROR_UNSUPPORTED : PM_ERROR_BUSY;
+    g_autoptr(GError) error = NULL;
+
+    either_needs_fake("needs two devices in one IOMMU group");
+    assert_true(pm_fake_kernel_add_device(world->kernel, 1, neighbor.device, "vfio-pci", NULL));
+    assert_true(pm_guest_iommu_add_endpoint(world->table, &neighbor, NULL));
+    assert_true(guest_attach(world, 1, 0, NULL));
+    assert_false(guest_attach(world, 2, N_DEVICES, &error));
+    guest_assert_error(&error, code, neighbor.device);
+    assert_null(pm_guest_mapper_get_iommu(world->mapper, N_DEVICES));
+    assert_true(guest_attach(world, 1, N_DEVICES, NULL));
+    assert_false(guest_attach(world, 2, 0, &error));
+    guest_assert_error(&error, code, either_device(0));
+    assert_ptr_equal(pm_guest_mapper_get_iommu(world->mapper, 0),
+                     pm_guest_mapper_get_iommu(world->mapper, N_DEVICES));
+    guest_check(world);
+}
+
 static void a_failed_move_maps_everything_as_before(void **state)
 {
     GuestWorld *world = *state;
@@ -421,6 +445,7 @@ int main(void)
         TEST(an_endpoint_in_no_domain_can_access_nothing),
         TEST(the_last_detach_drops_all_mappings_at_once),
         TEST(attaching_elsewhere_moves_a_device_between_address_spaces),
+        TEST(endpoints_of_one_group_can_only_be_in_one_domain),
         TEST(a_failed_move_maps_everything_as_before),
         TEST(an_endpoint_that_cannot_go_back_can_access_nothing),
         TEST(bypass_maps_guest_memory_by_guest_address),
