@@ -31,7 +31,7 @@ typedef struct {
     PmVirtioMem *memory;
     char *elsewhere; /* in no range of the registry */
     unsigned n_requests;
-    unsigned n_registered, n_bounced, n_retries;
+    unsigned n_registered, n_bounced;
     uint64_t n_bytes;
     unsigned n_steps; /* atomic */
     unsigned n_plugs, n_unplugs, n_busy;
@@ -105,19 +105,12 @@ static char *choose_buffer(World *world, GRand *random, uint64_t size)
     return (char *)pm_ram_get_host(world->ram) + block * BLOCK + offset;
 }
 
-/* Busy: a region that the block shares with others is about to be registered in another size. */
-static void prepare(World *world, PmDmaVector *vector, const struct iovec *iov,
-                    PmDmaDirection direction)
+static void prepare(PmDmaVector *vector, const struct iovec *iov, PmDmaDirection direction)
 {
     g_autoptr(GError) error = NULL;
 
-    while (!pm_dma_vector_prepare(vector, iov, 1, direction, &error)) {
-        if (!g_error_matches(error, PM_ERROR, PM_ERROR_BUSY))
-            die("preparing a request", error);
-        g_clear_error(&error);
-        world->n_retries++;
-        g_thread_yield();
-    }
+    if (!pm_dma_vector_prepare(vector, iov, 1, direction, &error))
+        die("preparing a request", error);
 }
 
 static void execute(World *world, PmDmaVector *vector, bool reads, uint64_t offset,
@@ -126,7 +119,7 @@ static void execute(World *world, PmDmaVector *vector, bool reads, uint64_t offs
     const PmDmaSegment *segments;
     size_t n_segments;
 
-    prepare(world, vector, iov, reads ? PM_DMA_FROM_DEVICE : PM_DMA_TO_DEVICE);
+    prepare(vector, iov, reads ? PM_DMA_FROM_DEVICE : PM_DMA_TO_DEVICE);
     segments = pm_dma_vector_get_segments(vector, &n_segments);
     if (segments[0].address == (uintptr_t)iov->iov_base)
         world->n_registered++;
@@ -226,9 +219,8 @@ static void print_totals(World *world)
 
     if (!pm_buffer_registry_get_stats(world->device.registry, &stats, NULL))
         abort();
-    printf("requests: %u registered, %u bounced, %u retries, %" G_GUINT64_FORMAT
-           " MiB, none wrong\n",
-           world->n_registered, world->n_bounced, world->n_retries, world->n_bytes / PM_MIB);
+    printf("requests: %u registered, %u bounced, %" G_GUINT64_FORMAT " MiB, none wrong\n",
+           world->n_registered, world->n_bounced, world->n_bytes / PM_MIB);
     printf("blocks: %u plugs, %u unplugs, %u busy unplugs\n", world->n_plugs, world->n_unplugs,
            world->n_busy);
     printf("regions: %" G_GUINT64_FORMAT " of at most %" G_GUINT64_FORMAT ", %" G_GUINT64_FORMAT

@@ -119,19 +119,15 @@ static bool is_registered(const Slot *slot, const PmDmaSegment *segments)
 
 /* --- requests --- */
 
-/* While the guest asks for a block, nobody gets another lease on it. Ours makes that end soon. */
+/* While the guest asks for a block, this waits. Our lease on it makes that end soon. */
 static void prepare(Slot *slot)
 {
     const struct iovec buffer = {slot->buffer, slot->size};
     PmDmaDirection direction = slot->reads ? PM_DMA_FROM_DEVICE : PM_DMA_TO_DEVICE;
     g_autoptr(GError) error = NULL;
 
-    while (!pm_dma_vector_prepare(slot->vector, &buffer, 1, direction, &error)) {
-        if (!g_error_matches(error, PM_ERROR, PM_ERROR_BUSY))
-            die("preparing a request", error);
-        g_clear_error(&error);
-        g_thread_yield();
-    }
+    if (!pm_dma_vector_prepare(slot->vector, &buffer, 1, direction, &error))
+        die("preparing a request", error);
 }
 
 static void submit(Slot *slot)

@@ -349,9 +349,9 @@ typedef struct {
  * Returns: false if not all of it can be leased now: use a bounce buffer, and ask again for the
  * next request. Errors: PM_ERROR_NOT_FOUND (memory that is not in any range),
  * PM_ERROR_NOT_POPULATED (discarded), PM_ERROR_LIMIT (populated, but not registered: see
- * pm_buffer_registry_next() for the reason), PM_ERROR_BUSY (a discard, or whatever else ends a
- * region, waits for its leases, even if the caller has one of them, or has just begun; or a block
- * has 2^20 - 1 leases), PM_ERROR_INVALID_ARGUMENT (empty), PM_ERROR_PERMISSION (in a forked child).
+ * pm_buffer_registry_next() for the reason), PM_ERROR_BUSY (about to be discarded or unregistered,
+ * or in a region with memory that is, even if the caller has a lease on it; or a block has 2^20 - 1
+ * leases), PM_ERROR_INVALID_ARGUMENT (empty), PM_ERROR_PERMISSION (in a forked child).
  */
 PM_EXPORT bool pm_buffer_lease_acquire(PmBufferRegistry *registry, const void *host, uint64_t size,
                                        PmBufferLease *lease, GError **error);

@@ -23,6 +23,14 @@
  * arrival, a large one before later small ones. While it waits, a vector has no leases, so it
  * delays no discard.
  *
+ * While memory is about to be discarded or removed, nobody gets a new lease on it, not even who has
+ * one, nor on blocks that share a region with it (PM_BUFFER_CAN_REPLACE). prepare then waits until
+ * the discard has happened or was given up, and decides anew; meanwhile it has no leases and no
+ * bounce memory. A discard that waits for leases, also for those of the same thread's other
+ * requests, ends after PmBufferRegistryConfig.wait_ms. Threads that must not wait that long use
+ * PM_DMA_NO_WAIT, and so does a callback of a PmDiscardListener, for which the discard would wait
+ * for ever.
+ *
  * Discarded memory does not bounce: copying would allocate it again. Such requests fail with
  * PM_ERROR_NOT_POPULATED.
  *
@@ -75,7 +83,8 @@ typedef enum {
 /**
  * PmDmaVectorFlags:
  * @PM_DMA_NO_WAIT: prepare does not wait for other requests to return bounce buffers, nor for a
- * block that is being registered in another way, but fails with PM_ERROR_BUSY.
+ * block that is about to be discarded, removed or registered in another way, but fails with
+ * PM_ERROR_BUSY.
  */
 typedef enum {
     PM_DMA_NO_WAIT = 1 << 0,
@@ -123,16 +132,13 @@ PM_EXPORT void pm_dma_vector_free(PmDmaVector *vector);
  * @direction: a PmDmaDirection.
  *
  * Errors, with nothing leased, mapped or used up: PM_ERROR_INVALID_ARGUMENT (direction; more than
- * 2^63 bytes; an element past the end of the address space), PM_ERROR_BUSY (not finished yet; about
- * to be discarded, see below; with PM_DMA_NO_WAIT also that it would wait), PM_ERROR_NOT_POPULATED
- * (discarded), PM_ERROR_LIMIT (more segments than the device takes, or a larger bounce buffer than
- * the pool can have; with PM_DMA_FALLBACK_NONE: populated, but not registered), PM_ERROR_UNALIGNED
- * (length), PM_ERROR_NOT_FOUND (with PM_DMA_FALLBACK_NONE: memory that was not added),
- * PM_ERROR_MEMORY, PM_ERROR_PERMISSION (in a forked child), those of registering the bounce pool
- * or, with PM_DMA_FALLBACK_MAP, of mapping.
- *
- * While a discard waits for leases (PmBufferRegistryConfig.wait_ms), nobody gets a new one on its
- * blocks, not even who holds one: prepare fails with PM_ERROR_BUSY then, too.
+ * 2^63 bytes; an element past the end of the address space), PM_ERROR_BUSY (not finished yet; a
+ * block has 2^20 - 1 leases; with PM_DMA_NO_WAIT also that it would wait), PM_ERROR_NOT_POPULATED
+ * (discarded, also meanwhile), PM_ERROR_LIMIT (more segments than the device takes, or a larger
+ * bounce buffer than the pool can have; with PM_DMA_FALLBACK_NONE: populated, but not registered),
+ * PM_ERROR_UNALIGNED (length), PM_ERROR_NOT_FOUND (with PM_DMA_FALLBACK_NONE: memory that was not
+ * added), PM_ERROR_MEMORY, PM_ERROR_PERMISSION (in a forked child), those of registering the bounce
+ * pool or, with PM_DMA_FALLBACK_MAP, of mapping.
  */
 PM_EXPORT bool pm_dma_vector_prepare(PmDmaVector *vector, const struct iovec *iov, size_t n_iov,
                                      PmDmaDirection direction, GError **error);

@@ -54,6 +54,7 @@ bool pm_registry_fail_lease(const PmBufferRegistry *registry, PmLeaseResult resu
                                    "reason): use a bounce buffer"},
         [PM_LEASE_CLOSED] = {PM_ERROR_BUSY,
                              "is about to be discarded or unregistered: use a bounce buffer"},
+        [PM_LEASE_FULL] = {PM_ERROR_BUSY, "has as many leases as a block can have: release some"},
     };
 
     if (error == NULL)

@@ -23,6 +23,7 @@ struct PmDmaVector {
     PmDmaParts parts;
     GArray *leases; /* of PmLease: of what is registered, or held */
     GArray *maps;   /* of PmMapOnce */
+    const void *closed_at;
     PmBounceSlot slot;
 };
 
@@ -30,7 +31,7 @@ struct PmDmaVector {
 typedef enum {
     DONE,
     FAILED,      /* the error is set */
-    RETRY,       /* once blocks are not closed any more */
+    RETRY,       /* once the block at closed_at is not closed any more */
     WANTS_BOUNCE /* an element: bounce it; a request: bounce all of it */
 } Outcome;
 
@@ -183,6 +184,12 @@ static uint64_t to_page_end(const char *host)
     return PM_BOUNCE_UNIT - (uintptr_t)host % PM_BOUNCE_UNIT;
 }
 
+static Outcome retry_at(PmDmaVector *vector, const char *host, uint64_t failed_at)
+{
+    vector->closed_at = host + failed_at;
+    return RETRY;
+}
+
 /* Keeps those parts of an element from being discarded that are in RAM of the registry. */
 static PmLeaseResult hold(PmDmaVector *vector, const char *host, uint64_t size, uint64_t *failed_at)
 {
@@ -230,7 +237,7 @@ static Outcome add_missing(PmDmaVector *vector, char *host, uint64_t size, GErro
     bool is_added = vector->leases->len > n_before;
 
     if (result == PM_LEASE_CLOSED)
-        return RETRY;
+        return retry_at(vector, host, failed_at);
     if (result != PM_LEASE_GRANTED)
         return fail_lease(vector, result, host, failed_at, error);
     return vector->config.fallback == PM_DMA_FALLBACK_MAP && !is_added
@@ -249,7 +256,7 @@ static Outcome add_element(PmDmaVector *vector, char *host, uint64_t size, GErro
         return add_leased(vector, &lease);
     }
     if (result == PM_LEASE_CLOSED)
-        return RETRY;
+        return retry_at(vector, host, failed_at);
     if (result == PM_LEASE_DISCARDED || vector->config.fallback == PM_DMA_FALLBACK_NONE)
         return fail_lease(vector, result, host, failed_at, error);
     return add_missing(vector, host, size, error);
@@ -362,25 +369,21 @@ static Outcome add_all(PmDmaVector *vector, const struct iovec *iov, size_t n_io
     return bounce_all(vector, iov, n_iov, error);
 }
 
-/* What closed blocks for a moment has the lock; a discard closes them for longer. */
-static bool wait_for_registry(PmDmaVector *vector)
+/* Without leases or a slot, so that nobody waits for those meanwhile. */
+static bool wait_until_open(PmDmaVector *vector, GError **error)
 {
+    release(vector);
+    put_slot(vector);
     if ((vector->config.flags & PM_DMA_NO_WAIT) != 0)
-        return false;
-    pm_registry_lock(vector->registry);
-    pm_registry_unlock(vector->registry);
+        return pm_fail(error, PM_ERROR_BUSY,
+                       "%s: a buffer is about to be discarded, or to be registered in another way: "
+                       "try again later",
+                       vector->registry->name);
+    pm_registry_wait_until_open(vector->registry, vector->closed_at);
     return true;
 }
 
-static bool fail_closed(const PmDmaVector *vector, GError **error)
-{
-    return pm_fail(error, PM_ERROR_BUSY,
-                   "%s: a buffer is about to be discarded, or to be registered in another way: try "
-                   "again later",
-                   vector->registry->name);
-}
-
-/* Without leases, so that nobody waits for those meanwhile. */
+/* The same. */
 static bool wait_for_slot(PmDmaVector *vector, uint64_t size, GError **error)
 {
     PmBounceEffort effort =
@@ -401,8 +404,6 @@ static bool has_slot(PmDmaVector *vector, uint64_t size)
 
 static bool prepare(PmDmaVector *vector, const struct iovec *iov, size_t n_iov, GError **error)
 {
-    bool has_waited = false;
-
     for (;;) {
         Outcome outcome = add_all(vector, iov, n_iov, error);
         uint64_t bounced = pm_dma_parts_n_bounced(&vector->parts);
@@ -410,10 +411,8 @@ static bool prepare(PmDmaVector *vector, const struct iovec *iov, size_t n_iov, 
         if (outcome == FAILED)
             return false;
         if (outcome == RETRY) {
-            release(vector);
-            if (has_waited || !wait_for_registry(vector))
-                return fail_closed(vector, error);
-            has_waited = true;
+            if (!wait_until_open(vector, error))
+                return false;
         } else if (has_slot(vector, bounced)) {
             return true;
         } else if (!wait_for_slot(vector, bounced, error)) {

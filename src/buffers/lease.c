@@ -97,8 +97,10 @@ static uint32_t lease_block(const PmLeaseRange *range, uint64_t index, uint32_t 
 
 static PmLeaseResult refusal(uint32_t word)
 {
-    if ((word & PM_LEASE_SHUT) != 0 || (word & PM_LEASE_COUNT) == PM_LEASE_COUNT)
+    if ((word & PM_LEASE_SHUT) != 0)
         return PM_LEASE_CLOSED;
+    if ((word & PM_LEASE_COUNT) == PM_LEASE_COUNT)
+        return PM_LEASE_FULL;
     return (word & PM_LEASE_HOLDABLE) != 0 ? PM_LEASE_UNREGISTERED : PM_LEASE_DISCARDED;
 }
 
@@ -177,6 +179,14 @@ PmLeaseResult pm_lease_hold(const PmLeaseTable *table, PmLease *lease, const voi
                             uint64_t size, uint64_t *failed_at)
 {
     return acquire(table, PM_LEASE_OPEN | PM_LEASE_HOLDABLE, lease, host, size, failed_at);
+}
+
+/* A block that is wanted in no state is not leased. */
+bool pm_lease_is_closed(const PmLeaseTable *table, const void *host)
+{
+    Part part;
+
+    return lease_part(table, 0, (uintptr_t)host, 1, &part) == PM_LEASE_CLOSED;
 }
 
 void pm_lease_release(const PmLease *lease)

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 
 #include "base/error_text.h"
+#include "base/process.h"
 #include "buffers/lease_private.h"
 
 #define MAX_BLOCKS      (1ull << 31)
@@ -18,6 +19,7 @@ PmLeaseTable *pm_lease_table_new(bool separate)
 
     pm_lease_index_init(&table->index);
     table->epoch = 1;
+    table->process = pm_process_token();
     table->separate = separate;
     pthread_mutex_init(&table->lock, NULL);
     pthread_condattr_init(&attributes);
@@ -48,7 +50,8 @@ void pm_lease_table_free(PmLeaseTable *table)
     for (unsigned i = 0; i < PM_LEASE_N_CLASSES; i++)
         free_ranges(table->free[i]);
     pm_lease_index_clear(&table->index);
-    pthread_cond_destroy(&table->released);
+    if (table->process == pm_process_token()) /* else its waiters do not exist */
+        pthread_cond_destroy(&table->released);
     pthread_mutex_destroy(&table->lock);
     g_free(table);
 }

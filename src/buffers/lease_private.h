@@ -60,6 +60,7 @@ struct PmLeaseTable {
     /* For waiting until a closed block has no lease. */
     pthread_mutex_t lock;
     pthread_cond_t released;
+    uint64_t process;
 };
 
 /* Adjacent blocks, of which threads often use one each, are in different cache lines. */

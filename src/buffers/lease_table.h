@@ -101,7 +101,8 @@ typedef enum {
     PM_LEASE_UNKNOWN,      /* not in a range */
     PM_LEASE_DISCARDED,    /* not populated */
     PM_LEASE_UNREGISTERED, /* populated, but without a region */
-    PM_LEASE_CLOSED, /* about to be discarded or registered in another way; or 2^20 - 1 leases */
+    PM_LEASE_CLOSED,       /* about to be discarded or registered in another way */
+    PM_LEASE_FULL,         /* 2^20 - 1 leases */
 } PmLeaseResult;
 
 /* A leased buffer; the caller's memory. The members are the table's. */
@@ -135,6 +136,9 @@ bool pm_lease_next(const PmLease *lease, uint64_t offset, PmLeaseRun *run);
  */
 PmLeaseResult pm_lease_hold(const PmLeaseTable *table, PmLease *lease, const void *host,
                             uint64_t size, uint64_t *failed_at);
+
+/* Whether the block of @host is closed now. */
+bool pm_lease_is_closed(const PmLeaseTable *table, const void *host);
 
 /* Once per granted lease, from any thread. */
 void pm_lease_release(const PmLease *lease);

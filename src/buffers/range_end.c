@@ -13,6 +13,7 @@ static void take_out(PmBufferRange *range)
     registry->hand_block = 0;
     pm_lease_table_remove(registry->leases, range->leases);
     range->leases = NULL;
+    pm_registry_wake(registry);
 }
 
 void pm_buffer_range_end(PmBufferRange *range)

@@ -391,6 +391,8 @@ bool pm_regions_close_and_wait(PmBufferRange *range, PmBlockRun run, GError **er
     pm_registry_unlock(range->registry);
     closed = close_run(range, run, range->registry->wait_ms, error);
     pm_registry_lock(range->registry);
+    if (!closed)
+        pm_registry_wake(range->registry);
     return closed;
 }
 
@@ -398,6 +400,7 @@ void pm_regions_reopen(PmBufferRange *range, PmBlockRun run)
 {
     pm_lease_range_reopen(range->leases, pm_block_offset(range, run.first),
                           pm_block_offset(range, run.n));
+    pm_registry_wake(range->registry);
 }
 
 /* --- what is not registered --- */

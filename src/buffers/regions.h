@@ -44,7 +44,8 @@ bool pm_regions_close(PmBufferRange *range, PmBlockRun run, GError **error);
  * nobody else changes these regions meanwhile. */
 bool pm_regions_close_and_wait(PmBufferRange *range, PmBlockRun run, GError **error);
 
-/* Undoes pm_regions_close(), for what still has a region. */
+/* Undoes pm_regions_close(), for what is still closed, and wakes those who wait for any of the
+ * blocks. Ends a closing during which the lock was released, whatever came of it. */
 void pm_regions_reopen(PmBufferRange *range, PmBlockRun run);
 
 /* The first region that ends at or after @block, or NULL. Valid until the next change. */

@@ -39,6 +39,32 @@ void pm_registry_unlock(PmBufferRegistry *registry)
         pthread_mutex_unlock(&registry->lock);
 }
 
+void pm_registry_wake(PmBufferRegistry *registry)
+{
+    if (!is_inherited(registry)) /* else the condition has waiters that do not exist */
+        pthread_cond_broadcast(&registry->reopened);
+}
+
+void pm_registry_wait_until_open(PmBufferRegistry *registry, const void *host)
+{
+    pm_registry_lock(registry);
+    registry->n_waiting++;
+    while (pm_lease_is_closed(registry->leases, host))
+        pthread_cond_wait(&registry->reopened, &registry->lock);
+    registry->n_waiting--;
+    pm_registry_unlock(registry);
+}
+
+unsigned pm_registry_get_n_waiting(PmBufferRegistry *registry)
+{
+    unsigned n_waiting;
+
+    pm_registry_lock(registry);
+    n_waiting = registry->n_waiting;
+    pm_registry_unlock(registry);
+    return n_waiting;
+}
+
 bool pm_registry_check_process(const PmBufferRegistry *registry, GError **error)
 {
     return !is_inherited(registry) ||
@@ -60,6 +86,8 @@ void pm_registry_unref(PmBufferRegistry *registry)
     registry->backend->ops->free(registry->backend);
     pm_lease_table_free(registry->leases);
     g_ptr_array_unref(registry->ranges);
+    if (!is_inherited(registry))
+        pthread_cond_destroy(&registry->reopened);
     pthread_mutex_destroy(&registry->lock);
     g_free(registry->name);
     g_free(registry);
@@ -101,6 +129,7 @@ static PmBufferRegistry *make(const PmBufferRegistryConfig *config, PmRegionBack
     registry->bounce_limit =
         or_default(config->bounce_limit, MAX(DEFAULT_BOUNCE_LIMIT, registry->bounce_size));
     pthread_mutex_init(&registry->lock, NULL);
+    pthread_cond_init(&registry->reopened, NULL);
     registry->ranges = g_ptr_array_new();
     registry->pool = pm_registry_pool_new(registry);
     return registry;

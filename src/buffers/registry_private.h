@@ -21,7 +21,9 @@ struct PmBufferRegistry {
     uint64_t bounce_limit;
     PmBouncePool *pool;   /* has a lock of its own */
     pthread_mutex_t lock; /* not GMutex, which the thread sanitizer misses */
-    GPtrArray *ranges;    /* of PmBufferRange, ascending by host address */
+    pthread_cond_t reopened;
+    unsigned n_waiting; /* for that */
+    GPtrArray *ranges;  /* of PmBufferRange, ascending by host address */
     uint64_t n_regions;
     uint64_t n_evicted;
     uint64_t n_replaced;
@@ -34,6 +36,15 @@ struct PmBufferRegistry {
 void pm_registry_lock(PmBufferRegistry *registry);
 bool pm_registry_trylock(PmBufferRegistry *registry);
 void pm_registry_unlock(PmBufferRegistry *registry);
+
+/* Waits while the block of @host is closed. Who closed it without keeping the lock calls
+ * pm_registry_wake() when that has ended, with the lock held. The lock is not held here. */
+void pm_registry_wait_until_open(PmBufferRegistry *registry, const void *host);
+
+void pm_registry_wake(PmBufferRegistry *registry);
+
+/* For tests: how many wait. */
+unsigned pm_registry_get_n_waiting(PmBufferRegistry *registry);
 
 /* Errors: PM_ERROR_PERMISSION (a copy in a forked child). */
 bool pm_registry_check_process(const PmBufferRegistry *registry, GError **error);

@@ -246,7 +246,7 @@ static void a_block_has_fewer_than_2_to_the_20_leases(void **state)
     open_blocks(world, 0, 1);
     for (uint64_t i = 0; i < most; i++)
         lease(world, &held, HOST, 1);
-    assert_int_equal(try_lease(world, HOST, 1), PM_LEASE_CLOSED);
+    assert_int_equal(try_lease(world, HOST, 1), PM_LEASE_FULL);
     assert_int_equal(n_leases(world), most);
     pm_lease_release(&held);
     assert_int_equal(try_lease(world, HOST, 1), PM_LEASE_GRANTED);
