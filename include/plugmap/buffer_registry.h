@@ -148,7 +148,7 @@ typedef struct {
  * it. At most UINT_MAX.
  * @bounce_size: bytes of the bounce pool (dma_vector.h), which is registered when first needed; 0:
  * 1 MiB.
- * @bounce_limit: up to which it grows; 0: 64 MiB.
+ * @bounce_limit: up to which it grows, at most 1 TiB; 0: 64 MiB, or @bounce_size if that is more.
  */
 typedef struct {
     size_t struct_size;
@@ -169,7 +169,7 @@ typedef struct {
  * Makes a registry with nothing registered.
  * Returns: the registry, for pm_buffer_registry_free(), or NULL. Errors: PM_ERROR_INVALID_ARGUMENT
  * (no @name, not one of @iommu and @backend, no map or unmap, flags, alignment, window, sizes),
- * PM_ERROR_UNSUPPORTED (members that this library does not know), PM_ERROR_MEMORY.
+ * PM_ERROR_UNSUPPORTED (members that this library does not know).
  */
 PM_EXPORT PmBufferRegistry *pm_buffer_registry_new(const PmBufferRegistryConfig *config,
                                                    GError **error);

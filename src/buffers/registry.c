@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "buffers/registry_private.h"
 
+#include <inttypes.h>
+
 #include <plugmap/size.h>
 
 #include "base/error_text.h"
@@ -14,6 +16,7 @@
 
 #define DEFAULT_BOUNCE_SIZE  PM_MIB
 #define DEFAULT_BOUNCE_LIMIT (64 * PM_MIB)
+#define MAX_BOUNCE_LIMIT     PM_TIB
 
 /* --- the lock and references --- */
 
@@ -137,10 +140,14 @@ static PmBufferRegistry *make(const PmBufferRegistryConfig *config, PmRegionBack
 
 static bool check_bounce(const PmBufferRegistryConfig *config, GError **error)
 {
-    return config->bounce_limit == 0 ||
-           config->bounce_limit >= or_default(config->bounce_size, DEFAULT_BOUNCE_SIZE) ||
+    uint64_t size = or_default(config->bounce_size, DEFAULT_BOUNCE_SIZE);
+    uint64_t limit = config->bounce_limit != 0 ? config->bounce_limit : size;
+
+    return (size <= limit && limit <= MAX_BOUNCE_LIMIT) ||
            pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
-                   "%s: invalid bounce_limit: must be at least bounce_size", config->name);
+                   "%s: invalid bounce_limit 0x%" PRIx64
+                   ": must be at least bounce_size, 0x%" PRIx64 ", and at most 0x%" PRIx64,
+                   config->name, limit, size, MAX_BOUNCE_LIMIT);
 }
 
 PmBufferRegistry *pm_buffer_registry_new(const PmBufferRegistryConfig *given, GError **error)

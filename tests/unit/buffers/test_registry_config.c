@@ -41,6 +41,9 @@ static void invalid_configurations_are_refused(void **state)
     config.bounce_limit = PM_MIB;
     assert_refused(&config, "bounce_limit");
     config = valid;
+    config.bounce_size = UINT64_MAX;
+    assert_refused(&config, "at most 0x10000000000");
+    config = valid;
     config.struct_size = 0;
     assert_refused(&config, "PmBufferRegistryConfig");
 }
