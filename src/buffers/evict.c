@@ -22,6 +22,12 @@ static bool has_victims(const PmBufferRange *range)
            pm_bitmap_n_set(range->closing) == 0;
 }
 
+/* Whether @a was before @b; epochs may wrap. 0: never used. */
+static bool is_before(uint32_t a, uint32_t b)
+{
+    return b != 0 && (a == 0 || (int32_t)(a - b) < 0);
+}
+
 static void look_at(PmBufferRange *range, const PmRegionRecord *record, Victim *victim)
 {
     PmBlockRun run = {record->key.first, record->key.last - record->key.first + 1};
@@ -29,7 +35,7 @@ static void look_at(PmBufferRange *range, const PmRegionRecord *record, Victim *
     uint64_t size = pm_block_offset(range, run.n);
     uint32_t last_use = pm_lease_range_last_use(range->leases, offset, size);
 
-    if (!record->unknown && (victim->range == NULL || last_use < victim->last_use) &&
+    if (!record->unknown && (victim->range == NULL || is_before(last_use, victim->last_use)) &&
         pm_lease_range_n_leases(range->leases, offset, size) == 0)
         *victim = (Victim){range, run, last_use};
 }
@@ -105,12 +111,6 @@ static PmBlockMisses *misses_of(PmBufferRange *range, uint64_t block)
     return range->misses != NULL ? &range->misses[block] : NULL;
 }
 
-/* Whether @a was before @b; epochs may wrap. */
-static bool is_before(uint32_t a, uint32_t b)
-{
-    return (int32_t)(a - b) < 0;
-}
-
 /* Whether the block was asked for often enough, and since when. Then counting begins again. */
 static bool is_wanted(PmBufferRange *range, uint64_t block, uint32_t *since)
 {
@@ -132,8 +132,7 @@ static bool evict_unused(PmBufferRange *range, uint32_t since)
 {
     Victim victim = find_victim(range->registry);
 
-    return victim.range != NULL && (victim.last_use == 0 || is_before(victim.last_use, since)) &&
-           evict(&victim);
+    return victim.range != NULL && is_before(victim.last_use, since) && evict(&victim);
 }
 
 /* So that it is not the next one to give way. */
