@@ -38,13 +38,13 @@ PmLeaseTable *pm_lease_table_new(bool separate);
 void pm_lease_table_free(PmLeaseTable *table);
 
 /*
- * Adds [@host, @host + @size), which is not empty and does not wrap. All of its blocks are
+ * Adds [@memory, @memory + @size), which is not empty and does not wrap. All of its blocks are
  * discarded.
  * @granularity: a power of two, or 0 for one block as large as the range.
  * Returns: a handle, valid until it is removed; or NULL. Errors: PM_ERROR_INVALID_ARGUMENT (more
  * than 2^31 blocks), PM_ERROR_OVERLAP (with a range of the table), PM_ERROR_MEMORY.
  */
-PmLeaseRange *pm_lease_table_add(PmLeaseTable *table, const void *host, uint64_t size,
+PmLeaseRange *pm_lease_table_add(PmLeaseTable *table, const void *memory, uint64_t size,
                                  uint64_t granularity, GError **error);
 
 /* No block is open, none is leased (pm_lease_range_close() returned true). Its memory is used for
