@@ -38,6 +38,7 @@ static bool fail_populate(PmBufferRange *range, PmBlockRun run, GError **error)
     (void)pm_regions_close(range, cover, NULL);
     pm_regions_drop(range, cover);
     set_discarded(range, run);
+    pm_regions_reopen(range, cover);
     pm_placement_fill(range, cover);
     return false;
 }

@@ -75,13 +75,14 @@ static Victim find_victim(PmBufferRegistry *registry)
 static bool evict(Victim *victim)
 {
     PmBufferRange *range = victim->range;
+    bool unmapped;
 
     if (!pm_regions_close(range, victim->run, NULL))
         return false;
-    if (!pm_regions_unmap(range, victim->run, NULL)) {
-        pm_regions_reopen(range, victim->run);
+    unmapped = pm_regions_unmap(range, victim->run, NULL);
+    pm_regions_reopen(range, victim->run);
+    if (!unmapped)
         return false;
-    }
     range->registry->n_evicted++;
     g_clear_error(&range->refusal);
     (void)pm_fail(&range->refusal, PM_ERROR_LIMIT,

@@ -62,9 +62,14 @@ void pm_lease_range_set_discarded(PmLeaseRange *range, uint64_t offset, uint64_t
     set_states(range, offset, size, 0);
 }
 
+/* A closed block stays closed: it may be about to be discarded, and then must not be held. */
 void pm_lease_range_set_unregistered(PmLeaseRange *range, uint64_t offset, uint64_t size)
 {
-    set_states(range, offset, size, PM_LEASE_HOLDABLE);
+    Blocks blocks = blocks_of(range, offset, size);
+
+    for (uint64_t i = blocks.first; i < blocks.end; i++)
+        set_state(range, i,
+                  (word_of(range, i) & PM_LEASE_SHUT) != 0 ? PM_LEASE_SHUT : PM_LEASE_HOLDABLE);
 }
 
 static uint64_t count_leases(const PmLeaseRange *range, const Blocks *blocks)

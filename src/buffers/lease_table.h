@@ -78,7 +78,8 @@ bool pm_lease_range_close(PmLeaseRange *range, uint64_t offset, uint64_t size, u
 void pm_lease_range_reopen(PmLeaseRange *range, uint64_t offset, uint64_t size);
 
 /* Blocks that are closed without leases, discarded or unregistered, are now discarded, or
- * unregistered. */
+ * unregistered; a closed one only once it is reopened, because it must not be held if it is about
+ * to be discarded. */
 void pm_lease_range_set_discarded(PmLeaseRange *range, uint64_t offset, uint64_t size);
 void pm_lease_range_set_unregistered(PmLeaseRange *range, uint64_t offset, uint64_t size);
 

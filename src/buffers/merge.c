@@ -17,12 +17,11 @@ static bool replace(PmBufferRange *range, PmBlockRun whole, const PmBlockRun par
 {
     if (!pm_regions_close(range, whole, NULL))
         return false;
-    if (!pm_regions_unmap(range, whole, error)) {
-        pm_regions_reopen(range, whole);
-    } else if (pm_regions_map(range, whole, error)) {
+    if (pm_regions_unmap(range, whole, error) && pm_regions_map(range, whole, error)) {
         range->registry->n_replaced++;
         return true;
     }
+    pm_regions_reopen(range, whole);
     for (unsigned i = 0; i < 2; i++)
         if (parts[i].n > 0 &&
             pm_regions_next_missing(range, parts[i].first, parts[i].first + 1, &(PmBlockRun){0}))

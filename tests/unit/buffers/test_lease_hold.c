@@ -78,6 +78,21 @@ static void a_block_stays_held_when_it_gets_an_address(void **state)
     assert_true(close_blocks(world, 0, 1));
 }
 
+static void a_closed_block_that_is_unregistered_stays_closed(void **state)
+{
+    const World *world = *state;
+
+    open_blocks(world, 0, 2);
+    assert_true(close_blocks(world, 0, 2));
+    pm_lease_range_set_unregistered(world->range, 0, 2 * MIB);
+    assert_int_equal(try_hold(world, HOST, 1), PM_LEASE_CLOSED);
+    pm_lease_range_set_discarded(world->range, 0, MIB);
+    pm_lease_range_reopen(world->range, 0, 2 * MIB);
+    assert_int_equal(try_hold(world, HOST, 1), PM_LEASE_DISCARDED);
+    assert_int_equal(try_lease(world, HOST + MIB, 1), PM_LEASE_UNREGISTERED);
+    assert_int_equal(try_hold(world, HOST + MIB, 1), PM_LEASE_GRANTED);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, make, drop)
 
 int main(void)
@@ -87,6 +102,7 @@ int main(void)
         TEST(a_held_block_is_not_closed),
         TEST(a_closed_block_is_reopened_as_it_was),
         TEST(a_block_stays_held_when_it_gets_an_address),
+        TEST(a_closed_block_that_is_unregistered_stays_closed),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -102,6 +102,7 @@ static void change_page(uint64_t index)
         page->state = any(2) == 0 ? DISCARDED : UNREGISTERED;
         (page->state == DISCARDED ? pm_lease_range_set_discarded
                                   : pm_lease_range_set_unregistered)(page->range, offset, PAGE);
+        pm_lease_range_reopen(page->range, offset, PAGE);
     } else {
         page->address = model.next_address;
         page->state = OPENED;

@@ -133,6 +133,7 @@ static void unmap_some(uint64_t first, uint64_t end, unsigned wait_ms)
         pm_lease_range_set_unregistered(world.range, first * PAGE, (end - first) * PAGE);
     else
         pm_lease_range_set_discarded(world.range, first * PAGE, (end - first) * PAGE);
+    pm_lease_range_reopen(world.range, first * PAGE, (end - first) * PAGE);
 }
 
 static void cancel_some(uint64_t first, uint64_t end)
