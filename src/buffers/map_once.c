@@ -6,7 +6,7 @@
 #include "base/error_text.h"
 #include "base/log.h"
 
-static bool adopt(const PmBufferRegistry *registry, char *host, uint64_t size,
+static bool adopt(const PmBufferRegistry *registry, void *host, uint64_t size,
                   PmRegionMemory *memory, GError **error)
 {
     const PmRamAdoption adoption = {.struct_size = sizeof(adoption), .host = host, .size = size};
