@@ -138,7 +138,7 @@ PM_EXPORT void pm_dma_vector_free(PmDmaVector *vector);
  * bounce buffer than the pool can have; with PM_DMA_FALLBACK_NONE: populated, but not registered),
  * PM_ERROR_UNALIGNED (length), PM_ERROR_NOT_FOUND (with PM_DMA_FALLBACK_NONE: memory that was not
  * added), PM_ERROR_MEMORY, PM_ERROR_PERMISSION (in a forked child), those of registering the bounce
- * pool or, with PM_DMA_FALLBACK_MAP, of mapping.
+ * pool, of unregistering a part of it that is too small, or, with PM_DMA_FALLBACK_MAP, of mapping.
  */
 PM_EXPORT bool pm_dma_vector_prepare(PmDmaVector *vector, const struct iovec *iov, size_t n_iov,
                                      PmDmaDirection direction, GError **error);

@@ -2,6 +2,7 @@
 #include "buffers/bounce_chunk.h"
 
 #include "base/error_text.h"
+#include "buffers/region_backend.h"
 
 /* A file, because some back ends need one; and no child shares private pages that are written. */
 static bool allocate(PmBounceChunk *chunk, uint64_t size, GError **error)
@@ -26,7 +27,13 @@ PmBounceChunk *pm_bounce_chunk_new(const PmBouncePoolConfig *config, uint64_t si
 
 bool pm_bounce_chunk_unmap(PmBounceChunk *chunk, const PmBouncePoolConfig *config, GError **error)
 {
-    return config->unmap(config->user_data, chunk->ram, error);
+    GError *failure = NULL;
+
+    if (config->unmap(config->user_data, chunk->ram, &failure))
+        return true;
+    chunk->is_unknown |= pm_regions_are_unknown(failure);
+    g_propagate_error(error, failure);
+    return false;
 }
 
 void pm_bounce_chunk_free(PmBounceChunk *chunk)
@@ -43,6 +50,8 @@ bool pm_bounce_chunk_take(PmBounceChunk *chunk, uint64_t size, PmBounceSlot *slo
     uint64_t first = 0;
     uint64_t end = 0;
 
+    if (chunk->is_unknown)
+        return false;
     do {
         first = pm_bitmap_next_clear(chunk->used, end, n_bits);
         if (n_units > n_bits - first)

@@ -19,7 +19,8 @@
  * @alignment: of a chunk's size, a power of two; at least PM_BOUNCE_UNIT is used.
  * @map: registers a chunk, which has a file, and sets @address to the device's address of it. Who
  * does this references the RAM as long as a device may access it. On failure nothing has changed.
- * @unmap: unregisters it. On failure it is still registered.
+ * @unmap: unregisters it. On failure it is still registered, or with PM_ERROR_QUARANTINED and
+ * PM_ERROR_UNMAP_MISMATCH it may be.
  */
 typedef struct {
     uint64_t size;
@@ -33,7 +34,8 @@ typedef struct {
 typedef struct {
     PmRam *ram;
     uint64_t address;
-    PmBitmap *used; /* of units */
+    PmBitmap *used;  /* of units */
+    bool is_unknown; /* may or may not be registered: has no room for anybody */
 } PmBounceChunk;
 
 typedef struct {
@@ -46,7 +48,7 @@ typedef struct {
 /* @size: bytes, a multiple of the unit. Errors: PM_ERROR_MEMORY, those of @map. */
 PmBounceChunk *pm_bounce_chunk_new(const PmBouncePoolConfig *config, uint64_t size, GError **error);
 
-/* Unregisters it; free it then. On failure it is as before. */
+/* Unregisters it; free it then. On failure it is as before, or unknown. */
 bool pm_bounce_chunk_unmap(PmBounceChunk *chunk, const PmBouncePoolConfig *config, GError **error);
 
 /* Frees it. Memory that is still registered belongs to who has it registered. */

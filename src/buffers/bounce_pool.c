@@ -128,22 +128,31 @@ static uint64_t largest_chunk(const PmBouncePool *pool)
 {
     uint64_t largest = 0;
 
-    for (guint i = 0; i < pool->chunks->len; i++)
-        largest = MAX(largest, size_of(pool->chunks->pdata[i]));
+    for (guint i = 0; i < pool->chunks->len; i++) {
+        const PmBounceChunk *chunk = pool->chunks->pdata[i];
+
+        if (!chunk->is_unknown)
+            largest = MAX(largest, size_of(chunk));
+    }
     return largest;
 }
 
-static PmBounceChunk *remove_idle_chunk(PmBouncePool *pool)
+/* The one to unregister: first one that nobody can use; then, if none is large enough, one that
+ * nobody does use. */
+static PmBounceChunk *remove_idle_chunk(PmBouncePool *pool, uint64_t needed)
 {
-    for (guint i = 0; i < pool->chunks->len; i++) {
-        PmBounceChunk *chunk = pool->chunks->pdata[i];
+    bool may_be_usable = needed > largest_chunk(pool);
+    guint found = pool->chunks->len;
 
-        if (pm_bounce_chunk_is_idle(chunk)) {
-            g_ptr_array_remove_index(pool->chunks, i);
-            return chunk;
-        }
+    for (guint i = pool->chunks->len; i-- > 0;) {
+        const PmBounceChunk *chunk = pool->chunks->pdata[i];
+
+        if (chunk->is_unknown)
+            return g_ptr_array_remove_index(pool->chunks, i);
+        if (may_be_usable && pm_bounce_chunk_is_idle(chunk))
+            found = i;
     }
-    return NULL;
+    return found < pool->chunks->len ? g_ptr_array_remove_index(pool->chunks, found) : NULL;
 }
 
 static void begin_growth(PmBouncePool *pool)
@@ -201,7 +210,8 @@ static bool grow(PmBouncePool *pool, Request *request)
                   &request->error);
         return true;
     }
-    if (needed <= largest_chunk(pool) || (idle = remove_idle_chunk(pool)) == NULL)
+    idle = remove_idle_chunk(pool, needed);
+    if (idle == NULL)
         return false;
     drop_chunk(pool, idle, &request->error);
     return true;

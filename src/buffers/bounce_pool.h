@@ -9,7 +9,9 @@
  * Growth: a request that does not fit, and is the first in line, doubles the pool (or adds what it
  * needs, if that is more), until the limit. Nobody has to leave for that, and slots are returned
  * meanwhile. If only the limit keeps the pool from having a chunk as large as the request, chunks
- * that nobody uses are unregistered first. Otherwise chunks stay until the pool is freed.
+ * that nobody uses are unregistered first. Otherwise chunks stay until the pool is freed. One of
+ * which it is unknown whether it was unregistered has no slots any more, and the next request that
+ * finds no room under the limit tries again.
  *
  * Slots keep what earlier requests had in them: overwrite them.
  *

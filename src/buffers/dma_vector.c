@@ -314,7 +314,7 @@ static bool check_request(const PmDmaVector *vector, const struct iovec *iov, si
                            iov[i].iov_len, iov[i].iov_base);
         n_bytes += iov[i].iov_len;
     }
-    return pm_registry_check_process(vector->registry, error);
+    return true;
 }
 
 static bool has_too_many(const PmDmaVector *vector)
@@ -424,7 +424,8 @@ static bool prepare(PmDmaVector *vector, const struct iovec *iov, size_t n_iov, 
 bool pm_dma_vector_prepare(PmDmaVector *vector, const struct iovec *iov, size_t n_iov,
                            PmDmaDirection direction, GError **error)
 {
-    if (!check_request(vector, iov, n_iov, direction, error))
+    if (!pm_registry_check_process(vector->registry, error) ||
+        !check_request(vector, iov, n_iov, direction, error))
         return false;
     if (!prepare(vector, iov, n_iov, error)) {
         release(vector);

@@ -157,6 +157,8 @@ World *world_new(const WorldConfig *config)
         .name = "the buffers of the test",
         .user_data = &world->model,
         .wait_ms = config->wait_ms,
+        .bounce_size = config->bounce_size,
+        .bounce_limit = config->bounce_limit,
     };
 
     if (config->on_iommu)

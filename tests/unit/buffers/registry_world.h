@@ -60,6 +60,8 @@ typedef struct {
     bool on_iommu;
     uint32_t entry_limit; /* of the IOMMU; 0: the default */
     bool is_empty;        /* the RAM is not added */
+    uint64_t bounce_size; /* 0: the default */
+    uint64_t bounce_limit;
 } WorldConfig;
 
 World *world_new(const WorldConfig *config);
