@@ -8,6 +8,8 @@
 #include "iommu/claim.h"
 #include "iommu/ownership.h"
 #include "memory/ram_file.h"
+#include "vfio/device_node.h"
+#include "vfio/group.h"
 
 /* --- files --- */
 
@@ -22,6 +24,19 @@ void pm_iommu_files_init(PmIommuFiles *files)
     files->page_tables = g_array_new(FALSE, FALSE, sizeof(uint32_t));
     files->files = g_array_new(FALSE, FALSE, sizeof(PmIommuFile));
     g_array_set_clear_func(files->files, clear_file);
+}
+
+bool pm_iommu_check_files(PmKernel *kernel, const PmIommuFiles *files, GError **error)
+{
+    for (guint i = 0; i < files->files->len; i++) {
+        const PmIommuFile *file = &g_array_index(files->files, PmIommuFile, i);
+
+        if (file->fd >= 0 &&
+            !(file->address == NULL ? pm_vfio_check_group(kernel, file->fd, error)
+                                    : pm_vfio_check_device(kernel, file->fd, error)))
+            return false;
+    }
+    return true;
 }
 
 void pm_iommu_files_clear(PmIommuFiles *files)

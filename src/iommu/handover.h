@@ -49,8 +49,12 @@ void pm_iommu_handover_let_go(PmIommu *iommu);
 /* For back ends: what was just created is another process's so far. */
 void pm_iommu_handover_await(PmIommu *iommu);
 
-/* Makes a PmIommu of another process's files. On success it owns the descriptors. Errors:
- * PM_ERROR_BAD_INPUT and those of opening with descriptors. */
+/* Whether the descriptors of groups and devices are such: who owns others could not close them.
+ * Errors: PM_ERROR_INVALID_ARGUMENT, PM_ERROR_KERNEL. */
+bool pm_iommu_check_files(PmKernel *kernel, const PmIommuFiles *files, GError **error);
+
+/* Makes a PmIommu of another process's files, which were checked. On success it owns the
+ * descriptors. Errors: PM_ERROR_BAD_INPUT and those of opening with descriptors. */
 PmIommu *pm_type1_adopt(PmKernel *kernel, const PmIommuFiles *files, GError **error);
 PmIommu *pm_iommufd_adopt(PmKernel *kernel, const PmIommuFiles *files, GError **error);
 

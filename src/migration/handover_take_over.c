@@ -40,10 +40,12 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Taking, taking_clear)
 
 static PmIommu *make_iommu(PmHandover *handover, const PmIommuFiles *files, GError **error)
 {
-    PmIommu *iommu = files->backend == PM_IOMMU_IOMMUFD
-                         ? pm_iommufd_adopt(handover->kernel, files, error)
-                         : pm_type1_adopt(handover->kernel, files, error);
+    PmIommu *iommu;
 
+    if (!pm_iommu_check_files(handover->kernel, files, error))
+        return NULL;
+    iommu = files->backend == PM_IOMMU_IOMMUFD ? pm_iommufd_adopt(handover->kernel, files, error)
+                                               : pm_type1_adopt(handover->kernel, files, error);
     if (iommu == NULL)
         return NULL;
     pm_handover_take_fd(handover, files->fd);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/error_text.h"
+#include "kernel-uapi/vfio.h"
 #include "kernel/kernel_calls.h"
 
 /* EBADF: not open; ENOTTY: not a file of VFIO; EINVAL: another kind of VFIO file. */
@@ -23,6 +24,14 @@ bool pm_vfio_fail_descriptor(GError **error, int error_number, int fd, const cha
     }
     return pm_fail_ioctl(error, error_number, PM_SEE_KERNEL_LOG,
                          "asking whether descriptor %d is %s", fd, what);
+}
+
+bool pm_vfio_check_device(PmKernel *kernel, int fd, GError **error)
+{
+    struct vfio_device_info info = {.argsz = sizeof info};
+    int result = pm_kernel_ioctl(kernel, fd, VFIO_DEVICE_GET_INFO, &info);
+
+    return result >= 0 || pm_vfio_fail_descriptor(error, -result, fd, "a VFIO device");
 }
 
 bool pm_vfio_fail_attached(GError **error, const char *device)

@@ -14,10 +14,12 @@
  */
 int pm_vfio_open_node(PmKernel *kernel, const char *path, const char *if_missing, GError **error);
 
-/* Advice if a request on an open device file fails. */
 /* The first request on a descriptor of the caller failed: PM_ERROR_INVALID_ARGUMENT if the error
  * shows that it is not @what ("a VFIO group"), else as pm_fail_ioctl(). Returns false. */
 bool pm_vfio_fail_descriptor(GError **error, int error_number, int fd, const char *what);
+
+/* Whether @fd is of a device. Errors: PM_ERROR_INVALID_ARGUMENT, PM_ERROR_KERNEL. */
+bool pm_vfio_check_device(PmKernel *kernel, int fd, GError **error);
 
 /* PM_ERROR_BUSY: the device is in the address space already. Returns false. */
 bool pm_vfio_fail_attached(GError **error, const char *device);

@@ -134,3 +134,11 @@ bool pm_vfio_group_set_container(const PmVfioGroup *group, int container, bool *
     (void)fail_join(error, group, -result);
     return pm_note_errno(error, -result);
 }
+
+bool pm_vfio_check_group(PmKernel *kernel, int fd, GError **error)
+{
+    struct vfio_group_status status = {.argsz = sizeof status};
+    int result = pm_kernel_ioctl(kernel, fd, VFIO_GROUP_GET_STATUS, &status);
+
+    return result >= 0 || pm_vfio_fail_descriptor(error, -result, fd, "a VFIO group");
+}

@@ -39,4 +39,7 @@ bool pm_vfio_fail_not_viable(GError **error, PmKernel *kernel, unsigned number);
 bool pm_vfio_group_set_container(const PmVfioGroup *group, int container, bool *joined,
                                  GError **error);
 
+/* Whether @fd is of a group. Errors: PM_ERROR_INVALID_ARGUMENT, PM_ERROR_KERNEL. */
+bool pm_vfio_check_group(PmKernel *kernel, int fd, GError **error);
+
 #endif
