@@ -200,6 +200,7 @@ static void free_accepts_null(void **state)
     pm_dirty_log_free(NULL);
     pm_discard_manager_unref(NULL);
     pm_discard_policy_unref(NULL);
+    pm_dma_vector_free(NULL);
     pm_guest_iommu_unref(NULL);
     pm_guest_mapper_free(NULL);
     pm_handover_free(NULL);
