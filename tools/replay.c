@@ -2,7 +2,6 @@
 /* plugmap replay: replays a trace on the fake kernel or a real device. */
 #include <inttypes.h>
 #include <stdio.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "base/error_text.h"
@@ -17,6 +16,7 @@
 #include "tools/privileges.h"
 #include "tools/replay_options.h"
 #include "tools/signals.h"
+#include "tools/terminal.h"
 
 /* State of the replay callbacks. */
 typedef struct {
@@ -82,31 +82,12 @@ static bool on_event(guint n_done, guint n_events, void *user_data)
     return pm_signals_noted() == 0;
 }
 
-static unsigned terminal_width(void)
-{
-    struct winsize size;
-    const char *columns = g_getenv("COLUMNS");
-
-    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
-        return size.ws_col;
-    if (columns != NULL)
-        return (unsigned)g_ascii_strtoull(columns, NULL, 10);
-    return 80;
-}
-
-static bool use_colours(void)
-{
-    const char *no_color = g_getenv("NO_COLOR");
-
-    return isatty(STDOUT_FILENO) && (no_color == NULL || *no_color == '\0');
-}
-
 static bool print_text(const Session *session, GError **error)
 {
     const PmReportStyle style = {
         .backend = session->backend.name,
-        .width = terminal_width(),
-        .colours = use_colours(),
+        .width = pm_terminal_width(),
+        .colours = pm_terminal_has_colours(),
     };
     g_autofree char *report = pm_report_text(session->trace, session->result, &style);
 

@@ -5,9 +5,6 @@
 
 #include "replay/result.h"
 
-/* Changes when a field is removed or changes its meaning, not when one is added. */
-#define PM_JSON_SCHEMA 1
-
 /*
  * @command: "replay" or "convert". The others are NULL if the command did not get that far.
  * @output: the file that convert wrote. @error: why the command failed.

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+#include "tools/terminal.h"
+
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <glib.h>
+
+unsigned pm_terminal_width(void)
+{
+    struct winsize size;
+    const char *columns = g_getenv("COLUMNS");
+
+    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
+        return size.ws_col;
+    if (columns != NULL)
+        return (unsigned)g_ascii_strtoull(columns, NULL, 10);
+    return 80;
+}
+
+bool pm_terminal_is_smart(void)
+{
+    return isatty(STDOUT_FILENO) && g_strcmp0(g_getenv("TERM"), "dumb") != 0;
+}
+
+bool pm_terminal_has_colours(void)
+{
+    const char *no_color = g_getenv("NO_COLOR");
+
+    return pm_terminal_is_smart() && (no_color == NULL || *no_color == '\0');
+}
