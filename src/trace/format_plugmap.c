@@ -8,53 +8,10 @@
 
 #include "kernel-uapi/virtio_mem.h"
 #include "trace/format.h"
+#include "trace/words.h"
 
-#define MAX_WORDS     16
-#define NS_PER_SECOND 1000000000
-#define MAX_REGIONS   256 /* QEMU's limit of memory slots */
-#define MAX_NAME      64
-
-/* The words of a line, without the comment. */
-typedef struct {
-    char *words[MAX_WORDS];
-    unsigned n_words;
-} Words;
-
-/* Splits the reader's text in place. Skips empty lines. */
-static bool next_words(PmLineReader *reader, Words *words, bool *end, GError **error)
-{
-    do {
-        char *rest = NULL;
-        char *word;
-
-        if (!pm_line_reader_next(reader, end, error) || !pm_line_check_length(reader, error))
-            return false;
-        words->n_words = 0;
-        for (word = strtok_r(reader->text, " \t", &rest); word != NULL && *word != '#';
-             word = strtok_r(NULL, " \t", &rest)) {
-            if (words->n_words == MAX_WORDS)
-                return pm_line_fail(reader, error, "too many words");
-            words->words[words->n_words++] = word;
-        }
-    } while (words->n_words == 0 && !*end);
-    return true;
-}
-
-/* Removes "name=value" from the words and returns the value; NULL if there is none. */
-static const char *take_word(Words *words, const char *name)
-{
-    size_t length = strlen(name);
-
-    for (unsigned i = 0; i < words->n_words; i++) {
-        const char *word = words->words[i];
-
-        if (strncmp(word, name, length) != 0 || word[length] != '=')
-            continue;
-        words->words[i] = words->words[--words->n_words];
-        return word + length + 1;
-    }
-    return NULL;
-}
+#define MAX_REGIONS 256 /* QEMU's limit of memory slots */
+#define MAX_NAME    64
 
 static bool is_field(const char *word)
 {
@@ -69,7 +26,7 @@ static bool is_field(const char *word)
 }
 
 /* Quotes the first word that is no field: perhaps the missing one, misspelled. */
-static bool fail_missing(const PmLineReader *reader, const Words *words, const char *name,
+static bool fail_missing(const PmLineReader *reader, const PmWords *words, const char *name,
                          GError **error)
 {
     for (unsigned i = 0; i < words->n_words; i++)
@@ -80,38 +37,29 @@ static bool fail_missing(const PmLineReader *reader, const Words *words, const c
 }
 
 /* Does not change *value if the word is missing. */
-static bool take_number(const PmLineReader *reader, Words *words, const char *name, bool required,
+static bool take_number(const PmLineReader *reader, PmWords *words, const char *name, bool required,
                         uint64_t *value, GError **error)
 {
-    const char *text = take_word(words, name);
-    g_autoptr(GError) bad = NULL;
+    bool found;
 
-    if (text == NULL && required)
-        return fail_missing(reader, words, name, error);
-    if (text == NULL || pm_size_parse(text, value, &bad))
-        return true;
-    return pm_line_fail(reader, error, "%s: %s", name, bad->message);
+    if (!pm_words_take_number(reader, words, name, &found, value, error))
+        return false;
+    return found || !required || fail_missing(reader, words, name, error);
 }
 
-static bool no_more_words(const PmLineReader *reader, const Words *words, GError **error)
+static bool no_more_words(const PmLineReader *reader, const PmWords *words, GError **error)
 {
     if (words->n_words == 0)
         return true;
     return pm_line_fail(reader, error, "unexpected word '%s'", words->words[0]);
 }
 
-static void drop_first(Words *words, unsigned count)
-{
-    words->n_words -= count;
-    memmove(words->words, words->words + count, words->n_words * sizeof(*words->words));
-}
-
 static bool read_magic(PmLineReader *reader, GError **error)
 {
-    Words words;
+    PmWords words;
     bool end;
 
-    if (!next_words(reader, &words, &end, error))
+    if (!pm_words_next(reader, &words, &end, error))
         return false;
     if (end || words.n_words != 2 || strcmp(words.words[0], PM_TRACE_MAGIC) != 0)
         return pm_line_fail(reader, error,
@@ -162,7 +110,7 @@ static bool find_region(const PmTrace *trace, const char *name, unsigned *found)
     return false;
 }
 
-static bool read_requested(const PmLineReader *reader, Words *words, PmTraceRegion *region,
+static bool read_requested(const PmLineReader *reader, PmWords *words, PmTraceRegion *region,
                            GError **error)
 {
     unsigned n_words = words->n_words;
@@ -175,7 +123,7 @@ static bool read_requested(const PmLineReader *reader, Words *words, PmTraceRegi
            take_number(reader, words, "requested", false, &region->requested_size, error);
 }
 
-static bool read_granularity(const PmLineReader *reader, Words *words, PmTraceRegion *region,
+static bool read_granularity(const PmLineReader *reader, PmWords *words, PmTraceRegion *region,
                              GError **error)
 {
     unsigned n_words = words->n_words;
@@ -217,14 +165,14 @@ static bool check_region(const PmLineReader *reader, const PmTrace *trace, const
     return true;
 }
 
-static bool read_region(PmLineReader *reader, Words *words, const PmTraceGeometry *given,
+static bool read_region(PmLineReader *reader, PmWords *words, const PmTraceGeometry *given,
                         PmTrace *trace, GError **error)
 {
     PmTraceRegion region = {0};
     const char *name;
 
-    drop_first(words, 1);
-    name = take_word(words, "device");
+    pm_words_drop_first(words, 1);
+    name = pm_words_take(words, "device");
     if (!take_number(reader, words, "addr", true, &region.address, error) ||
         !take_number(reader, words, "size", true, &region.size, error) ||
         !take_number(reader, words, "block", true, &region.block_size, error) ||
@@ -235,27 +183,6 @@ static bool read_region(PmLineReader *reader, Words *words, const PmTraceGeometr
         return false;
     region.name = g_strdup(name);
     pm_trace_add_region(trace, region);
-    return true;
-}
-
-/* '@12.000345': seconds, with up to nine fractional digits. */
-static bool parse_time(const PmLineReader *reader, const char *text, int64_t *time_ns,
-                       GError **error)
-{
-    char *end;
-    guint64 seconds = g_ascii_strtoull(text, &end, 10);
-    int64_t fraction = 0;
-    int64_t unit = NS_PER_SECOND;
-
-    if (end != text && *end == '.')
-        for (end++; g_ascii_isdigit(*end) && unit > 1; end++) {
-            unit /= 10;
-            fraction += unit * (*end - '0');
-        }
-    if (end == text || *end != '\0' || !g_ascii_isdigit(*text) ||
-        seconds >= INT64_MAX / NS_PER_SECOND)
-        return pm_line_fail(reader, error, "invalid time '@%s': must be @SECONDS.FRACTION", text);
-    *time_ns = (int64_t)seconds * NS_PER_SECOND + fraction;
     return true;
 }
 
@@ -290,28 +217,14 @@ static bool fail_answer(const PmLineReader *reader, PmEventType type, const char
                         pm_event_type_name(type), rule);
 }
 
-/* No other word has an arrow in it. */
-static bool check_arrow(const PmLineReader *reader, const Words *words, GError **error)
-{
-    for (unsigned i = 0; i < words->n_words; i++)
-        if (strstr(words->words[i], "->") != NULL && strcmp(words->words[i], "->") != 0)
-            return pm_line_fail(reader, error,
-                                "invalid '%s': '->' must have spaces around it, as in "
-                                "'blocks=1 -> ack'",
-                                words->words[i]);
-    return true;
-}
-
 /* '-> ack' at the end; for STATE the state, which implies ACK. */
-static bool take_answer(const PmLineReader *reader, Words *words, PmTraceEvent *event,
+static bool take_answer(const PmLineReader *reader, PmWords *words, PmTraceEvent *event,
                         GError **error)
 {
-    const char *answer;
+    const char *answer = pm_words_take_answer(words);
 
-    if (words->n_words < 2 || strcmp(words->words[words->n_words - 2], "->") != 0)
+    if (answer == NULL)
         return true;
-    answer = words->words[words->n_words - 1];
-    words->n_words -= 2;
     if (event->type == PM_EVENT_STATE && find_name(pm_state_names, answer, &event->state)) {
         event->response = VIRTIO_MEM_RESP_ACK;
         return true;
@@ -342,14 +255,14 @@ static bool find_type(const PmLineReader *reader, const char *text, PmEventType 
 }
 
 /* Finds the region of the event. */
-static bool take_device(const PmLineReader *reader, Words *words, const PmTrace *trace,
+static bool take_device(const PmLineReader *reader, PmWords *words, const PmTrace *trace,
                         PmTraceEvent *event, GError **error)
 {
     const char *name;
 
     if (event->type == PM_EVENT_RESET || pm_event_type_is_iommu(event->type))
         return true;
-    name = take_word(words, "device");
+    name = pm_words_take(words, "device");
     if (name == NULL && trace->regions->len == 1)
         return true;
     if (name == NULL)
@@ -361,7 +274,7 @@ static bool take_device(const PmLineReader *reader, Words *words, const PmTrace 
            pm_line_fail(reader, error, "no region of device %s", name);
 }
 
-static bool read_blocks(const PmLineReader *reader, Words *words, const PmTraceRegion *region,
+static bool read_blocks(const PmLineReader *reader, PmWords *words, const PmTraceRegion *region,
                         PmTraceEvent *event, GError **error)
 {
     g_autoptr(GError) wrong = NULL;
@@ -379,7 +292,7 @@ static bool read_blocks(const PmLineReader *reader, Words *words, const PmTraceR
     return true;
 }
 
-static bool read_size(const PmLineReader *reader, Words *words, const PmTraceRegion *region,
+static bool read_size(const PmLineReader *reader, PmWords *words, const PmTraceRegion *region,
                       PmTraceEvent *event, GError **error)
 {
     if (!take_number(reader, words, "size", true, &event->size, error))
@@ -426,10 +339,10 @@ static bool fail_choice(const PmLineReader *reader, const char *name, const char
                         choices);
 }
 
-static bool read_conversion(const PmLineReader *reader, Words *words, const PmTraceRegion *region,
+static bool read_conversion(const PmLineReader *reader, PmWords *words, const PmTraceRegion *region,
                             PmTraceEvent *event, GError **error)
 {
-    const char *to = take_word(words, "to");
+    const char *to = pm_words_take(words, "to");
 
     if (g_strcmp0(to, "shared") != 0 && g_strcmp0(to, "private") != 0)
         return fail_choice(reader, "to", to, "shared or private", error);
@@ -440,10 +353,10 @@ static bool read_conversion(const PmLineReader *reader, Words *words, const PmTr
 }
 
 /* An inclusive last address ends the range, so it has at least a byte. */
-static bool read_iommu(const PmLineReader *reader, Words *words, PmTraceEvent *event,
+static bool read_iommu(const PmLineReader *reader, PmWords *words, PmTraceEvent *event,
                        GError **error)
 {
-    const char *access = take_word(words, "access");
+    const char *access = pm_words_take(words, "access");
     g_autofree char *size = NULL;
     int8_t bits = 0;
     uint64_t last;
@@ -468,23 +381,16 @@ static bool read_iommu(const PmLineReader *reader, Words *words, PmTraceEvent *e
                         size, event->iova);
 }
 
-static bool read_event(const PmLineReader *reader, Words *words, PmTrace *trace, GError **error)
+static bool read_event(const PmLineReader *reader, PmWords *words, PmTrace *trace, GError **error)
 {
     PmTraceEvent event = {.response = -1, .state = -1, .time_ns = -1};
     const PmTraceRegion *region;
 
-    if (!check_arrow(reader, words, error))
+    if (!pm_words_check_arrow(reader, words, error) ||
+        !pm_words_take_time(reader, words, &event.time_ns, error) ||
+        !find_type(reader, words->words[0], &event.type, error))
         return false;
-    if (words->words[0][0] == '@') {
-        if (!parse_time(reader, words->words[0] + 1, &event.time_ns, error))
-            return false;
-        drop_first(words, 1);
-        if (words->n_words == 0)
-            return pm_line_fail(reader, error, "missing event after the time");
-    }
-    if (!find_type(reader, words->words[0], &event.type, error))
-        return false;
-    drop_first(words, 1);
+    pm_words_drop_first(words, 1);
     if (!take_answer(reader, words, &event, error))
         return false;
     if (!take_device(reader, words, trace, &event, error))
@@ -502,7 +408,7 @@ static bool read_event(const PmLineReader *reader, Words *words, PmTrace *trace,
 }
 
 /* Regions must precede events, which are checked against them. */
-static bool read_words(PmLineReader *reader, Words *words, const PmTraceGeometry *given,
+static bool read_words(PmLineReader *reader, PmWords *words, const PmTraceGeometry *given,
                        PmTrace *trace, GError **error)
 {
     bool is_region = strcmp(words->words[0], "region") == 0;
@@ -519,7 +425,7 @@ static bool read_words(PmLineReader *reader, Words *words, const PmTraceGeometry
 bool pm_format_plugmap_read(PmLineReader *reader, const PmTraceGeometry *given, PmTrace *trace,
                             GError **error)
 {
-    Words words;
+    PmWords words;
     bool end;
 
     if (!read_magic(reader, error))
@@ -527,7 +433,7 @@ bool pm_format_plugmap_read(PmLineReader *reader, const PmTraceGeometry *given, 
     for (;;) {
         g_autoptr(GError) wrong = NULL;
 
-        if (!next_words(reader, &words, &end, error))
+        if (!pm_words_next(reader, &words, &end, error))
             return false;
         if (end)
             return trace->regions->len > 0 || fail_without_region(reader, error);
