@@ -15,7 +15,7 @@ enum {
     AUTO
 };
 
-static const char *const names[] = {
+const char *const pm_backend_names[] = {
     [FAKE] = "fake",   [FAKE_IOMMUFD] = "fake-iommufd",
     [TYPE1] = "type1", [IOMMUFD] = "iommufd",
     [AUTO] = "auto",   NULL,
@@ -28,11 +28,12 @@ static bool check_device(int chosen, const char *device, GError **error)
 
     if (fake && device != NULL)
         return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
-                       "--backend %s does not support --device: drop one of them", names[chosen]);
+                       "--backend %s does not support --device: drop one of them",
+                       pm_backend_names[chosen]);
     if (!fake && device == NULL)
         return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
                        "--backend %s requires --device BDF, a device bound to vfio-pci",
-                       names[chosen]);
+                       pm_backend_names[chosen]);
     return true;
 }
 
@@ -52,14 +53,14 @@ bool pm_backend_choose(PmBackend *backend, const char *text, const char *device,
 
     *backend = (PmBackend){.address = complete_address(device)};
     backend->device = backend->address;
-    if ((text != NULL && !pm_option_choose("--backend", text, names, &chosen, error)) ||
+    if ((text != NULL && !pm_option_choose("--backend", text, pm_backend_names, &chosen, error)) ||
         !check_device(chosen, device, error))
         return false;
     if (chosen == AUTO) {
         backend->iommu = pm_iommu_choose_backend(NULL, backend->device, &backend->reason);
         chosen = backend->iommu == PM_IOMMU_IOMMUFD ? IOMMUFD : TYPE1;
     }
-    backend->name = names[chosen];
+    backend->name = pm_backend_names[chosen];
     backend->fake = chosen == FAKE || chosen == FAKE_IOMMUFD;
     backend->iommu =
         chosen == IOMMUFD || chosen == FAKE_IOMMUFD ? PM_IOMMU_IOMMUFD : PM_IOMMU_TYPE1;

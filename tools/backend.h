@@ -20,8 +20,8 @@ typedef struct {
     char *address; /* owns @device, unless it is the fake one */
 } PmBackend;
 
-/* The values of --backend, for --help. */
-#define PM_BACKENDS "fake, fake-iommufd, type1, iommufd or auto"
+/* The values of --backend; ends with NULL. */
+extern const char *const pm_backend_names[];
 
 /*
  * @text: argument of --backend; NULL: auto with a device, else fake. @device: argument of --device,

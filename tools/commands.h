@@ -1,10 +1,21 @@
 /* SPDX-License-Identifier: MIT */
-/* The sub-commands. Each gets its own name as argv[0] and returns an exit status (exit_status.h).
- */
+/* The sub-commands: the tables of their command lines. */
 #ifndef PLUGMAP_TOOLS_COMMANDS_H
 #define PLUGMAP_TOOLS_COMMANDS_H
 
-int pm_replay_main(int argc, char **argv);
-int pm_convert_main(int argc, char **argv);
+#include "tools/command_line.h"
+
+extern const PmCommand pm_replay_command;
+extern const PmCommand pm_convert_command;
+extern const PmCommand pm_help_command;
+
+/* In the order of 'plugmap help'; ends with NULL. */
+extern const PmCommand *const pm_commands[];
+
+/* NULL: unknown. */
+const PmCommand *pm_commands_find(const char *name);
+
+/* "unknown command 'relpay': did you mean 'replay'? (see plugmap --help)"; a new string. */
+char *pm_commands_unknown(const char *name);
 
 #endif

@@ -26,29 +26,6 @@ static void options_clear(Options *options)
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Options, options_clear)
 
-static bool parse_options(Options *options, int argc, char **argv, GError **error)
-{
-    const GOptionEntry entries[] = {
-        {"json", 0, 0, G_OPTION_ARG_NONE, &options->json, "print a report in JSON; requires OUTPUT",
-         NULL},
-        {"verbose", 'v', 0, G_OPTION_ARG_NONE, &options->verbose,
-         "print the capabilities that are kept", NULL},
-        {G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &options->paths, NULL,
-         "TRACE [OUTPUT]"},
-        G_OPTION_ENTRY_NULL,
-    };
-    g_autoptr(GOptionContext) context = g_option_context_new(NULL);
-
-    g_option_context_set_summary(
-        context,
-        "Converts TRACE (a QEMU trace log or plugmap's own format, optionally gzip-compressed; "
-        "\"-\" for\nstandard input) to plugmap's own format. OUTPUT defaults to \"-\", standard "
-        "output.\n\nExit status: 0 on success, 2 on bad usage, bad input or a write error.");
-    g_option_context_add_main_entries(context, entries, NULL);
-    pm_trace_options_add(&options->trace, context);
-    return g_option_context_parse(context, &argc, &argv, error);
-}
-
 static bool check_options(const Options *options, GError **error)
 {
     char **paths = options->paths;
@@ -117,15 +94,53 @@ static int report(const Options *options, const PmTrace *trace, const GError *er
     return PM_EXIT_USAGE;
 }
 
-int pm_convert_main(int argc, char **argv)
+static int convert_main(int argc, char **argv)
 {
     g_auto(Options) options = {0};
     g_autoptr(PmTrace) trace = NULL;
     g_autoptr(GError) error = NULL;
 
-    if (parse_options(&options, argc, argv, &error))
+    if (pm_command_line_parse(&pm_convert_command, &options, argc, argv, &error))
         (void)convert(&options, &trace, &error);
     else
         options.json = pm_json_is_asked_for(argc, argv); /* GLib resets parsed options on errors */
     return report(&options, trace, error);
 }
+
+#define MEMBER(name) offsetof(Options, name)
+
+static const PmOption option_list[] = {
+    {"json", 0, PM_VALUE_FLAG, MEMBER(json), .help = "print a report in JSON; requires OUTPUT"},
+    {"verbose", 'v', PM_VALUE_FLAG, MEMBER(verbose),
+     .help = "print the capabilities that are kept"},
+    PM_OPTION_END,
+};
+
+const PmCommand pm_convert_command = {
+    .name = "convert",
+    .summary = "convert a trace to plugmap's own format",
+    .arguments = "TRACE [OUTPUT]",
+    .argument = PM_VALUE_FILE,
+    .rest = MEMBER(paths),
+    .description =
+        {
+            "Converts TRACE to plugmap's own format. OUTPUT defaults to \"-\", standard output.",
+            "TRACE is a QEMU trace log or in plugmap's own format, optionally gzip-compressed; "
+            "\"-\" is standard input.",
+            "An output file is replaced only when it is complete.",
+        },
+    .groups =
+        {
+            {"Options", option_list, 0, false},
+            {"Trace", pm_trace_option_list, MEMBER(trace), false},
+        },
+    .examples =
+        {
+            {"plugmap convert qemu.log guest.trace", "a QEMU log to a file", PM_EXIT_OK},
+            {"plugmap convert --region-addr 4G --region-size 4G --block-size 2M partial.log",
+             "a log that begins after QEMU has started, to standard output", PM_EXIT_OK},
+        },
+    .statuses = {PM_EXIT_USAGE},
+    .see_also = {"plugmap-replay(1)", "plugmap-trace(5)"},
+    .main = convert_main,
+};

@@ -1,6 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 #include "tools/exit_status.h"
 
+const PmExitStatus pm_exit_statuses[] = {
+    {PM_EXIT_OK, "0", "success: pass, done, or nothing to check"},
+    {PM_EXIT_WRONG, "1",
+     "the verdict is no: a response differs, an audit failed, something does not fit or leaks"},
+    {PM_EXIT_USAGE, "2", "bad usage, bad input or a write error"},
+    {PM_EXIT_NOT_READY, "3", "host not ready: device, driver, permissions or kernel"},
+    {PM_EXIT_NO_ROOM, "4", "limit exceeded: mappings, locked memory, IOVA space or host memory"},
+    {PM_EXIT_SIGNAL, "130, 143",
+     "interrupted (SIGINT), terminated (SIGTERM); the report is partial"},
+    {0, NULL, NULL},
+};
+
 int pm_exit_status(const GError *error)
 {
     if (error->domain != PM_ERROR)

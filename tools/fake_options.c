@@ -16,25 +16,22 @@
 #define HOLE_START UINT64_C(0xfee00000)
 #define HOLE_END   UINT64_C(0xfef00000)
 
-void pm_fake_options_add(PmFakeOptions *options, GOptionContext *context)
-{
-    const GOptionEntry entries[] = {
-        {"pin", 0, 0, G_OPTION_ARG_STRING, &options->pin,
-         "fake kernel: 'account' (default) only counts pinned memory, 'populate' faults it in",
-         "MODE"},
-        {"linux", 0, 0, G_OPTION_ARG_STRING, &options->linux_version,
-         "fake kernel: emulate Linux 6.12 (default) or 6.1", "VERSION"},
-        {"iova-bits", 0, 0, G_OPTION_ARG_STRING, &options->iova_bits,
-         "fake kernel: IOVA width in bits, 30 to 64 (default: 39)", "N"},
-        {"entry-limit", 0, 0, G_OPTION_ARG_STRING, &options->entry_limit,
-         "fake kernel: type1's dma_entry_limit (default: 65535)", "N"},
-        {"memlock", 0, 0, G_OPTION_ARG_STRING, &options->memlock,
-         "fake kernel: RLIMIT_MEMLOCK (default: unlimited)", "SIZE"},
-        G_OPTION_ENTRY_NULL,
-    };
+static const char *const pins[] = {"account", "populate", NULL};
+static const char *const versions[] = {"6.12", "6.1", NULL};
 
-    g_option_context_add_main_entries(context, entries, NULL);
-}
+const PmOption pm_fake_option_list[] = {
+    {"pin", 0, PM_VALUE_CHOICE, offsetof(PmFakeOptions, pin), "MODE",
+     .help = "account (default): only count pinned memory; populate: fault it in", .choices = pins},
+    {"linux", 0, PM_VALUE_CHOICE, offsetof(PmFakeOptions, linux_version), "VERSION",
+     .help = "emulate Linux 6.12 (default) or 6.1", .choices = versions},
+    {"iova-bits", 0, PM_VALUE_TEXT, offsetof(PmFakeOptions, iova_bits), "N",
+     .help = "IOVA width in bits, 30 to 64 (default: 39)"},
+    {"entry-limit", 0, PM_VALUE_TEXT, offsetof(PmFakeOptions, entry_limit), "N",
+     .help = "type1's dma_entry_limit (default: 65535)"},
+    {"memlock", 0, PM_VALUE_SIZE, offsetof(PmFakeOptions, memlock), "SIZE",
+     .help = "RLIMIT_MEMLOCK (default: unlimited)"},
+    PM_OPTION_END,
+};
 
 void pm_fake_options_clear(PmFakeOptions *options)
 {
@@ -104,8 +101,6 @@ static size_t make_ranges(uint64_t bits, PmIovaRange ranges[2])
 
 static PmKernel *make_fake(const PmFakeOptions *options, const PmBackend *backend, GError **error)
 {
-    static const char *const pins[] = {"account", "populate", NULL};
-    static const char *const versions[] = {"6.12", "6.1", NULL};
     PmIovaRange ranges[2];
     uint64_t iova_bits = 0;
     uint64_t entry_limit;

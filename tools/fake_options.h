@@ -4,6 +4,7 @@
 #define PLUGMAP_TOOLS_FAKE_OPTIONS_H
 
 #include "tools/backend.h"
+#include "tools/command_line.h"
 
 /* Not parsed; NULL if not given. */
 typedef struct {
@@ -14,8 +15,9 @@ typedef struct {
     char *memlock;
 } PmFakeOptions;
 
-/* Adds the options to a context, which fills in @options when it parses. */
-void pm_fake_options_add(PmFakeOptions *options, GOptionContext *context);
+/* A group's options; its base is a PmFakeOptions. */
+extern const PmOption pm_fake_option_list[];
+
 void pm_fake_options_clear(PmFakeOptions *options);
 
 /* Whether mapping faults memory in. */

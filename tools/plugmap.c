@@ -12,27 +12,9 @@
 
 #include "tools/commands.h"
 #include "tools/exit_status.h"
+#include "tools/help_text.h"
 #include "tools/print.h"
-
-static const struct {
-    const char *name;
-    int (*main)(int argc, char **argv);
-    const char *what;
-} commands[] = {
-    {"replay", pm_replay_main, "replay a trace of plug and unplug requests and audit the mappings"},
-    {"convert", pm_convert_main, "convert a trace to plugmap's own format"},
-};
-
-static void print_usage(FILE *stream)
-{
-    fprintf(stream, "Usage: plugmap COMMAND [OPTIONS]\n\n"
-                    "Replays virtio-mem traces and audits the device's DMA mappings.\n\n"
-                    "Commands:\n");
-    for (size_t i = 0; i < G_N_ELEMENTS(commands); i++)
-        fprintf(stream, "  %-10s %s\n", commands[i].name, commands[i].what);
-    fprintf(stream, "\nSee 'plugmap COMMAND --help' for the options. Version %s.\n",
-            PLUGMAP_VERSION);
-}
+#include "tools/terminal.h"
 
 /* The next open() would reuse a closed standard descriptor, and messages would end up in that file.
  * The access mode is reversed, so that reading or writing fails. */
@@ -61,6 +43,37 @@ static int print_version(int argc, char **argv)
     return PM_EXIT_USAGE;
 }
 
+static int print_help(FILE *stream, const PmCommand *command)
+{
+    unsigned width = pm_terminal_width();
+    g_autofree char *text = command != NULL ? pm_help_text(command, width, false)
+                                            : pm_help_list(pm_commands, PLUGMAP_VERSION, width);
+
+    if (fputs(text, stream) >= 0 && fflush(stream) == 0)
+        return PM_EXIT_OK;
+    fprintf(stderr, "plugmap: standard output: write failed: %s\n", g_strerror(errno));
+    return PM_EXIT_USAGE;
+}
+
+/* @argv begins with the name of the command. */
+static int run_command(int argc, char **argv)
+{
+    const PmCommand *command = pm_commands_find(argv[0]);
+    g_autofree char *text = command != NULL ? g_strdup_printf("plugmap %s", command->name)
+                                            : pm_commands_unknown(argv[0]);
+
+    if (command == NULL) {
+        fprintf(stderr, "plugmap: %s\n", text);
+        return PM_EXIT_USAGE;
+    }
+    g_set_prgname(text);
+    if (pm_command_line_has(argc, argv, "--help", 'h'))
+        return print_help(stdout, command);
+    if (pm_command_line_has(argc, argv, "--version", 0))
+        return print_version(argc, argv);
+    return command->main(argc, argv);
+}
+
 int main(int argc, char **argv)
 {
     if (!open_standard_descriptors())
@@ -69,23 +82,12 @@ int main(int argc, char **argv)
     (void)signal(SIGXFSZ, SIG_IGN);
     setlocale(LC_ALL, "");
     if (argc < 2) {
-        print_usage(stderr);
+        (void)print_help(stderr, NULL);
         return PM_EXIT_USAGE;
     }
-    if (g_str_equal(argv[1], "--help") || g_str_equal(argv[1], "-h")) {
-        print_usage(stdout);
-        return PM_EXIT_OK;
-    }
+    if (g_str_equal(argv[1], "--help") || g_str_equal(argv[1], "-h"))
+        return print_help(stdout, NULL);
     if (g_str_equal(argv[1], "--version"))
         return print_version(argc, argv);
-    for (size_t i = 0; i < G_N_ELEMENTS(commands); i++) {
-        if (g_str_equal(argv[1], commands[i].name)) {
-            g_autofree char *name = g_strdup_printf("plugmap %s", commands[i].name);
-
-            g_set_prgname(name);
-            return commands[i].main(argc - 1, argv + 1);
-        }
-    }
-    fprintf(stderr, "plugmap: unknown command '%s' (see plugmap --help)\n", argv[1]);
-    return PM_EXIT_USAGE;
+    return run_command(argc - 1, argv + 1);
 }

@@ -5,13 +5,11 @@
 #include <stdio.h>
 
 #include "base/error_text.h"
+#include "tools/command_line.h"
 
 bool pm_json_is_asked_for(int argc, char **argv)
 {
-    for (int i = 1; i < argc && !g_str_equal(argv[i], "--"); i++)
-        if (g_str_equal(argv[i], "--json"))
-            return true;
-    return false;
+    return pm_command_line_has(argc, argv, "--json", 0);
 }
 
 bool pm_print(const char *text, GError **error)

@@ -142,7 +142,6 @@ static bool play(const PmReplayOptions *options, Session *session, const PmRepla
 
 static bool run(const PmReplayOptions *options, Session *session, GError **error)
 {
-    static const char *const memories[] = {"anon", "memfd", "hugetlb", NULL};
     static const PmRamKind kinds[] = {PM_RAM_ANONYMOUS, PM_RAM_MEMFD, PM_RAM_HUGETLB_2M};
     PmBackend *backend = &session->backend;
     PmNeeds needs = {.output = options->dma_log};
@@ -156,7 +155,7 @@ static bool run(const PmReplayOptions *options, Session *session, GError **error
     int memory;
 
     if (!pm_backend_choose(backend, options->backend, options->device, error) ||
-        !pm_option_choose("--memory", options->memory, memories, &memory, error) ||
+        !pm_option_choose("--memory", options->memory, pm_memory_names, &memory, error) ||
         !pm_replay_options_check(options, backend, error))
         return false;
     needs.input = options->rest[0];
@@ -225,7 +224,7 @@ int pm_replay_main(int argc, char **argv)
     int status;
 
     pm_log_set_func(print_warning, NULL);
-    if (pm_replay_options_parse(&options, argc, argv, &error))
+    if (pm_command_line_parse(&pm_replay_command, &options, argc, argv, &error))
         (void)run(&options, &session, &error);
     else
         options.json = pm_json_is_asked_for(argc, argv); /* GLib resets parsed options on errors */

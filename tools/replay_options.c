@@ -2,7 +2,7 @@
 #include "tools/replay_options.h"
 
 #include "base/error_text.h"
-#include "tools/exit_status.h"
+#include "tools/commands.h"
 
 void pm_replay_options_clear(PmReplayOptions *options)
 {
@@ -15,58 +15,87 @@ void pm_replay_options_clear(PmReplayOptions *options)
     g_strfreev(options->rest);
 }
 
-bool pm_replay_options_parse(PmReplayOptions *options, int argc, char **argv, GError **error)
-{
-    const GOptionEntry entries[] = {
-        {"backend", 0, 0, G_OPTION_ARG_STRING, &options->backend,
-         PM_BACKENDS " (default: auto with --device, else fake; auto prefers iommufd to type1)",
-         "BACKEND"},
-        {"device", 0, 0, G_OPTION_ARG_STRING, &options->device,
-         "PCI address of a device bound to vfio-pci, e.g. 04:00.0", "BDF"},
-        {"memory", 0, 0, G_OPTION_ARG_STRING, &options->memory,
-         "region backing: anon (default), memfd or hugetlb (2M pages; the fake kernel requires "
-         "--pin populate)",
-         "KIND"},
-        {"prefault", 0, 0, G_OPTION_ARG_INT, &options->prefault,
-         "prefault memory before mapping it (default: 0, off)", "THREADS"},
-        {"dma-log", 0, 0, G_OPTION_ARG_FILENAME, &options->dma_log,
-         "log the region's MAP and UNMAP calls to FILE; \"-\" for standard output, before the "
-         "report",
-         "FILE"},
-        {"json", 0, 0, G_OPTION_ARG_NONE, &options->json, "print the report in JSON", NULL},
-        {"no-audit", 0, 0, G_OPTION_ARG_NONE, &options->no_audit,
-         "do not audit mapped and resident memory", NULL},
-        {"dma-check", 0, 0, G_OPTION_ARG_NONE, &options->dma_check,
-         "have the device (QEMU's edu or nvme) access plugged and unplugged memory by DMA after "
-         "every request; overwrites the first 4 KiB of an nvme disk",
-         NULL},
-        {"overcommit", 0, 0, G_OPTION_ARG_NONE, &options->overcommit,
-         "start even if the limits do not allow the whole region to be plugged; a PLUG that "
-         "exceeds them returns BUSY",
-         NULL},
-        {"force", 0, 0, G_OPTION_ARG_NONE, &options->force,
-         "replay even if the trace needs more memory than the host, the cgroup or the hugetlb pool "
-         "has",
-         NULL},
-        {"verbose", 'v', 0, G_OPTION_ARG_NONE, &options->verbose,
-         "print the chosen backend, the reason, and the capabilities that are kept", NULL},
-        {G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &options->rest, NULL, "TRACE"},
-        G_OPTION_ENTRY_NULL,
-    };
-    g_autoptr(GOptionContext) context = g_option_context_new(NULL);
+#define MEMBER(name) offsetof(PmReplayOptions, name)
 
-    g_option_context_set_summary(
-        context,
-        "Replays TRACE (a QEMU trace log or plugmap's own format, optionally gzip-compressed; "
-        "\"-\" for\nstandard input) against virtio-mem devices, maps plugged blocks, and compares "
-        "the responses\nwith the recorded ones. Audits mappings and resident memory: the blocks of "
-        "a request after each\nrequest, the whole region periodically and at the "
-        "end.\n\n" PM_EXIT_HELP);
-    g_option_context_add_main_entries(context, entries, NULL);
-    pm_trace_options_add(&options->trace, context);
-    pm_fake_options_add(&options->fake, context);
-    return g_option_context_parse(context, &argc, &argv, error);
-}
+const char *const pm_memory_names[] = {"anon", "memfd", "hugetlb", NULL};
+
+static const PmOption option_list[] = {
+    {"backend", 0, PM_VALUE_CHOICE, MEMBER(backend), "BACKEND",
+     .help = "fake, fake-iommufd, type1, iommufd or auto",
+     .detail = "Default: auto with --device, else fake. auto prefers iommufd to type1",
+     .choices = pm_backend_names},
+    {"device", 0, PM_VALUE_BDF, MEMBER(device), "BDF",
+     .help = "map for a device bound to vfio-pci, e.g. 04:00.0"},
+    {"dma-log", 0, PM_VALUE_FILE, MEMBER(dma_log), "FILE",
+     .help = "log MAP and UNMAP calls to FILE",
+     .detail = "Only calls on the region's blocks; \"-\" is standard output, before the report"},
+    {"json", 0, PM_VALUE_FLAG, MEMBER(json), .help = "print the report in JSON"},
+    {"dma-check", 0, PM_VALUE_FLAG, MEMBER(dma_check),
+     .help = "have the device access the memory by DMA",
+     .detail = "After every request QEMU's edu or nvme accesses plugged and unplugged memory; "
+               "overwrites the first 4 KiB of an nvme disk"},
+    {"overcommit", 0, PM_VALUE_FLAG, MEMBER(overcommit),
+     .help = "start even if the region exceeds the limits",
+     .detail = "A PLUG that exceeds them returns BUSY"},
+    {"verbose", 'v', PM_VALUE_FLAG, MEMBER(verbose), .help = "print the chosen backend and why",
+     .detail = "Also prints the capabilities that are kept"},
+    PM_OPTION_END,
+};
+
+static const PmOption memory_option_list[] = {
+    {"memory", 0, PM_VALUE_CHOICE, MEMBER(memory), "KIND",
+     .help = "backing of the region: anon (default), memfd or hugetlb",
+     .detail = "hugetlb: 2M pages; the fake kernel requires --pin populate",
+     .choices = pm_memory_names},
+    {"prefault", 0, PM_VALUE_INTEGER, MEMBER(prefault), "THREADS",
+     .help = "prefault memory before mapping it (default: 0, off)"},
+    {"force", 0, PM_VALUE_FLAG, MEMBER(force),
+     .help = "replay even if the host has too little memory",
+     .detail = "That is if the trace needs more than the host, the cgroup or the hugetlb pool has"},
+    {"no-audit", 0, PM_VALUE_FLAG, MEMBER(no_audit),
+     .help = "do not audit mapped and resident memory"},
+    PM_OPTION_END,
+};
+
+const PmCommand pm_replay_command = {
+    .name = "replay",
+    .summary = "replay a trace of plug and unplug requests and audit the mappings",
+    .arguments = "TRACE",
+    .argument = PM_VALUE_FILE,
+    .rest = MEMBER(rest),
+    .description =
+        {
+            "Replays TRACE, maps the plugged blocks, and compares the responses with the recorded "
+            "ones.",
+            "TRACE is a QEMU trace log or in plugmap's own format, optionally gzip-compressed; "
+            "\"-\" is standard input.",
+            "Each region of the trace becomes a virtio-mem device. Audits compare the mapped and "
+            "the resident memory with the plugged blocks: the blocks of a request after each "
+            "request, the whole region periodically and at the end.",
+            "Without --device the kernel is a fake one in this process: no hardware and no "
+            "privileges are required, and a region of any size can be replayed.",
+            "The command drops all capabilities that it does not need, before it reads the trace.",
+        },
+    .groups =
+        {
+            {"Options", option_list, 0, false},
+            {"Memory", memory_option_list, 0, true},
+            {"Fake kernel", pm_fake_option_list, MEMBER(fake), true},
+            {"Trace", pm_trace_option_list, MEMBER(trace), true},
+        },
+    .examples =
+        {
+            {"plugmap replay guest.log", "audit what a guest did, recorded by QEMU", PM_EXIT_OK},
+            {"plugmap replay --backend type1 --device 04:00.0 guest.log",
+             "the same with the mappings of a real device", PM_EXIT_OK},
+            {"plugmap replay --entry-limit 64 --overcommit guest.log",
+             "what happens at a limit of 64 mappings", PM_EXIT_WRONG},
+        },
+    .statuses = {PM_EXIT_WRONG, PM_EXIT_USAGE, PM_EXIT_NOT_READY, PM_EXIT_NO_ROOM, PM_EXIT_SIGNAL},
+    .no = "a response differs or an audit failed",
+    .see_also = {"plugmap-convert(1)", "plugmap-trace(5)"},
+    .main = pm_replay_main,
+};
 
 bool pm_replay_options_check(const PmReplayOptions *options, const PmBackend *backend,
                              GError **error)

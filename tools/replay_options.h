@@ -24,9 +24,12 @@ typedef struct {
     char **rest; /* the trace */
 } PmReplayOptions;
 
-/* Errors: those of GOption. */
-bool pm_replay_options_parse(PmReplayOptions *options, int argc, char **argv, GError **error);
+/* The values of --memory; ends with NULL. */
+extern const char *const pm_memory_names[];
+
 void pm_replay_options_clear(PmReplayOptions *options);
+
+int pm_replay_main(int argc, char **argv);
 
 /* Rejects options that would have no effect. Errors: PM_ERROR_INVALID_ARGUMENT. */
 bool pm_replay_options_check(const PmReplayOptions *options, const PmBackend *backend,

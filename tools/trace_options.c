@@ -3,22 +3,19 @@
 
 #include <plugmap/size.h>
 
-void pm_trace_options_add(PmTraceOptions *options, GOptionContext *context)
-{
-    const GOptionEntry entries[] = {
-        {"format", 0, 0, G_OPTION_ARG_STRING, &options->format,
-         "format of TRACE: auto (default), plugmap or qemu-log", "FORMAT"},
-        {"region-addr", 0, 0, G_OPTION_ARG_STRING, &options->region_address,
-         "guest address of the region, if not in the log", "ADDR"},
-        {"region-size", 0, 0, G_OPTION_ARG_STRING, &options->region_size,
-         "size of the region, if not in the log", "SIZE"},
-        {"block-size", 0, 0, G_OPTION_ARG_STRING, &options->block_size,
-         "block size, if not in the log", "SIZE"},
-        G_OPTION_ENTRY_NULL,
-    };
+static const char *const formats[] = {"auto", "plugmap", "qemu-log", NULL};
 
-    g_option_context_add_main_entries(context, entries, NULL);
-}
+const PmOption pm_trace_option_list[] = {
+    {"format", 0, PM_VALUE_CHOICE, offsetof(PmTraceOptions, format), "FORMAT",
+     .help = "auto (default), plugmap or qemu-log", .choices = formats},
+    {"region-addr", 0, PM_VALUE_SIZE, offsetof(PmTraceOptions, region_address), "ADDR",
+     .help = "guest address of the region, if not in the log"},
+    {"region-size", 0, PM_VALUE_SIZE, offsetof(PmTraceOptions, region_size), "SIZE",
+     .help = "size of the region, if not in the log"},
+    {"block-size", 0, PM_VALUE_SIZE, offsetof(PmTraceOptions, block_size), "SIZE",
+     .help = "block size, if not in the log"},
+    PM_OPTION_END,
+};
 
 void pm_trace_options_clear(PmTraceOptions *options)
 {
@@ -75,7 +72,6 @@ static bool check_sizes(const PmTraceOptions *options, const PmTraceGeometry *gi
 
 PmTrace *pm_trace_options_load(const PmTraceOptions *options, const char *path, GError **error)
 {
-    static const char *const formats[] = {"auto", "plugmap", "qemu-log", NULL};
     PmTraceGeometry given = {.has_region_address = options->region_address != NULL};
     int format;
 

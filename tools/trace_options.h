@@ -3,6 +3,7 @@
 #ifndef PLUGMAP_TOOLS_TRACE_OPTIONS_H
 #define PLUGMAP_TOOLS_TRACE_OPTIONS_H
 
+#include "tools/command_line.h"
 #include "trace/trace_load.h"
 
 /* Not parsed; NULL if not given. */
@@ -13,8 +14,9 @@ typedef struct {
     char *block_size;
 } PmTraceOptions;
 
-/* Adds the options to a context, which fills in @options when it parses. */
-void pm_trace_options_add(PmTraceOptions *options, GOptionContext *context);
+/* A group's options; its base is a PmTraceOptions. */
+extern const PmOption pm_trace_option_list[];
+
 void pm_trace_options_clear(PmTraceOptions *options);
 
 /* Loads the trace. Errors: PM_ERROR_BAD_INPUT, PM_ERROR_INVALID_ARGUMENT (the value of an option).

@@ -119,26 +119,26 @@ static void each_error_code_has_its_exit_status(void **state)
     }
 }
 
-/* --help, README and docs/json.md have the same table. */
+/* --help and the manual are written from the table; README and docs/json.md have each row. */
 static void every_exit_status_is_documented(void **state)
 {
     static const char *const files[] = {"README.md", "docs/json.md"};
-    static const char *const rows[] = {"| 0 |", "| 1 |", "| 2 |", "| 3 |", "| 4 |", "| 130, 143 |"};
-    static const char *const lines[] = {"\n  0    ", "\n  1    ", "\n  2    ",      "\n  3    ",
-                                        "\n  4    ", "\n  130  ", " 143 terminated"};
-    g_autoptr(Run) help = run_plugmap("replay", "--help", NULL);
+    g_autoptr(Run) help = run_plugmap("help", "replay", NULL);
 
     (void)state;
-    for (size_t i = 0; i < G_N_ELEMENTS(lines); i++)
-        assert_non_null(strstr(help->out, lines[i]));
-    for (size_t i = 0; i < G_N_ELEMENTS(files); i++) {
-        g_autofree char *path = g_build_filename(PLUGMAP_SOURCE_DIR, files[i], NULL);
-        g_autofree char *text = NULL;
+    for (const PmExitStatus *status = pm_exit_statuses; status->number != NULL; status++) {
+        g_autofree char *row = g_strdup_printf("\n| %s | %s |\n", status->number, status->meaning);
+        g_autofree char *line = g_strdup_printf("\n  %-8s  ", status->number);
 
-        assert_true(g_file_get_contents(path, &text, NULL, NULL));
-        for (size_t row = 0; row < G_N_ELEMENTS(rows); row++)
-            if (strstr(text, rows[row]) == NULL)
-                fail_msg("%s has no row %s", files[i], rows[row]);
+        assert_non_null(strstr(help->out, line));
+        for (size_t i = 0; i < G_N_ELEMENTS(files); i++) {
+            g_autofree char *path = g_build_filename(PLUGMAP_SOURCE_DIR, files[i], NULL);
+            g_autofree char *text = NULL;
+
+            assert_true(g_file_get_contents(path, &text, NULL, NULL));
+            if (strstr(text, row) == NULL)
+                fail_msg("%s has no row %s", files[i], row);
+        }
     }
 }
 
