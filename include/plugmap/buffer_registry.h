@@ -327,15 +327,21 @@ typedef struct {
 PM_EXPORT bool pm_buffer_registry_next(PmBufferRegistry *registry, const void *host,
                                        PmBufferRun *run, char **reason);
 
-/** PmDmaSegment: what a device accesses at one go: @length bytes from @address on. Frozen: it never
- * grows. */
+/**
+ * PmDmaSegment: what a device accesses at one go. Frozen: it never grows.
+ * @address: the device's address of the first byte.
+ * @length: bytes.
+ */
 typedef struct {
     uint64_t address;
     uint64_t length;
 } PmDmaSegment;
 
-/** PmBufferLease: a buffer that is in use by a device. Allocated by the caller, for example in its
- * request; what is in it is private. Must not be copied while it is held. Frozen. */
+/**
+ * PmBufferLease: a buffer that is in use by a device. Allocated by the caller, for example in its
+ * request. Must not be copied while it is held. Frozen.
+ * @reserved: private.
+ */
 typedef struct {
     uint64_t reserved[8];
 } PmBufferLease;

@@ -66,7 +66,11 @@
 
 G_BEGIN_DECLS
 
-/** PmFakeLinux: the kernel version to imitate. */
+/**
+ * PmFakeLinux: the kernel version to imitate.
+ * @PM_FAKE_LINUX_6_1: 6.1, of Debian 12.
+ * @PM_FAKE_LINUX_6_12: 6.12, of Debian 13.
+ */
 typedef enum {
     PM_FAKE_LINUX_6_1 = 0,
     PM_FAKE_LINUX_6_12 = 1,
@@ -153,7 +157,19 @@ PM_EXPORT void pm_fake_kernel_set_entry_limit(PmKernel *fake, uint32_t limit);
 /** Changes RLIMIT_MEMLOCK (bytes) and CAP_IPC_LOCK from now on. */
 PM_EXPORT void pm_fake_kernel_set_memlock(PmKernel *fake, uint64_t limit, bool cap_ipc_lock);
 
-/** PmFakeCall: kinds of system calls, for the fault plan and the counters. */
+/**
+ * PmFakeCall: kinds of system calls, for the fault plan and the counters.
+ * @PM_FAKE_CALL_ANY: all of them.
+ * @PM_FAKE_CALL_OPEN: open(2).
+ * @PM_FAKE_CALL_CLOSE: close(2).
+ * @PM_FAKE_CALL_IOCTL: every ioctl(2), the next two included.
+ * @PM_FAKE_CALL_MAP: ioctl(2) that maps.
+ * @PM_FAKE_CALL_UNMAP: ioctl(2) that unmaps.
+ * @PM_FAKE_CALL_MMAP: mmap(2).
+ * @PM_FAKE_CALL_MUNMAP: munmap(2).
+ * @PM_FAKE_CALL_PREAD: pread(2).
+ * @PM_FAKE_CALL_PWRITE: pwrite(2).
+ */
 typedef enum {
     PM_FAKE_CALL_ANY = 0,
     PM_FAKE_CALL_OPEN = 1,
@@ -223,7 +239,11 @@ PM_EXPORT bool pm_fake_kernel_next_translated(PmKernel *fake, unsigned group, ui
                                               uint64_t last, uint64_t *run_iova,
                                               uint64_t *run_size);
 
-/** PmFakeDmaFault: an access that the IOMMU rejected: its first address and direction. Frozen. */
+/**
+ * PmFakeDmaFault: an access that the IOMMU rejected. Frozen.
+ * @iova: its first address.
+ * @write: the device wanted to write.
+ */
 typedef struct {
     uint64_t iova;
     bool write;

@@ -84,8 +84,11 @@ typedef enum {
     PM_GUEST_RESERVED_MSI = 1,
 } PmGuestReservedKind;
 
-/** PmGuestReserved: I/O addresses that the guest must not map, from @start to @last inclusive.
- * Frozen: it never grows. */
+/**
+ * PmGuestReserved: I/O addresses that the guest must not map. Frozen: it never grows.
+ * @start, @last: first and last address; @last is inclusive.
+ * @kind: why.
+ */
 typedef struct {
     uint64_t start;
     uint64_t last;

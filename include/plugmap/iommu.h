@@ -61,7 +61,8 @@ typedef struct {
  * @kernel: receives the system calls; NULL: the host's kernel. Takes a reference.
  * @device: PCI address of a device bound to vfio-pci ("0000:00:04.0"); its IOMMU group is looked up
  * in sysfs.
- * @has_group: open group number @group (0 is valid); sysfs is then read for messages only.
+ * @has_group: open @group; sysfs is then read for messages only.
+ * @group: an IOMMU group's number; 0 is valid.
  * @has_fds: use the descriptors below, opened by a process with more rights and sent over a socket
  * (SCM_RIGHTS): needs neither /dev/vfio nor sysfs.
  * @container_fd: of /dev/vfio/vfio.
@@ -170,7 +171,11 @@ typedef struct {
  */
 PM_EXPORT PmIommu *pm_iommu_iommufd_new(const PmIommufdConfig *config, GError **error);
 
-/** PmIommuBackend: the kernel's interfaces. */
+/**
+ * PmIommuBackend: the kernel's interfaces.
+ * @PM_IOMMU_TYPE1: a VFIO container.
+ * @PM_IOMMU_IOMMUFD: an IOAS of /dev/iommu.
+ */
 typedef enum {
     PM_IOMMU_TYPE1 = 0,
     PM_IOMMU_IOMMUFD = 1,

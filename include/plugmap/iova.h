@@ -11,15 +11,22 @@
 
 G_BEGIN_DECLS
 
-/** PmIovaRange: I/O addresses from @start to @last inclusive, so that a range can end at 2^64-1.
- * Frozen: it never grows. */
+/**
+ * PmIovaRange: a range of I/O addresses. Frozen: it never grows.
+ * @start: first address.
+ * @last: last address, inclusive, so that a range can end at 2^64-1.
+ */
 typedef struct {
     uint64_t start;
     uint64_t last;
 } PmIovaRange;
 
-/** PmIommuAccess: what a device may do. Intel IOMMUs allow reading through write-only mappings,
- * too. */
+/**
+ * PmIommuAccess: what a device may do.
+ * @PM_IOMMU_READ: read.
+ * @PM_IOMMU_WRITE: write. Intel IOMMUs allow reading through write-only mappings, too.
+ * @PM_IOMMU_READ_WRITE: both.
+ */
 typedef enum {
     PM_IOMMU_READ = 1 << 0,
     PM_IOMMU_WRITE = 1 << 1,

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * For every public header: export marks.
+ * How structs grow, and export marks.
  *
- * How structs grow. A program works with later libraries of the same soname, and with earlier ones
+ * A program works with later libraries of the same soname, and with earlier ones
  * as long as it does not use what they lack. To this end a public struct either is frozen, which
  * its comment says, or begins with its size:
  *

@@ -51,7 +51,8 @@ typedef enum {
  * @struct_size: sizeof(PmRamAdoption) (macros.h).
  * @host: first byte. @size: bytes. Both multiples of @page_size.
  * @page_size: of the backing; 0 is the host's base page.
- * @has_fd: the memory is a mapping of @fd at @fd_offset; the caller keeps owning @fd.
+ * @has_fd: the memory is a mapping of a file.
+ * @fd, @fd_offset: the file, which the caller keeps owning, and where the memory begins in it.
  * @shared: mapped with MAP_SHARED.
  * @device_memory: a BAR, mapped from a device's file, that other devices are to access
  * (peer-to-peer DMA); leave @page_size, @has_fd and @shared unset. It is not discarded, populated

@@ -23,8 +23,11 @@ G_BEGIN_DECLS
 /** Bytes that the device writes at the end of the response; the first is the status. */
 #define PM_VIRTIO_IOMMU_TAIL_SIZE 4
 
-/** PmVirtioIommuRequest: the part of a request that the device reads, little endian: the first
- * @size of @bytes. Frozen: it is the wire format. */
+/**
+ * PmVirtioIommuRequest: the part of a request that the device reads. Frozen: it is the wire format.
+ * @bytes: little endian; the first @size of them.
+ * @size: how many there are.
+ */
 typedef struct {
     uint8_t bytes[72];
     size_t size;

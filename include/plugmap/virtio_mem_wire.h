@@ -25,7 +25,13 @@
 
 G_BEGIN_DECLS
 
-/** PmVirtioMemRequestType: what the guest wants; the values are VIRTIO_MEM_REQ_*. */
+/**
+ * PmVirtioMemRequestType: what the guest wants; the values are VIRTIO_MEM_REQ_*.
+ * @PM_VIRTIO_MEM_PLUG: plug blocks.
+ * @PM_VIRTIO_MEM_UNPLUG: unplug blocks.
+ * @PM_VIRTIO_MEM_UNPLUG_ALL: unplug all blocks.
+ * @PM_VIRTIO_MEM_STATE: are these blocks plugged?
+ */
 typedef enum {
     PM_VIRTIO_MEM_PLUG = 0,
     PM_VIRTIO_MEM_UNPLUG = 1,
@@ -33,7 +39,13 @@ typedef enum {
     PM_VIRTIO_MEM_STATE = 3,
 } PmVirtioMemRequestType;
 
-/** PmVirtioMemAnswer: what the device says to it; the values are VIRTIO_MEM_RESP_*. */
+/**
+ * PmVirtioMemAnswer: what the device says to it; the values are VIRTIO_MEM_RESP_*.
+ * @PM_VIRTIO_MEM_ACK: done.
+ * @PM_VIRTIO_MEM_NACK: not now: the requested size does not allow it.
+ * @PM_VIRTIO_MEM_BUSY: not now: try again later.
+ * @PM_VIRTIO_MEM_ERROR: the request is invalid.
+ */
 typedef enum {
     PM_VIRTIO_MEM_ACK = 0,
     PM_VIRTIO_MEM_NACK = 1,
@@ -41,19 +53,30 @@ typedef enum {
     PM_VIRTIO_MEM_ERROR = 3,
 } PmVirtioMemAnswer;
 
-/** PmVirtioMemState: what STATE reports of a range; the values are VIRTIO_MEM_STATE_*. */
+/**
+ * PmVirtioMemState: what STATE reports of a range; the values are VIRTIO_MEM_STATE_*.
+ * @PM_VIRTIO_MEM_PLUGGED: all blocks are plugged.
+ * @PM_VIRTIO_MEM_UNPLUGGED: no block is plugged.
+ * @PM_VIRTIO_MEM_MIXED: some blocks are plugged.
+ */
 typedef enum {
     PM_VIRTIO_MEM_PLUGGED = 0,
     PM_VIRTIO_MEM_UNPLUGGED = 1,
     PM_VIRTIO_MEM_MIXED = 2,
 } PmVirtioMemState;
 
-/** PmVirtioMemRequest: struct virtio_mem_req, little endian. Frozen: it is the wire format. */
+/**
+ * PmVirtioMemRequest: struct virtio_mem_req. Frozen: it is the wire format.
+ * @bytes: little endian.
+ */
 typedef struct {
     uint8_t bytes[24];
 } PmVirtioMemRequest;
 
-/** PmVirtioMemResponse: struct virtio_mem_resp, little endian. Frozen: it is the wire format. */
+/**
+ * PmVirtioMemResponse: struct virtio_mem_resp. Frozen: it is the wire format.
+ * @bytes: little endian.
+ */
 typedef struct {
     uint8_t bytes[10];
 } PmVirtioMemResponse;
