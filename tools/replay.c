@@ -76,9 +76,9 @@ static void show_progress(Output *output, guint n_done, guint n_events)
     fprintf(stderr, "\r\033[K%s", text);
 }
 
-static bool on_event(guint n_done, guint n_events, void *user_data)
+static bool on_event(const PmReplayResult *so_far, guint n_events, void *user_data)
 {
-    show_progress(user_data, n_done, n_events);
+    show_progress(user_data, (guint)so_far->n_played, n_events);
     return pm_signals_noted() == 0;
 }
 

@@ -57,6 +57,26 @@ char *pm_count_text(uint64_t count)
     return g_string_free(text, FALSE);
 }
 
+char *pm_duration_text(uint64_t ns)
+{
+    if (ns < 10000)
+        return g_strdup_printf("%" PRIu64 " ns", ns);
+    if (ns < 10000000)
+        return g_strdup_printf("%" PRIu64 " µs", ns / 1000);
+    if (ns < UINT64_C(10000000000))
+        return g_strdup_printf("%" PRIu64 " ms", ns / 1000000);
+    return g_strdup_printf("%" PRIu64 " s", ns / 1000000000);
+}
+
+char *pm_seconds_text(uint64_t seconds)
+{
+    if (seconds < 60)
+        return g_strdup_printf("%" PRIu64 " s", seconds);
+    if (seconds < 3600)
+        return g_strdup_printf("%" PRIu64 " min %" PRIu64 " s", seconds / 60, seconds % 60);
+    return g_strdup_printf("%" PRIu64 " h %" PRIu64 " min", seconds / 3600, seconds / 60 % 60);
+}
+
 char *pm_counted(uint64_t count, const char *noun)
 {
     g_autofree char *number = pm_count_text(count);

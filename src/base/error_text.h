@@ -23,6 +23,12 @@ char *pm_errno_text(int error_number);
 /* "65,535": with thousands separators; a new string. */
 char *pm_count_text(uint64_t count);
 
+/* "831 ns", "4070 ns", "26 µs", "15 ms", "12 s"; a new string. */
+char *pm_duration_text(uint64_t ns);
+
+/* "45 s", "7 min 23 s", "3 h 5 min"; a new string. */
+char *pm_seconds_text(uint64_t seconds);
+
 /* "1 mapping", "65,535 mappings"; a new string. @noun: singular; the plural must end with s. */
 char *pm_counted(uint64_t count, const char *noun);
 

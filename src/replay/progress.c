@@ -7,15 +7,6 @@
 
 #define BAR_WIDTH 20
 
-static char *duration(uint64_t seconds)
-{
-    if (seconds < 60)
-        return g_strdup_printf("%" PRIu64 " s", seconds);
-    if (seconds < 3600)
-        return g_strdup_printf("%" PRIu64 " min %" PRIu64 " s", seconds / 60, seconds % 60);
-    return g_strdup_printf("%" PRIu64 " h %" PRIu64 " min", seconds / 3600, seconds / 60 % 60);
-}
-
 char *pm_progress_text(uint64_t n_done, uint64_t n_events, uint64_t elapsed_us)
 {
     static const char full[] = "####################";
@@ -25,7 +16,7 @@ char *pm_progress_text(uint64_t n_done, uint64_t n_events, uint64_t elapsed_us)
     g_autofree char *done = pm_count_text(n_done);
     g_autofree char *events = pm_counted(n_events, "event");
     g_autofree char *per_second = pm_count_text((uint64_t)rate);
-    g_autofree char *left = duration((uint64_t)((double)(n_events - n_done) / rate + 0.5));
+    g_autofree char *left = pm_seconds_text((uint64_t)((double)(n_events - n_done) / rate + 0.5));
 
     return g_strdup_printf("[%.*s%.*s] %s of %s, %s/s, %s left", filled, full, BAR_WIDTH - filled,
                            empty, done, events, per_second, left);

@@ -137,7 +137,8 @@ static bool play_events(PmReplay *replay, GError **error)
         }
         count_event(replay, event, blocks_before);
         audit(replay, event, i + 1 == events->len);
-        if (config->progress != NULL && !config->progress(i + 1, events->len, config->user_data))
+        if (config->progress != NULL &&
+            !config->progress(replay->result, events->len, config->user_data))
             replay->result->stopped = true;
         if (replay->result->stopped || i + 1 == events->len)
             audit_the_rest(replay, event);

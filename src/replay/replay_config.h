@@ -7,6 +7,7 @@
 #include <plugmap/plugmap.h>
 
 #include "replay/recorder.h"
+#include "replay/result.h"
 
 /*
  * @kernel: kernel to map with.
@@ -23,7 +24,8 @@
  * @audit); NULL: none.
  * @dma_func: optional: called for the DMA calls inside the region, in order.
  * @overcommit: add regions even if the limits do not allow all of their blocks to be plugged.
- * @progress: optional: called after each event; return false to stop the replay.
+ * @progress: optional: called after each event, with what has been counted so far; return false to
+ * stop the replay.
  */
 typedef struct {
     PmKernel *kernel;
@@ -38,7 +40,7 @@ typedef struct {
     const char *dma_device;
     PmDmaFunc dma_func;
     bool overcommit;
-    bool (*progress)(guint n_done, guint n_events, void *user_data);
+    bool (*progress)(const PmReplayResult *so_far, guint n_events, void *user_data);
     void *user_data; /* for both */
 } PmReplayConfig;
 

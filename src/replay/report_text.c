@@ -18,17 +18,6 @@
 /* In a line. */
 #define MAX_HOLDERS 4
 
-static char *duration(uint64_t ns)
-{
-    if (ns < 10000)
-        return g_strdup_printf("%" PRIu64 " ns", ns);
-    if (ns < 10000000)
-        return g_strdup_printf("%" PRIu64 " µs", ns / 1000);
-    if (ns < UINT64_C(10000000000))
-        return g_strdup_printf("%" PRIu64 " ms", ns / 1000000);
-    return g_strdup_printf("%" PRIu64 " s", ns / 1000000000);
-}
-
 /* Appends a labelled line, newline included. */
 static void add_line(GString *text, const char *label, const char *format, ...) G_GNUC_PRINTF(3, 4);
 
@@ -45,9 +34,9 @@ static void add_line(GString *text, const char *label, const char *format, ...)
 
 static void add_latency(GString *text, const char *label, const GArray *ns)
 {
-    g_autofree char *p50 = duration(pm_percentile(ns, 50));
-    g_autofree char *p99 = duration(pm_percentile(ns, 99));
-    g_autofree char *max = duration(pm_percentile(ns, 100));
+    g_autofree char *p50 = pm_duration_text(pm_percentile(ns, 50));
+    g_autofree char *p99 = pm_duration_text(pm_percentile(ns, 99));
+    g_autofree char *max = pm_duration_text(pm_percentile(ns, 100));
 
     if (ns->len > 0)
         add_line(text, "latency", "%s: p50 %s, p99 %s, max %s", label, p50, p99, max);

@@ -29,10 +29,55 @@ static void counted_noun_is_singular_or_plural(void **state)
     }
 }
 
+static void durations_have_a_unit_that_suits_them(void **state)
+{
+    static const struct {
+        uint64_t ns;
+        const char *text;
+    } table[] = {
+        {0, "0 ns"},
+        {9999, "9999 ns"},
+        {10000, "10 µs"},
+        {9999999, "9999 µs"},
+        {10000000, "10 ms"},
+        {UINT64_C(9999999999), "9999 ms"},
+        {UINT64_C(10000000000), "10 s"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < G_N_ELEMENTS(table); i++) {
+        g_autofree char *text = pm_duration_text(table[i].ns);
+
+        assert_string_equal(text, table[i].text);
+    }
+}
+
+static void seconds_become_minutes_and_hours(void **state)
+{
+    static const struct {
+        uint64_t seconds;
+        const char *text;
+    } table[] = {
+        {59, "59 s"},
+        {60, "1 min 0 s"},
+        {3599, "59 min 59 s"},
+        {3600, "1 h 0 min"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < G_N_ELEMENTS(table); i++) {
+        g_autofree char *text = pm_seconds_text(table[i].seconds);
+
+        assert_string_equal(text, table[i].text);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(counted_noun_is_singular_or_plural),
+        cmocka_unit_test(durations_have_a_unit_that_suits_them),
+        cmocka_unit_test(seconds_become_minutes_and_hours),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

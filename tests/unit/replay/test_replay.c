@@ -154,13 +154,13 @@ static bool find_region(uint64_t iova, uint64_t size, const void *host, PmIommuA
 }
 
 /* Called after the audits of an event; those of the second event must find the fault. */
-static bool meddle(guint n_done, guint n_events, void *user_data)
+static bool meddle(const PmReplayResult *so_far, guint n_events, void *user_data)
 {
     const Meddler *meddler = user_data;
     char *region = NULL;
 
     (void)n_events;
-    if (meddler->meddle == NULL || n_done != 1)
+    if (meddler->meddle == NULL || so_far->n_played != 1)
         return true;
     (void)pm_fake_kernel_foreach_mapping(meddler->fake, 1, find_region, (void *)&region);
     assert_non_null(region);

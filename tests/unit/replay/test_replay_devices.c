@@ -19,14 +19,14 @@ typedef struct {
     PmKernel *fake;
 } Watcher;
 
-static bool watch(guint n_done, guint n_events, void *user_data)
+static bool watch(const PmReplayResult *so_far, guint n_events, void *user_data)
 {
     Watcher *watcher = user_data;
 
     (void)n_events;
     watcher->n_calls++;
     watcher->peak = MAX(watcher->peak, pm_fake_kernel_get_n_mappings(watcher->fake, 1));
-    return n_done != watcher->stop_after;
+    return so_far->n_played != watcher->stop_after;
 }
 
 static PmReplayResult *replay(const char *text, Watcher *watcher, char **report)
