@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "command_util.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,6 +10,36 @@
 
 #include <cmocka.h>
 #include <glib/gstdio.h>
+
+/* Removes the reports of an earlier run of this program. */
+static void remove_reports(const char *folder)
+{
+    g_autoptr(GDir) dir = g_dir_open(folder, 0, NULL);
+    const char *name;
+
+    while (dir != NULL && (name = g_dir_read_name(dir)) != NULL) {
+        g_autofree char *path = g_build_filename(folder, name, NULL);
+
+        if (g_str_has_prefix(name, program_invocation_short_name))
+            g_remove(path);
+    }
+}
+
+void keep_report(const char *text)
+{
+    static unsigned n_kept;
+    const char *folder = g_getenv("PLUGMAP_REPORTS");
+    g_autofree char *name = g_strdup_printf("%s-%u.json", program_invocation_short_name, n_kept);
+    g_autofree char *path = folder != NULL ? g_build_filename(folder, name, NULL) : NULL;
+
+    if (folder == NULL)
+        return;
+    assert_int_equal(g_mkdir_with_parents(folder, 0777), 0);
+    if (n_kept == 0)
+        remove_reports(folder);
+    n_kept++;
+    assert_true(g_file_set_contents(path, text, -1, NULL));
+}
 
 Run *run_plugmap(const char *first, ...)
 {
@@ -26,6 +57,8 @@ Run *run_plugmap(const char *first, ...)
     assert_true(g_spawn_sync(PLUGMAP_SOURCE_DIR, (char **)words->pdata, NULL, G_SPAWN_DEFAULT, NULL,
                              NULL, &run->out, &run->err, &wait_status, NULL));
     run->status = WIFEXITED(wait_status) ? WEXITSTATUS(wait_status) : -1;
+    if (g_strv_contains((const char *const *)words->pdata, "--json"))
+        keep_report(run->out);
     return run;
 }
 

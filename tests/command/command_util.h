@@ -19,6 +19,10 @@ void run_free(Run *run);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Run, run_free)
 
+/* Keeps a report in JSON for the test command/schema, if $PLUGMAP_REPORTS names a folder.
+ * run_plugmap() does it for what --json prints. */
+void keep_report(const char *text);
+
 /* Exit status of a shell that runs @line in the source tree; -1: killed by a signal. $PLUGMAP is
  * the command, $1 is @folder, which may be NULL. */
 int run_shell(const char *line, const char *folder);
