@@ -6,6 +6,7 @@
 
 #include "base/error_text.h"
 #include "base/log.h"
+#include "base/probes.h"
 #include "iommu/budget.h"
 #include "iommu/claim.h"
 #include "iommu/dirty.h"
@@ -28,6 +29,8 @@ void pm_claim_note(PmIommuClaim *claim, uint64_t iova, uint64_t size, PmLedgerSt
                    uint64_t ram_offset)
 {
     pm_ledger_set(claim->ledger, iova, iova + (size - 1), state, ram_offset);
+    if (state == PM_LEDGER_UNKNOWN)
+        PM_PROBE(map__unknown, claim->iommu, iova, size);
     pm_budget_update(claim);
     if (pm_ledger_n_unknown(claim->ledger) == 0)
         g_clear_pointer(&claim->reason, g_free);
@@ -35,6 +38,7 @@ void pm_claim_note(PmIommuClaim *claim, uint64_t iova, uint64_t size, PmLedgerSt
 
 void pm_claim_forget(PmIommuClaim *claim, uint64_t iova, uint64_t size)
 {
+    PM_PROBE(map__unknown, claim->iommu, iova, size);
     pm_ledger_forget(claim->ledger, iova, iova + (size - 1));
 }
 
@@ -160,9 +164,15 @@ static bool reserve(PmIommuClaim *claim, GError **error)
 static int call_unmap(PmIommu *iommu, uint64_t iova, uint64_t size, const PmDirtyPiece *dirty,
                       uint64_t *n_bytes)
 {
+    int result;
+
+    PM_PROBE(unmap__begin, iommu, iova, size);
     if (dirty != NULL && iommu->ops->unmap_dirty != NULL)
-        return iommu->ops->unmap_dirty(iommu, iova, size, dirty->unit, dirty->found, n_bytes);
-    return iommu->ops->unmap(iommu, iova, size, n_bytes);
+        result = iommu->ops->unmap_dirty(iommu, iova, size, dirty->unit, dirty->found, n_bytes);
+    else
+        result = iommu->ops->unmap(iommu, iova, size, n_bytes);
+    PM_PROBE(unmap__end, iommu, iova, size, *n_bytes, result);
+    return result;
 }
 
 /* One call, which must remove exactly these bytes. Does not change the ledger. */
@@ -195,6 +205,7 @@ static void roll_back(PmIommuClaim *claim, const PmIommuRequest *request, uint64
 
     if (n_mapped == 0)
         return;
+    PM_PROBE(map__rollback, claim->iommu, request->iova, size);
     pm_watch_notify(claim, ram_offset, size);
     if (unmap_exactly(claim, request->iova, size, NULL, &unmap_error))
         return;
@@ -240,7 +251,9 @@ static bool call_map(PmIommuClaim *claim, const PmIommuRequest *request, uint64_
     if (!fault_in(claim, request, size, ram_offset, error) || !reserve(claim, error))
         return false;
     claim->is_written = claim->is_written || (request->access & PM_IOMMU_WRITE) != 0;
+    PM_PROBE(map__begin, claim->iommu, request->iova, size, request->n_blocks);
     result = claim->iommu->ops->map(claim->iommu, request, &n_mapped);
+    PM_PROBE(map__end, claim->iommu, request->iova, size, n_mapped, result);
     if (result == 0) {
         pm_claim_note(claim, request->iova, size, PM_LEDGER_MAPPED, ram_offset);
         return true;
@@ -454,7 +467,7 @@ static bool unmap_until_absent(PmIommuClaim *claim, const PurgeRange *range, GEr
     for (unsigned n_calls = 1; n_calls <= MAX_PURGE_TRIES && presence == PM_IOMMU_PRESENT;
          n_calls++) {
         uint64_t n_bytes = 0;
-        int result = iommu->ops->unmap(iommu, range->iova, range->size, &n_bytes);
+        int result = call_unmap(iommu, range->iova, range->size, NULL, &n_bytes);
 
         if (result != 0 && result != iommu->ops->nothing_found)
             return fail_purge(claim, range, n_calls, -result, error);

@@ -7,6 +7,7 @@
 #include "base/error_private.h"
 #include "base/error_text.h"
 #include "base/log.h"
+#include "base/probes.h"
 #include "memory/discard_manager_private.h"
 #include "memory/ram_private.h"
 
@@ -156,11 +157,13 @@ static bool pass_on(GError *cause, GError **error)
 static bool fail_quarantined(const PmDiscardManager *manager, const Found *first, GError *cause,
                              GError **error)
 {
-    g_autofree char *size_text = pm_size_format(pm_discard_manager_get_quarantined(manager));
+    uint64_t n_bytes = pm_discard_manager_get_quarantined(manager);
+    g_autofree char *size_text = pm_size_format(n_bytes);
 
     pm_reword(cause, PM_ERROR_QUARANTINED,
               "%s; rollback failed as well: %s of the RAM are in quarantine. %s", cause->message,
               size_text, first->way_out);
+    PM_PROBE(quarantine, manager, first->offset, n_bytes, cause->message);
     pm_log(G_LOG_LEVEL_WARNING, "%s", cause->message);
     return pass_on(cause, error);
 }
@@ -170,6 +173,7 @@ bool pm_manager_conclude_range(const PmDiscardManager *manager, uint64_t offset,
 {
     Found first = {0};
 
+    PM_PROBE(rollback, manager, offset, size, cause->message);
     if (!find(manager, offset, false, true, &first) || first.offset >= offset + size)
         return pass_on(cause, error);
     return fail_quarantined(manager, &first, cause, error);
@@ -201,6 +205,7 @@ bool pm_manager_conclude_discard_all(PmDiscardManager *manager, uint64_t n_losse
     bool lost = has_lost(manager, n_losses, failed, cause);
     Found first = {0};
 
+    PM_PROBE(rollback, manager, (uint64_t)0, manager->blocks.size, cause->message);
     pm_manager_refresh(manager); /* may free @failed */
     if (find(manager, 0, false, true, &first))
         return lost ? fail_quarantined(manager, &first, cause, error) : pass_on(cause, error);

@@ -6,6 +6,7 @@
 #include <plugmap/size.h>
 
 #include "base/error_text.h"
+#include "base/probes.h"
 #include "kernel-uapi/virtio_mem.h"
 #include "memory/ram_private.h"
 #include "virtio_mem/device.h"
@@ -224,13 +225,35 @@ static uint16_t handle_state(PmVirtioMem *device, Request *request, uint16_t *st
     return VIRTIO_MEM_RESP_ACK;
 }
 
+static uint16_t plug(PmVirtioMem *device, Request *request)
+{
+    uint64_t size = request->n_blocks * device->block_size;
+    uint16_t answer;
+
+    PM_PROBE(plug__begin, device, request->address, size);
+    answer = handle_plug(device, request);
+    PM_PROBE(plug__end, device, request->address, size, answer);
+    return answer;
+}
+
+static uint16_t unplug(PmVirtioMem *device, Request *request)
+{
+    uint64_t size = request->n_blocks * device->block_size;
+    uint16_t answer;
+
+    PM_PROBE(unplug__begin, device, request->address, size);
+    answer = handle_unplug(device, request);
+    PM_PROBE(unplug__end, device, request->address, size, answer);
+    return answer;
+}
+
 static uint16_t dispatch(PmVirtioMem *device, Request *request, uint16_t *state)
 {
     switch (request->type) {
     case VIRTIO_MEM_REQ_PLUG:
-        return handle_plug(device, request);
+        return plug(device, request);
     case VIRTIO_MEM_REQ_UNPLUG:
-        return handle_unplug(device, request);
+        return unplug(device, request);
     case VIRTIO_MEM_REQ_UNPLUG_ALL:
         return handle_unplug_all(device, request);
     default:

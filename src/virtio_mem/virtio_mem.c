@@ -5,6 +5,7 @@
 #include <plugmap/size.h>
 
 #include "base/error_text.h"
+#include "base/probes.h"
 #include "kernel-uapi/virtio_mem.h"
 #include "virtio_mem/device.h"
 #include "virtio_mem/refusal.h"
@@ -154,7 +155,7 @@ void pm_virtio_mem_notify_plugged(PmVirtioMem *device, uint64_t before)
         device->plugged_size_changed(device, now, device->user_data);
 }
 
-PmRefusal pm_virtio_mem_unplug_all(PmVirtioMem *device, GError **error)
+static PmRefusal unplug_all(PmVirtioMem *device, GError **error)
 {
     g_autoptr(GError) failure = NULL;
     bool something = pm_virtio_mem_get_plugged_size(device) != 0 ||
@@ -172,6 +173,18 @@ PmRefusal pm_virtio_mem_unplug_all(PmVirtioMem *device, GError **error)
     }
     device->usable_size = pm_virtio_mem_wanted_usable_size(device, device->requested_size);
     return PM_REFUSAL_NONE;
+}
+
+PmRefusal pm_virtio_mem_unplug_all(PmVirtioMem *device, GError **error)
+{
+    uint64_t plugged = pm_virtio_mem_get_plugged_size(device);
+    PmRefusal refusal;
+
+    PM_PROBE(unplug_all__begin, device, device->address, plugged);
+    refusal = unplug_all(device, error);
+    PM_PROBE(unplug_all__end, device, device->address, plugged,
+             refusal == PM_REFUSAL_NONE ? VIRTIO_MEM_RESP_ACK : VIRTIO_MEM_RESP_BUSY);
+    return refusal;
 }
 
 void pm_virtio_mem_device_reset(PmVirtioMem *device)
