@@ -60,7 +60,7 @@ static bool convert(const Options *options, PmTrace **trace, GError **error)
     if (!check_options(options, error))
         return false;
     needs.input = options->paths[0];
-    needs.output = options->paths[1];
+    needs.outputs[0] = options->paths[1];
     if (!pm_privileges_keep(&needs, error))
         return false;
     *trace = pm_trace_options_load(&options->trace, options->paths[0], error);

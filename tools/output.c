@@ -84,6 +84,13 @@ static void keep_access(int fd, const struct stat *old)
     (void)fchmod(fd, old->st_mode & (has_owner ? 0777 : 0700));
 }
 
+static void drop_temporary(PmOutput *output)
+{
+    if (output->temporary != NULL)
+        pm_signals_remove_temporary(output->temporary);
+    g_clear_pointer(&output->temporary, g_free);
+}
+
 /* output->target is set. @old: the existing file, or NULL. */
 static int open_temporary(PmOutput *output, const struct stat *old)
 {
@@ -94,11 +101,10 @@ static int open_temporary(PmOutput *output, const struct stat *old)
         return -1;
     folder = g_path_get_dirname(output->target);
     output->temporary = g_build_filename(folder, ".plugmap-XXXXXX", NULL);
-    pm_signals_set_temporary(output->temporary);
+    pm_signals_add_temporary(output->temporary);
     fd = g_mkstemp_full(output->temporary, O_WRONLY | O_CLOEXEC, 0666);
     if (fd < 0) {
-        pm_signals_set_temporary(NULL);
-        g_clear_pointer(&output->temporary, g_free);
+        drop_temporary(output);
     } else if (old != NULL) {
         keep_access(fd, old);
     }
@@ -129,7 +135,10 @@ bool pm_output_open(PmOutput *output, const char *path, const char *input, GErro
     if (g_strcmp0(path, "-") == 0)
         path = NULL;
     exists = (path != NULL ? stat(path, &info) : fstat(STDOUT_FILENO, &info)) == 0;
-    *output = (PmOutput){.path = g_strdup(path != NULL ? path : "standard output")};
+    *output = (PmOutput){
+        .path = g_strdup(path != NULL ? path : "standard output"),
+        .is_shared = path == NULL && exists && !S_ISCHR(info.st_mode),
+    };
     if (!exists && (errno != ENOENT || path == NULL || *path == '\0'))
         return fail_to_write(output, error);
     if (exists && is_input(&info, input))
@@ -151,8 +160,7 @@ bool pm_output_finish(PmOutput *output, GError **error)
         written = rename(output->temporary, output->target) == 0;
     if (!written)
         return fail_to_write(output, error);
-    pm_signals_set_temporary(NULL);
-    g_clear_pointer(&output->temporary, g_free);
+    drop_temporary(output);
     return true;
 }
 
@@ -160,11 +168,9 @@ void pm_output_clear(PmOutput *output)
 {
     if (output->stream != NULL)
         fclose(output->stream);
-    if (output->temporary != NULL) {
+    if (output->temporary != NULL)
         g_unlink(output->temporary);
-        pm_signals_set_temporary(NULL);
-    }
-    g_free(output->temporary);
+    drop_temporary(output);
     g_free(output->target);
     g_free(output->path);
     *output = (PmOutput){0};

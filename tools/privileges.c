@@ -105,8 +105,9 @@ static uint64_t needed(const PmNeeds *needs)
 
     if (is_named(needs->input) && is_forbidden(needs->input, R_OK))
         capabilities |= FOR_INPUT;
-    if (is_named(needs->output) && is_output_forbidden(needs->output))
-        capabilities |= FOR_OUTPUT;
+    for (int i = 0; i < PM_NEEDS_MAX_OUTPUTS; i++)
+        if (is_named(needs->outputs[i]) && is_output_forbidden(needs->outputs[i]))
+            capabilities |= FOR_OUTPUT;
     if (needs->device && are_nodes_forbidden())
         capabilities |= FOR_NODES;
     return capabilities;

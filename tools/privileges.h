@@ -7,15 +7,17 @@
 
 #include <plugmap/error.h>
 
+#define PM_NEEDS_MAX_OUTPUTS 3
+
 /*
  * What the command still has to do.
  * @input: file to read; NULL or "-": none.
- * @output: file to write (output.h); NULL or "-": none.
+ * @outputs: files to write (output.h); NULL or "-": none.
  * @device: whether to open and map for a real device.
  */
 typedef struct {
     const char *input;
-    const char *output;
+    const char *outputs[PM_NEEDS_MAX_OUTPUTS];
     bool device;
 } PmNeeds;
 

@@ -144,7 +144,7 @@ static bool run(const PmReplayOptions *options, Session *session, GError **error
 {
     static const PmRamKind kinds[] = {PM_RAM_ANONYMOUS, PM_RAM_MEMFD, PM_RAM_HUGETLB_2M};
     PmBackend *backend = &session->backend;
-    PmNeeds needs = {.output = options->dma_log};
+    PmNeeds needs = {.outputs = {options->dma_log}};
     g_autoptr(PmKernel) kernel = NULL;
     PmReplayConfig config = {
         .group = 1,

@@ -8,13 +8,14 @@
 
 #include <glib.h>
 
-static char *volatile temporary;
+static char *volatile temporaries[PM_SIGNALS_MAX_TEMPORARIES];
 static volatile sig_atomic_t noted;
 
 static void end(int signal_number)
 {
-    if (temporary != NULL)
-        unlink(temporary);
+    for (int i = 0; i < PM_SIGNALS_MAX_TEMPORARIES; i++)
+        if (temporaries[i] != NULL)
+            unlink(temporaries[i]);
     (void)raise(signal_number);
 }
 
@@ -38,13 +39,22 @@ static void handle(const int *numbers, size_t n_numbers, const struct sigaction 
             (void)sigaction(numbers[i], action, NULL);
 }
 
-void pm_signals_set_temporary(char *path)
+void pm_signals_add_temporary(char *path)
 {
     static const int numbers[] = {SIGHUP, SIGINT, SIGQUIT, SIGPIPE, SIGTERM};
+    int slot = 0;
 
-    temporary = path;
-    if (path != NULL)
-        handle(numbers, G_N_ELEMENTS(numbers), &end_action);
+    while (slot < PM_SIGNALS_MAX_TEMPORARIES - 1 && temporaries[slot] != NULL)
+        slot++;
+    temporaries[slot] = path;
+    handle(numbers, G_N_ELEMENTS(numbers), &end_action);
+}
+
+void pm_signals_remove_temporary(const char *path)
+{
+    for (int i = 0; i < PM_SIGNALS_MAX_TEMPORARIES; i++)
+        if (temporaries[i] == path)
+            temporaries[i] = NULL;
 }
 
 void pm_signals_note(void)

@@ -4,8 +4,12 @@
 #ifndef PLUGMAP_TOOLS_SIGNALS_H
 #define PLUGMAP_TOOLS_SIGNALS_H
 
-/* A file to remove on a fatal signal; NULL: none. @path must stay valid until the next call. */
-void pm_signals_set_temporary(char *path);
+/* Files that a fatal signal can remove at a time. */
+#define PM_SIGNALS_MAX_TEMPORARIES 4
+
+/* A file to remove on a fatal signal. @path must stay valid until it is removed from the list. */
+void pm_signals_add_temporary(char *path);
+void pm_signals_remove_temporary(const char *path);
 
 /* From now on the first SIGINT or SIGTERM is recorded and the second one is fatal. Ignored signals,
  * as under nohup, stay ignored. */
