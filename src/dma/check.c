@@ -18,6 +18,8 @@ struct PmDmaCheck {
     GRand *random; /* fixed seed */
     uint64_t n_patterns;
     PmDmaCheckCounts counts;
+    PmDmaCheckFunc func;
+    void *user_data;
 };
 
 typedef bool (*NextRunFunc)(const PmDiscardManager *manager, uint64_t offset, uint64_t end,
@@ -44,6 +46,12 @@ void pm_dma_check_free(PmDmaCheck *check)
     pm_dma_engine_free(check->engine);
     g_rand_free(check->random);
     g_free(check);
+}
+
+void pm_dma_check_set_func(PmDmaCheck *check, PmDmaCheckFunc func, void *user_data)
+{
+    check->func = func;
+    check->user_data = user_data;
 }
 
 PmDmaCheckCounts pm_dma_check_get_counts(const PmDmaCheck *check)
@@ -118,12 +126,19 @@ static bool check_writes(PmDmaCheck *check, const char *memory, uint64_t iova, P
         iova, error);
 }
 
+static void report_page(const PmDmaCheck *check, uint64_t offset)
+{
+    if (check->func != NULL)
+        check->func(offset, check->user_data);
+}
+
 static bool check_plugged_at(PmDmaCheck *check, uint64_t iova, uint64_t offset,
                              PmIommuAccess access, GError **error)
 {
     char *memory = (char *)pm_ram_get_host(check->ram) + offset;
 
     check->counts.n_plugged_pages++;
+    report_page(check, offset);
     return populate(check, offset, error) &&
            ((access & PM_IOMMU_READ) == 0 || check_reads(check, memory, iova, error)) &&
            check_writes(check, memory, iova, access, error);
@@ -149,6 +164,7 @@ static bool check_unplugged_at(PmDmaCheck *check, uint64_t iova, uint64_t offset
     uint64_t resident_after;
 
     check->counts.n_unplugged_pages++;
+    report_page(check, offset);
     make_pattern(check, pattern);
     if (!pm_ram_resident(check->ram, block, block_size, &resident_before, error) ||
         !device_writes(check, iova, pattern, error) || !device_reads(check, iova, seen, error) ||

@@ -37,6 +37,10 @@ bool pm_dma_check_run(PmDmaCheck *check, const PmIovaRange *range, GError **erro
 bool pm_dma_check_page(PmDmaCheck *check, uint64_t iova, uint64_t offset, PmIommuAccess access,
                        GError **error);
 
+/* Calls @func for each page that is tried, with its offset in the device's memory. */
+typedef void (*PmDmaCheckFunc)(uint64_t offset, void *user_data);
+void pm_dma_check_set_func(PmDmaCheck *check, PmDmaCheckFunc func, void *user_data);
+
 /* pm_dma_engine_is_slow(). */
 bool pm_dma_check_is_slow(const PmDmaCheck *check);
 
