@@ -15,10 +15,11 @@ static void add_divergence(JsonBuilder *builder, const PmReplayDivergence *diver
     pm_json_add_bool(builder, "is_consequence", divergence->is_consequence);
 }
 
-static void add_divergences(JsonBuilder *builder, const char *name, const GPtrArray *divergences)
+static void add_divergences(JsonBuilder *builder, const char *name, const GPtrArray *divergences,
+                            guint max_listed)
 {
     pm_json_begin_list(builder, name);
-    for (guint i = 0; i < divergences->len; i++) {
+    for (guint i = 0; i < MIN(divergences->len, max_listed); i++) {
         json_builder_begin_object(builder);
         add_divergence(builder, g_ptr_array_index(divergences, i));
         json_builder_end_object(builder);
@@ -109,30 +110,30 @@ static void add_dma_check(JsonBuilder *builder, const PmReplayResult *result)
     json_builder_end_object(builder);
 }
 
-static void add_audit(JsonBuilder *builder, const PmReplayResult *result)
+static void add_audit(JsonBuilder *builder, const PmReplayResult *result, guint max_listed)
 {
     pm_json_begin_object(builder, "audit");
     pm_json_add_number(builder, "checks", result->n_checks);
     pm_json_add_number(builder, "mismatches", result->n_mismatches);
     add_causes(builder, "causes", result->mismatch_causes);
-    add_divergences(builder, "first_mismatches", result->mismatches);
+    add_divergences(builder, "first_mismatches", result->mismatches, max_listed);
     json_builder_end_object(builder);
 }
 
-static void add_result(JsonBuilder *builder, const PmReplayResult *result)
+static void add_result(JsonBuilder *builder, const PmReplayResult *result, guint max_listed)
 {
     pm_json_add_number(builder, "events_played", result->n_played);
     pm_json_add_bool(builder, "interrupted", result->stopped);
     add_counts(builder, result);
     add_dma(builder, result);
-    add_audit(builder, result);
+    add_audit(builder, result, max_listed);
     add_dma_check(builder, result);
     pm_json_add_number(builder, "n_divergences", result->n_divergences);
     pm_json_add_number(builder, "n_consequences", result->n_consequences);
     add_causes(builder, "causes", result->causes);
-    add_divergences(builder, "divergences", result->divergences);
+    add_divergences(builder, "divergences", result->divergences, max_listed);
     pm_json_add_number(builder, "n_unjudged", result->n_unjudged);
-    add_divergences(builder, "unjudged", result->unjudged);
+    add_divergences(builder, "unjudged", result->unjudged, max_listed);
 
     pm_json_begin_object(builder, "latency_ns");
     add_latency(builder, "plug", result->plug_ns);
@@ -231,6 +232,7 @@ char *pm_report_json(const PmJsonReport *report)
     if (report->backend != NULL)
         pm_json_add_text(builder, "backend", report->backend);
     if (report->result != NULL)
-        add_result(builder, report->result);
+        add_result(builder, report->result,
+                   report->max_listed > 0 ? report->max_listed : G_MAXUINT);
     return pm_json_end_report(builder);
 }

@@ -8,6 +8,7 @@
 /*
  * @command: "replay" or "convert". The others are NULL if the command did not get that far.
  * @output: the file that convert wrote. @error: why the command failed.
+ * @max_listed: elements in each list of findings; 0: all.
  */
 typedef struct {
     const char *command;
@@ -18,6 +19,7 @@ typedef struct {
     const PmReplayResult *result;
     const char *output;
     const GError *error;
+    guint max_listed;
 } PmJsonReport;
 
 /* Returns a new string: one JSON object and a newline. Always valid JSON. */
