@@ -11,16 +11,16 @@
 #include "replay/report_text.h"
 #include "tools/commands.h"
 #include "tools/exit_status.h"
-#include "tools/output.h"
 #include "tools/print.h"
 #include "tools/privileges.h"
 #include "tools/replay_options.h"
+#include "tools/replay_output.h"
 #include "tools/signals.h"
 #include "tools/terminal.h"
 
 /* State of the replay callbacks. */
 typedef struct {
-    PmOutput dma_log; /* not open without --dma-log */
+    PmReplayOutput files;
     bool show_progress;
     gint64 start_us;  /* of the command */
     gint64 replay_us; /* of the replay itself */
@@ -30,7 +30,7 @@ typedef struct {
 
 static void output_clear(Output *output)
 {
-    pm_output_clear(&output->dma_log);
+    pm_replay_output_clear(&output->files);
 }
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Output, output_clear)
@@ -41,6 +41,7 @@ typedef struct {
     PmBackend backend;
     PmTrace *trace;
     PmReplayResult *result;
+    bool text_is_replaced; /* by what else standard output gets */
 } Session;
 
 static void session_clear(Session *session)
@@ -56,8 +57,8 @@ static void log_dma(PmDmaCall call, uint64_t iova, uint64_t size, void *user_dat
 {
     Output *output = user_data;
 
-    if (output->dma_log.stream != NULL)
-        fprintf(output->dma_log.stream, "%s iova=0x%" PRIx64 " size=0x%" PRIx64 "\n",
+    if (output->files.dma_log.stream != NULL)
+        fprintf(output->files.dma_log.stream, "%s iova=0x%" PRIx64 " size=0x%" PRIx64 "\n",
                 call == PM_DMA_MAP ? "map" : "unmap", iova, size);
 }
 
@@ -110,12 +111,44 @@ static void print_notes(const PmReplayOptions *options, const Session *session)
             backend->reason != NULL ? backend->reason : backend->name, capabilities);
 }
 
-/* Replays the trace of a session. An interrupted replay discards its DMA log, which is incomplete.
- */
+static int status_of(const Session *session, const GError *error)
+{
+    if (error != NULL || session->result == NULL)
+        return pm_exit_status(error);
+    if (session->result->stopped)
+        return PM_EXIT_SIGNAL + pm_signals_noted();
+    return pm_replay_is_right(session->result) ? PM_EXIT_OK : PM_EXIT_WRONG;
+}
+
+static PmJsonReport report_of(const Session *session, int status, const GError *error)
+{
+    return (PmJsonReport){
+        .command = "replay",
+        .version = PLUGMAP_VERSION,
+        .exit_status = status,
+        .trace = session->trace,
+        .backend = session->backend.name,
+        .result = session->result,
+        .error = error,
+    };
+}
+
+/* Page and picture need what happened in between. */
+static bool make_timeline(const PmReplayOptions *options, const Session *session,
+                          PmTimeline **timeline, GError **error)
+{
+    if (options->report == NULL && options->svg == NULL)
+        return true;
+    *timeline = pm_timeline_new(session->trace, error);
+    return *timeline != NULL;
+}
+
 static bool play(const PmReplayOptions *options, Session *session, const PmReplayConfig *given,
                  GError **error)
 {
     PmReplayConfig config = *given;
+    g_autoptr(PmTimeline) timeline = NULL;
+    PmJsonReport report;
     g_auto(Output) output = {.start_us = session->start_us,
                              .show_progress = isatty(STDERR_FILENO) && !options->json};
 
@@ -123,28 +156,26 @@ static bool play(const PmReplayOptions *options, Session *session, const PmRepla
     config.progress = on_event;
     config.user_data = &output;
     pm_signals_note();
-    if (options->dma_log != NULL &&
-        !pm_output_open(&output.dma_log, options->dma_log, options->rest[0], error))
+    if (!pm_replay_output_open(&output.files, options, error) ||
+        !make_timeline(options, session, &timeline, error))
         return false;
-    if (options->json && output.dma_log.is_shared)
-        return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
-                       "--json and --dma-log %s both write to standard output: log to a file",
-                       options->dma_log);
+    session->text_is_replaced = pm_replay_output_replaces_text(&output.files, options);
+    config.timeline = timeline;
     output.replay_us = g_get_monotonic_time();
     session->result = pm_replay(session->trace, &config, error);
     if (output.shown)
         fputs("\r\033[K", stderr);
     if (session->result == NULL)
         return false;
-    return output.dma_log.stream == NULL || session->result->stopped ||
-           pm_output_finish(&output.dma_log, error);
+    report = report_of(session, status_of(session, NULL), NULL);
+    return pm_replay_output_finish(&output.files, &report, timeline, error);
 }
 
 static bool run(const PmReplayOptions *options, Session *session, GError **error)
 {
     static const PmRamKind kinds[] = {PM_RAM_ANONYMOUS, PM_RAM_MEMFD, PM_RAM_HUGETLB_2M};
     PmBackend *backend = &session->backend;
-    PmNeeds needs = {.outputs = {options->dma_log}};
+    PmNeeds needs = {.outputs = {options->dma_log, options->report, options->svg}};
     g_autoptr(PmKernel) kernel = NULL;
     PmReplayConfig config = {
         .group = 1,
@@ -184,26 +215,9 @@ static bool run(const PmReplayOptions *options, Session *session, GError **error
     return play(options, session, &config, error);
 }
 
-static int status_of(const Session *session, const GError *error)
-{
-    if (error != NULL || session->result == NULL)
-        return pm_exit_status(error);
-    if (session->result->stopped)
-        return PM_EXIT_SIGNAL + pm_signals_noted();
-    return pm_replay_is_right(session->result) ? PM_EXIT_OK : PM_EXIT_WRONG;
-}
-
 static bool print_json(const Session *session, int status, const GError *error, GError **failure)
 {
-    const PmJsonReport report = {
-        .command = "replay",
-        .version = PLUGMAP_VERSION,
-        .exit_status = status,
-        .trace = session->trace,
-        .backend = session->backend.name,
-        .result = session->result,
-        .error = error,
-    };
+    const PmJsonReport report = report_of(session, status, error);
 
     return pm_print_json(&report, failure);
 }
@@ -233,7 +247,7 @@ int pm_replay_main(int argc, char **argv)
         fprintf(stderr, "plugmap replay: %s\n", error->message);
     if (options.json)
         (void)print_json(&session, status, error, &failure);
-    else if (error == NULL)
+    else if (error == NULL && !session.text_is_replaced)
         (void)print_text(&session, &failure);
     if (failure == NULL)
         return status;

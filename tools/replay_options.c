@@ -12,6 +12,8 @@ void pm_replay_options_clear(PmReplayOptions *options)
     pm_fake_options_clear(&options->fake);
     g_free(options->memory);
     g_free(options->dma_log);
+    g_free(options->report);
+    g_free(options->svg);
     g_strfreev(options->rest);
 }
 
@@ -29,6 +31,14 @@ static const PmOption option_list[] = {
     {"dma-log", 0, PM_VALUE_FILE, MEMBER(dma_log), "FILE",
      .help = "log MAP and UNMAP calls to FILE",
      .detail = "Only calls on the region's blocks; \"-\" is standard output, before the report"},
+    {"report", 0, PM_VALUE_FILE, MEMBER(report), "FILE",
+     .help = "write a page with pictures, for a browser, to FILE",
+     .detail = "One HTML file that needs no network: the region over time, sizes, mappings, "
+               "latencies, refused requests. \"-\" is standard output, in place of the report in "
+               "text. After an interrupt the page has what was replayed"},
+    {"svg", 0, PM_VALUE_FILE, MEMBER(svg), "FILE",
+     .help = "write the picture alone, in SVG, to FILE",
+     .detail = "The region over time, and the sizes; otherwise like --report"},
     {"json", 0, PM_VALUE_FLAG, MEMBER(json), .help = "print the report in JSON"},
     {"dma-check", 0, PM_VALUE_FLAG, MEMBER(dma_check),
      .help = "have the device access the memory by DMA",
@@ -90,12 +100,19 @@ const PmCommand pm_replay_command = {
              "the same with the mappings of a real device", PM_EXIT_OK},
             {"plugmap replay --entry-limit 64 --overcommit guest.log",
              "what happens at a limit of 64 mappings", PM_EXIT_WRONG},
+            {"plugmap replay --report guest.html guest.log", "the same as a page with pictures",
+             PM_EXIT_OK},
         },
     .statuses = {PM_EXIT_WRONG, PM_EXIT_USAGE, PM_EXIT_NOT_READY, PM_EXIT_NO_ROOM, PM_EXIT_SIGNAL},
     .no = "a response differs or an audit failed",
     .see_also = {"plugmap-convert(1)", "plugmap-trace(5)"},
     .main = pm_replay_main,
 };
+
+static bool is_dash(const char *path)
+{
+    return g_strcmp0(path, "-") == 0;
+}
 
 bool pm_replay_options_check(const PmReplayOptions *options, const PmBackend *backend,
                              GError **error)
@@ -109,8 +126,10 @@ bool pm_replay_options_check(const PmReplayOptions *options, const PmBackend *ba
         complaint = "invalid --prefault: must be 0 to 64 threads";
     else if (options->dma_check && options->no_audit)
         complaint = "--dma-check is part of the audit: drop --no-audit";
-    else if (options->json && g_strcmp0(options->dma_log, "-") == 0)
-        complaint = "--json and --dma-log - both write to standard output: log to a file";
+    else if (options->json &&
+             (is_dash(options->dma_log) || is_dash(options->report) || is_dash(options->svg)))
+        complaint =
+            "--json writes to standard output: write --dma-log, --report and --svg to files";
     else if (options->force && only_counts && options->prefault == 0)
         complaint = "--force requires --device, --pin populate or --prefault: account mode "
                     "allocates no pages";

@@ -14,6 +14,8 @@ typedef struct {
     PmFakeOptions fake;
     char *memory;
     char *dma_log;
+    char *report;
+    char *svg;
     gboolean json;
     gboolean no_audit;
     gboolean dma_check;

@@ -164,6 +164,12 @@ PmVirtioIommuStatus pm_replay_guest_play(PmReplayGuest *guest, const PmTraceEven
                : unmap(guest, event->iova, event->iova + (event->size - 1), refusal);
 }
 
+bool pm_replay_guest_next_mapping(const PmReplayGuest *guest, uint64_t iova,
+                                  PmGuestMapping *mapping)
+{
+    return pm_guest_iommu_next_mapping(guest->table, DOMAIN, iova, mapping);
+}
+
 PmVirtioIommuStatus pm_replay_guest_reset(PmReplayGuest *guest, const GError **refusal)
 {
     return unmap(guest, 0, UINT64_MAX, refusal);

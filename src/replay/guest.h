@@ -36,6 +36,10 @@ PmIommu *pm_replay_guest_get_iommu(const PmReplayGuest *guest);
 PmVirtioIommuStatus pm_replay_guest_play(PmReplayGuest *guest, const PmTraceEvent *event,
                                          const GError **refusal);
 
+/* pm_guest_iommu_next_mapping(). */
+bool pm_replay_guest_next_mapping(const PmReplayGuest *guest, uint64_t iova,
+                                  PmGuestMapping *mapping);
+
 /* The machine is reset: unmaps everything. */
 PmVirtioIommuStatus pm_replay_guest_reset(PmReplayGuest *guest, const GError **refusal);
 

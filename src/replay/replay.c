@@ -6,6 +6,7 @@
 #include "replay/replay_audit.h"
 #include "replay/replay_event.h"
 #include "replay/replay_stack.h"
+#include "replay/replay_timeline.h"
 
 /* A full audit may find what earlier events caused. */
 static void add_mismatch(PmReplay *replay, const PmReplayDevice *of, const PmTraceEvent *event,
@@ -129,8 +130,10 @@ static bool play_events(PmReplay *replay, GError **error)
     for (guint i = 0; i < events->len && !replay->result->stopped; i++) {
         const PmTraceEvent *event = &g_array_index(events, PmTraceEvent, i);
         uint64_t blocks_before = count_blocks(replay);
+        bool last;
 
         begin_audit(replay, event);
+        pm_replay_timeline_begin(replay, event);
         if (!pm_replay_play_event(replay, event, error)) {
             g_prefix_error(error, "%s:%u: ", replay->trace->file, event->line);
             return false;
@@ -140,8 +143,10 @@ static bool play_events(PmReplay *replay, GError **error)
         if (config->progress != NULL &&
             !config->progress(replay->result, events->len, config->user_data))
             replay->result->stopped = true;
-        if (replay->result->stopped || i + 1 == events->len)
+        last = replay->result->stopped || i + 1 == events->len;
+        if (last)
             audit_the_rest(replay, event);
+        pm_replay_timeline_end(replay, last);
     }
     return true;
 }

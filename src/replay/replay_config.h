@@ -8,6 +8,7 @@
 
 #include "replay/recorder.h"
 #include "replay/result.h"
+#include "replay/timeline.h"
 
 /*
  * @kernel: kernel to map with.
@@ -24,6 +25,7 @@
  * @audit); NULL: none.
  * @dma_func: optional: called for the DMA calls inside the region, in order.
  * @overcommit: add regions even if the limits do not allow all of their blocks to be plugged.
+ * @timeline: optional: of the same trace, still empty: records what happens.
  * @progress: optional: called after each event, with what has been counted so far; return false to
  * stop the replay.
  */
@@ -40,6 +42,7 @@ typedef struct {
     const char *dma_device;
     PmDmaFunc dma_func;
     bool overcommit;
+    PmTimeline *timeline;
     bool (*progress)(const PmReplayResult *so_far, guint n_events, void *user_data);
     void *user_data; /* for both */
 } PmReplayConfig;

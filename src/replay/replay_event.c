@@ -3,6 +3,8 @@
 
 #include <time.h>
 
+#include "replay/replay_timeline.h"
+
 uint64_t pm_replay_now_ns(void)
 {
     struct timespec now;
@@ -55,6 +57,18 @@ static bool send_request(PmReplay *replay, PmReplayDevice *to, const PmTraceEven
     return true;
 }
 
+static void note_refusal(PmReplay *replay, const PmReplayDevice *to, const PmTraceEvent *event,
+                         PmVirtioMemAnswer answer)
+{
+    const GError *refusal = NULL;
+    PmRefusal cause = pm_virtio_mem_last_refusal(to->device, &refusal);
+
+    if (answer != PM_VIRTIO_MEM_ACK)
+        pm_replay_timeline_refuse(replay, event, pm_response_names[answer],
+                                  pm_refusal_code_name(cause),
+                                  refusal != NULL ? refusal->message : NULL);
+}
+
 static bool play_request(PmReplay *replay, PmReplayDevice *to, const PmTraceEvent *event,
                          GError **error)
 {
@@ -62,6 +76,7 @@ static bool play_request(PmReplay *replay, PmReplayDevice *to, const PmTraceEven
 
     if (!send_request(replay, to, event, &response, error))
         return false;
+    note_refusal(replay, to, event, response.answer);
     pm_replay_judge_compare(to->judge, event, response.answer, response.state);
     return true;
 }
@@ -78,10 +93,15 @@ static bool play_unknowable(PmReplay *replay, PmReplayDevice *to, const PmTraceE
         !send_request(replay, to, event, &response, error) ||
         !pm_virtio_mem_set_requested_size(to->device, bound, error))
         return false;
-    if (response.answer == PM_VIRTIO_MEM_NACK)
+    if (response.answer == PM_VIRTIO_MEM_NACK) {
+        pm_replay_timeline_refuse(replay, event, pm_response_names[PM_VIRTIO_MEM_NACK],
+                                  pm_refusal_code_name(PM_REFUSAL_REQUESTED_SIZE),
+                                  "as recorded; the requested size is not recorded");
         pm_replay_judge_leave_open(to->judge, event, bound);
-    else
-        pm_replay_judge_compare(to->judge, event, response.answer, response.state);
+        return true;
+    }
+    note_refusal(replay, to, event, response.answer);
+    pm_replay_judge_compare(to->judge, event, response.answer, response.state);
     return true;
 }
 
@@ -94,12 +114,21 @@ static bool resize(PmReplayDevice *to, const PmTraceEvent *event, GError **error
     return false;
 }
 
+static void note_failure(PmReplay *replay, const PmTraceEvent *event, const char *response,
+                         const GError *failure)
+{
+    pm_replay_timeline_refuse(replay, event, response, pm_replay_timeline_cause_of(failure),
+                              failure != NULL ? failure->message : NULL);
+}
+
 static void play_iommu(PmReplay *replay, const PmTraceEvent *event)
 {
     const GError *refusal = NULL;
     PmVirtioIommuStatus status = pm_replay_guest_play(replay->guest, event, &refusal);
 
     replay->result->n_iommu_statuses[status]++;
+    if (status != PM_VIRTIO_IOMMU_OK)
+        note_failure(replay, event, pm_iommu_status_names[status], refusal);
     if (event->response >= 0 && event->response != (int)status)
         pm_replay_result_add_divergence(replay->result, NULL, event,
                                         pm_iommu_status_names[event->response],
@@ -113,30 +142,32 @@ static void reset(PmReplay *replay, const PmTraceEvent *event)
     const GError *failure = NULL;
 
     if (replay->guest != NULL &&
-        pm_replay_guest_reset(replay->guest, &failure) != PM_VIRTIO_IOMMU_OK)
+        pm_replay_guest_reset(replay->guest, &failure) != PM_VIRTIO_IOMMU_OK) {
+        note_failure(replay, event, "refused", failure);
         pm_replay_result_add_divergence(replay->result, NULL, event, "done", "refused", 0,
                                         failure->message, false);
+    }
     for (guint i = 0; i < replay->trace->regions->len; i++) {
         PmReplayDevice *to = &replay->devices[i];
         g_autoptr(GError) refusal = NULL;
 
-        (void)pm_virtio_mem_system_reset(to->device, &refusal);
+        if (!pm_virtio_mem_system_reset(to->device, &refusal))
+            note_failure(replay, event, "refused", refusal);
         pm_replay_judge_compare_reset(to->judge, event, refusal);
     }
 }
 
 /* As a hypervisor does on the guest's request: parts may be in the wanted state already. */
-static void convert(const PmReplay *replay, PmReplayDevice *to, const PmTraceEvent *event)
+static void convert(PmReplay *replay, PmReplayDevice *to, const PmTraceEvent *event)
 {
     uint64_t offset = event->address - pm_trace_region(replay->trace, event->region)->address;
     g_autoptr(GError) refusal = NULL;
 
-    if (event->shared)
-        (void)pm_discard_source_populate(to->shared, offset, event->size, PM_DISCARD_CHANGE_MIXED,
-                                         0, &refusal);
-    else
-        (void)pm_discard_source_discard(to->shared, offset, event->size, PM_DISCARD_CHANGE_MIXED,
-                                        &refusal);
+    if (event->shared ? !pm_discard_source_populate(to->shared, offset, event->size,
+                                                    PM_DISCARD_CHANGE_MIXED, 0, &refusal)
+                      : !pm_discard_source_discard(to->shared, offset, event->size,
+                                                   PM_DISCARD_CHANGE_MIXED, &refusal))
+        note_failure(replay, event, "refused", refusal);
     pm_replay_judge_compare_conversion(to->judge, event, refusal);
 }
 

@@ -3,6 +3,12 @@
 
 #include "base/error_text.h"
 
+/* The DMA check is of the only region. */
+static void add_dma_page(uint64_t offset, void *user_data)
+{
+    pm_timeline_add_dma(user_data, 0, offset);
+}
+
 /* Maps the engine's memory before the region, so that the region's budget accounts for it. */
 static bool set_up_dma_check(PmReplay *replay, uint64_t address, uint64_t size, GError **error)
 {
@@ -20,6 +26,8 @@ static bool set_up_dma_check(PmReplay *replay, uint64_t address, uint64_t size, 
         return false;
     replay->result->dma_engine = g_strdup(pm_dma_engine_name(engine));
     replay->dma_check = pm_dma_check_new(engine, replay->devices[0].device, PM_IOMMU_READ_WRITE);
+    if (replay->config->timeline != NULL)
+        pm_dma_check_set_func(replay->dma_check, add_dma_page, replay->config->timeline);
     replay->own.n_mappings = pm_iommu_get_n_mappings(replay->iommu);
     replay->own.n_bytes = pm_iommu_get_pinned_bytes(replay->iommu);
     return true;
