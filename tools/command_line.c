@@ -18,6 +18,7 @@ static GOptionArg arg_of(const PmOption *option)
     case PM_VALUE_SIZE:
     case PM_VALUE_BDF:
     case PM_VALUE_CHOICE:
+    case PM_VALUE_COMMAND:
         break;
     }
     return option->is_list ? G_OPTION_ARG_STRING_ARRAY : G_OPTION_ARG_STRING;

@@ -21,6 +21,7 @@ typedef enum {
     PM_VALUE_FILE,
     PM_VALUE_BDF, /* PCI address */
     PM_VALUE_CHOICE,
+    PM_VALUE_COMMAND, /* name of a sub-command */
 } PmValueKind;
 
 /*
@@ -79,7 +80,6 @@ typedef struct {
     const char *summary;
     const char *arguments;
     PmValueKind argument;
-    const char *const *argument_choices;
     size_t rest;
     const char *description[8];
     PmOptionGroup groups[8];

@@ -4,16 +4,19 @@
 
 #include "base/error_text.h"
 #include "tools/commands.h"
+#include "tools/help_files.h"
 #include "tools/help_text.h"
 #include "tools/print.h"
 #include "tools/terminal.h"
 
 typedef struct {
+    char *files;
     char **names; /* of the command */
 } Options;
 
 static void options_clear(Options *options)
 {
+    g_free(options->files);
     g_strfreev(options->names);
 }
 
@@ -35,30 +38,49 @@ static char *make_text(const Options *options, GError **error)
     return NULL;
 }
 
+static bool help(const Options *options, GError **error)
+{
+    g_autofree char *text = NULL;
+
+    if (options->files != NULL)
+        return pm_help_write_files(pm_commands, PLUGMAP_VERSION, options->files, error);
+    text = make_text(options, error);
+    return text != NULL && pm_print(text, error);
+}
+
 static int help_main(int argc, char **argv)
 {
     g_auto(Options) options = {0};
     g_autoptr(GError) error = NULL;
-    g_autofree char *text = NULL;
 
-    if (pm_command_line_parse(&pm_help_command, &options, argc, argv, &error))
-        text = make_text(&options, &error);
-    if (text != NULL && pm_print(text, &error))
+    if (pm_command_line_parse(&pm_help_command, &options, argc, argv, &error) &&
+        help(&options, &error))
         return PM_EXIT_OK;
     fprintf(stderr, "plugmap help: %s\n", error->message);
     return PM_EXIT_USAGE;
 }
 
+/* The build uses it (cmake/man.cmake). */
+static const PmOption option_list[] = {
+    {"files", 0, PM_VALUE_FILE, offsetof(Options, files), "FOLDER",
+     .help = "write pages of the manual and completion for shells", .is_hidden = true},
+    PM_OPTION_END,
+};
+
 const PmCommand pm_help_command = {
     .name = "help",
     .summary = "list the commands, or explain one",
     .arguments = "[COMMAND]",
-    .argument = PM_VALUE_TEXT,
+    .argument = PM_VALUE_COMMAND,
     .rest = offsetof(Options, names),
     .description =
         {
             "Prints everything about COMMAND, without it a list of the commands. COMMAND --help "
             "prints the most important part.",
+        },
+    .groups =
+        {
+            {"Options", option_list, 0, false},
         },
     .examples =
         {

@@ -99,7 +99,7 @@ static void add_option(Page *page, const PmOption *option, size_t indent, bool a
 {
     g_autofree char *name = option_name(option);
     g_autofree char *text = option->detail != NULL && all
-                                ? g_strdup_printf("%s. %s", option->help, option->detail)
+                                ? g_strdup_printf("%s. %s.", option->help, option->detail)
                                 : g_strdup(option->help);
 
     if (option->is_hidden)
@@ -128,27 +128,37 @@ static void add_title(Page *page, const char *title)
     end_line(page);
 }
 
+static bool has_options(const PmOptionGroup *group)
+{
+    for (const PmOption *option = group->options; option->name != NULL; option++)
+        if (!option->is_hidden)
+            return true;
+    return false;
+}
+
+static void add_group(Page *page, const PmOptionGroup *group, size_t indent, bool all)
+{
+    add_title(page, group->title);
+    for (const PmOption *option = group->options; option->name != NULL; option++)
+        add_option(page, option, indent, all);
+}
+
 static void add_groups(Page *page, const PmCommand *command, bool all)
 {
+    const PmOptionGroup common = {"Common options", pm_common_options, 0, false};
     size_t indent = find_indent(command);
-    bool has_minor = false;
+    bool has_own = false;
 
     for (const PmOptionGroup *group = command->groups; group->options != NULL; group++) {
-        if (group->is_minor && !all) {
-            has_minor = true;
+        if (!has_options(group) || (group->is_minor && !all))
             continue;
-        }
-        add_title(page, group->title);
-        for (const PmOption *option = group->options; option->name != NULL; option++)
-            add_option(page, option, indent, all);
+        add_group(page, group, indent, all);
+        has_own = true;
     }
-    if (command->groups[0].options == NULL || all)
-        add_title(page, command->groups[0].options == NULL ? "Options" : "Common options");
-    for (const PmOption *option = pm_common_options; option->name != NULL; option++)
-        if (all || command->groups[0].options == NULL)
-            add_option(page, option, indent, all);
-    for (const PmOptionGroup *group = command->groups; has_minor && group->options != NULL; group++)
-        if (group->is_minor)
+    if (all || !has_own)
+        add_group(page, &common, indent, all);
+    for (const PmOptionGroup *group = command->groups; group->options != NULL; group++)
+        if (group->is_minor && !all)
             add_minor_group(page, group);
 }
 
@@ -190,7 +200,7 @@ char *pm_help_text(const PmCommand *command, unsigned width, bool all)
     page_init(&page, width);
     add_raw(&page, "Usage: plugmap ");
     add_raw(&page, command->name);
-    add_raw(&page, command->groups[0].options != NULL ? " [OPTIONS] " : " ");
+    add_raw(&page, " [OPTIONS] ");
     add_words(&page, command->arguments != NULL ? command->arguments : "", 6);
     end_line(&page);
     for (size_t i = 0; command->description[i] != NULL && (all || i == 0); i++) {
@@ -214,6 +224,8 @@ char *pm_help_list(const PmCommand *const *commands, const char *version, unsign
 
     page_init(&page, width);
     add_words(&page, "Usage: plugmap COMMAND [OPTIONS]", 0);
+    end_line(&page);
+    add_words(&page, PM_HELP_DESCRIPTION, 0);
     add_title(&page, "Commands");
     for (const PmCommand *const *command = commands; *command != NULL; command++) {
         add_raw(&page, "  ");
