@@ -8,41 +8,10 @@
 
 #include "base/error_text.h"
 #include "kernel/kernel_calls.h"
+#include "vfio/pci_names.h"
 
 /* The rest is "and N more". */
 #define MAX_DEVICES_SHOWN 16
-
-#define MIN_DOMAIN_DIGITS 4
-#define MAX_DOMAIN_DIGITS 8
-
-static bool is_lower_hex(char c)
-{
-    return g_ascii_isxdigit(c) && !g_ascii_isupper(c);
-}
-
-bool pm_sysfs_is_pci_address(const char *text)
-{
-    size_t n_domain = 0;
-    const char *rest;
-
-    while (is_lower_hex(text[n_domain]))
-        n_domain++;
-    if (n_domain < MIN_DOMAIN_DIGITS || n_domain > MAX_DOMAIN_DIGITS)
-        return false;
-    rest = text + n_domain; /* ":00:1f.7" */
-    return strlen(rest) == strlen(":00:1f.7") && rest[0] == ':' && is_lower_hex(rest[1]) &&
-           is_lower_hex(rest[2]) && rest[3] == ':' && (rest[4] == '0' || rest[4] == '1') &&
-           is_lower_hex(rest[5]) && rest[6] == '.' && rest[7] >= '0' && rest[7] <= '7';
-}
-
-bool pm_sysfs_check_pci_address(const char *text, GError **error)
-{
-    return pm_sysfs_is_pci_address(text) ||
-           pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
-                   "invalid PCI address '%s': must be like 0000:00:04.0 (domain, bus, device, "
-                   "function; see lspci -D)",
-                   text);
-}
 
 /* The base name of the target of a link in sysfs; NULL if there is no such link. */
 static char *link_name(PmKernel *kernel, const char *folder, const char *name)
@@ -79,12 +48,6 @@ static bool fail_driver(GError **error, const char *device, const char *driver)
                    "%s"
                    "  echo %s > /sys/bus/pci/drivers_probe",
                    device, problem, device, device, unbind, device);
-}
-
-/* vfio-pci, and variant drivers such as mlx5_vfio_pci. */
-static bool is_vfio_driver(const char *driver)
-{
-    return driver != NULL && strstr(driver, "vfio") != NULL;
 }
 
 /* Listing a device's directory failed. */
@@ -138,7 +101,7 @@ bool pm_sysfs_find_group(PmKernel *kernel, const char *device, unsigned *group, 
     unsigned found = 0;
     int result;
 
-    if (!pm_sysfs_check_pci_address(device, error))
+    if (!pm_pci_check_address(device, error))
         return false;
     folder = device_folder(device);
     result = pm_kernel_list(kernel, folder, &names);
@@ -147,7 +110,7 @@ bool pm_sysfs_find_group(PmKernel *kernel, const char *device, unsigned *group, 
     if (!read_group(kernel, device, folder, &found, error))
         return false;
     driver = link_name(kernel, folder, "driver");
-    if (!is_vfio_driver(driver))
+    if (!pm_pci_is_vfio_driver(driver))
         return fail_driver(error, device, driver);
     *group = found;
     return true;
@@ -244,13 +207,6 @@ char *pm_sysfs_describe_group(PmKernel *kernel, unsigned group)
     return g_string_free(text, FALSE);
 }
 
-/* Drivers that do no DMA of their own may stay. */
-static bool keeps_group_from_user(const char *driver)
-{
-    return driver != NULL && !is_vfio_driver(driver) && strcmp(driver, "pci-stub") != 0 &&
-           strcmp(driver, "pcieport") != 0;
-}
-
 char *pm_sysfs_describe_unbinding(PmKernel *kernel, unsigned group)
 {
     g_autofree char *path = NULL;
@@ -263,7 +219,7 @@ char *pm_sysfs_describe_unbinding(PmKernel *kernel, unsigned group)
         const char *name = names[i];
         g_autofree char *driver = group_driver(kernel, path, name);
 
-        if (keeps_group_from_user(driver) && n_found++ < MAX_DEVICES_SHOWN)
+        if (pm_pci_keeps_group_from_user(driver) && n_found++ < MAX_DEVICES_SHOWN)
             g_string_append_printf(text, "\n  echo %s > /sys/bus/pci/devices/%s/driver/unbind",
                                    name, name);
     }

@@ -7,12 +7,6 @@
 
 #include <plugmap/kernel.h>
 
-/* "0000:00:04.0": 4 to 8 digits of domain, then bus, device and function, in lower case. */
-bool pm_sysfs_is_pci_address(const char *text);
-
-/* The same with an error: PM_ERROR_INVALID_ARGUMENT. */
-bool pm_sysfs_check_pci_address(const char *text, GError **error);
-
 /*
  * The IOMMU group of a PCI device that is ready for VFIO. Errors: PM_ERROR_INVALID_ARGUMENT (not a
  * PCI address), PM_ERROR_NOT_FOUND (no such device; no IOMMU; no driver), PM_ERROR_BUSY (bound to

@@ -10,6 +10,7 @@
 
 #include <plugmap/kernel.h>
 
+#include "vfio/pci_names.h"
 #include "vfio/sysfs.h"
 
 #define DEVICE    "0000:00:04.0"
@@ -123,7 +124,7 @@ static void check_address(FuzzInput *input)
     char text[32] = "";
 
     fuzz_take(input, text, sizeof(text) - 1);
-    FUZZ_CHECK(pm_sysfs_is_pci_address(text) ==
+    FUZZ_CHECK(pm_pci_is_address(text) ==
                g_regex_match_simple("^[0-9a-f]{4,8}:[0-9a-f]{2}:[01][0-9a-f]\\.[0-7]\\z", text,
                                     G_REGEX_RAW, 0));
 }

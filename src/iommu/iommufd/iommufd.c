@@ -12,6 +12,7 @@
 #include "kernel-uapi/iommufd.h"
 #include "kernel/kernel_calls.h"
 #include "vfio/device_node.h"
+#include "vfio/pci_names.h"
 #include "vfio/sysfs.h"
 
 /* Enough for every known IOMMU, so that one call suffices. */
@@ -364,7 +365,7 @@ static PmVfioDevice *open_files(PmIommufd *iommufd, const PmIommufdConfig *confi
     g_autofree char *path = NULL;
     unsigned group;
 
-    if (!pm_sysfs_check_pci_address(config->device, error) ||
+    if (!pm_pci_check_address(config->device, error) ||
         (config->device_file == NULL &&
          !pm_sysfs_find_device_file(iommufd->devices.kernel, config->device, &path, &group,
                                     error)) ||

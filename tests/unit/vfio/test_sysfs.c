@@ -12,6 +12,7 @@
 
 #include "util/fork_util.h"
 #include "util/sysfs_tree.h"
+#include "vfio/pci_names.h"
 #include "vfio/sysfs.h"
 
 static int make(void **state)
@@ -61,9 +62,9 @@ static void pci_addresses_are_recognized(void **state)
 
     (void)state;
     for (i = 0; i < G_N_ELEMENTS(right); i++)
-        assert_true(pm_sysfs_is_pci_address(right[i]));
+        assert_true(pm_pci_is_address(right[i]));
     for (i = 0; i < G_N_ELEMENTS(wrong); i++)
-        assert_false(pm_sysfs_is_pci_address(wrong[i]));
+        assert_false(pm_pci_is_address(wrong[i]));
 }
 
 static void device_of_vfio_pci_has_its_group(void **state)
