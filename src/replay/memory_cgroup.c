@@ -107,9 +107,10 @@ static uint64_t read_reclaimable(const char *folder, const Version *version)
 }
 
 /* "max" is not a number: no limit. */
-static void ask_cgroup(PmMemoryRoom *room, const char *folder, const char *name,
+static void ask_cgroup(PmMemoryRoom *room, const char *root, const char *path, const char *name,
                        const Version *version)
 {
+    g_autofree char *folder = g_strconcat(root, path, NULL);
     uint64_t limit;
     uint64_t usage;
     uint64_t left;
@@ -125,7 +126,8 @@ static void ask_cgroup(PmMemoryRoom *room, const char *folder, const char *name,
     left_text = pm_memory_room_format(left);
     pm_memory_room_narrow(room, left,
                           g_strdup_printf("this process's cgroup %s has %s left of its %s of %s",
-                                          name, left_text, version->limit, limit_text));
+                                          name, left_text, version->limit, limit_text),
+                          g_build_filename(path, version->limit, NULL));
 }
 
 /* From the process's cgroup up to the root of the mount: every limit applies. */
@@ -140,10 +142,10 @@ static void ask_hierarchy(PmMemoryRoom *room, const char *root, const Version *v
         return;
     path = g_strdup(path_below(cgroup, mount_root));
     for (;;) {
-        g_autofree char *folder = g_strconcat(root, point, path, NULL);
+        g_autofree char *folder = g_strconcat(point, path, NULL);
         char *slash = strrchr(path, '/');
 
-        ask_cgroup(room, folder, path[0] != '\0' ? path : "/", version);
+        ask_cgroup(room, root, folder, path[0] != '\0' ? path : "/", version);
         if (slash == NULL)
             break;
         *slash = '\0';

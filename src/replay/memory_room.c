@@ -8,6 +8,7 @@
 void pm_memory_room_clear(PmMemoryRoom *room)
 {
     g_clear_pointer(&room->why, g_free);
+    g_clear_pointer(&room->file, g_free);
 }
 
 char *pm_memory_room_format(uint64_t n_bytes)
@@ -28,15 +29,17 @@ bool pm_memory_room_read(const char *folder, const char *name, uint64_t *number)
     return true;
 }
 
-void pm_memory_room_narrow(PmMemoryRoom *room, uint64_t n_bytes, char *why)
+void pm_memory_room_narrow(PmMemoryRoom *room, uint64_t n_bytes, char *why, char *file)
 {
     if (n_bytes >= room->n_bytes) {
         g_free(why);
+        g_free(file);
         return;
     }
-    g_free(room->why);
+    pm_memory_room_clear(room);
     room->n_bytes = n_bytes;
     room->why = why;
+    room->file = file;
 }
 
 /* "MemAvailable:   24000000 kB" */
@@ -67,5 +70,6 @@ void pm_memory_room_ask_host(PmMemoryRoom *room, const char *root)
         return;
     available = pm_memory_room_format(n_bytes);
     pm_memory_room_narrow(room, n_bytes,
-                          g_strdup_printf("the host has %s available (MemAvailable)", available));
+                          g_strdup_printf("the host has %s available (MemAvailable)", available),
+                          NULL);
 }

@@ -8,10 +8,15 @@
 
 #include <glib.h>
 
-/* @n_bytes: UINT64_MAX if unknown. @why: "the host has 3G available ..."; NULL if unknown. */
+/*
+ * @n_bytes: UINT64_MAX if unknown.
+ * @why: "the host has 3G available ..."; NULL if unknown.
+ * @file: the cgroup's limit, "/sys/fs/cgroup/a/memory.max"; NULL: another limit applies.
+ */
 typedef struct {
     uint64_t n_bytes;
     char *why;
+    char *file;
 } PmMemoryRoom;
 
 void pm_memory_room_clear(PmMemoryRoom *room);
@@ -22,8 +27,8 @@ char *pm_memory_room_format(uint64_t n_bytes);
 /* Reads a file with a single number; returns false if it is missing or has anything else. */
 bool pm_memory_room_read(const char *folder, const char *name, uint64_t *number);
 
-/* Lowers the room to the new value if that is smaller; then takes @why. */
-void pm_memory_room_narrow(PmMemoryRoom *room, uint64_t n_bytes, char *why);
+/* Lowers the room to the new value if that is smaller. Takes @why and @file, which may be NULL. */
+void pm_memory_room_narrow(PmMemoryRoom *room, uint64_t n_bytes, char *why, char *file);
 
 /* The minimum of the host's MemAvailable and the limits of this process's memory cgroups (v1 and
  * v2). Ignores files that are missing or malformed. @root: prefix of all paths; "" for the host. */
