@@ -37,8 +37,7 @@ static bool check_device(int chosen, const char *device, GError **error)
     return true;
 }
 
-/* lspci omits the domain if there is only one. */
-static char *complete_address(const char *device)
+char *pm_backend_complete_address(const char *device)
 {
     g_autofree char *lower = device != NULL ? g_ascii_strdown(device, -1) : NULL;
 
@@ -51,7 +50,7 @@ bool pm_backend_choose(PmBackend *backend, const char *text, const char *device,
 {
     int chosen = device != NULL ? AUTO : FAKE;
 
-    *backend = (PmBackend){.address = complete_address(device)};
+    *backend = (PmBackend){.address = pm_backend_complete_address(device)};
     backend->device = backend->address;
     if ((text != NULL && !pm_option_choose("--backend", text, pm_backend_names, &chosen, error)) ||
         !check_device(chosen, device, error))

@@ -28,6 +28,11 @@ extern const char *const pm_backend_names[];
  * with or without a domain, or NULL. Errors: PM_ERROR_INVALID_ARGUMENT.
  */
 bool pm_backend_choose(PmBackend *backend, const char *text, const char *device, GError **error);
+
+/* A PCI address as people write it, lower case and with the domain, which lspci omits if there is
+ * only one; a new string. NULL for NULL. */
+char *pm_backend_complete_address(const char *device);
+
 void pm_backend_clear(PmBackend *backend);
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(PmBackend, pm_backend_clear)

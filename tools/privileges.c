@@ -17,9 +17,10 @@
 #define FOR_OUTPUT (BIT(CAP_DAC_OVERRIDE) | BIT(CAP_CHOWN) | BIT(CAP_FOWNER))
 #define FOR_NODES  BIT(CAP_DAC_OVERRIDE)
 #define FOR_DEVICE BIT(CAP_IPC_LOCK)
+#define FOR_FILES  (BIT(CAP_SYS_PTRACE) | BIT(CAP_DAC_READ_SEARCH))
 
 /* FOR_NODES is a part of FOR_OUTPUT. */
-#define FOR_ALL (FOR_INPUT | FOR_OUTPUT | FOR_DEVICE)
+#define FOR_ALL (FOR_INPUT | FOR_OUTPUT | FOR_DEVICE | FOR_FILES)
 
 /* --- capabilities --- */
 
@@ -110,6 +111,8 @@ static uint64_t needed(const PmNeeds *needs)
             capabilities |= FOR_OUTPUT;
     if (needs->device && are_nodes_forbidden())
         capabilities |= FOR_NODES;
+    if (needs->processes)
+        capabilities |= FOR_FILES;
     return capabilities;
 }
 

@@ -14,18 +14,21 @@
  * @input: file to read; NULL or "-": none.
  * @outputs: files to write (output.h); NULL or "-": none.
  * @device: whether to open and map for a real device.
+ * @processes: whether to see the files that other processes have open.
  */
 typedef struct {
     const char *input;
     const char *outputs[PM_NEEDS_MAX_OUTPUTS];
     bool device;
+    bool processes;
 } PmNeeds;
 
 /*
  * Permanently drops all capabilities except those that @needs require: CAP_DAC_READ_SEARCH for
  * input that is not readable otherwise; CAP_DAC_OVERRIDE, CAP_CHOWN and CAP_FOWNER for output owned
  * by, or in a directory of, another user; CAP_DAC_OVERRIDE for inaccessible files in /dev;
- * CAP_IPC_LOCK for a device, to exceed RLIMIT_MEMLOCK. Also empties the bounding set (with
+ * CAP_IPC_LOCK for a device, to exceed RLIMIT_MEMLOCK; CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH for
+ * processes. Also empties the bounding set (with
  * CAP_SETPCAP) and sets no_new_privs. May be called again with fewer needs. Call before creating
  * threads. Errors: PM_ERROR_PERMISSION; the remaining set is undefined then.
  */
