@@ -201,6 +201,8 @@ static bool run(const PmReplayOptions *options, Session *session, GError **error
     if (session->trace == NULL || !pm_privileges_keep(&needs, error))
         return false;
     print_notes(options, session);
+    if (options->verbose)
+        pm_log_set_level(G_LOG_LEVEL_INFO);
     config.kernel = kernel;
     config.backend = backend->iommu;
     config.device = backend->device;
@@ -222,11 +224,10 @@ static bool print_json(const Session *session, int status, const GError *error, 
     return pm_print_json(&report, failure);
 }
 
-static void print_warning(GLogLevelFlags level, const char *message, void *user_data)
+static void print_message(GLogLevelFlags level, const char *message, void *user_data)
 {
     (void)user_data;
-    if (level == G_LOG_LEVEL_WARNING)
-        fprintf(stderr, "plugmap: %s\n", message);
+    fprintf(stderr, "plugmap: %s%s\n", level == G_LOG_LEVEL_INFO ? "info: " : "", message);
 }
 
 int pm_replay_main(int argc, char **argv)
@@ -237,7 +238,7 @@ int pm_replay_main(int argc, char **argv)
     g_autoptr(GError) failure = NULL;
     int status;
 
-    pm_log_set_func(print_warning, NULL);
+    pm_log_set_func(print_message, NULL);
     if (pm_command_line_parse(&pm_replay_command, &options, argc, argv, &error))
         (void)run(&options, &session, &error);
     else

@@ -48,7 +48,8 @@ static const PmOption option_list[] = {
      .help = "start even if the region exceeds the limits",
      .detail = "A PLUG that exceeds them returns BUSY"},
     {"verbose", 'v', PM_VALUE_FLAG, MEMBER(verbose), .help = "print the chosen backend and why",
-     .detail = "Also prints the capabilities that are kept"},
+     .detail = "Also prints the capabilities that are kept, and what the library logs: address "
+               "spaces, devices, regions, and refused requests with their reasons"},
     PM_OPTION_END,
 };
 

@@ -172,6 +172,9 @@ static int call_unmap(PmIommu *iommu, uint64_t iova, uint64_t size, const PmDirt
     else
         result = iommu->ops->unmap(iommu, iova, size, n_bytes);
     PM_PROBE(unmap__end, iommu, iova, size, *n_bytes, result);
+    pm_log(G_LOG_LEVEL_DEBUG,
+           "unmap of 0x%" PRIx64 " bytes at I/O address 0x%" PRIx64 ": 0x%" PRIx64 " bytes, %s",
+           size, iova, *n_bytes, result == 0 ? "ok" : g_strerror(-result));
     return result;
 }
 
@@ -254,6 +257,11 @@ static bool call_map(PmIommuClaim *claim, const PmIommuRequest *request, uint64_
     PM_PROBE(map__begin, claim->iommu, request->iova, size, request->n_blocks);
     result = claim->iommu->ops->map(claim->iommu, request, &n_mapped);
     PM_PROBE(map__end, claim->iommu, request->iova, size, n_mapped, result);
+    pm_log(G_LOG_LEVEL_DEBUG,
+           "map of 0x%" PRIx64 " bytes at I/O address 0x%" PRIx64 " (%s): %" PRIu64 " of %" PRIu64
+           " blocks, %s",
+           size, request->iova, claim->owner, n_mapped, request->n_blocks,
+           result == 0 ? "ok" : g_strerror(-result));
     if (result == 0) {
         pm_claim_note(claim, request->iova, size, PM_LEDGER_MAPPED, ram_offset);
         return true;

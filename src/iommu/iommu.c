@@ -6,6 +6,7 @@
 #include <plugmap/size.h>
 
 #include "base/error_text.h"
+#include "base/log.h"
 #include "base/sized.h"
 #include "iommu/budget.h"
 #include "iommu/claim.h"
@@ -98,6 +99,8 @@ bool pm_iommu_attach(PmIommu *iommu, const char *device, GError **error)
     attached = iommu->ops->attach(iommu, device, error);
     pm_iommu_unlock_devices(iommu);
     pm_iommu_unlock(iommu);
+    if (attached)
+        pm_log(G_LOG_LEVEL_INFO, "attached %s", device);
     return attached;
 }
 
@@ -111,6 +114,8 @@ bool pm_iommu_attach_fd(PmIommu *iommu, const char *device, int fd, uint32_t *de
     attached = iommu->ops->attach_fd(iommu, device, fd, device_id, error);
     pm_iommu_unlock_devices(iommu);
     pm_iommu_unlock(iommu);
+    if (attached)
+        pm_log(G_LOG_LEVEL_INFO, "attached %s", device);
     return attached;
 }
 
@@ -123,6 +128,8 @@ bool pm_iommu_detach(PmIommu *iommu, const char *device, GError **error)
     detached = iommu->ops->detach(iommu, device, error);
     pm_iommu_unlock_devices(iommu);
     pm_iommu_unlock(iommu);
+    if (detached)
+        pm_log(G_LOG_LEVEL_INFO, "detached %s", device);
     return detached;
 }
 

@@ -103,6 +103,8 @@ static bool add(PmMapper *mapper, const PmMapperRegion *config, GError **error)
         return false;
     }
     g_ptr_array_add(mapper->regions, region);
+    pm_log(G_LOG_LEVEL_INFO, "added the region of 0x%" PRIx64 " bytes at 0x%" PRIx64, config->size,
+           config->address);
     return true;
 }
 
@@ -160,6 +162,7 @@ bool pm_mapper_remove(PmMapper *mapper, uint64_t address, GError **error)
     if (!pm_region_release(region, error))
         return false;
     g_ptr_array_remove(mapper->regions, region);
+    pm_log(G_LOG_LEVEL_INFO, "removed the region at 0x%" PRIx64, address);
     return true;
 }
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "virtio_mem/refusal.h"
 
+#include "base/log.h"
+
 static const char *const names[] = {
     [PM_REFUSAL_NONE] = "none",
     [PM_REFUSAL_BAD_RANGE] = "bad-range",
@@ -55,6 +57,7 @@ void pm_refusal_set(PmVirtioMem *device, PmRefusal refusal, const char *message,
                     const GError *cause)
 {
     pm_refusal_clear(device);
+    pm_log(G_LOG_LEVEL_INFO, "%s", message);
     device->refusal = g_error_new_literal(PM_REFUSAL, (gint)refusal, message);
     if (cause != NULL)
         pm_refusal_get_private(device->refusal)->cause = g_error_copy(cause);

@@ -6,6 +6,7 @@
 #include <plugmap/size.h>
 
 #include "base/error_text.h"
+#include "base/log.h"
 #include "base/probes.h"
 #include "kernel-uapi/virtio_mem.h"
 #include "memory/ram_private.h"
@@ -284,6 +285,20 @@ static void encode(uint16_t type, uint16_t state, void *bytes)
     memcpy(bytes, &wire, sizeof(wire));
 }
 
+static void log_answer(const PmVirtioMem *device, const Request *request, uint16_t answer)
+{
+    static const char *const names[] = {
+        [VIRTIO_MEM_RESP_ACK] = "ack",
+        [VIRTIO_MEM_RESP_NACK] = "nack",
+        [VIRTIO_MEM_RESP_BUSY] = "busy",
+        [VIRTIO_MEM_RESP_ERROR] = "error",
+    };
+
+    pm_log(G_LOG_LEVEL_DEBUG,
+           "virtio-mem at 0x%" PRIx64 ": %s, address 0x%" PRIx64 ", blocks %u: %s", device->address,
+           type_names[request->type], request->address, request->n_blocks, names[answer]);
+}
+
 /* The guest violated the protocol: the device stops responding. */
 G_GNUC_PRINTF(3, 4)
 static bool violated(PmVirtioMem *device, GError **error, const char *format, ...)
@@ -326,6 +341,7 @@ bool pm_virtio_mem_handle(PmVirtioMem *device, const void *request, size_t reque
         return violated(device, error, "unknown request type %u", decoded.type);
 
     answer = dispatch(device, &decoded, &state);
+    log_answer(device, &decoded, answer);
     pm_virtio_mem_notify_plugged(device, before);
     encode(answer, state, response);
     return true;

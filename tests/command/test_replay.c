@@ -119,6 +119,19 @@ static void verbose_prints_the_backend(void **state)
     assert_non_null(strstr(run->err, "backend fake-iommufd"));
 }
 
+static void verbose_prints_what_the_library_logs(void **state)
+{
+    static const char info[] = "plugmap: info: added the region of 0x";
+    g_autoptr(Run) quiet = run_plugmap("replay", "tests/traces/qemu-vfio-4m.log", NULL);
+    g_autoptr(Run) verbose =
+        run_plugmap("replay", "--verbose", "tests/traces/qemu-vfio-4m.log", NULL);
+
+    (void)state;
+    assert_string_equal(quiet->err, "");
+    assert_non_null(strstr(verbose->err, info));
+    assert_null(strstr(verbose->out, info));
+}
+
 static void populated_memory_is_discarded_on_unplug(void **state)
 {
     (void)state;
@@ -430,6 +443,7 @@ int main(void)
         cmocka_unit_test(a_memfd_replays_like_anonymous_memory),
         cmocka_unit_test(all_recorded_traces_replay_with_the_same_totals_on_iommufd),
         cmocka_unit_test(verbose_prints_the_backend),
+        cmocka_unit_test(verbose_prints_what_the_library_logs),
         cmocka_unit_test(populated_memory_is_discarded_on_unplug),
         cmocka_unit_test(the_dma_log_matches_qemu_on_a_real_kernel),
         cmocka_unit_test(a_converted_trace_replays_the_same),

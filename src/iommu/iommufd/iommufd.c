@@ -6,6 +6,7 @@
 #include <inttypes.h>
 
 #include "base/error_text.h"
+#include "base/log.h"
 #include "base/sized.h"
 #include "iommu/handover.h"
 #include "iommu/iommu_error.h"
@@ -431,8 +432,10 @@ static PmIommu *open_config(const PmIommufdConfig *config, GError **error)
         return NULL;
     kernel = config->kernel != NULL ? pm_kernel_ref(config->kernel) : pm_kernel_host_new();
     iommufd = make_iommufd(kernel);
-    if (open_all(iommufd, config, error))
+    if (open_all(iommufd, config, error)) {
+        pm_log(G_LOG_LEVEL_INFO, "iommufd: opened an address space, IOAS %" PRIu32, iommufd->ioas);
         return &iommufd->parent;
+    }
     pm_iommu_unref(&iommufd->parent);
     return NULL;
 }

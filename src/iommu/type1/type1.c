@@ -6,6 +6,7 @@
 #include <plugmap/size.h>
 
 #include "base/error_text.h"
+#include "base/log.h"
 #include "base/sized.h"
 #include "iommu/handover.h"
 #include "iommu/iommu_error.h"
@@ -497,8 +498,11 @@ static PmIommu *open_config(const PmType1Config *config, GError **error)
         return NULL;
     kernel = config->kernel != NULL ? pm_kernel_ref(config->kernel) : pm_kernel_host_new();
     type1 = make_type1(kernel);
-    if (open_all(type1, config, error))
+    if (open_all(type1, config, error)) {
+        pm_log(G_LOG_LEVEL_INFO, "type1: opened an address space for at most %" PRIu64 " mappings",
+               type1->parent.mapping_limit);
         return &type1->parent;
+    }
     pm_iommu_unref(&type1->parent);
     return NULL;
 }
