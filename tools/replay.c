@@ -2,7 +2,6 @@
 /* plugmap replay: replays a trace on the fake kernel or a real device. */
 #include <inttypes.h>
 #include <stdio.h>
-#include <unistd.h>
 
 #include "base/error_text.h"
 #include "replay/host_memory.h"
@@ -150,7 +149,7 @@ static bool play(const PmReplayOptions *options, Session *session, const PmRepla
     g_autoptr(PmTimeline) timeline = NULL;
     PmJsonReport report;
     g_auto(Output) output = {.start_us = session->start_us,
-                             .show_progress = isatty(STDERR_FILENO) && !options->json};
+                             .show_progress = pm_terminal_shows_progress() && !options->json};
 
     config.dma_func = log_dma;
     config.progress = on_event;

@@ -18,9 +18,19 @@ unsigned pm_terminal_width(void)
     return 80;
 }
 
+static bool is_smart(int fd)
+{
+    return isatty(fd) && g_strcmp0(g_getenv("TERM"), "dumb") != 0;
+}
+
 bool pm_terminal_is_smart(void)
 {
-    return isatty(STDOUT_FILENO) && g_strcmp0(g_getenv("TERM"), "dumb") != 0;
+    return is_smart(STDOUT_FILENO);
+}
+
+bool pm_terminal_shows_progress(void)
+{
+    return is_smart(STDERR_FILENO);
 }
 
 bool pm_terminal_has_colours(void)

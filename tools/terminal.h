@@ -11,6 +11,9 @@ unsigned pm_terminal_width(void);
 /* Whether standard output is a terminal that moves the cursor: not with TERM=dumb. */
 bool pm_terminal_is_smart(void);
 
+/* The same of standard error, where progress bars are drawn. */
+bool pm_terminal_shows_progress(void);
+
 /* Whether to use colours: on a smart terminal, unless NO_COLOR is set. */
 bool pm_terminal_has_colours(void);
 

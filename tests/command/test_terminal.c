@@ -24,6 +24,9 @@
     "plugmap-trace 1\nregion addr=4G size=4M block=2M\n"                                           \
     "plug addr=4G blocks=1 -> ack\n"
 
+/* The kind of the terminal. */
+static const char *kind = "xterm";
+
 /* Runs 'plugmap replay @trace' on a terminal with @columns columns. */
 static pid_t start(const char *trace, unsigned short n_columns, const char *no_color, int *terminal)
 {
@@ -35,6 +38,7 @@ static pid_t start(const char *trace, unsigned short n_columns, const char *no_c
         return child;
     if (chdir(PLUGMAP_SOURCE_DIR) != 0)
         _exit(99);
+    setenv("TERM", kind, 1);
     if (no_color != NULL)
         setenv("NO_COLOR", no_color, 1);
     else
@@ -173,6 +177,20 @@ static void a_long_replay_shows_and_erases_its_progress(void **state)
     assert_non_null(strstr(shown, "\r\033[Ktrace "));
 }
 
+/* It would show escape sequences as text. */
+static void a_dumb_terminal_gets_plain_text(void **state)
+{
+    g_autofree char *shown = NULL;
+
+    (void)state;
+    kind = "dumb";
+    shown = show_slowly(NULL);
+    kind = "xterm";
+    assert_non_null(strstr(shown, "pass"));
+    assert_null(strchr(shown, '\033'));
+    assert_null(strstr(shown, " of 1 event, "));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -182,6 +200,7 @@ int main(void)
         cmocka_unit_test(the_region_bar_fits_the_terminal),
         cmocka_unit_test(no_progress_is_shown_in_the_first_second),
         cmocka_unit_test(a_long_replay_shows_and_erases_its_progress),
+        cmocka_unit_test(a_dumb_terminal_gets_plain_text),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
