@@ -195,13 +195,13 @@ static void add_examples(Page *page, const PmCommand *command, bool all)
 char *pm_help_text(const PmCommand *command, unsigned width, bool all)
 {
     g_autofree char *more = g_strdup_printf("More: plugmap help %s", command->name);
+    g_autofree char *usage = g_strdup_printf("Usage: plugmap %s [OPTIONS]%s%s", command->name,
+                                             command->arguments != NULL ? " " : "",
+                                             command->arguments != NULL ? command->arguments : "");
     Page page;
 
     page_init(&page, width);
-    add_raw(&page, "Usage: plugmap ");
-    add_raw(&page, command->name);
-    add_raw(&page, " [OPTIONS] ");
-    add_words(&page, command->arguments != NULL ? command->arguments : "", 6);
+    add_words(&page, usage, 6);
     end_line(&page);
     for (size_t i = 0; command->description[i] != NULL && (all || i == 0); i++) {
         if (i > 0)
