@@ -47,20 +47,6 @@ bool pm_fake_options_populate(const PmFakeOptions *options)
     return g_strcmp0(options->pin, "populate") == 0;
 }
 
-static bool parse_number(const char *option, const char *text, uint64_t min, uint64_t max,
-                         uint64_t *value, GError **error)
-{
-    g_autoptr(GError) wrong = NULL;
-
-    if (text == NULL)
-        return true;
-    if (!pm_size_parse(text, value, &wrong) || *value < min || *value > max)
-        return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
-                       "invalid %s %s: must be a number from %" PRIu64 " to %" PRIu64, option, text,
-                       min, max);
-    return true;
-}
-
 static bool check_backend(const PmFakeOptions *options, const PmBackend *backend, GError **error)
 {
     const struct {
@@ -112,10 +98,12 @@ static PmKernel *make_fake(const PmFakeOptions *options, const PmBackend *backen
     entry_limit = config.entry_limit;
     if (!pm_option_choose("--pin", options->pin, pins, &pin, error) ||
         !pm_option_choose("--linux", options->linux_version, versions, &version, error) ||
-        !parse_number("--iova-bits", options->iova_bits, MIN_IOVA_BITS, MAX_IOVA_BITS, &iova_bits,
-                      error) ||
-        !parse_number("--entry-limit", options->entry_limit, 1, UINT32_MAX, &entry_limit, error) ||
-        !parse_number("--memlock", options->memlock, 0, UINT64_MAX, &config.memlock_limit, error))
+        !pm_option_number("--iova-bits", options->iova_bits, MIN_IOVA_BITS, MAX_IOVA_BITS,
+                          &iova_bits, error) ||
+        !pm_option_number("--entry-limit", options->entry_limit, 1, UINT32_MAX, &entry_limit,
+                          error) ||
+        !pm_option_number("--memlock", options->memlock, 0, UINT64_MAX, &config.memlock_limit,
+                          error))
         return NULL;
     config.iommufd = backend->iommu == PM_IOMMU_IOMMUFD;
     if (config.iommufd && version == 1) {

@@ -141,7 +141,7 @@ bool pm_output_open(PmOutput *output, const char *path, const char *input, GErro
     };
     if (!exists && (errno != ENOENT || path == NULL || *path == '\0'))
         return fail_to_write(output, error);
-    if (exists && is_input(&info, input))
+    if (exists && input != NULL && is_input(&info, input))
         return pm_fail(error, PM_ERROR_BAD_INPUT,
                        "%s: output is the input trace: choose another file", output->path);
     fd = path != NULL ? open_path(output, exists ? &info : NULL)

@@ -21,7 +21,7 @@ typedef struct {
  * @path: NULL and "-" mean standard output. Special files, files without a name (deleted), and the
  * files that standard output or error refer to, are written in place. Other files do not change
  * until pm_output_finish(); symlinks are preserved. @input: the trace, which must not be
- * overwritten. A fatal signal removes the temporaries of
+ * overwritten; NULL: none. A fatal signal removes the temporaries of
  * PM_SIGNALS_MAX_TEMPORARIES outputs. Errors: PM_ERROR_BAD_INPUT.
  */
 bool pm_output_open(PmOutput *output, const char *path, const char *input, GError **error);

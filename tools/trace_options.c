@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "tools/trace_options.h"
 
+#include <inttypes.h>
+
 #include <plugmap/size.h>
+
+#include "base/error_text.h"
 
 static const char *const formats[] = {"auto", "plugmap", "qemu-log", NULL};
 
@@ -43,6 +47,20 @@ bool pm_option_choose(const char *option, const char *text, const char *const *n
     g_set_error(error, PM_ERROR, PM_ERROR_INVALID_ARGUMENT, "invalid %s %s: must be one of %s",
                 option, text, list);
     return false;
+}
+
+bool pm_option_number(const char *option, const char *text, uint64_t min, uint64_t max,
+                      uint64_t *value, GError **error)
+{
+    g_autoptr(GError) wrong = NULL;
+
+    if (text == NULL)
+        return true;
+    if (!pm_size_parse(text, value, &wrong) || *value < min || *value > max)
+        return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
+                       "invalid %s %s: must be a number from %" PRIu64 " to %" PRIu64, option, text,
+                       min, max);
+    return true;
 }
 
 static bool parse_size(const char *option, const char *text, uint64_t *value, GError **error)

@@ -28,4 +28,9 @@ PmTrace *pm_trace_options_load(const PmTraceOptions *options, const char *path, 
 bool pm_option_choose(const char *option, const char *text, const char *const *names, int *chosen,
                       GError **error);
 
+/* Parses a number, with or without K, M, G; NULL leaves @value alone. Errors:
+ * PM_ERROR_INVALID_ARGUMENT. */
+bool pm_option_number(const char *option, const char *text, uint64_t min, uint64_t max,
+                      uint64_t *value, GError **error);
+
 #endif

@@ -37,7 +37,7 @@ static void write_iommu(const PmTraceEvent *event, FILE *stream)
         fprintf(stream, " -> %s", pm_iommu_status_names[event->response]);
 }
 
-static void write_event(const PmTrace *trace, const PmTraceEvent *event, FILE *stream)
+void pm_trace_write_event(const PmTrace *trace, const PmTraceEvent *event, FILE *stream)
 {
     if (event->time_ns >= 0)
         fprintf(stream, "@%" PRId64 ".%09" PRId64 " ", event->time_ns / NS_PER_SECOND,
@@ -81,12 +81,17 @@ static void write_region(const PmTraceRegion *region, FILE *stream)
     fputc('\n', stream);
 }
 
-bool pm_trace_write(const PmTrace *trace, FILE *stream)
+void pm_trace_write_head(const PmTrace *trace, FILE *stream)
 {
     fprintf(stream, PM_TRACE_MAGIC " " PM_TRACE_VERSION "\n");
     for (guint i = 0; i < trace->regions->len; i++)
         write_region(pm_trace_region(trace, i), stream);
+}
+
+bool pm_trace_write(const PmTrace *trace, FILE *stream)
+{
+    pm_trace_write_head(trace, stream);
     for (guint i = 0; i < trace->events->len; i++)
-        write_event(trace, &g_array_index(trace->events, PmTraceEvent, i), stream);
+        pm_trace_write_event(trace, &g_array_index(trace->events, PmTraceEvent, i), stream);
     return fflush(stream) == 0 && ferror(stream) == 0;
 }

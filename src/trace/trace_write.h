@@ -11,4 +11,8 @@
 /* Returns false on a write error. */
 bool pm_trace_write(const PmTrace *trace, FILE *stream);
 
+/* In parts: header and regions, then each event. @trace needs no events. */
+void pm_trace_write_head(const PmTrace *trace, FILE *stream);
+void pm_trace_write_event(const PmTrace *trace, const PmTraceEvent *event, FILE *stream);
+
 #endif
