@@ -230,6 +230,29 @@ static void an_interrupted_replay_prints_a_partial_report(void **state)
     scratch_remove(folder);
 }
 
+/* The shell ignores SIGINT in the background, so SIGTERM. Reading the first line of the log says
+ * that the replay has begun. */
+static void an_interrupted_replay_prints_a_partial_report_in_json(void **state)
+{
+    static const char line[] =
+        "mkfifo \"$1/log\" && cd \"$1\" || exit 99\n"
+        "\"$PLUGMAP\" replay --json --dma-log log trace >report & child=$!\n"
+        "exec 3<log; read -r first <&3; kill -TERM $child; cat <&3 >log.rest; wait $child";
+    g_autofree char *folder = scratch_new();
+    g_autofree char *trace = make_long_trace(folder);
+    g_autofree char *path = g_build_filename(folder, "report", NULL);
+    g_autofree char *report = NULL;
+
+    (void)state;
+    assert_int_equal(run_shell(line, folder), 128 + SIGTERM);
+    assert_true(g_file_get_contents(path, &report, NULL, NULL));
+    scratch_remove(folder);
+    keep_report(report);
+    assert_non_null(strstr(report, "\"verdict\" : \"interrupted\""));
+    assert_non_null(strstr(report, "\"exit_status\" : 143"));
+    assert_non_null(strstr(report, "\"interrupted\" : true"));
+}
+
 /* The report exceeds the capacity of the pipe, which is not read. */
 static char *make_long_report(const char *folder)
 {
@@ -337,6 +360,7 @@ int main(void)
         cmocka_unit_test(every_exit_status_is_documented),
         cmocka_unit_test(a_trace_without_events_has_nothing_to_check),
         cmocka_unit_test(an_interrupted_replay_prints_a_partial_report),
+        cmocka_unit_test(an_interrupted_replay_prints_a_partial_report_in_json),
         cmocka_unit_test(ignored_interrupts_stay_ignored),
         cmocka_unit_test(a_second_interrupt_is_fatal),
         cmocka_unit_test(an_interrupt_does_not_truncate_the_report),
