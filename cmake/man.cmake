@@ -32,7 +32,7 @@ foreach(header ${headers})
     if(name STREQUAL plugmap)
         set(page man3/plugmap.h.3)
     endif()
-    plugmap_page(${page} header.awk ${header})
+    plugmap_page(${page} header.awk ${header} -v aliases=${man}/man3)
 endforeach()
 string(REPLACE "plugmap-plugmap(3)" "plugmap.h(3)" see_also "${see_also}")
 plugmap_page(man5/plugmap-trace.5 markdown.awk docs/trace-format.md -v name=plugmap-trace -v section=5

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 # A public header as a page of the manual: awk -v date=... -v version=... -f roff.awk -f header.awk include/plugmap/iommu.h
-# The comment at the top is the description; each declaration has its comment.
+# The comment at the top is the description; each declaration has its comment. With -v aliases=FOLDER, each function also has
+# a page there, which leads to this one.
 function inline(text) {
     text = roff_escape(text)
     # @parameter
@@ -154,6 +155,11 @@ END {
         if (n_items[kind]) print ".SH " title[kind]
         for (i = 1; i <= n_items[kind]; i++) {
             print ".SS " roff_escape(names[kind, i])
+            if (kind == 2 && aliases != "") {
+                alias = aliases "/" names[kind, i] ".3"
+                print ".so man3/" page_name(file) ".3" > alias
+                close(alias)
+            }
             print_code(codes[kind, i])
             fresh = 0
             print_comment(without_name(comments[kind, i], names[kind, i]))
