@@ -10,14 +10,14 @@
 static const char *const formats[] = {"auto", "plugmap", "qemu-log", NULL};
 
 const PmOption pm_trace_option_list[] = {
+    {"block-size", 0, PM_VALUE_SIZE, offsetof(PmTraceOptions, block_size), "SIZE",
+     .help = "block size, if not in the log"},
     {"format", 0, PM_VALUE_CHOICE, offsetof(PmTraceOptions, format), "FORMAT",
      .help = "auto (default), plugmap or qemu-log", .choices = formats},
     {"region-addr", 0, PM_VALUE_SIZE, offsetof(PmTraceOptions, region_address), "ADDR",
      .help = "guest address of the region, if not in the log"},
     {"region-size", 0, PM_VALUE_SIZE, offsetof(PmTraceOptions, region_size), "SIZE",
      .help = "size of the region, if not in the log"},
-    {"block-size", 0, PM_VALUE_SIZE, offsetof(PmTraceOptions, block_size), "SIZE",
-     .help = "block size, if not in the log"},
     PM_OPTION_END,
 };
 
@@ -63,7 +63,7 @@ bool pm_option_number(const char *option, const char *text, uint64_t min, uint64
     return true;
 }
 
-static bool parse_size(const char *option, const char *text, uint64_t *value, GError **error)
+bool pm_option_size(const char *option, const char *text, uint64_t *value, GError **error)
 {
     if (text == NULL || pm_size_parse(text, value, error))
         return true;
@@ -94,9 +94,9 @@ PmTrace *pm_trace_options_load(const PmTraceOptions *options, const char *path, 
     int format;
 
     if (!pm_option_choose("--format", options->format, formats, &format, error) ||
-        !parse_size("--region-addr", options->region_address, &given.region_address, error) ||
-        !parse_size("--region-size", options->region_size, &given.region_size, error) ||
-        !parse_size("--block-size", options->block_size, &given.block_size, error) ||
+        !pm_option_size("--region-addr", options->region_address, &given.region_address, error) ||
+        !pm_option_size("--region-size", options->region_size, &given.region_size, error) ||
+        !pm_option_size("--block-size", options->block_size, &given.block_size, error) ||
         !check_sizes(options, &given, error))
         return NULL;
     return pm_trace_load(path, (PmTraceFormat)format, &given, error);

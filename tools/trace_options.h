@@ -14,7 +14,8 @@ typedef struct {
     char *block_size;
 } PmTraceOptions;
 
-/* A group's options; its base is a PmTraceOptions. */
+/* A group's options; its base is a PmTraceOptions. The first one is --block-size, for commands that
+ * say something else about it. */
 extern const PmOption pm_trace_option_list[];
 
 void pm_trace_options_clear(PmTraceOptions *options);
@@ -32,5 +33,9 @@ bool pm_option_choose(const char *option, const char *text, const char *const *n
  * PM_ERROR_INVALID_ARGUMENT. */
 bool pm_option_number(const char *option, const char *text, uint64_t min, uint64_t max,
                       uint64_t *value, GError **error);
+
+/* Parses an option's argument; NULL leaves @value as it is. Errors: PM_ERROR_BAD_INPUT; the message
+ * names the option. */
+bool pm_option_size(const char *option, const char *text, uint64_t *value, GError **error);
 
 #endif
