@@ -10,9 +10,9 @@
 #include "trace/trace.h"
 
 #define PM_TIMELINE_MAX_COLUMNS 480
-#define PM_TIMELINE_MAX_ROWS    64  /* of a region */
-#define PM_TIMELINE_ALL_ROWS    128 /* of all regions */
-#define PM_TIMELINE_MAX_REGIONS 16  /* others have no picture */
+#define PM_TIMELINE_MAX_ROWS    64 /* of a region */
+#define PM_TIMELINE_ALL_ROWS    96 /* of all regions */
+#define PM_TIMELINE_MAX_REGIONS 16 /* others have no picture */
 
 /* In bytes. @mapped, @closed: parts of @plugged. @closed: discarded in another source than the
  * device's: private memory. */
