@@ -146,7 +146,7 @@ static bool play_events(PmReplay *replay, GError **error)
         last = replay->result->stopped || i + 1 == events->len;
         if (last)
             audit_the_rest(replay, event);
-        pm_replay_timeline_end(replay, last);
+        pm_replay_timeline_end(replay, event, last);
     }
     return true;
 }

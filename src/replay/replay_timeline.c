@@ -10,43 +10,7 @@ typedef struct {
     uint64_t last;
 } Range;
 
-/* --- what an event may change --- */
-
-static uint64_t offset_of(const PmReplay *replay, const PmTraceEvent *event)
-{
-    return event->address - pm_trace_region(replay->trace, event->region)->address;
-}
-
-static uint64_t size_of(const PmReplay *replay, const PmTraceEvent *event)
-{
-    return event->type == PM_EVENT_CONVERT
-               ? event->size
-               : event->n_blocks * pm_trace_region(replay->trace, event->region)->block_size;
-}
-
-/* With a guest IOMMU all rows are sampled together. */
-static bool touches_one_range(const PmReplay *replay, const PmTraceEvent *event)
-{
-    return replay->guest == NULL &&
-           (event->type == PM_EVENT_PLUG || event->type == PM_EVENT_UNPLUG ||
-            event->type == PM_EVENT_CONVERT);
-}
-
-void pm_replay_timeline_begin(PmReplay *replay, const PmTraceEvent *event)
-{
-    PmTimeline *timeline = replay->config->timeline;
-
-    if (timeline == NULL || event->type == PM_EVENT_STATE || event->type == PM_EVENT_RESIZE)
-        return;
-    if (touches_one_range(replay, event))
-        pm_timeline_touch(timeline, event->region, offset_of(replay, event),
-                          size_of(replay, event));
-    else
-        for (unsigned i = 0; i < timeline->n_regions; i++)
-            pm_timeline_touch(timeline, i, 0, UINT64_MAX);
-}
-
-/* --- the state of rows --- */
+/* --- states --- */
 
 static bool next_in_source(const void *of, uint64_t offset, uint64_t end, uint64_t *run_offset,
                            uint64_t *run_size)
@@ -84,35 +48,81 @@ static uint64_t count_open(const PmReplayDevice *of, uint64_t from, uint64_t end
 }
 
 /* What the mapper follows is mapped; of a guest IOMMU add_guest_range() adds it. */
-static void sample_row(PmReplay *replay, unsigned region, unsigned row)
+static PmTimelineState state_of(const PmReplay *replay, unsigned region, uint64_t from,
+                                uint64_t end)
 {
     const PmReplayDevice *of = &replay->devices[region];
-    PmTimeline *timeline = replay->config->timeline;
-    uint64_t from = pm_timeline_row_offset(&timeline->regions[region], row);
-    uint64_t end = pm_timeline_row_offset(&timeline->regions[region], row + 1);
     uint64_t plugged = count(next_in_source, pm_virtio_mem_get_source(of->device),
                              of->region->block_size, from, end);
     uint64_t open = of->shared != NULL ? count_open(of, from, end) : plugged;
 
-    pm_timeline_cell(timeline, region, row)->state = (PmTimelineState){
+    return (PmTimelineState){
         .plugged = plugged,
         .mapped = replay->guest == NULL ? open : 0,
         .closed = plugged - open,
     };
 }
 
-static bool sample_rows(PmReplay *replay)
+static void set_states(PmReplay *replay, unsigned region)
 {
-    const PmTimeline *timeline = replay->config->timeline;
-    bool any = false;
+    PmTimeline *timeline = replay->config->timeline;
+    const PmTimelineRegion *of = &timeline->regions[region];
 
-    for (unsigned region = 0; region < timeline->n_regions; region++)
-        for (unsigned row = 0; row < timeline->regions[region].n_rows; row++)
-            if (timeline->regions[region].is_dirty[row]) {
-                sample_row(replay, region, row);
-                any = true;
-            }
-    return any;
+    for (unsigned row = 0; row < of->n_rows; row++)
+        pm_timeline_cell(timeline, region, row)->state = state_of(
+            replay, region, pm_timeline_row_offset(of, row), pm_timeline_row_offset(of, row + 1));
+}
+
+/* --- what an event changes --- */
+
+/* Those that change one range are counted there, before and after: the cost does not depend on the
+ * region. The states of others are stale, and counted at the end of the column. */
+static bool changes_one_range(const PmReplay *replay, const PmTraceEvent *event)
+{
+    return replay->guest == NULL && event->region < replay->config->timeline->n_regions &&
+           (event->type == PM_EVENT_PLUG || event->type == PM_EVENT_UNPLUG ||
+            event->type == PM_EVENT_CONVERT);
+}
+
+static uint64_t size_of(const PmReplay *replay, const PmTraceEvent *event)
+{
+    return event->type == PM_EVENT_CONVERT
+               ? event->size
+               : event->n_blocks * pm_trace_region(replay->trace, event->region)->block_size;
+}
+
+/* @sign: 1: adds the state of the event's range to its cells; -1: subtracts it. */
+static void add_range(PmReplay *replay, const PmTraceEvent *event, int sign)
+{
+    PmTimeline *timeline = replay->config->timeline;
+    const PmTimelineRegion *region = &timeline->regions[event->region];
+    uint64_t factor = (uint64_t)sign;
+    uint64_t from = event->address - pm_trace_region(replay->trace, event->region)->address;
+    uint64_t end = from + size_of(replay, event);
+
+    while (from < end) {
+        unsigned row = pm_timeline_row_of(region, from);
+        uint64_t next = MIN(end, pm_timeline_row_offset(region, row + 1));
+        const PmTimelineState part = state_of(replay, event->region, from, next);
+        PmTimelineState *state = &pm_timeline_cell(timeline, event->region, row)->state;
+
+        state->plugged += factor * part.plugged;
+        state->mapped += factor * part.mapped;
+        state->closed += factor * part.closed;
+        from = next;
+    }
+}
+
+void pm_replay_timeline_begin(PmReplay *replay, const PmTraceEvent *event)
+{
+    PmTimeline *timeline = replay->config->timeline;
+
+    if (timeline == NULL)
+        return;
+    if (changes_one_range(replay, event))
+        add_range(replay, event, -1);
+    else if (event->type != PM_EVENT_STATE && event->type != PM_EVENT_RESIZE)
+        timeline->is_stale = true;
 }
 
 /* --- with a guest IOMMU --- */
@@ -172,7 +182,7 @@ static void add_guest_range(PmReplay *replay, unsigned region, const Range *rang
     }
 }
 
-/* All rows are dirty (touches_one_range()). */
+/* After set_states(). */
 static void sample_guest(PmReplay *replay)
 {
     const PmTimeline *timeline = replay->config->timeline;
@@ -254,16 +264,29 @@ static void read_levels(PmReplay *replay, uint64_t levels[PM_N_LEVELS])
     levels[PM_LEVEL_MAPPINGS] = pm_iommu_get_n_mappings(replay->iommu) - replay->own.n_mappings;
 }
 
-void pm_replay_timeline_end(PmReplay *replay, bool last)
+static void refresh(PmReplay *replay)
+{
+    PmTimeline *timeline = replay->config->timeline;
+
+    for (unsigned region = 0; region < timeline->n_regions; region++)
+        set_states(replay, region);
+    if (replay->guest != NULL)
+        sample_guest(replay);
+    timeline->is_stale = false;
+}
+
+void pm_replay_timeline_end(PmReplay *replay, const PmTraceEvent *event, bool last)
 {
     PmTimeline *timeline = replay->config->timeline;
     uint64_t levels[PM_N_LEVELS] = {0};
 
     if (timeline == NULL)
         return;
+    if (changes_one_range(replay, event))
+        add_range(replay, event, 1);
     if (last || pm_timeline_ends_column(timeline)) {
-        if (sample_rows(replay) && replay->guest != NULL)
-            sample_guest(replay);
+        if (timeline->is_stale)
+            refresh(replay);
         sample_quarantine(replay);
     }
     read_levels(replay, levels);

@@ -15,7 +15,7 @@ void pm_replay_timeline_refuse(PmReplay *replay, const PmTraceEvent *event, cons
 /* The name of an error's code. */
 const char *pm_replay_timeline_cause_of(const GError *error);
 
-/* Call after an event and its audit. @last: no event follows. */
-void pm_replay_timeline_end(PmReplay *replay, bool last);
+/* Call after the event and its audit. @last: no other follows. */
+void pm_replay_timeline_end(PmReplay *replay, const PmTraceEvent *event, bool last);
 
 #endif

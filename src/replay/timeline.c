@@ -28,8 +28,7 @@ static bool add_region(PmTimeline *timeline, unsigned index, const PmTraceRegion
     region->block_size = of->block_size;
     region->n_rows = count_rows(of->size / of->block_size, timeline->n_regions);
     region->cells = g_try_new0(PmTimelineCell, (gsize)region->n_rows * timeline->n_columns);
-    region->is_dirty = g_try_new0(bool, region->n_rows);
-    return region->cells != NULL && region->is_dirty != NULL;
+    return region->cells != NULL;
 }
 
 PmTimeline *pm_timeline_new(const PmTrace *trace, GError **error)
@@ -55,10 +54,8 @@ void pm_timeline_free(PmTimeline *timeline)
 {
     if (timeline == NULL)
         return;
-    for (unsigned i = 0; i < timeline->n_regions; i++) {
+    for (unsigned i = 0; i < timeline->n_regions; i++)
         g_free(timeline->regions[i].cells);
-        g_free(timeline->regions[i].is_dirty);
-    }
     g_free(timeline->regions);
     g_free(timeline->columns);
     g_ptr_array_unref(timeline->refusals);
@@ -118,19 +115,6 @@ const PmTimelineCell *pm_timeline_cell_at(const PmTimeline *timeline, unsigned r
 static bool has_picture(const PmTimeline *timeline, unsigned region, uint64_t offset)
 {
     return region < timeline->n_regions && offset < timeline->regions[region].size;
-}
-
-void pm_timeline_touch(PmTimeline *timeline, unsigned region, uint64_t offset, uint64_t size)
-{
-    PmTimelineRegion *of;
-    unsigned last;
-
-    if (size == 0 || !has_picture(timeline, region, offset))
-        return;
-    of = &timeline->regions[region];
-    last = pm_timeline_row_of(of, offset + (MIN(size, of->size - offset) - 1));
-    for (unsigned row = pm_timeline_row_of(of, offset); row <= last; row++)
-        of->is_dirty[row] = true;
 }
 
 static PmTimelineRefusal *find_refusal(PmTimeline *timeline, PmEventType type, const char *response,
@@ -213,7 +197,6 @@ static void begin_column(PmTimeline *timeline, unsigned column)
             PmTimelineCell *cell = &region->cells[row * timeline->n_columns + column];
 
             cell->state = cell[-1].state;
-            region->is_dirty[row] = false;
         }
     }
 }

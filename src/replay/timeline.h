@@ -35,7 +35,6 @@ typedef struct {
     uint64_t block_size;
     unsigned n_rows;
     PmTimelineCell *cells; /* row after row */
-    bool *is_dirty;        /* rows */
 } PmTimelineRegion;
 
 typedef enum {
@@ -77,6 +76,7 @@ typedef struct {
     PmTimelineColumn *columns;
     unsigned n_regions; /* with pictures */
     PmTimelineRegion *regions;
+    bool is_stale;       /* for the owner: states of cells need to be set anew */
     GPtrArray *refusals; /* of PmTimelineRefusal, in the order of their first */
 } PmTimeline;
 
@@ -86,9 +86,6 @@ void pm_timeline_free(PmTimeline *timeline);
 
 /* --- while an event is played; these belong to its column --- */
 
-/* The state of a range of a region may have changed. */
-void pm_timeline_touch(PmTimeline *timeline, unsigned region, uint64_t offset, uint64_t size);
-
 /* A refused request. @response, @cause: static. @message: copied; may be NULL. Drawn at the
  * event's address, if it has one. */
 void pm_timeline_refuse(PmTimeline *timeline, const PmTraceEvent *event, const char *response,
@@ -97,7 +94,7 @@ void pm_timeline_refuse(PmTimeline *timeline, const PmTraceEvent *event, const c
 /* A page was tried by DMA. */
 void pm_timeline_add_dma(PmTimeline *timeline, unsigned region, uint64_t offset);
 
-/* Whether the event is the last of its column: the states of dirty rows are needed then. */
+/* Whether the event is the last of its column: the states of its cells are final then. */
 bool pm_timeline_ends_column(const PmTimeline *timeline);
 
 /* First byte of a row, as an offset; for @n_rows: the size of the region. */

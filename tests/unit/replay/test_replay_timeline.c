@@ -35,8 +35,9 @@ static void play(Played *played, const char *text, PmKernel *fake, bool dma_chec
     pm_fake_config_init(&config);
     config.pin = PM_FAKE_PIN_POPULATE;
     own = fake != NULL ? pm_kernel_ref(fake) : backend_fake_new(&config, NULL);
-    played->trace = load_text(text, NULL, NULL);
-    assert_non_null(played->trace);
+    played->trace = load_text(text, NULL, &error);
+    if (played->trace == NULL)
+        fail_msg("%s", error->message);
     played->timeline = pm_timeline_new(played->trace, NULL);
     {
         const PmReplayConfig how = {
@@ -246,6 +247,46 @@ static void the_end_of_each_column_is_exact(void **state)
     assert_int_equal(next, 2000);
 }
 
+static void invalid_requests_change_no_state(void **state)
+{
+    g_auto(Played) played = {0};
+
+    (void)state;
+    play(&played,
+         ONE "plug addr=0x100400000 blocks=1 -> ack\n"
+             "plug addr=0x100300000 blocks=2 -> error\n"
+             "unplug addr=0x100500000 blocks=1 -> error\n"
+             "unplug addr=0x100200000 blocks=2 -> error\n",
+         NULL, false);
+    assert_int_equal(played.timeline->refusals->len, 3);
+    for (unsigned column = 0; column < 4; column++)
+        for (unsigned row = 0; row < 4; row++)
+            assert_cell(&played, row, column, row == 2 ? BLOCK : 0, row == 2 ? BLOCK : 0, 0);
+}
+
+/* The state of one region does not depend on the requests to another one. */
+static void regions_are_apart(void **state)
+{
+    g_auto(Played) played = {0};
+
+    (void)state;
+    play(&played,
+         "plugmap-trace 1\n"
+         "region device=a addr=4G size=4M block=2M\n"
+         "region device=b addr=8G size=4M block=2M\n"
+         "plug device=b addr=8G blocks=2 -> ack\n"
+         "plug device=a addr=4G blocks=1 -> ack\n"
+         "unplug-all device=b -> ack\n"
+         "unplug device=a addr=4G blocks=1 -> ack\n",
+         NULL, false);
+    assert_cell(&played, 0, 0, 0, 0, 0);
+    assert_int_equal(pm_timeline_cell_at(played.timeline, 1, 1, 0)->state.mapped, BLOCK);
+    assert_cell(&played, 0, 2, BLOCK, BLOCK, 0);
+    assert_int_equal(pm_timeline_cell_at(played.timeline, 1, 1, 2)->state.mapped, 0);
+    assert_cell(&played, 0, 3, 0, 0, 0);
+    assert_int_equal(played.timeline->columns[1].levels[PM_LEVEL_PLUGGED].last, 3 * BLOCK);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -257,6 +298,8 @@ int main(void)
         cmocka_unit_test(quarantine_is_shown_though_it_ends),
         cmocka_unit_test(pages_of_the_dma_check_are_counted),
         cmocka_unit_test(the_end_of_each_column_is_exact),
+        cmocka_unit_test(invalid_requests_change_no_state),
+        cmocka_unit_test(regions_are_apart),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -145,16 +145,10 @@ static void a_state_lasts_until_it_changes(void **state)
     g_autoptr(PmTimeline) timeline = make_timeline(1, 4, 3);
 
     (void)state;
-    pm_timeline_touch(timeline, 0, BLOCK, 2 * BLOCK);
-    assert_false(timeline->regions[0].is_dirty[0]);
-    assert_true(timeline->regions[0].is_dirty[1]);
-    assert_true(timeline->regions[0].is_dirty[2]);
-    assert_false(timeline->regions[0].is_dirty[3]);
     pm_timeline_cell(timeline, 0, 1)->state.plugged = BLOCK;
     pm_timeline_cell(timeline, 0, 2)->quarantined = BLOCK;
     pm_timeline_add_dma(timeline, 0, BLOCK);
     end_event(timeline, 0);
-    assert_false(timeline->regions[0].is_dirty[1]);
     end_event(timeline, 0);
     assert_int_equal(pm_timeline_cell_at(timeline, 0, 1, 1)->state.plugged, BLOCK);
     assert_int_equal(pm_timeline_cell_at(timeline, 0, 1, 2)->state.plugged, BLOCK);
@@ -162,21 +156,6 @@ static void a_state_lasts_until_it_changes(void **state)
     assert_int_equal(pm_timeline_cell_at(timeline, 0, 1, 1)->n_dma, 0);
     assert_int_equal(pm_timeline_shows(timeline, 0),
                      PM_SHOWS_PLUGGED | PM_SHOWS_QUARANTINED | PM_SHOWS_DMA | PM_SHOWS_UNPLUGGED);
-}
-
-static void touching_is_limited_to_the_region(void **state)
-{
-    g_autoptr(PmTimeline) timeline = make_timeline(2, 4, 3);
-
-    (void)state;
-    pm_timeline_touch(timeline, 1, 3 * BLOCK, UINT64_MAX);
-    pm_timeline_touch(timeline, 0, 4 * BLOCK, BLOCK);
-    pm_timeline_touch(timeline, 0, 0, 0);
-    pm_timeline_touch(timeline, 2, 0, BLOCK);
-    for (unsigned row = 0; row < 4; row++) {
-        assert_false(timeline->regions[0].is_dirty[row]);
-        assert_int_equal(timeline->regions[1].is_dirty[row], row == 3);
-    }
 }
 
 static void refusals_of_one_cause_are_one_with_its_lines(void **state)
@@ -238,7 +217,6 @@ int main(void)
         cmocka_unit_test(a_million_events_are_all_counted),
         cmocka_unit_test(rows_cover_the_region_in_whole_blocks),
         cmocka_unit_test(a_state_lasts_until_it_changes),
-        cmocka_unit_test(touching_is_limited_to_the_region),
         cmocka_unit_test(refusals_of_one_cause_are_one_with_its_lines),
         cmocka_unit_test(an_empty_trace_has_an_empty_timeline),
         cmocka_unit_test(many_regions_share_the_rows),
