@@ -130,6 +130,25 @@ static void append_requests(GString *text, const GArray *events)
     g_string_truncate(text, text->len - 1);
 }
 
+/* The recording is the same whether the host asked for all memory and half of a memory block was in
+ * use, or asked for all but that. */
+static void a_guest_without_free_memory_unplugs_as_recorded(void **state)
+{
+    const PmGuestMemoryConfig memory = {0};
+    g_autoptr(Guest) guest = guest_new(4 * PM_GIB, 2 * PM_MIB, false, &memory);
+    g_autoptr(PmTrace) trace = load("busy-2m.log");
+    g_autoptr(GString) recorded = g_string_new(NULL);
+
+    (void)state;
+    guest_pin(guest, 0, 32);
+    guest_resize(guest, PM_GIB);
+    guest_resize(guest, 0);
+    guest_wait(guest, 50);
+    append_requests(recorded, trace->events);
+    assert_requests(guest, recorded->str);
+    assert_int_equal(guest->plugged_size, 64 * PM_MIB);
+}
+
 static void unmovable_pages_are_avoided_as_recorded(void **state)
 {
     const PmGuestMemoryConfig memory = {0};
@@ -177,6 +196,7 @@ int main(void)
         cmocka_unit_test(big_blocks_are_plugged_and_unplugged_as_recorded),
         cmocka_unit_test(a_guest_that_boots_again_plugs_as_recorded),
         cmocka_unit_test(a_resize_interrupts_the_driver_as_recorded),
+        cmocka_unit_test(a_guest_without_free_memory_unplugs_as_recorded),
         cmocka_unit_test(unmovable_pages_are_avoided_as_recorded),
         cmocka_unit_test(totals_under_pressure_are_as_recorded),
     };

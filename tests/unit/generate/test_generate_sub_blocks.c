@@ -136,7 +136,7 @@ static void only_one_gib_is_plugged_before_it_is_online(void **state)
     g_autoptr(Guest) guest = make(&later);
 
     (void)state;
-    guest_resize(guest, 10 * 64 * BLOCK);
+    guest_resize(guest, 640 * BLOCK);
     assert_int_equal(guest->plugged_size, PM_GIB);
     assert_true(pm_guest_driver_get_timer(guest->driver) == INT64_MAX);
     g_string_truncate(guest->requests, 0);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Whole simulations: steps, resets, limits, and that traces replay on the fake kernel. */
+#include "util/allocation_util.h"
 #include "util/trace_util.h"
 
 #include <plugmap/virtio_mem_wire.h>
@@ -228,6 +229,27 @@ static void what_no_device_can_be_is_refused(void **state)
     assert_refused(&huge, PM_ERROR_MEMORY, "200T");
 }
 
+/* The guest's memory and the driver's state, at the start and after a reset. */
+static void a_lack_of_memory_is_an_error(void **state)
+{
+    unsigned n_failures = 0;
+    bool is_done = false;
+
+    (void)state;
+    while (!is_done) {
+        g_auto(Simulation) simulation = simulation_of(PM_GIB, 2 * PM_MIB, "1G,reset");
+        g_autoptr(GError) error = NULL;
+        g_autoptr(GArray) events = g_array_new(FALSE, FALSE, sizeof(PmTraceEvent));
+
+        allocations_end_after(n_failures);
+        is_done = pm_generate(&simulation.config, append, events, &simulation.result, &error);
+        allocations_go_on();
+        n_failures += !is_done;
+        assert_true(is_done || g_error_matches(error, PM_ERROR, PM_ERROR_MEMORY));
+    }
+    assert_true(n_failures >= 5);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -242,6 +264,7 @@ int main(void)
         cmocka_unit_test(memory_that_is_onlined_late_is_plugged_late),
         cmocka_unit_test(the_same_seed_makes_the_same_trace),
         cmocka_unit_test(what_no_device_can_be_is_refused),
+        cmocka_unit_test(a_lack_of_memory_is_an_error),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
