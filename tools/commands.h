@@ -10,6 +10,7 @@ extern const PmCommand pm_convert_command;
 extern const PmCommand pm_doctor_command;
 extern const PmCommand pm_generate_command;
 extern const PmCommand pm_plan_command;
+extern const PmCommand pm_watch_command;
 extern const PmCommand pm_help_command;
 
 /* In the order of 'plugmap help'; ends with NULL. */

@@ -130,6 +130,12 @@ bool pm_privileges_keep(const PmNeeds *needs, GError **error)
                    "filter blocks prctl and capset");
 }
 
+bool pm_privileges_can_lock(void)
+{
+    return capng_get_caps_process() == 0 &&
+           capng_have_capability(CAPNG_EFFECTIVE, CAP_IPC_LOCK) != 0;
+}
+
 char *pm_privileges_describe(void)
 {
     g_autofree char *names = NULL;

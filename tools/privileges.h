@@ -34,6 +34,9 @@ typedef struct {
  */
 bool pm_privileges_keep(const PmNeeds *needs, GError **error);
 
+/* Whether RLIMIT_MEMLOCK is no limit: CAP_IPC_LOCK, before it is dropped. */
+bool pm_privileges_can_lock(void);
+
 /* "ipc_lock, dac_override" or "none"; a new string. */
 char *pm_privileges_describe(void);
 

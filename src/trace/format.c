@@ -18,8 +18,5 @@ bool pm_format_add_event(PmTrace *trace, const PmLineReader *reader, PmTraceEven
 void pm_format_leave_out(PmTrace *trace, const PmLineReader *reader)
 {
     g_free(trace->warning);
-    trace->warning =
-        g_strdup_printf("%s:%u: ignored the last line, which has no newline: file is truncated or "
-                        "still being written",
-                        reader->name, reader->line);
+    trace->warning = pm_line_cut_off_text(reader);
 }

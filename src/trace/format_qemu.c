@@ -23,9 +23,10 @@ typedef struct {
     uint64_t size;
 } Discard;
 
-typedef struct {
+struct PmQemuLog {
     PmLineReader *reader;
     PmTrace *trace;
+    bool grows;            /* the trace only has events that were not taken yet */
     PmTraceRegion *region; /* the only one */
     int64_t first_time_ns; /* -1: none so far */
     int64_t time_ns;       /* of the current line */
@@ -41,7 +42,9 @@ typedef struct {
     uint64_t first_usable; /* before the first resize */
     uint64_t usable;       /* after the last resize */
     bool all_unplugged;    /* the last event unplugged all; a resize may follow */
-} Log;
+};
+
+typedef PmQemuLog Log;
 
 /* --- time stamps --- */
 
@@ -249,7 +252,7 @@ static bool on_resized(Log *log, const char *text, GError **error)
     if (!add(log, PM_EVENT_RESIZE, 0, 0, error))
         return false;
     newest_event(log)->size = new_size;
-    if (follows_unplug)
+    if (follows_unplug && log->trace->events->len > 1)
         move_before_newest(log);
     return true;
 }
@@ -263,12 +266,20 @@ static bool fail_answer(const Log *log, const char *to_what, GError **error)
                                            "or remove the lines before the first request");
 }
 
+/* A log that grows may have lost its beginning. */
+static bool is_of_lost_request(const Log *log)
+{
+    return log->grows && !log->has_request;
+}
+
 static bool on_state_response(Log *log, const char *text, GError **error)
 {
     uint64_t state;
 
     if (!get_number(log, text, "state=", VIRTIO_MEM_STATE_MIXED, &state, error))
         return false;
+    if (is_of_lost_request(log))
+        return true;
     if (!log->answer_pending || newest_event(log)->type != PM_EVENT_STATE)
         return fail_answer(log, "a STATE request", error);
     newest_event(log)->state = (int8_t)state;
@@ -323,6 +334,8 @@ static bool on_response(Log *log, const char *text, GError **error)
 
     if (!get_number(log, text, "type=", VIRTIO_MEM_RESP_ERROR, &type, error))
         return false;
+    if (is_of_lost_request(log))
+        return true;
     if (!log->answer_pending)
         return fail_answer(log, "a request", error);
     log->answer_pending = false;
@@ -347,15 +360,65 @@ static const struct {
     {"ram_block_discard_range ", on_discard},
 };
 
-static bool read_line(Log *log, GError **error)
+bool pm_qemu_log_read_line(PmQemuLog *log, bool *is_event, GError **error)
 {
     /* An editor may have stripped the trailing space of events without arguments. */
     g_autofree char *line = g_strconcat(skip_stamp(log, log->reader->text), " ", NULL);
 
+    *is_event = true;
     for (size_t i = 0; i < G_N_ELEMENTS(log_events); i++)
         if (g_str_has_prefix(line, log_events[i].name))
             return pm_line_check_length(log->reader, error) && log_events[i].read(log, line, error);
+    *is_event = false;
     return true;
+}
+
+/* --- a log that grows --- */
+
+PmQemuLog *pm_qemu_log_new(PmLineReader *reader)
+{
+    PmQemuLog *log = g_new0(PmQemuLog, 1);
+
+    log->reader = reader;
+    log->trace = pm_trace_new(reader->name);
+    log->region = pm_trace_add_region(log->trace, (PmTraceRegion){0});
+    log->first_time_ns = -1;
+    log->grows = true;
+    return log;
+}
+
+void pm_qemu_log_free(PmQemuLog *log)
+{
+    if (log == NULL)
+        return;
+    pm_trace_free(log->trace);
+    g_free(log);
+}
+
+bool pm_qemu_log_take(PmQemuLog *log, PmTraceEvent *event)
+{
+    GArray *events = log->trace->events;
+
+    if (events->len <= log->answer_pending)
+        return false;
+    *event = g_array_index(events, PmTraceEvent, 0);
+    g_array_remove_index(events, 0);
+    return true;
+}
+
+void pm_qemu_log_restart(PmQemuLog *log)
+{
+    g_array_set_size(log->trace->events, 0);
+    log->has_request = false;
+    log->answer_pending = false;
+    log->all_unplugged = false;
+    log->newest.line = 0;
+    log->usable_line = 0;
+}
+
+uint64_t pm_qemu_log_get_block_size(const PmQemuLog *log)
+{
+    return log->region->block_size;
 }
 
 /* --- geometry --- */
@@ -472,6 +535,7 @@ bool pm_format_qemu_read(PmLineReader *reader, const PmTraceGeometry *given, PmT
                .trace = trace,
                .region = pm_trace_add_region(trace, (PmTraceRegion){0}),
                .first_time_ns = -1};
+    bool is_event;
     bool end;
 
     for (;;) {
@@ -482,7 +546,7 @@ bool pm_format_qemu_read(PmLineReader *reader, const PmTraceGeometry *given, PmT
         /* A truncated number looks like a valid one. */
         if (reader->cut_off)
             pm_format_leave_out(trace, reader);
-        else if (!read_line(&log, error))
+        else if (!pm_qemu_log_read_line(&log, &is_event, error))
             return false;
     }
     if (trace->events->len == 0) {

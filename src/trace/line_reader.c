@@ -65,6 +65,13 @@ bool pm_line_fail(const PmLineReader *reader, GError **error, const char *format
                    reader->cut_off ? CUT_OFF : "");
 }
 
+char *pm_line_cut_off_text(const PmLineReader *reader)
+{
+    return g_strdup_printf("%s:%u: ignored the last line, which has no newline: file is truncated "
+                           "or still being written",
+                           reader->name, reader->line);
+}
+
 static bool is_mark(const PmLineReader *reader, size_t length)
 {
     return reader->line == 1 && length == strlen(BYTE_ORDER_MARK) &&

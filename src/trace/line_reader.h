@@ -41,6 +41,10 @@ bool pm_line_check_length(const PmLineReader *reader, GError **error);
 /* Makes the next pm_line_reader_next() return the same line; works on pipes, which cannot seek. */
 void pm_line_reader_unread(PmLineReader *reader);
 
+/* A warning, with file and line in front, that the reader's line is cut off and ignored; a new
+ * string. */
+char *pm_line_cut_off_text(const PmLineReader *reader);
+
 /* Sets PM_ERROR_BAD_INPUT with file and line in front, and a hint if the line may be truncated.
  * Returns false. */
 bool pm_line_fail(const PmLineReader *reader, GError **error, const char *format, ...)

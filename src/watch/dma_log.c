@@ -6,8 +6,6 @@
 
 #include "trace/words.h"
 
-#define MAX_ERRNO 4095 /* as in the kernel */
-
 static const char *const kinds[] = {
     [PM_DMA_LOG_NOTHING] = "",
     [PM_DMA_LOG_MAP] = "map",
@@ -51,11 +49,11 @@ static bool parse_result(const PmLineReader *reader, const char *text, int *numb
     *number = 0;
     if (text == NULL || strcmp(text, "ok") == 0)
         return true;
-    if (g_ascii_string_to_unsigned(text, 10, 0, MAX_ERRNO, &value, NULL)) {
+    if (g_ascii_string_to_unsigned(text, 10, 0, PM_DMA_LOG_MAX_ERRNO, &value, NULL)) {
         *number = (int)value;
         return true;
     }
-    for (*number = 1; *number <= MAX_ERRNO; (*number)++)
+    for (*number = 1; *number <= PM_DMA_LOG_MAX_ERRNO; (*number)++)
         if (is_errno_name(*number, text))
             return true;
     return pm_line_fail(reader, error,

@@ -8,6 +8,8 @@
 
 #include "trace/line_reader.h"
 
+#define PM_DMA_LOG_MAX_ERRNO 4095 /* as in the kernel */
+
 typedef enum {
     PM_DMA_LOG_NOTHING, /* a blank line or a comment */
     PM_DMA_LOG_MAP,

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: MIT */
+/* What is known, for people: labelled lines, for the screen and the summary. */
+#ifndef PLUGMAP_SRC_WATCH_FACTS_H
+#define PLUGMAP_SRC_WATCH_FACTS_H
+
+#include "watch/watch.h"
+
+#define PM_FACT_LABEL_WIDTH 10
+
+/* New strings, "label     text", in the order of interest; free with g_ptr_array_unref(). */
+GPtrArray *pm_watch_facts(const PmWatch *watch);
+
+#endif
