@@ -2,22 +2,9 @@
 /* Does another process have the device? */
 #include "plan/doctor_checks.h"
 
-#include "plan/host_files.h"
 #include "plan/host_node.h"
 
 #define MAX_SHOWN 4
-
-/* The module vfio counts the modules that use it and the files that are open. Without a count, as
- * when it is built in, any may be open. */
-static bool is_any_open(const char *root)
-{
-    g_auto(GStrv) holders = pm_host_list(root, "/sys/module/vfio/holders", NULL);
-    uint64_t count;
-
-    return holders == NULL ||
-           !pm_host_read_number(root, "/sys/module/vfio/refcnt", 10, &count, NULL) ||
-           count > g_strv_length(holders);
-}
 
 static void find_users(const PmHostUsers *users, PmDoctorFinding *finding)
 {
@@ -48,9 +35,9 @@ void pm_doctor_check_users(const PmDoctorSubject *subject, PmDoctorFinding *find
     pm_host_users_find(&users, subject->root, paths);
     if (users.users->len > 0) {
         find_users(&users, finding);
-    } else if (users.n_unknown > 0 && is_any_open(subject->root)) {
+    } else if (users.n_unknown > 0) {
         pm_doctor_set(finding, PM_DOCTOR_WARNING,
-                      "none seen, but the files of %u processes of other users are hidden",
+                      "none seen, but those of %u processes of other users are hidden",
                       users.n_unknown);
         pm_doctor_fix(finding, "plugmap doctor %s", device->address);
     } else {

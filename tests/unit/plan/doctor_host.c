@@ -64,9 +64,6 @@ static void add_kernel(const char *root)
 
 static void add_vfio(const char *root)
 {
-    host_tree_file(root, "/sys/module/vfio/refcnt", "2\n");
-    host_tree_folder(root, "/sys/module/vfio/holders/vfio_pci_core");
-    host_tree_folder(root, "/sys/module/vfio/holders/vfio_iommu_type1");
     host_tree_file(root, "/sys/module/vfio_pci/initstate", "live\n");
     host_tree_file(root, "/sys/module/vfio_iommu_type1/initstate", "live\n");
     host_tree_file(root, PARAMETERS "/dma_entry_limit", "65535\n");
