@@ -15,6 +15,7 @@
 
 typedef struct {
     gboolean json;
+    gboolean verbose;
     char **devices;
 } Options;
 
@@ -35,6 +36,13 @@ static GStrv complete_addresses(char **devices)
     return (GStrv)g_ptr_array_free(g_steal_pointer(&addresses), FALSE);
 }
 
+static void print_capabilities(void)
+{
+    g_autofree char *capabilities = pm_privileges_describe();
+
+    fprintf(stderr, "plugmap doctor: capabilities kept: %s\n", capabilities);
+}
+
 /* What the process may do is what it could before it dropped capabilities. */
 static PmDoctorReport *examine(const Options *options, GError **error)
 {
@@ -44,6 +52,8 @@ static PmDoctorReport *examine(const Options *options, GError **error)
 
     if (!pm_host_process_read(&process, "", error) || !pm_privileges_keep(&needs, error))
         return NULL;
+    if (options->verbose)
+        print_capabilities();
     return pm_doctor_run("", &process, (const char *const *)addresses, error);
 }
 
@@ -102,6 +112,8 @@ static int doctor_main(int argc, char **argv)
 
 static const PmOption option_list[] = {
     {"json", 0, PM_VALUE_FLAG, MEMBER(json), .help = "print a report in JSON"},
+    {"verbose", 'v', PM_VALUE_FLAG, MEMBER(verbose),
+     .help = "print the capabilities that are kept"},
     PM_OPTION_END,
 };
 
