@@ -57,6 +57,9 @@ static const PmOption limit_option_list[] = {
 const PmCommand pm_plan_command = {
     .name = "plan",
     .summary = "compute whether a VM fits the limits, and how to make it fit",
+    .arguments = "[TRACE]",
+    .argument = PM_VALUE_FILE,
+    .rest = MEMBER(rest),
     .description =
         {
             "Computes mappings, locked memory, I/O addresses and huge pages of a VM with a "
@@ -67,11 +70,14 @@ const PmCommand pm_plan_command = {
             "assumes the kernel's defaults and says so.",
             "Boot memory is one mapping below 2.75G, else two, as QEMU's q35 places it. VMMs map "
             "some dozens of ROMs and device registers, too.",
+            "With TRACE instead of --size, prints which request of a recorded trace would be the "
+            "first to fail, with its block size and with larger ones.",
         },
     .groups =
         {
             {"Options", option_list, 0, false},
             {"VM and limits", limit_option_list, 0, true},
+            {"Trace", pm_trace_option_list + 1, MEMBER(trace), true},
         },
     .examples =
         {
@@ -80,9 +86,11 @@ const PmCommand pm_plan_command = {
              PM_EXIT_WRONG},
             {"plugmap plan --size 64G --device 04:00.0", "with the limits of this host",
              PM_EXIT_OK},
+            {"plugmap plan --entry-limit 64 guest.log",
+             "which request of a trace exceeds 64 mappings", PM_EXIT_WRONG},
         },
     .statuses = {PM_EXIT_WRONG, PM_EXIT_USAGE, PM_EXIT_NOT_READY},
-    .no = "the VM does not fit",
+    .no = "the VM or the trace does not fit",
     .see_also = {"plugmap-replay(1)"},
     .main = pm_plan_main,
 };
@@ -175,13 +183,32 @@ static bool read_sizes(const PmPlanOptions *options, PmPlanInput *input, GError 
                             &machine->guest_mappings, error);
 }
 
+static bool check_subject(const PmPlanOptions *options, GError **error)
+{
+    const char *complaint = NULL;
+
+    if (options->rest == NULL && options->size == NULL)
+        complaint = "expected --size SIZE or a trace file (see --help)";
+    else if (options->rest != NULL && options->rest[1] != NULL)
+        complaint = "expected at most one trace file (see --help)";
+    else if (options->rest != NULL && options->size != NULL)
+        complaint = "--size and a trace file exclude each other: drop one of them";
+    else if (options->rest != NULL && options->guest_mappings != NULL)
+        complaint = "--guest-mappings requires --size: a trace has its own";
+    else if (options->rest == NULL &&
+             (options->trace.format != NULL || options->trace.region_address != NULL ||
+              options->trace.region_size != NULL))
+        complaint = "--format, --region-addr and --region-size require a trace file";
+    return complaint == NULL || pm_fail(error, PM_ERROR_INVALID_ARGUMENT, "%s", complaint);
+}
+
 bool pm_plan_options_read(const PmPlanOptions *options, PmPlanInput *input, GError **error)
 {
     input->machine = (PmPlanMachine){
         .boot_memory = BOOT_MEMORY, .n_devices = 1, .guest_iommu = options->guest_iommu};
-    if (options->size == NULL)
-        return pm_fail(error, PM_ERROR_INVALID_ARGUMENT, "expected --size SIZE (see --help)");
-    return read_devices(options, input, error) && read_kinds(options, input, error) &&
-           read_limits(options, &input->given, error) && read_sizes(options, input, error) &&
-           pm_plan_check_machine(&input->machine, error);
+    return check_subject(options, error) && read_devices(options, input, error) &&
+           read_kinds(options, input, error) && read_limits(options, &input->given, error) &&
+           read_sizes(options, input, error) &&
+           (options->rest != NULL ? pm_plan_check_boot_memory(&input->machine, error)
+                                  : pm_plan_check_machine(&input->machine, error));
 }

@@ -29,12 +29,12 @@ size_t pm_plan_boot_pieces(const PmPlanMachine *machine,
     return 2;
 }
 
-static bool is_valid(const PmPlanLimits *limits, const PmPlanPiece *piece)
+bool pm_plan_is_valid(const PmPlanLimits *limits, uint64_t address, uint64_t size)
 {
-    uint64_t last = piece->address + (piece->size - 1);
+    uint64_t last = address + (size - 1);
 
     for (size_t i = 0; i < limits->n_ranges; i++)
-        if (piece->address >= limits->ranges[i].start && last <= limits->ranges[i].last)
+        if (address >= limits->ranges[i].start && last <= limits->ranges[i].last)
             return true;
     return false;
 }
@@ -45,7 +45,7 @@ bool pm_plan_boot_is_valid(const PmPlanMachine *machine, const PmPlanLimits *lim
     size_t n_pieces = pm_plan_boot_pieces(machine, pieces);
 
     for (size_t i = 0; i < n_pieces; i++)
-        if (!is_valid(limits, &pieces[i]))
+        if (!pm_plan_is_valid(limits, pieces[i].address, pieces[i].size))
             return false;
     return true;
 }

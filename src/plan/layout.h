@@ -19,6 +19,9 @@ typedef struct {
 size_t pm_plan_boot_pieces(const PmPlanMachine *machine,
                            PmPlanPiece pieces[PM_PLAN_MAX_BOOT_PIECES]);
 
+/* Whether the addresses are inside one valid range. @size: not 0, and no wrap. */
+bool pm_plan_is_valid(const PmPlanLimits *limits, uint64_t address, uint64_t size);
+
 /* Whether all boot memory is at valid I/O addresses. */
 bool pm_plan_boot_is_valid(const PmPlanMachine *machine, const PmPlanLimits *limits);
 

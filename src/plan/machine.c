@@ -38,6 +38,11 @@ static bool check_size(const char *option, uint64_t size, uint64_t page, GError 
                                        option, size_text, page_text);
 }
 
+bool pm_plan_check_boot_memory(const PmPlanMachine *machine, GError **error)
+{
+    return check_size("--boot-memory", machine->boot_memory, pm_plan_memory_page(machine), error);
+}
+
 bool pm_plan_check_machine(const PmPlanMachine *machine, GError **error)
 {
     uint64_t page = pm_plan_memory_page(machine);
@@ -51,7 +56,7 @@ bool pm_plan_check_machine(const PmPlanMachine *machine, GError **error)
     if (machine->guest_mappings > 0 && !machine->guest_iommu)
         return pm_fail(error, PM_ERROR_INVALID_ARGUMENT, "--guest-mappings requires --guest-iommu");
     return check_size("--size", machine->size, page, error) &&
-           check_size("--boot-memory", machine->boot_memory, page, error);
+           pm_plan_check_boot_memory(machine, error);
 }
 
 uint64_t pm_plan_n_spaces(const PmPlanMachine *machine)

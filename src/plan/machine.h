@@ -56,6 +56,7 @@ const char *pm_plan_memory_name(const PmPlanMachine *machine);
 
 /* Errors: PM_ERROR_INVALID_ARGUMENT; the message names the options of the command. */
 bool pm_plan_check_machine(const PmPlanMachine *machine, GError **error);
+bool pm_plan_check_boot_memory(const PmPlanMachine *machine, GError **error);
 
 /* 1, or one per device. */
 uint64_t pm_plan_n_spaces(const PmPlanMachine *machine);

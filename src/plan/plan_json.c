@@ -29,7 +29,7 @@ static void add_ranges(JsonBuilder *builder, const PmPlanLimits *limits)
     json_builder_end_array(builder);
 }
 
-static void add_limits(JsonBuilder *builder, const PmPlanHost *host)
+void pm_plan_limits_json(JsonBuilder *builder, const PmPlanHost *host)
 {
     pm_json_begin_object(builder, "limits");
     pm_json_add_limit(builder, "mappings", host->limits.n_mappings);
@@ -116,17 +116,12 @@ static void add_way(JsonBuilder *builder, const PmPlanWay *way)
     json_builder_end_object(builder);
 }
 
-const char *pm_plan_verdict(const PmPlan *plan)
-{
-    return pm_plan_fits(plan) ? "fits" : "does-not-fit";
-}
-
 void pm_plan_report_json(JsonBuilder *builder, const PmPlanReport *report)
 {
     g_autoptr(GPtrArray) ways = pm_plan_find_ways(report->plan);
 
     add_machine(builder, report->plan->machine);
-    add_limits(builder, report->plan->host);
+    pm_plan_limits_json(builder, report->plan->host);
     add_needs(builder, report);
     add_blocks(builder, report->plan);
     pm_json_begin_list(builder, "ways");

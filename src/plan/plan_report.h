@@ -18,10 +18,10 @@ typedef struct {
 /* A new string. */
 char *pm_plan_report_text(const PmPlanReport *report);
 
-/* "fits" or "does-not-fit". */
-const char *pm_plan_verdict(const PmPlan *plan);
-
 /* Adds members to the object that @builder is in. */
 void pm_plan_report_json(JsonBuilder *builder, const PmPlanReport *report);
+
+/* Its limits, which the plan of a trace has, too. */
+void pm_plan_limits_json(JsonBuilder *builder, const PmPlanHost *host);
 
 #endif

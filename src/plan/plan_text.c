@@ -5,29 +5,12 @@
 
 #include "base/error_text.h"
 #include "plan/layout.h"
+#include "plan/plan_line.h"
 #include "plan/plan_report.h"
 #include "plan/ways.h"
 
-#define BOLD  "\033[1m"
-#define RED   "\033[31m"
-#define GREEN "\033[32m"
-#define RESET "\033[0m"
-
 /* Rows of the table after the smallest block size with enough mappings. */
 #define MAX_ROWS_AFTER 3
-
-static void add_line(GString *text, const char *label, const char *format, ...) G_GNUC_PRINTF(3, 4);
-
-static void add_line(GString *text, const char *label, const char *format, ...)
-{
-    va_list arguments;
-
-    g_string_append_printf(text, "%-9s ", label);
-    va_start(arguments, format);
-    g_string_append_vprintf(text, format, arguments);
-    va_end(arguments);
-    g_string_append_c(text, '\n');
-}
 
 static char *devices_text(const PmPlanMachine *machine)
 {
@@ -45,13 +28,13 @@ static void add_machine(GString *text, const PmPlan *plan)
     g_autofree char *size = pm_size_format(machine->size);
     g_autofree char *devices = devices_text(machine);
 
-    add_line(text, "VM", "%s boot memory, %s virtio-mem region, %s memory", boot, size,
-             pm_plan_memory_name(machine));
-    add_line(text, "devices", "%s, %s", devices,
-             machine->backend == PM_IOMMU_IOMMUFD ? "iommufd" : "type1");
+    pm_plan_line(text, "VM", "%s boot memory, %s virtio-mem region, %s memory", boot, size,
+                 pm_plan_memory_name(machine));
+    pm_plan_line(text, "devices", "%s, %s", devices,
+                 machine->backend == PM_IOMMU_IOMMUFD ? "iommufd" : "type1");
     for (guint i = 0; i < plan->host->notes->len; i++)
-        add_line(text, i == 0 ? "limits" : "", "%s",
-                 (const char *)g_ptr_array_index(plan->host->notes, i));
+        pm_plan_line(text, i == 0 ? "limits" : "", "%s",
+                     (const char *)g_ptr_array_index(plan->host->notes, i));
 }
 
 static void add_mappings(GString *text, const PmPlan *plan, const PmPlanBlock *block)
@@ -63,10 +46,11 @@ static void add_mappings(GString *text, const PmPlan *plan, const PmPlanBlock *b
     unsigned n_boot = (unsigned)pm_plan_boot_pieces(plan->machine, pieces);
 
     if (limit == UINT64_MAX)
-        add_line(text, "mappings", "%s, %u of them for boot memory; not limited", needed, n_boot);
+        pm_plan_line(text, "mappings", "%s, %u of them for boot memory; not limited", needed,
+                     n_boot);
     else
-        add_line(text, "mappings", "%s of %s%s, %u of them for boot memory", needed, limit_text,
-                 plan->machine->guest_iommu ? " in each address space" : "", n_boot);
+        pm_plan_line(text, "mappings", "%s of %s%s, %u of them for boot memory", needed, limit_text,
+                     plan->machine->guest_iommu ? " in each address space" : "", n_boot);
 }
 
 static void add_locked(GString *text, const PmPlan *plan)
@@ -78,17 +62,19 @@ static void add_locked(GString *text, const PmPlan *plan)
     g_autofree char *each =
         n_spaces > 1 ? g_strdup_printf(" (all memory, %" PRIu64 " times)", n_spaces) : NULL;
 
-    add_line(text, "locked", "%s%s%s%s", needed, each != NULL ? each : "",
-             limit == UINT64_MAX ? "; not limited" : " of ", limit == UINT64_MAX ? "" : limit_text);
+    pm_plan_line(text, "locked", "%s%s%s%s", needed, each != NULL ? each : "",
+                 limit == UINT64_MAX ? "; not limited" : " of ",
+                 limit == UINT64_MAX ? "" : limit_text);
 }
 
 static void add_addresses(GString *text, const PmPlan *plan, const PmPlanBlock *block)
 {
     if (block->lacks & PM_PLAN_LACKS_ADDRESSES)
-        add_line(text, "addresses", "boot memory and region are not inside the valid addresses");
+        pm_plan_line(text, "addresses",
+                     "boot memory and region are not inside the valid addresses");
     else
-        add_line(text, "addresses", "region at 0x%" PRIx64 "-0x%" PRIx64, block->address,
-                 block->address + (plan->machine->size - 1));
+        pm_plan_line(text, "addresses", "region at 0x%" PRIx64 "-0x%" PRIx64, block->address,
+                     block->address + (plan->machine->size - 1));
 }
 
 static void add_time(GString *text, const PmPlanTime *time)
@@ -99,14 +85,14 @@ static void add_time(GString *text, const PmPlanTime *time)
     if (time == NULL)
         return;
     if (time->measured == 0) {
-        add_line(text, "time", "not measured: the host has no such memory free");
+        pm_plan_line(text, "time", "not measured: the host has no such memory free");
         return;
     }
     all = pm_seconds_text(time->ns / 1000000000);
     measured = pm_size_format(time->measured);
-    add_line(text, "time",
-             "about %s to fault in the region, from %s on this host; pinning is extra", all,
-             measured);
+    pm_plan_line(text, "time",
+                 "about %s to fault in the region, from %s on this host; pinning is extra", all,
+                 measured);
 }
 
 static void add_huge_pages(GString *text, const PmPlanMachine *machine)
@@ -116,23 +102,20 @@ static void add_huge_pages(GString *text, const PmPlanMachine *machine)
     g_autofree char *page = pm_size_format(pm_plan_memory_page(machine));
 
     if (n_pages > 0)
-        add_line(text, "pages", "%s huge pages of %s", count, page);
+        pm_plan_line(text, "pages", "%s huge pages of %s", count, page);
 }
 
 static void add_verdict(GString *text, const PmPlanReport *report, const PmPlanBlock *block)
 {
-    const PmPlan *plan = report->plan;
-    bool fits = pm_plan_fits(plan);
-    g_autofree char *block_text = pm_size_format(block->block_size);
+    g_autofree char *size = pm_size_format(block->block_size);
     g_autofree char *lacks = pm_plan_describe_lacks(block->lacks);
-    g_autofree char *verdict = g_strdup_printf("%s%s%s", report->colours ? BOLD : "",
-                                               report->colours ? (fits ? GREEN : RED) : "",
-                                               fits ? "fits" : "does not fit");
 
-    add_line(text, "verdict", "%s%s with blocks of %s%s%s%s", verdict, report->colours ? RESET : "",
-             block_text,
-             fits ? (plan->given < 0 ? ", the smallest that fit" : "") : ": not enough ",
-             fits ? "" : lacks, "");
+    if (block->lacks != 0)
+        pm_plan_line_verdict(text, false, report->colours,
+                             "does not fit with blocks of %s: not enough %s", size, lacks);
+    else
+        pm_plan_line_verdict(text, true, report->colours, "fits with blocks of %s%s", size,
+                             report->plan->given < 0 ? ", the smallest that fit" : "");
 }
 
 static void add_row(GString *text, const PmPlan *plan, const PmPlanBlock *block)

@@ -13,6 +13,7 @@
 
 #include "command_util.h"
 
+#define TRACE "tests/traces/fragmented-2m.log"
 #define QUICK "\"$PLUGMAP\" plan --no-measure "
 
 static void assert_status(const char *line, int status)
@@ -49,6 +50,14 @@ static void verdicts_have_their_exit_status(void **state)
         {QUICK "--size 1G --guest-iommu --guest-mappings 65535", 0},
         {QUICK "--size 500G --iova-bits 39", 0},
         {QUICK "--size 512G --iova-bits 39", 1},
+        {QUICK TRACE, 0},
+        {QUICK "--boot-memory 0 --entry-limit 1024 " TRACE, 0},
+        {QUICK "--boot-memory 0 --entry-limit 1023 " TRACE, 1},
+        {QUICK "--boot-memory 0 --memlock 2G --json " TRACE, 0},
+        {QUICK "--boot-memory 0 --memlock 2047M " TRACE, 1},
+        {QUICK "--boot-memory 0 --memlock 4095M --devices 2 --guest-iommu " TRACE, 1},
+        {QUICK "--boot-memory 0 --iova-bits 32 " TRACE, 1},
+        {QUICK "- <" TRACE, 0},
         {QUICK "--size 1T --device ffff:1f:1f.7 --backend type1", 3},
         {QUICK "--size 1T --json >/dev/full", 2},
         {QUICK "--size 1T >/dev/full", 2},
@@ -68,7 +77,7 @@ static void invalid_options_are_explained(void **state)
         const char *options[3];
         const char *message;
     } table[] = {
-        {{NULL}, "expected --size SIZE (see --help)"},
+        {{NULL}, "expected --size SIZE or a trace file (see --help)"},
         {{"--size=big"}, "--size: "},
         {{"--size=0"}, "invalid --size 0: must be at least one block"},
         {{"--size=32P"}, "invalid --size 32P: must be at most 16P"},
@@ -101,6 +110,13 @@ static void invalid_options_are_explained(void **state)
         {{"--size=1G", "--entry-limit=9", "--backend=iommufd"},
          "--entry-limit requires --backend type1: iommufd does not limit mappings"},
         {{"--size=1G", "--memlock=lots"}, "--memlock: "},
+        {{"--size=1G", "--format=plugmap"}, "--format, --region-addr and --region-size require a "},
+        {{"--size=1G", TRACE}, "--size and a trace file exclude each other: drop one of them"},
+        {{TRACE, TRACE}, "expected at most one trace file (see --help)"},
+        {{"--guest-iommu", "--guest-mappings=1", TRACE}, "--guest-mappings requires --size: "},
+        {{"--boot-memory=17P", TRACE}, "invalid --boot-memory 17P: must be at most 16P"},
+        {{"tests/traces/iommu-2m.trace"}, "iommu-2m.trace:5: plan does not support a guest IOMMU"},
+        {{"none"}, "none: "},
     };
 
     (void)state;
@@ -208,6 +224,28 @@ static void json_has_every_block_size(void **state)
     assert_non_null(find_block(parser, (gint64)PM_TIB));
 }
 
+static void trace_has_the_first_request_that_fails(void **state)
+{
+    g_autoptr(Run) run = run_plugmap("plan", "--entry-limit=64", "--memlock=5G", TRACE, NULL);
+    g_autoptr(Run) json =
+        run_plugmap("plan", "--entry-limit=64", "--memlock=5G", "--json", TRACE, NULL);
+    g_autoptr(Run) addresses = run_plugmap("plan", "--iova-bits=32", TRACE, NULL);
+    g_autoptr(JsonParser) parser = json_parse(json);
+
+    (void)state;
+    assert_contains(run,
+                    "\nverdict   does not fit: the first to fail is plug at 0x100000000, line 7: "
+                    "too many mappings\n");
+    assert_contains(run,
+                    "        2M          1,026             6G   line 7               line 23\n"
+                    "        4M            514             6G   line 9               line 23\n");
+    assert_contains(run,
+                    "       64M             34             6G   -                    line 23\n");
+    assert_contains(addresses, "is not inside the valid I/O addresses\n");
+    assert_int_equal(json_number(parser, "recording.events"), 175);
+    assert_int_equal(json_number(parser, "exit_status"), 1);
+}
+
 /* How long, nobody knows. */
 static void time_to_plug_is_measured_unless_it_is_not_wanted(void **state)
 {
@@ -231,6 +269,7 @@ int main(void)
         cmocka_unit_test(each_limit_has_its_way_out),
         cmocka_unit_test(qemu_gets_larger_blocks_if_it_needs_them),
         cmocka_unit_test(json_has_every_block_size),
+        cmocka_unit_test(trace_has_the_first_request_that_fails),
         cmocka_unit_test(time_to_plug_is_measured_unless_it_is_not_wanted),
     };
 
