@@ -58,7 +58,9 @@ char *pm_completion_fish(const PmCommand *const *commands)
                                  "    end\n"
                                  "end\n"
                                  "\n"
-                                 "complete -c plugmap -f\n");
+                                 "complete -c plugmap -f\n"
+                                 "complete -c plugmap -n __fish_use_subcommand -l help\n"
+                                 "complete -c plugmap -n __fish_use_subcommand -l version\n");
     g_autofree char *names = pm_completion_commands(commands);
 
     for (const PmCommand *const *command = commands; *command != NULL; command++) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "tools/terminal.h"
 
+#include <limits.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -10,12 +11,13 @@ unsigned pm_terminal_width(void)
 {
     struct winsize size;
     const char *columns = g_getenv("COLUMNS");
+    guint64 width = 0;
 
     if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
         return size.ws_col;
     if (columns != NULL)
-        return (unsigned)g_ascii_strtoull(columns, NULL, 10);
-    return 80;
+        width = g_ascii_strtoull(columns, NULL, 10);
+    return width > 0 && width <= UINT_MAX ? (unsigned)width : 80;
 }
 
 static bool is_smart(int fd)

@@ -5,7 +5,7 @@
 
 #include <stdbool.h>
 
-/* In columns; without a terminal those of $COLUMNS, or 80. */
+/* In columns; without a terminal those of $COLUMNS, or 80 if that is no number. */
 unsigned pm_terminal_width(void);
 
 /* Whether standard output is a terminal that moves the cursor: not with TERM=dumb. */

@@ -68,11 +68,13 @@ static void the_list_of_commands_fits_the_terminal(void **state)
     g_autoptr(Run) wide = run_at_width("80", "help", NULL);
     g_autoptr(Run) narrow = run_at_width("60", "--help", NULL);
     g_autoptr(Run) wide_again = run_at_width("80", "-h", NULL);
+    g_autoptr(Run) invalid = run_at_width("wide", "help", NULL);
 
     (void)state;
     assert_fits(wide->out, 80);
     assert_fits(narrow->out, 60);
     assert_string_equal(wide->out, wide_again->out);
+    assert_string_equal(wide->out, invalid->out);
     assert_string_not_equal(wide->out, narrow->out);
 }
 
