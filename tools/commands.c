@@ -4,8 +4,8 @@
 #include "tools/suggestion.h"
 
 const PmCommand *const pm_commands[] = {
-    &pm_replay_command,   &pm_convert_command, &pm_watch_command, &pm_doctor_command,
-    &pm_generate_command, &pm_plan_command,    &pm_help_command,  NULL,
+    &pm_replay_command,   &pm_watch_command,   &pm_plan_command, &pm_doctor_command,
+    &pm_generate_command, &pm_convert_command, &pm_help_command, NULL,
 };
 
 const PmCommand *pm_commands_find(const char *name)

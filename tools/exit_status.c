@@ -4,7 +4,8 @@
 const PmExitStatus pm_exit_statuses[] = {
     {PM_EXIT_OK, "0", "success: pass, done, or nothing to check"},
     {PM_EXIT_WRONG, "1",
-     "the verdict is no: a response differs, an audit failed, something does not fit or leaks"},
+     "the verdict is no: a response differs, an audit or a check failed, something does not fit or "
+     "leaks"},
     {PM_EXIT_USAGE, "2", "bad usage, bad input or a write error"},
     {PM_EXIT_NOT_READY, "3", "host not ready: device, driver, permissions or kernel"},
     {PM_EXIT_NO_ROOM, "4", "limit exceeded: mappings, locked memory, IOVA space or host memory"},
