@@ -34,6 +34,16 @@ static void add_bar(GString *svg, const PmHistogram *histogram, unsigned bin, ui
                                bin, N_UNITS - height, height, from, to, requests);
 }
 
+/* "100 ns", "1 µs". */
+static char *decade_text(unsigned decade)
+{
+    static const char *const numbers[] = {"1", "10", "100"};
+    static const char *const units[] = {"ns", "µs", "ms", "s"};
+
+    return decade > 11 ? g_strdup_printf("1e%u s", decade - 9)
+                       : g_strdup_printf("%s %s", numbers[decade % 3], units[decade / 3]);
+}
+
 unsigned pm_picture_add_latency(GString *svg, const GArray *ns, bool fluid, unsigned top)
 {
     const PmSvgPlot plot = {fluid, top, HEIGHT};
@@ -52,8 +62,7 @@ unsigned pm_picture_add_latency(GString *svg, const GArray *ns, bool fluid, unsi
         add_bar(svg, &histogram, i, highest(&histogram, n_bins));
     pm_svg_end_data(svg);
     for (unsigned i = 0; i <= histogram.n_decades; i++) {
-        g_autofree char *time =
-            pm_duration_text(pm_histogram_bin_start(&histogram, i * PM_HISTOGRAM_A_DECADE));
+        g_autofree char *time = decade_text(histogram.first_decade + i);
 
         pm_svg_add_x_tick(svg, &plot, (double)i / histogram.n_decades, time);
     }

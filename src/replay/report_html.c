@@ -79,14 +79,20 @@ static void add_regions(GString *html, const PmJsonReport *report, const PmTimel
 {
     for (unsigned i = 0; i < timeline->n_regions; i++) {
         g_autoptr(GString) picture = g_string_new(NULL);
+        const char *name = pm_trace_region(report->trace, i)->name;
         g_autofree char *attribute = g_strdup_printf("data-region=\"%u\"", i);
         g_autofree char *region = pm_report_region(pm_trace_region(report->trace, i));
         unsigned height = pm_picture_add_region(picture, timeline, i, true, 6) + 6;
 
-        g_string_append(html, "<h2>Region over time</h2>\n");
-        add_escaped(html, "<p class=\"note\">", region, ": addresses, by event</p>\n");
+        add_escaped(html, "<section>\n<h2>Region ", name != NULL ? name : "",
+                    name != NULL ? " " : "");
+        add_escaped(html, "over time</h2>\n<p class=\"note\">", region, "");
+        g_string_append_printf(html,
+                               ": addresses by event, in %u rows that are filled by share</p>\n",
+                               timeline->regions[i].n_rows);
         add_legend(html, pm_picture_states, pm_timeline_shows(timeline, i));
         add_picture(html, attribute, "The region's addresses over time", height, picture);
+        g_string_append(html, "</section>\n");
     }
     if (report->trace->regions->len > timeline->n_regions)
         g_string_append_printf(html, "<p class=\"note\">%u more regions have no picture.</p>\n",
@@ -98,10 +104,11 @@ static void add_sizes(GString *html, const PmTimeline *timeline)
     g_autoptr(GString) picture = g_string_new(NULL);
     unsigned height = pm_picture_add_sizes(picture, timeline, true, 8) + 8;
 
-    g_string_append(html, "<h2>Sizes</h2>\n");
+    g_string_append(html, "<section>\n<h2>Sizes</h2>\n");
     add_legend(html, pm_picture_sizes, ~0U);
     add_picture(html, "data-levels=\"0 1 2\"", "Plugged, requested and pinned size", height,
                 picture);
+    g_string_append(html, "</section>\n");
 }
 
 /* How much of the limit was used at most. */
@@ -125,13 +132,14 @@ static void add_mappings(GString *html, const PmReplayResult *result, const PmTi
     unsigned height =
         pm_picture_add_mappings(picture, timeline, result->mapping_limit, true, 8) + 8;
 
-    g_string_append(html, "<h2>Mappings</h2>\n<p class=\"note\">");
+    g_string_append(html, "<section>\n<h2>Mappings</h2>\n<p class=\"note\">");
     pm_report_add_mappings(html, result);
     g_string_append(html, "</p>\n");
     if (result->mapping_limit != UINT64_MAX && result->mapping_limit > 0)
         add_meter(html, result);
     add_legend(html, legend, has_limit ? 3 : 1);
     add_picture(html, "data-levels=\"3\"", "Mappings over time", height, picture);
+    g_string_append(html, "</section>\n");
 }
 
 static void add_latency(GString *html, const char *title, const char *name, const GArray *ns)
@@ -142,11 +150,12 @@ static void add_latency(GString *html, const char *title, const char *name, cons
     if (ns->len == 0)
         return;
     height = pm_picture_add_latency(picture, ns, true, 8) + 8;
-    g_string_append_printf(html, "<div><h2>%s</h2>\n<p class=\"note\">requests by time: ", title);
+    g_string_append_printf(html,
+                           "<section><h2>%s</h2>\n<p class=\"note\">requests by time: ", title);
     pm_report_add_percentiles(html, name, ns);
     g_string_append(html, "</p>\n");
     add_picture(html, "", title, height, picture);
-    g_string_append(html, "</div>\n");
+    g_string_append(html, "</section>\n");
 }
 
 /* --- tables --- */

@@ -229,6 +229,7 @@ static void the_pointer_shows_state_and_sizes(void **state)
     g_auto(Page) page = {0};
 
     (void)state;
+    (void)trace;
     (void)json;
     add_pointer(folder, "data-region", 0.9, 0.99);
     add_pointer(folder, "data-region", 0.1, 0.01);

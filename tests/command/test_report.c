@@ -173,10 +173,10 @@ static void failed_responses_have_a_page_too(void **state)
 static void a_failed_replay_keeps_the_old_files(void **state)
 {
     g_autofree char *folder = scratch_new();
-    g_autofree char *page = scratch_file(folder, "page", OLD, -1);
-    g_autofree char *picture = scratch_file(folder, "picture", OLD, -1);
 
     (void)state;
+    g_free(scratch_file(folder, "page", OLD, -1));
+    g_free(scratch_file(folder, "picture", OLD, -1));
     assert_int_equal(run_shell("\"$PLUGMAP\" replay --entry-limit 200 --report \"$1/page\" --svg "
                                "\"$1/picture\" " TRACE,
                                folder),
@@ -190,9 +190,9 @@ static void a_failed_replay_keeps_the_old_files(void **state)
 static void a_full_disk_keeps_the_old_page(void **state)
 {
     g_autofree char *folder = scratch_new();
-    g_autofree char *page = scratch_file(folder, "page", OLD, -1);
 
     (void)state;
+    g_free(scratch_file(folder, "page", OLD, -1));
     assert_int_equal(
         run_shell("ulimit -f 8; \"$PLUGMAP\" replay --report \"$1/page\" " TRACE, folder), 2);
     assert_old(folder, "page");

@@ -88,7 +88,7 @@ static void fill_at_random(PmTimeline *timeline)
 
 static void assert_well_formed(const char *xml)
 {
-    static const GMarkupParser parser = {NULL};
+    static const GMarkupParser parser = {.error = NULL};
     GMarkupParseContext *context = g_markup_parse_context_new(&parser, 0, NULL, NULL);
     g_autoptr(GError) error = NULL;
 
