@@ -204,6 +204,28 @@ static void quarantine_is_shown_though_it_ends(void **state)
     assert_string_equal(refusal_at(&played, 0)->response, "busy");
 }
 
+/* Two events in a column: the second one ends the quarantine that the first one causes. */
+static void quarantine_is_shown_though_it_ends_in_its_column(void **state)
+{
+    g_autoptr(PmKernel) fake = backend_fake_new(NULL, NULL);
+    g_autoptr(GString) text = g_string_new(ONE);
+    g_auto(Played) played = {0};
+    const unsigned last = PM_TIMELINE_MAX_COLUMNS - 1;
+
+    (void)state;
+    pm_fake_kernel_shorten_unmap(fake, 1);
+    for (unsigned i = 0; i < 2 * last - 1; i++)
+        g_string_append(text, "state addr=4G blocks=1 -> unplugged\n");
+    g_string_append(text, "plug addr=4G blocks=4 -> ack\n"
+                          "unplug addr=0x100200000 blocks=2 -> busy\n"
+                          "unplug-all -> ack\n");
+    play(&played, text->str, fake, false);
+    assert_int_equal(played.timeline->columns[last].n_events, 2);
+    assert_int_equal(pm_timeline_cell_at(played.timeline, 0, 1, last - 1)->quarantined, 0);
+    assert_int_equal(pm_timeline_cell_at(played.timeline, 0, 1, last)->quarantined, BLOCK);
+    assert_cell(&played, 1, last, 0, 0, 0);
+}
+
 static void pages_of_the_dma_check_are_counted(void **state)
 {
     g_auto(Played) played = {0};
@@ -296,6 +318,7 @@ int main(void)
         cmocka_unit_test(refusals_have_response_cause_and_message),
         cmocka_unit_test(requests_to_a_guest_iommu_are_refused_with_a_status),
         cmocka_unit_test(quarantine_is_shown_though_it_ends),
+        cmocka_unit_test(quarantine_is_shown_though_it_ends_in_its_column),
         cmocka_unit_test(pages_of_the_dma_check_are_counted),
         cmocka_unit_test(the_end_of_each_column_is_exact),
         cmocka_unit_test(invalid_requests_change_no_state),

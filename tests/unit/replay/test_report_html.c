@@ -167,6 +167,8 @@ static void names_from_outside_are_escaped(void **state)
     assert_null(strstr(picture, "<script"));
     assert_null(strchr(page, '\x01'));
     assert_null(strchr(picture, '\x01'));
+    assert_null(strstr(page, "&#x1;"));
+    assert_null(strstr(picture, "&#x1;"));
     assert_null(strstr(page, "<!--\xef"));
     assert_int_equal(count(page, "<script"), 3);
     assert_int_equal(count(page, "<main>"), 1);
@@ -252,6 +254,77 @@ static void a_trace_without_events_has_a_page(void **state)
     assert_null(strstr(page, "\"inf"));
 }
 
+static char *picture_of(const Made *made)
+{
+    return pm_report_svg(made->trace, made->result, made->timeline);
+}
+
+/* Two rows of 512 blocks, three events. */
+static void make_known(Made *made)
+{
+    const uint64_t sizes[] = {0, PM_MIB, 2 * PM_MIB};
+    PmTimelineCell *cells;
+
+    make(made, "known", 1, 3);
+    made->timeline->regions[0].n_rows = 2;
+    cells = made->timeline->regions[0].cells;
+    for (unsigned i = 0; i < 3; i++) {
+        const uint64_t levels[PM_N_LEVELS] = {sizes[i], 2 * PM_MIB, sizes[i], i};
+
+        pm_timeline_end_event(made->timeline, levels);
+    }
+    cells[0].state = (PmTimelineState){512 * BLOCK, 512 * BLOCK, 0};
+    cells[1].state = (PmTimelineState){512 * BLOCK, 512 * BLOCK, 0};
+    cells[2].state = (PmTimelineState){256 * BLOCK, 1, BLOCK};
+    cells[3].state = (PmTimelineState){512 * BLOCK - 1, 512 * BLOCK - 1, 0};
+    cells[4].n_refused = 2;
+    cells[5].n_dma = 1;
+}
+
+static void bands_are_as_high_as_their_share(void **state)
+{
+    g_auto(Made) made = {0};
+    g_autofree char *picture = NULL;
+
+    (void)state;
+    make_known(&made);
+    picture = picture_of(&made);
+    /* All, then something, which is never nothing; the upper row: nearly all is never all. */
+    assert_non_null(
+        strstr(picture, "<path class=\"mapped\" d=\"M0 16v-8h2v7h1v1zM0 8v-7h1v7z\"/>"));
+    assert_non_null(
+        strstr(picture, "<path class=\"plugged\" d=\"M0 16v-8h2v5h1v3zM0 8v-7h1v7z\"/>"));
+    assert_non_null(
+        strstr(picture, "<path class=\"closed\" d=\"M0 16v-8h2v4h1v4zM0 8v-7h1v7z\"/>"));
+    assert_non_null(strstr(picture, "<path class=\"refused\" d=\"M1.5 4h0\"/>"));
+    assert_non_null(strstr(picture, "<path class=\"dma\" d=\"M2.5 4h0\"/>"));
+}
+
+static void lines_are_as_high_as_their_value(void **state)
+{
+    g_auto(Made) made = {0};
+    g_autofree char *picture = NULL;
+
+    (void)state;
+    make_known(&made);
+    picture = picture_of(&made);
+    assert_non_null(strstr(picture, "<path class=\"line-plugged\" d=\"M0 1000H1V500H2V0H3\"/>"));
+    assert_non_null(strstr(picture, "<path class=\"line-requested\" d=\"M0 0H3\"/>"));
+}
+
+static void the_script_gets_shares_and_counts(void **state)
+{
+    g_auto(Made) made = {0};
+    g_autofree char *page = NULL;
+
+    (void)state;
+    make_known(&made);
+    page = make_page(&made);
+    assert_non_null(strstr(page, "\"rows\":[\"0x100000000\",\"0x140000000\",\"0x180000000\"]"));
+    assert_non_null(strstr(page, "\"cells\":[\"_AAAAAACBfBAAAAB\",\"-AAAAAABAAAACAABAAAAABAB\"]"));
+    assert_non_null(strstr(page, "\"events\":[[0,1,0,0,2097152,0,0],[1,1,0,1048576,2097152,"));
+}
+
 static void numbers_have_the_decimals_they_need(void **state)
 {
     g_autoptr(GString) svg = g_string_new(NULL);
@@ -271,6 +344,9 @@ int main(void)
         cmocka_unit_test(the_page_has_the_report_and_allows_nothing_else),
         cmocka_unit_test(an_interrupted_replay_is_marked_as_partial),
         cmocka_unit_test(a_trace_without_events_has_a_page),
+        cmocka_unit_test(bands_are_as_high_as_their_share),
+        cmocka_unit_test(lines_are_as_high_as_their_value),
+        cmocka_unit_test(the_script_gets_shares_and_counts),
         cmocka_unit_test(numbers_have_the_decimals_they_need),
     };
 
