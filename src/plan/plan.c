@@ -55,9 +55,10 @@ static void add_block(PmPlan *plan, uint64_t block_size, uint64_t given)
         plan->smallest = index;
     if ((block.lacks & ~(unsigned)PM_PLAN_LACKS_LOCKED_MEMORY) != 0)
         return;
-    if (plan->enough < 0)
+    /* What was asked for replaces what is smaller. */
+    if (plan->enough < 0 || block_size == given)
         plan->enough = index;
-    if (suits_qemu(plan, &block) && plan->qemu < 0)
+    if (suits_qemu(plan, &block) && plan->qemu < plan->enough)
         plan->qemu = index;
 }
 

@@ -17,8 +17,9 @@
  * @blocks: of PmPlanBlock, ascending.
  * @given: index of the block size that was asked for; -1: none.
  * @smallest: index of the smallest one that fits; -1: none does.
- * @enough: the smallest one with enough mappings and addresses; -1: none.
- * @qemu: the smallest of these that QEMU accepts, too; -1: none.
+ * @enough: the one asked for, if it has enough mappings and addresses, else the smallest one that
+ * has; -1: none.
+ * @qemu: this one, or the smallest larger one that QEMU accepts, too; -1: none.
  */
 typedef struct {
     const PmPlanMachine *machine;

@@ -208,6 +208,17 @@ static JsonObject *find_block(JsonParser *parser, gint64 block_size)
     return NULL;
 }
 
+static void lines_have_the_block_size_that_was_asked_for(void **state)
+{
+    g_autoptr(Run) run =
+        run_plugmap("plan", "--no-measure", "--size=64G", "--block-size=16M", NULL);
+
+    (void)state;
+    assert_contains(run, "\nBlocks of 16M, as asked for\n");
+    assert_contains(run, ",block-size=16M,");
+    assert_null(strstr(run->out, ",block-size=2M,"));
+}
+
 static void json_has_every_block_size(void **state)
 {
     g_autoptr(Run) run = run_plugmap("plan", "--json", "--no-measure", "--size=1T", NULL);
@@ -268,6 +279,7 @@ int main(void)
         cmocka_unit_test(text_of_a_vm_that_does_not_fit),
         cmocka_unit_test(each_limit_has_its_way_out),
         cmocka_unit_test(qemu_gets_larger_blocks_if_it_needs_them),
+        cmocka_unit_test(lines_have_the_block_size_that_was_asked_for),
         cmocka_unit_test(json_has_every_block_size),
         cmocka_unit_test(trace_has_the_first_request_that_fails),
         cmocka_unit_test(time_to_plug_is_measured_unless_it_is_not_wanted),
