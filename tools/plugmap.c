@@ -81,6 +81,7 @@ int main(int argc, char **argv)
     /* Makes RLIMIT_FSIZE an EFBIG that is reported like any other error. */
     (void)signal(SIGXFSZ, SIG_IGN);
     setlocale(LC_ALL, "");
+    setlocale(LC_NUMERIC, "C"); /* numbers of reports are the same everywhere */
     if (argc < 2) {
         (void)print_help(stderr, NULL);
         return PM_EXIT_USAGE;

@@ -43,10 +43,13 @@ char *pm_limit_forecast_text(const PmLimit *limit)
     g_autofree char *reached = when(limit);
     g_autofree char *rate = NULL;
     double per_second;
+    double size;
 
     if (!pm_forecast_rate(&limit->forecast, &per_second))
         return g_strdup("");
-    rate = format(limit, (uint64_t)(per_second < 0 ? -per_second : per_second));
+    size = per_second < 0 ? -per_second : per_second;
+    rate = limit->is_size || size >= 9.95 ? format(limit, (uint64_t)(size + 0.5))
+                                          : g_strdup_printf("%.1f", size);
     return g_strdup_printf("%s%s/s%s", per_second < 0 ? "-" : "+", rate, reached);
 }
 

@@ -157,8 +157,9 @@ static void mappings_that_are_left_at_an_end_are_leaks(void **state)
 
 static void a_leak_is_in_the_json(void **state)
 {
-    g_autoptr(Run) run =
-        watch_text("map iova=0 size=4K -> ok\nmap iova=0 size=4K\nend\n", "--json");
+    g_autoptr(Run) run = watch_text("map iova=0 size=4K -> ok\nmap iova=0 size=4K\n"
+                                    "map iova=0 size=4K -> EEXIST\nend\n",
+                                    "--json");
     g_autoptr(JsonParser) json = json_parse(run);
 
     (void)state;
@@ -166,6 +167,7 @@ static void a_leak_is_in_the_json(void **state)
     assert_has(run->out, "\"verdict\" : \"leak\"");
     assert_int_equal(json_number(json, "leaks.mappings"), 1);
     assert_int_equal(json_number(json, "leaks.bytes"), 4096);
+    assert_int_equal(json_number(json, "map.errors.EEXIST"), 1);
     assert_int_equal(json_number(json, "conflicts.count"), 1);
 }
 
