@@ -48,6 +48,17 @@ static void unplug_begins_with_memory_blocks_that_are_partial(void **state)
     assert_requests(guest, "-126/1 -125/1");
 }
 
+static void a_memory_block_whose_gaps_are_filled_is_not_partial(void **state)
+{
+    g_autoptr(Guest) guest = make(&at_once);
+
+    (void)state;
+    guest_resize(guest, 10 * BLOCK);
+    guest_resize(guest, 128 * BLOCK);
+    guest_resize(guest, 127 * BLOCK);
+    assert_requests(guest, "+0/10 +10/54 +64/64 -127/1");
+}
+
 static void a_memory_block_in_use_is_unplugged_one_by_one(void **state)
 {
     g_autoptr(Guest) guest = make(&at_once);
@@ -180,6 +191,7 @@ int main(void)
         cmocka_unit_test(plug_fills_memory_blocks_from_the_start),
         cmocka_unit_test(unplug_takes_whole_memory_blocks_then_sub_blocks_from_the_end),
         cmocka_unit_test(unplug_begins_with_memory_blocks_that_are_partial),
+        cmocka_unit_test(a_memory_block_whose_gaps_are_filled_is_not_partial),
         cmocka_unit_test(a_memory_block_in_use_is_unplugged_one_by_one),
         cmocka_unit_test(gaps_are_filled_before_memory_blocks_that_are_not_used),
         cmocka_unit_test(what_is_less_than_a_sub_block_is_not_plugged),
