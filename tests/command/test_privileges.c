@@ -115,6 +115,26 @@ static void output_in_place_of_another_users_stays_that_users(void **state)
     scratch_remove(folder);
 }
 
+/* The second and the third of its outputs, too. */
+static void page_in_place_of_another_users_stays_that_users(void **state)
+{
+    static const char *const options[] = {"--report", "--svg"};
+    g_autofree char *folder = scratch_new();
+
+    (void)state;
+    for (size_t i = 0; i < G_N_ELEMENTS(options) && is_mighty(); i++) {
+        g_autofree char *path = copy_for(folder, "output", NOBODY);
+        g_autoptr(Run) run = run_plugmap("replay", "-v", options[i], path, TRACE, NULL);
+        struct stat status;
+
+        assert_int_equal(run->status, 0);
+        assert_says(run, "capabilities kept: chown, dac_override, fowner");
+        assert_int_equal(stat(path, &status), 0);
+        assert_int_equal(status.st_uid, NOBODY);
+    }
+    scratch_remove(folder);
+}
+
 static void output_of_ones_own_takes_none(void **state)
 {
     g_autofree char *folder = scratch_new();
@@ -137,6 +157,7 @@ int main(void)
         cmocka_unit_test(ipc_lock_is_kept_for_a_device),
         cmocka_unit_test(input_of_another_user_is_read_and_what_that_takes_given_up),
         cmocka_unit_test(output_in_place_of_another_users_stays_that_users),
+        cmocka_unit_test(page_in_place_of_another_users_stays_that_users),
         cmocka_unit_test(output_of_ones_own_takes_none),
     };
 
