@@ -138,11 +138,12 @@ static void half_a_line_waits_for_the_rest(void **state)
 
 static void a_replaced_log_is_read_from_its_beginning(void **state)
 {
-    World world = start("map iova=0 size=4K\n", "--memlock=8K");
+    World world = start("map iova=0 size=8K\n", "--memlock=8K");
     g_autofree char *old = g_strconcat(world.path, ".1", NULL);
     g_autofree char *summary = NULL;
 
     (void)state;
+    wait_for(&world, "warning: locked memory: 8K of 8K (100.0%)");
     assert_int_equal(g_rename(world.path, old), 0);
     append(&world, "unmap all\nmap iova=0 size=8K\n");
     wait_for(&world, "/log: replaced or truncated: reading it from its beginning");
