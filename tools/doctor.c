@@ -128,12 +128,12 @@ const PmCommand pm_doctor_command = {
             "Checks the host, and the PCI devices given by address; without one, lists all devices "
             "that can be passed through. Prints the commands that fix what is wrong. Changes "
             "nothing and opens no device.",
-            "Each line begins with ok, warning or error. The commands are for root: first what "
-            "fixes it now, then what makes it survive a boot. Run it as the user who will run the "
-            "guest, because permissions and limits are of the process that asks; as root it sees "
-            "which processes of others have a device.",
+            "Each line begins with ok, warning or error. The commands are for root: first those "
+            "that fix it now, then those that make it permanent. Run it as the user who will run "
+            "the guest, because permissions and limits are of the process that asks; as root it "
+            "sees which processes of others have a device.",
             "In the list, what is wrong with a device that is not bound to a driver of VFIO is a "
-            "warning: it may well belong to the host.",
+            "warning: the host may need it.",
         },
     .groups =
         {
@@ -146,6 +146,6 @@ const PmCommand pm_doctor_command = {
         },
     .statuses = {PM_EXIT_WRONG, PM_EXIT_USAGE, PM_EXIT_NOT_READY},
     .no = "a check found an error",
-    .see_also = {"plugmap-replay(1)"},
+    .see_also = {"plugmap-plan(1)", "plugmap-replay(1)"},
     .main = doctor_main,
 };

@@ -215,34 +215,37 @@ static const PmOption option_list[] = {
     {"address", 0, PM_VALUE_SIZE, MEMBER(address), "ADDR",
      .help = "guest address of the region (default: 4G)"},
     {"resize", 0, PM_VALUE_TEXT, MEMBER(resize), "STEP,...",
-     .help = "SIZE, reset or kexec; when settled, or @SECONDS",
+     .help = "SIZE, reset or kexec, each with an optional @SECONDS",
      .detail = "SIZE sets the requested size, reset resets the machine, and kexec boots another "
-               "kernel, which unplugs all memory first. Each is @SECONDS after the last, or "
+               "kernel, which unplugs all memory first. A step is @SECONDS after the previous, or "
                "follows when the guest has settled: it has reached the requested size, can do "
-               "nothing for it, or has tried again three times."},
+               "nothing for it, or has tried again three times"},
     {"entry-limit", 0, PM_VALUE_TEXT, MEMBER(entry_limit), "N",
-     .help = "blocks that the host can map; it answers BUSY to more",
-     .detail = "Replay such a trace with the same --entry-limit, and with --overcommit."},
-    {"seed", 0, PM_VALUE_TEXT, MEMBER(seed), "N", .help = "for percentages (default: 1)"},
+     .help = "blocks that the host can map (default: no limit)",
+     .detail = "PLUG requests past it are BUSY. Replay such a trace with the same --entry-limit, "
+               "and with --overcommit"},
+    {"seed", 0, PM_VALUE_TEXT, MEMBER(seed), "N",
+     .help = "seed for --movable and --pressure (default: 1)"},
     {"json", 0, PM_VALUE_FLAG, MEMBER(json), .help = "print a report in JSON; requires OUTPUT"},
     PM_OPTION_END,
 };
 
 static const PmOption guest_list[] = {
     {"memory-block", 0, PM_VALUE_SIZE, MEMBER(memory_block), "SIZE",
-     .help = "what Linux adds at once (default: 128M)",
-     .detail = "128M is x86-64's with less than 64G. Linux prints it when the driver starts."},
+     .help = "size of Linux's memory blocks (default: 128M)",
+     .detail = "The unit in which Linux adds memory: on x86-64 128M if the guest has less than "
+               "64G. The driver logs it when it starts"},
     {"big-blocks", 0, PM_VALUE_FLAG, MEMBER(big_blocks),
      .help = "plug no parts of memory blocks (force_bbm)"},
     {"online", 0, PM_VALUE_TEXT, MEMBER(online), "SECONDS",
-     .help = "when added memory is online; or never (default: 0)"},
+     .help = "delay of onlining, or never (default: 0)"},
     {"movable", 0, PM_VALUE_TEXT, MEMBER(movable), "PERCENT",
      .help = "memory blocks in ZONE_MOVABLE (default: 0)",
-     .detail = "Everything in them can be unplugged."},
+     .detail = "Everything in them can be unplugged"},
     {"pressure", 0, PM_VALUE_TEXT, MEMBER(pressure), "PERCENT",
-     .help = "sub-blocks whose pages do not move (default: 0)",
-     .detail = "Of the memory in kernel zones. Each failed attempt to unplug one moves its pages "
-               "with a probability of 1/4."},
+     .help = "sub-blocks with pages that do not move (default: 0)",
+     .detail = "Only in kernel zones. Each failed attempt to unplug a sub-block moves its pages "
+               "with a probability of 1/4"},
     PM_OPTION_END,
 };
 
@@ -256,7 +259,7 @@ const PmCommand pm_generate_command = {
         {
             "Writes a simulated Linux guest's trace to OUTPUT or standard output.",
             "The trace is in plugmap's own format. The same options result in the same trace.",
-            "The requests, their order and the times of further tries are those of the virtio_mem "
+            "The requests, their order and the times of retries are those of the virtio_mem "
             "driver of Linux 6.12; the responses are those of the library's device.",
         },
     .groups =

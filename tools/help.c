@@ -75,8 +75,8 @@ const PmCommand pm_help_command = {
     .rest = offsetof(Options, names),
     .description =
         {
-            "Prints everything about COMMAND, without it a list of the commands. COMMAND --help "
-            "prints the most important part.",
+            "Prints everything about COMMAND, without it a list of the commands. plugmap "
+            "COMMAND --help prints the main part.",
         },
     .groups =
         {

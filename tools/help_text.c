@@ -235,8 +235,8 @@ char *pm_help_list(const PmCommand *const *commands, const char *version, unsign
     }
     end_line(&page);
     add_words(&page,
-              "The options of a command: plugmap COMMAND --help. All about it: plugmap help "
-              "COMMAND, or its page of the manual.",
+              "plugmap COMMAND --help lists the main options of a command; plugmap help COMMAND "
+              "and its manual page have all of them.",
               0);
     add_words(&page, last, 0);
     add_title(&page, "Examples");

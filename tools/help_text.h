@@ -8,8 +8,8 @@
 #define PM_HELP_SUMMARY "check, plan and show the DMA mappings of a VM with growing memory"
 #define PM_HELP_DESCRIPTION                                                                        \
     "A virtio-mem device plugs and unplugs a VM's memory in blocks; a device that is passed "      \
-    "through to the VM must have exactly the plugged blocks mapped for DMA. These commands say "   \
-    "whether it does, whether it will fit, and what happens."
+    "through to the VM must have exactly the plugged blocks mapped for DMA. These commands plan "  \
+    "the limits of such a VM, check its host, and show and audit its mappings."
 
 /* What a sub-command's --help prints (about one screen), or, with @all, 'plugmap help COMMAND'. A
  * new string. */

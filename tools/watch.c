@@ -228,17 +228,17 @@ static const PmOption option_list[] = {
      .detail = "Like tail -F: a file that is replaced or truncated is read from its beginning. A "
                "line that does not parse is a warning"},
     {"speed", 0, PM_VALUE_TEXT, MEMBER(speed), "SPEED", .help = "of a recording: 10x, 0.5x or max",
-     .detail =
-         "Default: 1x on a terminal, else max. Events without times have a distance of 10 ms"},
+     .detail = "Default: 1x on a terminal, else max. Events without times are 10 ms apart"},
     {"entry-limit", 0, PM_VALUE_TEXT, MEMBER(entry_limit), "N",
      .help = "limit of mappings, or none (default: this host's)",
      .detail = "type1's dma_entry_limit; iommufd has none. A trace is replayed with this limit, by "
                "default 65535"},
     {"memlock", 0, PM_VALUE_SIZE, MEMBER(memlock), "SIZE",
      .help = "limit of locked memory, or none (default: this host's)",
-     .detail = "Default: RLIMIT_MEMLOCK of the shell, none with CAP_IPC_LOCK; that of the process "
-               "that is watched may differ. A trace is replayed with this limit, by default none"},
-    {"json", 0, PM_VALUE_FLAG, MEMBER(json), .help = "print the summary in JSON, show nothing"},
+     .detail = "This host's is RLIMIT_MEMLOCK of the shell, none with CAP_IPC_LOCK; that of the "
+               "process that is watched may differ. A trace is replayed with this limit, by "
+               "default none"},
+    {"json", 0, PM_VALUE_FLAG, MEMBER(json), .help = "print only the summary, in JSON"},
     PM_OPTION_END,
 };
 
@@ -267,16 +267,16 @@ const PmCommand pm_watch_command = {
             "Shows mappings, limits, calls and requests of SOURCE as they change, then a summary.",
             "SOURCE is a trace, which is replayed on the fake kernel, or a DMA log; \"-\" is "
             "standard input. With --follow it is the log of a running QEMU, where each plugged "
-            "block counts as a mapping, or a DMA log that is written.",
+            "block counts as a mapping, or a DMA log that is being written.",
             "Keys: space pauses, s plays the next event, + and - change the speed, q quits. "
             "Without a terminal, with TERM=dumb and with --json there are only the warnings, on "
             "standard error, and the summary.",
             "Warns when the mappings of an address space or the locked memory of a process reach "
             "90% of their limit, and forecasts from the last 30 seconds when they will reach it. "
             "Times are those of the log (-msg timestamp=on), else of arrival.",
-            "Mappings that are left when an address space, a process or the log ends (the word "
-            "end of a DMA log) are leaks, with exit status 1. A log without an end was cut, or is "
-            "still being written: its mappings are no leaks.",
+            "Mappings that are left when an address space, a process or the log ends (the line "
+            "'end' of a DMA log) are leaks, with exit status 1. A log without an end was "
+            "truncated, or is still being written: its mappings are not leaks.",
             "Percentiles of latencies are exact below 64 ns, else at most 1/32 too large.",
         },
     .groups =
@@ -289,7 +289,7 @@ const PmCommand pm_watch_command = {
             {"plugmap watch --speed 10x guest.log", "ten times as fast as it was recorded",
              PM_EXIT_OK},
             {"plugmap watch dma.log", "the calls of a DMA log", PM_EXIT_OK},
-            {"timeout -s INT 1 plugmap watch --follow qemu.log", "a running QEMU, for a second",
+            {"timeout -s INT 1 plugmap watch --follow qemu.log", "a running QEMU, for one second",
              EXIT_TIMEOUT},
         },
     .statuses = {PM_EXIT_WRONG, PM_EXIT_USAGE, PM_EXIT_NO_ROOM, PM_EXIT_SIGNAL},

@@ -223,6 +223,8 @@ static void assert_option(const PmCommand *command, const PmOption *option)
         fail_msg("%s --%s: a value's name, or none", command->name, option->name);
     if ((option->kind == PM_VALUE_CHOICE) != (option->choices != NULL))
         fail_msg("%s --%s: choices, or none", command->name, option->name);
+    if (option->detail != NULL && g_str_has_suffix(option->detail, "."))
+        fail_msg("%s --%s: the help adds the period at the end", command->name, option->name);
     for (const char *const *choice = option->choices; choice != NULL && *choice != NULL; choice++)
         if (!g_strrstr(option->help, *choice))
             fail_msg("%s --%s: '%s' is not in the help", command->name, option->name, *choice);
