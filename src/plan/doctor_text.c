@@ -82,7 +82,7 @@ static void add_finding(Writer *writer, const PmDoctorFinding *finding)
     if (finding->state < PM_DOCTOR_WARNING)
         return;
     add_commands(writer, "now, as root", finding->fix);
-    add_commands(writer, "for good, as root", finding->boot);
+    add_commands(writer, "permanently, as root", finding->boot);
 }
 
 static void add_findings(Writer *writer, const GPtrArray *findings)

@@ -30,7 +30,7 @@ static void text_has_states_as_words_and_commands(void **state)
                      "      echo vfio-pci >/sys/bus/pci/devices/0000:00:05.0/driver_override\n"
                      "      echo 0000:00:05.0 >/sys/bus/pci/devices/0000:00:05.0/driver/unbind\n"
                      "      echo 0000:00:05.0 >/sys/bus/pci/drivers_probe\n"
-                     "    for good, as root:\n"
+                     "    permanently, as root:\n"
                      "      driverctl set-override 0000:00:05.0 vfio-pci\n"
                      "ok       group      2, viable, alone\n"));
 }
