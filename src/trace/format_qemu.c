@@ -441,16 +441,28 @@ static bool settle(Log *log, const char *flag, bool is_given, uint64_t given, un
                             "%s in the log conflicts with %s %s: drop the option", value_text, flag,
                             given_text);
     }
-    if (!is_given && line == 0) {
-        g_set_error(
-            error, PM_ERROR, PM_ERROR_BAD_INPUT, "%s: no %s in the log: pass %s", log->reader->name,
-            log->whole.line == 0 ? "initial discard of the whole region" : "successful UNPLUG",
-            flag);
-        return false;
-    }
     if (is_given)
         *value = given;
     return true;
+}
+
+/* All options at once, because who lacks one usually lacks the next one, too. */
+static bool check_complete(const Log *log, const PmTraceGeometry *given, GError **error)
+{
+    bool has_size = log->whole.line != 0 || given->region_size != 0;
+    bool has_block_size = log->geometry_line != 0 || given->block_size != 0;
+    bool has_address = log->geometry_line != 0 || given->has_region_address;
+
+    if (has_size && has_block_size && has_address)
+        return true;
+    g_set_error(error, PM_ERROR, PM_ERROR_BAD_INPUT,
+                "%s: no %s in the log: pass%s%s%s (values: 'info memory-devices' in QEMU's "
+                "monitor)",
+                log->reader->name,
+                has_size ? "successful UNPLUG" : "initial discard of the whole region",
+                has_size ? "" : " --region-size", has_block_size ? "" : " --block-size",
+                has_address ? "" : " --region-addr");
+    return false;
 }
 
 static bool settle_geometry(Log *log, const PmTraceGeometry *given, GError **error)
@@ -459,7 +471,8 @@ static bool settle_geometry(Log *log, const PmTraceGeometry *given, GError **err
     g_autoptr(GError) wrong = NULL;
 
     region->size = log->whole.size;
-    if (!settle(log, "--region-size", given->region_size != 0, given->region_size, log->whole.line,
+    if (!check_complete(log, given, error) ||
+        !settle(log, "--region-size", given->region_size != 0, given->region_size, log->whole.line,
                 pm_size_format, &region->size, error) ||
         !settle(log, "--block-size", given->block_size != 0, given->block_size, log->geometry_line,
                 pm_size_format, &region->block_size, error) ||

@@ -146,9 +146,14 @@ static void missing_geometry_is_requested(void **state)
     g_autoptr(PmTrace) trace = load_text(WHOLE PLUG ACK, &enough, NULL);
 
     (void)state;
-    assert_text_refused(PLUG ACK, NULL, "--region-size");
-    assert_text_refused(WHOLE PLUG ACK, NULL, "--block-size");
-    assert_text_refused(WHOLE PLUG ACK, &block, "--region-addr");
+    assert_text_refused(PLUG ACK, NULL,
+                        "no initial discard of the whole region in the log: pass --region-size "
+                        "--block-size --region-addr (values: ");
+    assert_text_refused(PLUG ACK, &enough, "pass --region-size (values: ");
+    assert_text_refused(
+        WHOLE PLUG ACK, NULL,
+        "no successful UNPLUG in the log: pass --block-size --region-addr (values: ");
+    assert_text_refused(WHOLE PLUG ACK, &block, "pass --region-addr (values: ");
     assert_non_null(trace);
     assert_int_equal(pm_trace_region(trace, 0)->block_size, 2 * PM_MIB);
 }
