@@ -113,6 +113,13 @@ static void end_line(PmTail *tail)
     tail->is_whole = true;
 }
 
+/* A file that is truncated under a writer who does not append, such as QEMU, begins with a hole. */
+static bool is_hole(const PmTail *tail, char byte)
+{
+    return byte == '\0' && tail->is_file && tail->follow && tail->reader.line == 0 &&
+           tail->length == 0;
+}
+
 /* Takes bytes until a line ends. */
 static bool take_line(PmTail *tail, GError **error)
 {
@@ -121,6 +128,8 @@ static bool take_line(PmTail *tail, GError **error)
     while (tail->first < tail->last && !tail->is_whole) {
         char byte = *tail->first++;
 
+        if (is_hole(tail, byte))
+            continue;
         if (byte == '\0') {
             tail->reader.line++;
             return pm_line_fail(&tail->reader, error, "not a log: binary data");
@@ -191,12 +200,20 @@ static bool is_readable(const PmTail *tail)
     return tail->is_file || poll(&poll_fd, 1, 0) > 0;
 }
 
+/* As far as the file system can: a hole may be large. */
+static void skip_hole(const PmTail *tail)
+{
+    if (tail->is_file && tail->follow && lseek(tail->fd, 0, SEEK_CUR) == 0)
+        (void)lseek(tail->fd, 0, SEEK_DATA);
+}
+
 static bool fill(PmTail *tail, GError **error)
 {
     ssize_t n_read;
 
     if (!is_readable(tail))
         return true;
+    skip_hole(tail);
     n_read = read(tail->fd, tail->buffer, sizeof(tail->buffer));
     tail->first = tail->buffer;
     tail->last = tail->buffer + MAX(n_read, 0);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Reads the lines of a file that grows, of a pipe or a FIFO, without waiting. A file that was
- * replaced (rotated) or truncated is read from its beginning, after the rest of the old one. */
+ * replaced (rotated) or truncated is read from its beginning, after the rest of the old one; null
+ * bytes there are a hole, which is skipped. */
 #ifndef PLUGMAP_SRC_WATCH_TAIL_H
 #define PLUGMAP_SRC_WATCH_TAIL_H
 

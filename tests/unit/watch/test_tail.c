@@ -129,6 +129,28 @@ static void a_truncated_file_is_read_from_its_beginning(void **state)
     assert_line(tail, 1, "new");
 }
 
+/* As left by logrotate's copytruncate, for a writer who does not append. */
+static void a_hole_at_the_beginning_is_skipped(void **state)
+{
+    static const off_t sizes[] = {1, 4095, 4096, 70000, (off_t)1 << 40};
+
+    (void)state;
+    for (size_t i = 0; i < G_N_ELEMENTS(sizes); i++) {
+        g_auto(File) file = make_file("one\ntwo\n");
+        g_autoptr(PmTail) tail = open_tail(&file, true);
+
+        assert_line(tail, 1, "one");
+        assert_line(tail, 2, "two");
+        assert_int_equal(truncate(file.path, 0), 0);
+        assert_int_equal(next(tail), PM_TAIL_RESTARTED);
+        assert_int_equal(truncate(file.path, sizes[i]), 0);
+        append(&file, "three\n\n");
+        assert_line(tail, 1, "three");
+        assert_line(tail, 2, "");
+        assert_int_equal(next(tail), PM_TAIL_WAIT);
+    }
+}
+
 static void a_file_that_is_not_followed_ends(void **state)
 {
     g_auto(File) file = make_file("one\ntw");
@@ -235,6 +257,7 @@ int main(void)
         cmocka_unit_test(lines_are_returned_when_they_are_whole),
         cmocka_unit_test(a_replaced_file_is_read_after_the_rest_of_the_old_one),
         cmocka_unit_test(a_truncated_file_is_read_from_its_beginning),
+        cmocka_unit_test(a_hole_at_the_beginning_is_skipped),
         cmocka_unit_test(a_file_that_is_not_followed_ends),
         cmocka_unit_test(a_whole_last_line_is_not_cut_off),
         cmocka_unit_test(long_lines_are_cut_and_said_so),
