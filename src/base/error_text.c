@@ -84,6 +84,19 @@ char *pm_counted(uint64_t count, const char *noun)
     return g_strdup_printf("%s %s%s", number, noun, count == 1 ? "" : "s");
 }
 
+char *pm_printable(const char *text)
+{
+    g_autofree char *valid = g_utf8_make_valid(text, -1);
+    GString *printable = g_string_new(NULL);
+
+    for (const char *c = valid; *c != '\0'; c = g_utf8_next_char(c)) {
+        gunichar character = g_utf8_get_char(c);
+
+        g_string_append_unichar(printable, g_unichar_iscntrl(character) ? '?' : character);
+    }
+    return g_string_free(printable, FALSE);
+}
+
 bool pm_fail_ioctl(GError **error, int error_number, const char *advice, const char *what, ...)
 {
     g_autofree char *name = pm_errno_text(error_number);

@@ -32,6 +32,10 @@ char *pm_seconds_text(uint64_t seconds);
 /* "1 mapping", "65,535 mappings"; a new string. @noun: singular; the plural must end with s. */
 char *pm_counted(uint64_t count, const char *noun);
 
+/* @text as a terminal may show it, for what others wrote: UTF-8, with '?' for each control
+ * character; a new string. */
+char *pm_printable(const char *text);
+
 /* Advice for errnos with more than one possible cause. */
 #define PM_SEE_KERNEL_LOG "see the kernel's log (dmesg)"
 

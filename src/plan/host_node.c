@@ -6,6 +6,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include "base/error_text.h"
 #include "plan/host_files.h"
 
 /* An access control list, such as of udev's uaccess, grants what the mode does not show. */
@@ -76,12 +77,8 @@ static char *read_name(const char *root, const char *pid)
 {
     g_autofree char *path = g_strdup_printf("/proc/%s/comm", pid);
     g_autofree char *raw = pm_host_read(root, path, NULL);
-    char *name = g_utf8_make_valid(raw != NULL ? raw : "process", -1);
 
-    for (char *c = name; *c != '\0'; c++)
-        if (g_ascii_iscntrl(*c))
-            *c = '?';
-    return name;
+    return pm_printable(raw != NULL ? raw : "process");
 }
 
 static void add_user(PmHostUsers *users, const char *root, const char *pid)

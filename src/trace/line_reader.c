@@ -56,12 +56,14 @@ void pm_line_reader_close(PmLineReader *reader)
 bool pm_line_fail(const PmLineReader *reader, GError **error, const char *format, ...)
 {
     g_autofree char *message = NULL;
+    g_autofree char *shown = NULL;
     va_list arguments;
 
     va_start(arguments, format);
     message = g_strdup_vprintf(format, arguments);
     va_end(arguments);
-    return pm_fail(error, PM_ERROR_BAD_INPUT, "%s:%u: %s%s", reader->name, reader->line, message,
+    shown = pm_printable(message);
+    return pm_fail(error, PM_ERROR_BAD_INPUT, "%s:%u: %s%s", reader->name, reader->line, shown,
                    reader->cut_off ? CUT_OFF : "");
 }
 

@@ -177,13 +177,10 @@ static void add_warnings(Screen *screen)
 /* One column per character, as the names of files and devices usually have. */
 static char *clip(const char *text, unsigned width)
 {
-    g_autofree char *valid = g_utf8_make_valid(text, -1);
+    g_autofree char *shown = pm_printable(text);
 
-    for (char *c = valid; *c != '\0'; c++)
-        if (g_ascii_iscntrl(*c))
-            *c = '?';
-    return g_utf8_strlen(valid, -1) <= (glong)width ? g_steal_pointer(&valid)
-                                                    : g_utf8_substring(valid, 0, (glong)width);
+    return g_utf8_strlen(shown, -1) <= (glong)width ? g_steal_pointer(&shown)
+                                                    : g_utf8_substring(shown, 0, (glong)width);
 }
 
 static void append_line(GString *text, const PmScreenView *view, const Line *line)

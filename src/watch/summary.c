@@ -78,8 +78,11 @@ char *pm_watch_summary(const PmWatch *watch, bool colours)
     GPtrArray *facts = pm_watch_facts(watch);
 
     add_watched(text, watch);
-    for (guint i = 0; i < facts->len; i++)
-        g_string_append_printf(text, "%s\n", (const char *)g_ptr_array_index(facts, i));
+    for (guint i = 0; i < facts->len; i++) {
+        g_autofree char *fact = pm_printable(g_ptr_array_index(facts, i));
+
+        g_string_append_printf(text, "%s\n", fact);
+    }
     g_ptr_array_unref(facts);
     add_skipped(text, watch);
     add_verdict(text, watch, colours);

@@ -72,12 +72,36 @@ static void seconds_become_minutes_and_hours(void **state)
     }
 }
 
+static void what_controls_a_terminal_is_not_shown(void **state)
+{
+    static const struct {
+        const char *text;
+        const char *shown;
+    } table[] = {
+        {"", ""},
+        {"size 4 KiB, 26 µs", "size 4 KiB, 26 µs"},
+        {"\033[2Jx\n\t\r\177", "?[2Jx????"},
+        {"a\xc2\x9b"
+         "31mb",
+         "a?31mb"}, /* one byte that begins a sequence in 8-bit terminals */
+        {"a\xff", "a\xef\xbf\xbd"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < G_N_ELEMENTS(table); i++) {
+        g_autofree char *shown = pm_printable(table[i].text);
+
+        assert_string_equal(shown, table[i].shown);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(counted_noun_is_singular_or_plural),
         cmocka_unit_test(durations_have_a_unit_that_suits_them),
         cmocka_unit_test(seconds_become_minutes_and_hours),
+        cmocka_unit_test(what_controls_a_terminal_is_not_shown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
