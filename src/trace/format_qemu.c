@@ -15,6 +15,7 @@
 
 #include "kernel-uapi/virtio_mem.h"
 #include "trace/format.h"
+#include "trace/words.h"
 
 /* A ram_block_discard_range event. */
 typedef struct {
@@ -59,7 +60,7 @@ static const char *skip_pid_stamp(const char *text, int64_t *time_ns)
     if (end == text || *end != '@')
         return NULL;
     seconds = g_ascii_strtoull(end + 1, &end, 10);
-    if (*end != '.' || seconds > INT64_MAX / 2000000000)
+    if (*end != '.' || seconds > PM_MAX_SECONDS)
         return NULL;
     microseconds = g_ascii_strtoull(end + 1, &end, 10);
     if (*end != ':' || microseconds > 999999)
@@ -79,7 +80,7 @@ static const char *skip_iso_stamp(const char *text, int64_t *time_ns)
         return NULL;
     stamp = g_strndup(text, (size_t)(space - text));
     time = g_date_time_new_from_iso8601(stamp, NULL);
-    if (time == NULL)
+    if (time == NULL || g_date_time_to_unix(time) < 0 || g_date_time_to_unix(time) > PM_MAX_SECONDS)
         return NULL;
     *time_ns = (g_date_time_to_unix(time) * 1000000 + g_date_time_get_microsecond(time)) * 1000;
     return space + 1;

@@ -80,8 +80,7 @@ static bool parse_time(const PmLineReader *reader, const char *text, int64_t *ti
             unit /= 10;
             fraction += unit * (*end - '0');
         }
-    if (end == text || *end != '\0' || !g_ascii_isdigit(*text) ||
-        seconds >= INT64_MAX / NS_PER_SECOND)
+    if (end == text || *end != '\0' || !g_ascii_isdigit(*text) || seconds > PM_MAX_SECONDS)
         return pm_line_fail(reader, error, "invalid time '@%s': must be @SECONDS.FRACTION", text);
     *time_ns = (int64_t)seconds * NS_PER_SECOND + fraction;
     return true;

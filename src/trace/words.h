@@ -10,6 +10,9 @@
 
 #define PM_MAX_WORDS 16
 
+/* Of a time; leaves room to add to it in nanoseconds. */
+#define PM_MAX_SECONDS (INT64_MAX / 2000000000)
+
 /* Without the comment; they point into the reader's text. */
 typedef struct {
     char *words[PM_MAX_WORDS];

@@ -85,7 +85,8 @@ static void set_limits(PmWatch *watch)
 
 static void set_time(PmWatch *watch, int64_t time_ns)
 {
-    if (watch->first_ns < 0)
+    /* A clock may be set back. */
+    if (watch->first_ns < 0 || watch->first_ns > time_ns)
         watch->first_ns = time_ns;
     watch->time_ns = time_ns;
 }

@@ -180,6 +180,33 @@ static void a_contradiction_is_reported(void **state)
     assert_has(run->out, "conflicts 1 call contradicts the log before: line 1: unmap at 0x0 ");
 }
 
+static void a_log_does_not_control_the_terminal(void **state)
+{
+    g_autoptr(Run) run = watch_text("map iova=0 size=4K space=\033[2J\nend\n", NULL);
+    g_autoptr(Run) bad = watch_text("map iova=0 size=\033[2J\n", NULL);
+
+    (void)state;
+    assert_has(run->out, "first 0x0-0xfff of ?[2J\n");
+    assert_null(strchr(run->out, '\033'));
+    assert_null(strchr(bad->err, '\033'));
+}
+
+/* Untimed calls come after the timed ones. */
+static void a_clock_that_is_set_back_leaves_no_negative_time(void **state)
+{
+    g_autoptr(Run) back = watch_text("@100 map iova=0 size=4K\n@50 unmap all\n@57 end\n", "--json");
+    g_autoptr(JsonParser) report = json_parse(back);
+    g_autoptr(GString) late = g_string_new("@4611686018.999999999 map iova=0 size=4K\n");
+    g_autoptr(Run) run = NULL;
+
+    (void)state;
+    assert_int_equal(json_number(report, "source.duration_ns"), 7000000000);
+    for (unsigned i = 0; i < 100; i++)
+        g_string_append(late, "unmap all\n");
+    run = watch_text(late->str, NULL);
+    assert_has(run->out, "watched   log: DMA log, 101 events in 1.0 s\n");
+}
+
 static void limits_that_are_near_are_warnings(void **state)
 {
     g_autoptr(Run) run =
@@ -329,6 +356,8 @@ int main(void)
         cmocka_unit_test(mappings_that_are_left_at_an_end_are_leaks),
         cmocka_unit_test(a_leak_is_in_the_json),
         cmocka_unit_test(a_contradiction_is_reported),
+        cmocka_unit_test(a_log_does_not_control_the_terminal),
+        cmocka_unit_test(a_clock_that_is_set_back_leaves_no_negative_time),
         cmocka_unit_test(limits_that_are_near_are_warnings),
         cmocka_unit_test(a_limit_that_is_given_is_that_of_the_replay),
         cmocka_unit_test(bad_input_is_refused_with_file_and_line),

@@ -8,8 +8,9 @@
 #define UNPLUG "virtio_mem_unplug_request addr=0x100400000 nb_blocks=2\n"
 #define DISCARD                                                                                    \
     "ram_block_discard_range m0@0x7f0000400000 + 0x400000: madvise: 1 fallocate: 0 ret: 0\n"
-#define ACK "virtio_mem_send_response type=0\n"
-#define LOG WHOLE PLUG ACK UNPLUG DISCARD ACK
+#define ACK   "virtio_mem_send_response type=0\n"
+#define RESET "virtio_mem_unplugged_all \n"
+#define LOG   WHOLE PLUG ACK UNPLUG DISCARD ACK
 
 static PmTrace *load(const char *text)
 {
@@ -51,6 +52,22 @@ static void both_time_stamp_formats_are_read(void **state)
     assert_int_equal(event_at(old, 0)->time_ns, 500000000);
     assert_int_equal(event_at(old, 1)->time_ns, 2000000000);
     assert_same_trace(old, new);
+}
+
+/* Such a stamp does not fit, so its line is that of another program. */
+static void times_of_other_centuries_are_no_stamps(void **state)
+{
+    g_autoptr(PmTrace) trace =
+        load("2026-03-01T12:00:00.000000Z " WHOLE "2026-03-01T12:00:01.000000Z " PLUG
+             "2026-03-01T12:00:01.000000Z " ACK "9999-03-01T12:00:01.000000Z " RESET
+             "0001-03-01T12:00:01.000000Z " RESET "4@4611686019.000000:" RESET
+             "2026-03-01T12:00:02.000000Z " UNPLUG "2026-03-01T12:00:02.000000Z " DISCARD
+             "2026-03-01T12:00:02.000000Z " ACK);
+
+    (void)state;
+    assert_int_equal(trace->events->len, 2);
+    assert_int_equal(event_at(trace, 1)->type, PM_EVENT_UNPLUG);
+    assert_int_equal(event_at(trace, 1)->time_ns, 2000000000);
 }
 
 /* QEMU's stamps are of the host's clock, which can be set back. */
@@ -266,6 +283,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_geometry_is_derived_from_discards),
         cmocka_unit_test(both_time_stamp_formats_are_read),
+        cmocka_unit_test(times_of_other_centuries_are_no_stamps),
         cmocka_unit_test(times_may_decrease_but_not_below_the_first),
         cmocka_unit_test(other_events_are_skipped),
         cmocka_unit_test(a_skipped_line_may_be_of_any_length),

@@ -161,6 +161,8 @@ static void bad_lines_are_refused_with_file_and_line(void **state)
         {"unmap iova=0 size=4K unmapped=all", "unmapped: "},
         {"end -> ok", "invalid result 'ok' of end"},
         {"@later map iova=0 size=4K", "invalid time '@later'"},
+        {"@4611686019 map iova=0 size=4K", "invalid time '@4611686019'"},
+        {"mapp\033[2J iova=0 size=4K", "unknown call 'mapp?[2J'"},
         {"@1", "missing event after the time"},
         {"map a= b= c= d= e= f= g= h= i= j= k= l= m= n= o= p=", "too many words"},
     };
