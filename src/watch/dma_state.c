@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "watch/dma_state.h"
 
+#include <errno.h>
 #include <inttypes.h>
 
 #include "base/error_text.h"
@@ -289,6 +290,30 @@ static void unmap(PmDmaState *state, Space *space, const PmDmaLogCall *call)
     remove_touched(state, space, &touched);
 }
 
+/* iommufd unmaps upwards, until a mapping ends past the range. */
+static void unmap_before_cut(PmDmaState *state, Space *space, const PmDmaLogCall *call)
+{
+    const PmRangeKey *first = pm_range_map_find(space->mappings, call->iova);
+    const PmRangeKey *cut;
+    Touched touched;
+    uint64_t last;
+
+    if (call->size == 0 || __builtin_add_overflow(call->iova, call->size - 1, &last))
+        return;
+    cut = pm_range_map_find(space->mappings, last);
+    if (cut == NULL || cut == first || first->first < call->iova || cut->first > last ||
+        cut->last == last)
+        return;
+    touched = touch(space, call->iova, cut->first - 1);
+    remove_touched(state, space, &touched);
+}
+
+static void fail(PmDmaState *state, Space *space, const PmDmaLogCall *call)
+{
+    if (call->kind == PM_DMA_LOG_UNMAP && call->error_number == ENOENT && !call->all)
+        unmap_before_cut(state, space, call);
+}
+
 /* --- the end --- */
 
 static void end_space(PmDmaState *state, Space *space)
@@ -333,11 +358,12 @@ bool pm_dma_state_apply(PmDmaState *state, const PmDmaLogCall *call, GError **er
     space = get_space(state, call, error);
     if (space == NULL)
         return false;
-    if (call->error_number != 0)
-        return true;
-    if (call->kind == PM_DMA_LOG_MAP)
+    if (call->error_number == 0 && call->kind == PM_DMA_LOG_MAP)
         return map(state, space, call, error);
-    unmap(state, space, call);
+    if (call->error_number == 0)
+        unmap(state, space, call);
+    else
+        fail(state, space, call);
     return true;
 }
 

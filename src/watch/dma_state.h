@@ -43,7 +43,8 @@ PmDmaState *pm_dma_state_new(void);
 void pm_dma_state_free(PmDmaState *state);
 
 /*
- * Applies a call; a failed one changes nothing, nor does an error. Errors: PM_ERROR_LIMIT (more
+ * Applies a call; a failed one changes nothing, except an UNMAP of iommufd (ENOENT), nor does an
+ * error. Errors: PM_ERROR_LIMIT (more
  * spaces or mappings than the bounds), PM_ERROR_MEMORY.
  */
 bool pm_dma_state_apply(PmDmaState *state, const PmDmaLogCall *call, GError **error);

@@ -66,6 +66,41 @@ static void failed_calls_change_nothing(void **state)
     assert_int_equal(n_contradictions(dma), 0);
 }
 
+/* iommufd has unmapped what is below the mapping that it would have to cut. */
+static void a_cut_of_iommufd_leaves_what_is_above(void **state)
+{
+    static const struct {
+        const char *line;
+        uint64_t n_mappings;
+    } cases[] = {
+        {"unmap iova=0 size=0x3800 -> ENOENT", 2},      /* cuts [12K, 16K) */
+        {"unmap iova=0x1000 size=0x2800 -> ENOENT", 3}, /* does not reach the first one */
+        {"unmap iova=0x1000 size=0x2800 -> EINVAL", 4}, /* of type1 */
+        {"unmap iova=0x800 size=0x3000 -> ENOENT", 4},  /* cuts the first one */
+        {"unmap iova=0x3000 size=0x800 -> ENOENT", 4},  /* begins with the cut one */
+        {"unmap iova=0x2000 size=0x800 -> ENOENT", 4},  /* nothing below it */
+        {"unmap iova=0x8000 size=4K -> ENOENT", 4},     /* nothing there */
+        {"unmap iova=0 size=0 -> ENOENT", 4},
+        {"unmap iova=0x1000 size=0xffffffffffffffff -> ENOENT", 4},
+        {"unmap all -> ENOENT", 4},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autoptr(PmDmaState) dma = pm_dma_state_new();
+
+        apply(dma, "map iova=0 size=4K");
+        apply(dma, "map iova=0x1000 size=4K");
+        apply(dma, "map iova=0x3000 size=4K");
+        apply(dma, "map iova=0x10000 size=4K");
+        apply(dma, cases[i].line);
+        if (pm_dma_state_n_mappings(dma) != cases[i].n_mappings)
+            fail_msg("%s: %u mappings", cases[i].line, (unsigned)pm_dma_state_n_mappings(dma));
+        assert_int_equal(pm_dma_state_most_bytes(dma), 4096 * cases[i].n_mappings);
+        assert_int_equal(n_contradictions(dma), 0);
+    }
+}
+
 static void what_the_kernel_did_counts(void **state)
 {
     static const struct {
@@ -275,6 +310,7 @@ int main(void)
         cmocka_unit_test(one_unmap_covers_several_mappings),
         cmocka_unit_test(unmap_all_leaves_other_spaces_alone),
         cmocka_unit_test(failed_calls_change_nothing),
+        cmocka_unit_test(a_cut_of_iommufd_leaves_what_is_above),
         cmocka_unit_test(what_the_kernel_did_counts),
         cmocka_unit_test(an_unmap_of_nothing_is_valid),
         cmocka_unit_test(ends_are_of_their_spaces_only),
