@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "replay/svg.h"
 
+/* Longer labels of the y axis are condensed to fit beside it. */
+#define LABEL_LENGTH 12
+#define LABEL_WIDTH  84
+
 static bool is_allowed(gunichar c)
 {
     return c == '\t' || c == '\n' || c == '\r' || (c >= 0x20 && c != 0xfffe && c != 0xffff);
@@ -44,6 +48,7 @@ void pm_svg_end_plot(GString *svg)
 void pm_svg_add_y_tick(GString *svg, const PmSvgPlot *plot, double share, const char *label)
 {
     g_autofree char *escaped = pm_svg_escape(label);
+    bool is_long = g_utf8_strlen(label, -1) > LABEL_LENGTH;
     double y = (1 - share) * plot->height;
 
     g_string_append(svg, "<line class=\"grid\" x2=\"100%\" y1=\"");
@@ -52,7 +57,11 @@ void pm_svg_add_y_tick(GString *svg, const PmSvgPlot *plot, double share, const 
     pm_svg_add_number(svg, y);
     g_string_append(svg, "\"/><text class=\"tick\" x=\"-8\" dy=\".32em\" text-anchor=\"end\" y=\"");
     pm_svg_add_number(svg, y);
-    g_string_append_printf(svg, "\">%s</text>\n", escaped);
+    g_string_append_c(svg, '"');
+    if (is_long)
+        g_string_append_printf(svg, " textLength=\"%d\" lengthAdjust=\"spacingAndGlyphs\"",
+                               LABEL_WIDTH);
+    g_string_append_printf(svg, ">%s</text>\n", escaped);
 }
 
 void pm_svg_add_x_tick(GString *svg, const PmSvgPlot *plot, double share, const char *label)

@@ -312,6 +312,19 @@ static void lines_are_as_high_as_their_value(void **state)
     assert_non_null(strstr(picture, "<path class=\"line-requested\" d=\"M0 0H3\"/>"));
 }
 
+static void long_addresses_are_condensed_to_fit(void **state)
+{
+    g_autoptr(GString) svg = g_string_new(NULL);
+    const PmSvgPlot plot = {true, 0, 100};
+
+    (void)state;
+    pm_svg_add_y_tick(svg, &plot, 0, "0x1000000000");
+    assert_null(strstr(svg->str, "textLength"));
+    pm_svg_add_y_tick(svg, &plot, 0, "0x10000000000");
+    assert_non_null(strstr(svg->str, " y=\"100\" textLength=\"84\" "
+                                     "lengthAdjust=\"spacingAndGlyphs\">0x10000000000</text>"));
+}
+
 static void the_script_gets_shares_and_counts(void **state)
 {
     g_auto(Made) made = {0};
@@ -346,6 +359,7 @@ int main(void)
         cmocka_unit_test(a_trace_without_events_has_a_page),
         cmocka_unit_test(bands_are_as_high_as_their_share),
         cmocka_unit_test(lines_are_as_high_as_their_value),
+        cmocka_unit_test(long_addresses_are_condensed_to_fit),
         cmocka_unit_test(the_script_gets_shares_and_counts),
         cmocka_unit_test(numbers_have_the_decimals_they_need),
     };
