@@ -18,7 +18,7 @@ void pm_json_begin_list(JsonBuilder *builder, const char *name)
 void pm_json_add_number(JsonBuilder *builder, const char *name, uint64_t value)
 {
     json_builder_set_member_name(builder, name);
-    json_builder_add_int_value(builder, (gint64)value);
+    json_builder_add_int_value(builder, (gint64)MIN(value, (uint64_t)INT64_MAX));
 }
 
 void pm_json_add_bool(JsonBuilder *builder, const char *name, bool value)

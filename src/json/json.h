@@ -36,7 +36,7 @@ char *pm_json_end_report(JsonBuilder *builder);
 /* Adds a member, or begins one that json_builder_end_object() or _end_array() ends. */
 void pm_json_begin_object(JsonBuilder *builder, const char *name);
 void pm_json_begin_list(JsonBuilder *builder, const char *name);
-void pm_json_add_number(JsonBuilder *builder, const char *name, uint64_t value);
+void pm_json_add_number(JsonBuilder *builder, const char *name, uint64_t value); /* to 2^63-1 */
 void pm_json_add_bool(JsonBuilder *builder, const char *name, bool value);
 
 /* Text of any bytes: invalid UTF-8 is replaced. */

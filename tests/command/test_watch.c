@@ -207,6 +207,15 @@ static void a_clock_that_is_set_back_leaves_no_negative_time(void **state)
     assert_has(run->out, "watched   log: DMA log, 101 events in 1.0 s\n");
 }
 
+static void numbers_in_the_json_are_never_negative(void **state)
+{
+    g_autoptr(Run) run = watch_text("map iova=0 size=0xfffffffffffff000\nunmap all\n", "--json");
+    g_autoptr(JsonParser) report = json_parse(run);
+
+    (void)state;
+    assert_true(json_number(report, "locked_bytes.peak") == INT64_MAX);
+}
+
 static void limits_that_are_near_are_warnings(void **state)
 {
     g_autoptr(Run) run =
@@ -358,6 +367,7 @@ int main(void)
         cmocka_unit_test(a_contradiction_is_reported),
         cmocka_unit_test(a_log_does_not_control_the_terminal),
         cmocka_unit_test(a_clock_that_is_set_back_leaves_no_negative_time),
+        cmocka_unit_test(numbers_in_the_json_are_never_negative),
         cmocka_unit_test(limits_that_are_near_are_warnings),
         cmocka_unit_test(a_limit_that_is_given_is_that_of_the_replay),
         cmocka_unit_test(bad_input_is_refused_with_file_and_line),
