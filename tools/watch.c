@@ -10,7 +10,7 @@
 #include <plugmap/size.h>
 
 #include "base/error_text.h"
-#include "plan/host_files.h"
+#include "host/host_files.h"
 #include "tools/commands.h"
 #include "tools/exit_status.h"
 #include "tools/print.h"

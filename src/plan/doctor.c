@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "plan/doctor.h"
 
+#include "host/host_files.h"
 #include "plan/doctor_checks.h"
-#include "plan/host_files.h"
 #include "vfio/pci_names.h"
 
 typedef struct {

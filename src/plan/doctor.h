@@ -3,9 +3,9 @@
 #ifndef PLUGMAP_SRC_PLAN_DOCTOR_H
 #define PLUGMAP_SRC_PLAN_DOCTOR_H
 
+#include "host/host_device.h"
+#include "host/host_process.h"
 #include "plan/doctor_finding.h"
-#include "plan/host_device.h"
-#include "plan/host_process.h"
 
 /* @findings: of PmDoctorFinding, in the order of the checks. @worst: of them. */
 typedef struct {

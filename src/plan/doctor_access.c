@@ -2,7 +2,7 @@
 /* May this process use the device nodes? */
 #include "plan/doctor_checks.h"
 
-#include "plan/host_node.h"
+#include "host/host_node.h"
 
 #define CONTAINER "/dev/vfio/vfio"
 #define IOMMUFD   "/dev/iommu"

@@ -4,9 +4,9 @@
 
 #include <inttypes.h>
 
+#include "host/host_iommu.h"
+#include "host/host_regions.h"
 #include "plan/doctor_texts.h"
-#include "plan/host_iommu.h"
-#include "plan/host_regions.h"
 
 static const PmHostRegion *find_direct(const GArray *regions)
 {

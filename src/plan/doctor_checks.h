@@ -7,9 +7,9 @@
 #ifndef PLUGMAP_SRC_PLAN_DOCTOR_CHECKS_H
 #define PLUGMAP_SRC_PLAN_DOCTOR_CHECKS_H
 
+#include "host/host_device.h"
+#include "host/host_process.h"
 #include "plan/doctor_finding.h"
-#include "plan/host_device.h"
-#include "plan/host_process.h"
 
 /* @root: as in host_files.h. @process: who asks. @device: NULL for checks of the host. */
 typedef struct {

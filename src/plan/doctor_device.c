@@ -3,8 +3,8 @@
 #include "plan/doctor_checks.h"
 
 #include "base/error_text.h"
+#include "host/host_files.h"
 #include "plan/doctor_texts.h"
-#include "plan/host_files.h"
 #include "vfio/pci_names.h"
 
 /* The rest is "and N more". */

@@ -4,9 +4,9 @@
 
 #include <string.h>
 
+#include "host/host_files.h"
+#include "host/host_iommu.h"
 #include "plan/doctor_texts.h"
-#include "plan/host_files.h"
-#include "plan/host_iommu.h"
 
 #define TYPE1_UNSAFE   "/sys/module/vfio_iommu_type1/parameters/allow_unsafe_interrupts"
 #define IOMMUFD_UNSAFE "/sys/module/iommufd/parameters/allow_unsafe_interrupts"

@@ -9,9 +9,9 @@
 #include <plugmap/size.h>
 
 #include "base/error_text.h"
+#include "host/host_files.h"
+#include "host/memory_room.h"
 #include "plan/doctor_texts.h"
-#include "plan/host_files.h"
-#include "replay/memory_room.h"
 
 #define ENTRY_LIMIT "/sys/module/vfio_iommu_type1/parameters/dma_entry_limit"
 
@@ -97,28 +97,18 @@ static void find_limited(const PmDoctorSubject *subject, uint64_t total, PmDocto
     fix_locked(subject, finding);
 }
 
-/* 0: unknown. */
-static uint64_t read_memory(const char *root, const char *key)
-{
-    g_autofree char *text = pm_host_read(root, "/proc/meminfo", NULL);
-    g_autofree char *line = text != NULL ? pm_host_find_line(text, key) : NULL;
-    uint64_t n_bytes;
-
-    if (line == NULL || __builtin_mul_overflow(g_ascii_strtoull(line, NULL, 10), PM_KIB, &n_bytes))
-        return 0;
-    return n_bytes;
-}
-
 void pm_doctor_check_locked(const PmDoctorSubject *subject, PmDoctorFinding *finding)
 {
     const PmHostProcess *process = subject->process;
+    uint64_t total = 0; /* unknown */
 
+    (void)pm_memory_room_read_meminfo(subject->root, "MemTotal:", &total);
     if (pm_host_process_has(process, CAP_IPC_LOCK))
         pm_doctor_set(finding, PM_DOCTOR_OK, "no limit for this process (CAP_IPC_LOCK)");
     else if (process->locked_soft == UINT64_MAX)
         pm_doctor_set(finding, PM_DOCTOR_OK, "no limit");
     else
-        find_limited(subject, read_memory(subject->root, "MemTotal:"), finding);
+        find_limited(subject, total, finding);
 }
 
 /* --- memory cgroup --- */
@@ -138,8 +128,9 @@ static void fix_cgroup(const char *file, PmDoctorFinding *finding)
 void pm_doctor_check_cgroup(const PmDoctorSubject *subject, PmDoctorFinding *finding)
 {
     g_auto(PmMemoryRoom) room = {.n_bytes = UINT64_MAX};
-    uint64_t available = read_memory(subject->root, "MemAvailable:");
+    uint64_t available = 0; /* unknown */
 
+    (void)pm_memory_room_read_meminfo(subject->root, "MemAvailable:", &available);
     pm_memory_room_ask_cgroups(&room, subject->root);
     if (room.n_bytes == UINT64_MAX) {
         pm_doctor_set(finding, PM_DOCTOR_OK, "no limit");

@@ -8,7 +8,7 @@
 #include <plugmap/size.h>
 
 #include "base/error_text.h"
-#include "plan/host_files.h"
+#include "host/host_files.h"
 
 #define OVERCOMMIT "/proc/sys/vm/overcommit_memory"
 #define POOLS      "/sys/kernel/mm/hugepages"

@@ -2,8 +2,8 @@
 /* The kernel's modules: vfio-pci, and one of the two back ends. */
 #include "plan/doctor_checks.h"
 
-#include "plan/host_files.h"
-#include "plan/host_module.h"
+#include "host/host_files.h"
+#include "host/host_module.h"
 
 #define NOIOMMU "/sys/module/vfio/parameters/enable_unsafe_noiommu_mode"
 

@@ -5,7 +5,7 @@
 
 #include <plugmap/size.h>
 
-#include "plan/host_files.h"
+#include "host/host_files.h"
 
 char *pm_doctor_reach(unsigned bits)
 {

@@ -2,7 +2,7 @@
 /* Does another process have the device? */
 #include "plan/doctor_checks.h"
 
-#include "plan/host_node.h"
+#include "host/host_node.h"
 
 #define MAX_SHOWN 4
 

@@ -4,7 +4,7 @@
 #include <inttypes.h>
 
 #include "base/error_text.h"
-#include "replay/memory_room.h"
+#include "host/memory_room.h"
 #include "replay/peak.h"
 
 /* Page tables of the process and of the IOMMU: 8 bytes each per 4 KiB page. */

@@ -14,7 +14,7 @@
 #include "command_util.h"
 #include "plan/doctor_json.h"
 #include "tests/unit/plan/doctor_host.h"
-#include "tests/unit/plan/host_tree.h"
+#include "util/host_tree.h"
 
 /* No machine has a device in the last slot of this domain. */
 #define ABSENT "ffffffff:ff:1f.7"

@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "host_tree.h"
+#include "util/host_tree.h"
 
 #define PARAMETERS "/sys/module/vfio_iommu_type1/parameters"
 #define POOL       "/sys/kernel/mm/hugepages/hugepages-2048kB"

@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "doctor_host.h"
-#include "host_tree.h"
+#include "util/host_tree.h"
 
 #define DEVICE "/sys/bus/pci/devices/" READY
 

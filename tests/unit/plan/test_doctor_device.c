@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "doctor_host.h"
-#include "host_tree.h"
+#include "util/host_tree.h"
 
 #define DEVICE  "/sys/bus/pci/devices/" READY
 #define REGIONS "/sys/kernel/iommu_groups/1/reserved_regions"

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "doctor_host.h"
-#include "host_tree.h"
+#include "util/host_tree.h"
 
 #define CAP        "/sys/class/iommu/dmar0/intel-iommu/cap"
 #define UNSAFE     "/sys/module/vfio_iommu_type1/parameters/allow_unsafe_interrupts"

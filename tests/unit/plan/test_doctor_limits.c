@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "doctor_host.h"
-#include "host_tree.h"
+#include "util/host_tree.h"
 
 #define ENTRIES "/sys/module/vfio_iommu_type1/parameters/dma_entry_limit"
 #define POOL    "/sys/kernel/mm/hugepages/hugepages-2048kB"

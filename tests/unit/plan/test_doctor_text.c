@@ -10,8 +10,8 @@
 #include <cmocka.h>
 
 #include "doctor_host.h"
-#include "host_tree.h"
 #include "plan/doctor_text.h"
+#include "util/host_tree.h"
 
 static void text_has_states_as_words_and_commands(void **state)
 {

@@ -5,7 +5,7 @@
 #include <ftw.h>
 #include <stdio.h>
 
-#include "replay/memory_room.h"
+#include "host/memory_room.h"
 #include "util/trace_util.h"
 
 #define MEMINFO_3G "MemTotal:       8000000 kB\nMemAvailable:    3145728 kB\nBuffers: 1 kB\n"

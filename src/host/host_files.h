@@ -4,8 +4,8 @@
  * on the host, a directory in tests. Nothing here opens a file that is not a regular one, so that
  * no device becomes busy.
  */
-#ifndef PLUGMAP_SRC_PLAN_HOST_FILES_H
-#define PLUGMAP_SRC_PLAN_HOST_FILES_H
+#ifndef PLUGMAP_SRC_HOST_HOST_FILES_H
+#define PLUGMAP_SRC_HOST_HOST_FILES_H
 
 #include <stdbool.h>
 #include <stdint.h>

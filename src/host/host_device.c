@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-#include "plan/host_device.h"
+#include "host/host_device.h"
 
 #include "base/error_text.h"
-#include "plan/host_files.h"
+#include "host/host_files.h"
 #include "vfio/pci_names.h"
 
 #define DEVICES "/sys/bus/pci/devices"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "host_tree.h"
+#include "util/host_tree.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "plan/host_files.h"
+#include "host/host_files.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* A directory with files as in /sys, /proc and /dev, to be read instead of the host's. */
-#ifndef PLUGMAP_TESTS_UNIT_PLAN_HOST_TREE_H
-#define PLUGMAP_TESTS_UNIT_PLAN_HOST_TREE_H
+#ifndef PLUGMAP_TESTS_UTIL_HOST_TREE_H
+#define PLUGMAP_TESTS_UTIL_HOST_TREE_H
 
-/* A new empty directory: the root that the functions of src/plan take. */
+/* A new empty directory: the root that the functions of src/host take. */
 char *host_tree_new(void);
 
 /* Removes it, with all that is in it, and frees @root. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-#include "plan/host_iommu.h"
+#include "host/host_iommu.h"
 
 #include "base/error_text.h"
-#include "plan/host_files.h"
+#include "host/host_files.h"
 
 #define FOLDER "/sys/class/iommu"
 

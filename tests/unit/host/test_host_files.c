@@ -10,8 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "host_tree.h"
-#include "plan/host_files.h"
+#include "host/host_files.h"
+#include "util/host_tree.h"
 
 static int make(void **state)
 {

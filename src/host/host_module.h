@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Modules of the running kernel. */
-#ifndef PLUGMAP_SRC_PLAN_HOST_MODULE_H
-#define PLUGMAP_SRC_PLAN_HOST_MODULE_H
+#ifndef PLUGMAP_SRC_HOST_HOST_MODULE_H
+#define PLUGMAP_SRC_HOST_HOST_MODULE_H
 
 #include <stdbool.h>
 

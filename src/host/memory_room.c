@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-#include "replay/memory_room.h"
-
-#include <string.h>
+#include "host/memory_room.h"
 
 #include <plugmap/size.h>
+
+#include "host/host_files.h"
 
 void pm_memory_room_clear(PmMemoryRoom *room)
 {
@@ -43,30 +43,29 @@ void pm_memory_room_narrow(PmMemoryRoom *room, uint64_t n_bytes, char *why, char
 }
 
 /* "MemAvailable:   24000000 kB" */
-static bool parse_kib(const char *line, uint64_t *n_bytes)
+bool pm_memory_room_read_meminfo(const char *root, const char *key, uint64_t *n_bytes)
 {
-    const char *number = line + strcspn(line, "0123456789");
+    g_autofree char *text = pm_host_read(root, "/proc/meminfo", NULL);
+    g_autofree char *number = text != NULL ? pm_host_find_line(text, key) : NULL;
+    uint64_t kib;
+    uint64_t value;
     char *end;
-    uint64_t kib = g_ascii_strtoull(number, &end, 10);
 
-    if (end == number || !g_str_has_prefix(end, " kB") ||
-        __builtin_mul_overflow(kib, PM_KIB, n_bytes))
+    if (number == NULL)
         return false;
+    kib = g_ascii_strtoull(number, &end, 10);
+    if (end == number || !g_str_equal(end, " kB") || __builtin_mul_overflow(kib, PM_KIB, &value))
+        return false;
+    *n_bytes = value;
     return true;
 }
 
 void pm_memory_room_ask_host(PmMemoryRoom *room, const char *root)
 {
-    g_autofree char *path = g_strconcat(root, "/proc/meminfo", NULL);
-    g_autofree char *text = NULL;
     g_autofree char *available = NULL;
-    const char *line;
     uint64_t n_bytes;
 
-    if (!g_file_get_contents(path, &text, NULL, NULL))
-        return;
-    line = strstr(text, "MemAvailable:");
-    if (line == NULL || !parse_kib(line, &n_bytes))
+    if (!pm_memory_room_read_meminfo(root, "MemAvailable:", &n_bytes))
         return;
     available = pm_memory_room_format(n_bytes);
     pm_memory_room_narrow(room, n_bytes,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Limits of this process's memory cgroups. */
-#include "replay/memory_room.h"
+#include "host/memory_room.h"
 
 #include <string.h>
 

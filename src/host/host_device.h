@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A PCI device in sysfs, and its IOMMU group. */
-#ifndef PLUGMAP_SRC_PLAN_HOST_DEVICE_H
-#define PLUGMAP_SRC_PLAN_HOST_DEVICE_H
+#ifndef PLUGMAP_SRC_HOST_HOST_DEVICE_H
+#define PLUGMAP_SRC_HOST_HOST_DEVICE_H
 
 #include <stdbool.h>
 #include <stdint.h>

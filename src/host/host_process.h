@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Who this process is and what it may do, from /proc/self. */
-#ifndef PLUGMAP_SRC_PLAN_HOST_PROCESS_H
-#define PLUGMAP_SRC_PLAN_HOST_PROCESS_H
+#ifndef PLUGMAP_SRC_HOST_HOST_PROCESS_H
+#define PLUGMAP_SRC_HOST_HOST_PROCESS_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "plan/host_node.h"
+#include "host/host_node.h"
 
 #include <fcntl.h>
 #include <limits.h>
@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "base/error_text.h"
-#include "plan/host_files.h"
+#include "host/host_files.h"
 
 /* An access control list, such as of udev's uaccess, grants what the mode does not show. */
 static bool is_granted_by_acl(const char *root, const char *path)

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-#include "plan/host_process.h"
+#include "host/host_process.h"
 
 #include <grp.h>
 #include <linux/capability.h>
 #include <pwd.h>
 
 #include "base/error_text.h"
-#include "plan/host_files.h"
+#include "host/host_files.h"
 
 #define STATUS "/proc/self/status"
 #define LIMITS "/proc/self/limits"

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-#include "plan/host_regions.h"
+#include "host/host_regions.h"
 
 #include <inttypes.h>
 
 #include "base/error_text.h"
-#include "plan/host_files.h"
+#include "host/host_files.h"
 
 /* The kernel has a handful. */
 #define MAX_REGIONS 4096

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The I/O addresses that a group's devices can use: the IOMMU's, without reserved regions. */
-#ifndef PLUGMAP_SRC_PLAN_HOST_REGIONS_H
-#define PLUGMAP_SRC_PLAN_HOST_REGIONS_H
+#ifndef PLUGMAP_SRC_HOST_HOST_REGIONS_H
+#define PLUGMAP_SRC_HOST_HOST_REGIONS_H
 
 #include <stdbool.h>
 #include <stdint.h>

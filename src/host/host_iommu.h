@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The host's IOMMUs in sysfs. */
-#ifndef PLUGMAP_SRC_PLAN_HOST_IOMMU_H
-#define PLUGMAP_SRC_PLAN_HOST_IOMMU_H
+#ifndef PLUGMAP_SRC_HOST_HOST_IOMMU_H
+#define PLUGMAP_SRC_HOST_HOST_IOMMU_H
 
 #include <stdbool.h>
 

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* Device nodes: who may use them, and who does. Never opens one: that would make a group busy. */
-#ifndef PLUGMAP_SRC_PLAN_HOST_NODE_H
-#define PLUGMAP_SRC_PLAN_HOST_NODE_H
+#ifndef PLUGMAP_SRC_HOST_HOST_NODE_H
+#define PLUGMAP_SRC_HOST_HOST_NODE_H
 
 #include <stdbool.h>
 
 #include <glib.h>
 
-#include "plan/host_process.h"
+#include "host/host_process.h"
 
 /* @owner: "root:vfio, mode 0660"; NULL if the node does not exist. @may_use: whether the process
  * may read and write it. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* How much memory this process can allocate before the OOM killer runs, and which limit applies. */
-#ifndef PLUGMAP_SRC_REPLAY_MEMORY_ROOM_H
-#define PLUGMAP_SRC_REPLAY_MEMORY_ROOM_H
+#ifndef PLUGMAP_SRC_HOST_MEMORY_ROOM_H
+#define PLUGMAP_SRC_HOST_MEMORY_ROOM_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -26,6 +26,10 @@ char *pm_memory_room_format(uint64_t n_bytes);
 
 /* Reads a file with a single number; returns false if it is missing or has anything else. */
 bool pm_memory_room_read(const char *folder, const char *name, uint64_t *number);
+
+/* A line of /proc/meminfo, in bytes. @key: "MemTotal:". Returns false, and leaves @n_bytes alone,
+ * if it is missing or malformed. */
+bool pm_memory_room_read_meminfo(const char *root, const char *key, uint64_t *n_bytes);
 
 /* Lowers the room to the new value if that is smaller. Takes @why and @file, which may be NULL. */
 void pm_memory_room_narrow(PmMemoryRoom *room, uint64_t n_bytes, char *why, char *file);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-#include "plan/host_module.h"
+#include "host/host_module.h"
 
 #include <string.h>
 
-#include "plan/host_files.h"
+#include "host/host_files.h"
 
 /* In sysfs a name has no '-'. */
 static char *sysfs_name(const char *name)
