@@ -10,6 +10,7 @@
 #include <plugmap/size.h>
 
 #include "base/error_text.h"
+#include "host/entry_limit.h"
 #include "host/host_files.h"
 #include "tools/commands.h"
 #include "tools/exit_status.h"
@@ -19,9 +20,7 @@
 #include "tools/watch_source.h"
 #include "watch/summary.h"
 
-#define ENTRY_LIMIT_FILE    "/sys/module/vfio_iommu_type1/parameters/dma_entry_limit"
-#define EXIT_TIMEOUT        124   /* of timeout(1) */
-#define DEFAULT_ENTRY_LIMIT 65535 /* of a kernel that has not loaded the module */
+#define EXIT_TIMEOUT 124 /* of timeout(1) */
 
 static const char *const formats[] = {"auto", "plugmap", "qemu-log", "dma-log", NULL};
 
@@ -76,9 +75,9 @@ static bool parse_limit(const char *option, const char *text, uint64_t min, uint
 
 static uint64_t host_entry_limit(void)
 {
-    uint64_t limit = DEFAULT_ENTRY_LIMIT;
+    uint64_t limit = PM_ENTRY_LIMIT_DEFAULT; /* of a kernel that has not loaded the module */
 
-    (void)pm_host_read_number("", ENTRY_LIMIT_FILE, 10, &limit, NULL);
+    (void)pm_host_read_number("", PM_ENTRY_LIMIT_FILE, 10, &limit, NULL);
     return limit;
 }
 

@@ -9,14 +9,10 @@
 #include <plugmap/size.h>
 
 #include "base/error_text.h"
+#include "host/entry_limit.h"
 #include "host/host_files.h"
 #include "host/memory_room.h"
 #include "plan/doctor_texts.h"
-
-#define ENTRY_LIMIT "/sys/module/vfio_iommu_type1/parameters/dma_entry_limit"
-
-/* The kernel's default. */
-#define USUAL_ENTRIES 65535
 
 /* Less than any guest has: nothing can be mapped for it. */
 #define SMALLEST_GUEST (64 * PM_MIB)
@@ -29,11 +25,11 @@ static void find_few_mappings(uint64_t limit, PmDoctorFinding *finding)
 
     pm_doctor_set(finding, PM_DOCTOR_WARNING,
                   "type1 limits a container to %s mappings; the default is 65,535", text);
-    pm_doctor_fix(finding, "echo %u >" ENTRY_LIMIT, USUAL_ENTRIES);
+    pm_doctor_fix(finding, "echo %u >" PM_ENTRY_LIMIT_FILE, PM_ENTRY_LIMIT_DEFAULT);
     pm_doctor_fix_boot(finding,
                        "echo 'options vfio_iommu_type1 dma_entry_limit=%u' "
-                       ">/etc/modprobe.d/vfio-dma-entry-limit.conf",
-                       USUAL_ENTRIES);
+                       ">" PM_ENTRY_LIMIT_BOOT_FILE,
+                       PM_ENTRY_LIMIT_DEFAULT);
 }
 
 void pm_doctor_check_mappings(const PmDoctorSubject *subject, PmDoctorFinding *finding)
@@ -43,14 +39,14 @@ void pm_doctor_check_mappings(const PmDoctorSubject *subject, PmDoctorFinding *f
     g_autofree char *text = NULL;
     g_autofree char *size = NULL;
 
-    if (!pm_host_exists(subject->root, ENTRY_LIMIT))
+    if (!pm_host_exists(subject->root, PM_ENTRY_LIMIT_FILE))
         return;
-    if (!pm_host_read_number(subject->root, ENTRY_LIMIT, 10, &limit, &error)) {
+    if (!pm_host_read_number(subject->root, PM_ENTRY_LIMIT_FILE, 10, &limit, &error)) {
         pm_doctor_set_error(finding, error);
         return;
     }
     pm_doctor_add_fact(finding, "dma_entry_limit", limit);
-    if (limit < USUAL_ENTRIES) {
+    if (limit < PM_ENTRY_LIMIT_DEFAULT) {
         find_few_mappings(limit, finding);
         return;
     }

@@ -6,6 +6,7 @@
 #include <plugmap/size.h>
 
 #include "base/error_text.h"
+#include "host/entry_limit.h"
 
 #define BASE_PAGE (4 * PM_KIB)
 
@@ -125,8 +126,8 @@ PmPlanHost *pm_plan_assume(const PmPlanMachine *machine, const PmPlanGiven *give
     if (machine->backend == PM_IOMMU_IOMMUFD) {
         add_note(host, "iommufd does not limit mappings");
     } else if (given->entry_limit == UINT64_MAX) {
-        host->limits.n_mappings = PM_PLAN_ENTRY_LIMIT;
-        add_note(host, "dma_entry_limit %d, the kernel's default", PM_PLAN_ENTRY_LIMIT);
+        host->limits.n_mappings = PM_ENTRY_LIMIT_DEFAULT;
+        add_note(host, "dma_entry_limit %d, the kernel's default", PM_ENTRY_LIMIT_DEFAULT);
     }
     if (given->iova_bits == 0)
         add_note(host, "%u-bit I/O addresses (many desktops have 39: --iova-bits)",

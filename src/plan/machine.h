@@ -13,9 +13,6 @@
 #define PM_PLAN_MAX_SIZE    (UINT64_C(1) << 54)
 #define PM_PLAN_MAX_DEVICES 256
 
-/* The kernel's default of vfio_iommu_type1.dma_entry_limit. */
-#define PM_PLAN_ENTRY_LIMIT 65535
-
 /*
  * @size: bytes of the virtio-mem region. @boot_memory: bytes of plain RAM.
  * @n_devices: devices that are passed through, at least 1.

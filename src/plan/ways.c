@@ -6,6 +6,7 @@
 #include <plugmap/size.h>
 
 #include "base/error_text.h"
+#include "host/entry_limit.h"
 
 /* For ROMs and video memory, which are pinned, too. libvirt adds as much. */
 #define SPARE_LOCKED PM_GIB
@@ -194,11 +195,10 @@ static void add_entry_limit_way(GPtrArray *ways, const PmPlan *plan, const PmPla
         return;
     way = add_way(ways, "entry-limit",
                   g_strdup_printf("Blocks of %s with a higher dma_entry_limit", text));
-    add_line(way, "host, now",
-             "echo %" PRIu64 " > /sys/module/vfio_iommu_type1/parameters/dma_entry_limit", limit);
+    add_line(way, "host, now", "echo %" PRIu64 " > " PM_ENTRY_LIMIT_FILE, limit);
     add_line(way, "host, at boot",
              "echo options vfio_iommu_type1 dma_entry_limit=%" PRIu64
-             " > /etc/modprobe.d/vfio_iommu_type1.conf",
+             " > " PM_ENTRY_LIMIT_BOOT_FILE,
              limit);
     add_note(way, "all VMMs", "the limit counts for VMs that are started afterwards");
     add_qemu_vm(way, plan->machine, block->block_size);

@@ -32,7 +32,7 @@ static void lower_limit_of_mappings_is_a_warning(void **state)
                        "type1 limits a container to 65,534 mappings; the default is 65,535",
                        "echo 65535 >" ENTRIES,
                        "echo 'options vfio_iommu_type1 dma_entry_limit=65535' "
-                       ">/etc/modprobe.d/vfio-dma-entry-limit.conf");
+                       ">/etc/modprobe.d/vfio_iommu_type1.conf");
 }
 
 static void limit_of_mappings_needs_type1(void **state)

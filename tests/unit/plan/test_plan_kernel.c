@@ -16,13 +16,13 @@
 #include <plugmap/fake.h>
 #include <plugmap/size.h>
 
+#include "host/entry_limit.h"
 #include "plan/limits.h"
 #include "util/backend_util.h"
 #include "util/either_kernel.h"
 #include "util/kernel_util.h"
 
-#define BLOCK            (64 * PM_KIB)
-#define ENTRY_LIMIT_FILE "/sys/module/vfio_iommu_type1/parameters/dma_entry_limit"
+#define BLOCK (64 * PM_KIB)
 
 static void set_entry_limit(PmKernel *kernel, uint64_t limit)
 {
@@ -33,7 +33,7 @@ static void set_entry_limit(PmKernel *kernel, uint64_t limit)
         pm_fake_kernel_set_entry_limit(kernel, (uint32_t)limit);
         return;
     }
-    file = fopen(ENTRY_LIMIT_FILE, "we");
+    file = fopen(PM_ENTRY_LIMIT_FILE, "we");
     assert_non_null(file);
     assert_true(fputs(text, file) >= 0);
     assert_int_equal(fclose(file), 0);
@@ -99,10 +99,10 @@ static void compare_machines(bool limits_mappings)
             if (limits_mappings)
                 compare(kernel, &machine, limit, UINT64_MAX);
             else
-                compare(kernel, &machine, PM_PLAN_ENTRY_LIMIT, limit);
+                compare(kernel, &machine, PM_ENTRY_LIMIT_DEFAULT, limit);
         }
     }
-    set_entry_limit(kernel, PM_PLAN_ENTRY_LIMIT);
+    set_entry_limit(kernel, PM_ENTRY_LIMIT_DEFAULT);
     set_memlock(kernel, UINT64_MAX);
     either_assert_nothing_left(kernel);
     pm_kernel_unref(kernel);

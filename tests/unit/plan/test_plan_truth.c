@@ -12,13 +12,15 @@
 #include <plugmap/fake.h>
 #include <plugmap/size.h>
 
+#include "host/entry_limit.h"
+
 #define PAGE      UINT64_C(4096)
 #define N_DEVICES 3
 
 static const char *const devices[N_DEVICES] = {"0000:00:04.0", "0000:00:05.0", "0000:00:06.0"};
 static const PmIovaRange usual_ranges[] = {{0, 0xfedfffff}, {0xfef00000, 0x7fffffffff}};
 static const PmPlanLimits usual = {
-    .n_mappings = PM_PLAN_ENTRY_LIMIT,
+    .n_mappings = PM_ENTRY_LIMIT_DEFAULT,
     .locked = UINT64_MAX,
     .page_size = PAGE,
     .ranges = usual_ranges,
