@@ -14,7 +14,7 @@ typedef struct {
     int64_t event_ns; /* of the event that is played */
     guint n_plugs;    /* latencies that were taken */
     guint n_unplugs;
-    uint64_t n_responses[PM_WATCH_N_RESPONSES]; /* after the last event */
+    uint64_t n_responses[PM_TRACE_N_RESPONSES]; /* after the last event */
     GError *error;
 } Player;
 
@@ -55,7 +55,7 @@ static PmTraceEvent as_played(Player *player, const PmReplayResult *so_far)
     PmTraceEvent event =
         g_array_index(player->trace->events, PmTraceEvent, (guint)so_far->n_played - 1);
 
-    for (int i = 0; i < PM_WATCH_N_RESPONSES; i++) {
+    for (int i = 0; i < PM_TRACE_N_RESPONSES; i++) {
         if (so_far->n_responses[i] == player->n_responses[i])
             continue;
         player->n_responses[i] = so_far->n_responses[i];

@@ -9,8 +9,6 @@
 #include "generate/generate_config.h"
 #include "trace/trace.h"
 
-#define PM_GENERATE_N_ANSWERS 4
-
 /* One step, when the next one begins. */
 typedef struct {
     PmStepType type;
@@ -23,7 +21,7 @@ typedef struct {
 
 typedef struct {
     uint64_t n_events[PM_EVENT_N_TYPES];
-    uint64_t n_answers[PM_GENERATE_N_ANSWERS]; /* indexed by PmVirtioMemAnswer */
+    uint64_t n_answers[PM_TRACE_N_RESPONSES]; /* indexed by PmVirtioMemAnswer */
     int64_t duration_ns;
     GArray *steps; /* of PmGenerateStep */
 } PmGenerateResult;

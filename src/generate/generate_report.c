@@ -7,6 +7,7 @@
 #include <plugmap/virtio_mem_wire.h>
 
 #include "base/error_text.h"
+#include "text/line.h"
 #include "json/json.h"
 
 #define NS_PER_SECOND 1e9
@@ -37,7 +38,7 @@ static void add_events(JsonBuilder *builder, const PmGenerateResult *result)
         pm_json_add_number(builder, events[i].name, result->n_events[events[i].type]);
     json_builder_end_object(builder);
     pm_json_begin_object(builder, "responses");
-    for (size_t i = 0; i < PM_GENERATE_N_ANSWERS; i++)
+    for (size_t i = 0; i < PM_TRACE_N_RESPONSES; i++)
         pm_json_add_number(builder, pm_response_names[i], result->n_answers[i]);
     json_builder_end_object(builder);
 }
@@ -102,10 +103,10 @@ static void add_end(GString *text, const PmGenerateResult *result)
     g_autofree char *requested = pm_size_format(last->requested_size);
     g_autofree char *plugged = pm_size_format(last->plugged_size);
 
-    g_string_append_printf(text, "steps     %u of %u reached the requested size\n",
-                           count_reached(steps), steps->len);
-    g_string_append_printf(text, "end       %s requested, %s plugged after %.1f s\n", requested,
-                           plugged, (double)result->duration_ns / NS_PER_SECOND);
+    pm_text_line(text, "steps", "%u of %u reached the requested size", count_reached(steps),
+                 steps->len);
+    pm_text_line(text, "end", "%s requested, %s plugged after %.1f s", requested, plugged,
+                 (double)result->duration_ns / NS_PER_SECOND);
 }
 
 char *pm_generate_report_text(const PmGenerateReport *report)
@@ -117,15 +118,15 @@ char *pm_generate_report_text(const PmGenerateReport *report)
     g_autofree char *block = pm_size_format(region->block_size);
     GString *text = g_string_new(NULL);
 
-    g_string_append_printf(text,
-                           "trace     %s: %s at 0x%" PRIx64 ", block size %s\n"
-                           "requests  %" PRIu64 " plug, %" PRIu64 " unplug, %" PRIu64
-                           " unplug-all, %" PRIu64 " resize, %" PRIu64 " reset\n"
-                           "responses %" PRIu64 " ack, %" PRIu64 " busy\n",
-                           report->output, size, region->address, block, events[PM_EVENT_PLUG],
-                           events[PM_EVENT_UNPLUG], events[PM_EVENT_UNPLUG_ALL],
-                           events[PM_EVENT_RESIZE], events[PM_EVENT_RESET],
-                           answers[PM_VIRTIO_MEM_ACK], answers[PM_VIRTIO_MEM_BUSY]);
+    pm_text_line(text, "trace", "%s: %s at 0x%" PRIx64 ", block size %s", report->output, size,
+                 region->address, block);
+    pm_text_line(text, "requests",
+                 "%" PRIu64 " plug, %" PRIu64 " unplug, %" PRIu64 " unplug-all, %" PRIu64
+                 " resize, %" PRIu64 " reset",
+                 events[PM_EVENT_PLUG], events[PM_EVENT_UNPLUG], events[PM_EVENT_UNPLUG_ALL],
+                 events[PM_EVENT_RESIZE], events[PM_EVENT_RESET]);
+    pm_text_line(text, "responses", "%" PRIu64 " ack, %" PRIu64 " busy", answers[PM_VIRTIO_MEM_ACK],
+                 answers[PM_VIRTIO_MEM_BUSY]);
     add_end(text, report->result);
     return g_string_free(text, FALSE);
 }

@@ -40,6 +40,20 @@ void pm_json_add_text(JsonBuilder *builder, const char *name, const char *text)
     pm_json_add_text_element(builder, text);
 }
 
+static void add_null(JsonBuilder *builder, const char *name)
+{
+    json_builder_set_member_name(builder, name);
+    json_builder_add_null_value(builder);
+}
+
+void pm_json_add_text_or_null(JsonBuilder *builder, const char *name, const char *text)
+{
+    if (text != NULL)
+        pm_json_add_text(builder, name, text);
+    else
+        add_null(builder, name);
+}
+
 void pm_json_add_address(JsonBuilder *builder, const char *name, uint64_t address)
 {
     g_autofree char *text = g_strdup_printf("0x%" PRIx64, address);
@@ -49,12 +63,10 @@ void pm_json_add_address(JsonBuilder *builder, const char *name, uint64_t addres
 
 void pm_json_add_limit(JsonBuilder *builder, const char *name, uint64_t limit)
 {
-    if (limit != UINT64_MAX) {
+    if (limit != UINT64_MAX)
         pm_json_add_number(builder, name, limit);
-        return;
-    }
-    json_builder_set_member_name(builder, name);
-    json_builder_add_null_value(builder);
+    else
+        add_null(builder, name);
 }
 
 static void add_error(JsonBuilder *builder, const GError *error)

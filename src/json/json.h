@@ -42,6 +42,9 @@ void pm_json_add_bool(JsonBuilder *builder, const char *name, bool value);
 /* Text of any bytes: invalid UTF-8 is replaced. */
 void pm_json_add_text(JsonBuilder *builder, const char *name, const char *text);
 
+/* The same; NULL: null. */
+void pm_json_add_text_or_null(JsonBuilder *builder, const char *name, const char *text);
+
 /* An element of a list. */
 void pm_json_add_text_element(JsonBuilder *builder, const char *text);
 

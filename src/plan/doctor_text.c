@@ -3,10 +3,7 @@
 
 #include <string.h>
 
-#define GREEN  "\033[32m"
-#define YELLOW "\033[33m"
-#define RED    "\033[1;31m"
-#define RESET  "\033[0m"
+#include "text/colours.h"
 
 /* "ok       interrupts " */
 #define INDENT 20
@@ -24,12 +21,12 @@ static const char *colour_of(PmDoctorState state)
     switch (state) {
     case PM_DOCTOR_SKIPPED:
     case PM_DOCTOR_OK:
-        return GREEN;
+        return PM_COLOUR_GREEN;
     case PM_DOCTOR_WARNING:
-        return YELLOW;
+        return PM_COLOUR_YELLOW;
     case PM_DOCTOR_ERROR:
     default:
-        return RED;
+        return PM_COLOUR_BOLD PM_COLOUR_RED;
     }
 }
 
@@ -39,7 +36,7 @@ static void add_state(Writer *writer, PmDoctorState state)
     const char *name = pm_doctor_state_name(state);
 
     g_string_append_printf(writer->text, "%s%s%s%*s", writer->colours ? colour_of(state) : "", name,
-                           writer->colours ? RESET : "", (int)(9 - strlen(name)), "");
+                           writer->colours ? PM_COLOUR_RESET : "", (int)(9 - strlen(name)), "");
 }
 
 /* Appends a line that starts at column @indent already, wrapped at blanks. */

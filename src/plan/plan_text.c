@@ -5,9 +5,9 @@
 
 #include "base/error_text.h"
 #include "plan/layout.h"
-#include "plan/plan_line.h"
 #include "plan/plan_report.h"
 #include "plan/ways.h"
+#include "text/line.h"
 
 /* Rows of the table after the smallest block size with enough mappings. */
 #define MAX_ROWS_AFTER 3
@@ -28,12 +28,12 @@ static void add_machine(GString *text, const PmPlan *plan)
     g_autofree char *size = pm_size_format(machine->size);
     g_autofree char *devices = devices_text(machine);
 
-    pm_plan_line(text, "VM", "%s boot memory, %s virtio-mem region, %s memory", boot, size,
+    pm_text_line(text, "VM", "%s boot memory, %s virtio-mem region, %s memory", boot, size,
                  pm_plan_memory_name(machine));
-    pm_plan_line(text, "devices", "%s, %s", devices,
+    pm_text_line(text, "devices", "%s, %s", devices,
                  machine->backend == PM_IOMMU_IOMMUFD ? "iommufd" : "type1");
     for (guint i = 0; i < plan->host->notes->len; i++)
-        pm_plan_line(text, i == 0 ? "limits" : "", "%s",
+        pm_text_line(text, i == 0 ? "limits" : "", "%s",
                      (const char *)g_ptr_array_index(plan->host->notes, i));
 }
 
@@ -46,10 +46,10 @@ static void add_mappings(GString *text, const PmPlan *plan, const PmPlanBlock *b
     unsigned n_boot = (unsigned)pm_plan_boot_pieces(plan->machine, pieces);
 
     if (limit == UINT64_MAX)
-        pm_plan_line(text, "mappings", "%s, %u of them for boot memory; not limited", needed,
+        pm_text_line(text, "mappings", "%s, %u of them for boot memory; not limited", needed,
                      n_boot);
     else
-        pm_plan_line(text, "mappings", "%s of %s%s, %u of them for boot memory", needed, limit_text,
+        pm_text_line(text, "mappings", "%s of %s%s, %u of them for boot memory", needed, limit_text,
                      plan->machine->guest_iommu ? " in each address space" : "", n_boot);
 }
 
@@ -62,7 +62,7 @@ static void add_locked(GString *text, const PmPlan *plan)
     g_autofree char *each =
         n_spaces > 1 ? g_strdup_printf(" (all memory, %" PRIu64 " times)", n_spaces) : NULL;
 
-    pm_plan_line(text, "locked", "%s%s%s%s", needed, each != NULL ? each : "",
+    pm_text_line(text, "locked", "%s%s%s%s", needed, each != NULL ? each : "",
                  limit == UINT64_MAX ? "; not limited" : " of ",
                  limit == UINT64_MAX ? "" : limit_text);
 }
@@ -70,10 +70,10 @@ static void add_locked(GString *text, const PmPlan *plan)
 static void add_addresses(GString *text, const PmPlan *plan, const PmPlanBlock *block)
 {
     if (block->lacks & PM_PLAN_LACKS_ADDRESSES)
-        pm_plan_line(text, "addresses",
+        pm_text_line(text, "addresses",
                      "boot memory and region are not inside the valid addresses");
     else
-        pm_plan_line(text, "addresses", "region at 0x%" PRIx64 "-0x%" PRIx64, block->address,
+        pm_text_line(text, "addresses", "region at 0x%" PRIx64 "-0x%" PRIx64, block->address,
                      block->address + (plan->machine->size - 1));
 }
 
@@ -85,12 +85,12 @@ static void add_time(GString *text, const PmPlanTime *time)
     if (time == NULL)
         return;
     if (time->measured == 0) {
-        pm_plan_line(text, "time", "not measured: the host has no such memory free");
+        pm_text_line(text, "time", "not measured: the host has no such memory free");
         return;
     }
     all = pm_seconds_text(time->ns / 1000000000);
     measured = pm_size_format(time->measured);
-    pm_plan_line(text, "time",
+    pm_text_line(text, "time",
                  "about %s to fault in the region, from %s on this host; pinning is extra", all,
                  measured);
 }
@@ -102,7 +102,7 @@ static void add_huge_pages(GString *text, const PmPlanMachine *machine)
     g_autofree char *page = pm_size_format(pm_plan_memory_page(machine));
 
     if (n_pages > 0)
-        pm_plan_line(text, "pages", "%s huge pages of %s", count, page);
+        pm_text_line(text, "pages", "%s huge pages of %s", count, page);
 }
 
 static void add_verdict(GString *text, const PmPlanReport *report, const PmPlanBlock *block)
@@ -111,11 +111,11 @@ static void add_verdict(GString *text, const PmPlanReport *report, const PmPlanB
     g_autofree char *lacks = pm_plan_describe_lacks(block->lacks);
 
     if (block->lacks != 0)
-        pm_plan_line_verdict(text, false, report->colours,
-                             "does not fit with blocks of %s: not enough %s", size, lacks);
+        pm_text_verdict(text, false, report->colours,
+                        "does not fit with blocks of %s: not enough %s", size, lacks);
     else
-        pm_plan_line_verdict(text, true, report->colours, "fits with blocks of %s%s", size,
-                             report->plan->given < 0 ? ", the smallest that fit" : "");
+        pm_text_verdict(text, true, report->colours, "fits with blocks of %s%s", size,
+                        report->plan->given < 0 ? ", the smallest that fit" : "");
 }
 
 static void add_row(GString *text, const PmPlan *plan, const PmPlanBlock *block)

@@ -4,8 +4,8 @@
 #include <plugmap/size.h>
 
 #include "base/error_text.h"
-#include "plan/plan_line.h"
 #include "plan/trace_plan_report.h"
+#include "text/line.h"
 
 static const PmTraceEvent *event_at(const PmTracePlan *plan, gint64 index)
 {
@@ -18,16 +18,16 @@ static void add_subject(GString *text, const PmTracePlan *plan)
     g_autofree char *events = pm_counted(plan->trace->events->len, "event");
     g_autofree char *boot = pm_size_format(plan->machine->boot_memory);
 
-    pm_plan_line(text, "trace", "%s: %s", name, events);
+    pm_text_line(text, "trace", "%s: %s", name, events);
     for (guint i = 0; i < plan->trace->regions->len; i++) {
         const PmTraceRegion *region = pm_trace_region(plan->trace, i);
         g_autofree char *size = pm_size_format(region->size);
         g_autofree char *block = pm_size_format(region->block_size);
 
-        pm_plan_line(text, "region", "%s at 0x%" PRIx64 ", block size %s", size, region->address,
+        pm_text_line(text, "region", "%s at 0x%" PRIx64 ", block size %s", size, region->address,
                      block);
     }
-    pm_plan_line(text, "boot", "%s boot memory", boot);
+    pm_text_line(text, "boot", "%s boot memory", boot);
 }
 
 /* "line 12"; "-" if nothing fails. */
@@ -81,22 +81,21 @@ static void add_verdict(GString *text, const PmTracePlan *plan, bool colours)
     g_autofree char *what = NULL;
 
     if (pm_trace_plan_fits(plan)) {
-        pm_plan_line_verdict(text, true, colours, "fits with the recorded block size");
+        pm_text_verdict(text, true, colours, "fits with the recorded block size");
         return;
     }
     if (plan->lacks_addresses || plan->trace->events->len == 0) {
-        pm_plan_line_verdict(
-            text, false, colours,
-            plan->lacks_addresses
-                ? "does not fit: a region or the boot memory is not inside the valid "
-                  "I/O addresses"
-                : "does not fit: the boot memory exceeds a limit");
+        pm_text_verdict(text, false, colours,
+                        plan->lacks_addresses
+                            ? "does not fit: a region or the boot memory is not inside the valid "
+                              "I/O addresses"
+                            : "does not fit: the boot memory exceeds a limit");
         return;
     }
     what = describe_event(plan, failure);
-    pm_plan_line_verdict(text, false, colours, "does not fit: the first to fail is %s: %s", what,
-                         failure == row->mappings_event ? "too many mappings"
-                                                        : "too much locked memory");
+    pm_text_verdict(text, false, colours, "does not fit: the first to fail is %s: %s", what,
+                    failure == row->mappings_event ? "too many mappings"
+                                                   : "too much locked memory");
 }
 
 char *pm_trace_plan_text(const PmTracePlan *plan, bool colours)
@@ -105,7 +104,7 @@ char *pm_trace_plan_text(const PmTracePlan *plan, bool colours)
 
     add_subject(text, plan);
     for (guint i = 0; i < plan->host->notes->len; i++)
-        pm_plan_line(text, i == 0 ? "limits" : "", "%s",
+        pm_text_line(text, i == 0 ? "limits" : "", "%s",
                      (const char *)g_ptr_array_index(plan->host->notes, i));
     add_verdict(text, plan, colours);
     add_table(text, plan);

@@ -7,30 +7,13 @@
 
 #include "base/error_text.h"
 #include "kernel-uapi/virtio_mem.h"
-
-#define BOLD  "\033[1m"
-#define RED   "\033[31m"
-#define GREEN "\033[32m"
-#define RESET "\033[0m"
+#include "text/colours.h"
+#include "text/line.h"
 
 #define MAX_LISTED 10
 
 /* In a line. */
 #define MAX_HOLDERS 4
-
-/* Appends a labelled line, newline included. */
-static void add_line(GString *text, const char *label, const char *format, ...) G_GNUC_PRINTF(3, 4);
-
-static void add_line(GString *text, const char *label, const char *format, ...)
-{
-    va_list arguments;
-
-    g_string_append_printf(text, "%-9s ", label);
-    va_start(arguments, format);
-    g_string_append_vprintf(text, format, arguments);
-    va_end(arguments);
-    g_string_append_c(text, '\n');
-}
 
 static void add_latency(GString *text, const char *label, const GArray *ns)
 {
@@ -39,7 +22,7 @@ static void add_latency(GString *text, const char *label, const GArray *ns)
     g_autofree char *max = pm_duration_text(pm_percentile(ns, 100));
 
     if (ns->len > 0)
-        add_line(text, "latency", "%s: p50 %s, p99 %s, max %s", label, p50, p99, max);
+        pm_text_line(text, "latency", "%s: p50 %s, p99 %s, max %s", label, p50, p99, max);
 }
 
 static void add_subject(GString *text, const PmTrace *trace, const PmReportStyle *style)
@@ -48,16 +31,17 @@ static void add_subject(GString *text, const PmTrace *trace, const PmReportStyle
     g_autofree char *name = g_path_get_basename(trace->file);
 
     if (!is_one)
-        add_line(text, "trace", "%s: %u devices, backend %s", name, trace->regions->len,
-                 style->backend);
+        pm_text_line(text, "trace", "%s: %u devices, backend %s", name, trace->regions->len,
+                     style->backend);
     for (guint i = 0; i < trace->regions->len; i++) {
         const PmTraceRegion *region = pm_trace_region(trace, i);
         g_autofree char *size = pm_size_format(region->size);
         g_autofree char *block = pm_size_format(region->block_size);
 
-        add_line(text, is_one ? "trace" : "device", "%s: %s at 0x%" PRIx64 ", block size %s%s%s",
-                 is_one ? name : region->name, size, region->address, block,
-                 is_one ? ", backend " : "", is_one ? style->backend : "");
+        pm_text_line(text, is_one ? "trace" : "device",
+                     "%s: %s at 0x%" PRIx64 ", block size %s%s%s", is_one ? name : region->name,
+                     size, region->address, block, is_one ? ", backend " : "",
+                     is_one ? style->backend : "");
     }
 }
 
@@ -70,9 +54,9 @@ static void add_iommu(GString *text, const PmReplayResult *result)
         if (i == 0 || result->n_iommu_statuses[i] > 0)
             g_string_append_printf(statuses, "%s%" PRIu64 " %s", i == 0 ? "" : ", ",
                                    result->n_iommu_statuses[i], pm_iommu_status_names[i]);
-    add_line(text, "iommu", "%" PRIu64 " map, %" PRIu64 " unmap by the guest; %s",
-             result->n_requests[PM_EVENT_IOMMU_MAP], result->n_requests[PM_EVENT_IOMMU_UNMAP],
-             statuses->str);
+    pm_text_line(text, "iommu", "%" PRIu64 " map, %" PRIu64 " unmap by the guest; %s",
+                 result->n_requests[PM_EVENT_IOMMU_MAP], result->n_requests[PM_EVENT_IOMMU_UNMAP],
+                 statuses->str);
 }
 
 static void add_requests(GString *text, const PmReplayResult *result)
@@ -82,21 +66,21 @@ static void add_requests(GString *text, const PmReplayResult *result)
     const char *recorded =
         result->n_unjudged == 0 ? "all as recorded" : "all that can be judged as recorded";
 
-    add_line(text, "requests",
-             "%" PRIu64 " plug, %" PRIu64 " unplug, %" PRIu64 " unplug-all, %" PRIu64
-             " state, %" PRIu64 " resize, %" PRIu64 " reset",
-             requests[PM_EVENT_PLUG], requests[PM_EVENT_UNPLUG], requests[PM_EVENT_UNPLUG_ALL],
-             requests[PM_EVENT_STATE], requests[PM_EVENT_RESIZE], requests[PM_EVENT_RESET]);
+    pm_text_line(text, "requests",
+                 "%" PRIu64 " plug, %" PRIu64 " unplug, %" PRIu64 " unplug-all, %" PRIu64
+                 " state, %" PRIu64 " resize, %" PRIu64 " reset",
+                 requests[PM_EVENT_PLUG], requests[PM_EVENT_UNPLUG], requests[PM_EVENT_UNPLUG_ALL],
+                 requests[PM_EVENT_STATE], requests[PM_EVENT_RESIZE], requests[PM_EVENT_RESET]);
     if (requests[PM_EVENT_CONVERT] > 0)
-        add_line(text, "converted", "%" PRIu64 " range%s between shared and private",
-                 requests[PM_EVENT_CONVERT], requests[PM_EVENT_CONVERT] == 1 ? "" : "s");
+        pm_text_line(text, "converted", "%" PRIu64 " range%s between shared and private",
+                     requests[PM_EVENT_CONVERT], requests[PM_EVENT_CONVERT] == 1 ? "" : "s");
     if (requests[PM_EVENT_IOMMU_MAP] + requests[PM_EVENT_IOMMU_UNMAP] > 0)
         add_iommu(text, result);
-    add_line(text, "responses",
-             "%" PRIu64 " ack, %" PRIu64 " nack, %" PRIu64 " busy, %" PRIu64 " error; %s",
-             responses[VIRTIO_MEM_RESP_ACK], responses[VIRTIO_MEM_RESP_NACK],
-             responses[VIRTIO_MEM_RESP_BUSY], responses[VIRTIO_MEM_RESP_ERROR],
-             result->n_divergences == 0 ? recorded : "not all as recorded");
+    pm_text_line(text, "responses",
+                 "%" PRIu64 " ack, %" PRIu64 " nack, %" PRIu64 " busy, %" PRIu64 " error; %s",
+                 responses[VIRTIO_MEM_RESP_ACK], responses[VIRTIO_MEM_RESP_NACK],
+                 responses[VIRTIO_MEM_RESP_BUSY], responses[VIRTIO_MEM_RESP_ERROR],
+                 result->n_divergences == 0 ? recorded : "not all as recorded");
 }
 
 static void add_dma(GString *text, const PmReplayResult *result)
@@ -112,14 +96,14 @@ static void add_dma(GString *text, const PmReplayResult *result)
     g_autofree char *peak_pinned = pm_size_format(result->peak_pinned_bytes);
     g_autofree char *final = pm_size_format(result->final_plugged_bytes);
 
-    add_line(text, "blocks", "%s plugged, %s unplugged", plugged, unplugged);
-    add_line(text, "dma calls", "%s map, %s unmap", map_calls, unmap_calls);
+    pm_text_line(text, "blocks", "%s plugged, %s unplugged", plugged, unplugged);
+    pm_text_line(text, "dma calls", "%s map, %s unmap", map_calls, unmap_calls);
     if (limit != NULL)
-        add_line(text, "mappings", "peak %s, limit %s (%.1f%%)", peak, limit,
-                 100.0 * (double)result->peak_mappings / (double)result->mapping_limit);
+        pm_text_line(text, "mappings", "peak %s, limit %s (%.1f%%)", peak, limit,
+                     100.0 * (double)result->peak_mappings / (double)result->mapping_limit);
     else
-        add_line(text, "mappings", "peak %s, no limit", peak);
-    add_line(text, "pinned", "peak %s, final %s (%s plugged)", peak_pinned, pinned, final);
+        pm_text_line(text, "mappings", "peak %s, no limit", peak);
+    pm_text_line(text, "pinned", "peak %s, final %s (%s plugged)", peak_pinned, pinned, final);
 }
 
 static void add_dma_check(GString *text, const PmReplayResult *result)
@@ -129,8 +113,8 @@ static void add_dma_check(GString *text, const PmReplayResult *result)
     g_autofree char *unplugged = pm_counted(result->dma_check.n_unplugged_pages, "unplugged page");
 
     if (result->dma_engine != NULL)
-        add_line(text, "dma check", "%s: %s, %s plugged and %s", result->dma_engine, transfers,
-                 plugged, unplugged);
+        pm_text_line(text, "dma check", "%s: %s, %s plugged and %s", result->dma_engine, transfers,
+                     plugged, unplugged);
 }
 
 /* Fill level, in eighths, of each of @n_cells equal parts of a region of @size bytes; a part that
@@ -166,9 +150,9 @@ static void add_holders(GString *text, const PmTraceRegion *region, const PmRepl
     g_autofree char *holders = pm_replay_holders_describe(end->holders, MAX_HOLDERS);
 
     if (region->name != NULL)
-        add_line(text, "discards", "%s: %s", region->name, holders);
+        pm_text_line(text, "discards", "%s: %s", region->name, holders);
     else
-        add_line(text, "discards", "%s", holders);
+        pm_text_line(text, "discards", "%s", holders);
 }
 
 /* A bar for the whole region; the higher a cell, the more of it is plugged. */
@@ -181,10 +165,10 @@ static void add_strip(GString *text, const PmTraceRegion *region, const PmReplay
 
     fill_cells(eighths, n_cells, region->size, end->runs);
     g_string_append_printf(text, "%-9.9s %s", region->name != NULL ? region->name : "region",
-                           style->colours ? GREEN : "");
+                           style->colours ? PM_COLOUR_GREEN : "");
     for (unsigned i = 0; i < n_cells; i++)
         g_string_append(text, shades[eighths[i]]);
-    g_string_append_printf(text, "%s\n", style->colours ? RESET : "");
+    g_string_append_printf(text, "%s\n", style->colours ? PM_COLOUR_RESET : "");
 }
 
 static void add_divergence(GString *text, const PmReplayDivergence *divergence)
@@ -270,8 +254,11 @@ static void add_verdict(GString *text, const PmTrace *trace, const PmReplayResul
         g_string_append(text, "nothing to check: the trace has no events\n");
         return;
     }
-    g_string_append_printf(text, "%s%s%s", style->colours ? (right ? BOLD GREEN : BOLD RED) : "",
-                           right ? "pass" : "FAIL", style->colours ? RESET : "");
+    g_string_append_printf(
+        text, "%s%s%s",
+        style->colours ? (right ? PM_COLOUR_BOLD PM_COLOUR_GREEN : PM_COLOUR_BOLD PM_COLOUR_RED)
+                       : "",
+        right ? "pass" : "FAIL", style->colours ? PM_COLOUR_RESET : "");
     if (result->stopped)
         g_string_append_printf(text, " so far, interrupted after %s of %s", played, events);
     g_string_append(text, ": ");

@@ -43,7 +43,7 @@ typedef struct {
     uint64_t n_played; /* events; fewer than in the trace if the replay was stopped */
     bool stopped;
     uint64_t n_requests[PM_EVENT_N_TYPES];
-    uint64_t n_responses[4];                              /* by VIRTIO_MEM_RESP_* */
+    uint64_t n_responses[PM_TRACE_N_RESPONSES];           /* by VIRTIO_MEM_RESP_* */
     uint64_t n_iommu_statuses[PM_TRACE_N_IOMMU_STATUSES]; /* by VIRTIO_IOMMU_S_* */
     uint64_t n_blocks_plugged;
     uint64_t n_blocks_unplugged;

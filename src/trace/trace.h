@@ -81,6 +81,7 @@ bool pm_event_type_is_iommu(PmEventType type);
 
 /* Indexed by VIRTIO_MEM_RESP_* ("ack"), VIRTIO_MEM_STATE_* ("plugged"), VIRTIO_IOMMU_S_* ("ok") and
  * PmIommuAccess ("rw"; from 1 on); NULL-terminated. */
+#define PM_TRACE_N_RESPONSES 4 /* VIRTIO_MEM_RESP_* */
 extern const char *const pm_response_names[];
 extern const char *const pm_state_names[];
 extern const char *const pm_iommu_status_names[];

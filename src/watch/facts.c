@@ -6,7 +6,8 @@
 #include <plugmap/size.h>
 
 #include "base/error_text.h"
-#include "watch/text.h"
+#include "text/line.h"
+#include "text/number.h"
 
 #define MAX_LISTED 4
 
@@ -20,7 +21,7 @@ static void add(GPtrArray *facts, const char *label, const char *format, ...)
     va_start(arguments, format);
     text = g_strdup_vprintf(format, arguments);
     va_end(arguments);
-    g_ptr_array_add(facts, g_strdup_printf("%-*s%s", PM_FACT_LABEL_WIDTH, label, text));
+    g_ptr_array_add(facts, g_strdup_printf("%-*s%s", PM_TEXT_LABEL_WIDTH, label, text));
 }
 
 /* Appends ", COUNT NAME". */
@@ -40,7 +41,7 @@ static void add_requests(GPtrArray *facts, const PmWatchGuest *guest)
     for (unsigned i = 0; i < PM_EVENT_N_TYPES; i++)
         if (guest->n_requests[i] > 0 || i <= PM_EVENT_UNPLUG)
             add_count(requests, guest->n_requests[i], pm_event_type_name((PmEventType)i));
-    for (unsigned i = 0; i < PM_WATCH_N_RESPONSES; i++)
+    for (unsigned i = 0; i < PM_TRACE_N_RESPONSES; i++)
         add_count(responses, guest->n_responses[i], pm_response_names[i]);
     add(facts, "requests", "%s", requests->str);
     add(facts, "responses", "%s", responses->str);

@@ -5,8 +5,6 @@
 
 #include "watch/watch.h"
 
-#define PM_FACT_LABEL_WIDTH 10
-
 /* New strings, "label     text", in the order of interest; free with g_ptr_array_unref(). */
 GPtrArray *pm_watch_facts(const PmWatch *watch);
 

@@ -5,12 +5,10 @@
 
 #include "trace/trace.h"
 
-#define PM_WATCH_N_RESPONSES 4 /* VIRTIO_MEM_RESP_* */
-
 /* All zero: no requests. */
 typedef struct {
     uint64_t n_requests[PM_EVENT_N_TYPES];
-    uint64_t n_responses[PM_WATCH_N_RESPONSES];
+    uint64_t n_responses[PM_TRACE_N_RESPONSES];
     uint64_t n_blocks;
 } PmWatchGuest;
 

@@ -2,7 +2,7 @@
 #include "watch/limit.h"
 
 #include "base/error_text.h"
-#include "watch/text.h"
+#include "text/number.h"
 
 static char *format(const PmLimit *limit, uint64_t value)
 {

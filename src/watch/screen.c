@@ -4,13 +4,10 @@
 #include <string.h>
 
 #include "base/error_text.h"
+#include "text/colours.h"
+#include "text/line.h"
+#include "text/number.h"
 #include "watch/facts.h"
-#include "watch/text.h"
-
-#define BOLD   "\033[1m"
-#define RED    "\033[31m"
-#define YELLOW "\033[33m"
-#define RESET  "\033[0m"
 
 #define MIN_BAR 10
 #define MAX_BAR 60
@@ -58,14 +55,14 @@ static void add_title(Screen *screen)
         g_utf8_strlen(name, -1) + g_utf8_strlen(right, -1) + (glong)strlen("plugmap watch ");
     int gap = used + 2 <= (glong)view->width ? (int)((glong)view->width - used) : 2;
 
-    add(screen, BOLD, g_strdup_printf("plugmap watch %s%*s%s", name, gap, "", right));
+    add(screen, PM_COLOUR_BOLD, g_strdup_printf("plugmap watch %s%*s%s", name, gap, "", right));
 }
 
 static const char *colour_of(const PmLimit *limit)
 {
     if (limit->level == PM_LIMIT_IS_REACHED)
-        return RED;
-    return limit->level == PM_LIMIT_IS_NEAR ? YELLOW : NULL;
+        return PM_COLOUR_RED;
+    return limit->level == PM_LIMIT_IS_NEAR ? PM_COLOUR_YELLOW : NULL;
 }
 
 static unsigned bar_width(const Screen *screen)
@@ -94,7 +91,7 @@ static void add_bar(Screen *screen, const char *label, const PmLimit *limit)
     g_autofree char *text = pm_limit_text(limit, limit->value);
 
     add(screen, colour_of(limit),
-        g_strdup_printf("%-*s%s %s", PM_FACT_LABEL_WIDTH, label, filled, text));
+        g_strdup_printf("%-*s%s %s", PM_TEXT_LABEL_WIDTH, label, filled, text));
 }
 
 /* --- the last seconds --- */
@@ -129,7 +126,7 @@ static void add_chart(Screen *screen)
         g_string_append(text, levels[value == 0 ? 0 : MIN(1 + value * 7 / most, 8)]);
     }
     add(screen, NULL,
-        g_strdup_printf("%-*s[%s] mappings in the last 30 s", PM_FACT_LABEL_WIDTH, "", text->str));
+        g_strdup_printf("%-*s[%s] mappings in the last 30 s", PM_TEXT_LABEL_WIDTH, "", text->str));
 }
 
 static void add_forecast(Screen *screen, const char *label, const PmLimit *limit)
@@ -138,7 +135,7 @@ static void add_forecast(Screen *screen, const char *label, const PmLimit *limit
 
     if (*text != '\0')
         add(screen, colour_of(limit),
-            g_strdup_printf("%-*s%s: %s", PM_FACT_LABEL_WIDTH, label, limit->what, text));
+            g_strdup_printf("%-*s%s: %s", PM_TEXT_LABEL_WIDTH, label, limit->what, text));
 }
 
 /* --- the whole --- */
@@ -156,7 +153,7 @@ static void add_last(Screen *screen)
 {
     if (screen->watch->last != NULL)
         add(screen, NULL,
-            g_strdup_printf("%-*s%s", PM_FACT_LABEL_WIDTH, "last", screen->watch->last));
+            g_strdup_printf("%-*s%s", PM_TEXT_LABEL_WIDTH, "last", screen->watch->last));
 }
 
 /* The newest ones that fit. */
@@ -169,8 +166,8 @@ static void add_warnings(Screen *screen)
     guint first = warnings->len > n_rows ? warnings->len - n_rows : 0;
 
     for (guint i = first; i < warnings->len; i++)
-        add(screen, YELLOW,
-            g_strdup_printf("%-*s%s", PM_FACT_LABEL_WIDTH, "warning",
+        add(screen, PM_COLOUR_YELLOW,
+            g_strdup_printf("%-*s%s", PM_TEXT_LABEL_WIDTH, "warning",
                             (const char *)g_ptr_array_index(warnings, i)));
 }
 
@@ -189,7 +186,7 @@ static void append_line(GString *text, const PmScreenView *view, const Line *lin
     bool coloured = view->colours && line->colour != NULL;
 
     g_string_append_printf(text, "%s%s%s", coloured ? line->colour : "", clipped,
-                           coloured ? RESET : "");
+                           coloured ? PM_COLOUR_RESET : "");
 }
 
 static char *join(const Screen *screen)

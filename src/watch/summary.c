@@ -4,13 +4,10 @@
 #include <plugmap/size.h>
 
 #include "base/error_text.h"
+#include "text/colours.h"
+#include "text/line.h"
+#include "text/number.h"
 #include "watch/facts.h"
-#include "watch/text.h"
-
-#define BOLD  "\033[1m"
-#define RED   "\033[31m"
-#define GREEN "\033[32m"
-#define RESET "\033[0m"
 
 /* In the list of spaces. */
 #define MAX_SPACES 64
@@ -30,7 +27,7 @@ static void add_watched(GString *text, const PmWatch *watch)
     g_autofree char *events = pm_counted(watch->n_events, "event");
     g_autofree char *time = pm_text_position(watch->time_ns - MAX(watch->first_ns, 0));
 
-    g_string_append_printf(text, "%-*s%s: %s, %s", PM_FACT_LABEL_WIDTH, "watched", name,
+    g_string_append_printf(text, "%-*s%s: %s, %s", PM_TEXT_LABEL_WIDTH, "watched", name,
                            kinds[watch->kind], events);
     if (watch->has_times)
         g_string_append_printf(text, " in %s", time);
@@ -42,7 +39,7 @@ static void add_skipped(GString *text, const PmWatch *watch)
     g_autofree char *lines = pm_counted(watch->n_bad_lines, "line");
 
     if (watch->n_bad_lines > 0)
-        g_string_append_printf(text, "%-*s%s\n", PM_FACT_LABEL_WIDTH, "skipped", lines);
+        g_string_append_printf(text, "%-*s%s\n", PM_TEXT_LABEL_WIDTH, "skipped", lines);
 }
 
 static void add_reasons(GString *text, const PmWatch *watch)
@@ -65,9 +62,10 @@ static void add_verdict(GString *text, const PmWatch *watch, bool colours)
     g_autofree char *verdict =
         passes ? g_strdup("pass") : g_ascii_strup(pm_watch_verdict(watch), -1);
 
-    g_string_append_printf(text, "%-*s%s%s%s", PM_FACT_LABEL_WIDTH, "verdict",
-                           colours ? (passes ? BOLD GREEN : BOLD RED) : "", verdict,
-                           colours ? RESET : "");
+    g_string_append_printf(
+        text, "%-*s%s%s%s", PM_TEXT_LABEL_WIDTH, "verdict",
+        colours ? (passes ? PM_COLOUR_BOLD PM_COLOUR_GREEN : PM_COLOUR_BOLD PM_COLOUR_RED) : "",
+        verdict, colours ? PM_COLOUR_RESET : "");
     add_reasons(text, watch);
     g_string_append_c(text, '\n');
 }
@@ -90,16 +88,6 @@ char *pm_watch_summary(const PmWatch *watch, bool colours)
 }
 
 /* --- for programs --- */
-
-static void add_text_or_null(JsonBuilder *builder, const char *name, const char *text)
-{
-    if (text != NULL) {
-        pm_json_add_text(builder, name, text);
-        return;
-    }
-    json_builder_set_member_name(builder, name);
-    json_builder_add_null_value(builder);
-}
 
 static void add_source_json(JsonBuilder *builder, const PmWatch *watch)
 {
@@ -126,7 +114,7 @@ static void add_guest_json(JsonBuilder *builder, const PmWatchGuest *guest)
     }
     json_builder_end_object(builder);
     pm_json_begin_object(builder, "responses");
-    for (unsigned i = 0; i < PM_WATCH_N_RESPONSES; i++)
+    for (unsigned i = 0; i < PM_TRACE_N_RESPONSES; i++)
         pm_json_add_number(builder, pm_response_names[i], guest->n_responses[i]);
     json_builder_end_object(builder);
     pm_json_add_number(builder, "plugged_blocks", guest->n_blocks);
@@ -233,12 +221,12 @@ static void add_end_json(JsonBuilder *builder, const PmWatch *watch)
     pm_json_begin_object(builder, "leaks");
     pm_json_add_number(builder, "mappings", leaks->n_mappings);
     pm_json_add_number(builder, "bytes", leaks->n_bytes);
-    add_text_or_null(builder, "first", leaks->first);
+    pm_json_add_text_or_null(builder, "first", leaks->first);
     json_builder_end_object(builder);
     pm_json_add_bool(builder, "complete", pm_dma_state_is_complete(watch->state));
     pm_json_begin_object(builder, "conflicts");
     pm_json_add_number(builder, "count", n_contradictions);
-    add_text_or_null(builder, "first", first);
+    pm_json_add_text_or_null(builder, "first", first);
     json_builder_end_object(builder);
 }
 
@@ -284,7 +272,7 @@ static void add_watch_json(JsonBuilder *builder, const PmWatch *watch)
     add_limit_json(builder, "mappings", &watch->mappings);
     if (watch->locked_is_known)
         add_limit_json(builder, "locked_bytes", &watch->locked);
-    add_text_or_null(builder, "first_failure", watch->first_failure);
+    pm_json_add_text_or_null(builder, "first_failure", watch->first_failure);
     add_warnings_json(builder, watch);
 }
 

@@ -4,7 +4,7 @@
 #include <inttypes.h>
 
 #include "base/error_text.h"
-#include "watch/text.h"
+#include "text/number.h"
 
 PmWatch *pm_watch_new(PmWatchKind kind, const char *file, uint64_t entry_limit, uint64_t memlock)
 {

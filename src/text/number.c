@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "watch/text.h"
+#include "text/number.h"
 
 #include <inttypes.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Numbers for people; all are new strings. */
-#ifndef PLUGMAP_SRC_WATCH_TEXT_H
-#define PLUGMAP_SRC_WATCH_TEXT_H
+#ifndef PLUGMAP_SRC_TEXT_NUMBER_H
+#define PLUGMAP_SRC_TEXT_NUMBER_H
 
 #include <stdint.h>
 
