@@ -16,7 +16,7 @@
 #define MEM_ADDRESS (4 * PM_GIB)
 #define BLOCK_SIZE  (2 * PM_MIB)
 
-static void die(const GError *error)
+G_GNUC_NORETURN static void die(const GError *error)
 {
     (void)fprintf(stderr, "%s: %s\n", pm_error_code_name((PmError)error->code), error->message);
     exit(1);

@@ -239,11 +239,11 @@ static void an_interrupted_replay_prints_a_partial_report_in_json(void **state)
         "\"$PLUGMAP\" replay --json --dma-log log trace >report & child=$!\n"
         "exec 3<log; read -r first <&3; kill -TERM $child; cat <&3 >log.rest; wait $child";
     g_autofree char *folder = scratch_new();
-    g_autofree char *trace = make_long_trace(folder);
     g_autofree char *path = g_build_filename(folder, "report", NULL);
     g_autofree char *report = NULL;
 
     (void)state;
+    g_free(make_long_trace(folder));
     assert_int_equal(run_shell(line, folder), 128 + SIGTERM);
     assert_true(g_file_get_contents(path, &report, NULL, NULL));
     scratch_remove(folder);
