@@ -80,9 +80,9 @@ static void measure(Pass *pass, gint64 event)
         n_bytes = UINT64_MAX;
     row->peak_mappings = MAX(row->peak_mappings, n_mappings);
     row->peak_locked = MAX(row->peak_locked, n_bytes);
-    if (row->mappings_event < 0 && n_mappings > limits->n_mappings)
+    if (row->mappings_event == PM_TRACE_PLAN_NEVER && n_mappings > limits->n_mappings)
         row->mappings_event = event;
-    if (row->locked_event < 0 && n_bytes > limits->locked)
+    if (row->locked_event == PM_TRACE_PLAN_NEVER && n_bytes > limits->locked)
         row->locked_event = event;
 }
 
@@ -112,11 +112,13 @@ static bool add_row(PmTracePlan *plan, uint64_t factor, GError **error)
     g_autoptr(GPtrArray) states = g_ptr_array_new_with_free_func(free_state);
     Pass pass = {.plan = plan,
                  .states = states,
-                 .row = {.factor = factor, .mappings_event = -1, .locked_event = -1}};
+                 .row = {.factor = factor,
+                         .mappings_event = PM_TRACE_PLAN_NEVER,
+                         .locked_event = PM_TRACE_PLAN_NEVER}};
 
     if (!add_states(&pass, error))
         return false;
-    measure(&pass, 0);
+    measure(&pass, PM_TRACE_PLAN_AT_START);
     for (guint i = 0; i < plan->trace->events->len; i++) {
         play(&pass, event_at(plan->trace, i));
         measure(&pass, i);
@@ -158,9 +160,13 @@ PmTracePlan *pm_trace_plan_new(const PmTrace *trace, const PmPlanMachine *machin
     return g_steal_pointer(&plan);
 }
 
+bool pm_trace_plan_row_fits(const PmTracePlanRow *row)
+{
+    return row->mappings_event == PM_TRACE_PLAN_NEVER && row->locked_event == PM_TRACE_PLAN_NEVER;
+}
+
 bool pm_trace_plan_fits(const PmTracePlan *plan)
 {
-    const PmTracePlanRow *row = &g_array_index(plan->rows, PmTracePlanRow, 0);
-
-    return !plan->lacks_addresses && row->mappings_event < 0 && row->locked_event < 0;
+    return !plan->lacks_addresses &&
+           pm_trace_plan_row_fits(&g_array_index(plan->rows, PmTracePlanRow, 0));
 }

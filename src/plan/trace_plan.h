@@ -7,12 +7,17 @@
 #include "plan/limits.h"
 #include "trace/trace.h"
 
+/* No event exceeds the limit; the boot memory alone does. */
+#define PM_TRACE_PLAN_NEVER    (-1)
+#define PM_TRACE_PLAN_AT_START (-2)
+
 /*
  * With blocks that are @factor times the recorded ones. A guest plugs a larger block as soon as it
  * plugs any recorded block of it, and unplugs it when all of them are unplugged.
  * @peak_mappings: of an address space; @peak_locked: bytes of the VMM; both with the boot memory,
  * and as if nothing were limited.
- * @mappings_event, @locked_event: index of the first event that exceeds the limit; -1: none does.
+ * @mappings_event, @locked_event: index of the first event that exceeds the limit, or one of
+ * PM_TRACE_PLAN_.
  */
 typedef struct {
     uint64_t factor;
@@ -41,6 +46,8 @@ typedef struct {
 PmTracePlan *pm_trace_plan_new(const PmTrace *trace, const PmPlanMachine *machine,
                                const PmPlanHost *host, GError **error);
 void pm_trace_plan_free(PmTracePlan *plan);
+
+bool pm_trace_plan_row_fits(const PmTracePlanRow *row);
 
 /* Whether no request fails with the recorded block size. */
 bool pm_trace_plan_fits(const PmTracePlan *plan);

@@ -3,10 +3,10 @@
 #include "plan/trace_plan_report.h"
 #include "json/json.h"
 
-/* The line of the event that fails; missing if none does. */
+/* The line of the event that fails; missing if none does, or the boot memory alone. */
 static void add_line(JsonBuilder *builder, const char *name, const PmTracePlan *plan, gint64 event)
 {
-    if (event >= 0 && plan->trace->events->len > 0)
+    if (event >= 0)
         pm_json_add_number(builder, name,
                            g_array_index(plan->trace->events, PmTraceEvent, (guint)event).line);
 }
@@ -17,8 +17,7 @@ static void add_row(JsonBuilder *builder, const PmTracePlan *plan, const PmTrace
     pm_json_add_number(builder, "factor", row->factor);
     pm_json_add_number(builder, "peak_mappings", row->peak_mappings);
     pm_json_add_number(builder, "peak_locked_memory", row->peak_locked);
-    pm_json_add_bool(builder, "fits",
-                     !plan->lacks_addresses && row->mappings_event < 0 && row->locked_event < 0);
+    pm_json_add_bool(builder, "fits", !plan->lacks_addresses && pm_trace_plan_row_fits(row));
     add_line(builder, "mappings_line", plan, row->mappings_event);
     add_line(builder, "locked_memory_line", plan, row->locked_event);
     json_builder_end_object(builder);

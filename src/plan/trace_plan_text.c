@@ -30,11 +30,11 @@ static void add_subject(GString *text, const PmTracePlan *plan)
     pm_text_line(text, "boot", "%s boot memory", boot);
 }
 
-/* "line 12"; "-" if nothing fails. */
+/* "line 12"; "-" if nothing fails; "at start" if the boot memory alone does. */
 static char *line_of(const PmTracePlan *plan, gint64 event)
 {
-    if (event < 0 || plan->trace->events->len == 0)
-        return g_strdup(event < 0 ? "-" : "at start");
+    if (event < 0)
+        return g_strdup(event == PM_TRACE_PLAN_NEVER ? "-" : "at start");
     return g_strdup_printf("line %u", event_at(plan, event)->line);
 }
 
@@ -56,6 +56,12 @@ static void add_table(GString *text, const PmTracePlan *plan)
         g_string_append_printf(text, "%10s %14s %14s   %-20s %s\n", size, peak, locked, mappings,
                                memory);
     }
+}
+
+static bool fails_at_start(const PmTracePlanRow *row)
+{
+    return row->mappings_event == PM_TRACE_PLAN_AT_START ||
+           row->locked_event == PM_TRACE_PLAN_AT_START;
 }
 
 /* The earlier one. */
@@ -84,12 +90,12 @@ static void add_verdict(GString *text, const PmTracePlan *plan, bool colours)
         pm_text_verdict(text, true, colours, "fits with the recorded block size");
         return;
     }
-    if (plan->lacks_addresses || plan->trace->events->len == 0) {
+    if (plan->lacks_addresses || fails_at_start(row)) {
         pm_text_verdict(text, false, colours,
                         plan->lacks_addresses
                             ? "does not fit: a region or the boot memory is not inside the valid "
                               "I/O addresses"
-                            : "does not fit: the boot memory exceeds a limit");
+                            : "does not fit: the boot memory alone exceeds a limit");
         return;
     }
     what = describe_event(plan, failure);
