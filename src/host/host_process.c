@@ -43,6 +43,14 @@ static bool parse_id(const char *word, unsigned *id)
     return true;
 }
 
+/* "PPid:\t42" */
+static bool parse_parent(const char *text, unsigned *parent)
+{
+    g_auto(GStrv) words = words_of(text, "PPid:");
+
+    return parse_id(word_at(words, 0), parent);
+}
+
 /* "Uid:\t1000\t1000\t1000\t1000": real, effective, saved, of the file system. */
 static bool parse_effective(const char *text, const char *prefix, unsigned *id)
 {
@@ -96,6 +104,8 @@ static bool read_status(PmHostProcess *process, const char *root, GError **error
         return fail_line(error, root, STATUS, "Groups");
     if (!parse_capabilities(text, &process->capabilities))
         return fail_line(error, root, STATUS, "CapEff");
+    if (!parse_parent(text, &process->parent))
+        return fail_line(error, root, STATUS, "PPid");
     return true;
 }
 

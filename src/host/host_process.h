@@ -10,13 +10,15 @@
 #include <plugmap/error.h>
 
 /*
- * @uid, @gid: effective. @groups: of guint, supplementary.
+ * @uid, @gid: effective. @parent: its process; 0: outside of the PID namespace. @groups: of guint,
+ * supplementary.
  * @capabilities: effective, a bit each (CAP_IPC_LOCK).
  * @locked_soft, @locked_hard: RLIMIT_MEMLOCK in bytes; UINT64_MAX: unlimited.
  */
 typedef struct {
     unsigned uid;
     unsigned gid;
+    unsigned parent;
     GArray *groups;
     uint64_t capabilities;
     uint64_t locked_soft;

@@ -63,7 +63,11 @@ static void fix_locked(const PmDoctorSubject *subject, PmDoctorFinding *finding)
 {
     g_autofree char *user = pm_host_user_name(subject->process->uid);
 
-    pm_doctor_fix(finding, "prlimit --memlock=unlimited --pid $$");
+    /* The shell that asks, which starts the VMM, too; not the one of root. */
+    if (subject->process->parent != 0)
+        pm_doctor_fix(finding, "prlimit --memlock=unlimited --pid %u", subject->process->parent);
+    else
+        pm_doctor_fix(finding, "prlimit --memlock=unlimited --pid PID");
     pm_doctor_fix_boot(finding, "echo '%s - memlock unlimited' >/etc/security/limits.d/vfio.conf",
                        user);
     pm_doctor_fix_boot(finding, "systemctl edit UNIT  # [Service] LimitMEMLOCK=infinity");

@@ -21,7 +21,7 @@ void doctor_host_process(const char *root, unsigned uid, unsigned gid, const cha
 {
     g_autofree char *text =
         g_strdup_printf("Name:\tplugmap\nUid:\t%u\t%u\t%u\t%u\nGid:\t%u\t%u\t%u\t%u\n"
-                        "Groups:\t \nCapEff:\t%s\n",
+                        "PPid:\t42\nGroups:\t \nCapEff:\t%s\n",
                         uid, uid, uid, uid, gid, gid, gid, gid, capabilities);
 
     host_tree_file(root, "/proc/77/status", text);

@@ -73,6 +73,7 @@ static void damaged_process_is_named(void **state)
         {"Uid:\t0\t0\nGid:\t0\t0\n", "no valid line 'Groups'"},
         {"Uid:\t0\t0\nGid:\t0\t0\nGroups:\t4 -1\n", "no valid line 'Groups'"},
         {"Uid:\t0\t0\nGid:\t0\t0\nGroups:\t4\nCapEff:\t-\n", "no valid line 'CapEff'"},
+        {"Uid:\t0\t0\nGid:\t0\t0\nGroups:\t4\nCapEff:\t0\nPPid:\t\n", "no valid line 'PPid'"},
     };
 
     for (size_t i = 0; i < G_N_ELEMENTS(damaged); i++) {
@@ -90,7 +91,7 @@ static void supplementary_groups_count(void **state)
     const struct stat status = {.st_uid = 1, .st_gid = 30, .st_mode = S_IFCHR | 0660};
 
     host_tree_file(*state, "/proc/77/status",
-                   "Uid:\t9\t2\t9\t9\nGid:\t9\t3\t9\t9\nGroups:\t20  30 \nCapEff:\t0\n");
+                   "Uid:\t9\t2\t9\t9\nGid:\t9\t3\t9\t9\nGroups:\t20  30 \nCapEff:\t0\nPPid:\t0\n");
     assert_true(pm_host_process_read(&process, *state, NULL));
     assert_int_equal(process.uid, 2);
     assert_int_equal(process.gid, 3);
@@ -106,7 +107,7 @@ static void owner_may_be_shut_out(void **state)
     const struct stat status = {.st_uid = 2, .st_gid = 3, .st_mode = S_IFCHR | 0066};
 
     host_tree_file(*state, "/proc/77/status",
-                   "Uid:\t2\t2\t2\t2\nGid:\t3\t3\t3\t3\nGroups:\t\nCapEff:\t0\n");
+                   "Uid:\t2\t2\t2\t2\nGid:\t3\t3\t3\t3\nGroups:\t\nCapEff:\t0\nPPid:\t1\n");
     assert_true(pm_host_process_read(&process, *state, NULL));
     assert_false(pm_host_process_may_use(&process, &status));
     process.uid = 4;

@@ -65,7 +65,7 @@ static void limit_below_the_hosts_memory_is_a_warning(void **state)
     doctor_host_expect(*state, NULL, "locked", PM_DOCTOR_WARNING,
                        "limit of 8589934591 without CAP_IPC_LOCK: larger guests fail; the host has "
                        "8G",
-                       "prlimit --memlock=unlimited --pid $$",
+                       "prlimit --memlock=unlimited --pid 42",
                        "echo '4242 - memlock unlimited' >/etc/security/limits.d/vfio.conf");
 }
 
@@ -76,8 +76,20 @@ static void limit_that_no_guest_fits_is_an_error(void **state)
     doctor_host_expect(*state, NULL, "locked", PM_DOCTOR_ERROR,
                        "limit of 8M without CAP_IPC_LOCK: too little for any guest; all guest "
                        "memory is locked",
-                       "prlimit --memlock=unlimited --pid $$",
+                       "prlimit --memlock=unlimited --pid 42",
                        "systemctl edit UNIT  # [Service] LimitMEMLOCK=infinity");
+}
+
+static void shell_outside_of_the_pid_namespace_has_no_number(void **state)
+{
+    host_tree_file(*state, "/proc/77/status",
+                   "Uid:\t4242\t4242\nGid:\t4242\t4242\nGroups:\t\nCapEff:\t0\nPPid:\t0\n");
+    doctor_host_memlock(*state, "8388608");
+    doctor_host_expect(*state, NULL, "locked", PM_DOCTOR_ERROR,
+                       "limit of 8M without CAP_IPC_LOCK: too little for any guest; all guest "
+                       "memory is locked",
+                       "prlimit --memlock=unlimited --pid PID",
+                       "echo '4242 - memlock unlimited' >/etc/security/limits.d/vfio.conf");
 }
 
 /* CAP_IPC_LOCK is bit 14. */
@@ -222,6 +234,8 @@ int main(void)
                                         doctor_host_setup, doctor_host_teardown),
         cmocka_unit_test_setup_teardown(limit_that_no_guest_fits_is_an_error, doctor_host_setup,
                                         doctor_host_teardown),
+        cmocka_unit_test_setup_teardown(shell_outside_of_the_pid_namespace_has_no_number,
+                                        doctor_host_setup, doctor_host_teardown),
         cmocka_unit_test_setup_teardown(capability_waives_the_limit, doctor_host_setup,
                                         doctor_host_teardown),
         cmocka_unit_test_setup_teardown(process_without_a_memory_limit_is_ok, doctor_host_setup,
