@@ -119,7 +119,8 @@ static void find_no_remapping(const PmDoctorSubject *subject, bool allowed,
 }
 
 /* On x86 the kernel prefixes the chips of remapped interrupts with IR-; the timer's IO-APIC is
- * always there. Elsewhere nothing in /proc says it. */
+ * always there. Arm's ITS isolates devices as well, and its chips have ITS- before PCI-MSI.
+ * Elsewhere nothing in /proc says it. */
 void pm_doctor_check_interrupts(const PmDoctorSubject *subject, PmDoctorFinding *finding)
 {
     GError *error = NULL;
@@ -132,6 +133,8 @@ void pm_doctor_check_interrupts(const PmDoctorSubject *subject, PmDoctorFinding 
     }
     if (strstr(text, "IR-") != NULL) {
         pm_doctor_set(finding, PM_DOCTOR_OK, "remapped");
+    } else if (strstr(text, "ITS-") != NULL) {
+        pm_doctor_set(finding, PM_DOCTOR_OK, "isolated by the interrupt translation service");
     } else if (strstr(text, "IO-APIC") != NULL || strstr(text, "PCI-MSI") != NULL) {
         find_no_remapping(subject, allowed, finding);
     } else {

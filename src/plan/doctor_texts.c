@@ -34,7 +34,7 @@ void pm_doctor_fix_missing_iommu(const char *root, PmDoctorFinding *finding)
     pm_doctor_fix_boot(finding, "systemctl reboot --firmware-setup");
 }
 
-/* driverctl keeps the override over reboots. The rule does the same without it. */
+/* driverctl keeps the override over reboots. */
 void pm_doctor_fix_binding(PmDoctorFinding *finding, const char *address, const char *driver)
 {
     pm_doctor_fix(finding, "modprobe vfio-pci");

@@ -142,6 +142,21 @@ static void unsafe_interrupts_that_are_allowed_are_a_warning(void **state)
     }
 }
 
+/* Of Linux 6.12 and of older kernels. */
+static void interrupts_of_arms_translation_service_are_ok(void **state)
+{
+    static const char *const texts[] = {
+        " 60:  3  ITS-PCI-MSIX-0000:01:00.0  0 Edge  nvme0q0\n",
+        " 60:  3  ITS-MSI 524288 Edge  nvme0q0\n",
+    };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(texts); i++) {
+        host_tree_file(*state, "/proc/interrupts", texts[i]);
+        doctor_host_expect(*state, NULL, "interrupts", PM_DOCTOR_OK,
+                           "isolated by the interrupt translation service", NULL, NULL);
+    }
+}
+
 static void interrupts_of_other_processors_are_unknown(void **state)
 {
     host_tree_file(*state, "/proc/interrupts", " 11:  99  GICv3  27 Level  arch_timer\n");
@@ -310,6 +325,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(interrupts_that_are_not_remapped_are_an_error,
                                         doctor_host_setup, doctor_host_teardown),
         cmocka_unit_test_setup_teardown(unsafe_interrupts_that_are_allowed_are_a_warning,
+                                        doctor_host_setup, doctor_host_teardown),
+        cmocka_unit_test_setup_teardown(interrupts_of_arms_translation_service_are_ok,
                                         doctor_host_setup, doctor_host_teardown),
         cmocka_unit_test_setup_teardown(interrupts_of_other_processors_are_unknown,
                                         doctor_host_setup, doctor_host_teardown),
