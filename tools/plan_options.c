@@ -126,8 +126,15 @@ static bool read_devices(const PmPlanOptions *options, PmPlanInput *input, GErro
     if (options->devices != NULL)
         return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
                        "--devices and --device exclude each other: drop one of them");
-    for (char **bdf = options->bdfs; *bdf != NULL; bdf++)
-        g_ptr_array_add(bdfs, pm_backend_complete_address(*bdf));
+    for (char **bdf = options->bdfs; *bdf != NULL; bdf++) {
+        char *address = pm_backend_complete_address(*bdf);
+        bool is_repeated = g_ptr_array_find_with_equal_func(bdfs, address, g_str_equal, NULL);
+
+        g_ptr_array_add(bdfs, address);
+        if (is_repeated)
+            return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
+                           "--device %s is there twice: drop one of them", address);
+    }
     input->machine.n_devices = bdfs->len;
     g_ptr_array_add(bdfs, NULL);
     input->bdfs = (GStrv)g_ptr_array_steal(bdfs, NULL);

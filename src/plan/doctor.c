@@ -94,12 +94,25 @@ static void add_device(PmDoctorReport *report, const PmDoctorSubject *host, PmHo
     g_ptr_array_add(report->devices, device);
 }
 
+static bool has_device(const PmDoctorReport *report, const char *address)
+{
+    for (guint i = 0; i < report->devices->len; i++) {
+        const PmDoctorDevice *device = g_ptr_array_index(report->devices, i);
+
+        if (g_str_equal(device->device->address, address))
+            return true;
+    }
+    return false;
+}
+
 static bool add_asked(PmDoctorReport *report, const PmDoctorSubject *host,
                       const char *const *addresses, GError **error)
 {
     for (const char *const *address = addresses; *address != NULL; address++) {
         PmHostDevice *found = NULL;
 
+        if (has_device(report, *address))
+            continue;
         if (pm_pci_check_address(*address, error))
             found = pm_host_device_read(host->root, *address, error);
         if (found == NULL)

@@ -144,6 +144,18 @@ static void report_of_an_empty_host_is_complete(void **state)
         ((const PmDoctorDevice *)g_ptr_array_index(report->devices, 0))->findings);
 }
 
+static void device_that_is_asked_for_twice_is_reported_once(void **state)
+{
+    static const char *const addresses[] = {READY, NVME, READY, NULL};
+    g_auto(PmHostProcess) process = {0};
+    g_autoptr(PmDoctorReport) report = NULL;
+
+    assert_true(pm_host_process_read(&process, *state, NULL));
+    report = pm_doctor_run(*state, &process, addresses, NULL);
+    assert_non_null(report);
+    assert_int_equal(report->devices->len, 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -157,6 +169,8 @@ int main(void)
                                         doctor_host_teardown),
         cmocka_unit_test_setup_teardown(owner_may_be_shut_out, doctor_host_setup,
                                         doctor_host_teardown),
+        cmocka_unit_test_setup_teardown(device_that_is_asked_for_twice_is_reported_once,
+                                        doctor_host_setup, doctor_host_teardown),
         cmocka_unit_test_setup_teardown(report_of_an_empty_host_is_complete, doctor_host_setup,
                                         doctor_host_teardown),
     };
