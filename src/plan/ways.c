@@ -75,6 +75,13 @@ static char *quantity(uint64_t size)
 
 /* --- the VM --- */
 
+#define QEMU_SMALLEST_BLOCK PM_MIB
+
+/* QEMU aligns anonymous memory for huge pages, and accepts whole ones only. */
+#define QEMU_ALIGNMENT (2 * PM_MIB)
+
+#define CLOUD_HYPERVISOR_ALIGNMENT (128 * PM_MIB)
+
 static const char *qemu_memory(const PmPlanMachine *machine)
 {
     switch (machine->memory) {
@@ -87,10 +94,30 @@ static const char *qemu_memory(const PmPlanMachine *machine)
     }
 }
 
+#define NO_BOOT_MEMORY "no VM starts without boot memory"
+
+/* All memory, and what QEMU loses by aligning the region to its blocks. */
+static uint64_t max_memory(const PmPlanMachine *machine, uint64_t block_size)
+{
+    return machine->boot_memory + machine->size + (block_size > PM_GIB ? block_size : 0);
+}
+
+/* NULL: none. */
+static const char *qemu_refusal(const PmPlanMachine *machine, uint64_t block_size)
+{
+    if (machine->boot_memory == 0)
+        return NO_BOOT_MEMORY;
+    if (block_size < QEMU_SMALLEST_BLOCK)
+        return "its blocks are at least 1M";
+    if (machine->memory == PM_RAM_ANONYMOUS && machine->size % QEMU_ALIGNMENT != 0)
+        return "the region must be a multiple of 2M";
+    return NULL;
+}
+
 static void add_qemu_vm(PmPlanWay *way, const PmPlanMachine *machine, uint64_t block_size)
 {
     g_autofree char *boot = pm_size_format(machine->boot_memory);
-    g_autofree char *all = pm_size_format(machine->boot_memory + machine->size);
+    g_autofree char *all = pm_size_format(max_memory(machine, block_size));
     g_autofree char *size = pm_size_format(machine->size);
     g_autofree char *block = pm_size_format(block_size);
 
@@ -102,7 +129,7 @@ static void add_qemu_vm(PmPlanWay *way, const PmPlanMachine *machine, uint64_t b
 
 static void add_libvirt_vm(PmPlanWay *way, const PmPlanMachine *machine, uint64_t block_size)
 {
-    g_autofree char *all = kibibytes(machine->boot_memory + machine->size);
+    g_autofree char *all = kibibytes(max_memory(machine, block_size));
     g_autofree char *size = kibibytes(machine->size);
     g_autofree char *block = kibibytes(block_size);
 
@@ -114,11 +141,31 @@ static void add_libvirt_vm(PmPlanWay *way, const PmPlanMachine *machine, uint64_
     add_note(way, "libvirt", "in <devices>; the domain needs a NUMA cell: <cpu><numa><cell .../>");
 }
 
+/* libvirt starts QEMU. */
+static void add_qemu_and_libvirt_vm(PmPlanWay *way, const PmPlanMachine *machine,
+                                    uint64_t block_size)
+{
+    const char *refusal = qemu_refusal(machine, block_size);
+
+    if (refusal != NULL) {
+        add_note(way, "QEMU, libvirt", refusal);
+        return;
+    }
+    add_qemu_vm(way, machine, block_size);
+    add_libvirt_vm(way, machine, block_size);
+}
+
 static void add_cloud_hypervisor_vm(PmPlanWay *way, const PmPlanMachine *machine)
 {
     g_autofree char *boot = pm_size_format(machine->boot_memory);
     g_autofree char *size = pm_size_format(machine->size);
 
+    if (machine->boot_memory == 0 || machine->size % CLOUD_HYPERVISOR_ALIGNMENT != 0) {
+        add_note(way, "cloud-hypervisor",
+                 machine->boot_memory == 0 ? NO_BOOT_MEMORY
+                                           : "the region must be a multiple of 128M");
+        return;
+    }
     add_line(way, "cloud-hypervisor",
              "--memory size=%s,hotplug_method=virtio-mem,hotplug_size=%s%s%s", boot, size,
              machine->memory == PM_RAM_MEMFD ? ",shared=on" : "",
@@ -143,7 +190,9 @@ static void add_kubevirt_vm(PmPlanWay *way, const PmPlanMachine *machine, const 
 /* KubeVirt's blocks are 2 MiB, or a huge page. */
 static void add_kubevirt_blocks(PmPlanWay *way, const PmPlan *plan, uint64_t block_size)
 {
-    if (block_size <= PM_PLAN_USUAL_BLOCK)
+    if (plan->machine->boot_memory == 0)
+        add_note(way, "KubeVirt", NO_BOOT_MEMORY);
+    else if (block_size <= PM_PLAN_USUAL_BLOCK)
         add_kubevirt_vm(way, plan->machine,
                         plan->machine->memory == PM_RAM_HUGETLB_2M ? "2Mi" : NULL);
     else if (block_size <= PM_GIB &&
@@ -168,14 +217,24 @@ static char *blocks_title(const PmPlan *plan, uint64_t enough, uint64_t qemu)
                            plan->given == plan->enough ? ", as asked for" : "");
 }
 
+static void add_qemu_limit(PmPlanWay *way, const PmPlan *plan, uint64_t block_size)
+{
+    g_autofree char *text =
+        g_strdup_printf("10.2 and later refuse it with a dma_entry_limit below %" PRIu64,
+                        plan->machine->size / block_size + PM_PLAN_QEMU_SLOTS);
+
+    add_note(way, "QEMU", text);
+}
+
 static void add_blocks_way(GPtrArray *ways, const PmPlan *plan)
 {
     uint64_t enough = pm_plan_get(plan, plan->enough)->block_size;
     uint64_t qemu = pm_plan_get(plan, MAX(plan->qemu, plan->enough))->block_size;
     PmPlanWay *way = add_way(ways, "blocks", blocks_title(plan, enough, qemu));
 
-    add_qemu_vm(way, plan->machine, qemu);
-    add_libvirt_vm(way, plan->machine, qemu);
+    add_qemu_and_libvirt_vm(way, plan->machine, qemu);
+    if (plan->qemu < 0)
+        add_qemu_limit(way, plan, qemu);
     if (enough <= PM_PLAN_USUAL_BLOCK)
         add_cloud_hypervisor_vm(way, plan->machine);
     else
@@ -201,8 +260,7 @@ static void add_entry_limit_way(GPtrArray *ways, const PmPlan *plan, const PmPla
              " > " PM_ENTRY_LIMIT_BOOT_FILE,
              limit);
     add_note(way, "all VMMs", "the limit counts for VMs that are started afterwards");
-    add_qemu_vm(way, plan->machine, block->block_size);
-    add_libvirt_vm(way, plan->machine, block->block_size);
+    add_qemu_and_libvirt_vm(way, plan->machine, block->block_size);
     if (block->block_size == PM_PLAN_USUAL_BLOCK)
         add_cloud_hypervisor_vm(way, plan->machine);
     add_note(way, "KubeVirt", "no field sets it: write the file on each node");
@@ -260,7 +318,7 @@ static void add_addresses_way(GPtrArray *ways, const PmPlan *plan)
                  "no setting adds I/O addresses, and the boot memory has them "
                  "all: give the VM less memory");
     else
-        add_line(way, "plugmap", "plugmap plan --size %s", largest);
+        add_line(way, "plugmap plan", "--size %s", largest);
     add_note(way, "host",
              "the hardware decides; in a nested host, QEMU's -device "
              "intel-iommu,aw-bits=48");

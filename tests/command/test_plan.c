@@ -99,6 +99,8 @@ static void invalid_options_are_explained(void **state)
         {{"--size=1G", "--devices=2", "--device=04:00.0"},
          "--devices and --device exclude each other: drop one of them"},
         {{"--size=1G", "--device=04:0"}, "04:0"},
+        {{"--size=1G", "--device=04:00.0", "--device=0000:04:00.0"},
+         "--device 0000:04:00.0 is there twice: drop one of them"},
         {{"--size=1G", "--guest-mappings=5"}, "--guest-mappings requires --guest-iommu"},
         {{"--size=1G", "--guest-iommu", "--guest-mappings=0"},
          "invalid --guest-mappings 0: must be a number from 1 to "},
@@ -168,7 +170,7 @@ static void each_limit_has_its_way_out(void **state)
     g_autoptr(Run) memfd = run_plugmap("plan", "--no-measure", "--size=4G", "--memory=memfd", NULL);
 
     (void)state;
-    assert_contains(addresses, "\n  plugmap           plugmap plan --size 506G\n");
+    assert_contains(addresses, "\n  plugmap plan      --size 506G\n");
     assert_contains(boot, "give the VM less memory");
     assert_contains(pages, "\npages     4,096 huge pages of 2M\n");
     assert_contains(pages, "sysctl vm.nr_hugepages=4096\n");
@@ -182,8 +184,8 @@ static void each_limit_has_its_way_out(void **state)
 /* QEMU keeps mappings for its memory slots. */
 static void qemu_gets_larger_blocks_if_it_needs_them(void **state)
 {
-    g_autoptr(Run) larger = run_plugmap("plan", "--no-measure", "--size=128G", "--boot-memory=0",
-                                        "--entry-limit=65536", NULL);
+    g_autoptr(Run) larger = run_plugmap("plan", "--no-measure", "--size=128G", "--boot-memory=2G",
+                                        "--entry-limit=65537", NULL);
     g_autoptr(Run) equal = run_plugmap("plan", "--no-measure", "--size=64G", NULL);
 
     (void)state;
@@ -191,6 +193,62 @@ static void qemu_gets_larger_blocks_if_it_needs_them(void **state)
     assert_contains(larger, "block-size=4M");
     assert_contains(equal, "\nBlocks of 2M\n");
     assert_contains(equal, "block-size=2M");
+}
+
+static void lines_work_where_a_vmm_accepts_the_vm(void **state)
+{
+    g_autoptr(Run) small =
+        run_plugmap("plan", "--no-measure", "--size=64M", "--block-size=512K", NULL);
+    g_autoptr(Run) odd = run_plugmap("plan", "--no-measure", "--size=3M", NULL);
+    g_autoptr(Run) odd_memfd =
+        run_plugmap("plan", "--no-measure", "--size=3M", "--memory=memfd", NULL);
+    g_autoptr(Run) no_boot =
+        run_plugmap("plan", "--no-measure", "--size=1G", "--boot-memory=0", NULL);
+    g_autoptr(Run) few = run_plugmap("plan", "--no-measure", "--size=1G", "--entry-limit=32763",
+                                     "--block-size=2M", NULL);
+    g_autoptr(Run) enough = run_plugmap("plan", "--no-measure", "--size=1G", "--entry-limit=32764",
+                                        "--block-size=2M", NULL);
+
+    (void)state;
+    assert_contains(small, "\n  QEMU, libvirt     (its blocks are at least 1M)\n");
+    assert_contains(small, "\n  cloud-hypervisor  (the region must be a multiple of 128M)\n");
+    assert_null(strstr(small->out, "block-size=512K"));
+    assert_contains(odd, "\n  QEMU, libvirt     (the region must be a multiple of 2M)\n");
+    assert_contains(odd_memfd, "size=3M,reserve=off");
+    assert_contains(no_boot, "\n  QEMU, libvirt     (no VM starts without boot memory)\n");
+    assert_contains(no_boot, "\n  cloud-hypervisor  (no VM starts without boot memory)\n");
+    assert_contains(no_boot, "\n  KubeVirt          (no VM starts without boot memory)\n");
+    assert_null(strstr(no_boot->out, "-m 0"));
+    assert_contains(few, "(10.2 and later refuse it with a dma_entry_limit below 33275)\n");
+    assert_contains(enough, "\nBlocks of 2M; QEMU 10.2 and later: 1G, ");
+    assert_null(strstr(enough->out, "refuse it"));
+}
+
+/* QEMU aligns the region to its blocks, but its address space for memory devices only to 1G. */
+static void largest_memory_has_room_to_align_large_blocks(void **state)
+{
+    g_autoptr(Run) aligned =
+        run_plugmap("plan", "--no-measure", "--size=64G", "--block-size=1G", NULL);
+    g_autoptr(Run) large =
+        run_plugmap("plan", "--no-measure", "--size=64G", "--block-size=4G", NULL);
+
+    (void)state;
+    assert_contains(aligned, "-m 4G,maxmem=68G ");
+    assert_contains(large, "-m 4G,maxmem=72G ");
+    assert_contains(large, ">75497472</maxMemory>");
+}
+
+/* All the memory of 256 address spaces has 2^63 bytes. */
+static void numbers_that_json_has_no_room_for_are_the_largest(void **state)
+{
+    g_autoptr(Run) run =
+        run_plugmap("plan", "--json", "--no-measure", "--size=16P", "--boot-memory=16P",
+                    "--devices=256", "--guest-iommu", "--iova-bits=64", "--memlock=15E", NULL);
+    g_autoptr(JsonParser) parser = json_parse(run);
+
+    (void)state;
+    assert_true(json_number(parser, "needs.locked_memory") == G_MAXINT64);
+    assert_true(json_number(parser, "limits.locked_memory") == G_MAXINT64);
 }
 
 static JsonObject *find_block(JsonParser *parser, gint64 block_size)
@@ -257,6 +315,21 @@ static void trace_has_the_first_request_that_fails(void **state)
     assert_int_equal(json_number(parser, "exit_status"), 1);
 }
 
+static void boot_memory_that_is_too_much_is_no_requests_fault(void **state)
+{
+    g_autoptr(Run) run = run_plugmap("plan", "--memlock=1G", TRACE, NULL);
+    g_autoptr(Run) mappings = run_plugmap("plan", "--entry-limit=1", TRACE, NULL);
+    g_autoptr(Run) json = run_plugmap("plan", "--memlock=1G", "--json", TRACE, NULL);
+
+    (void)state;
+    assert_contains(run, "\nverdict   does not fit: the boot memory alone exceeds a limit\n");
+    assert_contains(run, "   -                    at start\n");
+    assert_contains(mappings, "   at start             -\n");
+    assert_null(strstr(json->out, "_line\""));
+    assert_null(strstr(json->out, "\"fits\" : true"));
+    assert_int_equal(json->status, 1);
+}
+
 /* How long, nobody knows. */
 static void time_to_plug_is_measured_unless_it_is_not_wanted(void **state)
 {
@@ -280,8 +353,12 @@ int main(void)
         cmocka_unit_test(each_limit_has_its_way_out),
         cmocka_unit_test(qemu_gets_larger_blocks_if_it_needs_them),
         cmocka_unit_test(lines_have_the_block_size_that_was_asked_for),
+        cmocka_unit_test(lines_work_where_a_vmm_accepts_the_vm),
+        cmocka_unit_test(largest_memory_has_room_to_align_large_blocks),
+        cmocka_unit_test(numbers_that_json_has_no_room_for_are_the_largest),
         cmocka_unit_test(json_has_every_block_size),
         cmocka_unit_test(trace_has_the_first_request_that_fails),
+        cmocka_unit_test(boot_memory_that_is_too_much_is_no_requests_fault),
         cmocka_unit_test(time_to_plug_is_measured_unless_it_is_not_wanted),
     };
 
