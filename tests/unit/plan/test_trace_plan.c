@@ -4,6 +4,7 @@
 #include "plan/trace_plan.h"
 
 #include <plugmap/fake.h>
+#include <plugmap/size.h>
 
 #include "replay/replay.h"
 #include "util/trace_util.h"
@@ -201,11 +202,35 @@ static void conversions_change_what_is_mapped(void **state)
     compare("convert-4k-in-2m.trace");
 }
 
+static void boot_memory_alone_exceeds_before_any_request(void **state)
+{
+    const PmPlanMachine machine = {.n_devices = 1, .boot_memory = 4 * PM_GIB};
+    const PmPlanHost host = {.limits = {.n_mappings = 2,
+                                        .locked = 4 * PM_GIB - 1,
+                                        .page_size = 4096,
+                                        .ranges = ranges,
+                                        .n_ranges = G_N_ELEMENTS(ranges)}};
+    g_autoptr(PmTrace) trace = pm_trace_load(PLUGMAP_SOURCE_DIR "/tests/traces/fragmented-2m.log",
+                                             PM_TRACE_FORMAT_AUTO, NULL, NULL);
+    g_autoptr(PmTracePlan) plan = NULL;
+    const PmTracePlanRow *row;
+
+    (void)state;
+    assert_non_null(trace);
+    plan = pm_trace_plan_new(trace, &machine, &host, NULL);
+    assert_non_null(plan);
+    row = &g_array_index(plan->rows, PmTracePlanRow, 0);
+    assert_true(row->locked_event == PM_TRACE_PLAN_AT_START);
+    assert_true(row->mappings_event >= 0);
+    assert_false(pm_trace_plan_fits(plan));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(recorded_traces_fail_where_the_replay_does),
         cmocka_unit_test(conversions_change_what_is_mapped),
+        cmocka_unit_test(boot_memory_alone_exceeds_before_any_request),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
