@@ -45,8 +45,8 @@ static const PmOption limit_option_list[] = {
     {"entry-limit", 0, PM_VALUE_TEXT, MEMBER(entry_limit), "N",
      .help = "type1's dma_entry_limit (default: the device's, or 65535)"},
     {"memlock", 0, PM_VALUE_SIZE, MEMBER(memlock), "SIZE",
-     .help = "RLIMIT_MEMLOCK of the VMM, or unlimited",
-     .detail = "Default: with a device that of this process, without unlimited"},
+     .help = "RLIMIT_MEMLOCK of the VMM, or none",
+     .detail = "Default: with a device that of this process, without none"},
     {"iova-bits", 0, PM_VALUE_TEXT, MEMBER(iova_bits), "N",
      .help = "width of I/O addresses, 32 to 64 (default: the device's, or 48)"},
     {"no-measure", 0, PM_VALUE_FLAG, MEMBER(no_measure),
@@ -171,7 +171,7 @@ static bool read_limits(const PmPlanOptions *options, PmPlanGiven *given, GError
                           PM_PLAN_MAX_IOVA_BITS, &iova_bits, error))
         return false;
     given->iova_bits = (unsigned)iova_bits;
-    return g_strcmp0(options->memlock, "unlimited") == 0 ||
+    return g_strcmp0(options->memlock, "none") == 0 ||
            pm_option_size("--memlock", options->memlock, &given->locked, error);
 }
 

@@ -148,14 +148,22 @@ static bool read_all(Follower *follower, GError **error)
     return true;
 }
 
+static bool is_power_of_two(uint64_t size)
+{
+    return size != 0 && (size & (size - 1)) == 0;
+}
+
 static bool set_kind(PmWatchSession *session, GError **error)
 {
     const char *format = session->options->trace.format;
     const char *block_size = session->options->trace.block_size;
     PmWatch *watch = session->watch;
 
-    if (block_size != NULL && !pm_size_parse(block_size, &watch->block_size, error))
+    if (!pm_option_size("--block-size", block_size, &watch->block_size, error))
         return false;
+    if (block_size != NULL && (watch->block_size < 4096 || !is_power_of_two(watch->block_size)))
+        return pm_fail(error, PM_ERROR_INVALID_ARGUMENT,
+                       "invalid --block-size %s: must be a power of two, at least 4K", block_size);
     if (g_strcmp0(format, "dma-log") == 0)
         watch->kind = PM_WATCH_DMA_LOG;
     else if (g_strcmp0(format, "qemu-log") == 0)

@@ -154,6 +154,14 @@ static bool is_replaced(const PmTail *tail)
            (here.st_dev != there.st_dev || here.st_ino != there.st_ino);
 }
 
+/* The old file may have grown between the last read and its renaming. */
+static bool has_more(const PmTail *tail)
+{
+    struct stat info;
+
+    return fstat(tail->fd, &info) == 0 && info.st_size > lseek(tail->fd, 0, SEEK_CUR);
+}
+
 static bool is_truncated(const PmTail *tail)
 {
     struct stat info;
@@ -180,7 +188,7 @@ static bool check_file(PmTail *tail, GError **error)
     if (is_truncated(tail)) {
         if (lseek(tail->fd, 0, SEEK_SET) < 0)
             return fail(tail, error);
-    } else if (is_replaced(tail)) {
+    } else if (is_replaced(tail) && !has_more(tail)) {
         if (!reopen(tail, error))
             return false;
     } else {

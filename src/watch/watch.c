@@ -73,14 +73,17 @@ static void set_limits(PmWatch *watch)
 {
     bool counts_blocks = watch->kind == PM_WATCH_QEMU_LOG;
     uint64_t n_blocks = watch->guest.n_blocks;
+    uint64_t plugged;
+
+    if (__builtin_mul_overflow(n_blocks, watch->block_size, &plugged))
+        plugged = UINT64_MAX; /* the log of a guest, with any addresses */
 
     watch->locked_is_known = !counts_blocks || watch->block_size != 0 || n_blocks == 0;
     set_limit(watch, &watch->mappings,
               counts_blocks ? n_blocks : pm_dma_state_fullest(watch->state));
     if (watch->locked_is_known)
         set_limit(watch, &watch->locked,
-                  counts_blocks ? n_blocks * watch->block_size
-                                : pm_dma_state_most_bytes(watch->state));
+                  counts_blocks ? plugged : pm_dma_state_most_bytes(watch->state));
 }
 
 static void set_time(PmWatch *watch, int64_t time_ns)

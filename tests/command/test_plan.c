@@ -42,7 +42,7 @@ static void verdicts_have_their_exit_status(void **state)
         {QUICK "--size 1T --block-size 16M --entry-limit 65537 --boot-memory 1G", 0},
         {QUICK "--size 1T --memlock 1027G", 1},
         {QUICK "--size 1T --memlock 1028G", 0},
-        {QUICK "--size 1T --memlock unlimited", 0},
+        {QUICK "--size 1T --memlock none", 0},
         {QUICK "--size 1T --memlock 1028G --devices 2", 0},
         {QUICK "--size 1T --memlock 2055G --devices 2 --guest-iommu", 1},
         {QUICK "--size 1T --memlock 2056G --devices 2 --guest-iommu", 0},

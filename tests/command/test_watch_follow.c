@@ -220,6 +220,20 @@ static void a_trace_cannot_grow(void **state)
     assert_int_equal(missing->status, 2);
 }
 
+static void a_block_size_is_a_power_of_two(void **state)
+{
+    static const char *const sizes[] = {"0", "1K", "3M", "x"};
+
+    (void)state;
+    for (size_t i = 0; i < G_N_ELEMENTS(sizes); i++) {
+        g_autofree char *option = g_strconcat("--block-size=", sizes[i], NULL);
+        g_autoptr(Run) run = run_plugmap("watch", "--follow", option, "/dev/null", NULL);
+
+        assert_int_equal(run->status, 2);
+        assert_has(run->err, "--block-size");
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -230,6 +244,7 @@ int main(void)
         cmocka_unit_test(damaged_lines_are_warnings),
         cmocka_unit_test(a_damaged_qemu_log_is_read_on),
         cmocka_unit_test(a_trace_cannot_grow),
+        cmocka_unit_test(a_block_size_is_a_power_of_two),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

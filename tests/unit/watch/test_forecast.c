@@ -46,11 +46,15 @@ static void a_steady_rate_reaches_the_limit_when_it_says(void **state)
 static void only_the_window_counts(void **state)
 {
     PmForecast forecast = {0};
+    PmForecast sparse = {0};
 
     (void)state;
     add_line(&forecast, 0, 60, 0, 1000);
     add_line(&forecast, 60 * SECOND, 31, 60000, 10);
     assert_rate(&forecast, 10);
+    pm_forecast_add(&sparse, 0, 0);
+    add_line(&sparse, 1000 * SECOND, 3, 60000, 10);
+    assert_rate(&sparse, 10);
 }
 
 static void a_falling_or_constant_value_never_reaches_the_limit(void **state)

@@ -20,6 +20,19 @@ typedef struct {
     char *path;
 } File;
 
+/* What the writer does after the reader has found no more, and before it looks at the path. */
+static void (*before_stat)(const char *path);
+
+int stat(const char *path, struct stat *info)
+{
+    void (*hook)(const char *path) = before_stat;
+
+    before_stat = NULL;
+    if (hook != NULL)
+        hook(path);
+    return fstatat(AT_FDCWD, path, info, 0);
+}
+
 static void append(const File *file, const char *text)
 {
     FILE *stream = fopen(file->path, "ae");
@@ -112,6 +125,31 @@ static void a_replaced_file_is_read_after_the_rest_of_the_old_one(void **state)
     assert_int_equal(next(tail), PM_TAIL_RESTARTED);
     assert_line(tail, 1, "new");
     assert_int_equal(next(tail), PM_TAIL_WAIT);
+}
+
+static void write_and_rotate(const char *path)
+{
+    const File file = {.path = (char *)path};
+    g_autofree char *old = g_strconcat(path, ".1", NULL);
+
+    append(&file, "two\n");
+    assert_int_equal(g_rename(path, old), 0);
+    append(&file, "new\n");
+}
+
+static void what_is_written_just_before_the_rotation_is_read(void **state)
+{
+    g_auto(File) file = make_file("one\n");
+    g_autoptr(PmTail) tail = open_tail(&file, true);
+
+    (void)state;
+    assert_line(tail, 1, "one");
+    before_stat = write_and_rotate;
+    assert_int_equal(next(tail), PM_TAIL_WAIT);
+    assert_null(before_stat);
+    assert_line(tail, 2, "two");
+    assert_int_equal(next(tail), PM_TAIL_RESTARTED);
+    assert_line(tail, 1, "new");
 }
 
 static void a_truncated_file_is_read_from_its_beginning(void **state)
@@ -256,6 +294,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lines_are_returned_when_they_are_whole),
         cmocka_unit_test(a_replaced_file_is_read_after_the_rest_of_the_old_one),
+        cmocka_unit_test(what_is_written_just_before_the_rotation_is_read),
         cmocka_unit_test(a_truncated_file_is_read_from_its_beginning),
         cmocka_unit_test(a_hole_at_the_beginning_is_skipped),
         cmocka_unit_test(a_file_that_is_not_followed_ends),
