@@ -23,6 +23,7 @@ typedef struct {
 /* What the writer does after the reader has found no more, and before it looks at the path. */
 static void (*before_stat)(const char *path);
 
+/* NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name) */
 int stat(const char *path, struct stat *info)
 {
     void (*hook)(const char *path) = before_stat;
