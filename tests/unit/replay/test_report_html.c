@@ -36,7 +36,7 @@ static void make(Made *made, const char *file, unsigned n_regions, unsigned n_ev
                                  .holders = g_ptr_array_new()};
 
         (void)pm_trace_add_region(made->trace,
-                                  (PmTraceRegion){.address = ADDRESS + i * 1024 * BLOCK,
+                                  (PmTraceRegion){.address = ADDRESS + i * UINT64_C(1024) * BLOCK,
                                                   .size = 1024 * BLOCK,
                                                   .block_size = BLOCK,
                                                   .name = n_regions > 1 ? g_strdup(file) : NULL});
@@ -79,7 +79,7 @@ static void fill_at_random(PmTimeline *timeline)
             of->cells[i] = (PmTimelineCell){
                 .state = {.plugged = plugged, .mapped = mapped, .closed = (plugged - mapped) / 2},
                 .quarantined = i % 2 * BLOCK,
-                .n_refused = (i + 1) % 2 * g_rand_int(random),
+                .n_refused = i % 2 == 0 ? g_rand_int(random) : 0,
                 .n_dma = i % 2,
             };
         }
