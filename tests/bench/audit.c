@@ -6,7 +6,6 @@
  * audit: exits 1 if a target is missed.
  */
 #include <stdio.h>
-#include <time.h>
 
 #include "bench_util.h"
 #include "kernel-uapi/virtio_mem.h"
@@ -47,14 +46,6 @@ static PmTrace *make_trace(uint64_t size, unsigned n_requests)
     return trace;
 }
 
-static double cpu_seconds(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
-}
-
 static double play(uint64_t size, unsigned n_requests, bool audit)
 {
     g_autoptr(GError) error = NULL;
@@ -63,12 +54,12 @@ static double play(uint64_t size, unsigned n_requests, bool audit)
     const PmReplayConfig config = {
         .kernel = fake, .fake = fake, .only_counts = true, .group = 1, .audit = audit};
     g_autoptr(PmReplayResult) result = NULL;
-    double start = cpu_seconds();
+    double start = bench_cpu_ns();
 
     result = pm_replay(trace, &config, &error);
     if (result == NULL || !pm_replay_is_right(result))
         bench_die("replay", error);
-    return cpu_seconds() - start;
+    return (bench_cpu_ns() - start) / 1e9;
 }
 
 typedef struct {

@@ -15,6 +15,10 @@ G_NORETURN void bench_die(const char *what, const GError *error);
 
 double bench_now_ns(void);
 
+/* Processor time of the process, and of the calling thread: another process's load adds nothing. */
+double bench_cpu_ns(void);
+double bench_thread_ns(void);
+
 /* Sends a request for blocks of a device; dies unless it is acknowledged. */
 void bench_request(PmVirtioMem *device, uint16_t type, uint64_t first, uint64_t n_blocks);
 

@@ -10,7 +10,6 @@
  */
 #include <pthread.h>
 #include <string.h>
-#include <time.h>
 
 #include "bench_util.h"
 #include "buffers/lease_table.h"
@@ -40,14 +39,6 @@ typedef struct {
     double ns; /* per round, the least of all attempts */
 } Work;
 
-static double thread_ns(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-    return (double)now.tv_sec * 1e9 + (double)now.tv_nsec;
-}
-
 static void lease_once(const Work *work, uint64_t block)
 {
     const void *host = (const void *)(uintptr_t)(HOST + block * BLOCK + 512);
@@ -65,12 +56,12 @@ static void *lease_in_turn(void *user_data)
     Work *work = user_data;
 
     for (unsigned attempt = 0; attempt < N_ATTEMPTS; attempt++) {
-        double begin = thread_ns();
+        double begin = bench_thread_ns();
         double ns;
 
         for (uint64_t i = 0; i < N_ROUNDS; i++)
             lease_once(work, work->first + i * 7919 % work->n_blocks);
-        ns = (thread_ns() - begin) / N_ROUNDS;
+        ns = (bench_thread_ns() - begin) / N_ROUNDS;
         work->ns = work->ns == 0 ? ns : MIN(work->ns, ns);
     }
     return NULL;
@@ -83,14 +74,14 @@ static double atomic_pair_ns(void)
     double least = 0;
 
     for (unsigned attempt = 0; attempt < N_ATTEMPTS; attempt++) {
-        double begin = thread_ns();
+        double begin = bench_thread_ns();
         double ns;
 
         for (uint64_t i = 0; i < N_ROUNDS; i++) {
             (void)__atomic_fetch_add(&word, 1, __ATOMIC_ACQUIRE);
             (void)__atomic_fetch_sub(&word, 1, __ATOMIC_RELEASE);
         }
-        ns = (thread_ns() - begin) / N_ROUNDS;
+        ns = (bench_thread_ns() - begin) / N_ROUNDS;
         least = least == 0 ? ns : MIN(least, ns);
     }
     return least;

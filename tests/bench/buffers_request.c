@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <plugmap/fake.h>
 
@@ -84,21 +83,12 @@ static void world_free(World *world)
     free(world->buffer);
 }
 
-/* Of this thread: others that want the processor do not count. */
-static double cpu_ns(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-    return (double)now.tv_sec * 1e9 + (double)now.tv_nsec;
-}
-
 /* Nanoseconds of one request. */
 static double time_requests(PmDmaVector *vector, void *host, uint64_t size, uint64_t n_runs)
 {
     const struct iovec iov = {host, size};
     GError *error = NULL;
-    double start = cpu_ns();
+    double start = bench_thread_ns();
 
     for (uint64_t i = 0; i < n_runs; i++) {
         if (!pm_dma_vector_prepare(vector, &iov, 1,
@@ -106,7 +96,7 @@ static double time_requests(PmDmaVector *vector, void *host, uint64_t size, uint
             bench_die("request", error);
         pm_dma_vector_finish(vector);
     }
-    return (cpu_ns() - start) / (double)n_runs;
+    return (bench_thread_ns() - start) / (double)n_runs;
 }
 
 static PmDmaVector *make_vector(const World *world, PmDmaFallback fallback)

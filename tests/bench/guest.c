@@ -8,7 +8,6 @@
  */
 #include <malloc.h>
 #include <stdio.h>
-#include <time.h>
 
 #include <plugmap/fake.h>
 
@@ -134,14 +133,6 @@ static void map_all(Guest *guest, uint64_t n_others)
         map(guest, n_others + i, ADDRESS + N_BLOCKS / 2 * BLOCK + i % n_pages * PAGE);
 }
 
-static double cpu_seconds(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
-}
-
 /* Seconds to unplug and plug the block. Sets @bytes per mapping. */
 static double measure(uint64_t n_others, double *bytes)
 {
@@ -160,11 +151,11 @@ static double measure(uint64_t n_others, double *bytes)
     map_all(&guest, n_others);
     *bytes = (double)(mallinfo2().uordblks - before) / (double)(n_others + N_SAME);
     for (unsigned i = 0; i < N_ROUNDS; i++) {
-        double start = cpu_seconds();
+        double start = bench_cpu_ns();
 
         bench_request(guest.device, VIRTIO_MEM_REQ_UNPLUG, N_BLOCKS / 2, 1);
         bench_request(guest.device, VIRTIO_MEM_REQ_PLUG, N_BLOCKS / 2, 1);
-        least = MIN(least, cpu_seconds() - start);
+        least = MIN(least, (bench_cpu_ns() - start) / 1e9);
     }
     free_guest(&guest);
     return least;

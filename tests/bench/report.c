@@ -7,7 +7,6 @@
  */
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "bench_util.h"
 #include "kernel-uapi/virtio_mem.h"
@@ -51,14 +50,6 @@ static PmTrace *make_trace(void)
     return trace;
 }
 
-static double cpu_seconds(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
-}
-
 /* Returns the bytes. */
 static size_t write_page(const PmTrace *trace, const PmReplayResult *result,
                          const PmTimeline *timeline)
@@ -79,7 +70,7 @@ static double play(const PmTrace *trace, size_t *n_bytes)
     g_autoptr(PmTimeline) timeline = NULL;
     PmReplayConfig config = {.kernel = fake, .fake = fake, .only_counts = true, .group = 1};
     g_autoptr(PmReplayResult) result = NULL;
-    double start = cpu_seconds();
+    double start = bench_cpu_ns();
 
     if (n_bytes != NULL)
         config.timeline = timeline = pm_timeline_new(trace, &error);
@@ -88,7 +79,7 @@ static double play(const PmTrace *trace, size_t *n_bytes)
         bench_die("replay", error);
     if (n_bytes != NULL)
         *n_bytes = write_page(trace, result, timeline);
-    return cpu_seconds() - start;
+    return (bench_cpu_ns() - start) / 1e9;
 }
 
 int main(void)

@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 
 #include <plugmap/fake.h>
 
@@ -49,15 +48,6 @@ static PmKernel *make_fake(void)
     return fake;
 }
 
-/* Processor time of all threads: wall-clock time would include other load. */
-static double cpu_ns(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
-    return (double)now.tv_sec * 1e9 + (double)now.tv_nsec;
-}
-
 static double run(const Case *c, unsigned n_threads)
 {
     g_autoptr(GError) error = NULL;
@@ -85,9 +75,9 @@ static double run(const Case *c, unsigned n_threads)
         bench_die("stack", error);
     (void)madvise(pm_ram_get_host(ram), N_BLOCKS * BLOCK, c->advice);
     memset(pm_ram_get_host(ram), 1, N_BLOCKS * BLOCK);
-    start = cpu_ns();
+    start = bench_cpu_ns();
     bench_request(guest, VIRTIO_MEM_REQ_PLUG, 0, N_BLOCKS);
-    return cpu_ns() - start;
+    return bench_cpu_ns() - start;
 }
 
 /* In turns; the result is the minimum, because other load only adds time. */

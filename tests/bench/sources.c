@@ -8,7 +8,6 @@
  * nothing, because they depend on the machine.
  */
 #include <stdio.h>
-#include <time.h>
 
 #include "bench_util.h"
 
@@ -24,18 +23,10 @@
 #define MAX_MS       100.0
 #define MAX_RATIO    5.0
 
-static double cpu_ms(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
-    return (double)now.tv_sec * 1e3 + (double)now.tv_nsec / 1e6;
-}
-
 /* Fresh memory, as for new bitmaps. */
 static double time_pass(const uint64_t *random)
 {
-    double start = cpu_ms();
+    double start = bench_cpu_ns();
     uint64_t *first = g_try_new0(uint64_t, N_WORDS);
     uint64_t *second = g_try_new0(uint64_t, N_WORDS);
     double elapsed;
@@ -46,7 +37,7 @@ static double time_pass(const uint64_t *random)
         first[i] = random[i];
         second[i] = random[N_WORDS - 1 - i] & first[i];
     }
-    elapsed = cpu_ms() - start;
+    elapsed = (bench_cpu_ns() - start) / 1e6;
     if (second[N_WORDS / 2] == 1) /* so that the loop is not optimized away */
         printf("\n");
     g_free(first);
@@ -91,32 +82,32 @@ static PmDiscardSource *add(PmDiscardManager *manager, const uint64_t *bits, dou
         .flags = PM_DISCARD_SOURCE_POPULATED,
     };
     g_autoptr(GError) error = NULL;
-    double start = cpu_ms();
+    double start = bench_cpu_ns();
     PmDiscardSource *source = pm_discard_manager_add_source(manager, &config, &error);
 
     if (source == NULL)
         bench_die("add", error);
-    *least = MIN(*least, cpu_ms() - start);
+    *least = MIN(*least, (bench_cpu_ns() - start) / 1e6);
     return source;
 }
 
 static void convert(PmDiscardSource *source, double *least)
 {
-    double start = cpu_ms();
+    double start = bench_cpu_ns();
 
     for (uint64_t i = 0; i < N_SINGLE; i++)
         if (!pm_discard_source_discard(source, i * 64 * GRANULE, GRANULE, 0, NULL))
             bench_die("discard", NULL);
-    *least = MIN(*least, (cpu_ms() - start) / N_SINGLE);
+    *least = MIN(*least, (bench_cpu_ns() - start) / 1e6 / N_SINGLE);
 }
 
 static void take_away(PmDiscardManager *manager, PmDiscardSource *source, double *least)
 {
-    double start = cpu_ms();
+    double start = bench_cpu_ns();
 
     if (!pm_discard_manager_remove_source(manager, source, NULL))
         bench_die("remove", NULL);
-    *least = MIN(*least, cpu_ms() - start);
+    *least = MIN(*least, (bench_cpu_ns() - start) / 1e6);
 }
 
 static void measure(PmDiscardManager *manager, const uint64_t *random, Times *least)
