@@ -95,7 +95,7 @@ static void open_device(World *world, const Options *options)
 
 static void open_controller(World *world, const Options *options)
 {
-    unsigned queue_pages = pm_nvme_queue_pages((unsigned)options->depth);
+    unsigned queue_pages = PM_NVME_QUEUE_PAGES((unsigned)options->depth);
     PmNvmeMemory memory;
     g_autoptr(GError) error = NULL;
     PmNvmeConfig config = {

@@ -13,6 +13,7 @@ enum {
     CONTROLLER_PAGE = 1, /* after the data page */
     QUEUE_PAGE = CONTROLLER_PAGE + PM_NVME_CONTROLLER_PAGES
 };
+G_STATIC_ASSERT(QUEUE_PAGE + PM_NVME_QUEUE_PAGES(DEPTH) <= PM_DMA_SCRATCH_PAGES);
 
 typedef struct {
     PmDmaEngine parent;
@@ -35,7 +36,6 @@ static bool nvme_start(PmDmaEngine *engine, GError **error)
         .n_queues = 1,
     };
 
-    g_assert(QUEUE_PAGE + pm_nvme_queue_pages(DEPTH) <= PM_DMA_SCRATCH_PAGES);
     nvme->controller = pm_nvme_controller_new(&config, error);
     if (nvme->controller == NULL)
         return false;

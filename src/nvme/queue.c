@@ -6,9 +6,6 @@
 #include "nvme/prp.h"
 #include "pci/fail.h"
 
-/* Pages of the ring; after them each slot has one for its PRP list. */
-#define RING_PAGES 2
-
 typedef struct {
     void *user_data;
     uint8_t opcode;
@@ -22,11 +19,6 @@ struct PmNvmeQueue {
     unsigned depth;
     Slot slots[]; /* by command ID */
 };
-
-unsigned pm_nvme_queue_pages(unsigned depth)
-{
-    return RING_PAGES + depth;
-}
 
 PmNvmeQueue *pm_nvme_queue_new(PmNvmeController *controller, PmNvmeMemory memory, unsigned depth,
                                GError **error)
@@ -102,7 +94,7 @@ static bool make_command(const PmNvmeQueue *queue, const PmNvmeRequest *request,
                          PmNvmeCommand *command, GError **error)
 {
     const PmNvmeIdentity *identity = pm_nvme_controller_get_identity(queue->controller);
-    uint64_t list = (RING_PAGES + slot) * PM_NVME_PAGE;
+    uint64_t list = (PM_NVME_RING_PAGES + slot) * PM_NVME_PAGE;
     uint64_t size = size_of(request);
     uint64_t prp[2];
     uint64_t first;

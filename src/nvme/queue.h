@@ -31,13 +31,16 @@ typedef struct {
     void *user_data;
 } PmNvmeRequest;
 
+/* Pages of the ring; after them each slot has one for its PRP list. */
+#define PM_NVME_RING_PAGES 2
+
 /* Pages that a queue pair with @depth needs. */
-unsigned pm_nvme_queue_pages(unsigned depth);
+#define PM_NVME_QUEUE_PAGES(depth) (PM_NVME_RING_PAGES + (depth))
 
 /*
  * Creates the next queue pair of a controller, for @depth requests in flight.
- * @memory: pm_nvme_queue_pages(), mapped for reading and writing until the controller is freed.
- * Errors: those of pm_nvme_controller_create_ring(), for @depth + 1 entries.
+ * @memory: PM_NVME_QUEUE_PAGES(@depth), mapped for reading and writing until the controller is
+ * freed. Errors: those of pm_nvme_controller_create_ring(), for @depth + 1 entries.
  */
 PmNvmeQueue *pm_nvme_queue_new(PmNvmeController *controller, PmNvmeMemory memory, unsigned depth,
                                GError **error);

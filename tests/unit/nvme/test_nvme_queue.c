@@ -40,7 +40,7 @@ static int set_up(void **state)
 
     model_init(&world->model);
     world->memory = model_memory(PM_NVME_CONTROLLER_PAGES);
-    world->queue_memory = model_memory(pm_nvme_queue_pages(DEPTH));
+    world->queue_memory = model_memory(PM_NVME_QUEUE_PAGES(DEPTH));
     world->data = model_memory(2 * MAX_SIZE / PM_NVME_PAGE + 1);
     start(world, false);
     *state = world;
