@@ -51,7 +51,7 @@ PmBounceChunk *pm_bounce_chunk_new(const PmBouncePoolConfig *config, uint64_t si
 /* Unregisters it; free it then. On failure it is as before, or unknown. */
 bool pm_bounce_chunk_unmap(PmBounceChunk *chunk, const PmBouncePoolConfig *config, GError **error);
 
-/* Frees it. Memory that is still registered belongs to who has it registered. */
+/* Frees it. Memory that is still registered stays with its registry. */
 void pm_bounce_chunk_free(PmBounceChunk *chunk);
 
 /* @size: bytes, a multiple of the unit. Returns false if there is no room. */

@@ -22,7 +22,7 @@ typedef struct {
     int32_t seals;
 } PmRamFile;
 
-/* Whether another process can map the memory. @owner: who has it mapped for a device. Errors:
+/* Whether another process can map the memory. @owner: what mapped it for a device, for messages. Errors:
  * PM_ERROR_UNSUPPORTED (device memory, private, or without a file). */
 bool pm_ram_check_file(const PmRam *ram, const char *owner, GError **error);
 
