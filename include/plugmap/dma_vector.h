@@ -26,10 +26,10 @@
  * While memory is about to be discarded or removed, no new leases are granted on it, even to a
  * vector that already holds one, nor on blocks that share a region with it (PM_BUFFER_CAN_REPLACE).
  * prepare then waits until the discard has completed or was abandoned, and decides again; meanwhile
- * it holds no leases and no bounce memory. A discard that waits for leases, also for those of the same thread's other
- * requests, ends after PmBufferRegistryConfig.wait_ms. Threads that must not wait that long use
- * PM_DMA_NO_WAIT, and so does a callback of a PmDiscardListener, for which the discard would wait
- * for ever.
+ * it holds no leases and no bounce memory. A discard that waits for leases, also for those of the
+ * same thread's other requests, ends after PmBufferRegistryConfig.wait_ms. Threads that must not
+ * wait that long use PM_DMA_NO_WAIT, and so does a callback of a PmDiscardListener, for which the
+ * discard would wait for ever.
  *
  * Discarded memory does not bounce: copying would allocate it again. Such requests fail with
  * PM_ERROR_NOT_POPULATED.

@@ -22,8 +22,8 @@ typedef struct {
     int32_t seals;
 } PmRamFile;
 
-/* Whether another process can map the memory. @owner: what mapped it for a device, for messages. Errors:
- * PM_ERROR_UNSUPPORTED (device memory, private, or without a file). */
+/* Whether another process can map the memory. @owner: what mapped it for a device, for messages.
+ * Errors: PM_ERROR_UNSUPPORTED (device memory, private, or without a file). */
 bool pm_ram_check_file(const PmRam *ram, const char *owner, GError **error);
 
 /* Errors: PM_ERROR_MEMORY (fstat(2) failed). */
